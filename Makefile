@@ -1,0 +1,34 @@
+# What a newcomer types. PORT, HOST, DATA_DIR, DATABASE_URL and SAMPLE are read from the environment.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test lint format clean
+
+run: .venv/runtime
+	@exec $(BIN)/python -m app.cli run
+
+test: .venv/development
+	$(BIN)/pytest -n auto $(ARGS)
+
+lint: .venv/development
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+
+format: .venv/development
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.venv/runtime: requirements.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/development: .venv/runtime requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

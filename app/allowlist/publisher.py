@@ -1,0 +1,134 @@
+"""The one publisher: turns what is pending into the next serial, or refuses and keeps the last good one."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from app.allowlist import store
+from app.allowlist.errors import PublicationRefused
+from app.allowlist.models import Publication
+from app.allowlist.snapshot import NotASnapshot, Snapshot
+from app.core import networks
+from app.core.db import Database, WriteSession
+from app.core.doorbell import ring
+from app.core.errors import Invalid
+from app.events import store as events
+from app.events.store import Happening
+
+SERIAL = Gauge("allowlist_serial", "The newest serial that this process published")
+ENTRIES = Gauge("allowlist_entries", "Networks in force at that serial")
+REFUSED = Counter("allowlist_publications_refused", "Publications that a check refused", ["check"])
+log = structlog.get_logger(__name__)
+
+
+class Publisher:
+    """Publishes under the advisory lock; holds the last snapshot in memory to replay each delta on."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._last: Snapshot | None = None
+        self._reported: str | None = None
+
+    async def publish(self) -> Publication | None:
+        """Publish what is pending, if anything is. A refusal is recorded, counted, logged, and gives None."""
+        try:
+            async with self._database.write() as session:
+                publication, snapshot = await self._next(session)
+        except PublicationRefused as refusal:
+            await self._report(refusal)
+            return None
+        self._last, self._reported = snapshot, None
+        if publication:
+            SERIAL.set(publication.serial)
+            ENTRIES.set(publication.count)
+            log.info("published", serial=publication.serial, added=publication.added, removed=publication.removed)
+        return publication
+
+    async def _next(self, session: WriteSession) -> tuple[Publication | None, Snapshot]:
+        await store.lock_feed(session)
+        previous, last_digest = await self._previous(session)
+        serial = previous.serial + 1
+        added, removed = await store.take_pending(session, serial)
+        if not added and not removed:
+            return None, previous
+        snapshot = await _checked(session, previous, serial, added, removed)
+        publication = Publication(
+            serial=serial,
+            count=snapshot.count,
+            added=len(added),
+            removed=len(removed),
+            digest=snapshot.digest,
+            previous_digest=last_digest,
+        )
+        await store.add_publication(session, publication)
+        counts = {name: getattr(publication, name) for name in ("serial", "count", "added", "removed", "digest")}
+        await events.record(session, None, [Happening("allowlist.published", details=counts)])
+        await ring(session, "allowlist_published")
+        return publication, snapshot
+
+    async def _previous(self, session: WriteSession) -> tuple[Snapshot, str | None]:
+        """The snapshot of the last publication, held or read again, and its recorded digest."""
+        feed = await store.feed_session(session)
+        if feed is None:
+            raise PublicationRefused("feed_missing", "the feed's row is gone; restore it, it is never made anew")
+        last = await store.last_publication(session)
+        if last is None:
+            return Snapshot(feed, 0, None, []), None
+        held = self._last
+        if held is None or (held.session, held.serial) != (feed, last.serial):
+            held = _snapshot(feed, last.serial, await store.entries_at(session, last.serial))
+        if held.digest != last.digest:
+            raise PublicationRefused(
+                "chain_broken", f"serial {last.serial} no longer has the digest it was published with"
+            )
+        return held, last.digest
+
+    async def _report(self, refusal: PublicationRefused) -> None:
+        REFUSED.labels(refusal.check).inc()
+        if self._reported == str(refusal):
+            return
+        log.error("publication refused", check=refusal.check, detail=refusal.detail)
+        details = {"check": refusal.check, "detail": refusal.detail}
+        async with self._database.write() as session:
+            await events.record(session, None, [Happening("allowlist.publication_refused", details=details)])
+        self._reported = str(refusal)
+
+
+def _snapshot(feed: UUID, serial: int, entries: Sequence[tuple[str, int]]) -> Snapshot:
+    try:
+        return Snapshot(feed, serial, None, entries)
+    except (NotASnapshot, ValueError, AttributeError) as wrong:
+        raise PublicationRefused("not_a_list", str(wrong)) from wrong
+
+
+async def _checked(
+    session: WriteSession, previous: Snapshot, serial: int, added: Sequence[str], removed: Sequence[str]
+) -> Snapshot:
+    """The list as the database now has it, once every check agrees. Raises ``PublicationRefused``."""
+    _check_canonical(added)
+    new = _snapshot(previous.session, serial, await store.entries_at(session, serial))
+    try:
+        replayed = previous.replay(serial, None, added, removed)
+    except NotASnapshot as wrong:
+        raise PublicationRefused("replay_differs", str(wrong)) from wrong
+    if replayed.digest != new.digest:
+        raise PublicationRefused("replay_differs", "the delta replayed on the last list does not give this one")
+    counted = await store.count_at(session, serial)
+    expected = previous.count + len(added) - len(removed)
+    if not counted == expected == new.count:
+        raise PublicationRefused("count_differs", f"{new.count} read, {counted} counted, {expected} expected")
+    if new.count == 0:
+        raise PublicationRefused("empty", "the list would be empty")
+    return new
+
+
+def _check_canonical(added: Sequence[str]) -> None:
+    for text in added:
+        try:
+            normal = networks.parse(text).text
+        except Invalid as wrong:
+            raise PublicationRefused("not_publishable", wrong.detail) from wrong
+        if normal != text:
+            raise PublicationRefused("not_canonical", f"{text} is not in normal form")

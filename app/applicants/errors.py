@@ -1,0 +1,43 @@
+"""What can be wrong with an applicant's details."""
+
+from app.core.errors import Invalid
+
+
+class EmailMalformed(Invalid):
+    """Not an e-mail address."""
+
+    code = "email_malformed"
+    title = "Not an e-mail address"
+    mend = "Write one address of at most 254 characters, such as it@company.example.pk."
+
+
+class MobileMalformed(Invalid):
+    """Not a Pakistani mobile number in international form."""
+
+    code = "mobile_malformed"
+    title = "Not a mobile number in international form"
+    mend = "Write +92 and ten digits that begin with 3, without spaces or dashes: +923001234567."
+
+
+class CnicMalformed(Invalid):
+    """Not a CNIC."""
+
+    code = "cnic_malformed"
+    title = "Not a CNIC"
+    mend = "Write 13 digits as 12345-1234567-1."
+
+
+class NtnMalformed(Invalid):
+    """Not an NTN."""
+
+    code = "ntn_malformed"
+    title = "Not an NTN"
+    mend = "Write seven digits, a dash and the check digit: 1234567-8."
+
+
+class ApplicantConflict(Invalid):
+    """This NTN or CNIC is known as another kind of applicant."""
+
+    code = "applicant_conflict"
+    title = "This NTN or CNIC is known as another kind of applicant"
+    mend = "Register a company by its own NTN and an individual by the CNIC; leave out the number that belongs to the other."

@@ -1,0 +1,105 @@
+"""Companies and individuals."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.applicants import rules, schemas, service, store
+from app.applicants.errors import ApplicantConflict, CnicMalformed, EmailMalformed, MobileMalformed, NtnMalformed
+from app.applicants.models import Applicant
+from app.core.db import Reading, ReadSession, Writing
+from app.core.errors import Forbidden, IdempotencyConflict, MissingField, NotFound, PreconditionRequired
+from app.core.errors import Invalid, RequestInProgress, Unauthenticated, UnsupportedMediaType, VersionMismatch
+from app.core.idempotency import Idempotent
+from app.core.problems import documented
+from app.core.responses import Precondition, not_modified, page_answer, resource_answer
+from app.core.security import Principal, require
+
+router = APIRouter(prefix="/applicants", tags=["applicants"])
+Reader = Annotated[Principal, require("applicants:read")]
+Writer = Annotated[Principal, require("applicants:write")]
+READS = (Unauthenticated, Forbidden, NotFound)
+DETAILS = (
+    UnsupportedMediaType,
+    MissingField,
+    EmailMalformed,
+    MobileMalformed,
+    CnicMalformed,
+    NtnMalformed,
+    ApplicantConflict,
+)
+
+
+def _shown(session: ReadSession, principal: Principal, applicant: Applicant) -> schemas.Applicant:
+    cnic = service.cnic_of(session.keyring, applicant)
+    values = {name: getattr(applicant, name) for name in schemas.Applicant.model_fields if name != "cnic"}
+    values["cnic"] = rules.masked_cnic(cnic) if cnic else None
+    if not principal.sees_all:
+        values["subject"] = None
+    return schemas.Applicant.model_validate(values)
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Record an applicant",
+    response_model=schemas.Applicant,
+    responses=documented(Unauthenticated, Forbidden, *DETAILS, IdempotencyConflict, RequestInProgress)
+    | {
+        200: {
+            "model": schemas.Applicant,
+            "description": "Your record of this NTN or CNIC was there; it has these details now",
+        }
+    },
+)
+async def create_applicant(
+    body: schemas.ApplicantDetails, session: Writing, principal: Writer, once: Idempotent
+) -> Response:
+    """Makes your record of a company (by NTN) or an individual (by CNIC).
+
+    There is one record per partner and number: sent again, it gets the new details and the answer is 200.
+    """
+
+    async def create() -> Response:
+        (outcome,) = await service.record(session, principal, [body])
+        if isinstance(outcome, Invalid):
+            raise outcome
+        applicant = await store.get(session, principal, outcome.applicant_id)
+        await session.refresh(applicant)
+        shown = _shown(session, principal, applicant)
+        return resource_answer(shown, 201 if outcome.created else 200, location=f"/v1/applicants/{applicant.id}")
+
+    return await once.answer(session, principal, create)
+
+
+@router.get("", summary="List applicants", response_model=schemas.ApplicantPage, responses=documented(*READS))
+async def list_applicants(
+    request: Request, query: Annotated[schemas.ApplicantsQuery, Query()], session: Reading, principal: Reader
+) -> Response:
+    """Your records, oldest first; the regulator sees everyone's."""
+    found, cursor = await store.list_page(session, principal, query)
+    return page_answer(request, schemas.ApplicantPage, [_shown(session, principal, each) for each in found], cursor)
+
+
+@router.get(
+    "/{applicant_id}", summary="Read an applicant", response_model=schemas.Applicant, responses=documented(*READS)
+)
+async def get_applicant(request: Request, applicant_id: UUID, session: Reading, principal: Reader) -> Response:
+    """One record. The CNIC is masked."""
+    applicant = await store.get(session, principal, applicant_id)
+    return not_modified(request, applicant) or resource_answer(_shown(session, principal, applicant))
+
+
+@router.patch(
+    "/{applicant_id}",
+    summary="Change an applicant's details",
+    response_model=schemas.Applicant,
+    responses=documented(*READS, *DETAILS, PreconditionRequired, VersionMismatch),
+)
+async def change_applicant(
+    applicant_id: UUID, body: schemas.ApplicantChange, session: Writing, principal: Writer, if_match: Precondition
+) -> Response:
+    """A JSON merge patch (RFC 7396). The kind and the number that identifies the applicant cannot change."""
+    await service.change(session, principal, applicant_id, if_match, body)
+    return resource_answer(_shown(session, principal, await store.get(session, principal, applicant_id)))

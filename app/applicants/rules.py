@@ -1,0 +1,69 @@
+"""The normal form of an applicant's numbers and what identifies which kind."""
+
+import re
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+from email_validator import EmailNotValidError, validate_email
+
+from app.applicants.errors import CnicMalformed, EmailMalformed, MobileMalformed, NtnMalformed
+from app.core.errors import FieldError, InvalidValue, MissingField
+
+EMAIL_LENGTH = 254
+MOBILE = re.compile(r"\+923[0-9]{9}")
+CNIC = re.compile(r"[0-9]{5}-[0-9]{7}-[0-9]")
+NTN = re.compile(r"[0-9]{7}-[0-9]")
+
+
+class ApplicantKind(StrEnum):
+    """What an applicant is."""
+
+    COMPANY = "company"
+    INDIVIDUAL = "individual"
+
+
+IDENTIFIED_BY = {ApplicantKind.COMPANY: "ntn", ApplicantKind.INDIVIDUAL: "cnic"}
+
+
+def email(text: str) -> str:
+    """An address in normal form (RFC 5321 and 6531). Raises ``EmailMalformed``, or ``InvalidValue`` when too long."""
+    if len(text) > EMAIL_LENGTH:
+        raise InvalidValue(f"An e-mail address has at most {EMAIL_LENGTH} characters.")
+    try:
+        return validate_email(text, check_deliverability=False).normalized
+    except EmailNotValidError as wrong:
+        raise EmailMalformed(f"Not an e-mail address: {wrong}") from None
+
+
+def mobile(text: str) -> str:
+    """A Pakistani mobile number in international form (E.164). Raises ``MobileMalformed``."""
+    if not MOBILE.fullmatch(text):
+        raise MobileMalformed("Write +92 and ten digits that begin with 3, such as +923001234567.")
+    return text
+
+
+def cnic(text: str) -> str:
+    """A CNIC. Raises ``CnicMalformed``; the detail does not repeat the number."""
+    if not CNIC.fullmatch(text):
+        raise CnicMalformed("Write 13 digits as 12345-1234567-1.")
+    return text
+
+
+def ntn(text: str) -> str:
+    """An NTN. Raises ``NtnMalformed``."""
+    if not NTN.fullmatch(text):
+        raise NtnMalformed("Write seven digits, a dash and the check digit: 1234567-8.")
+    return text
+
+
+def masked_cnic(text: str) -> str:
+    """A CNIC of which only the last three digits can be read."""
+    return f"*****-*****{text[-4:]}"
+
+
+def missing_identity(given: Mapping[str, Any]) -> Iterable[FieldError]:
+    """The error of a company without an NTN or an individual without a CNIC."""
+    needed = IDENTIFIED_BY.get(given.get("kind"))  # type: ignore[arg-type]  # whatever was sent as kind
+    if needed and needed not in given:
+        yield MissingField.at(f"/{needed}", f"{'A company' if needed == 'ntn' else 'An individual'} needs {needed}.")

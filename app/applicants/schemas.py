@@ -1,0 +1,126 @@
+"""Bodies of applicants. A CNIC goes in whole and comes out masked."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import ConfigDict, Field
+
+from app.applicants import rules
+from app.applicants.rules import ApplicantKind
+from app.core.errors import FieldError
+from app.core.pagination import PageQuery
+from app.core.schemas import (
+    Examples,
+    LINE,
+    Body,
+    Line100,
+    Line200,
+    MergePatch,
+    Page,
+    Resource,
+    Timestamp,
+    refuse_as_given,
+)
+
+Email = Annotated[str, LINE, refuse_as_given(rules.email), Field(description="At most 254 characters")]
+Mobile = Annotated[str, LINE, refuse_as_given(rules.mobile), Field(description="`+923001234567`")]
+Cnic = Annotated[str, LINE, refuse_as_given(rules.cnic), Field(description="`12345-1234567-1`")]
+Ntn = Annotated[str, LINE, refuse_as_given(rules.ntn), Field(description="`1234567-8`")]
+
+COMPANY: Examples = {
+    "kind": "company",
+    "legal_name": "Indus Softworks (Pvt) Ltd",
+    "ntn": "1234567-8",
+    "email": "it@indus.example.pk",
+    "mobile": "+923001234567",
+    "pseb_number": "PSEB-C-000123",
+}
+APPLICANT_ID = "019b2f6e-6a00-7c3e-8d55-1b8d7f3e2a11"
+
+
+class ApplicantDetails(Body):
+    """Who applies. A company needs `ntn`, an individual needs `cnic`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [COMPANY]})
+
+    kind: ApplicantKind
+    legal_name: Line200
+    ntn: Ntn | None = None
+    cnic: Cnic | None = None
+    email: Email
+    mobile: Mobile | None = None
+    pseb_number: Line100 | None = None
+    pasha_number: Line100 | None = None
+
+    @classmethod
+    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+        """The number that identifies the kind is there."""
+        return rules.missing_identity(given)
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """The identifying number's name and value."""
+        name = rules.IDENTIFIED_BY[ApplicantKind(self.kind)]
+        return name, getattr(self, name)
+
+
+class ApplicantChange(MergePatch):
+    """What to change, as a JSON merge patch (RFC 7396). The kind and the number that identifies it stay."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"email": "noc@indus.example.pk", "pasha_number": None}]})
+
+    legal_name: str | None = None
+    ntn: str | None = None
+    cnic: str | None = None
+    email: str | None = None
+    mobile: str | None = None
+    pseb_number: str | None = None
+    pasha_number: str | None = None
+
+
+class Applicant(Resource):
+    """A partner's record of an applicant. `subject` (the regulator's view) is the same in every partner's record."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                COMPANY | {"id": APPLICANT_ID, "partner_id": "019b2f6e-5e00-7d2b-9a33-2e3d4c5b6a7f", "cnic": "*****-*****67-1",
+                 "pasha_number": None, "subject": None, "version": 1, "created_at": "2026-11-21T09:00:00.000000Z",
+                 "updated_at": "2026-11-21T09:00:00.000000Z"}
+            ]
+        },
+    )  # fmt: skip
+
+    id: UUID
+    partner_id: UUID
+    kind: ApplicantKind
+    legal_name: str
+    ntn: str | None
+    cnic: str | None = Field(description="Masked")
+    email: str
+    mobile: str | None
+    pseb_number: str | None
+    pasha_number: str | None
+    subject: str | None
+    version: int
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+ApplicantPage = Page[Applicant]
+
+
+class ApplicantsQuery(PageQuery):
+    """Filters of the list."""
+
+    kind: ApplicantKind | None = None
+    ntn: Ntn | None = None
+    pseb_number: Line100 | None = None
+    pasha_number: Line100 | None = None
+    email: Annotated[str | None, LINE, Field(max_length=254)] = None
+    subject: Annotated[
+        str | None, LINE, Field(max_length=64, description="The regulator's: records of one applicant")
+    ] = None
+    partner_id: Annotated[UUID | None, Field(description="The regulator's: one partner's records")] = None

@@ -1,0 +1,127 @@
+"""Making and changing applicants, one or many."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from app.applicants import store
+from app.applicants.errors import ApplicantConflict
+from app.applicants.models import Applicant
+from app.applicants.schemas import ApplicantChange, ApplicantDetails
+from app.core.db import WriteSession
+from app.core.errors import FieldError, Invalid, InvalidValue
+from app.core.keyring import Keyring
+from app.core.preconditions import IfMatch
+from app.core.schemas import validated
+from app.core.security import Principal
+from app.events import store as events
+from app.events.store import Happening
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The record that an item led to, and whether it was made for it."""
+
+    applicant_id: UUID
+    created: bool
+
+
+def _row(keyring: Keyring, details: ApplicantDetails) -> dict[str, Any]:
+    row = details.model_dump(exclude={"cnic"})
+    row["subject"] = keyring.keyed_hash("subject", ":".join(details.identity))
+    if details.cnic:
+        row["cnic_hash"] = keyring.keyed_hash("subject", f"cnic:{details.cnic}")
+        row["cnic"] = details.cnic
+    return row
+
+
+def cnic_of(keyring: Keyring, applicant: Applicant) -> str | None:
+    """The CNIC of a record, in full: for comparing and masking, never for showing."""
+    return keyring.unseal_text(applicant.sealed_cnic) if applicant.sealed_cnic else None
+
+
+async def record(
+    session: WriteSession, principal: Principal, items: Sequence[ApplicantDetails]
+) -> list[Recorded | Invalid]:
+    """Find or make the caller's own record of each applicant and give it the item's details; one outcome an item.
+
+    The last item about an applicant wins. An item is refused (``ApplicantConflict``) when its NTN or CNIC is
+    known as another kind's, in the caller's records or earlier in ``items``.
+    """
+    rows = [_row(session.keyring, each) for each in items]
+    refused = await _conflicts(session, principal, rows)
+    # in one order everywhere, so that two batches never wait for each other's rows
+    accepted = dict(sorted({row["subject"]: row for index, row in enumerate(rows) if index not in refused}.items()))
+    held = await store.current(session, principal.partner_id, list(accepted))
+    new = [_sealed(session.keyring, row) | {"id": uuid7(), "partner_id": principal.partner_id}
+           for subject, row in accepted.items() if subject not in held]  # fmt: skip
+    ids = {subject: applicant.id for subject, applicant in held.items()}
+    ids |= await store.add(session, new)
+    differing = [(held[s], row) for s, row in accepted.items() if s in held and _differs(held[s], row)]
+    await store.change(session, [_sealed(session.keyring, row) | {"id": applicant.id} for applicant, row in differing])
+    made = {row["subject"] for row in new}
+    await _record_events(session, principal, [ids[s] for s in made], [applicant.id for applicant, _ in differing])
+    return [refused.get(i) or Recorded(ids[row["subject"]], row["subject"] in made) for i, row in enumerate(rows)]
+
+
+async def _conflicts(session: WriteSession, principal: Principal, rows: Sequence[dict[str, Any]]) -> dict[int, Invalid]:
+    known = await store.known_as_other_kind(session, principal.partner_id, rows)
+    kind_of: dict[str, str] = {}
+    refused: dict[int, Invalid] = {}
+    for index, row in enumerate(rows):
+        numbers = {"ntn": row.get("ntn"), "cnic": row.get("cnic_hash")}
+        wrong: list[FieldError] = [
+            ApplicantConflict.at(f"/{name}")
+            for name, number in numbers.items()
+            if number and ((row["subject"], name) in known or kind_of.get(number, row["kind"]) != row["kind"])
+        ]
+        if wrong:
+            refused[index] = Invalid.of(wrong)
+        else:
+            kind_of |= {number: row["kind"] for number in numbers.values() if number}
+    return refused
+
+
+def _sealed(keyring: Keyring, row: dict[str, Any]) -> dict[str, Any]:
+    cnic = row.get("cnic")
+    return {name: value for name, value in row.items() if name != "cnic"} | {
+        "sealed_cnic": keyring.seal_text(cnic) if cnic else None
+    }
+
+
+def _differs(held: Applicant, row: dict[str, Any]) -> bool:
+    return any(getattr(held, name) != row.get(name) for name in store.DETAILS if name != "sealed_cnic")
+
+
+async def _record_events(
+    session: WriteSession, principal: Principal, created: Sequence[UUID], changed: Sequence[UUID]
+) -> None:
+    named = [("applicant.created", created), ("applicant.changed", changed)]
+    happenings = [Happening(name, id_, principal.partner_id) for name, ids in named for id_ in ids]
+    await events.record(session, principal, happenings)
+
+
+async def change(
+    session: WriteSession, principal: Principal, applicant_id: UUID, if_match: IfMatch, patch: ApplicantChange
+) -> None:
+    """Merge ``patch`` into a record of the caller's own. Raises ``NotFound``, ``VersionMismatch``, ``Invalid``."""
+    applicant = await store.get(session, principal, applicant_id, lock=True)
+    if_match.check(applicant)
+    details = {name: getattr(applicant, name) for name in ApplicantDetails.model_fields if name != "cnic"}
+    details["cnic"] = cnic_of(session.keyring, applicant)
+    merged = validated(ApplicantDetails, patch.onto(details))
+    row = _row(session.keyring, merged)
+    if row["subject"] != applicant.subject:
+        name = merged.identity[0]
+        raise Invalid.of(
+            [InvalidValue.at(f"/{name}", "The number that identifies an applicant cannot change; make a new one.")]
+        )
+    if conflicts := await _conflicts(session, principal, [row]):
+        raise conflicts[0]
+    if _differs(applicant, row):
+        await store.change(session, [_sealed(session.keyring, row) | {"id": applicant.id}])
+        await _record_events(session, principal, [], [applicant.id])
+    session.expire(applicant)

@@ -1,0 +1,11 @@
+"""What can be wrong with an upload as a whole."""
+
+from app.core.errors import Invalid
+
+
+class CsvMalformed(Invalid):
+    """The file cannot be read as CSV to its end."""
+
+    code = "csv_malformed"
+    title = "The file cannot be read as CSV"
+    mend = "Send UTF-8 CSV (RFC 4180) with a header row. The detail names the line where reading stopped; nothing was registered."

@@ -1,0 +1,70 @@
+"""Uploads, their bytes in parts, and one outcome per row."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.bulk_uploads.rules import RowOutcome, UploadStatus
+from app.core.orm import Base, Identified, Versioned, one_of
+from app.partners.models import Partner
+
+
+class BulkUpload(Identified, Versioned, Base):
+    """A file of registrations. ``rows_done`` is the checkpoint: rows up to it are in the register, none beyond."""
+
+    __tablename__ = "bulk_uploads"
+    __table_args__ = (
+        one_of("status", UploadStatus),
+        Index(None, "partner_id", "id"),
+        Index("bulk_uploads_waiting_idx", "id", postgresql_where=text("status IN ('received', 'processing')")),
+    )
+
+    partner_id: Mapped[UUID] = mapped_column(ForeignKey(Partner.id))
+    client_id: Mapped[UUID]
+    dry_run: Mapped[bool]
+    status: Mapped[str] = mapped_column(server_default=text(f"'{UploadStatus.RECEIVED}'"))
+    columns: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    sha256: Mapped[str]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    bytes_done: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    rows_done: Mapped[int] = mapped_column(server_default=text("0"))
+    total: Mapped[int | None]
+    created: Mapped[int] = mapped_column(server_default=text("0"))
+    unchanged: Mapped[int] = mapped_column(server_default=text("0"))
+    updated: Mapped[int] = mapped_column(server_default=text("0"))
+    refused: Mapped[int] = mapped_column(server_default=text("0"))
+    problem: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    completed_at: Mapped[datetime | None]
+
+
+class BulkUploadPart(Base):
+    """About 1 MiB of an upload's bytes, sealed; gone when the upload is done."""
+
+    __tablename__ = "bulk_upload_parts"
+
+    bulk_upload_id: Mapped[UUID] = mapped_column(ForeignKey(BulkUpload.id), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class BulkUploadRow(Base):
+    """What became of a row. ``line`` is where it begins in the file; a refused row's cells are kept, sealed."""
+
+    __tablename__ = "bulk_upload_rows"
+    __table_args__ = (
+        one_of("outcome", RowOutcome),
+        Index(None, "bulk_upload_id", "reference"),
+        Index("bulk_upload_rows_outcome_idx", "bulk_upload_id", "outcome", "line"),
+    )
+
+    bulk_upload_id: Mapped[UUID] = mapped_column(ForeignKey(BulkUpload.id), primary_key=True)
+    line: Mapped[int] = mapped_column(primary_key=True)
+    outcome: Mapped[str]
+    reference: Mapped[str | None]
+    registration_id: Mapped[UUID | None]
+    problems: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    sealed_cells: Mapped[str | None]

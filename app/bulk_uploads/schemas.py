@@ -1,0 +1,117 @@
+"""Bodies of uploads."""
+
+from collections.abc import Sequence
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.bulk_uploads.rules import RowOutcome, UploadStatus
+from app.core.pagination import PageQuery
+from app.core.schemas import Examples, Page, Problem, Resource, Timestamp
+
+UPLOAD_ID = "019b2f6e-7000-7b1a-8c44-1f2e3d4c5b6a"
+EXAMPLE: Examples = {
+    "id": UPLOAD_ID,
+    "partner_id": "019b2f6e-5e00-7d2b-9a33-2e3d4c5b6a7f",
+    "dry_run": False,
+    "status": "processing",
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "bytes": 4_194_304,
+    "bytes_done": 419_430,
+    "rows_done": 2_000,
+    "counts": {"total": 19_840, "created": 1_990, "unchanged": 0, "updated": 0, "refused": 10},
+    "problem": None,
+    "version": 3,
+    "created_at": "2026-11-21T09:00:00.000000Z",
+    "updated_at": "2026-11-21T09:00:01.000000Z",
+    "completed_at": None,
+}
+
+
+class UploadQuery(BaseModel):
+    """How to take an upload."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dry_run: Annotated[bool, Field(description="Judge every row and register none")] = False
+
+
+class Counts(Resource):
+    """Rows by outcome; `total` is known once the file was read to its end."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    total: int | None
+    created: int
+    unchanged: int
+    updated: int
+    refused: int
+
+
+class BulkUpload(Resource):
+    """An upload and how far it is."""
+
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [EXAMPLE]})
+
+    id: UUID
+    partner_id: UUID
+    dry_run: bool
+    status: UploadStatus
+    sha256: str
+    bytes: int
+    bytes_done: int
+    rows_done: int
+    counts: Counts
+    problem: Annotated[Problem | None, Field(description="Why it failed, as a whole")]
+    version: int
+    created_at: Timestamp
+    updated_at: Timestamp
+    completed_at: Timestamp | None
+
+
+BulkUploadPage = Page[BulkUpload]
+
+
+class BulkUploadsQuery(PageQuery):
+    """Filters of the list."""
+
+    status: UploadStatus | None = None
+
+
+class RowProblem(Resource):
+    """One thing wrong with a row."""
+
+    line: int
+    column: str
+    code: str
+    detail: str
+
+
+class UploadRow(Resource):
+    """What became of a row. `line` is where it begins in the file; the header is line 1."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {"line": 7, "outcome": "refused", "reference": "PSEB-2026-000123", "registration_id": None,
+                 "problems": [{"line": 7, "column": "email", "code": "email_malformed", "detail": "Not an e-mail address."}]}
+            ]
+        },
+    )  # fmt: skip
+
+    line: int
+    outcome: RowOutcome
+    reference: str | None
+    registration_id: UUID | None
+    problems: Sequence[RowProblem]
+
+
+UploadRowPage = Page[UploadRow]
+
+
+class RowsQuery(PageQuery):
+    """Filters of an upload's rows."""
+
+    outcome: RowOutcome | None = None

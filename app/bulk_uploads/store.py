@@ -1,0 +1,168 @@
+"""Every SQL statement about uploads."""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Integer, Select, Text, Uuid, delete, func, insert, select, true, update
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.bulk_uploads.models import BulkUpload, BulkUploadPart, BulkUploadRow
+from app.bulk_uploads.rules import RowOutcome, UploadStatus
+from app.bulk_uploads.schemas import BulkUploadsQuery, RowsQuery
+from app.core.db import Database, ReadSession, WriteSession
+from app.core.errors import NotFound
+from app.core.orm import among, recordset
+from app.core.pagination import fetch_page
+from app.core.security import Principal
+
+EXPORTED_AT_ONCE = 1_000
+WAITING = (UploadStatus.RECEIVED.value, UploadStatus.PROCESSING.value)
+
+
+async def add(session: WriteSession, upload: BulkUpload) -> None:
+    """Insert an upload."""
+    session.add(upload)
+    await session.flush()
+
+
+async def add_part(session: WriteSession, upload_id: UUID, position: int, body: bytes) -> None:
+    """Keep a part of an upload's bytes, sealed."""
+    row = {"bulk_upload_id": upload_id, "position": position, "sealed": session.keyring.seal(body)}
+    await session.execute(insert(BulkUploadPart).values(row))
+
+
+async def read_part(session: ReadSession, upload_id: UUID, position: int) -> bytes | None:
+    """A part's bytes, or None after the last."""
+    sealed = await session.scalar(
+        select(BulkUploadPart.sealed).where(
+            BulkUploadPart.bulk_upload_id == upload_id, BulkUploadPart.position == position
+        )
+    )
+    return session.keyring.unseal(sealed) if sealed is not None else None
+
+
+async def drop_parts(session: WriteSession, upload_id: UUID) -> None:
+    """Let go of an upload's bytes."""
+    await session.execute(delete(BulkUploadPart).where(BulkUploadPart.bulk_upload_id == upload_id))
+
+
+def _visible_to(principal: Principal) -> ColumnElement[bool]:
+    return true() if principal.sees_all else BulkUpload.partner_id == principal.partner_id
+
+
+async def get(session: ReadSession, principal: Principal, upload_id: UUID) -> BulkUpload:
+    """One upload that the caller may see. Raises ``NotFound``."""
+    statement = select(BulkUpload).where(BulkUpload.id == upload_id, _visible_to(principal))
+    upload = await session.scalar(statement.execution_options(populate_existing=True))
+    if upload is None:
+        raise NotFound
+    return upload
+
+
+async def list_page(
+    session: ReadSession, principal: Principal, query: BulkUploadsQuery
+) -> tuple[Sequence[BulkUpload], str | None]:
+    """A page of the uploads that the caller may see."""
+    statement = select(BulkUpload).where(_visible_to(principal)).filter_by(**query.filters())
+    return await fetch_page(session, statement, BulkUpload.id, query, list_name="bulk-uploads")
+
+
+async def list_rows(
+    session: ReadSession, upload_id: UUID, query: RowsQuery
+) -> tuple[Sequence[BulkUploadRow], str | None]:
+    """A page of an upload's rows."""
+    statement = select(BulkUploadRow).where(BulkUploadRow.bulk_upload_id == upload_id).filter_by(**query.filters())
+    return await fetch_page(session, statement, BulkUploadRow.line, query, list_name=f"rows {upload_id}")
+
+
+async def refused_rows(database: Database, upload_id: UUID) -> AsyncIterator[BulkUploadRow]:
+    """An upload's refused rows in the order of their lines, a thousand at a time, no transaction held between."""
+    after = 0
+    while True:
+        statement = _refused_after(upload_id, after)
+        async with database.read() as session:
+            found = (await session.scalars(statement.limit(EXPORTED_AT_ONCE))).all()
+        for row in found:
+            yield row
+        if len(found) < EXPORTED_AT_ONCE:
+            return
+        after = found[-1].line
+
+
+def _refused_after(upload_id: UUID, line: int) -> Select[Any]:
+    return (
+        select(BulkUploadRow)
+        .where(BulkUploadRow.bulk_upload_id == upload_id)
+        .where(BulkUploadRow.outcome == RowOutcome.REFUSED, BulkUploadRow.line > line)
+        .order_by(BulkUploadRow.line)
+    )
+
+
+async def waiting(session: ReadSession) -> Sequence[UUID]:
+    """The uploads that are not done, oldest first."""
+    statement = select(BulkUpload.id).where(BulkUpload.status.in_(WAITING)).order_by(BulkUpload.id)
+    return (await session.scalars(statement)).all()
+
+
+@asynccontextmanager
+async def claimed(database: Database, upload_id: UUID) -> AsyncIterator[bool]:
+    """Whether this worker has an upload to itself, while the block runs.
+
+    The claim is a lock of a connection, so it ends with its worker, however that ends. It takes no transaction
+    id: an hour's upload does not hold back the event log.
+    """
+    key = func.hashtextextended(f"bulk-upload {upload_id}", 0)
+    async with database.engine.connect() as connection:
+        autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        has_it = bool(await autocommit.scalar(select(func.pg_try_advisory_lock(key))))
+        try:
+            yield has_it
+        finally:
+            if has_it:
+                await autocommit.execute(select(func.pg_advisory_unlock(key)))
+
+
+async def waiting_upload(session: ReadSession, upload_id: UUID) -> BulkUpload | None:
+    """An upload as it stands, unless it is done."""
+    statement = select(BulkUpload).where(BulkUpload.id == upload_id, BulkUpload.status.in_(WAITING))
+    found: BulkUpload | None = await session.scalar(statement.execution_options(populate_existing=True))
+    return found
+
+
+async def advance(session: WriteSession, upload: BulkUpload, values: dict[str, Any]) -> bool:
+    """Move an upload on from the checkpoint that ``upload`` was read at; False when another worker has."""
+    statement = (
+        update(BulkUpload)
+        .where(BulkUpload.id == upload.id, BulkUpload.rows_done == upload.rows_done, BulkUpload.status.in_(WAITING))
+        .values(version=BulkUpload.version + 1, updated_at=func.now(), **values)
+        .returning(BulkUpload.id)
+        .execution_options(synchronize_session=False)
+    )
+    return await session.scalar(statement) is not None
+
+
+async def known_references(session: ReadSession, upload_id: UUID, references: Collection[str]) -> dict[str, int]:
+    """The line of each of these references that an earlier row of the upload has."""
+    statement = (
+        select(BulkUploadRow.reference, func.min(BulkUploadRow.line))
+        .where(BulkUploadRow.bulk_upload_id == upload_id, among(BulkUploadRow.reference, references))
+        .group_by(BulkUploadRow.reference)
+    )
+    return {str(reference): line for reference, line in await session.execute(statement)}
+
+
+async def drop_rows(session: WriteSession, upload_id: UUID) -> None:
+    """Forget the outcomes of an upload's rows, before they are judged from the first."""
+    await session.execute(delete(BulkUploadRow).where(BulkUploadRow.bulk_upload_id == upload_id))
+
+
+async def add_rows(session: WriteSession, upload_id: UUID, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep the outcomes of rows."""
+    kinds: dict[str, Any] = {
+        "bulk_upload_id": Uuid, "line": Integer, "outcome": Text, "reference": Text, "registration_id": Uuid,
+        "problems": JSONB, "sealed_cells": Text,
+    }  # fmt: skip
+    batch = recordset("outcome", kinds, [{**row, "bulk_upload_id": upload_id} for row in rows])
+    await session.execute(insert(BulkUploadRow).from_select(list(kinds), select(*batch.c)))

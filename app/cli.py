@@ -1,0 +1,197 @@
+"""What an operator of the service types."""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import httpx
+import typer
+import uvicorn
+from pydantic import ValidationError
+from rich.console import Console
+
+from app.core.db import Database, WriteSession
+from app.core.errors import DomainError, NotFound
+from app.core.keyring import Keyring
+from app.core.preconditions import ANY_VERSION
+from app.core.schemas import validated
+from app.core.settings import Settings
+from app.demo.loading import Caller, progress_bar, upload_and_follow
+from app.demo.stack import run_stack
+from app.main import create_app
+from app.migrating import migrate as migrate_database
+from app.partners import service, store
+from app.partners.models import Client
+from app.partners.rules import PartnerKind
+from app.partners.schemas import NewClient, NewPartner
+from app.partners.service import Issued
+from app.worker import run_worker
+
+Result = TypeVar("Result")
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+client_commands = typer.Typer(no_args_is_help=True, help="Partners' API clients.")
+cli.add_typer(client_commands, name="client")
+errors = Console(stderr=True)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()  # type: ignore[call-arg]  # from the environment
+    except ValidationError as wrong:
+        for error in wrong.errors():
+            errors.print(f"{str(error['loc'][0]).upper()}: {error['msg']}", markup=False)
+        raise typer.Exit(2) from None
+
+
+@cli.command()
+def serve() -> None:
+    """Serve the API until SIGTERM."""
+    settings = _settings()
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+@cli.command()
+def worker() -> None:
+    """Publish, ingest uploads and expire approvals until SIGTERM."""
+    run_worker(_settings())
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to this code: migrations, reference data, the first signing key."""
+    asyncio.run(migrate_database(_settings()))
+
+
+@cli.command()
+def run() -> None:
+    """Everything on this machine, with an embedded PostgreSQL unless DATABASE_URL is set (`make run`)."""
+    run_stack(
+        Path(os.environ.get("DATA_DIR") or ".data"),
+        os.environ.get("HOST") or "127.0.0.1",
+        int(os.environ.get("PORT") or 8000),
+        os.environ.get("DATABASE_URL") or None,
+        sample=os.environ.get("SAMPLE", "1") != "0",
+    )
+
+
+@cli.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    settings = Settings(database_url="postgresql://unused", secret_key="unused" * 8)  # type: ignore[arg-type]  # noqa: S106 - nothing is signed
+    typer.echo(json.dumps(create_app(settings).openapi(), indent=2, ensure_ascii=False))
+
+
+@cli.command()
+def upload(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="UTF-8 CSV with a header row")],
+    url: Annotated[str, typer.Option(envvar="PUBLIC_URL", help="Where the service is")] = "http://127.0.0.1:8000",
+    client_id: Annotated[str, typer.Option(envvar="CLIENT_ID", help="Your client's id")] = "",
+    client_secret: Annotated[str, typer.Option(envvar="CLIENT_SECRET", help="Better given by the environment")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge every row and register none")] = False,
+) -> None:
+    """Upload a file of registrations and follow it to its end. Exits 1 when a row or the file was refused."""
+    try:
+        caller = Caller(url, {"client_id": client_id, "client_secret": client_secret})
+        with progress_bar(errors) as progress:
+            done = upload_and_follow(caller, file.read_bytes(), progress, file.name, dry_run=dry_run)
+    except httpx.HTTPStatusError as refused:
+        errors.print(refused.response.text, markup=False)
+        raise typer.Exit(2) from None
+    except httpx.TransportError as lost:
+        errors.print(f"The service at {url} does not answer: {lost}", markup=False)
+        raise typer.Exit(2) from None
+    typer.echo(json.dumps({"id": done["id"], "status": done["status"], **done["counts"]}))
+    if done["counts"]["refused"]:
+        errors.print(f"What was refused, and why: GET {url}/v1/bulk-uploads/{done['id']}/problems.csv")
+    if done["status"] == "failed":
+        errors.print(done["problem"]["detail"], markup=False)
+    if done["counts"]["refused"] or done["status"] == "failed":
+        raise typer.Exit(1)
+
+
+def _in_transaction(work: Callable[[WriteSession], Awaitable[Result]]) -> Result:
+    async def transact() -> Result:
+        settings = _settings()
+        database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+        try:
+            async with database.write() as session:
+                return await work(session)
+        finally:
+            await database.close()
+
+    try:
+        return asyncio.run(transact())
+    except DomainError as refused:
+        for error in refused.errors:
+            errors.print(f"{error.pointer}: {error.detail}", markup=False)
+        errors.print(refused.detail, markup=False)
+        raise typer.Exit(1) from None
+
+
+def _show(issued: Issued) -> None:
+    typer.echo(json.dumps({"client_id": issued.client.client_id, "client_secret": issued.client_secret}))
+    errors.print("The secret is shown this once.")
+
+
+async def _client(session: WriteSession, client_id: str) -> Client:
+    client = await store.find_client(session, client_id)
+    if client is None:
+        raise NotFound(f"There is no client {client_id}.")
+    return client
+
+
+@client_commands.command()
+def create(
+    partner: Annotated[str, typer.Argument(help="The partner's name; it is made when --kind is given")],
+    name: Annotated[str, typer.Argument(help="The client's name")],
+    kind: Annotated[PartnerKind | None, typer.Option(help="Make the partner, of this kind")] = None,
+    operator: Annotated[str | None, typer.Option(help="The operator's code, for a partner of that kind")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help="Repeat it; without, all that the kind may hold")] = None,
+) -> None:
+    """Make a client and print its id and secret as JSON."""
+
+    async def work(session: WriteSession) -> Issued:
+        found = await store.find_partner(session, partner)
+        if found is None:
+            if kind is None:
+                raise NotFound(f"There is no partner {partner}; give --kind to make it.")
+            details = {"name": partner, "kind": kind, "operator": operator}
+            found = await service.create_partner(session, None, validated(NewPartner, details))
+        return await service.create_client(session, None, found, validated(NewClient, {"name": name, "scopes": scope}))
+
+    _show(_in_transaction(work))
+
+
+@client_commands.command()
+def rotate(client_id: str) -> None:
+    """Give a client a new secret; the old one stops at once."""
+
+    async def work(session: WriteSession) -> Issued:
+        return await service.rotate_secret(session, None, await _client(session, client_id), ANY_VERSION)
+
+    _show(_in_transaction(work))
+
+
+@client_commands.command()
+def disable(client_id: str) -> None:
+    """Stop a client from getting tokens."""
+
+    async def work(session: WriteSession) -> Client:
+        return await service.disable_client(session, None, await _client(session, client_id), ANY_VERSION)
+
+    typer.echo(f"{_in_transaction(work).client_id} is disabled.")
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,151 @@
+"""An address or prefix in normal form, and which space is not globally routable unicast."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from socket import AF_INET, AF_INET6, inet_pton
+from typing import NamedTuple
+
+from app.core.errors import Invalid
+
+WIDEST = {4: 24, 6: 48}
+# Above every IPv4 address, so that one integer orders both families: IPv4 first, as the feed sorts them.
+IPV6_BASE = 1 << 32
+
+# IANA special-purpose registries (RFC 6890 and what followed it), and IPv4 multicast and class E.
+RESERVED_IPV4 = (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+    "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24",
+    "192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3",
+)  # fmt: skip
+# Only 2000::/3 is global unicast (RFC 4291, 2.4); the rest of the table is what is special inside it.
+RESERVED_IPV6 = (
+    "::/3", "2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20",
+    "4000::/2", "8000::/1",
+)  # fmt: skip
+
+
+class NetworkMalformed(Invalid):
+    """Not an IPv4 or IPv6 address or prefix in standard notation."""
+
+    code = "network_malformed"
+    title = "Not an IPv4 or IPv6 address or prefix"
+    mend = "Write 203.99.160.5, 203.99.160.0/29 or 2400:1460:1::/48, in ASCII digits without leading zeros."
+
+
+class NetworkHostBits(Invalid):
+    """Bits are set to the right of the prefix."""
+
+    code = "network_host_bits"
+    title = "Bits are set right of the prefix length"
+    mend = "Give the single address, or the first address of the block with the prefix length."
+
+
+class NetworkTooWide(Invalid):
+    """Wider than one registration may hold."""
+
+    code = "network_too_wide"
+    title = "The prefix is wider than /24 (IPv4) or /48 (IPv6)"
+    mend = "Register the addresses that you use. A registration takes up to 64 networks of at most /24 or /48."
+
+
+class NetworkReserved(Invalid):
+    """Not globally routable unicast space."""
+
+    code = "network_reserved"
+    title = "The address is not globally routable"
+    mend = "Give the public address that your operator assigned, not the one inside your own network."
+
+
+class Network(NamedTuple):
+    """A network in canonical CIDR text with its first and last address on one integer line.
+
+    IPv4 addresses keep their value; IPv6 addresses lie above them (``IPV6_BASE``).
+    """
+
+    first: int
+    last: int
+    text: str
+
+    def overlaps(self, other: "Network") -> bool:
+        """Whether the two share an address."""
+        return self.first <= other.last and other.first <= self.last
+
+
+def span(canonical: str) -> Network:
+    """A network from text that is known to be canonical CIDR, as the database gives it.
+
+    Takes no care of errors: ``parse`` does, for what people send.
+    """
+    address, _, length = canonical.partition("/")
+    if ":" in address:
+        first = IPV6_BASE + int.from_bytes(inet_pton(AF_INET6, address))
+        return Network(first, first + (1 << (128 - int(length))) - 1, canonical)
+    first = int.from_bytes(inet_pton(AF_INET, address))
+    return Network(first, first + (1 << (32 - int(length))) - 1, canonical)
+
+
+class Disjoint:
+    """Sorted networks that do not overlap one another, to look one address up in."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._networks = sorted(map(span, texts))
+        self._firsts = [network.first for network in self._networks]
+
+    def touches(self, network: Network) -> bool:
+        """Whether any of them shares an address with ``network``."""
+        at = bisect_right(self._firsts, network.last) - 1
+        return at >= 0 and self._networks[at].last >= network.first
+
+    def holds(self, network: Network) -> bool:
+        """Whether one of them holds ``network`` whole."""
+        at = bisect_right(self._firsts, network.first) - 1
+        return at >= 0 and self._networks[at].last >= network.last
+
+
+_RESERVED = Disjoint(RESERVED_IPV4 + RESERVED_IPV6)
+
+
+def parse_address(text: str) -> IPv4Address | IPv6Address:
+    """One address in standard notation. Raises ``NetworkMalformed``."""
+    try:
+        if not text.isascii() or "%" in text:
+            raise AddressValueError(text)
+        return IPv6Address(text) if ":" in text else IPv4Address(text)
+    except AddressValueError:
+        raise NetworkMalformed(f"{text[:60]!r} is not an IPv4 or IPv6 address in standard notation.") from None
+
+
+def position(address: IPv4Address | IPv6Address) -> int:
+    """The address as a point on the integer line of ``Network``."""
+    return int(address) + (IPV6_BASE if address.version == 6 else 0)
+
+
+@lru_cache(maxsize=8192)
+def parse(text: str) -> Network:
+    """The normal form of an address or prefix as a person writes it.
+
+    A single address becomes /32 or /128; IPv6 is written as RFC 5952 says. Raises ``NetworkMalformed``,
+    ``NetworkHostBits``, ``NetworkTooWide`` or ``NetworkReserved``.
+    """
+    written, slash, suffix = text.partition("/")
+    address = parse_address(written)
+    length = _prefix_length(suffix, address.max_prefixlen, text) if slash else address.max_prefixlen
+    block = (IPv4Network if address.version == 4 else IPv6Network)((int(address), length), strict=False)
+    if block.network_address != address:
+        whole = f"{address}/{address.max_prefixlen}"
+        raise NetworkHostBits(f"{text} has bits set right of /{length}. Did you mean {whole} or {block}?")
+    network = span(str(block))
+    if length < WIDEST[address.version] and not _RESERVED.holds(network):
+        raise NetworkTooWide(f"{block} is wider than /{WIDEST[address.version]}.")
+    if _RESERVED.touches(network):
+        raise NetworkReserved(f"{block} is not globally routable unicast space.")
+    return network
+
+
+def _prefix_length(suffix: str, longest: int, text: str) -> int:
+    plain = suffix.isascii() and suffix.isdigit() and (suffix == "0" or not suffix.startswith("0"))
+    if not plain or len(suffix) > 3 or int(suffix) > longest:
+        raise NetworkMalformed(f"{text[:60]!r} has no prefix length of 0 to {longest} after the slash.")
+    return int(suffix)

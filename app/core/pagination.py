@@ -1,0 +1,88 @@
+"""Keyset pages: an opaque signed cursor that holds the last key seen, and RFC 8288 links."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Sequence
+from typing import Annotated, Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.core.db import ReadSession
+from app.core.errors import Invalid, InvalidValue
+from app.core.keyring import Keyring
+from app.core.schemas import LINE
+
+SIGNATURE_DIGITS = 16
+
+
+class PageQuery(BaseModel):
+    """The parameters of every list; a domain's filters are fields of a subclass. Unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid", use_enum_values=True)
+
+    limit: Annotated[int, Field(ge=1, le=500, description="How many items a page holds")] = 50
+    cursor: Annotated[
+        str | None, LINE, Field(max_length=500, description="`next_cursor` of the page before; opaque")
+    ] = None
+
+    def filters(self) -> dict[str, Any]:
+        """The given filters by the name of their field."""
+        return self.model_dump(exclude={"limit", "cursor"}, exclude_none=True)
+
+
+def _sign(keyring: Keyring, list_name: str, key: str) -> str:
+    return keyring.keyed_hash("cursor", f"{list_name}\n{key}")[:SIGNATURE_DIGITS]
+
+
+def encode_cursor(keyring: Keyring, list_name: str, key: object) -> str:
+    """A cursor that only the list it was made for takes back."""
+    signed = f"{_sign(keyring, list_name, str(key))}{key}"
+    return base64.urlsafe_b64encode(signed.encode()).decode().rstrip("=")
+
+
+def decode_cursor(keyring: Keyring, list_name: str, cursor: str) -> str:
+    """The key in a cursor. Raises ``Invalid`` when it was altered or made for another list."""
+    try:
+        signed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        signed = ""
+    signature, key = signed[:SIGNATURE_DIGITS], signed[SIGNATURE_DIGITS:]
+    if not hmac.compare_digest(signature.encode(), _sign(keyring, list_name, key).encode()):
+        raise Invalid.of([InvalidValue.at("/query/cursor", "The cursor was not made by this list, or was altered.")])
+    return key
+
+
+async def fetch_page(
+    session: ReadSession,
+    statement: Select[Any],
+    key: InstrumentedAttribute[Any],
+    query: PageQuery,
+    *,
+    list_name: str,
+    descending: bool = False,
+) -> tuple[Sequence[Any], str | None]:
+    """One page of ``statement`` in the order of its unique ``key``, and the cursor of the next or None.
+
+    Gives the first column of each row; ``key`` must be that entity's attribute.
+    """
+    if query.cursor is not None:
+        text = decode_cursor(session.keyring, list_name, query.cursor)
+        last = UUID(text) if key.type.python_type is UUID else int(text)
+        statement = statement.where(key < last if descending else key > last)
+    ordered = statement.order_by(key.desc() if descending else key).limit(query.limit + 1)
+    found = (await session.execute(ordered)).scalars().all()
+    items = found[: query.limit]
+    if len(found) <= query.limit:
+        return items, None
+    return items, encode_cursor(session.keyring, list_name, getattr(items[-1], key.key))
+
+
+def next_link(path: str, query_items: Sequence[tuple[str, str]], next_cursor: str) -> str:
+    """The ``Link`` header (RFC 8288) of the page after this one."""
+    kept = [(name, value) for name, value in query_items if name not in ("cursor", "after")]
+    return f'<{path}?{urlencode([*kept, ("cursor", next_cursor)])}>; rel="next"'

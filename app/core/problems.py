@@ -1,0 +1,213 @@
+"""Errors as RFC 9457 problem details: the only place that knows which error has which status code."""
+
+import html
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.core import errors
+from app.core.db import is_outage
+from app.core.errors import DomainError, FieldError
+from app.core.schemas import FieldProblem, Problem, field_error
+
+RETRY_AFTER_SECONDS = "2"
+STATUS_OF_KIND: dict[type[DomainError], int] = {
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.NotAcceptable: 406,
+    errors.Conflict: 409,
+    errors.VersionMismatch: 412,
+    errors.PayloadTooLarge: 413,
+    errors.UnsupportedMediaType: 415,
+    errors.Invalid: 422,
+    errors.PreconditionRequired: 428,
+    errors.TooManyRequests: 429,
+    errors.Internal: 500,
+    errors.Unavailable: 503,
+}
+KIND_OF_STATUS = {status: kind for kind, status in STATUS_OF_KIND.items() if kind.code} | {
+    400: errors.InvalidValue,
+    422: errors.InvalidValue,
+}
+log = structlog.get_logger(__name__)
+
+
+def status_of(error: DomainError | type[DomainError]) -> int:
+    """The HTTP status of an error: that of the nearest kind it descends from."""
+    kind = error if isinstance(error, type) else type(error)
+    return next(STATUS_OF_KIND[base] for base in kind.__mro__ if base in STATUS_OF_KIND)
+
+
+def problem_of(error: DomainError, instance: str) -> Problem:
+    """The body that tells a caller about ``error``."""
+    return Problem(
+        type=f"/problems/{error.code}",
+        title=error.title,
+        status=status_of(error),
+        detail=error.detail,
+        code=error.code,
+        instance=instance,
+        errors=[FieldProblem.model_validate(each) for each in error.errors],
+    )
+
+
+def problem_response(error: DomainError, instance: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The whole answer for ``error``, with the headers that its status calls for."""
+    status = status_of(error)
+    extra = dict(headers or {})
+    if status == HTTPStatus.UNAUTHORIZED:
+        extra.setdefault("WWW-Authenticate", 'Bearer realm="ip-registration"')
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        extra.setdefault("Retry-After", RETRY_AFTER_SECONDS)
+    body = problem_of(error, instance).model_dump(mode="json", exclude_defaults=True)
+    return JSONResponse(body, status, headers=extra, media_type="application/problem+json")
+
+
+def documented(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
+    """The ``responses=`` of an operation that can raise ``kinds``; what any operation can raise is added."""
+    every: tuple[type[DomainError], ...] = (*kinds, errors.InvalidValue, errors.Unavailable, errors.Internal)
+    by_status: dict[int | str, dict[str, Any]] = {}
+    for kind in dict.fromkeys(every):
+        example = problem_of(kind(), "/v1/...").model_dump(mode="json", exclude_defaults=True)
+        answer = by_status.setdefault(
+            status_of(kind),
+            {
+                "model": Problem,
+                "description": "",
+                "content": {
+                    "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+                },
+            },
+        )
+        answer["description"] = ", ".join(filter(None, (answer["description"], f"`{kind.code}`")))
+        answer["content"]["application/problem+json"]["examples"][kind.code] = {"summary": kind.title, "value": example}
+    return by_status
+
+
+def _instance(request: Request) -> str:
+    return request.url.path
+
+
+async def _on_domain_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DomainError)
+    return problem_response(error, _instance(request))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    kind = KIND_OF_STATUS.get(error.status_code, errors.Internal if error.status_code >= 500 else errors.InvalidValue)
+    detail = "" if error.detail == HTTPStatus(error.status_code).phrase else str(error.detail)
+    return problem_response(kind(detail), _instance(request), error.headers)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    found = [_located(each) for each in error.errors()]
+    sent = request.headers.get("content-type", "")
+    about_body = any(each["loc"][0] == "body" for each in error.errors())
+    if about_body and error.body and not _is_json(sent):
+        return problem_response(
+            errors.UnsupportedMediaType(f"The body came as {sent or 'no type at all'}."), _instance(request)
+        )
+    return problem_response(errors.Invalid.of(found), _instance(request))
+
+
+def _is_json(content_type: str) -> bool:
+    essence = content_type.partition(";")[0].strip().lower()
+    return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
+
+
+def _located(error: Any) -> FieldError:
+    place, *rest = error["loc"]
+    if error["type"] == "json_invalid":
+        return errors.InvalidValue.at("", f"The body is not JSON: {error['ctx']['error']} at position {rest[0]}.")
+    loc = tuple(rest) if place == "body" else error["loc"]
+    return field_error(error, loc)
+
+
+async def _on_any_error(request: Request, error: Exception) -> JSONResponse:
+    if is_outage(error):
+        log.warning("database unavailable", error=repr(error)[:300])
+        return problem_response(errors.Unavailable(), _instance(request))
+    log.error("request failed", exc_info=error)
+    return problem_response(errors.Internal(), _instance(request))
+
+
+class ProblemsMiddleware:
+    """The last net: what no handler took becomes a problem while the request id is still at hand.
+
+    Pure ASGI; it stands inside the observing middleware and outside the routes.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass the request on; answer for what it raises, unless an answer has begun."""
+        begun = False
+
+        async def watched(message: Any) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:
+            if scope["type"] != "http" or begun:
+                raise
+            response = await _on_any_error(Request(scope), error)
+            await response(scope, receive, send)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Make every 4xx and 5xx of ``app``, the framework's own too, a problem."""
+    app.add_exception_handler(DomainError, _on_domain_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+
+
+router = APIRouter(prefix="/problems", tags=["problems"])
+
+
+def _page(title: str, body: Sequence[str]) -> HTMLResponse:
+    style = "body{font:1.1rem/1.6 system-ui;max-width:42rem;margin:3rem auto;padding:0 1rem}code{background:#eee}"
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{style}</style>'
+    return HTMLResponse(f"{head}<h1>{title}</h1>{''.join(body)}</html>")
+
+
+@router.get("", response_class=HTMLResponse, summary="All problem types")
+async def list_problems() -> HTMLResponse:
+    """Every code that the service can answer with, each leading to its explanation."""
+    rows = [f'<li><a href="/problems/{code}"><code>{code}</code></a> {kind.title}</li>' for code, kind in _known()]
+    return _page("Problems", ["<ul>", *rows, "</ul>"])
+
+
+@router.get(
+    "/{code}",
+    response_class=HTMLResponse,
+    summary="What a problem means",
+    responses=documented(errors.NotFound),
+)
+async def explain_problem(code: str) -> HTMLResponse:
+    """Explains a problem type to a person: what happened and how to mend it."""
+    kind = dict(_known()).get(code)
+    if kind is None:
+        raise errors.NotFound("There is no problem type of that name. GET /problems lists them.")
+    escaped = [html.escape(text) for text in (kind.__doc__ or "", kind.mend)]
+    return _page(
+        kind.title,
+        [f"<p><code>{code}</code>, status {status_of(kind)}</p>", f"<p>{escaped[0]}</p>", f"<p>{escaped[1]}</p>"],
+    )
+
+
+def _known() -> list[tuple[str, type[DomainError]]]:
+    return sorted((code, kind) for code, kind in DomainError.known.items() if code)

@@ -1,0 +1,56 @@
+"""Answers in one shape: JSON with an ETag where there is a version, pages with their link."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Request, Response
+from pydantic import BaseModel
+
+from app.core.errors import PreconditionRequired
+from app.core.pagination import next_link
+from app.core.preconditions import HasVersion, IfMatch, etag_of
+
+
+def json_answer(body: BaseModel, status: int = 200, /, **headers: str) -> Response:
+    """``body`` as JSON; header names are written with ``_`` for ``-``."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(body.model_dump_json(), status, named, media_type="application/json")
+
+
+def resource_answer(body: Any, status: int = 200, *, location: str | None = None) -> Response:
+    """One resource with its ``ETag``, and its ``Location`` when it was just made."""
+    headers = {"Location": location} if location else {}
+    return json_answer(body, status, ETag=etag_of(body), **headers)
+
+
+def page_answer(request: Request, page: type[BaseModel], items: Sequence[Any], next_cursor: str | None) -> Response:
+    """One page of a list, with ``Link: rel="next"`` unless it is the last."""
+    body = page.model_validate({"items": items, "next_cursor": next_cursor}, from_attributes=True)
+    link = {"Link": next_link(request.url.path, request.query_params.multi_items(), next_cursor)} if next_cursor else {}
+    return json_answer(body, **link)
+
+
+async def _if_match(
+    if_match: Annotated[str | None, Header(description="`ETag` of the resource as last read", max_length=500)] = None,
+) -> IfMatch:
+    if if_match is None or not if_match.strip():
+        raise PreconditionRequired
+    return IfMatch(if_match)
+
+
+Precondition = Annotated[IfMatch, Depends(_if_match)]
+
+
+def not_modified(request: Request, resource: HasVersion) -> Response | None:
+    """A 304 when the caller's ``If-None-Match`` names the version it would get (weak comparison)."""
+    return unchanged(request, etag_of(resource))
+
+
+def unchanged(request: Request, etag: str, **headers: str) -> Response | None:
+    """A 304 with ``etag`` when ``If-None-Match`` holds it (RFC 9110, 13.1.2), else None."""
+    held = request.headers.get("if-none-match", "")
+    tags = {tag.strip().removeprefix("W/") for tag in held.split(",")}
+    if etag in tags or "*" in tags:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return Response(status_code=304, headers={"ETag": etag, **named})
+    return None

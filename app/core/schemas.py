@@ -1,0 +1,191 @@
+"""The strict base of every body, the text types, and validation errors in the service's own codes."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any, Generic, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ModelWrapValidatorHandler,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, MissingField
+
+Examples = dict[str, JsonValue]
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+CONTROL_BUT_BREAKS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+# What PostgreSQL, Python and JSON all hold; beyond it time zones overflow.
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def refusal(code: str, detail: str) -> PydanticCustomError:
+    """What a validator raises to refuse a value with one of the service's codes."""
+    return PydanticCustomError(code, "{detail}", {"detail": detail})
+
+
+def refuse_as_given(check: Any) -> AfterValidator:
+    """A validator of a function that raises ``Invalid``: its code and detail become the field's."""
+
+    def run(value: Any) -> Any:
+        try:
+            return check(value)
+        except Invalid as wrong:
+            raise refusal(wrong.code, wrong.detail) from None
+
+    return AfterValidator(run)
+
+
+def _plain(value: Any, *, breaks: bool) -> Any:
+    if not isinstance(value, str):
+        return value
+    if breaks:
+        value = value.replace("\r\n", "\n")
+    found = (CONTROL_BUT_BREAKS if breaks else CONTROL).search(value)
+    if found:
+        raise refusal("invalid_value", f"Control character U+{ord(found[0]):04X} at position {found.start()}.")
+    return unicodedata.normalize("NFC", value).strip()
+
+
+LINE = BeforeValidator(partial(_plain, breaks=False))
+PARAGRAPH = BeforeValidator(partial(_plain, breaks=True))
+
+Line100 = Annotated[str, LINE, Field(max_length=100)]
+Line200 = Annotated[str, LINE, Field(max_length=200)]
+Paragraph = Annotated[str, PARAGRAPH, Field(max_length=2_000)]
+
+Instant = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST, examples=["2027-01-31T12:00:00Z"])]
+
+
+def _rfc3339(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+Timestamp = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str)]
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are refused, an empty text is an absent one, all errors come at once."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=True)
+
+    @classmethod
+    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+        """What is wrong between fields; ``given`` holds the values as sent, checked or not."""
+        return ()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_errors_at_once(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(given, dict):
+            return handler(given)
+        present = {key: value for key, value in given.items() if not _is_empty(value)}
+        errors: list[InitErrorDetails] = []
+        result: Self | None = None
+        try:
+            result = handler(present)
+        except ValidationError as wrong:
+            errors = [_again(error) for error in wrong.errors(include_url=False)]
+        known = {error["loc"] for error in errors}
+        for error in cls.across(present):
+            place = tuple(int(part) if part.isdigit() else part for part in error.pointer.split("/")[1:])
+            if place not in known:
+                errors.append(InitErrorDetails(type=refusal(error.code, error.detail), loc=place, input=None))
+        if errors or result is None:
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        return result
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _again(error: ErrorDetails) -> InitErrorDetails:
+    found = field_error(error, error["loc"])
+    return InitErrorDetails(type=refusal(found.code, found.detail), loc=error["loc"], input=None)
+
+
+class MergePatch(BaseModel):
+    """A JSON merge patch (RFC 7396): an absent field stays, a null one goes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def onto(self, current: Mapping[str, Any]) -> dict[str, Any]:
+        """``current`` with the patch merged in."""
+        return {**current, **self.model_dump(exclude_unset=True)}
+
+
+class Resource(BaseModel):
+    """An answer's body."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+Item = TypeVar("Item", bound=BaseModel)
+
+
+class Page(Resource, Generic[Item]):
+    """One page of a list; ``next_cursor`` is null on the last."""
+
+    items: Sequence[Item]
+    next_cursor: str | None = None
+
+
+class FieldProblem(Resource):
+    """One field's error: ``pointer`` is a JSON Pointer into the body."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [{"pointer": "/email", "code": "email_malformed", "detail": "Not an e-mail address."}]
+        },
+    )
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Problem(Resource):
+    """RFC 9457 problem details; ``type`` leads to a page that explains it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    instance: str
+    errors: list[FieldProblem] = []
+
+
+def field_error(error: ErrorDetails, loc: Sequence[str | int]) -> FieldError:
+    """One of Pydantic's errors in the service's codes; its place as a JSON Pointer (RFC 6901)."""
+    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in loc)
+    if error["type"] in DomainError.known:
+        return FieldError(pointer, error["type"], str(error.get("ctx", {}).get("detail", error["msg"])))
+    if error["type"] in ("missing", "too_short"):
+        return MissingField.at(pointer, f"{loc[-1] if loc else 'A body'} is needed.")
+    return InvalidValue.at(pointer, f"{error['msg']}.")
+
+
+BodyType = TypeVar("BodyType", bound=Body)
+
+
+def validated(kind: type[BodyType], given: Mapping[str, Any]) -> BodyType:
+    """``given`` as a body of ``kind``. Raises ``Invalid`` with all its errors."""
+    try:
+        return kind.model_validate(given)
+    except ValidationError as wrong:
+        raise Invalid.of([field_error(each, each["loc"]) for each in wrong.errors(include_url=False)]) from None

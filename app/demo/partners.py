@@ -1,0 +1,45 @@
+"""The demo partners of the embedded database, and the file with their credentials."""
+
+import json
+import os
+from pathlib import Path
+
+from app.core.db import Database
+from app.partners import service, store
+from app.partners.rules import PartnerKind
+from app.partners.schemas import NewClient, NewPartner
+
+CREDENTIALS = "demo-credentials.json"
+# partner: kind, operator code, clients
+PARTNERS = {
+    "pta": (PartnerKind.REGULATOR, None, ("pta-officer-1", "pta-officer-2")),
+    "pseb": (PartnerKind.ASSOCIATION, None, ("pseb",)),
+    "pasha": (PartnerKind.ASSOCIATION, None, ("pasha",)),
+    "nayatel": (PartnerKind.OPERATOR, "nayatel", ("nayatel",)),
+    "ptcl": (PartnerKind.OPERATOR, "ptcl", ("ptcl",)),
+}
+
+
+async def ensure_demo_partners(database: Database, data_dir: Path, public_url: str) -> None:
+    """Make the demo partners once, with fresh random secrets in a file that only its owner can read."""
+    path = data_dir / CREDENTIALS
+    async with database.write() as session:
+        if await store.find_partner(session, "pta") is not None and path.exists():
+            _write(path, json.loads(path.read_text())["clients"], public_url)
+            return
+        clients = {}
+        for name, (kind, operator, client_names) in PARTNERS.items():
+            partner = await service.create_partner(session, None, NewPartner(name=name, kind=kind, operator=operator))
+            for client_name in client_names:
+                issued = await service.create_client(session, None, partner, NewClient(name=client_name))
+                clients[client_name] = {"client_id": issued.client.client_id, "client_secret": issued.client_secret}
+        _write(path, clients, public_url)
+
+
+def _write(path: Path, clients: dict[str, dict[str, str]], public_url: str) -> None:
+    """Write the credentials whole or not at all."""
+    beside = path.with_suffix(".new")
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump({"token_url": f"{public_url}/oauth/token", "clients": clients}, file, indent=2)
+    beside.replace(path)

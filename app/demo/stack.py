@@ -1,0 +1,130 @@
+"""The whole service on one machine: embedded PostgreSQL, migrations, API and worker, with the sample register."""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+
+from app.core.db import Database
+from app.core.embedded import embedded_server
+from app.core.keyring import Keyring
+from app.core.settings import Settings
+from app.demo.loading import Caller, load_sample
+from app.demo.partners import CREDENTIALS, ensure_demo_partners
+from app.migrating import migrate
+
+START_SECONDS = 60
+STOP_SECONDS = 20
+
+
+def run_stack(data_dir: Path, host: str, port: int, database_url: str | None, *, sample: bool) -> None:
+    """Run until SIGINT or SIGTERM, then stop API, worker and server, in this order. Keeps its data in ``data_dir``."""
+    console = Console()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    with ExitStack() as stack:
+        embedded = not database_url
+        url = database_url or stack.enter_context(embedded_server(data_dir.resolve() / "postgresql"))
+        environment = _environment(data_dir, url, host, port)
+        os.environ.update(environment)
+        settings = Settings()  # type: ignore[call-arg]  # from the environment
+        asyncio.run(_prepare(settings, demo=embedded))
+        stack.enter_context(_process("worker", data_dir, "worker"))
+        api = stack.enter_context(_process("serve", data_dir, "api"))
+        _wait_until_ready(settings.public_url, api)
+        if embedded:
+            _show_demo(console, settings, data_dir, sample=sample)
+        console.print(
+            f"Serving on {settings.public_url}. Logs: {data_dir}/api.log, {data_dir}/worker.log. Ctrl-C stops it."
+        )
+        try:
+            code = api.wait()
+            raise SystemExit(f"The API stopped by itself with code {code}; see {data_dir}/api.log")
+        except KeyboardInterrupt:
+            console.print("Stopping ...")
+
+
+def _environment(data_dir: Path, url: str, host: str, port: int) -> dict[str, str]:
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+    shown = f"[{shown}]" if ":" in shown else shown
+    return {
+        "DATABASE_URL": url,
+        "SECRET_KEY": os.environ.get("SECRET_KEY") or _kept_secret(data_dir / "secret.key"),
+        "PUBLIC_URL": os.environ.get("PUBLIC_URL") or f"http://{shown}:{port}",
+        "HOST": host,
+        "PORT": str(port),
+        "DATA_DIR": str(data_dir),
+    }
+
+
+def _kept_secret(path: Path) -> str:
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(48))
+    return path.read_text().strip()
+
+
+async def _prepare(settings: Settings, *, demo: bool) -> None:
+    await migrate(settings)
+    if demo:
+        database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+        await ensure_demo_partners(database, settings.data_dir, settings.public_url)
+        await database.close()
+
+
+@contextmanager
+def _process(command: str, data_dir: Path, name: str) -> Iterator[subprocess.Popen[bytes]]:
+    """One of our processes in a group of its own, so that Ctrl-C reaches it only through us."""
+    with (data_dir / f"{name}.log").open("ab") as output:
+        arguments = [sys.executable, "-m", "app.cli", command]
+        process = subprocess.Popen(arguments, stdout=output, stderr=output, start_new_session=True)  # noqa: S603 - our own
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _wait_until_ready(url: str, api: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while api.poll() is None and time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{url}/health/ready").is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise SystemExit("The API did not become ready; see api.log and worker.log in DATA_DIR. Is the port taken?")
+
+
+def _show_demo(console: Console, settings: Settings, data_dir: Path, *, sample: bool) -> None:
+    clients = json.loads((data_dir / CREDENTIALS).read_text())["clients"]
+    if sample and not Caller(settings.public_url, clients["pta-officer-1"]).get("/v1/bulk-uploads?limit=1")["items"]:
+        console.print("Loading the sample register: 20,437 registrations of 1,482 applicants ...")
+        count, seconds = load_sample(settings.public_url, clients, console)
+        console.print(f"{count:,} networks are in the feed, {seconds:.1f} s after the first upload began.")
+    url, who = settings.public_url, "nayatel"
+    login = f"{clients[who]['client_id']}:{clients[who]['client_secret']}"
+    console.print(f"\nOpen {url}/docs and authorise with a client of {data_dir / CREDENTIALS}. Or try, as {who}:\n")
+    lines = (
+        f"TOKEN=$(curl -s -u '{login}' -d grant_type=client_credentials {url}/oauth/token"
+        """ | sed 's/.*"access_token":"\\([^"]*\\).*/\\1/')""",
+        f'curl -s -H "Authorization: Bearer $TOKEN" "{url}/v1/allowlist?format=text" | head',
+        f'curl -s -H "Authorization: Bearer $TOKEN" "{url}/v1/allowlist/publications?limit=1"',
+    )
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    console.print()

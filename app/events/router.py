@@ -1,0 +1,38 @@
+"""The log, for partners that poll."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.core.db import Reading
+from app.core.errors import Forbidden, Unauthenticated
+from app.core.problems import documented
+from app.core.responses import page_answer
+from app.core.security import Principal, require
+from app.events import store
+from app.events.schemas import EventPage, EventsQuery
+
+router = APIRouter(prefix="/events", tags=["events"])
+
+
+@router.get(
+    "",
+    summary="Read the event log",
+    response_model=EventPage,
+    responses=documented(Unauthenticated, Forbidden),
+)
+async def list_events(
+    request: Request,
+    query: Annotated[EventsQuery, Query()],
+    session: Reading,
+    principal: Annotated[Principal, require("events:read")],
+) -> Response:
+    """What happened to what is the caller's business, oldest first. Poll with `after` = the last `id` you have.
+
+    `next_cursor` is always the position to go on from, also when there is nothing new yet. No event is ever
+    behind a position that was handed out, however late its transaction commits.
+    """
+    after = query.after or query.cursor
+    items = await store.read(session, principal, after=after, limit=query.limit)
+    last = items[-1].id if items else after
+    return page_answer(request, EventPage, items, str(last) if last else None)

@@ -1,0 +1,68 @@
+"""Is it alive, is it ready, what does it measure."""
+
+from typing import Literal
+
+import structlog
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.db import Database, ReadSession
+from app.core.errors import Unavailable
+from app.core.problems import documented
+from app.core.responses import json_answer
+from app.core.schemas import Resource
+from app.health import store
+
+router = APIRouter(tags=["health"])
+log = structlog.get_logger(__name__)
+
+
+class Live(Resource):
+    """The process answers."""
+
+    status: Literal["live"] = "live"
+
+
+class Ready(Resource):
+    """Everything that the service needs is there."""
+
+    status: Literal["ready"] = "ready"
+    database: Literal[True] = True
+    migrations: Literal[True] = True
+    worker: Literal[True] = True
+
+
+@router.get("/health/live", summary="Is the process alive", response_model=Live)
+async def live() -> Response:
+    """Says that the process answers; it asks nobody else, so a database outage does not restart the service."""
+    return json_answer(Live())
+
+
+@router.get("/health/ready", summary="Can it do its work", response_model=Ready, responses=documented(Unavailable))
+async def ready(request: Request) -> Response:
+    """Ready when the database answers, its migrations are those of this code, and a worker was seen lately."""
+    database: Database = request.app.state.database
+    try:
+        async with database.read() as session:
+            missing = await _missing(session, request.app.state.newest_migration)
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("database unavailable", error=repr(error)[:300])
+        raise Unavailable("The database does not answer.") from None
+    if missing:
+        raise Unavailable(missing)
+    return json_answer(Ready())
+
+
+async def _missing(session: ReadSession, expected: str | None) -> str:
+    if await store.applied_migration(session) != expected:
+        return "The database's migrations are not those of this code: run 'python -m app.cli migrate'."
+    if not await store.worker_seen_lately(session):
+        return "No worker was seen in the last 30 seconds: start one with 'python -m app.cli worker'."
+    return ""
+
+
+@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+async def metrics() -> Response:
+    """Counters and histograms in Prometheus' text format."""
+    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,82 @@
+"""The API process: ``create_app(settings)`` and what lives as long as it does."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from joserfc.jwk import KeySet
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import __version__, api
+from app.allowlist.reader import SnapshotReader
+from app.core.body_limit import BodyLimitMiddleware
+from app.core.db import Database
+from app.core.doorbell import Listener
+from app.core.idempotency import add_replay_handler
+from app.core.keyring import Keyring
+from app.core.observability import ObservingMiddleware, configure_logging
+from app.core.problems import ProblemsMiddleware, add_problem_handlers
+from app.core.problems import router as problems
+from app.core.security import TokenVerifier
+from app.core.settings import Settings
+from app.health import store as health
+from app.health.router import router as health_router
+from app.partners import store as partners
+from app.partners.token_endpoint import router as tokens
+
+DESCRIPTION = """The register of IP addresses used for VPNs and static-IP services.
+
+Partners register applicants and their addresses, officers decide, operators read the allowlist. Get a token with
+**Authorize** (client id and secret), then try any call. Errors are problem details (RFC 9457); each code is explained
+under [/problems](/problems). Lists are pages: follow `next_cursor`. A change needs `If-Match`, and every POST that
+makes something takes an `Idempotency-Key`."""
+UPLOADS = "/v1/bulk-uploads"
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    listener = Listener(app.state.settings.database_url, ["allowlist_published"])
+    reader: SnapshotReader = app.state.reader
+    with suppress(SQLAlchemyError, OSError):  # a database that is down delays the list, not the start
+        await reader.refresh()
+    tasks = [asyncio.create_task(listener.run()), asyncio.create_task(reader.run(listener))]
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await app.state.database.close()
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application, with everything it needs in ``app.state``; it connects when it starts."""
+    configure_logging(settings)
+    app = FastAPIOffline(
+        title="IP registration service",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        separate_input_output_schemas=False,
+        swagger_ui_parameters={"persistAuthorization": True},
+    )
+    database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+
+    async def load_keys() -> KeySet:
+        async with database.read() as session:
+            return await partners.public_keys(session)
+
+    app.state.settings = settings
+    app.state.database = database
+    app.state.verifier = TokenVerifier(settings.public_url, load_keys)
+    app.state.reader = SnapshotReader(database, settings.poll_seconds)
+    app.state.newest_migration = health.newest_migration()
+    for router in (tokens, api.router, health_router, problems):
+        app.include_router(router)
+    add_problem_handlers(app)
+    add_replay_handler(app)
+    # the last added stands outermost
+    app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes, wider={UPLOADS: settings.max_upload_bytes})
+    app.add_middleware(ProblemsMiddleware)
+    app.add_middleware(ObservingMiddleware)
+    return app

@@ -1,0 +1,20 @@
+"""Imports every domain's tables, so that Alembic sees one metadata."""
+
+from app.allowlist import models as allowlist
+from app.applicants import models as applicants
+from app.bulk_uploads import models as bulk_uploads
+from app.core import idempotency
+from app.core.orm import Base
+from app.events import models as events
+from app.health import models as health
+from app.operators import models as operators
+from app.partners import models as partners
+from app.registrations import models as registrations
+from app.reviews import models as reviews
+
+__all__ = ["Base", "metadata"]
+
+metadata = Base.metadata
+DOMAINS = (
+    allowlist, applicants, bulk_uploads, events, health, idempotency, operators, partners, registrations, reviews,
+)  # fmt: skip

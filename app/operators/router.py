@@ -1,0 +1,38 @@
+"""Operator codes, names and AS numbers."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from pydantic import ConfigDict
+
+from app.core.db import Reading
+from app.core.errors import Unauthenticated
+from app.core.problems import documented
+from app.core.responses import page_answer
+from app.core.schemas import Page, Resource
+from app.core.security import Principal, require
+from app.operators import store
+
+router = APIRouter(prefix="/operators", tags=["reference"])
+
+
+class Operator(Resource):
+    """An internet operator."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={"examples": [{"code": "nayatel", "name": "Nayatel (Pvt) Ltd", "asn": 23674}]},
+    )
+
+    code: str
+    name: str
+    asn: int
+
+
+OperatorPage = Page[Operator]
+
+
+@router.get("", summary="List operators", response_model=OperatorPage, responses=documented(Unauthenticated))
+async def list_operators(request: Request, session: Reading, _: Annotated[Principal, require()]) -> Response:
+    """The operators that a registration can name, by code, on one page."""
+    return page_answer(request, OperatorPage, await store.all_operators(session), None)

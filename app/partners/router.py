@@ -1,0 +1,130 @@
+"""Partners and their clients, for ``partners:admin``."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.core.db import Reading, Writing
+from app.core.errors import Forbidden, IdempotencyConflict, NotFound, PreconditionRequired, RequestInProgress
+from app.core.errors import Unauthenticated, UnsupportedMediaType, VersionMismatch
+from app.core.idempotency import Idempotent
+from app.core.problems import documented
+from app.core.responses import Precondition, page_answer, resource_answer
+from app.core.security import Principal, require
+from app.partners import schemas, service, store
+from app.partners.errors import NameTaken
+
+router = APIRouter(prefix="/partners", tags=["partners"])
+Admin = Annotated[Principal, require("partners:admin")]
+READS = (Unauthenticated, Forbidden, NotFound)
+CREATES = (*READS, NameTaken, UnsupportedMediaType, IdempotencyConflict, RequestInProgress)
+CHANGES = (*READS, PreconditionRequired, VersionMismatch)
+
+
+@router.get("", summary="List partners", response_model=schemas.PartnerPage, responses=documented(*READS))
+async def list_partners(
+    request: Request, query: Annotated[schemas.PartnersQuery, Query()], session: Reading, _: Admin
+) -> Response:
+    """All partners, oldest first."""
+    return page_answer(request, schemas.PartnerPage, *await store.list_partners(session, query))
+
+
+@router.post(
+    "", status_code=201, summary="Let a partner in", response_model=schemas.Partner, responses=documented(*CREATES)
+)
+async def create_partner(body: schemas.NewPartner, session: Writing, principal: Admin, once: Idempotent) -> Response:
+    """Makes a partner; its clients are made after."""
+
+    async def create() -> Response:
+        partner = await service.create_partner(session, principal, body)
+        return resource_answer(schemas.Partner.model_validate(partner), 201, location=f"/v1/partners/{partner.id}")
+
+    return await once.answer(session, principal, create)
+
+
+@router.get("/{partner_id}", summary="Read a partner", response_model=schemas.Partner, responses=documented(*READS))
+async def get_partner(partner_id: UUID, session: Reading, _: Admin) -> Response:
+    """One partner."""
+    return resource_answer(schemas.Partner.model_validate(await store.get_partner(session, partner_id)))
+
+
+@router.get(
+    "/{partner_id}/clients",
+    summary="List a partner's clients",
+    response_model=schemas.ClientPage,
+    responses=documented(*READS),
+)
+async def list_clients(
+    request: Request, partner_id: UUID, query: Annotated[schemas.PartnersQuery, Query()], session: Reading, _: Admin
+) -> Response:
+    """A partner's clients without their secrets, oldest first."""
+    await store.get_partner(session, partner_id)
+    return page_answer(request, schemas.ClientPage, *await store.list_clients(session, partner_id, query))
+
+
+def _with_secret(issued: service.Issued, status: int) -> Response:
+    shown = schemas.Client.model_validate(issued.client)
+    body = schemas.ClientWithSecret(**shown.model_dump(), client_secret=issued.client_secret)
+    location = f"/v1/partners/{shown.partner_id}/clients/{shown.id}" if status == 201 else None
+    return resource_answer(body, status, location=location)
+
+
+@router.post(
+    "/{partner_id}/clients",
+    status_code=201,
+    summary="Make a client",
+    response_model=schemas.ClientWithSecret,
+    responses=documented(*CREATES),
+)
+async def create_client(
+    partner_id: UUID, body: schemas.NewClient, session: Writing, principal: Admin, once: Idempotent
+) -> Response:
+    """Makes a client with a random secret of 256 bits, shown this once and kept as a keyed hash."""
+
+    async def create() -> Response:
+        partner = await store.get_partner(session, partner_id)
+        return _with_secret(await service.create_client(session, principal, partner, body), 201)
+
+    return await once.answer(session, principal, create)
+
+
+@router.get(
+    "/{partner_id}/clients/{client_id}",
+    summary="Read a client",
+    response_model=schemas.Client,
+    responses=documented(*READS),
+)
+async def get_client(partner_id: UUID, client_id: UUID, session: Reading, _: Admin) -> Response:
+    """One client without its secret."""
+    return resource_answer(schemas.Client.model_validate(await store.get_client(session, partner_id, client_id)))
+
+
+@router.post(
+    "/{partner_id}/clients/{client_id}/rotate",
+    summary="Give a client a new secret",
+    response_model=schemas.ClientWithSecret,
+    responses=documented(*CHANGES),
+)
+async def rotate_secret(
+    partner_id: UUID, client_id: UUID, session: Writing, principal: Admin, if_match: Precondition
+) -> Response:
+    """The new secret is shown this once; the old one stops at once."""
+    client = await store.get_client(session, partner_id, client_id, lock=True)
+    return _with_secret(await service.rotate_secret(session, principal, client, if_match), 200)
+
+
+@router.post(
+    "/{partner_id}/clients/{client_id}/disable",
+    summary="Disable a client",
+    response_model=schemas.Client,
+    responses=documented(*CHANGES),
+)
+async def disable_client(
+    partner_id: UUID, client_id: UUID, session: Writing, principal: Admin, if_match: Precondition
+) -> Response:
+    """The client gets no more tokens; those it holds end within ten minutes."""
+    client = await store.get_client(session, partner_id, client_id, lock=True)
+    return resource_answer(
+        schemas.Client.model_validate(await service.disable_client(session, principal, client, if_match))
+    )

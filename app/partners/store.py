@@ -1,0 +1,101 @@
+"""Every SQL statement about partners, clients and signing keys."""
+
+import json
+from datetime import UTC, datetime
+from uuid import UUID
+
+from joserfc.jwk import Key, KeySet, OKPKey
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
+
+from app.core.db import ReadSession, WriteSession
+from app.core.errors import NotFound
+from app.core.pagination import PageQuery, fetch_page
+from app.core.security import ALGORITHM
+from app.partners.errors import NameTaken
+from app.partners.models import Client, Partner, SigningKey
+
+
+async def add(session: WriteSession, row: Partner | Client) -> None:
+    """Insert a partner or a client. Raises ``NameTaken``."""
+    session.add(row)
+    try:
+        await session.flush()
+    except IntegrityError as taken:
+        raise NameTaken(f"{row.name!r} is taken.") from taken
+    await session.refresh(row)
+
+
+async def get_partner(session: ReadSession, partner_id: UUID) -> Partner:
+    """One partner. Raises ``NotFound``."""
+    partner = await session.get(Partner, partner_id)
+    if partner is None:
+        raise NotFound
+    return partner
+
+
+async def find_partner(session: ReadSession, name: str) -> Partner | None:
+    """The partner of that name, if any."""
+    partner: Partner | None = await session.scalar(select(Partner).where(Partner.name == name))
+    return partner
+
+
+async def list_partners(session: ReadSession, query: PageQuery) -> tuple[list[Partner], str | None]:
+    """A page of partners."""
+    items, cursor = await fetch_page(session, select(Partner), Partner.id, query, list_name="partners")
+    return list(items), cursor
+
+
+async def get_client(session: ReadSession, partner_id: UUID, client_id: UUID, *, lock: bool = False) -> Client:
+    """One client of a partner, locked for a change when ``lock``. Raises ``NotFound``."""
+    statement = select(Client).where(Client.partner_id == partner_id, Client.id == client_id)
+    client = await session.scalar(statement.with_for_update(of=Client) if lock else statement)
+    if client is None:
+        raise NotFound
+    return client
+
+
+async def find_client(session: ReadSession, client_id: str) -> Client | None:
+    """The client that a token request names, if any."""
+    client: Client | None = await session.scalar(select(Client).where(Client.client_id == client_id))
+    return client
+
+
+async def list_clients(session: ReadSession, partner_id: UUID, query: PageQuery) -> tuple[list[Client], str | None]:
+    """A page of a partner's clients."""
+    statement = select(Client).where(Client.partner_id == partner_id)
+    items, cursor = await fetch_page(session, statement, Client.id, query, list_name=f"clients {partner_id}")
+    return list(items), cursor
+
+
+async def changed(session: WriteSession, client: Client) -> None:
+    """Write a changed client as its next version."""
+    client.version += 1
+    client.updated_at = datetime.now(UTC)
+    await session.flush()
+
+
+async def public_keys(session: ReadSession) -> KeySet:
+    """The public halves of every signing key, for whoever checks a token."""
+    keys: list[Key] = [OKPKey.import_key(key.as_dict(private=False)) for key in await _keys(session)]
+    return KeySet(keys)
+
+
+async def signing_key(session: ReadSession) -> OKPKey:
+    """The newest key pair. ``add_first_signing_key`` has been called before."""
+    return (await _keys(session))[0]
+
+
+async def _keys(session: ReadSession) -> list[OKPKey]:
+    rows = await session.scalars(select(SigningKey.sealed_jwk).order_by(SigningKey.created_at.desc(), SigningKey.kid))
+    return [OKPKey.import_key(session.keyring.unseal_text(sealed)) for sealed in rows]
+
+
+async def add_first_signing_key(session: WriteSession) -> None:
+    """Make the first key pair, once, however many call."""
+    await session.execute(text("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"))
+    if await session.scalar(select(SigningKey.kid).limit(1)) is not None:
+        return
+    key = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
+    session.add(SigningKey(kid=key.kid, sealed_jwk=session.keyring.seal_text(json.dumps(key.as_dict(private=True)))))
+    await session.flush()

@@ -1,0 +1,105 @@
+"""The SQL of taking registrations in: what is there already, and what goes in."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Integer, Text, Uuid, and_, delete, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, CIDR, insert
+from sqlalchemy.exc import IntegrityError
+
+from app.core.db import ReadSession, WriteSession
+from app.core.errors import Invalid
+from app.core.orm import INSTANT, among, recordset
+from app.registrations.errors import ReferenceDuplicate
+from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
+
+# Locks of one transaction have a fixed number, however many applicants its batch names.
+LOCK_STRIPES = 256
+LOCK_CLASS = 0x52454749
+COLUMNS: dict[str, Any] = {
+    "id": Uuid, "partner_id": Uuid, "client_id": Uuid, "applicant_id": Uuid, "subject": Text, "track": Text,
+    "purpose": Text, "protocol": Text, "operator": Text, "subscriber_id": Text, "reference": Text,
+    "description": Text, "flags": ARRAY(Text), "bulk_upload_id": Uuid, "due_at": INSTANT,
+}  # fmt: skip
+CORRECTED = ("track", "purpose", "protocol", "operator", "subscriber_id", "reference", "description", "flags")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOverlap:
+    """An open case whose network shares addresses with network ``index`` of item ``item``."""
+
+    item: int
+    index: int
+    subject: str
+    registration_id: UUID
+
+
+async def lock_subjects(session: WriteSession, subjects: Collection[str]) -> None:
+    """Take turns with every other intake of these applicants until the transaction ends."""
+    stripes = sorted({int(subject[:8], 16) % LOCK_STRIPES for subject in subjects})
+    batch = recordset("stripe", {"number": Integer}, [{"number": stripe} for stripe in stripes])
+    ordered = select(batch.c.number).order_by(batch.c.number).subquery()
+    await session.execute(select(func.pg_advisory_xact_lock(LOCK_CLASS, ordered.c.number)))
+
+
+async def by_reference(session: ReadSession, partner_id: UUID, references: Collection[str]) -> dict[str, Registration]:
+    """The partner's cases of these references, by reference."""
+    statement = select(Registration).where(
+        Registration.partner_id == partner_id, among(Registration.reference, references)
+    )
+    found = await session.scalars(statement.execution_options(populate_existing=True))
+    return {each.reference: each for each in found if each.reference}
+
+
+async def open_overlaps(session: ReadSession, networks: Sequence[dict[str, Any]]) -> list[OpenOverlap]:
+    """The open cases that overlap any of ``networks`` (each with ``item``, ``index``, ``network``)."""
+    batch = recordset("asked", {"item": Integer, "index": Integer, "network": CIDR}, networks)
+    statement = (
+        select(batch.c.item, batch.c.index, Registration.subject, Registration.id)
+        .join(RegistrationNetwork, RegistrationNetwork.network.op("&&")(batch.c.network))
+        .join(Registration, and_(Registration.id == RegistrationNetwork.registration_id, IS_OPEN))
+    )
+    return [OpenOverlap(*row) for row in await session.execute(statement)]
+
+
+async def add(session: WriteSession, rows: Sequence[dict[str, Any]]) -> set[UUID]:
+    """Insert cases, leaving out those whose reference another transaction has just taken; give the ids that are in."""
+    batch = recordset("registration", COLUMNS, rows)
+    statement = insert(Registration).from_select(list(COLUMNS), select(*batch.c)).on_conflict_do_nothing()
+    return set(await session.scalars(statement.returning(Registration.id)))
+
+
+async def correct(session: WriteSession, rows: Sequence[dict[str, Any]], hand_in: dict[str, Any]) -> None:
+    """Write corrected details to cases, each as its next version; ``hand_in`` are the values of handing in again, or none.
+
+    Raises ``Invalid`` when a reference was just taken.
+    """
+    batch = recordset("corrected", COLUMNS, rows)
+    values = {name: batch.c[name] for name in CORRECTED}
+    if hand_in:
+        values |= {**hand_in, "due_at": batch.c.due_at}
+    statement = (
+        update(Registration)
+        .where(Registration.id == batch.c.id)
+        .values(version=Registration.version + 1, updated_at=func.now(), **values)
+        .execution_options(synchronize_session=False)
+    )
+    try:
+        await session.execute(statement)
+    except IntegrityError as taken:
+        raise Invalid.of([ReferenceDuplicate.at("/reference")]) from taken
+
+
+async def put_networks(session: WriteSession, networks: Sequence[dict[str, Any]]) -> None:
+    """Give registrations their networks (each with ``registration_id``, ``position``, ``network``)."""
+    kinds = {"registration_id": Uuid, "position": Integer, "network": CIDR}
+    batch = recordset("network", kinds, networks)
+    await session.execute(insert(RegistrationNetwork).from_select(list(kinds), select(*batch.c)))
+
+
+async def take_networks(session: WriteSession, ids: Collection[UUID]) -> None:
+    """Take the networks of registrations away, before they get others."""
+    owner = RegistrationNetwork.registration_id
+    await session.execute(delete(RegistrationNetwork).where(among(owner, ids)))

@@ -1,0 +1,82 @@
+"""What applicants ask for, and the networks they ask it for."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, CIDR, aggregate_order_by
+from sqlalchemy.orm import Mapped, column_property, mapped_column
+from sqlalchemy.sql.functions import func
+
+from app.applicants.models import Applicant
+from app.core.orm import Base, Identified, Versioned, one_of
+from app.partners.models import Partner
+from app.registrations.rules import OPEN, Protocol, Purpose, Status, Track
+
+
+class RegistrationNetwork(Base):
+    """A network of a registration, in the order given."""
+
+    __tablename__ = "registration_networks"
+    __table_args__ = (Index(None, "network", postgresql_using="spgist"),)
+
+    registration_id: Mapped[UUID] = mapped_column(ForeignKey("registrations.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    network: Mapped[str] = mapped_column(CIDR)
+
+
+class Registration(Identified, Versioned, Base):
+    """A case. ``subject`` is its applicant's; reason, note and basis are those of the last decision."""
+
+    __tablename__ = "registrations"
+    __table_args__ = (
+        one_of("track", Track),
+        one_of("purpose", Purpose),
+        one_of("protocol", Protocol),
+        one_of("status", Status),
+        UniqueConstraint("partner_id", "reference"),
+        Index(None, "status", "id"),
+        Index(None, "partner_id", "id"),
+        Index(None, "applicant_id"),
+        Index(None, "bulk_upload_id"),
+        Index("registrations_expiry_idx", "expires_at", postgresql_where=text("status = 'approved'")),
+    )
+
+    partner_id: Mapped[UUID] = mapped_column(ForeignKey(Partner.id))
+    client_id: Mapped[UUID]
+    applicant_id: Mapped[UUID] = mapped_column(ForeignKey(Applicant.id))
+    if TYPE_CHECKING:
+        networks: Mapped[list[str]]
+    subject: Mapped[str]
+    track: Mapped[str]
+    purpose: Mapped[str]
+    protocol: Mapped[str | None]
+    operator: Mapped[str]
+    subscriber_id: Mapped[str | None]
+    reference: Mapped[str | None]
+    description: Mapped[str | None]
+    status: Mapped[str] = mapped_column(server_default=text(f"'{Status.SUBMITTED}'"))
+    flags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    reason_codes: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    note: Mapped[str | None]
+    legal_basis: Mapped[str | None]
+    claimed_by: Mapped[UUID | None]
+    bulk_upload_id: Mapped[UUID | None]
+    submitted_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    due_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+
+
+NETWORKS = (
+    select(
+        func.array_agg(aggregate_order_by(RegistrationNetwork.network, RegistrationNetwork.position), type_=ARRAY(CIDR))
+    )
+    .where(RegistrationNetwork.registration_id == Registration.id)
+    .correlate_except(RegistrationNetwork)
+    .scalar_subquery()
+)
+Registration.networks = column_property(NETWORKS)
+
+IS_OPEN = Registration.status.in_(sorted(OPEN))

@@ -1,0 +1,217 @@
+"""Registrations, from submission to withdrawal, and what each track needs."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.allowlist.errors import NetworkTaken
+from app.core.db import Reading, ReadSession, Writing
+from app.core.errors import DomainError, Forbidden, IdempotencyConflict, MissingField, NotFound, PreconditionRequired
+from app.core.errors import RequestInProgress, Unauthenticated, UnsupportedMediaType, VersionMismatch
+from app.core.idempotency import Idempotent
+from app.core.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
+from app.core.pagination import PageQuery, decode_cursor, encode_cursor
+from app.core.problems import documented
+from app.core.responses import Precondition, not_modified, page_answer, resource_answer
+from app.core.security import Principal, require
+from app.events import store as events
+from app.events.schemas import EventPage
+from app.operators.errors import UnknownOperator
+from app.registrations import models, rules, schemas, service, store
+from app.registrations.errors import ClaimedByAnother, IllegalTransition, NetworkOverlap, ReferenceDuplicate
+
+router = APIRouter(tags=["registrations"])
+Reader = Annotated[Principal, require("registrations:read")]
+Writer = Annotated[Principal, require("registrations:write")]
+Officer = Annotated[Principal, require("reviews:write")]
+READS = (Unauthenticated, Forbidden, NotFound)
+CHANGES = (*READS, PreconditionRequired, VersionMismatch, IllegalTransition)
+DETAILS = (
+    UnsupportedMediaType, MissingField, UnknownOperator, NetworkMalformed, NetworkHostBits, NetworkTooWide,
+    NetworkReserved, NetworkOverlap, NetworkTaken, ReferenceDuplicate,
+)  # fmt: skip
+KEPT_FROM_OPERATORS = ("note", "legal_basis", "description")
+
+
+def _shown(principal: Principal, registration: models.Registration) -> schemas.Registration:
+    shown = schemas.Registration.model_validate(registration)
+    hidden = () if principal.sees_all else ("claimed_by",)
+    if principal.partner_kind == "operator":
+        hidden = (*hidden, *KEPT_FROM_OPERATORS)
+    return shown.model_copy(update=dict.fromkeys(hidden))
+
+
+async def _answer(session: ReadSession, principal: Principal, registration_id: UUID, status: int = 200) -> Response:
+    registration = await store.get(session, principal, registration_id)
+    location = f"/v1/registrations/{registration.id}" if status == 201 else None
+    return resource_answer(_shown(principal, registration), status, location=location)
+
+
+@router.get(
+    "/tracks",
+    tags=["reference"],
+    summary="List tracks",
+    response_model=schemas.TrackPage,
+    responses=documented(Unauthenticated),
+)
+async def list_tracks(request: Request, _: Annotated[Principal, require()]) -> Response:
+    """Each track with the fields that it needs, its limits, and the hours in which a decision is due."""
+    tracks = [
+        schemas.TrackDescription(
+            track=track,
+            applicant_kinds=rule.applicant_kinds,
+            required_fields=rule.required,
+            max_networks=rules.MOST_NETWORKS,
+            widest_ipv4=WIDEST[4],
+            widest_ipv6=WIDEST[6],
+            decision_due_hours=rule.decision_due_hours,
+        )
+        for track, rule in rules.TRACKS.items()
+    ]
+    return page_answer(request, schemas.TrackPage, tracks, None)
+
+
+@router.post(
+    "/registrations",
+    status_code=201,
+    summary="Submit a registration",
+    response_model=schemas.Registration,
+    responses=documented(*READS, *DETAILS, IdempotencyConflict, RequestInProgress)
+    | {
+        200: {
+            "model": schemas.Registration,
+            "description": "The reference is known: unchanged, or corrected and handed in again",
+        }
+    },
+)
+async def create_registration(
+    body: schemas.RegistrationDetails, session: Writing, principal: Writer, once: Idempotent
+) -> Response:
+    """Submits a registration for one of your own applicants.
+
+    A `reference` that you have used before leads to the case that is there: the same content again changes
+    nothing, other content corrects a case that was sent back and hands it in again, else it is refused.
+    """
+
+    async def create() -> Response:
+        (outcome,) = await service.submit(session, principal, [body])
+        if isinstance(outcome, DomainError):
+            raise outcome
+        status = 201 if outcome.outcome == "created" else 200
+        return await _answer(session, principal, outcome.registration_id, status)
+
+    return await once.answer(session, principal, create)
+
+
+@router.get(
+    "/registrations",
+    summary="List registrations",
+    response_model=schemas.RegistrationPage,
+    responses=documented(*READS),
+)
+async def list_registrations(
+    request: Request, query: Annotated[schemas.RegistrationsQuery, Query()], session: Reading, principal: Reader
+) -> Response:
+    """Oldest first. An association sees its own, an operator those that name it, the regulator all."""
+    found, cursor = await store.list_page(session, principal, query)
+    return page_answer(request, schemas.RegistrationPage, [_shown(principal, each) for each in found], cursor)
+
+
+@router.get(
+    "/registrations/{registration_id}",
+    summary="Read a registration",
+    response_model=schemas.Registration,
+    responses=documented(*READS),
+)
+async def get_registration(request: Request, registration_id: UUID, session: Reading, principal: Reader) -> Response:
+    """Where a case stands and why: `status`, `reason_codes`, `note`, and `due_at` for the next decision."""
+    registration = await store.get(session, principal, registration_id)
+    return not_modified(request, registration) or resource_answer(_shown(principal, registration))
+
+
+@router.patch(
+    "/registrations/{registration_id}",
+    summary="Correct a registration",
+    response_model=schemas.Registration,
+    responses=documented(*CHANGES, *DETAILS),
+)
+async def correct_registration(
+    registration_id: UUID, body: schemas.RegistrationChange, session: Writing, principal: Writer, if_match: Precondition
+) -> Response:
+    """A JSON merge patch (RFC 7396), while the case is `information_requested` or `rejected`. Then hand it in again."""
+    await service.correct(session, principal, registration_id, if_match, body)
+    return await _answer(session, principal, registration_id)
+
+
+@router.post(
+    "/registrations/{registration_id}/submit",
+    summary="Hand a corrected registration in again",
+    response_model=schemas.Registration,
+    responses=documented(*CHANGES, *DETAILS),
+)
+async def hand_in_again(registration_id: UUID, session: Writing, principal: Writer, if_match: Precondition) -> Response:
+    """Back to `submitted`, with a new `due_at`. Its networks are checked anew."""
+    await service.hand_in_again(session, principal, registration_id, if_match)
+    return await _answer(session, principal, registration_id)
+
+
+@router.post(
+    "/registrations/{registration_id}/withdraw",
+    summary="Withdraw a registration",
+    response_model=schemas.Registration,
+    responses=documented(*CHANGES),
+)
+async def withdraw_registration(
+    registration_id: UUID, session: Writing, principal: Writer, if_match: Precondition
+) -> Response:
+    """By its submitter, before it is approved. It stays on record as `withdrawn`."""
+    await service.withdraw(session, principal, registration_id, if_match)
+    return await _answer(session, principal, registration_id)
+
+
+@router.post(
+    "/registrations/{registration_id}/claim",
+    summary="Claim a case",
+    response_model=schemas.Registration,
+    responses=documented(*CHANGES),
+    tags=["reviews"],
+)
+async def claim_case(registration_id: UUID, session: Writing, principal: Officer, if_match: Precondition) -> Response:
+    """An officer takes a submitted case into review; no other officer can decide it then."""
+    await service.claim(session, principal, registration_id, if_match)
+    return await _answer(session, principal, registration_id)
+
+
+@router.delete(
+    "/registrations/{registration_id}/claim",
+    summary="Give a case back",
+    response_model=schemas.Registration,
+    responses=documented(*CHANGES, ClaimedByAnother),
+    tags=["reviews"],
+)
+async def give_case_back(
+    registration_id: UUID, session: Writing, principal: Officer, if_match: Precondition
+) -> Response:
+    """The officer who claimed the case puts it back among the submitted ones."""
+    await service.give_back(session, principal, registration_id, if_match)
+    return await _answer(session, principal, registration_id)
+
+
+@router.get(
+    "/registrations/{registration_id}/history",
+    summary="Read a registration's history",
+    response_model=EventPage,
+    responses=documented(*READS),
+)
+async def read_history(
+    request: Request, registration_id: UUID, query: Annotated[PageQuery, Query()], session: Reading, principal: Reader
+) -> Response:
+    """What happened to the case, oldest first: submissions, claims, decisions with their reasons."""
+    await store.get(session, principal, registration_id)
+    name = f"history {registration_id}"
+    after = UUID(decode_cursor(session.keyring, name, query.cursor)) if query.cursor else None
+    found = await events.read(session, principal, after=after, limit=query.limit + 1, subject_id=registration_id)
+    items = found[: query.limit]
+    cursor = encode_cursor(session.keyring, name, items[-1].id) if len(found) > query.limit else None
+    return page_answer(request, EventPage, items, cursor)

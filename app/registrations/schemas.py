@@ -1,0 +1,172 @@
+"""Bodies of registrations and tracks."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import ConfigDict, Field
+
+from app.core import networks
+from app.core.errors import FieldError
+from app.core.pagination import PageQuery
+from app.core.schemas import (
+    Examples,
+    LINE,
+    Body,
+    Line100,
+    Line200,
+    MergePatch,
+    Page,
+    Paragraph,
+    Resource,
+    Timestamp,
+    refuse_as_given,
+)
+from app.registrations import rules
+from app.registrations.rules import Flag, Protocol, Purpose, Status, Track
+
+NetworkText = Annotated[
+    str,
+    LINE,
+    refuse_as_given(lambda text: networks.parse(text).text),
+    Field(description="An address or prefix; kept as canonical CIDR", examples=["203.99.160.5"]),
+]
+OperatorCode = Annotated[str, LINE, Field(max_length=100, examples=["nayatel"])]
+APPLICANT_ID = "019b2f6e-6a00-7c3e-8d55-1b8d7f3e2a11"
+DETAILS: Examples = {
+    "applicant_id": APPLICANT_ID,
+    "track": "vpn_company",
+    "purpose": "it_services",
+    "protocol": "wireguard",
+    "operator": "nayatel",
+    "subscriber_id": "NAYATEL-00001234",
+    "networks": ["203.99.160.5", "203.99.160.16/29"],
+    "reference": "PSEB-2026-000123",
+    "description": "Remote access to the head office",
+}
+
+
+class RegistrationDetails(Body):
+    """What is asked for. GET /v1/tracks says what each track needs."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [DETAILS]})
+
+    applicant_id: UUID
+    track: Track
+    purpose: Purpose
+    protocol: Protocol | None = None
+    operator: OperatorCode
+    subscriber_id: Line200 | None = None
+    networks: Annotated[list[NetworkText], Field(min_length=1, max_length=rules.MOST_NETWORKS)]
+    reference: Annotated[Line100 | None, Field(description="Your own key, unique among your registrations")] = None
+    description: Paragraph | None = None
+
+    @classmethod
+    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+        """What the track needs is there, and the networks do not overlap one another."""
+        return chain(rules.missing_for_track(given), rules.overlaps_within(given))
+
+
+class RegistrationChange(MergePatch):
+    """What to correct, as a JSON merge patch (RFC 7396). The applicant stays."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"operator": "ptcl", "networks": ["39.32.0.7"]}]})
+
+    track: str | None = None
+    purpose: str | None = None
+    protocol: str | None = None
+    operator: str | None = None
+    subscriber_id: str | None = None
+    networks: list[str] | None = None
+    reference: str | None = None
+    description: str | None = None
+
+
+class Registration(Resource):
+    """A case: what was asked for, where it stands, and why."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                DETAILS | {"id": "019b2f6e-6f00-7b1a-8c44-1f2e3d4c5b6a", "partner_id": "019b2f6e-5e00-7d2b-9a33-2e3d4c5b6a7f",
+                 "networks": ["203.99.160.5/32", "203.99.160.16/29"], "status": "information_requested", "flags": [],
+                 "reason_codes": ["document_missing"], "note": "The lease of the office is missing.", "legal_basis": None,
+                 "claimed_by": None, "bulk_upload_id": None, "submitted_at": "2026-11-21T09:00:00.000000Z",
+                 "due_at": "2026-11-23T09:00:00.000000Z", "decided_at": "2026-11-21T11:00:00.000000Z", "expires_at": None,
+                 "version": 2, "created_at": "2026-11-21T09:00:00.000000Z", "updated_at": "2026-11-21T11:00:00.000000Z"}
+            ]
+        },
+    )  # fmt: skip
+
+    id: UUID
+    partner_id: UUID
+    applicant_id: UUID
+    track: Track
+    purpose: Purpose
+    protocol: Protocol | None
+    operator: str
+    subscriber_id: str | None
+    networks: Sequence[str]
+    reference: str | None
+    description: str | None
+    status: Status
+    flags: Sequence[Flag]
+    reason_codes: Annotated[Sequence[str], Field(description="Why, by the last decision")]
+    note: str | None
+    legal_basis: str | None
+    claimed_by: Annotated[
+        UUID | None, Field(description="The client of the officer who has the case; for the regulator")
+    ]
+    bulk_upload_id: UUID | None
+    submitted_at: Timestamp
+    due_at: Annotated[Timestamp, Field(description="When a decision is due")]
+    decided_at: Timestamp | None
+    expires_at: Timestamp | None
+    version: int
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+RegistrationPage = Page[Registration]
+
+
+class RegistrationsQuery(PageQuery):
+    """Filters of the list."""
+
+    status: Status | None = None
+    track: Track | None = None
+    purpose: Purpose | None = None
+    operator: OperatorCode | None = None
+    applicant_id: UUID | None = None
+    reference: Line100 | None = None
+    bulk_upload_id: UUID | None = None
+    flag: Annotated[Flag | None, Field(description="With this flag")] = None
+    network: Annotated[NetworkText | None, Field(description="With a network that overlaps this one")] = None
+    claimed_by: UUID | None = None
+    partner_id: Annotated[UUID | None, Field(description="The regulator's: one partner's")] = None
+
+
+class TrackDescription(Resource):
+    """What a track needs."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"track": "vpn_company", "applicant_kinds": ["company"], "required_fields": ["applicant_id", "networks"],
+                 "max_networks": 64, "widest_ipv4": 24, "widest_ipv6": 48, "decision_due_hours": 48}
+            ]
+        }
+    )  # fmt: skip
+
+    track: Track
+    applicant_kinds: Sequence[str]
+    required_fields: Sequence[str]
+    max_networks: int
+    widest_ipv4: int
+    widest_ipv6: int
+    decision_due_hours: int
+
+
+TrackPage = Page[TrackDescription]

@@ -1,0 +1,246 @@
+"""Submitting registrations, one or many, and what their submitters, officers' claims and time do to them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from app.allowlist import service as allowlist
+from app.core.db import WriteSession
+from app.core.errors import DomainError, Invalid
+from app.core.preconditions import IfMatch
+from app.core.schemas import validated
+from app.core.security import Principal
+from app.events import store as events
+from app.events.store import Happening
+from app.registrations import intake, judgement, store
+from app.registrations.errors import ClaimedByAnother, IllegalTransition, ReferenceDuplicate
+from app.registrations.judgement import Accepted, Unchanged
+from app.registrations.models import Registration
+from app.registrations.rules import EDITABLE, TRACKS, Ledger, Move, Status, Track, next_status
+from app.registrations.schemas import RegistrationChange, RegistrationDetails
+from app.registrations.store import Case
+
+EXPIRED_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The registration that an item led to, and what was done to it."""
+
+    registration_id: UUID
+    outcome: Literal["created", "unchanged", "updated"]
+
+
+async def submit(
+    session: WriteSession,
+    principal: Principal,
+    items: Sequence[RegistrationDetails],
+    *,
+    bulk_upload_id: UUID | None = None,
+    ledger: Ledger | None = None,
+) -> list[Registered | DomainError]:
+    """Register each item for the caller's own applicants; one outcome an item, in order. One is a batch of one.
+
+    An item whose reference is known and whose content is the same is ``unchanged``; with other content it
+    corrects and hands in again a case that may still be edited (``updated``), else it is refused. A ``ledger``
+    kept from batch to batch stands for what earlier ones were accepted with, when they are not in the database.
+    """
+    facts = await judgement.gather(session, principal, items)
+    judged = _judge_all(items, facts, ledger if ledger is not None else Ledger())
+    new = {i: uuid7() for i, each in enumerate(judged) if isinstance(each, Accepted) and each.itself is None}
+    rows = [_row(principal, judged[i], id_, bulk_upload_id) for i, id_ in new.items()]
+    inserted = await intake.add(session, rows) if rows else set()
+    corrected = {i: each.itself.id for i, each in enumerate(judged) if isinstance(each, Accepted) and each.itself}
+    await _correct(session, [judged[i] for i in corrected], hand_in=True)
+    ids = {i: id_ for i, id_ in {**new, **corrected}.items() if i in corrected or id_ in inserted}
+    await _put_networks(session, [(ids[i], items[i].networks) for i in ids])
+    await store.refresh_contested(session, list(ids.values()))
+    await events.record(session, principal, [_submitted(principal, ids[i], items[i]) for i in sorted(ids)])
+    return [_outcome(each, ids.get(i), i in corrected) for i, each in enumerate(judged)]
+
+
+def _judge_all(
+    items: Sequence[RegistrationDetails], facts: judgement.Facts, ledger: Ledger
+) -> list[Accepted | Unchanged | DomainError]:
+    return [judgement.judge_new(i, item, facts, ledger) for i, item in enumerate(items)]
+
+
+def _outcome(
+    judged: Accepted | Unchanged | DomainError, registration_id: UUID | None, corrected: bool
+) -> Registered | DomainError:
+    if isinstance(judged, DomainError):
+        return judged
+    if isinstance(judged, Unchanged):
+        return Registered(judged.registration_id, "unchanged")
+    if registration_id is None:
+        return Invalid.of([ReferenceDuplicate.at("/reference", "The reference was taken a moment ago.")])
+    return Registered(registration_id, "updated" if corrected else "created")
+
+
+def _row(principal: Principal, accepted: Any, id_: UUID, bulk_upload_id: UUID | None) -> dict[str, Any]:
+    return {
+        **accepted.details.model_dump(exclude={"networks"}),
+        "id": id_,
+        "partner_id": principal.partner_id,
+        "client_id": principal.client_id,
+        "subject": accepted.subject,
+        "flags": accepted.flags,
+        "bulk_upload_id": bulk_upload_id,
+        "due_at": _due_at(accepted.details.track),
+    }
+
+
+def _due_at(track: str) -> datetime:
+    return datetime.now(UTC) + timedelta(hours=TRACKS[Track(track)].decision_due_hours)
+
+
+async def _put_networks(session: WriteSession, networks: Sequence[tuple[UUID, Sequence[str]]]) -> None:
+    rows = [
+        {"registration_id": id_, "position": position, "network": network}
+        for id_, listed in networks
+        for position, network in enumerate(listed)
+    ]
+    if rows:
+        await intake.put_networks(session, rows)
+
+
+async def _correct(session: WriteSession, accepted: Sequence[Any], *, hand_in: bool) -> None:
+    rows = [
+        {
+            **each.details.model_dump(exclude={"networks"}),
+            "id": each.itself.id,
+            "flags": each.flags,
+            "due_at": _due_at(each.details.track),
+        }
+        for each in accepted
+    ]
+    if rows:
+        await intake.correct(session, rows, _handed_in() if hand_in else {})
+        await intake.take_networks(session, [row["id"] for row in rows])
+
+
+def _handed_in() -> dict[str, Any]:
+    cleared: dict[str, Any] = {"reason_codes": [], "note": None, "legal_basis": None, "decided_at": None}
+    return {**cleared, "status": Status.SUBMITTED, "submitted_at": datetime.now(UTC)}
+
+
+def _submitted(principal: Principal, registration_id: UUID, details: RegistrationDetails) -> Happening:
+    said = {"status": Status.SUBMITTED, "networks": list(details.networks), "reference": details.reference}
+    return Happening("registration.submitted", registration_id, principal.partner_id, details.operator, said)
+
+
+async def _own(session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch) -> Registration:
+    registration = await store.get(session, principal, registration_id, lock=True)
+    if_match.check(registration)
+    if registration.partner_id != principal.partner_id:
+        raise IllegalTransition("Only the partner that submitted the registration can do this.")
+    return registration
+
+
+def _refuse_unless_possible(status: str, move: Move) -> Status:
+    target = next_status(status, move)
+    if target is None:
+        raise IllegalTransition(f"A registration that is {status} cannot {_words(move)}.")
+    return target
+
+
+def _words(move: Move) -> str:
+    return {Move.SUBMIT: "be handed in again", Move.WITHDRAW: "be withdrawn"}.get(move, f"get the move {move}")
+
+
+async def correct(
+    session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch, patch: RegistrationChange
+) -> None:
+    """Correct a case that was sent back. Raises ``IllegalTransition`` unless it may be edited, ``VersionMismatch``, ``Invalid``."""
+    held = await _own(session, principal, registration_id, if_match)
+    if held.status not in EDITABLE:
+        raise IllegalTransition(f"A registration that is {held.status} cannot be corrected.")
+    details = validated(RegistrationDetails, patch.onto(_details(held)))
+    accepted = await _judged_again(session, principal, details, held)
+    await _correct(session, [accepted], hand_in=False)
+    await _put_networks(session, [(held.id, details.networks)])
+    await store.refresh_contested(session, [held.id])
+    await _record(session, principal, "registration.corrected", held, {"status": held.status})
+
+
+def _details(held: Registration) -> dict[str, Any]:
+    return {name: getattr(held, name) for name in RegistrationDetails.model_fields}
+
+
+async def _judged_again(
+    session: WriteSession, principal: Principal, details: RegistrationDetails, held: Registration
+) -> Accepted:
+    facts = await judgement.gather(session, principal, [details])
+    judged = judgement.judge(0, details, facts, Ledger(), held)
+    if isinstance(judged, DomainError):
+        raise judged
+    return judged
+
+
+async def hand_in_again(session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:
+    """Hand in a case that was sent back. Raises ``IllegalTransition``, ``VersionMismatch``, and ``Invalid`` for what no longer holds."""
+    held = await _own(session, principal, registration_id, if_match)
+    _refuse_unless_possible(held.status, Move.SUBMIT)
+    details = validated(RegistrationDetails, _details(held))
+    await _judged_again(session, principal, details, held)
+    await store.move(session, [held.id], {**_handed_in(), "due_at": _due_at(held.track)})
+    await store.refresh_contested(session, [held.id])
+    await events.record(session, principal, [_submitted(principal, held.id, details)])
+
+
+async def withdraw(session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:
+    """Take a case back. Raises ``IllegalTransition``, ``VersionMismatch``."""
+    held = await _own(session, principal, registration_id, if_match)
+    target = _refuse_unless_possible(held.status, Move.WITHDRAW)
+    await store.move(session, [held.id], {"status": target, "claimed_by": None})
+    await store.refresh_contested(session, [held.id])
+    await _record(session, principal, "registration.withdrawn", held, {"status": target})
+
+
+async def claim(session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:
+    """An officer takes a case. Raises ``IllegalTransition``, ``VersionMismatch``."""
+    held = await store.get(session, principal, registration_id, lock=True)
+    if_match.check(held)
+    target = _refuse_unless_possible(held.status, Move.CLAIM)
+    await store.move(session, [held.id], {"status": target, "claimed_by": principal.client_id})
+    await _record(session, principal, "registration.claimed", held, {"status": target})
+
+
+async def give_back(session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:
+    """An officer gives a claimed case back. Raises ``IllegalTransition``, ``ClaimedByAnother``, ``VersionMismatch``."""
+    held = await store.get(session, principal, registration_id, lock=True)
+    if_match.check(held)
+    target = _refuse_unless_possible(held.status, Move.UNCLAIM)
+    if held.claimed_by != principal.client_id:
+        raise ClaimedByAnother
+    await store.move(session, [held.id], {"status": target, "claimed_by": None})
+    await _record(session, principal, "registration.given_back", held, {"status": target})
+
+
+async def _record(
+    session: WriteSession, principal: Principal | None, name: str, case: Registration | Case, details: dict[str, Any]
+) -> None:
+    await events.record(session, principal, [Happening(name, case.id, case.partner_id, case.operator, details)])
+
+
+async def expire(session: WriteSession) -> int:
+    """End the approvals whose time has passed and withdraw their networks; give how many there were."""
+    due = store.expired(datetime.now(UTC)).limit(EXPIRED_AT_ONCE)
+    ids = await store.ids_of(session, due)
+    cases = [
+        each for each in await store.lock_cases(session, store.with_ids(ids)) if next_status(each.status, Move.EXPIRE)
+    ]
+    gone = [each.id for each in cases]
+    if gone:
+        await store.move(session, gone, {"status": Status.EXPIRED})
+        await allowlist.withdraw(session, gone, "expired")
+        happenings = [
+            Happening("registration.expired", each.id, each.partner_id, each.operator, {"status": Status.EXPIRED})
+            for each in cases
+        ]
+        await events.record(session, None, happenings)
+    return len(gone)

@@ -1,0 +1,169 @@
+"""Reading registrations, and moving them from status to status."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, any_, case, exists, false, func, literal, select, true, update
+from sqlalchemy.orm import aliased
+
+from app.core.db import ReadSession, WriteSession
+from app.core.errors import NotFound
+from app.core.orm import among
+from app.core.pagination import fetch_page
+from app.core.security import Principal
+from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
+from app.registrations.rules import OPEN, Flag, Status
+from app.registrations.schemas import RegistrationsQuery
+
+NOT_SYNCHRONIZED = {"synchronize_session": False}
+
+
+def visible_to(principal: Principal) -> ColumnElement[bool]:
+    """The regulator sees every case, an operator those that name it, an association its own."""
+    if principal.sees_all:
+        return true()
+    if principal.partner_kind == "operator":
+        return Registration.operator == principal.operator if principal.operator else false()
+    return Registration.partner_id == principal.partner_id
+
+
+async def get(session: ReadSession, principal: Principal, registration_id: UUID, *, lock: bool = False) -> Registration:
+    """One case that the caller may see, locked for a change when ``lock``. Raises ``NotFound``."""
+    statement = select(Registration).where(Registration.id == registration_id, visible_to(principal))
+    if lock:
+        statement = statement.with_for_update(of=Registration)
+    registration = await session.scalar(statement.execution_options(populate_existing=True))
+    if registration is None:
+        raise NotFound
+    return registration
+
+
+async def list_page(
+    session: ReadSession, principal: Principal, query: RegistrationsQuery
+) -> tuple[Sequence[Registration], str | None]:
+    """A page of the cases that the caller may see."""
+    filters = query.filters()
+    statement = select(Registration).where(visible_to(principal))
+    if flag := filters.pop("flag", None):
+        statement = statement.where(_flagged(flag))
+    if network := filters.pop("network", None):
+        statement = statement.where(_has_network(network))
+    return await fetch_page(session, statement.filter_by(**filters), Registration.id, query, list_name="registrations")
+
+
+def _flagged(flag: str) -> ColumnElement[bool]:
+    return literal(flag) == any_(Registration.flags)
+
+
+def _has_network(network: str) -> ColumnElement[bool]:
+    overlapping = RegistrationNetwork.network.op("&&")(network)
+    return exists().where(RegistrationNetwork.registration_id == Registration.id, overlapping)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What it takes to judge whether and how a case may move."""
+
+    id: UUID
+    version: int
+    status: str
+    partner_id: UUID
+    client_id: UUID
+    operator: str
+    subject: str
+    claimed_by: UUID | None
+
+
+CASE = select(
+    Registration.id,
+    Registration.version,
+    Registration.status,
+    Registration.partner_id,
+    Registration.client_id,
+    Registration.operator,
+    Registration.subject,
+    Registration.claimed_by,
+)
+
+
+async def lock_cases(session: WriteSession, condition: ColumnElement[bool]) -> list[Case]:
+    """The cases that meet a condition, locked in the order of their ids."""
+    statement = CASE.where(condition).order_by(Registration.id).with_for_update(of=Registration)
+    return [Case(*row) for row in await session.execute(statement)]
+
+
+def with_ids(ids: Sequence[UUID]) -> ColumnElement[bool]:
+    """The condition of being one of these."""
+    return among(Registration.id, ids)
+
+
+def of_upload(bulk_upload_id: UUID, status: str) -> ColumnElement[bool]:
+    """The condition of having come in an upload and standing in a status."""
+    return and_(Registration.bulk_upload_id == bulk_upload_id, Registration.status == status)
+
+
+def expired(now: datetime) -> Select[Any]:
+    """The ids of approvals whose time has passed."""
+    return select(Registration.id).where(Registration.status == Status.APPROVED, Registration.expires_at <= now)
+
+
+async def ids_of(session: ReadSession, statement: Select[Any]) -> list[UUID]:
+    """The ids that a statement gives."""
+    return list(await session.scalars(statement))
+
+
+async def networks_of(session: ReadSession, ids: Sequence[UUID]) -> list[tuple[UUID, str, str]]:
+    """``(registration id, subject, network)`` of every network of these cases, by id and position."""
+    statement = (
+        select(Registration.id, Registration.subject, RegistrationNetwork.network)
+        .join(RegistrationNetwork, RegistrationNetwork.registration_id == Registration.id)
+        .where(with_ids(ids))
+        .order_by(Registration.id, RegistrationNetwork.position)
+    )
+    return [(id_, subject, network) for id_, subject, network in await session.execute(statement)]
+
+
+async def move(session: WriteSession, ids: Sequence[UUID], values: dict[str, Any]) -> None:
+    """Give cases new values, each as its next version."""
+    await session.execute(
+        update(Registration)
+        .where(with_ids(ids))
+        .values(version=Registration.version + 1, updated_at=func.now(), **values)
+        .execution_options(**NOT_SYNCHRONIZED)
+    )
+
+
+async def refresh_contested(session: WriteSession, ids: Sequence[UUID]) -> None:
+    """Set or clear the flag ``contested`` on the open cases that share addresses with any of ``ids``."""
+    mine, theirs, other = aliased(RegistrationNetwork), aliased(RegistrationNetwork), aliased(Registration)
+    touched = (
+        select(theirs.registration_id)
+        .join(mine, theirs.network.op("&&")(mine.network))
+        .where(among(mine.registration_id, ids))
+    )
+    near, far = aliased(RegistrationNetwork), aliased(RegistrationNetwork)
+    contested = (
+        exists()
+        .where(near.registration_id == Registration.id, far.network.op("&&")(near.network))
+        .where(other.id == far.registration_id, other.subject != Registration.subject)
+        .where(other.status.in_(sorted(OPEN)))
+        .correlate(Registration)
+    )
+    is_flagged = _flagged(Flag.CONTESTED.value)
+    flag = Flag.CONTESTED.value
+    await session.execute(
+        update(Registration)
+        .where(IS_OPEN, Registration.id.in_(touched), contested != is_flagged)
+        .values(
+            version=Registration.version + 1,
+            updated_at=func.now(),
+            flags=case(
+                (is_flagged, func.array_remove(Registration.flags, flag)),
+                else_=func.array_append(Registration.flags, flag),
+            ),
+        )
+        .execution_options(**NOT_SYNCHRONIZED)
+    )

@@ -1,0 +1,100 @@
+"""Decisions of the regulator's officers."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.allowlist.errors import NetworkTaken
+from app.core.db import Reading, Writing
+from app.core.errors import Forbidden, IdempotencyConflict, MissingField, NotFound, PreconditionRequired
+from app.core.errors import RequestInProgress, Unauthenticated, UnsupportedMediaType, VersionMismatch
+from app.core.idempotency import Idempotent
+from app.core.problems import documented, problem_of
+from app.core.responses import Precondition, json_answer, page_answer
+from app.core.security import Principal, require
+from app.registrations.errors import ClaimedByAnother, IllegalTransition
+from app.reviews import rules, schemas, service, store
+from app.reviews.errors import SelfReview
+
+router = APIRouter(prefix="/review-decisions", tags=["reviews"])
+Reader = Annotated[Principal, require("reviews:read")]
+Officer = Annotated[Principal, require("reviews:write")]
+READS = (Unauthenticated, Forbidden, NotFound)
+DECIDES = (*READS, UnsupportedMediaType, MissingField, IdempotencyConflict, RequestInProgress)
+
+
+@router.get(
+    "/reason-codes",
+    summary="List reason codes",
+    response_model=schemas.ReasonCodePage,
+    responses=documented(Unauthenticated),
+)
+async def list_reason_codes(request: Request, _: Annotated[Principal, require()]) -> Response:
+    """Every reason code with a hint how to mend it."""
+    hints = [schemas.ReasonCodeDescription(code=code, hint=hint) for code, hint in rules.HINTS.items()]
+    return page_answer(request, schemas.ReasonCodePage, hints, None)
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Decide a case",
+    response_model=schemas.ReviewDecision,
+    responses=documented(
+        *DECIDES, PreconditionRequired, VersionMismatch, IllegalTransition, ClaimedByAnother, SelfReview, NetworkTaken
+    ),
+)
+async def decide(
+    body: schemas.NewDecision, session: Writing, officer: Officer, if_match: Precondition, once: Idempotent
+) -> Response:
+    """One decision, with `If-Match` of the registration: an officer decides what the officer has read.
+
+    Approving grants the networks, suspending and revoking withdraw them; the feed follows within 2 seconds.
+    """
+
+    async def act() -> Response:
+        batch_id = await service.decide_one(session, officer, body.registration_id, if_match, body)
+        decision = schemas.ReviewDecision.model_validate(await store.of_batch(session, batch_id))
+        return json_answer(decision, 201, Location=f"/v1/review-decisions/{decision.id}")
+
+    return await once.answer(session, officer, act)
+
+
+@router.post(
+    "/batch",
+    summary="Decide many cases",
+    response_model=schemas.BatchOutcome,
+    responses=documented(*DECIDES),
+)
+async def decide_batch(
+    request: Request, body: schemas.BatchDecision, session: Writing, officer: Officer, once: Idempotent
+) -> Response:
+    """The same decision on many cases, selected by id or by upload and status. Those that cannot be decided so are listed."""
+
+    async def act() -> Response:
+        outcome = await service.decide_many(session, officer, body.selection, body)
+        refused = [
+            schemas.RefusedItem(registration_id=id_, problem=problem_of(why, f"/v1/registrations/{id_}"))
+            for id_, why in outcome.refused.items()
+        ]
+        counts = schemas.BatchCounts(selected=outcome.selected, decided=outcome.decided, refused=len(refused))
+        return json_answer(schemas.BatchOutcome(batch_id=outcome.batch_id, counts=counts, refused=refused))
+
+    return await once.answer(session, officer, act)
+
+
+@router.get("", summary="List decisions", response_model=schemas.ReviewDecisionPage, responses=documented(*READS))
+async def list_decisions(
+    request: Request, query: Annotated[schemas.ReviewDecisionsQuery, Query()], session: Reading, _: Reader
+) -> Response:
+    """Decisions, oldest first, by registration, action, officer, batch or time."""
+    return page_answer(request, schemas.ReviewDecisionPage, *await store.list_page(session, query))
+
+
+@router.get(
+    "/{decision_id}", summary="Read a decision", response_model=schemas.ReviewDecision, responses=documented(*READS)
+)
+async def get_decision(decision_id: UUID, session: Reading, _: Reader) -> Response:
+    """One decision."""
+    return json_answer(schemas.ReviewDecision.model_validate(await store.get(session, decision_id)))

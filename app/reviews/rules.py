@@ -1,0 +1,89 @@
+"""What a decision needs and which cases an officer may decide. Pure functions of values."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from app.core.errors import DomainError, FieldError, MissingField
+from app.registrations.errors import ClaimedByAnother, IllegalTransition
+from app.registrations.rules import Move, next_status
+from app.registrations.store import Case
+from app.reviews.errors import SelfReview
+
+
+class Action(StrEnum):
+    """What an officer decides; each is the move of the same name."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    REQUEST_INFORMATION = "request_information"
+    SUSPEND = "suspend"
+    REINSTATE = "reinstate"
+    REVOKE = "revoke"
+
+
+class ReasonCode(StrEnum):
+    """Why."""
+
+    DOCUMENT_MISSING = "document_missing"
+    DOCUMENT_UNREADABLE = "document_unreadable"
+    OPERATOR_MISMATCH = "operator_mismatch"
+    SUBSCRIBER_UNKNOWN = "subscriber_unknown"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    ADDRESS_SHARED = "address_shared"
+    ADDRESS_REASSIGNED = "address_reassigned"
+    PURPOSE_NOT_PERMITTED = "purpose_not_permitted"
+    DUPLICATE = "duplicate"
+    MISUSE = "misuse"
+    APPLICANT_REQUEST = "applicant_request"
+    OTHER = "other"
+
+
+HINTS: dict[ReasonCode, str] = {
+    ReasonCode.DOCUMENT_MISSING: "Send the document that the note names and hand the registration in again.",
+    ReasonCode.DOCUMENT_UNREADABLE: "Scan the document again, whole and legible, and hand the registration in again.",
+    ReasonCode.OPERATOR_MISMATCH: "The address is not the named operator's. Correct the operator or the address.",
+    ReasonCode.SUBSCRIBER_UNKNOWN: "The operator does not know the subscriber id. Copy it from the operator's bill.",
+    ReasonCode.CERTIFICATE_EXPIRED: "Renew the certificate and give its new number.",
+    ReasonCode.ADDRESS_SHARED: "The address serves several subscribers. Ask the operator for a static one of your own.",
+    ReasonCode.ADDRESS_REASSIGNED: "The operator gave the address to someone else. Register the one you have now.",
+    ReasonCode.PURPOSE_NOT_PERMITTED: "The purpose does not fit the track. GET /v1/tracks says what each is for.",
+    ReasonCode.DUPLICATE: "The same is registered already; nothing needs to be done.",
+    ReasonCode.MISUSE: "Answer the regulator's notice; its legal basis is in the decision.",
+    ReasonCode.APPLICANT_REQUEST: "This was done at the applicant's request; nothing needs to be done.",
+    ReasonCode.OTHER: "The note says what is wrong.",
+}
+
+NEEDS_NO_REASON = frozenset((Action.APPROVE, Action.REINSTATE))
+NEEDS_LEGAL_BASIS = frozenset((Action.SUSPEND, Action.REVOKE))
+
+
+def missing_for_action(given: Mapping[str, Any]) -> Iterable[FieldError]:
+    """An error for each thing that the given action needs and that is absent."""
+    action, reasons = given.get("action"), given.get("reason_codes")
+    if action not in set(Action):
+        return
+    if action not in NEEDS_NO_REASON and not reasons:
+        yield MissingField.at("/reason_codes", f"{action} needs at least one reason code.")
+    if action in NEEDS_LEGAL_BASIS and "legal_basis" not in given:
+        yield MissingField.at("/legal_basis", f"{action} needs a legal basis.")
+    if isinstance(reasons, list) and ReasonCode.OTHER in reasons and "note" not in given:
+        yield MissingField.at("/note", "The reason 'other' needs a note.")
+
+
+def refusal(case: Case, action: str, officer: UUID) -> DomainError | None:
+    """Why ``officer`` cannot take ``action`` on a case, or None."""
+    if next_status(case.status, Move(action)) is None:
+        return IllegalTransition(f"{action} is not possible for a registration that is {case.status}.")
+    if case.client_id == officer:
+        return SelfReview()
+    if case.claimed_by not in (None, officer):
+        return ClaimedByAnother()
+    return None
+
+
+def split(cases: Sequence[Case], action: str, officer: UUID) -> tuple[list[Case], dict[UUID, DomainError]]:
+    """The cases that the officer may decide so, and why not of the others."""
+    refused = {case.id: why for case in cases if (why := refusal(case, action, officer))}
+    return [case for case in cases if case.id not in refused], refused

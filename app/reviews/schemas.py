@@ -1,0 +1,182 @@
+"""Bodies of decisions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import ConfigDict, Field
+
+from app.core.errors import FieldError, InvalidValue
+from app.core.pagination import PageQuery
+from app.core.schemas import (
+    Examples,
+    Body,
+    Instant,
+    Line200,
+    Page,
+    Paragraph,
+    Problem,
+    Resource,
+    Timestamp,
+    refuse_as_given,
+)
+from app.registrations.rules import Status
+from app.reviews import rules
+from app.reviews.rules import Action, ReasonCode
+
+MOST_IDS = 50_000
+REGISTRATION_ID = "019b2f6e-6f00-7b1a-8c44-1f2e3d4c5b6a"
+DECISION: Examples = {
+    "action": "request_information",
+    "reason_codes": ["document_missing"],
+    "note": "The lease of the office is missing.",
+}
+
+
+def _in_the_future(instant: datetime) -> datetime:
+    if instant <= datetime.now(UTC):
+        raise InvalidValue("expires_at must be in the future.")
+    return instant
+
+
+class Verdict(Body):
+    """What is decided and why."""
+
+    action: Action
+    reason_codes: Annotated[list[ReasonCode], Field(max_length=12)] = []
+    note: Annotated[Paragraph | None, Field(description="For the registrant")] = None
+    legal_basis: Annotated[Line200 | None, Field(description="Needed to suspend and to revoke")] = None
+    expires_at: Annotated[
+        Annotated[Instant, refuse_as_given(_in_the_future)] | None,
+        Field(description="Of an approval; absent: after 365 days"),
+    ] = None
+
+    @classmethod
+    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+        """The action has what it needs, and only an approval has an end."""
+        return chain(rules.missing_for_action(given), _end_without_approval(given))
+
+
+def _end_without_approval(given: Mapping[str, Any]) -> Iterable[FieldError]:
+    if "expires_at" in given and given.get("action") != Action.APPROVE:
+        yield InvalidValue.at("/expires_at", "Only an approval has an end.")
+
+
+class NewDecision(Verdict):
+    """One decision."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"registration_id": REGISTRATION_ID, **DECISION}]})
+
+    registration_id: UUID
+
+
+class Selection(Body):
+    """Either a list of ids, or an upload's registrations in a status."""
+
+    registration_ids: Annotated[list[UUID] | None, Field(min_length=1, max_length=MOST_IDS)] = None
+    bulk_upload_id: UUID | None = None
+    status: Annotated[Status | None, Field(description="Needed with `bulk_upload_id`")] = None
+
+    @classmethod
+    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+        """One of the two ways, whole."""
+        if ("registration_ids" in given) == ("bulk_upload_id" in given):
+            yield InvalidValue.at("", "Give either registration_ids or bulk_upload_id with status.")
+        elif ("bulk_upload_id" in given) != ("status" in given):
+            yield InvalidValue.at("/status", "status goes with bulk_upload_id: both or neither.")
+
+
+class BatchDecision(Verdict):
+    """One decision on many registrations."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "selection": {"bulk_upload_id": "019b2f6e-7000-7b1a-8c44-1f2e3d4c5b6a", "status": "submitted"},
+                    "action": "approve",
+                }
+            ]
+        }
+    )
+
+    selection: Selection
+
+
+class ReviewDecision(Resource):
+    """A decision as it was taken."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {"id": "019b2f6e-7100-7b1a-8c44-1f2e3d4c5b6a", "batch_id": "019b2f6e-7101-7b1a-8c44-1f2e3d4c5b6a",
+                 "registration_id": REGISTRATION_ID, **DECISION, "legal_basis": None, "expires_at": None,
+                 "officer": "019b2f6e-5e10-7a11-8b22-3c4d5e6f7a8b", "decided_at": "2026-11-21T11:00:00.000000Z"}
+            ]
+        },
+    )  # fmt: skip
+
+    id: UUID
+    batch_id: UUID
+    registration_id: UUID
+    action: Action
+    reason_codes: Sequence[ReasonCode]
+    note: str | None
+    legal_basis: str | None
+    expires_at: Timestamp | None
+    officer: UUID
+    decided_at: Timestamp
+
+
+ReviewDecisionPage = Page[ReviewDecision]
+
+
+class BatchCounts(Resource):
+    """How many were selected, decided and refused."""
+
+    selected: int
+    decided: int
+    refused: int
+
+
+class RefusedItem(Resource):
+    """A registration that could not be decided so, and why."""
+
+    registration_id: UUID
+    problem: Problem
+
+
+class BatchOutcome(Resource):
+    """What became of a batch decision."""
+
+    batch_id: UUID
+    counts: BatchCounts
+    refused: Sequence[RefusedItem]
+
+
+class ReviewDecisionsQuery(PageQuery):
+    """Filters of the list."""
+
+    registration_id: UUID | None = None
+    action: Action | None = None
+    officer: UUID | None = None
+    batch_id: UUID | None = None
+    decided_from: Annotated[Instant | None, Field(description="Decided at this time or later")] = None
+    decided_before: Annotated[Instant | None, Field(description="Decided before this time")] = None
+
+
+class ReasonCodeDescription(Resource):
+    """A reason code with a hint how to mend it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"code": "document_missing", "hint": "Send the document that the note names."}]}
+    )
+
+    code: ReasonCode
+    hint: str
+
+
+ReasonCodePage = Page[ReasonCodeDescription]

@@ -1,0 +1,122 @@
+"""Deciding cases, one or many: a decision moves a registration and grants or withdraws its networks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement
+from uuid_utils.compat import uuid7
+
+from app.allowlist import service as allowlist
+from app.allowlist.errors import NetworkTaken
+from app.allowlist.store import Grant
+from app.core.db import WriteSession
+from app.core.errors import DomainError, NotFound
+from app.core.preconditions import IfMatch
+from app.core.security import Principal
+from app.events import store as events
+from app.events.store import Happening
+from app.registrations import store as registrations
+from app.registrations.rules import Move, next_status
+from app.registrations.store import Case
+from app.reviews import rules, store
+from app.reviews.rules import Action
+from app.reviews.schemas import Selection, Verdict
+
+APPROVAL_LASTS = timedelta(days=365)
+GRANTS = frozenset((Action.APPROVE, Action.REINSTATE))
+# The past tense of each action, as events say it and as the feed's removal reason.
+DONE = {
+    Action.APPROVE: "approved",
+    Action.REJECT: "rejected",
+    Action.REQUEST_INFORMATION: "information_requested",
+    Action.SUSPEND: "suspended",
+    Action.REINSTATE: "reinstated",
+    Action.REVOKE: "revoked",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch: how many were selected and decided, and why the others were not."""
+
+    batch_id: UUID
+    selected: int
+    decided: int
+    refused: dict[UUID, DomainError]
+
+
+async def decide_one(
+    session: WriteSession, officer: Principal, registration_id: UUID, if_match: IfMatch, verdict: Verdict
+) -> UUID:
+    """Decide one case as a batch of one; give the batch's id. Raises whatever refuses it."""
+    cases = await registrations.lock_cases(session, registrations.with_ids([registration_id]))
+    if not cases:
+        raise NotFound("There is no such registration.", [NotFound.at("/registration_id")])
+    if_match.check(cases[0])
+    outcome = await _decide(session, officer, cases, verdict)
+    for refusal in outcome.refused.values():
+        raise refusal
+    return outcome.batch_id
+
+
+async def decide_many(session: WriteSession, officer: Principal, selection: Selection, verdict: Verdict) -> Outcome:
+    """Decide all selected cases in a few statements, whatever their number."""
+    cases = await registrations.lock_cases(session, _condition(selection))
+    outcome = await _decide(session, officer, cases, verdict)
+    found = {case.id for case in cases}
+    absent = {id_: NotFound() for id_ in selection.registration_ids or () if id_ not in found}
+    return Outcome(outcome.batch_id, len(cases) + len(absent), outcome.decided, {**absent, **outcome.refused})
+
+
+def _condition(selection: Selection) -> ColumnElement[bool]:
+    if selection.bulk_upload_id and selection.status:
+        return registrations.of_upload(selection.bulk_upload_id, selection.status)
+    return registrations.with_ids(selection.registration_ids or [])
+
+
+async def _decide(session: WriteSession, officer: Principal, cases: Sequence[Case], verdict: Verdict) -> Outcome:
+    batch_id = uuid7()
+    allowed, refused = rules.split(cases, verdict.action, officer.client_id)
+    taken = await _grant_or_withdraw(session, [case.id for case in allowed], Action(verdict.action))
+    refused |= {id_: NetworkTaken("A network of it is granted to another registrant.") for id_ in taken}
+    decided = [case for case in allowed if case.id not in taken]
+    if decided:
+        await _move(session, officer, decided, verdict, batch_id)
+    return Outcome(batch_id, len(cases), len(decided), refused)
+
+
+async def _grant_or_withdraw(session: WriteSession, ids: Sequence[UUID], action: Action) -> set[UUID]:
+    if not ids:
+        return set()
+    if action in GRANTS:
+        networks = await registrations.networks_of(session, ids)
+        return await allowlist.grant(session, [Grant(network, id_, subject) for id_, subject, network in networks])
+    if action in rules.NEEDS_LEGAL_BASIS:
+        await allowlist.withdraw(session, ids, DONE[action])
+    return set()
+
+
+async def _move(
+    session: WriteSession, officer: Principal, cases: Sequence[Case], verdict: Verdict, batch_id: UUID
+) -> None:
+    ids = [case.id for case in cases]
+    why = verdict.model_dump(include={"reason_codes", "note", "legal_basis"})
+    end = verdict.expires_at or datetime.now(UTC) + APPROVAL_LASTS
+    expires_at = {"expires_at": end} if verdict.action == Action.APPROVE else {}
+    decision = {"batch_id": batch_id, "action": verdict.action, "officer": officer.client_id, **why, **expires_at}
+    # every allowed case is in a status from which the action leads to the same one
+    status = next_status(cases[0].status, Move(verdict.action))
+    now = datetime.now(UTC)
+    await registrations.move(
+        session, ids, {"status": status, "claimed_by": None, "decided_at": now, **why, **expires_at}
+    )
+    await registrations.refresh_contested(session, ids)
+    await store.add(session, ids, decision)
+    details: dict[str, Any] = {"status": status, "batch_id": batch_id, **why, **expires_at}
+    name = f"registration.{DONE[Action(verdict.action)]}"
+    await events.record(
+        session, officer, [Happening(name, case.id, case.partner_id, case.operator, details) for case in cases]
+    )

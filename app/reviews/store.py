@@ -1,0 +1,57 @@
+"""Every SQL statement about decisions."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Text, Uuid, insert, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from uuid_utils.compat import uuid7
+
+from app.core.db import ReadSession, WriteSession
+from app.core.errors import NotFound
+from app.core.orm import INSTANT, recordset
+from app.core.pagination import fetch_page
+from app.reviews.models import ReviewDecision
+from app.reviews.schemas import ReviewDecisionsQuery
+
+COLUMNS: dict[str, Any] = {
+    "id": Uuid, "batch_id": Uuid, "registration_id": Uuid, "action": Text, "reason_codes": ARRAY(Text), "note": Text,
+    "legal_basis": Text, "expires_at": INSTANT, "officer": Uuid,
+}  # fmt: skip
+
+
+async def add(session: WriteSession, registration_ids: Sequence[UUID], decision: dict[str, Any]) -> None:
+    """Write the same decision for each registration."""
+    rows = [{**decision, "id": uuid7(), "registration_id": id_} for id_ in registration_ids]
+    batch = recordset("decision", COLUMNS, rows)
+    await session.execute(insert(ReviewDecision).from_select(list(COLUMNS), select(*batch.c)))
+
+
+async def of_batch(session: ReadSession, batch_id: UUID) -> ReviewDecision:
+    """The decision of a batch of one. Raises ``NotFound``."""
+    decision = await session.scalar(select(ReviewDecision).where(ReviewDecision.batch_id == batch_id))
+    if decision is None:
+        raise NotFound
+    return decision
+
+
+async def get(session: ReadSession, decision_id: UUID) -> ReviewDecision:
+    """One decision. Raises ``NotFound``."""
+    decision = await session.get(ReviewDecision, decision_id)
+    if decision is None:
+        raise NotFound
+    return decision
+
+
+async def list_page(session: ReadSession, query: ReviewDecisionsQuery) -> tuple[Sequence[ReviewDecision], str | None]:
+    """A page of decisions, oldest first."""
+    filters = query.filters()
+    statement = select(ReviewDecision)
+    if start := filters.pop("decided_from", None):
+        statement = statement.where(ReviewDecision.decided_at >= start)
+    if end := filters.pop("decided_before", None):
+        statement = statement.where(ReviewDecision.decided_at < end)
+    return await fetch_page(
+        session, statement.filter_by(**filters), ReviewDecision.id, query, list_name="review-decisions"
+    )

@@ -1,0 +1,103 @@
+"""The background loops: publish, ingest, expire, and a sign of life."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+
+import structlog
+from prometheus_client import start_http_server
+from sqlalchemy.exc import SQLAlchemyError
+from uuid_utils.compat import uuid7
+
+from app.allowlist.publisher import Publisher
+from app.bulk_uploads import store as bulk_uploads
+from app.bulk_uploads.ingest import ingest
+from app.core import idempotency
+from app.core.db import Database
+from app.core.doorbell import Listener
+from app.core.keyring import Keyring
+from app.core.observability import configure_logging
+from app.core.settings import Settings
+from app.health import store as health
+from app.registrations import service as registrations
+
+HEARTBEAT_SECONDS = 5.0
+SWEEP_SECONDS = 30.0
+log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """One worker process; any number of them share the database and take turns by its locks."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+        self._listener = Listener(settings.database_url, ["bulk_uploads", "allowlist_pending"])
+        self._publisher = Publisher(self._database)
+        self._id = uuid7()
+
+    async def run(self) -> None:
+        """Work until cancelled. A loop that fails says so and goes on."""
+        loops = (
+            self._listener.run(),
+            self._forever("heartbeat", self._beat, lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
+            self._forever("publish", self._publisher.publish, lambda: self._rung("allowlist_pending")),
+            self._forever("ingest", self._ingest_waiting, lambda: self._rung("bulk_uploads")),
+            self._forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
+        )
+        try:
+            await asyncio.gather(*loops)
+        finally:
+            await self._database.close()
+
+    async def _rung(self, channel: str) -> None:
+        await self._listener.wait(channel, self._settings.poll_seconds)  # type: ignore[arg-type]  # one of its channels
+
+    async def _forever(
+        self, name: str, work: Callable[[], Awaitable[object]], pause: Callable[[], Awaitable[None]]
+    ) -> None:
+        while True:
+            try:
+                await work()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("loop failed; it goes on", loop=name, error=repr(error)[:500])
+            except Exception:
+                log.exception("loop failed; it goes on", loop=name)
+            await pause()
+
+    async def _beat(self) -> None:
+        async with self._database.write() as session:
+            await health.beat(session, self._id)
+
+    async def _ingest_waiting(self) -> None:
+        async with self._database.read() as session:
+            waiting = await bulk_uploads.waiting(session)
+        for upload_id in waiting:
+            await ingest(self._database, upload_id, self._settings.upload_chunk_rows)
+
+    async def _sweep(self) -> None:
+        expired = registrations.EXPIRED_AT_ONCE
+        while expired == registrations.EXPIRED_AT_ONCE:
+            async with self._database.write() as session:
+                expired = await registrations.expire(session)
+        async with self._database.write() as session:
+            await idempotency.forget_older_than(session, self._settings.idempotency_hours)
+
+
+async def _until_signalled(worker: Worker) -> None:
+    task = asyncio.create_task(worker.run())
+    loop = asyncio.get_running_loop()
+    for signal_ in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signal_, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        log.info("worker stopped")
+
+
+def run_worker(settings: Settings) -> None:
+    """Run a worker until SIGINT or SIGTERM."""
+    configure_logging(settings)
+    if settings.worker_metrics_port:
+        start_http_server(settings.worker_metrics_port, settings.host)
+    asyncio.run(_until_signalled(Worker(settings)))

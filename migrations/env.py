@@ -1,0 +1,35 @@
+"""Runs migrations on the service's own engine, one migration at a time."""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection, pool, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.core.settings import Settings
+from app.models import metadata
+
+# A migration that cannot get its locks gives up at once instead of queueing everyone behind it.
+LOCK_TIMEOUT = "5s"
+STATEMENT_TIMEOUT = "15min"
+
+
+def _migrate(connection: Connection) -> None:
+    context.configure(
+        connection=connection, target_metadata=metadata, transaction_per_migration=True, compare_type=True
+    )
+    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+    connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
+    connection.commit()
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def _online(url: str) -> None:
+    engine = create_async_engine(url, poolclass=pool.NullPool, native_inet_types=False)
+    async with engine.connect() as connection:
+        await connection.run_sync(_migrate)
+    await engine.dispose()
+
+
+asyncio.run(_online(context.config.get_main_option("sqlalchemy.url") or Settings().async_database_url))

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Text, Uuid, and_, case, func, or_, select, text, update
+from sqlalchemy import Integer, Text, Uuid, and_, case, func, or_, select, text, true, update
 from sqlalchemy.dialects.postgresql import CIDR, insert
 
 from app.allowlist.models import Entry, Feed, Publication
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
-from app.core.orm import among, recordset
+from app.core.orm import among, looked_up, recordset
 from app.core.pagination import PageQuery, fetch_page
 
 NOT_SYNCHRONIZED = {"synchronize_session": False}
@@ -39,9 +39,9 @@ class Overlap:
 async def overlaps(session: ReadSession, networks: Sequence[dict[str, Any]]) -> list[Overlap]:
     """The granted entries that overlap any of ``networks`` (each with ``item``, ``index``, ``network``)."""
     batch = recordset("asked", {"item": Integer, "index": Integer, "network": CIDR}, networks)
-    statement = select(batch.c.item, batch.c.index, Entry.holder).join(
-        Entry, and_(Entry.removed_serial.is_(None), Entry.network.op("&&")(batch.c.network))
-    )
+    in_force = and_(Entry.removed_serial.is_(None), Entry.network.op("&&")(batch.c.network))
+    met = looked_up(select(Entry.holder).where(in_force), "met")
+    statement = select(batch.c.item, batch.c.index, met.c.holder).join(met, true())
     return [Overlap(*row) for row in await session.execute(statement)]
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     MetaData,
+    Select,
     TableValuedAlias,
     Text,
     Uuid,
@@ -24,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, mapped_column
+from sqlalchemy.sql.selectable import LateralFromClause
 from sqlalchemy.types import TypeEngine, UserDefinedType
 from uuid_utils.compat import uuid7
 
@@ -93,3 +95,12 @@ def recordset(
 def among(column_: ColumnElement[Any] | InstrumentedAttribute[Any], values: Collection[Any]) -> ColumnElement[bool]:
     """Whether a column is one of ``values``, whatever their number: one array parameter."""
     return column_ == any_(literal(list(values), ARRAY(column_.type)))
+
+
+def looked_up(statement: Select[*tuple[Any, ...]], name: str) -> LateralFromClause:
+    """A statement as a look-up of its own for each row of what it is joined to.
+
+    ``OFFSET 0`` keeps the planner from merging the two: on tables that have just grown and were not analysed
+    yet, it would compare every network with every other instead of asking the index for each.
+    """
+    return statement.offset(0).lateral(name)

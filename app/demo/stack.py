@@ -37,7 +37,7 @@ def run_stack(data_dir: Path, host: str, port: int, database_url: str | None, *,
         url = database_url or stack.enter_context(embedded_server(data_dir.resolve() / "postgresql"))
         environment = _environment(data_dir, url, host, port)
         os.environ.update(environment)
-        settings = Settings()  # type: ignore[call-arg]  # from the environment
+        settings = Settings()
         asyncio.run(_prepare(settings, demo=embedded))
         stack.enter_context(_process("worker", data_dir, "worker"))
         api = stack.enter_context(_process("serve", data_dir, "api"))

@@ -88,7 +88,7 @@ async def signing_key(session: ReadSession) -> OKPKey:
 
 async def _keys(session: ReadSession) -> list[OKPKey]:
     rows = await session.scalars(select(SigningKey.sealed_jwk).order_by(SigningKey.created_at.desc(), SigningKey.kid))
-    return [OKPKey.import_key(session.keyring.unseal_text(sealed)) for sealed in rows]
+    return [OKPKey.import_key(json.loads(session.keyring.unseal_text(sealed))) for sealed in rows]
 
 
 async def add_first_signing_key(session: WriteSession) -> None:

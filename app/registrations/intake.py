@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Text, Uuid, and_, delete, func, select, update
+from sqlalchemy import Integer, Text, Uuid, delete, func, select, true, update
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, insert
 from sqlalchemy.exc import IntegrityError
 
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import Invalid
-from app.core.orm import INSTANT, among, recordset
+from app.core.orm import INSTANT, among, looked_up, recordset
 from app.registrations.errors import ReferenceDuplicate
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
 
@@ -56,11 +56,13 @@ async def by_reference(session: ReadSession, partner_id: UUID, references: Colle
 async def open_overlaps(session: ReadSession, networks: Sequence[dict[str, Any]]) -> list[OpenOverlap]:
     """The open cases that overlap any of ``networks`` (each with ``item``, ``index``, ``network``)."""
     batch = recordset("asked", {"item": Integer, "index": Integer, "network": CIDR}, networks)
-    statement = (
-        select(batch.c.item, batch.c.index, Registration.subject, Registration.id)
-        .join(RegistrationNetwork, RegistrationNetwork.network.op("&&")(batch.c.network))
-        .join(Registration, and_(Registration.id == RegistrationNetwork.registration_id, IS_OPEN))
+    met = looked_up(
+        select(Registration.subject, Registration.id)
+        .join(RegistrationNetwork, RegistrationNetwork.registration_id == Registration.id)
+        .where(RegistrationNetwork.network.op("&&")(batch.c.network), IS_OPEN),
+        "met",
     )
+    statement = select(batch.c.item, batch.c.index, met.c.subject, met.c.id).join(met, true())
     return [OpenOverlap(*row) for row in await session.execute(statement)]
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
-from app.core.orm import among
+from app.core.orm import among, looked_up
 from app.core.pagination import fetch_page
 from app.core.security import Principal
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
@@ -137,33 +137,48 @@ async def move(session: WriteSession, ids: Sequence[UUID], values: dict[str, Any
 
 
 async def refresh_contested(session: WriteSession, ids: Sequence[UUID]) -> None:
-    """Set or clear the flag ``contested`` on the open cases that share addresses with any of ``ids``."""
-    mine, theirs, other = aliased(RegistrationNetwork), aliased(RegistrationNetwork), aliased(Registration)
-    touched = (
-        select(theirs.registration_id)
-        .join(mine, theirs.network.op("&&")(mine.network))
-        .where(among(mine.registration_id, ids))
-    )
-    near, far = aliased(RegistrationNetwork), aliased(RegistrationNetwork)
-    contested = (
-        exists()
-        .where(near.registration_id == Registration.id, far.network.op("&&")(near.network))
-        .where(other.id == far.registration_id, other.subject != Registration.subject)
-        .where(other.status.in_(sorted(OPEN)))
-        .correlate(Registration)
-    )
-    is_flagged = _flagged(Flag.CONTESTED.value)
-    flag = Flag.CONTESTED.value
+    """Set or clear the flag ``contested`` on ``ids`` and on the cases that share addresses with them."""
+    pairs = (await session.execute(_sharing_addresses_with(ids))).all()
+    flagged = select(Registration.id).where(with_ids(ids), _flagged(Flag.CONTESTED))
+    touched = {id_ for pair in pairs for id_ in pair} | set(await session.scalars(flagged))
+    if not touched:
+        return
+    is_flagged, is_contested = _flagged(Flag.CONTESTED), _is_contested(list(touched))
+    without = func.array_remove(Registration.flags, Flag.CONTESTED.value)
     await session.execute(
         update(Registration)
-        .where(IS_OPEN, Registration.id.in_(touched), contested != is_flagged)
+        .where(with_ids(list(touched)), IS_OPEN, is_contested != is_flagged)
         .values(
             version=Registration.version + 1,
             updated_at=func.now(),
-            flags=case(
-                (is_flagged, func.array_remove(Registration.flags, flag)),
-                else_=func.array_append(Registration.flags, flag),
-            ),
+            flags=case((is_flagged, without), else_=func.array_append(without, Flag.CONTESTED.value)),
         )
         .execution_options(**NOT_SYNCHRONIZED)
     )
+
+
+def _sharing_addresses_with(ids: Sequence[UUID]) -> Select[Any]:
+    """Pairs of cases with a network in common, one of ``ids`` and another."""
+    mine, theirs = aliased(RegistrationNetwork), aliased(RegistrationNetwork)
+    met = looked_up(select(theirs.registration_id).where(theirs.network.op("&&")(mine.network)), "met")
+    pairs = select(mine.registration_id, met.c.registration_id).join(met, met.c.registration_id != mine.registration_id)
+    return pairs.where(among(mine.registration_id, ids))
+
+
+def _is_contested(ids: Sequence[UUID]) -> ColumnElement[bool]:
+    """Whether a case of ``ids`` shares addresses with an open one of another subject."""
+    case_, mine = aliased(Registration), aliased(RegistrationNetwork)
+    theirs, other = aliased(RegistrationNetwork), aliased(Registration)
+    met = looked_up(
+        select(other.subject)
+        .join(theirs, theirs.registration_id == other.id)
+        .where(theirs.network.op("&&")(mine.network), other.status.in_(sorted(OPEN))),
+        "met",
+    )
+    contested = (
+        select(mine.registration_id)
+        .join(case_, case_.id == mine.registration_id)
+        .join(met, met.c.subject != case_.subject)
+        .where(among(mine.registration_id, ids))
+    )
+    return Registration.id.in_(contested)

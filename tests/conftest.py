@@ -1,0 +1,72 @@
+"""What every test can ask for: the run's server, a database of its own, the service on it, and its partners."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from fasteners import InterProcessLock
+
+from app.core.settings import Settings
+from app.partners.rules import PartnerKind
+from tests.support import postgres
+from tests.support.service import Caller, Service
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:
+    """The URL of the run's embedded PostgreSQL, shared by all its processes."""
+    base = tmp_path_factory.getbasetemp()
+    shared: Path = base if worker_id == "master" else base.parent
+    with postgres.running_server(shared) as url:
+        ready = shared / "template-ready"
+        with InterProcessLock(shared / "template-lock"):
+            if not ready.exists():
+                postgres.make_template(url)
+                ready.touch()
+        yield url
+
+
+@pytest.fixture
+async def database_url(server_url: str) -> AsyncIterator[str]:
+    """The URL of a migrated database of the test's own."""
+    url = await postgres.clone(server_url)
+    yield url
+    await postgres.drop(server_url, url)
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    """Settings of a process on the test's database."""
+    return postgres.settings_for(database_url)
+
+
+@pytest.fixture
+async def service(settings: Settings) -> AsyncIterator[Service]:
+    """The application on the test's database."""
+    service = Service(settings)
+    yield service
+    await service.close()
+
+
+@pytest.fixture
+async def pseb(service: Service) -> Caller:
+    """An association."""
+    return await service.caller("pseb")
+
+
+@pytest.fixture
+async def pasha(service: Service) -> Caller:
+    """Another association."""
+    return await service.caller("pasha")
+
+
+@pytest.fixture
+async def nayatel(service: Service) -> Caller:
+    """An operator."""
+    return await service.caller("nayatel", PartnerKind.OPERATOR, operator="nayatel")
+
+
+@pytest.fixture
+async def officer(service: Service) -> Caller:
+    """An officer of the regulator."""
+    return await service.officer()

@@ -1,0 +1,87 @@
+"""Sound applicants and registrations to start a test from, and the steps that many tests begin with."""
+
+from itertools import count
+from typing import Any
+
+import httpx
+
+from tests.support.service import Caller
+
+_numbers = count(1)
+
+
+def company(**changes: Any) -> dict[str, Any]:
+    """A company that nobody has registered."""
+    n = next(_numbers)
+    details = {
+        "kind": "company",
+        "legal_name": f"Indus Softworks {n} (Pvt) Ltd",
+        "ntn": f"{n:07d}-{n % 10}",
+        "email": f"it{n}@indus{n}.example.pk",
+        "mobile": "+923001234567",
+    }
+    return {name: value for name, value in {**details, **changes}.items() if value is not None}
+
+
+def individual(**changes: Any) -> dict[str, Any]:
+    """A freelancer whom nobody has registered."""
+    n = next(_numbers)
+    details = {
+        "kind": "individual",
+        "legal_name": f"Ayesha Khan {n}",
+        "cnic": f"90001-{n:07d}-1",
+        "email": f"person{n}@example.com",
+    }
+    return {name: value for name, value in {**details, **changes}.items() if value is not None}
+
+
+def address() -> str:
+    """An address that Nayatel announces and that nobody has registered."""
+    n = next(_numbers)
+    return f"154.192.{n // 250 % 256}.{n % 250 + 1}"
+
+
+def registration(applicant_id: str, **changes: Any) -> dict[str, Any]:
+    """A sound registration of an address that nobody has."""
+    details = {
+        "applicant_id": applicant_id,
+        "track": "vpn_company",
+        "purpose": "it_services",
+        "protocol": "wireguard",
+        "operator": "nayatel",
+        "networks": [address()],
+    }
+    return {name: value for name, value in {**details, **changes}.items() if value is not None}
+
+
+async def submitted(caller: Caller, applicant: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """A registration of the caller's, just submitted."""
+    made = await caller.post("/v1/applicants", json=applicant or company())
+    assert made.status_code in (200, 201), made.text
+    answer = await caller.post("/v1/registrations", json=registration(made.json()["id"], **changes))
+    assert answer.status_code == 201, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def decide(officer: Caller, case: dict[str, Any], action: str, **verdict: Any) -> httpx.Response:
+    """An officer's decision on a case as it was read."""
+    body = {"registration_id": case["id"], "action": action, **verdict}
+    return await officer.post("/v1/review-decisions", json=body, headers={"If-Match": f'"{case["version"]}"'})
+
+
+async def approved(
+    caller: Caller, officer: Caller, applicant: dict[str, Any] | None = None, **changes: Any
+) -> dict[str, Any]:
+    """A registration of the caller's that the officer approved."""
+    case = await submitted(caller, applicant, **changes)
+    answer = await decide(officer, case, "approve")
+    assert answer.status_code == 201, answer.text
+    read: dict[str, Any] = (await officer.get(f"/v1/registrations/{case['id']}")).json()
+    return read
+
+
+def codes(answer: httpx.Response) -> dict[str, str]:
+    """The code of each field that a problem names, by pointer."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    return {error["pointer"]: error["code"] for error in answer.json()["errors"]}

@@ -1,0 +1,140 @@
+"""The service as a test meets it: the real application over HTTP, its partners, and a worker in steps."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from app.allowlist.models import Publication
+from app.allowlist.publisher import Publisher
+from app.bulk_uploads import store as bulk_uploads
+from app.bulk_uploads.ingest import ingest
+from app.core.db import Database
+from app.core.keyring import Keyring
+from app.core.settings import Settings
+from app.main import create_app
+from app.partners import service as partners
+from app.partners import store as partners_store
+from app.partners.rules import PartnerKind
+from app.partners.schemas import NewClient, NewPartner
+
+BASE_URL = "http://testserver"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A client's id and secret, and its row's ids."""
+
+    client_id: str
+    client_secret: str
+    id: UUID
+    partner_id: UUID
+
+
+class Service:
+    """A running application on a database of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.app = create_app(settings)
+        self.database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+        self.publisher = Publisher(self.database)
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        self.http = httpx.AsyncClient(transport=transport, base_url=BASE_URL)
+
+    async def credentials(
+        self,
+        partner: str,
+        kind: PartnerKind = PartnerKind.ASSOCIATION,
+        *,
+        operator: str | None = None,
+        client: str | None = None,
+        scopes: list[str] | None = None,
+    ) -> Credentials:
+        """A client of a partner, which is made when it is not there."""
+        async with self.database.write() as session:
+            found = await partners_store.find_partner(session, partner)
+            if found is None:
+                body = NewPartner(name=partner, kind=kind, operator=operator)
+                found = await partners.create_partner(session, None, body)
+            issued = await partners.create_client(
+                session, None, found, NewClient(name=client or partner, scopes=scopes)
+            )
+            return Credentials(issued.client.client_id, issued.client_secret, issued.client.id, found.id)
+
+    async def token(self, credentials: Credentials, scope: str | None = None) -> str:
+        """An access token."""
+        form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}
+        answer = await self.http.post(
+            "/oauth/token", data=form, auth=(credentials.client_id, credentials.client_secret)
+        )
+        assert answer.status_code == 200, answer.text
+        token: str = answer.json()["access_token"]
+        return token
+
+    async def caller(
+        self,
+        partner: str,
+        kind: PartnerKind = PartnerKind.ASSOCIATION,
+        *,
+        operator: str | None = None,
+        client: str | None = None,
+        scopes: list[str] | None = None,
+    ) -> "Caller":
+        """A partner's system that calls with a token."""
+        made = await self.credentials(partner, kind, operator=operator, client=client, scopes=scopes)
+        return Caller(self, made, await self.token(made))
+
+    async def officer(self, name: str = "pta-officer-1") -> "Caller":
+        """An officer of the regulator."""
+        return await self.caller("pta", PartnerKind.REGULATOR, client=name)
+
+    async def publish(self) -> Publication | None:
+        """One turn of the publisher, and the reader's refresh."""
+        published = await self.publisher.publish()
+        await self.app.state.reader.refresh()
+        return published
+
+    async def ingest_all(self, chunk_rows: int = 2_000) -> None:
+        """Bring every waiting upload to its end, as a worker would."""
+        async with self.database.read() as session:
+            waiting = await bulk_uploads.waiting(session)
+        for upload_id in waiting:
+            await ingest(self.database, upload_id, chunk_rows)
+
+    async def close(self) -> None:
+        """Give everything back."""
+        await self.http.aclose()
+        await self.database.close()
+        await self.app.state.database.close()
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Calls the service with a token."""
+
+    service: Service
+    credentials: Credentials
+    token: str
+
+    async def request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        """One call with the bearer token."""
+        headers = {"Authorization": f"Bearer {self.token}", **kwargs.pop("headers", {})}
+        return await self.service.http.request(method, path, headers=headers, **kwargs)
+
+    async def get(self, path: str, **kwargs: Any) -> httpx.Response:
+        """GET."""
+        return await self.request("GET", path, **kwargs)
+
+    async def post(self, path: str, **kwargs: Any) -> httpx.Response:
+        """POST."""
+        return await self.request("POST", path, **kwargs)
+
+    async def patch(self, path: str, **kwargs: Any) -> httpx.Response:
+        """PATCH."""
+        return await self.request("PATCH", path, **kwargs)
+
+    async def delete(self, path: str, **kwargs: Any) -> httpx.Response:
+        """DELETE."""
+        return await self.request("DELETE", path, **kwargs)

@@ -8,7 +8,10 @@ class NetworkTaken(Invalid):
 
     code = "network_taken"
     title = "The network is granted to another registrant"
-    mend = "One address has one accountable registrant. If your operator assigned it to you, ask the operator for a letter and the regulator to revoke the old grant."
+    mend = (
+        "One address has one accountable registrant. If your operator assigned it to you, send the regulator the "
+        "operator's letter and ask for the old grant to be revoked."
+    )
 
 
 class PublicationRefused(Exception):

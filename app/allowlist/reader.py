@@ -33,7 +33,7 @@ class SnapshotReader:
         self._represent = lru_cache(maxsize=64)(Representation)
 
     def current(self) -> Snapshot:
-        """The snapshot to answer from. Raises ``Unavailable`` before the first publication: no list is not an empty list."""
+        """The snapshot to answer from. Raises ``Unavailable`` before there is one: no list is not an empty list."""
         if self._snapshot is None:
             raise Unavailable("Nothing has been published yet.")
         return self._snapshot

@@ -39,11 +39,17 @@ class SnapshotBody(Resource):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"session": "019b2f6e-0000-7000-8000-000000000001", "serial": 3, "published_at": "2026-11-21T09:30:00.000000Z",
-                 "count": 1, "digest": DIGEST, "networks": ["203.99.160.5/32"]}
+                {
+                    "session": "019b2f6e-0000-7000-8000-000000000001",
+                    "serial": 3,
+                    "published_at": "2026-11-21T09:30:00.000000Z",
+                    "count": 1,
+                    "digest": DIGEST,
+                    "networks": ["203.99.160.5/32"],
+                }
             ]
         }
-    )  # fmt: skip
+    )
 
     session: UUID
     serial: int
@@ -80,11 +86,17 @@ class Check(Resource):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"address": "203.99.160.5", "allowed": True, "network": "203.99.160.5/32", "serial": 3,
-                 "since_serial": 2, "since": "2026-11-21T09:30:00.000000Z"}
+                {
+                    "address": "203.99.160.5",
+                    "allowed": True,
+                    "network": "203.99.160.5/32",
+                    "serial": 3,
+                    "since_serial": 2,
+                    "since": "2026-11-21T09:30:00.000000Z",
+                }
             ]
         }
-    )  # fmt: skip
+    )
 
     address: str
     allowed: bool
@@ -129,11 +141,18 @@ class Publication(Resource):
         from_attributes=True,
         json_schema_extra={
             "examples": [
-                {"serial": 3, "published_at": "2026-11-21T09:30:00.000000Z", "count": 20437, "added": 1, "removed": 0,
-                 "digest": DIGEST, "previous_digest": DIGEST}
+                {
+                    "serial": 3,
+                    "published_at": "2026-11-21T09:30:00.000000Z",
+                    "count": 20437,
+                    "added": 1,
+                    "removed": 0,
+                    "digest": DIGEST,
+                    "previous_digest": DIGEST,
+                }
             ]
         },
-    )  # fmt: skip
+    )
 
     serial: int
     published_at: Timestamp

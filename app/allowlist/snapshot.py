@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import pairwise
 from operator import itemgetter
 from uuid import UUID
 
@@ -84,6 +85,6 @@ class Snapshot:
 
 
 def _refuse_overlaps(held: Sequence[tuple[Network, int]]) -> None:
-    for (before, _), (after, _) in zip(held, held[1:], strict=False):
+    for (before, _), (after, _) in pairwise(held):
         if after.first <= before.last:
             raise NotASnapshot(f"{before.text} and {after.text} overlap")

@@ -1,7 +1,7 @@
 """Every SQL statement about entries and publications."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -45,7 +45,7 @@ async def overlaps(session: ReadSession, networks: Sequence[dict[str, Any]]) -> 
     return [Overlap(*row) for row in await session.execute(statement)]
 
 
-async def revive(session: WriteSession, registration_ids: Sequence[UUID]) -> None:
+async def revive(session: WriteSession, registration_ids: Collection[UUID]) -> None:
     """Take back withdrawals that were not published yet."""
     await session.execute(
         update(Entry)
@@ -59,21 +59,26 @@ async def revive(session: WriteSession, registration_ids: Sequence[UUID]) -> Non
     )
 
 
-async def grant(session: WriteSession, grants: Sequence[Grant]) -> list[tuple[UUID, str]]:
-    """Insert entries in the given order, leaving out those that overlap one that is there; give those now there."""
+async def grant(session: WriteSession, grants: Sequence[Grant]) -> None:
+    """Insert entries in the given order, leaving out those that overlap one that is there."""
     kinds = {"network": CIDR, "registration_id": Uuid, "holder": Text}
-    rows = [
-        {"network": each.network, "registration_id": each.registration_id, "holder": each.holder} for each in grants
-    ]
+    rows = [asdict(each) for each in grants]
     batch = recordset("granted", kinds, rows)
     await session.execute(insert(Entry).from_select(list(kinds), select(*batch.c)).on_conflict_do_nothing())
-    mine = and_(Entry.registration_id == batch.c.registration_id, Entry.network == batch.c.network)
-    in_force = and_(mine, Entry.removed_serial.is_(None), Entry.withdrawn_at.is_(None))
-    found = await session.execute(select(Entry.registration_id, Entry.network).join(batch, in_force))
-    return [(registration_id, network) for registration_id, network in found]
 
 
-async def withdraw(session: WriteSession, registration_ids: Sequence[UUID], reason: str) -> None:
+async def count_granted(session: ReadSession, registration_ids: Collection[UUID]) -> dict[UUID, int]:
+    """How many networks of each of these registrations are granted now."""
+    granted = and_(Entry.removed_serial.is_(None), Entry.withdrawn_at.is_(None))
+    statement = (
+        select(Entry.registration_id, func.count())
+        .where(among(Entry.registration_id, registration_ids), granted)
+        .group_by(Entry.registration_id)
+    )
+    return dict((await session.execute(statement)).tuples().all())
+
+
+async def withdraw(session: WriteSession, registration_ids: Collection[UUID], reason: str) -> None:
     """Withdraw the entries of registrations; the next publication removes those that were published."""
     await session.execute(
         update(Entry)
@@ -152,7 +157,7 @@ async def add_publication(session: WriteSession, publication: Publication) -> No
 async def publication_times(session: ReadSession, after: int) -> dict[int, datetime]:
     """When each serial after ``after`` was published."""
     statement = select(Publication.serial, Publication.published_at).where(Publication.serial > after)
-    return {serial: at for serial, at in await session.execute(statement)}
+    return dict((await session.execute(statement)).tuples().all())
 
 
 async def list_publications(session: ReadSession, query: PageQuery) -> tuple[Sequence[Publication], str | None]:

@@ -40,4 +40,4 @@ class ApplicantConflict(Invalid):
 
     code = "applicant_conflict"
     title = "This NTN or CNIC is known as another kind of applicant"
-    mend = "Register a company by its own NTN and an individual by the CNIC; leave out the number that belongs to the other."
+    mend = "Register a company by its NTN and an individual by the CNIC; leave out the number that is the other's."

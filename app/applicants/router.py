@@ -9,8 +9,18 @@ from app.applicants import rules, schemas, service, store
 from app.applicants.errors import ApplicantConflict, CnicMalformed, EmailMalformed, MobileMalformed, NtnMalformed
 from app.applicants.models import Applicant
 from app.core.db import Reading, ReadSession, Writing
-from app.core.errors import Forbidden, IdempotencyConflict, MissingField, NotFound, PreconditionRequired
-from app.core.errors import Invalid, RequestInProgress, Unauthenticated, UnsupportedMediaType, VersionMismatch
+from app.core.errors import (
+    Forbidden,
+    IdempotencyConflict,
+    Invalid,
+    MissingField,
+    NotFound,
+    PreconditionRequired,
+    RequestInProgress,
+    Unauthenticated,
+    UnsupportedMediaType,
+    VersionMismatch,
+)
 from app.core.idempotency import Idempotent
 from app.core.problems import documented
 from app.core.responses import Precondition, not_modified, page_answer, resource_answer

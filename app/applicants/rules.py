@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
@@ -26,6 +27,7 @@ class ApplicantKind(StrEnum):
 IDENTIFIED_BY = {ApplicantKind.COMPANY: "ntn", ApplicantKind.INDIVIDUAL: "cnic"}
 
 
+@lru_cache(maxsize=4096)
 def email(text: str) -> str:
     """An address in normal form (RFC 5321 and 6531). Raises ``EmailMalformed``, or ``InvalidValue`` when too long."""
     if len(text) > EMAIL_LENGTH:

@@ -11,9 +11,9 @@ from app.applicants.rules import ApplicantKind
 from app.core.errors import FieldError
 from app.core.pagination import PageQuery
 from app.core.schemas import (
-    Examples,
     LINE,
     Body,
+    Examples,
     Line100,
     Line200,
     MergePatch,
@@ -86,12 +86,20 @@ class Applicant(Resource):
         from_attributes=True,
         json_schema_extra={
             "examples": [
-                COMPANY | {"id": APPLICANT_ID, "partner_id": "019b2f6e-5e00-7d2b-9a33-2e3d4c5b6a7f", "cnic": "*****-*****67-1",
-                 "pasha_number": None, "subject": None, "version": 1, "created_at": "2026-11-21T09:00:00.000000Z",
-                 "updated_at": "2026-11-21T09:00:00.000000Z"}
+                COMPANY
+                | {
+                    "id": APPLICANT_ID,
+                    "partner_id": "019b2f6e-5e00-7d2b-9a33-2e3d4c5b6a7f",
+                    "cnic": "*****-*****67-1",
+                    "pasha_number": None,
+                    "subject": None,
+                    "version": 1,
+                    "created_at": "2026-11-21T09:00:00.000000Z",
+                    "updated_at": "2026-11-21T09:00:00.000000Z",
+                }
             ]
         },
-    )  # fmt: skip
+    )
 
     id: UUID
     partner_id: UUID

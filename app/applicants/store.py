@@ -12,7 +12,7 @@ from app.applicants.models import Applicant
 from app.applicants.schemas import ApplicantsQuery
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
-from app.core.orm import among, recordset
+from app.core.orm import among, looked_up, recordset
 from app.core.pagination import fetch_page
 from app.core.security import Principal
 
@@ -64,9 +64,10 @@ async def known_as_other_kind(
     """Which ``(subject, number)`` name a number that the partner's records know as another kind's."""
     kinds = {"subject": Text, "kind": Text, "ntn": Text, "cnic_hash": Text}
     batch = recordset("item", kinds, [{key: each.get(key) for key in kinds} for each in items])
-    other = and_(Applicant.partner_id == partner_id, Applicant.kind != batch.c.kind)
     same_number = or_(Applicant.ntn == batch.c.ntn, Applicant.cnic_hash == batch.c.cnic_hash)
-    statement = select(batch.c.subject, Applicant.ntn == batch.c.ntn).join(Applicant, and_(other, same_number))
+    other_kind = and_(Applicant.partner_id == partner_id, Applicant.kind != batch.c.kind)
+    met = looked_up(select(Applicant.ntn).where(other_kind, same_number), "met")
+    statement = select(batch.c.subject, met.c.ntn == batch.c.ntn).join(met, true())
     return {(subject, "ntn" if by_ntn else "cnic") for subject, by_ntn in await session.execute(statement)}
 
 
@@ -86,7 +87,7 @@ async def add(session: WriteSession, rows: Sequence[dict[str, Any]]) -> dict[str
     settled = statement.on_conflict_do_update(
         index_elements=["partner_id", "subject"], set_={"updated_at": func.now()}
     ).returning(Applicant.subject, Applicant.id)
-    return {subject: id_ for subject, id_ in await session.execute(settled)}
+    return dict((await session.execute(settled)).tuples().all())
 
 
 async def change(session: WriteSession, rows: Sequence[dict[str, Any]]) -> None:

@@ -8,4 +8,4 @@ class CsvMalformed(Invalid):
 
     code = "csv_malformed"
     title = "The file cannot be read as CSV"
-    mend = "Send UTF-8 CSV (RFC 4180) with a header row. The detail names the line where reading stopped; nothing was registered."
+    mend = "Send UTF-8 CSV (RFC 4180) with a header row. The detail names the line; nothing was registered."

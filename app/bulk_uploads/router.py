@@ -9,8 +9,16 @@ from fastapi.responses import StreamingResponse
 from app.bulk_uploads import export, models, rules, schemas, service, store
 from app.bulk_uploads.errors import CsvMalformed
 from app.core.db import Database, Reading, Writing
-from app.core.errors import Forbidden, IdempotencyConflict, MissingField, NotFound, PayloadTooLarge, RequestInProgress
-from app.core.errors import Unauthenticated, UnsupportedMediaType
+from app.core.errors import (
+    Forbidden,
+    IdempotencyConflict,
+    MissingField,
+    NotFound,
+    PayloadTooLarge,
+    RequestInProgress,
+    Unauthenticated,
+    UnsupportedMediaType,
+)
 from app.core.idempotency import Idempotent
 from app.core.problems import documented
 from app.core.responses import not_modified, page_answer, resource_answer
@@ -21,8 +29,8 @@ Reader = Annotated[Principal, require("registrations:read")]
 Writer = Annotated[Principal, require("registrations:write", "applicants:write")]
 READS = (Unauthenticated, Forbidden, NotFound)
 EXAMPLE_CSV = (
-    f"{','.join(rules.COLUMNS)}\r\nPSEB-1,vpn_company,company,Indus Softworks,1234567-8,,it@indus.example.pk,+923001234567,"
-    ",,it_services,wireguard,nayatel,NAYATEL-1,203.99.160.5,\r\n"
+    f"{','.join(rules.COLUMNS)}\r\nPSEB-1,vpn_company,company,Indus Softworks,1234567-8,,it@indus.example.pk,"
+    "+923001234567,,,it_services,wireguard,nayatel,NAYATEL-1,203.99.160.5,\r\n"
 )
 CSV_BODY: dict[str, Any] = {
     "requestBody": {

@@ -95,11 +95,18 @@ class UploadRow(Resource):
         from_attributes=True,
         json_schema_extra={
             "examples": [
-                {"line": 7, "outcome": "refused", "reference": "PSEB-2026-000123", "registration_id": None,
-                 "problems": [{"line": 7, "column": "email", "code": "email_malformed", "detail": "Not an e-mail address."}]}
+                {
+                    "line": 7,
+                    "outcome": "refused",
+                    "reference": "PSEB-2026-000123",
+                    "registration_id": None,
+                    "problems": [
+                        {"line": 7, "column": "email", "code": "email_malformed", "detail": "Not an e-mail address."}
+                    ],
+                }
             ]
         },
-    )  # fmt: skip
+    )
 
     line: int
     outcome: RowOutcome

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from socket import AF_INET, AF_INET6, inet_pton
@@ -109,12 +110,10 @@ _RESERVED = Disjoint(RESERVED_IPV4 + RESERVED_IPV6)
 
 def parse_address(text: str) -> IPv4Address | IPv6Address:
     """One address in standard notation. Raises ``NetworkMalformed``."""
-    try:
-        if not text.isascii() or "%" in text:
-            raise AddressValueError(text)
-        return IPv6Address(text) if ":" in text else IPv4Address(text)
-    except AddressValueError:
-        raise NetworkMalformed(f"{text[:60]!r} is not an IPv4 or IPv6 address in standard notation.") from None
+    if text.isascii() and "%" not in text:
+        with suppress(AddressValueError):
+            return IPv6Address(text) if ":" in text else IPv4Address(text)
+    raise NetworkMalformed(f"{text[:60]!r} is not an IPv4 or IPv6 address in standard notation.")
 
 
 def position(address: IPv4Address | IPv6Address) -> int:

@@ -84,6 +84,7 @@ class Body(BaseModel):
     @classmethod
     def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
         """What is wrong between fields; ``given`` holds the values as sent, checked or not."""
+        del given
         return ()
 
     @model_validator(mode="wrap")

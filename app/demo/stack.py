@@ -119,9 +119,9 @@ def _show_demo(console: Console, settings: Settings, data_dir: Path, *, sample: 
     url, who = settings.public_url, "nayatel"
     login = f"{clients[who]['client_id']}:{clients[who]['client_secret']}"
     console.print(f"\nOpen {url}/docs and authorise with a client of {data_dir / CREDENTIALS}. Or try, as {who}:\n")
+    extract = """sed 's/.*"access_token":"\\([^"]*\\).*/\\1/'"""
     lines = (
-        f"TOKEN=$(curl -s -u '{login}' -d grant_type=client_credentials {url}/oauth/token"
-        """ | sed 's/.*"access_token":"\\([^"]*\\).*/\\1/')""",
+        f"TOKEN=$(curl -s -u '{login}' -d grant_type=client_credentials {url}/oauth/token | {extract})",
         f'curl -s -H "Authorization: Bearer $TOKEN" "{url}/v1/allowlist?format=text" | head',
         f'curl -s -H "Authorization: Bearer $TOKEN" "{url}/v1/allowlist/publications?limit=1"',
     )

@@ -34,9 +34,10 @@ async def misplaced(session: ReadSession, claims: Sequence[Claim]) -> tuple[set[
     """The items with a network outside the country's allocations, and those outside what the operator announces."""
     rows = [{"item": each.item, "operator": each.operator, "network": each.network} for each in claims]
     batch = recordset("claim", {"item": Integer, "operator": Text, "network": CIDR}, rows)
-    held = batch.c.network.op("<<=")
-    in_country = exists().where(held(CountryPrefix.prefix))
-    announced = exists().where(OperatorPrefix.operator == batch.c.operator, held(OperatorPrefix.prefix))
+    in_country = exists().where(CountryPrefix.prefix.op(">>=")(batch.c.network))
+    announced = exists().where(
+        OperatorPrefix.operator == batch.c.operator, OperatorPrefix.prefix.op(">>=")(batch.c.network)
+    )
     found = (await session.execute(select(batch.c.item, not_(in_country), not_(announced)))).all()
     return {item for item, outside, _ in found if outside}, {item for item, _, foreign in found if foreign}
 

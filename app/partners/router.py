@@ -6,8 +6,16 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from app.core.db import Reading, Writing
-from app.core.errors import Forbidden, IdempotencyConflict, NotFound, PreconditionRequired, RequestInProgress
-from app.core.errors import Unauthenticated, UnsupportedMediaType, VersionMismatch
+from app.core.errors import (
+    Forbidden,
+    IdempotencyConflict,
+    NotFound,
+    PreconditionRequired,
+    RequestInProgress,
+    Unauthenticated,
+    UnsupportedMediaType,
+    VersionMismatch,
+)
 from app.core.idempotency import Idempotent
 from app.core.problems import documented
 from app.core.responses import Precondition, page_answer, resource_answer

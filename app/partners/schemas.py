@@ -1,7 +1,7 @@
 """Bodies of partners, clients and the token endpoint."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, StringConstraints
@@ -42,11 +42,18 @@ class Partner(Resource):
         from_attributes=True,
         json_schema_extra={
             "examples": [
-                {"id": PARTNER_ID, "name": "pseb", "kind": "association", "operator": None, "version": 1,
-                 "created_at": "2026-11-21T09:00:00.000000Z", "updated_at": "2026-11-21T09:00:00.000000Z"}
+                {
+                    "id": PARTNER_ID,
+                    "name": "pseb",
+                    "kind": "association",
+                    "operator": None,
+                    "version": 1,
+                    "created_at": "2026-11-21T09:00:00.000000Z",
+                    "updated_at": "2026-11-21T09:00:00.000000Z",
+                }
             ]
         },
-    )  # fmt: skip
+    )
 
     id: UUID
     name: str
@@ -78,12 +85,20 @@ class Client(Resource):
         from_attributes=True,
         json_schema_extra={
             "examples": [
-                {"id": CLIENT_ID, "partner_id": PARTNER_ID, "name": "pseb-portal", "client_id": "pseb-portal.5f0c1a2b3c4d",
-                 "scopes": ["applicants:write"], "disabled_at": None, "version": 1,
-                 "created_at": "2026-11-21T09:00:00.000000Z", "updated_at": "2026-11-21T09:00:00.000000Z"}
+                {
+                    "id": CLIENT_ID,
+                    "partner_id": PARTNER_ID,
+                    "name": "pseb-portal",
+                    "client_id": "pseb-portal.5f0c1a2b3c4d",
+                    "scopes": ["applicants:write"],
+                    "disabled_at": None,
+                    "version": 1,
+                    "created_at": "2026-11-21T09:00:00.000000Z",
+                    "updated_at": "2026-11-21T09:00:00.000000Z",
+                }
             ]
         },
-    )  # fmt: skip
+    )
 
     id: UUID
     partner_id: UUID
@@ -119,7 +134,7 @@ class Token(Resource):
     )
 
     access_token: str
-    token_type: str = "Bearer"
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the name of a scheme
     expires_in: int
     scope: str
 

@@ -40,7 +40,7 @@ async def create_partner(session: WriteSession, actor: Principal | None, body: N
 
 
 async def create_client(session: WriteSession, actor: Principal | None, partner: Partner, body: NewClient) -> Issued:
-    """Make a client of ``partner``; without scopes it holds all that its kind may. Raises ``NameTaken``, ``Invalid``."""
+    """Make a client; without scopes it holds all that its partner's kind may. Raises ``NameTaken``, ``Invalid``."""
     scopes = body.scopes or sorted(rules.ALLOWED[partner.kind])
     if refused := rules.refused_scopes(partner.kind, scopes):
         raise Invalid.of(refused)

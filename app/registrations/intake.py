@@ -74,9 +74,9 @@ async def add(session: WriteSession, rows: Sequence[dict[str, Any]]) -> set[UUID
 
 
 async def correct(session: WriteSession, rows: Sequence[dict[str, Any]], hand_in: dict[str, Any]) -> None:
-    """Write corrected details to cases, each as its next version; ``hand_in`` are the values of handing in again, or none.
+    """Write corrected details to cases, each as its next version.
 
-    Raises ``Invalid`` when a reference was just taken.
+    ``hand_in`` holds the values of handing in again, or none. Raises ``Invalid`` when a reference was just taken.
     """
     batch = recordset("corrected", COLUMNS, rows)
     values = {name: batch.c[name] for name in CORRECTED}

@@ -7,8 +7,18 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
 from app.core.db import Reading, ReadSession, Writing
-from app.core.errors import DomainError, Forbidden, IdempotencyConflict, MissingField, NotFound, PreconditionRequired
-from app.core.errors import RequestInProgress, Unauthenticated, UnsupportedMediaType, VersionMismatch
+from app.core.errors import (
+    DomainError,
+    Forbidden,
+    IdempotencyConflict,
+    MissingField,
+    NotFound,
+    PreconditionRequired,
+    RequestInProgress,
+    Unauthenticated,
+    UnsupportedMediaType,
+    VersionMismatch,
+)
 from app.core.idempotency import Idempotent
 from app.core.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
 from app.core.pagination import PageQuery, decode_cursor, encode_cursor

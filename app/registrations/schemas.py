@@ -11,9 +11,9 @@ from app.core import networks
 from app.core.errors import FieldError
 from app.core.pagination import PageQuery
 from app.core.schemas import (
-    Examples,
     LINE,
     Body,
+    Examples,
     Line100,
     Line200,
     MergePatch,
@@ -90,15 +90,29 @@ class Registration(Resource):
         from_attributes=True,
         json_schema_extra={
             "examples": [
-                DETAILS | {"id": "019b2f6e-6f00-7b1a-8c44-1f2e3d4c5b6a", "partner_id": "019b2f6e-5e00-7d2b-9a33-2e3d4c5b6a7f",
-                 "networks": ["203.99.160.5/32", "203.99.160.16/29"], "status": "information_requested", "flags": [],
-                 "reason_codes": ["document_missing"], "note": "The lease of the office is missing.", "legal_basis": None,
-                 "claimed_by": None, "bulk_upload_id": None, "submitted_at": "2026-11-21T09:00:00.000000Z",
-                 "due_at": "2026-11-23T09:00:00.000000Z", "decided_at": "2026-11-21T11:00:00.000000Z", "expires_at": None,
-                 "version": 2, "created_at": "2026-11-21T09:00:00.000000Z", "updated_at": "2026-11-21T11:00:00.000000Z"}
+                DETAILS
+                | {
+                    "id": "019b2f6e-6f00-7b1a-8c44-1f2e3d4c5b6a",
+                    "partner_id": "019b2f6e-5e00-7d2b-9a33-2e3d4c5b6a7f",
+                    "networks": ["203.99.160.5/32", "203.99.160.16/29"],
+                    "status": "information_requested",
+                    "flags": [],
+                    "reason_codes": ["document_missing"],
+                    "note": "The lease of the office is missing.",
+                    "legal_basis": None,
+                    "claimed_by": None,
+                    "bulk_upload_id": None,
+                    "submitted_at": "2026-11-21T09:00:00.000000Z",
+                    "due_at": "2026-11-23T09:00:00.000000Z",
+                    "decided_at": "2026-11-21T11:00:00.000000Z",
+                    "expires_at": None,
+                    "version": 2,
+                    "created_at": "2026-11-21T09:00:00.000000Z",
+                    "updated_at": "2026-11-21T11:00:00.000000Z",
+                }
             ]
         },
-    )  # fmt: skip
+    )
 
     id: UUID
     partner_id: UUID
@@ -154,11 +168,18 @@ class TrackDescription(Resource):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"track": "vpn_company", "applicant_kinds": ["company"], "required_fields": ["applicant_id", "networks"],
-                 "max_networks": 64, "widest_ipv4": 24, "widest_ipv6": 48, "decision_due_hours": 48}
+                {
+                    "track": "vpn_company",
+                    "applicant_kinds": ["company"],
+                    "required_fields": ["applicant_id", "networks"],
+                    "max_networks": 64,
+                    "widest_ipv4": 24,
+                    "widest_ipv6": 48,
+                    "decision_due_hours": 48,
+                }
             ]
         }
-    )  # fmt: skip
+    )
 
     track: Track
     applicant_kinds: Sequence[str]

@@ -155,7 +155,7 @@ def _words(move: Move) -> str:
 async def correct(
     session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch, patch: RegistrationChange
 ) -> None:
-    """Correct a case that was sent back. Raises ``IllegalTransition`` unless it may be edited, ``VersionMismatch``, ``Invalid``."""
+    """Correct a case that was sent back. Raises ``IllegalTransition``, ``VersionMismatch``, ``Invalid``."""
     held = await _own(session, principal, registration_id, if_match)
     if held.status not in EDITABLE:
         raise IllegalTransition(f"A registration that is {held.status} cannot be corrected.")
@@ -182,7 +182,7 @@ async def _judged_again(
 
 
 async def hand_in_again(session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:
-    """Hand in a case that was sent back. Raises ``IllegalTransition``, ``VersionMismatch``, and ``Invalid`` for what no longer holds."""
+    """Hand a case in again, judged anew. Raises ``IllegalTransition``, ``VersionMismatch``, ``Invalid``."""
     held = await _own(session, principal, registration_id, if_match)
     _refuse_unless_possible(held.status, Move.SUBMIT)
     details = validated(RegistrationDetails, _details(held))

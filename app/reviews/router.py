@@ -7,8 +7,17 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
 from app.core.db import Reading, Writing
-from app.core.errors import Forbidden, IdempotencyConflict, MissingField, NotFound, PreconditionRequired
-from app.core.errors import RequestInProgress, Unauthenticated, UnsupportedMediaType, VersionMismatch
+from app.core.errors import (
+    Forbidden,
+    IdempotencyConflict,
+    MissingField,
+    NotFound,
+    PreconditionRequired,
+    RequestInProgress,
+    Unauthenticated,
+    UnsupportedMediaType,
+    VersionMismatch,
+)
 from app.core.idempotency import Idempotent
 from app.core.problems import documented, problem_of
 from app.core.responses import Precondition, json_answer, page_answer
@@ -67,10 +76,8 @@ async def decide(
     response_model=schemas.BatchOutcome,
     responses=documented(*DECIDES),
 )
-async def decide_batch(
-    request: Request, body: schemas.BatchDecision, session: Writing, officer: Officer, once: Idempotent
-) -> Response:
-    """The same decision on many cases, selected by id or by upload and status. Those that cannot be decided so are listed."""
+async def decide_batch(body: schemas.BatchDecision, session: Writing, officer: Officer, once: Idempotent) -> Response:
+    """The same decision on many cases, by id or by upload and status. Those that cannot be decided so are listed."""
 
     async def act() -> Response:
         outcome = await service.decide_many(session, officer, body.selection, body)

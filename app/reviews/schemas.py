@@ -11,8 +11,8 @@ from pydantic import ConfigDict, Field
 from app.core.errors import FieldError, InvalidValue
 from app.core.pagination import PageQuery
 from app.core.schemas import (
-    Examples,
     Body,
+    Examples,
     Instant,
     Line200,
     Page,
@@ -45,7 +45,7 @@ class Verdict(Body):
     """What is decided and why."""
 
     action: Action
-    reason_codes: Annotated[list[ReasonCode], Field(max_length=12)] = []
+    reason_codes: Annotated[list[ReasonCode], Field(max_length=12)] = Field(default=[])
     note: Annotated[Paragraph | None, Field(description="For the registrant")] = None
     legal_basis: Annotated[Line200 | None, Field(description="Needed to suspend and to revoke")] = None
     expires_at: Annotated[
@@ -112,12 +112,19 @@ class ReviewDecision(Resource):
         from_attributes=True,
         json_schema_extra={
             "examples": [
-                {"id": "019b2f6e-7100-7b1a-8c44-1f2e3d4c5b6a", "batch_id": "019b2f6e-7101-7b1a-8c44-1f2e3d4c5b6a",
-                 "registration_id": REGISTRATION_ID, **DECISION, "legal_basis": None, "expires_at": None,
-                 "officer": "019b2f6e-5e10-7a11-8b22-3c4d5e6f7a8b", "decided_at": "2026-11-21T11:00:00.000000Z"}
+                {
+                    "id": "019b2f6e-7100-7b1a-8c44-1f2e3d4c5b6a",
+                    "batch_id": "019b2f6e-7101-7b1a-8c44-1f2e3d4c5b6a",
+                    "registration_id": REGISTRATION_ID,
+                    **DECISION,
+                    "legal_basis": None,
+                    "expires_at": None,
+                    "officer": "019b2f6e-5e10-7a11-8b22-3c4d5e6f7a8b",
+                    "decided_at": "2026-11-21T11:00:00.000000Z",
+                }
             ]
         },
-    )  # fmt: skip
+    )
 
     id: UUID
     batch_id: UUID

@@ -9,36 +9,16 @@ from app.applicants import rules, schemas, service, store
 from app.applicants.errors import ApplicantConflict, CnicMalformed, EmailMalformed, MobileMalformed, NtnMalformed
 from app.applicants.models import Applicant
 from app.core.db import Reading, ReadSession, Writing
-from app.core.errors import (
-    Forbidden,
-    IdempotencyConflict,
-    Invalid,
-    MissingField,
-    NotFound,
-    PreconditionRequired,
-    RequestInProgress,
-    Unauthenticated,
-    UnsupportedMediaType,
-    VersionMismatch,
-)
+from app.core.errors import Invalid, MissingField, UnsupportedMediaType
 from app.core.idempotency import Idempotent
-from app.core.problems import documented
+from app.core.problems import CHANGES, CREATES, READS, documented
 from app.core.responses import Precondition, not_modified, page_answer, resource_answer
 from app.core.security import Principal, require
 
 router = APIRouter(prefix="/applicants", tags=["applicants"])
 Reader = Annotated[Principal, require("applicants:read")]
 Writer = Annotated[Principal, require("applicants:write")]
-READS = (Unauthenticated, Forbidden, NotFound)
-DETAILS = (
-    UnsupportedMediaType,
-    MissingField,
-    EmailMalformed,
-    MobileMalformed,
-    CnicMalformed,
-    NtnMalformed,
-    ApplicantConflict,
-)
+DETAILS = (MissingField, EmailMalformed, MobileMalformed, CnicMalformed, NtnMalformed, ApplicantConflict)
 
 
 def _shown(session: ReadSession, principal: Principal, applicant: Applicant) -> schemas.Applicant:
@@ -55,7 +35,7 @@ def _shown(session: ReadSession, principal: Principal, applicant: Applicant) -> 
     status_code=201,
     summary="Record an applicant",
     response_model=schemas.Applicant,
-    responses=documented(Unauthenticated, Forbidden, *DETAILS, IdempotencyConflict, RequestInProgress)
+    responses=documented(*CREATES, *DETAILS)
     | {
         200: {
             "model": schemas.Applicant,
@@ -105,7 +85,7 @@ async def get_applicant(request: Request, applicant_id: UUID, session: Reading, 
     "/{applicant_id}",
     summary="Change an applicant's details",
     response_model=schemas.Applicant,
-    responses=documented(*READS, *DETAILS, PreconditionRequired, VersionMismatch),
+    responses=documented(*CHANGES, UnsupportedMediaType, *DETAILS),
 )
 async def change_applicant(
     applicant_id: UUID, body: schemas.ApplicantChange, session: Writing, principal: Writer, if_match: Precondition

@@ -9,25 +9,15 @@ from fastapi.responses import StreamingResponse
 from app.bulk_uploads import export, models, rules, schemas, service, store
 from app.bulk_uploads.errors import CsvMalformed
 from app.core.db import Database, Reading, Writing
-from app.core.errors import (
-    Forbidden,
-    IdempotencyConflict,
-    MissingField,
-    NotFound,
-    PayloadTooLarge,
-    RequestInProgress,
-    Unauthenticated,
-    UnsupportedMediaType,
-)
+from app.core.errors import MissingField, PayloadTooLarge, UnsupportedMediaType
 from app.core.idempotency import Idempotent
-from app.core.problems import documented
+from app.core.problems import CREATES, READS, documented
 from app.core.responses import not_modified, page_answer, resource_answer
 from app.core.security import Principal, require
 
 router = APIRouter(prefix="/bulk-uploads", tags=["bulk uploads"])
 Reader = Annotated[Principal, require("registrations:read")]
 Writer = Annotated[Principal, require("registrations:write", "applicants:write")]
-READS = (Unauthenticated, Forbidden, NotFound)
 EXAMPLE_CSV = (
     f"{','.join(rules.COLUMNS)}\r\nPSEB-1,vpn_company,company,Indus Softworks,1234567-8,,it@indus.example.pk,"
     "+923001234567,,,it_services,wireguard,nayatel,NAYATEL-1,203.99.160.5,\r\n"
@@ -54,12 +44,9 @@ def _shown(upload: models.BulkUpload) -> schemas.BulkUpload:
     status_code=202,
     summary="Upload registrations",
     response_model=schemas.BulkUpload,
-    responses=documented(
-        Unauthenticated, Forbidden, PayloadTooLarge, UnsupportedMediaType, CsvMalformed, MissingField,
-        IdempotencyConflict, RequestInProgress,
-    ),
+    responses=documented(*CREATES, PayloadTooLarge, CsvMalformed, MissingField),
     openapi_extra=CSV_BODY,
-)  # fmt: skip
+)
 async def upload(
     request: Request,
     query: Annotated[schemas.UploadQuery, Query()],

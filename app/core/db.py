@@ -36,6 +36,7 @@ class Database:
         self.engine = create_async_engine(
             settings.async_database_url,
             native_inet_types=False,
+            hide_parameters=True,  # they hold personal data, and errors are logged
             pool_size=settings.database_pool,
             max_overflow=0,
             pool_timeout=settings.lock_timeout_ms / 1000,

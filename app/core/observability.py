@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import structlog
+from fastapi.routing import iter_route_contexts
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
@@ -50,6 +51,7 @@ class ObservingMiddleware:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._templates: dict[Any, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on under its id."""
@@ -72,7 +74,16 @@ class ObservingMiddleware:
         try:
             await self.app(scope, receive, with_id)
         finally:
-            _record(scope, status, time.perf_counter() - began)
+            _record(scope, self._template_of(scope), status, time.perf_counter() - began)
+
+    def _template_of(self, scope: Scope) -> str:
+        """The whole path of the operation that answered; ``scope["route"]`` knows only its own router's part."""
+        endpoint = scope.get("endpoint")
+        if endpoint is None:
+            return "unmatched"
+        if endpoint not in self._templates:
+            self._templates = {each.endpoint: each.path or "" for each in iter_route_contexts(scope["app"].routes)}
+        return self._templates.get(endpoint, "unmatched")
 
 
 def _request_id(scope: Scope) -> str:
@@ -80,8 +91,7 @@ def _request_id(scope: Scope) -> str:
     return given.decode() if REQUEST_ID.fullmatch(given) else str(uuid7())
 
 
-def _record(scope: Scope, status: int, seconds: float) -> None:
-    route = getattr(scope.get("route"), "path", "unmatched")
+def _record(scope: Scope, route: str, status: int, seconds: float) -> None:
     REQUESTS.labels(scope["method"], route, status).inc()
     SECONDS.labels(scope["method"], route).observe(seconds)
     log.info("answered", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))

@@ -9,6 +9,7 @@ import structlog
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from app.core import errors
@@ -37,6 +38,10 @@ KIND_OF_STATUS = {status: kind for kind, status in STATUS_OF_KIND.items() if kin
     400: errors.InvalidValue,
     422: errors.InvalidValue,
 }
+# What reading, making and changing one's resources can be refused with, whatever the resource.
+READS = (errors.Unauthenticated, errors.Forbidden, errors.NotFound)
+CREATES = (*READS, errors.UnsupportedMediaType, errors.IdempotencyConflict, errors.RequestInProgress)
+CHANGES = (*READS, errors.PreconditionRequired, errors.VersionMismatch)
 log = structlog.get_logger(__name__)
 
 
@@ -105,7 +110,17 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     assert isinstance(error, HTTPException)
     kind = KIND_OF_STATUS.get(error.status_code, errors.Internal if error.status_code >= 500 else errors.InvalidValue)
     detail = "" if error.detail == HTTPStatus(error.status_code).phrase else str(error.detail)
-    return problem_response(kind(detail), _instance(request), error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _methods_at(request)
+    return problem_response(kind(detail), _instance(request), headers)
+
+
+def _methods_at(request: Request) -> str:
+    """Every method of the address (RFC 9110, 10.2.1); the router itself names those of one operation."""
+    path = request.scope["path"]
+    here = (each for each in iter_route_contexts(request.app.routes) if each.methods and each.path_regex.match(path))
+    return ", ".join(sorted({method for each in here for method in each.methods or ()}))
 
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:

@@ -6,18 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from app.core.db import Reading, Writing
-from app.core.errors import (
-    Forbidden,
-    IdempotencyConflict,
-    NotFound,
-    PreconditionRequired,
-    RequestInProgress,
-    Unauthenticated,
-    UnsupportedMediaType,
-    VersionMismatch,
-)
 from app.core.idempotency import Idempotent
-from app.core.problems import documented
+from app.core.problems import CHANGES, CREATES, READS, documented
 from app.core.responses import Precondition, page_answer, resource_answer
 from app.core.security import Principal, require
 from app.partners import schemas, service, store
@@ -25,9 +15,6 @@ from app.partners.errors import NameTaken
 
 router = APIRouter(prefix="/partners", tags=["partners"])
 Admin = Annotated[Principal, require("partners:admin")]
-READS = (Unauthenticated, Forbidden, NotFound)
-CREATES = (*READS, NameTaken, UnsupportedMediaType, IdempotencyConflict, RequestInProgress)
-CHANGES = (*READS, PreconditionRequired, VersionMismatch)
 
 
 @router.get("", summary="List partners", response_model=schemas.PartnerPage, responses=documented(*READS))
@@ -39,7 +26,11 @@ async def list_partners(
 
 
 @router.post(
-    "", status_code=201, summary="Let a partner in", response_model=schemas.Partner, responses=documented(*CREATES)
+    "",
+    status_code=201,
+    summary="Let a partner in",
+    response_model=schemas.Partner,
+    responses=documented(*CREATES, NameTaken),
 )
 async def create_partner(body: schemas.NewPartner, session: Writing, principal: Admin, once: Idempotent) -> Response:
     """Makes a partner; its clients are made after."""
@@ -83,7 +74,7 @@ def _with_secret(issued: service.Issued, status: int) -> Response:
     status_code=201,
     summary="Make a client",
     response_model=schemas.ClientWithSecret,
-    responses=documented(*CREATES),
+    responses=documented(*CREATES, NameTaken),
 )
 async def create_client(
     partner_id: UUID, body: schemas.NewClient, session: Writing, principal: Admin, once: Idempotent

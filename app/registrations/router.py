@@ -7,22 +7,11 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
 from app.core.db import Reading, ReadSession, Writing
-from app.core.errors import (
-    DomainError,
-    Forbidden,
-    IdempotencyConflict,
-    MissingField,
-    NotFound,
-    PreconditionRequired,
-    RequestInProgress,
-    Unauthenticated,
-    UnsupportedMediaType,
-    VersionMismatch,
-)
+from app.core.errors import DomainError, MissingField, Unauthenticated, UnsupportedMediaType
 from app.core.idempotency import Idempotent
 from app.core.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
 from app.core.pagination import PageQuery, decode_cursor, encode_cursor
-from app.core.problems import documented
+from app.core.problems import CHANGES, CREATES, READS, documented
 from app.core.responses import Precondition, not_modified, page_answer, resource_answer
 from app.core.security import Principal, require
 from app.events import store as events
@@ -35,10 +24,9 @@ router = APIRouter(tags=["registrations"])
 Reader = Annotated[Principal, require("registrations:read")]
 Writer = Annotated[Principal, require("registrations:write")]
 Officer = Annotated[Principal, require("reviews:write")]
-READS = (Unauthenticated, Forbidden, NotFound)
-CHANGES = (*READS, PreconditionRequired, VersionMismatch, IllegalTransition)
+MOVES = (*CHANGES, IllegalTransition)
 DETAILS = (
-    UnsupportedMediaType, MissingField, UnknownOperator, NetworkMalformed, NetworkHostBits, NetworkTooWide,
+    MissingField, UnknownOperator, NetworkMalformed, NetworkHostBits, NetworkTooWide,
     NetworkReserved, NetworkOverlap, NetworkTaken, ReferenceDuplicate,
 )  # fmt: skip
 KEPT_FROM_OPERATORS = ("note", "legal_basis", "description")
@@ -87,7 +75,7 @@ async def list_tracks(request: Request, _: Annotated[Principal, require()]) -> R
     status_code=201,
     summary="Submit a registration",
     response_model=schemas.Registration,
-    responses=documented(*READS, *DETAILS, IdempotencyConflict, RequestInProgress)
+    responses=documented(*CREATES, *DETAILS)
     | {
         200: {
             "model": schemas.Registration,
@@ -144,7 +132,7 @@ async def get_registration(request: Request, registration_id: UUID, session: Rea
     "/registrations/{registration_id}",
     summary="Correct a registration",
     response_model=schemas.Registration,
-    responses=documented(*CHANGES, *DETAILS),
+    responses=documented(*MOVES, UnsupportedMediaType, *DETAILS),
 )
 async def correct_registration(
     registration_id: UUID, body: schemas.RegistrationChange, session: Writing, principal: Writer, if_match: Precondition
@@ -158,7 +146,7 @@ async def correct_registration(
     "/registrations/{registration_id}/submit",
     summary="Hand a corrected registration in again",
     response_model=schemas.Registration,
-    responses=documented(*CHANGES, *DETAILS),
+    responses=documented(*MOVES, UnsupportedMediaType, *DETAILS),
 )
 async def hand_in_again(registration_id: UUID, session: Writing, principal: Writer, if_match: Precondition) -> Response:
     """Back to `submitted`, with a new `due_at`. Its networks are checked anew."""
@@ -170,7 +158,7 @@ async def hand_in_again(registration_id: UUID, session: Writing, principal: Writ
     "/registrations/{registration_id}/withdraw",
     summary="Withdraw a registration",
     response_model=schemas.Registration,
-    responses=documented(*CHANGES),
+    responses=documented(*MOVES),
 )
 async def withdraw_registration(
     registration_id: UUID, session: Writing, principal: Writer, if_match: Precondition
@@ -184,7 +172,7 @@ async def withdraw_registration(
     "/registrations/{registration_id}/claim",
     summary="Claim a case",
     response_model=schemas.Registration,
-    responses=documented(*CHANGES),
+    responses=documented(*MOVES),
     tags=["reviews"],
 )
 async def claim_case(registration_id: UUID, session: Writing, principal: Officer, if_match: Precondition) -> Response:
@@ -197,7 +185,7 @@ async def claim_case(registration_id: UUID, session: Writing, principal: Officer
     "/registrations/{registration_id}/claim",
     summary="Give a case back",
     response_model=schemas.Registration,
-    responses=documented(*CHANGES, ClaimedByAnother),
+    responses=documented(*MOVES, ClaimedByAnother),
     tags=["reviews"],
 )
 async def give_case_back(

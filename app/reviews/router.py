@@ -7,19 +7,9 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
 from app.core.db import Reading, Writing
-from app.core.errors import (
-    Forbidden,
-    IdempotencyConflict,
-    MissingField,
-    NotFound,
-    PreconditionRequired,
-    RequestInProgress,
-    Unauthenticated,
-    UnsupportedMediaType,
-    VersionMismatch,
-)
+from app.core.errors import MissingField, PreconditionRequired, Unauthenticated, VersionMismatch
 from app.core.idempotency import Idempotent
-from app.core.problems import documented, problem_of
+from app.core.problems import CREATES, READS, documented, problem_of
 from app.core.responses import Precondition, json_answer, page_answer
 from app.core.security import Principal, require
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
@@ -29,8 +19,7 @@ from app.reviews.errors import SelfReview
 router = APIRouter(prefix="/review-decisions", tags=["reviews"])
 Reader = Annotated[Principal, require("reviews:read")]
 Officer = Annotated[Principal, require("reviews:write")]
-READS = (Unauthenticated, Forbidden, NotFound)
-DECIDES = (*READS, UnsupportedMediaType, MissingField, IdempotencyConflict, RequestInProgress)
+DECIDES = (*CREATES, MissingField)
 
 
 @router.get(

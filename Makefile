@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint format clean
+.PHONY: run test lint format bench clean
 
 run: .venv/runtime
 	@exec $(BIN)/python -m app.cli run
@@ -32,3 +32,6 @@ format: .venv/development
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+bench: .venv/development
+	$(BIN)/python -m bench.register

@@ -75,7 +75,7 @@ async def count_granted(session: ReadSession, registration_ids: Collection[UUID]
         .where(among(Entry.registration_id, registration_ids), granted)
         .group_by(Entry.registration_id)
     )
-    return dict((await session.execute(statement)).tuples().all())
+    return dict((await session.execute(statement)).all())
 
 
 async def withdraw(session: WriteSession, registration_ids: Collection[UUID], reason: str) -> None:
@@ -157,7 +157,7 @@ async def add_publication(session: WriteSession, publication: Publication) -> No
 async def publication_times(session: ReadSession, after: int) -> dict[int, datetime]:
     """When each serial after ``after`` was published."""
     statement = select(Publication.serial, Publication.published_at).where(Publication.serial > after)
-    return dict((await session.execute(statement)).tuples().all())
+    return dict((await session.execute(statement)).all())
 
 
 async def list_publications(session: ReadSession, query: PageQuery) -> tuple[Sequence[Publication], str | None]:

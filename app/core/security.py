@@ -80,8 +80,8 @@ class TokenVerifier:
         except (JoseError, ValueError):
             if time.monotonic() - self._fetched < REFETCH_SECONDS:
                 raise
-            self._fetched = time.monotonic()
             self._keys = await self._load_keys()
+            self._fetched = time.monotonic()
             return jwt.decode(token, self._keys, algorithms=[ALGORITHM])
 
 

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -27,31 +28,46 @@ START_SECONDS = 60
 STOP_SECONDS = 20
 
 
-def run_stack(data_dir: Path, host: str, port: int, database_url: str | None, *, sample: bool) -> None:
-    """Run until SIGINT or SIGTERM, then stop API, worker and server, in this order. Keeps its data in ``data_dir``."""
-    console = Console()
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running service: its settings, its API process, and the credentials of the demo partners, if it has any."""
+
+    settings: Settings
+    api: subprocess.Popen[bytes]
+    clients: dict[str, dict[str, str]]
+
+
+@contextmanager
+def running_stack(data_dir: Path, host: str, port: int, database_url: str | None) -> Iterator[Stack]:
+    """Database, worker and API, ready to be called; stopped in the opposite order. Keeps its data in ``data_dir``.
+
+    Raises ``SystemExit`` with a reason when the service does not become ready.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with ExitStack() as stack:
-        embedded = not database_url
         url = database_url or stack.enter_context(embedded_server(data_dir.resolve() / "postgresql"))
-        environment = _environment(data_dir, url, host, port)
-        os.environ.update(environment)
+        os.environ.update(_environment(data_dir, url, host, port))
         settings = Settings()
-        asyncio.run(_prepare(settings, demo=embedded))
+        asyncio.run(_prepare(settings, demo=not database_url))
         stack.enter_context(_process("worker", data_dir, "worker"))
         api = stack.enter_context(_process("serve", data_dir, "api"))
         _wait_until_ready(settings.public_url, api)
-        if embedded:
-            _show_demo(console, settings, data_dir, sample=sample)
-        console.print(
-            f"Serving on {settings.public_url}. Logs: {data_dir}/api.log, {data_dir}/worker.log. Ctrl-C stops it."
-        )
-        try:
-            code = api.wait()
-            raise SystemExit(f"The API stopped by itself with code {code}; see {data_dir}/api.log")
-        except KeyboardInterrupt:
-            console.print("Stopping ...")
+        kept = {} if database_url else json.loads((data_dir / CREDENTIALS).read_text())["clients"]
+        yield Stack(settings, api, kept)
+
+
+def run_stack(data_dir: Path, host: str, port: int, database_url: str | None, *, sample: bool) -> None:
+    """Run the stack until SIGINT or SIGTERM, with the sample register unless its database is the user's own."""
+    console = Console()
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    with suppress(KeyboardInterrupt), running_stack(data_dir, host, port, database_url) as stack:
+        if stack.clients:
+            _show_demo(console, stack, data_dir, sample=sample)
+        url = stack.settings.public_url
+        console.print(f"Serving on {url}. Logs: {data_dir}/api.log, {data_dir}/worker.log. Ctrl-C stops it.")
+        code = stack.api.wait()
+        raise SystemExit(f"The API stopped by itself with code {code}; see {data_dir}/api.log")
+    console.print("Stopped.")
 
 
 def _environment(data_dir: Path, url: str, host: str, port: int) -> dict[str, str]:
@@ -110,13 +126,12 @@ def _wait_until_ready(url: str, api: subprocess.Popen[bytes]) -> None:
     raise SystemExit("The API did not become ready; see api.log and worker.log in DATA_DIR. Is the port taken?")
 
 
-def _show_demo(console: Console, settings: Settings, data_dir: Path, *, sample: bool) -> None:
-    clients = json.loads((data_dir / CREDENTIALS).read_text())["clients"]
-    if sample and not Caller(settings.public_url, clients["pta-officer-1"]).get("/v1/bulk-uploads?limit=1")["items"]:
+def _show_demo(console: Console, stack: Stack, data_dir: Path, *, sample: bool) -> None:
+    url, clients, who = stack.settings.public_url, stack.clients, "nayatel"
+    if sample and not Caller(url, clients["pta-officer-1"]).get("/v1/bulk-uploads?limit=1")["items"]:
         console.print("Loading the sample register: 20,437 registrations of 1,482 applicants ...")
-        count, seconds = load_sample(settings.public_url, clients, console)
+        count, seconds = load_sample(url, clients, console)
         console.print(f"{count:,} networks are in the feed, {seconds:.1f} s after the first upload began.")
-    url, who = settings.public_url, "nayatel"
     login = f"{clients[who]['client_id']}:{clients[who]['client_secret']}"
     console.print(f"\nOpen {url}/docs and authorise with a client of {data_dir / CREDENTIALS}. Or try, as {who}:\n")
     extract = """sed 's/.*"access_token":"\\([^"]*\\).*/\\1/'"""

@@ -1,7 +1,6 @@
 """The token endpoint, its metadata and its keys; its errors are OAuth's, not problems."""
 
 import base64
-import binascii
 from typing import Annotated, Any
 from urllib.parse import unquote_plus
 
@@ -35,7 +34,7 @@ def _basic_credentials(header: str) -> tuple[str, str] | None:
         return None
     try:
         client_id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, not ASCII, or not UTF-8 within
         return None
     return unquote_plus(client_id), unquote_plus(secret)
 

@@ -1,0 +1,59 @@
+"""The whole sample register, from the first upload to the last network in the feed, against PostgreSQL's own COPY.
+
+The limit: the same rows, COPYed by the same server into empty tables with the same indexes and constraints.
+"""
+
+import asyncio
+import io
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+import asyncpg
+from rich.console import Console
+
+from app.demo.loading import load_sample
+from app.demo.stack import running_stack
+
+TABLES = ("applicants", "registrations", "registration_networks", "review_decisions", "allowlist_entries", "events")
+
+
+def main() -> None:
+    """Measure and print both times and their ratio."""
+    console = Console()
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        running_stack(Path(directory), "127.0.0.1", _port(), None) as stack,
+    ):
+        count, seconds = load_sample(stack.settings.public_url, stack.clients, console)
+        copied = asyncio.run(_copy_again(stack.settings.database_url))
+    console.print(
+        f"{count:,} networks in the feed after {seconds:.1f} s; COPY and index of the same rows: {copied:.1f} s"
+    )
+    console.print(f"ratio {seconds / copied:.1f}")
+
+
+def _port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+async def _copy_again(database_url: str) -> float:
+    connection = await asyncpg.connect(database_url)
+    taken = 0.0
+    for table in TABLES:
+        rows = io.BytesIO()
+        await connection.copy_from_table(table, output=rows)
+        await connection.execute(f"CREATE TABLE copied_{table} (LIKE {table} INCLUDING ALL)")
+        rows.seek(0)
+        began = time.perf_counter()
+        await connection.copy_to_table(f"copied_{table}", source=rows)
+        taken += time.perf_counter() - began
+    await connection.close()
+    return taken
+
+
+if __name__ == "__main__":
+    main()

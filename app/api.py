@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from app.allowlist.history_router import router as allowlist_history
 from app.allowlist.router import router as allowlist
 from app.applicants.router import router as applicants
 from app.bulk_uploads.router import router as bulk_uploads
@@ -17,6 +18,7 @@ router.include_router(registrations)
 router.include_router(reviews)
 router.include_router(bulk_uploads)
 router.include_router(allowlist)
+router.include_router(allowlist_history)
 router.include_router(events)
 router.include_router(operators)
 router.include_router(partners)

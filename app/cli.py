@@ -13,6 +13,8 @@ import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
 
+from app.allowlist.formats import FormatName
+from app.allowlist.manifest import ManifestRefused
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, NotFound
 from app.core.keyring import Keyring
@@ -21,6 +23,7 @@ from app.core.schemas import validated
 from app.core.settings import Settings
 from app.demo.loading import Caller, progress_bar, upload_and_follow
 from app.demo.stack import run_stack
+from app.follower import FeedRefused, Follower
 from app.main import create_app
 from app.migrating import migrate as migrate_database
 from app.partners import service, store
@@ -33,7 +36,9 @@ from app.worker import run_worker
 Result = TypeVar("Result")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 client_commands = typer.Typer(no_args_is_help=True, help="Partners' API clients.")
+key_commands = typer.Typer(no_args_is_help=True, help="Signing keys.")
 cli.add_typer(client_commands, name="client")
+cli.add_typer(key_commands, name="key")
 errors = Console(stderr=True)
 
 
@@ -120,6 +125,27 @@ def upload(
         raise typer.Exit(1)
 
 
+@cli.command()
+def follow(
+    out: Annotated[Path, typer.Option(help="The file to keep in step")],
+    url: Annotated[str, typer.Option(envvar="PUBLIC_URL", help="Where the service is")] = "http://127.0.0.1:8000",
+    client_id: Annotated[str, typer.Option(envvar="CLIENT_ID", help="Your client's id")] = "",
+    client_secret: Annotated[str, typer.Option(envvar="CLIENT_SECRET", help="Better given by the environment")] = "",
+    format_: Annotated[FormatName, typer.Option("--format", help="How the file is written")] = FormatName.TEXT,
+    command: Annotated[str | None, typer.Option("--exec", help="Run after each change")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Come into step and exit; 1 when it failed")] = False,
+) -> None:
+    """Keep a local file in step with the allowlist; the last good one stays whatever happens."""
+    follower = Follower(url, (client_id, client_secret), out, format_.value, command)
+    if not once:
+        follower.run()
+    try:
+        follower.step()
+    except (FeedRefused, ManifestRefused, httpx.HTTPError, OSError) as failure:
+        errors.print(f"The last good list stays: {failure}", markup=False)
+        raise typer.Exit(1) from None
+
+
 def _in_transaction(work: Callable[[WriteSession], Awaitable[Result]]) -> Result:
     async def transact() -> Result:
         settings = _settings()
@@ -191,6 +217,16 @@ def disable(client_id: str) -> None:
         return await service.disable_client(session, None, await _client(session, client_id), ANY_VERSION)
 
     typer.echo(f"{_in_transaction(work).client_id} is disabled.")
+
+
+@key_commands.command("rotate")
+def rotate_key() -> None:
+    """Sign tokens and manifests with a new key; the old one stays in the JWKS for a week."""
+
+    async def work(session: WriteSession) -> str:
+        return await store.rotate_signing_key(session)
+
+    typer.echo(f"Signing with {_in_transaction(work)}.")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from joserfc.jwk import KeySet
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import __version__, api
+from app.allowlist.manifest import ManifestSigner
 from app.allowlist.reader import SnapshotReader
 from app.core.body_limit import BodyLimitMiddleware
 from app.core.db import Database
@@ -24,6 +25,7 @@ from app.core.settings import Settings
 from app.health import store as health
 from app.health.router import router as health_router
 from app.partners import store as partners
+from app.partners.basic import BasicClients
 from app.partners.token_endpoint import router as tokens
 
 DESCRIPTION = """The register of IP addresses used for VPNs and static-IP services.
@@ -69,7 +71,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.database = database
     app.state.verifier = TokenVerifier(settings.public_url, load_keys)
-    app.state.reader = SnapshotReader(database, settings.poll_seconds)
+    app.state.basic = BasicClients(database)
+    app.state.reader = SnapshotReader(database, settings)
+    app.state.manifest = ManifestSigner(database, app.state.reader, settings.public_url)
     app.state.newest_migration = health.newest_migration()
     for router in (tokens, api.router, health_router, problems):
         app.include_router(router)

@@ -1,6 +1,6 @@
 """What can go wrong with the list and its publication."""
 
-from app.core.errors import Invalid
+from app.core.errors import Gone, Invalid
 
 
 class NetworkTaken(Invalid):
@@ -12,6 +12,14 @@ class NetworkTaken(Invalid):
         "One address has one accountable registrant. If your operator assigned it to you, send the regulator the "
         "operator's letter and ask for the old grant to be revoked."
     )
+
+
+class SnapshotRequired(Gone):
+    """The caller's session or serial is not served any more."""
+
+    code = "snapshot_required"
+    title = "Take the whole list: what led here from your serial is not kept"
+    mend = "Fetch GET /v1/allowlist, forget what you held if its session is another, and go on from its serial."
 
 
 class PublicationRefused(Exception):

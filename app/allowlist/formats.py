@@ -1,91 +1,180 @@
-"""The registry of representations of the list: one small function a format."""
+"""The registry of formats: one small function each, and its line in ``FORMATS``."""
 
-import gzip
-import hashlib
-from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from enum import StrEnum
+from uuid import UUID
 
-from app.allowlist.schemas import SnapshotBody
+from pydantic import ConfigDict
+
 from app.allowlist.snapshot import Snapshot
-from app.core.errors import NotAcceptable
+from app.core.schemas import Resource, Timestamp
+
+NAME = "ip_registration"
+PER_COMMAND = 2_000
+# the same in every serial: 'create -exist' refuses a set that is there with other options
+MOST_ELEMENTS = 4_194_304
+PLAIN = "text/plain; charset=utf-8"
+DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+
+class SnapshotBody(Resource):
+    """The networks in force at a serial; `digest` is SHA-256 of the whole list's canonical text."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "session": "019b2f6e-0000-7000-8000-000000000001",
+                    "serial": 3,
+                    "published_at": "2026-11-21T09:30:00.000000Z",
+                    "count": 1,
+                    "digest": DIGEST,
+                    "networks": ["203.99.160.5/32"],
+                }
+            ]
+        }
+    )
+
+    session: UUID
+    serial: int
+    published_at: Timestamp
+    count: int
+    digest: str
+    networks: Sequence[str]
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, networks: Sequence[str]) -> "SnapshotBody":
+        """The body of a published snapshot; ``count`` is of the networks shown."""
+        assert snapshot.published_at is not None
+        return cls(
+            session=snapshot.session,
+            serial=snapshot.serial,
+            published_at=snapshot.published_at,
+            count=len(networks),
+            digest=snapshot.digest,
+            networks=networks,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How the networks of a snapshot are written, and under which media type."""
+    """How a snapshot is written for a reader, of one family or both, and under which media type."""
 
     media_type: str
-    write: Callable[[Snapshot, Sequence[str]], str]
+    write: Callable[[Snapshot, int | None], str]
 
 
-def _json(snapshot: Snapshot, networks: Sequence[str]) -> str:
-    return SnapshotBody.of(snapshot, networks).model_dump_json()
+def _json(snapshot: Snapshot, family: int | None) -> str:
+    """The list with its session, serial and digest."""
+    return SnapshotBody.of(snapshot, snapshot.of_family(family)).model_dump_json()
 
 
-def _lines(_: Snapshot, networks: Sequence[str]) -> str:
-    return "".join(f"{network}\n" for network in networks)
+def _text(snapshot: Snapshot, family: int | None) -> str:
+    """One CIDR per line: External Dynamic Lists, pfSense, and the canonical text that the digest is of."""
+    return "".join(f"{network}\n" for network in snapshot.of_family(family))
 
 
-def _csv(_: Snapshot, networks: Sequence[str]) -> str:
-    return "network\r\n" + "".join(f"{network}\r\n" for network in networks)
+def _csv(snapshot: Snapshot, family: int | None) -> str:
+    """A column ``network`` (RFC 4180)."""
+    return "network\r\n" + "".join(f"{network}\r\n" for network in snapshot.of_family(family))
+
+
+def _head(snapshot: Snapshot, mark: str) -> str:
+    return f"{mark} {NAME} session {snapshot.session} serial {snapshot.serial} digest {snapshot.digest}\n"
+
+
+def _families(family: int | None) -> tuple[int, ...]:
+    return (family,) if family else (4, 6)
+
+
+def _nftables(snapshot: Snapshot, family: int | None) -> str:
+    """Named sets of a table of its own, replaced in one transaction: ``nft -f``."""
+    parts = [_head(snapshot, "#"), f"add table inet {NAME}\n"]
+    for each in _families(family):
+        name = f"allowlist{each}"
+        parts.append(f"add set inet {NAME} {name} {{ type ipv{each}_addr; flags interval; }}\n")
+        parts.append(f"flush set inet {NAME} {name}\n")
+        networks = snapshot.of_family(each)
+        for at in range(0, len(networks), PER_COMMAND):
+            listed = ", ".join(networks[at : at + PER_COMMAND])
+            parts.append(f"add element inet {NAME} {name} {{ {listed} }}\n")
+    return "".join(parts)
+
+
+def _ipset(snapshot: Snapshot, family: int | None) -> str:
+    """Sets filled beside the ones in use and swapped in: ``ipset restore``."""
+    parts = [_head(snapshot, "#")]
+    for each in _families(family):
+        name, fresh = f"{NAME}{each}", f"{NAME}{each}_new"
+        options = f"hash:net family {'inet' if each == 4 else 'inet6'} maxelem {MOST_ELEMENTS}"
+        parts += [f"create {name} {options} -exist\n", f"create {fresh} {options} -exist\n", f"flush {fresh}\n"]
+        parts += [f"add {fresh} {network}\n" for network in snapshot.of_family(each)]
+        parts += [f"swap {name} {fresh}\n", f"destroy {fresh}\n"]
+    return "".join(parts)
+
+
+def _bird(snapshot: Snapshot, family: int | None) -> str:
+    """BIRD 2 prefix sets, to include in a configuration and match with ``net ~``; an empty family has none."""
+    parts = [_head(snapshot, "#")]
+    for each in _families(family):
+        if networks := snapshot.of_family(each):
+            listed = ",\n  ".join(networks)
+            parts.append(f"define {NAME.upper()}_{each} = [\n  {listed}\n];\n")
+    return "".join(parts)
+
+
+def _haproxy(snapshot: Snapshot, family: int | None) -> str:
+    """An ACL or map file: ``acl registered src -f FILE``."""
+    return _head(snapshot, "#") + _text(snapshot, family)
+
+
+def _squid(snapshot: Snapshot, family: int | None) -> str:
+    """A file for ``acl registered src "FILE"``."""
+    return _head(snapshot, "#") + _text(snapshot, family)
+
+
+def _nginx(snapshot: Snapshot, family: int | None) -> str:
+    """Lines to include in a ``geo`` block: 1 for a registered address."""
+    return _head(snapshot, "#") + "".join(f"{network} 1;\n" for network in snapshot.of_family(family))
+
+
+def _mikrotik(snapshot: Snapshot, family: int | None) -> str:
+    """RouterOS commands that refill an address list: ``/import``."""
+    parts = [_head(snapshot, "#")]
+    for each in _families(family):
+        menu = "/ip firewall address-list" if each == 4 else "/ipv6 firewall address-list"
+        parts += [f"{menu}\n", f'remove [find list="{NAME}"]\n']
+        parts += [f"add list={NAME} address={network}\n" for network in snapshot.of_family(each)]
+    return "".join(parts)
+
+
+def _cisco(snapshot: Snapshot, family: int | None) -> str:
+    """IOS prefix lists, replaced as a whole."""
+    parts = [_head(snapshot, "!")]
+    for each in _families(family):
+        command = "ip prefix-list" if each == 4 else "ipv6 prefix-list"
+        name = f"{NAME.upper()}_{each}"
+        parts.append(f"no {command} {name}\n")
+        parts += [
+            f"{command} {name} seq {5 * number} permit {network}\n"
+            for number, network in enumerate(snapshot.of_family(each), start=1)
+        ]
+    return "".join(parts)
 
 
 FORMATS = {
     "json": Format("application/json", _json),
-    "text": Format("text/plain; charset=utf-8", _lines),
+    "text": Format(PLAIN, _text),
     "csv": Format("text/csv; charset=utf-8; header=present", _csv),
+    "nftables": Format(PLAIN, _nftables),
+    "ipset": Format(PLAIN, _ipset),
+    "bird": Format(PLAIN, _bird),
+    "haproxy": Format(PLAIN, _haproxy),
+    "squid": Format(PLAIN, _squid),
+    "nginx": Format(PLAIN, _nginx),
+    "mikrotik": Format(PLAIN, _mikrotik),
+    "cisco": Format(PLAIN, _cisco),
 }
 
-
-class Representation:
-    """The bytes of one format and family at one serial, made once and compressed once."""
-
-    def __init__(self, snapshot: Snapshot, name: str, family: int | None) -> None:
-        chosen = FORMATS[name]
-        self.media_type = chosen.media_type
-        self.body = chosen.write(snapshot, snapshot.of_family(family)).encode()
-        self._tag = f"{snapshot.session}-{snapshot.serial}-{name}{family or ''}"
-
-    @cached_property
-    def gzipped(self) -> bytes:
-        """The body in gzip, the same bytes in every process."""
-        return gzip.compress(self.body, compresslevel=6, mtime=0)
-
-    @cached_property
-    def repr_digest(self) -> str:
-        """``Repr-Digest`` (RFC 9530) of the body without content coding."""
-        return f"sha-256=:{b64encode(hashlib.sha256(self.body).digest()).decode()}:"
-
-    def etag(self, *, gzipped: bool) -> str:
-        """The strong entity tag; each content coding has its own (RFC 9110, 8.8.3.3)."""
-        return f'"{self._tag}{"-gzip" if gzipped else ""}"'
-
-
-def negotiate(accept: str) -> str:
-    """The format that an ``Accept`` header prefers (RFC 9110, 12.5.1); JSON where all are equal.
-
-    Raises ``NotAcceptable``.
-    """
-    offered = {each.media_type.partition(";")[0]: name for name, each in FORMATS.items()}
-    best, best_weight = None, 0.0
-    for media_type, name in offered.items():
-        weight = _weight(accept or "*/*", media_type)
-        if weight > best_weight:
-            best, best_weight = name, weight
-    if best is None:
-        raise NotAcceptable(f"The list comes as {', '.join(offered)}.")
-    return best
-
-
-def _weight(accept: str, media_type: str) -> float:
-    ranges = {}
-    for part in accept.split(","):
-        media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
-        ranges[media_range] = float(quality) if quality.replace(".", "", 1).isdigit() else 0.0
-    for candidate in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
-        if candidate in ranges:
-            return ranges[candidate]
-    return 0.0
+FormatName = StrEnum("FormatName", {name.upper(): name for name in FORMATS})  # type: ignore[misc]  # it is the registry's keys

@@ -3,11 +3,12 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, Integer, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, Integer, func, text
 from sqlalchemy.dialects.postgresql import CIDR, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.orm import Base
+from app.allowlist.guards import HeldKind
+from app.core.orm import Base, Identified, one_of
 
 
 class Feed(Base):
@@ -34,11 +35,26 @@ class Publication(Base):
     previous_digest: Mapped[str | None]
 
 
+class HeldChange(Identified, Base):
+    """A mass change that waits for another officer; its entries carry its id."""
+
+    __tablename__ = "held_changes"
+    __table_args__ = (one_of("kind", HeldKind),)
+
+    kind: Mapped[str]
+    count: Mapped[int]
+    in_force: Mapped[int]
+    held_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    released_at: Mapped[datetime | None]
+    released_by: Mapped[UUID | None]
+
+
 class Entry(Base):
     """A network granted by an approval.
 
     ``added_serial`` and ``removed_serial`` are its whole history in the feed; 0 in both: withdrawn before it
-    was ever published. ``holder`` is the accountable registrant's subject.
+    was ever published. ``holder`` is the accountable registrant's subject. ``*_by`` is the client whose decision
+    it was (null: the service's own sweep), ``*_in_mass`` whether it came with others.
     """
 
     __tablename__ = "allowlist_entries"
@@ -53,6 +69,10 @@ class Entry(Base):
             postgresql_where=text("withdrawn_at IS NOT NULL AND removed_serial IS NULL"),
         ),
         Index(None, "registration_id"),
+        Index(None, "network", postgresql_using="spgist"),
+        Index("allowlist_entries_in_order_idx", "network", postgresql_where=text("removed_serial IS NULL")),
+        Index(None, "added_serial"),
+        Index(None, "removed_serial"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -61,6 +81,11 @@ class Entry(Base):
     holder: Mapped[str]
     granted_at: Mapped[datetime] = mapped_column(server_default=func.now())
     added_serial: Mapped[int | None]
+    granted_by: Mapped[UUID | None]
+    granted_in_mass: Mapped[bool] = mapped_column(server_default=text("false"))
     withdrawn_at: Mapped[datetime | None]
+    withdrawn_by: Mapped[UUID | None]
+    withdrawn_in_mass: Mapped[bool] = mapped_column(server_default=text("false"))
+    held_id: Mapped[UUID | None] = mapped_column(ForeignKey(HeldChange.id), index=True)
     withdrawn_reason: Mapped[str | None]
     removed_serial: Mapped[int | None]

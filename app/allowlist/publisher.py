@@ -6,7 +6,8 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter, Gauge
 
-from app.allowlist import store
+from app.allowlist import feed_store as store
+from app.allowlist import guards
 from app.allowlist.errors import PublicationRefused
 from app.allowlist.models import Publication
 from app.allowlist.snapshot import NotASnapshot, Snapshot
@@ -20,6 +21,7 @@ from app.events.store import Happening
 SERIAL = Gauge("allowlist_serial", "The newest serial that this process published")
 ENTRIES = Gauge("allowlist_entries", "Networks in force at that serial")
 REFUSED = Counter("allowlist_publications_refused", "Publications that a check refused", ["check"])
+HELD = Counter("allowlist_changes_held", "Mass changes that were held for another officer", ["kind"])
 log = structlog.get_logger(__name__)
 
 
@@ -49,6 +51,7 @@ class Publisher:
     async def _next(self, session: WriteSession) -> tuple[Publication | None, Snapshot]:
         await store.lock_feed(session)
         previous, last_digest = await self._previous(session)
+        await _hold_mass_changes(session, previous.count)
         serial = previous.serial + 1
         added, removed = await store.take_pending(session, serial)
         if not added and not removed:
@@ -80,13 +83,13 @@ class Publisher:
         if held is None or (held.session, held.serial) != (feed, last.serial):
             held = _snapshot(feed, last.serial, await store.entries_at(session, last.serial))
         if held.digest != last.digest:
-            raise PublicationRefused(
-                "chain_broken", f"serial {last.serial} no longer has the digest it was published with"
-            )
+            detail = f"serial {last.serial} no longer has the digest it was published with"
+            raise PublicationRefused("chain_broken", detail)
         return held, last.digest
 
     async def _report(self, refusal: PublicationRefused) -> None:
         REFUSED.labels(refusal.check).inc()
+        self._last = None
         if self._reported == str(refusal):
             return
         log.error("publication refused", check=refusal.check, detail=refusal.detail)
@@ -94,6 +97,15 @@ class Publisher:
         async with self._database.write() as session:
             await events.record(session, None, [Happening("allowlist.publication_refused", details=details)])
         self._reported = str(refusal)
+
+
+async def _hold_mass_changes(session: WriteSession, in_force: int) -> None:
+    for kind in guards.to_hold(in_force, await store.pending(session)):
+        held = await store.hold(session, kind, in_force)
+        HELD.labels(kind).inc()
+        log.warning("mass change held", kind=kind, count=held.count, in_force=in_force)
+        details = {"held_id": str(held.id), "kind": kind, "count": held.count, "in_force": in_force}
+        await events.record(session, None, [Happening("allowlist.held", details=details)])
 
 
 def _snapshot(feed: UUID, serial: int, entries: Sequence[tuple[str, int]]) -> Snapshot:
@@ -106,19 +118,17 @@ def _snapshot(feed: UUID, serial: int, entries: Sequence[tuple[str, int]]) -> Sn
 async def _checked(
     session: WriteSession, previous: Snapshot, serial: int, added: Sequence[str], removed: Sequence[str]
 ) -> Snapshot:
-    """The list as the database now has it, once every check agrees. Raises ``PublicationRefused``."""
+    """The next list, once the delta replayed here and the database's own tally agree. Raises ``PublicationRefused``."""
     _check_canonical(added)
-    new = _snapshot(previous.session, serial, await store.entries_at(session, serial))
     try:
-        replayed = previous.replay(serial, None, added, removed)
+        new = previous.replay(serial, None, added, removed)
     except NotASnapshot as wrong:
         raise PublicationRefused("replay_differs", str(wrong)) from wrong
-    if replayed.digest != new.digest:
-        raise PublicationRefused("replay_differs", "the delta replayed on the last list does not give this one")
-    counted = await store.count_at(session, serial)
-    expected = previous.count + len(added) - len(removed)
-    if not counted == expected == new.count:
-        raise PublicationRefused("count_differs", f"{new.count} read, {counted} counted, {expected} expected")
+    counted = await store.tally(session)
+    if counted.count != new.count:
+        raise PublicationRefused("count_differs", f"{new.count} by the delta, {counted.count} by the database")
+    if counted.digest != new.digest:
+        raise PublicationRefused("replay_differs", "the delta replayed on the last list does not give the database's")
     if new.count == 0:
         raise PublicationRefused("empty", "the list would be empty")
     return new
@@ -128,7 +138,7 @@ def _check_canonical(added: Sequence[str]) -> None:
     for text in added:
         try:
             normal = networks.parse(text).text
-        except Invalid as wrong:
-            raise PublicationRefused("not_publishable", wrong.detail) from wrong
+        except (Invalid, AttributeError) as wrong:
+            raise PublicationRefused("not_publishable", str(wrong)) from wrong
         if normal != text:
             raise PublicationRefused("not_canonical", f"{text} is not in normal form")

@@ -2,19 +2,23 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
+from uuid import UUID
 
 import structlog
 from prometheus_client import Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.allowlist import store
-from app.allowlist.formats import Representation
+from app.allowlist import feed_store as store
+from app.allowlist.delta import Delta, DeltaLog
+from app.allowlist.models import Publication
+from app.allowlist.representations import Representations
 from app.allowlist.snapshot import NotASnapshot, Snapshot
-from app.core.db import Database
+from app.core.db import Database, ReadSession
 from app.core.doorbell import Listener
-from app.core.errors import Unavailable
+from app.core.errors import NotFound, Unavailable
+from app.core.settings import Settings
 
 SERVED = Gauge("allowlist_served_serial", "The serial that this process serves")
 STALE_AFTER_SECONDS = 10.0
@@ -22,25 +26,26 @@ log = structlog.get_logger(__name__)
 
 
 class SnapshotReader:
-    """Holds the newest snapshot; a refresh that fails leaves the one that is held."""
+    """Holds the newest snapshot and the deltas that led to it; a refresh that fails leaves what is held."""
 
-    def __init__(self, database: Database, poll_seconds: float) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
-        self._poll_seconds = poll_seconds
+        self._settings = settings
         self._snapshot: Snapshot | None = None
         self._confirmed = time.monotonic()
+        self._newer = asyncio.Condition()
+        self.deltas = self._empty_log()
         self.times: dict[int, datetime] = {}
-        self._represent = lru_cache(maxsize=64)(Representation)
+        self.representations = Representations()
+
+    def _empty_log(self) -> DeltaLog:
+        return DeltaLog(self._settings.deltas_kept, self._settings.deltas_kept_days)
 
     def current(self) -> Snapshot:
         """The snapshot to answer from. Raises ``Unavailable`` before there is one: no list is not an empty list."""
         if self._snapshot is None:
             raise Unavailable("Nothing has been published yet.")
         return self._snapshot
-
-    def representation(self, name: str, family: int | None) -> Representation:
-        """The current snapshot in a format, made once."""
-        return self._represent(self.current(), name, family)
 
     @property
     def age(self) -> int:
@@ -55,16 +60,24 @@ class SnapshotReader:
     async def run(self, listener: Listener) -> None:
         """Refresh on every ring and poll until cancelled."""
         while True:
-            await listener.wait("allowlist_published", self._poll_seconds)
+            await listener.wait("allowlist_published", self._settings.poll_seconds)
             try:
                 await self.refresh()
             except (SQLAlchemyError, OSError, NotASnapshot) as error:
                 log.warning("the list could not be refreshed", error=repr(error)[:300])
 
-    async def refresh(self) -> None:
-        """Take the newest publication, once its digest is confirmed.
+    async def wait_for_newer(self, serial: int, seconds: float) -> None:
+        """Return when a serial after ``serial`` is held, or after ``seconds``."""
+        try:
+            async with asyncio.timeout(seconds), self._newer:
+                await self._newer.wait_for(lambda: self.current().serial > serial)
+        except TimeoutError:
+            return
 
-        Two statements at READ COMMITTED suffice: what a published serial holds never changes.
+    async def refresh(self) -> None:
+        """Take the newest publication, by its deltas or as a whole, once its digest is confirmed.
+
+        Single statements at READ COMMITTED suffice: what a published serial holds never changes.
         """
         async with self._database.read() as session:
             feed = await store.feed_session(session)
@@ -72,12 +85,68 @@ class SnapshotReader:
             if feed is None or newest is None:
                 return
             held = self._snapshot
-            if held is None or (held.session, held.serial) != (feed, newest.serial):
-                entries = await store.entries_at(session, newest.serial)
-                self.times |= await store.publication_times(session, max(self.times, default=0))
-                fresh = await asyncio.to_thread(Snapshot, feed, newest.serial, newest.published_at, entries)
-                if fresh.digest != newest.digest:
-                    raise NotASnapshot(f"serial {newest.serial} does not have the digest it was published with")
-                self._snapshot = fresh
-                SERVED.set(fresh.serial)
+            if held is None or held.session != feed or held.serial > newest.serial:
+                await self._load(session, feed, newest)
+            elif held.serial < newest.serial:
+                await self._catch_up(session, held, newest)
         self._confirmed = time.monotonic()
+
+    async def _load(self, session: ReadSession, feed: UUID, newest: Publication) -> None:
+        """Take the whole list, and the deltas that are kept."""
+        entries = await store.entries_at(session, newest.serial)
+        fresh = await asyncio.to_thread(_confirmed, feed, newest, entries)
+        settings = self._settings
+        start = await store.oldest_kept(session, newest, settings.deltas_kept, settings.deltas_kept_days)
+        kept = [each for each in await store.publications_after(session, start) if each.serial <= newest.serial]
+        self.deltas = self._empty_log()
+        self.times = await store.publication_times(session, 0)
+        await self._adopt(fresh, await store.deltas_after(session, kept))
+
+    async def _catch_up(self, session: ReadSession, held: Snapshot, newest: Publication) -> None:
+        """Replay what was published since; when it does not prove itself, take the whole list."""
+        missed = [each for each in await store.publications_after(session, held.serial) if each.serial <= newest.serial]
+        deltas = await store.deltas_after(session, missed)
+        try:
+            fresh = await asyncio.to_thread(_replayed, held, deltas)
+        except NotASnapshot as wrong:
+            log.warning("deltas did not prove themselves; taking the whole list", reason=str(wrong))
+            await self._load(session, held.session, newest)
+            return
+        await self._adopt(fresh, deltas)
+
+    async def _adopt(self, fresh: Snapshot, deltas: list[Delta]) -> None:
+        for delta in deltas:
+            self.deltas.append(delta)
+            self.times[delta.serial] = delta.published_at
+        async with self._newer:
+            self._snapshot = fresh
+            self._newer.notify_all()
+        SERVED.set(fresh.serial)
+
+    async def at(self, session: ReadSession, serial: int) -> Snapshot:
+        """The list at any serial ever published, proven by the digest it was published with. Raises ``NotFound``."""
+        held = self._snapshot
+        if held is not None and held.serial == serial:
+            return held
+        publication = await store.get_publication(session, serial)
+        feed = await store.feed_session(session)
+        if feed is None:
+            raise NotFound("The feed is gone.")
+        entries = await store.entries_at(session, serial)
+        return await asyncio.to_thread(_confirmed, feed, publication, entries)
+
+
+def _confirmed(feed: UUID, publication: Publication, entries: Sequence[tuple[str, int]]) -> Snapshot:
+    snapshot = Snapshot(feed, publication.serial, publication.published_at, entries)
+    if snapshot.digest != publication.digest:
+        raise NotASnapshot(f"serial {publication.serial} does not have the digest it was published with")
+    return snapshot
+
+
+def _replayed(held: Snapshot, deltas: list[Delta]) -> Snapshot:
+    for delta in deltas:
+        removed = [removal["network"] for removal in delta.removed]
+        held = held.replay(delta.serial, delta.published_at, delta.added, removed)
+    if deltas and held.digest != deltas[-1].digest:
+        raise NotASnapshot(f"serial {held.serial} does not have the digest it was published with")
+    return held

@@ -1,16 +1,23 @@
 """What operators enforce, answered from memory."""
 
+import asyncio
+import re
+from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
-from app.allowlist import schemas, store
-from app.allowlist.formats import FORMATS, negotiate
+from app.allowlist import feed_store, manifest, schemas
+from app.allowlist.access import DOCUMENTED_BASIC, Reader
+from app.allowlist.delta import net
+from app.allowlist.errors import SnapshotRequired
+from app.allowlist.formats import FORMATS, SnapshotBody
 from app.allowlist.reader import SnapshotReader
+from app.allowlist.representations import Representation, negotiate
 from app.core import networks
-from app.core.db import Reading
+from app.core.db import Database
 from app.core.errors import (
     FieldError,
     Forbidden,
@@ -22,12 +29,11 @@ from app.core.errors import (
 )
 from app.core.networks import NetworkMalformed
 from app.core.problems import documented
-from app.core.responses import json_answer, page_answer, unchanged
-from app.core.security import Principal, require
+from app.core.responses import json_answer, unchanged
 
-router = APIRouter(prefix="/allowlist", tags=["allowlist"])
-Reader = Annotated[Principal, require("allowlist:read")]
-Serial = Annotated[int, Path(ge=1, le=2**31 - 1)]
+router = APIRouter(prefix="/allowlist", tags=["allowlist"], dependencies=[DOCUMENTED_BASIC])
+LONGEST_WAIT_SECONDS = 60
+WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})")
 READS = (Unauthenticated, Forbidden)
 REPRESENTATIONS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -46,7 +52,8 @@ REPRESENTATIONS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _reader(request: Request) -> SnapshotReader:
+def reader_of(request: Request) -> SnapshotReader:
+    """The list in this process's memory."""
     reader: SnapshotReader = request.app.state.reader
     return reader
 
@@ -60,35 +67,99 @@ def _freshness(reader: SnapshotReader, published_at: datetime | None) -> dict[st
     return headers
 
 
-def _takes_gzip(request: Request) -> bool:
+def takes_gzip(request: Request) -> bool:
+    """Whether ``Accept-Encoding`` (RFC 9110, 12.5.3) takes gzip."""
     codings = request.headers.get("accept-encoding", "").lower().replace(" ", "").split(",")
     return any(coding == "gzip" or (coding.startswith("gzip;q=") and coding[7:].strip("0.")) for coding in codings)
+
+
+def represented(request: Request, shown: Representation, headers: Mapping[str, str], *, gzipped: bool) -> Response:
+    """A representation with its validators, or 304 when the caller holds it."""
+    etag = shown.etag(gzipped=gzipped)
+    if fresh := unchanged(request, etag, **headers):
+        return fresh
+    own = {"ETag": etag, "Repr-Digest": shown.repr_digest, "Content-Type": shown.media_type}
+    if gzipped:
+        own["Content-Encoding"] = "gzip"
+    return Response(shown.gzipped if gzipped else shown.body, headers={**headers, **own})
 
 
 @router.get(
     "",
     summary="Read the allowlist",
-    response_model=schemas.SnapshotBody,
+    response_model=SnapshotBody,
     responses=documented(*READS, NotAcceptable) | REPRESENTATIONS,
 )
 async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery, Query()], _: Reader) -> Response:
-    """The networks in force: as `json`, as `text` (one CIDR per line, for external dynamic lists) or as `csv`.
+    """The networks in force, in the format that your enforcement reads.
 
     Send the `ETag` back in `If-None-Match` and get 304 while nothing has changed. Before the first publication
     the answer is 503: no list is not an empty list. While the database is down, the last list goes on being
     served, with `Age` and `Warning`.
     """
-    reader = _reader(request)
+    reader = reader_of(request)
     name = query.format or negotiate(request.headers.get("accept", ""))
-    shown = reader.representation(name, int(query.family) if query.family else None)
-    gzipped = _takes_gzip(request)
-    headers = _freshness(reader, reader.current().published_at)
-    if fresh := unchanged(request, shown.etag(gzipped=gzipped), **headers):
-        return fresh
-    headers |= {"ETag": shown.etag(gzipped=gzipped), "Repr-Digest": shown.repr_digest, "Content-Type": shown.media_type}
-    if gzipped:
-        headers["Content-Encoding"] = "gzip"
-    return Response(shown.gzipped if gzipped else shown.body, headers=headers)
+    gzipped = takes_gzip(request)
+    family = int(query.family) if query.family else None
+    shown = await reader.representations.of(reader.current(), name, family, gzipped=gzipped)
+    return represented(request, shown, _freshness(reader, shown.published_at), gzipped=gzipped)
+
+
+@router.get(
+    "/delta",
+    summary="Catch up from a serial",
+    response_model=schemas.DeltaBody,
+    responses=documented(*READS, SnapshotRequired),
+)
+async def get_delta(
+    request: Request,
+    query: Annotated[schemas.DeltaQuery, Query()],
+    _: Reader,
+    prefer: Annotated[str, Header(description="`wait=30` holds the answer until there is a newer serial")] = "",
+) -> Response:
+    """What changed since the serial that you hold, as one step. Apply it, then compare the digest.
+
+    With `Prefer: wait=N` (RFC 7240; at most 60 seconds) the answer is held until there is a newer serial; without
+    one in that time it is an empty delta. 410 means: take the whole list.
+    """
+    reader = reader_of(request)
+    if query.since > reader.current().serial:
+        await reader.refresh()
+    asked = WAIT.search(prefer)
+    headers = _freshness(reader, None)
+    if asked and query.since == reader.current().serial:
+        await reader.wait_for_newer(query.since, min(int(asked[1]), LONGEST_WAIT_SECONDS))
+        headers["Preference-Applied"] = f"wait={asked[1]}"
+    snapshot, steps = reader.current(), reader.deltas.since(query.since)
+    if snapshot.session != query.session or steps is None:
+        raise SnapshotRequired(f"Session {snapshot.session} is at serial {snapshot.serial}.")
+    added, removed = net(steps)
+    body = schemas.DeltaBody(
+        session=snapshot.session,
+        start=query.since,
+        to=snapshot.serial,
+        added=added,
+        removed=removed,
+        digest=snapshot.digest,
+    )
+    return Response(body.model_dump_json(by_alias=True), media_type="application/json", headers=headers)
+
+
+@router.get(
+    "/manifest",
+    summary="Read the signed manifest",
+    response_class=Response,
+    responses=documented(*READS)
+    | {200: {"description": "A JWS in compact form", "content": {manifest.MEDIA_TYPE: {"schema": {"type": "string"}}}}},
+)
+async def get_manifest(request: Request, _: Reader) -> Response:
+    """A JWS (RFC 7515, `Ed25519`) over session, serial, count, digest, times, and the SHA-256 of every piece.
+
+    Check it with the key of its `kid` in `/.well-known/jwks.json`. It lasts 24 hours.
+    """
+    signer: manifest.ManifestSigner = request.app.state.manifest
+    signed = await signer.current()
+    return Response(signed, media_type=manifest.MEDIA_TYPE, headers=_freshness(reader_of(request), None))
 
 
 def _checked(reader: SnapshotReader, text: str) -> schemas.Check:
@@ -99,16 +170,31 @@ def _checked(reader: SnapshotReader, text: str) -> schemas.Check:
 
 @router.get(
     "/check",
-    summary="Is an address allowed",
+    summary="Is an address allowed, or was it",
     response_model=schemas.Check,
-    responses=documented(*READS, NetworkMalformed),
+    responses=documented(*READS, NetworkMalformed, NotFound),
 )
 async def check_address(request: Request, query: Annotated[schemas.CheckQuery, Query()], _: Reader) -> Response:
-    """Whether an address is in force now, by which network, and since which serial and time."""
+    """Whether an address is in force, by which network, and since when; with `at` or `serial`: whether it was then."""
     try:
-        return json_answer(_checked(_reader(request), query.address))
+        if query.at is None and query.serial is None:
+            return json_answer(_checked(reader_of(request), query.address))
+        return json_answer(await _checked_then(request, query))
     except NetworkMalformed as wrong:
         raise NetworkMalformed(wrong.detail, [FieldError("/query/address", wrong.code, wrong.detail)]) from None
+
+
+async def _checked_then(request: Request, query: schemas.CheckQuery) -> schemas.Check:
+    address = networks.parse_address(query.address)
+    database: Database = request.app.state.database
+    async with database.read() as session:
+        if query.at is not None:
+            then = await feed_store.publication_at(session, query.at)
+        else:
+            then = await feed_store.get_publication(session, query.serial or 0)
+        held = await feed_store.holding(session, str(address), then.serial)
+        times = await feed_store.times_of(session, held.since_serial) if held else {}
+    return schemas.Check.of(address, held, then.serial, times)
 
 
 @router.post(
@@ -119,7 +205,11 @@ async def check_address(request: Request, query: Annotated[schemas.CheckQuery, Q
 )
 async def check_addresses(request: Request, body: schemas.Checks, _: Reader) -> Response:
     """The same for up to 10,000 addresses at once, all at one serial."""
-    reader = _reader(request)
+    return await asyncio.to_thread(_check_all, reader_of(request), body)
+
+
+def _check_all(reader: SnapshotReader, body: schemas.Checks) -> Response:
+    serial = reader.current().serial
     items: list[schemas.Check] = []
     errors: list[FieldError] = []
     for index, text in enumerate(body.addresses):
@@ -129,25 +219,4 @@ async def check_addresses(request: Request, body: schemas.Checks, _: Reader) -> 
             errors.append(FieldError(f"/addresses/{index}", wrong.code, wrong.detail))
     if errors:
         raise Invalid.of(errors)
-    return json_answer(schemas.CheckedAddresses(serial=reader.current().serial, items=items))
-
-
-@router.get(
-    "/publications", summary="List publications", response_model=schemas.PublicationPage, responses=documented(*READS)
-)
-async def list_publications(
-    request: Request, query: Annotated[schemas.PublicationsQuery, Query()], session: Reading, _: Reader
-) -> Response:
-    """What changed when, newest first, with counts, digest and the digest before."""
-    return page_answer(request, schemas.PublicationPage, *await store.list_publications(session, query))
-
-
-@router.get(
-    "/publications/{serial}",
-    summary="Read a publication",
-    response_model=schemas.Publication,
-    responses=documented(*READS, NotFound),
-)
-async def get_publication(serial: Serial, session: Reading, _: Reader) -> Response:
-    """One serial's publication."""
-    return json_answer(schemas.Publication.model_validate(await store.get_publication(session, serial)))
+    return json_answer(schemas.CheckedAddresses(serial=serial, items=items))

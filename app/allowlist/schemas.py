@@ -2,26 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.allowlist.snapshot import Held, Snapshot
+from app.allowlist.delta import Removal
+from app.allowlist.formats import DIGEST, FormatName
+from app.allowlist.guards import HeldKind
+from app.allowlist.snapshot import Held
 from app.core.pagination import PageQuery
-from app.core.schemas import LINE, Body, Page, Resource, Timestamp
+from app.core.schemas import LINE, Body, Instant, Page, Resource, Timestamp, refusal
 
 MOST_CHECKS = 10_000
-DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-
-
-class FormatName(StrEnum):
-    """The representations of the list."""
-
-    JSON = "json"
-    TEXT = "text"
-    CSV = "csv"
+LARGEST_SERIAL = 2**31 - 1
 
 
 class SnapshotQuery(BaseModel):
@@ -33,51 +27,20 @@ class SnapshotQuery(BaseModel):
     family: Annotated[Literal["4", "6"] | None, Field(description="Only IPv4 or only IPv6")] = None
 
 
-class SnapshotBody(Resource):
-    """The networks in force at a serial; `digest` is SHA-256 of the whole list's canonical text."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "session": "019b2f6e-0000-7000-8000-000000000001",
-                    "serial": 3,
-                    "published_at": "2026-11-21T09:30:00.000000Z",
-                    "count": 1,
-                    "digest": DIGEST,
-                    "networks": ["203.99.160.5/32"],
-                }
-            ]
-        }
-    )
-
-    session: UUID
-    serial: int
-    published_at: Timestamp
-    count: int
-    digest: str
-    networks: Sequence[str]
-
-    @classmethod
-    def of(cls, snapshot: Snapshot, networks: Sequence[str]) -> "SnapshotBody":
-        """The body of a published snapshot; ``count`` is of the networks shown."""
-        assert snapshot.published_at is not None
-        return cls(
-            session=snapshot.session,
-            serial=snapshot.serial,
-            published_at=snapshot.published_at,
-            count=len(networks),
-            digest=snapshot.digest,
-            networks=networks,
-        )
-
-
 class CheckQuery(BaseModel):
-    """The address to ask about."""
+    """The address to ask about, now or then."""
 
     model_config = ConfigDict(extra="forbid")
 
     address: Annotated[str, LINE, Field(max_length=60, examples=["203.99.160.5"])]
+    at: Annotated[Instant | None, Field(description="As the list stood at this time")] = None
+    serial: Annotated[int | None, Field(ge=1, le=LARGEST_SERIAL, description="As the list stood at this serial")] = None
+
+    @model_validator(mode="after")
+    def _one_moment(self) -> Self:
+        if self.at is not None and self.serial is not None:
+            raise refusal("invalid_value", "Give at or serial, not both.")
+        return self
 
 
 class Check(Resource):
@@ -112,7 +75,7 @@ class Check(Resource):
         return cls(
             address=str(address),
             allowed=held is not None,
-            network=held.network.text if held else None,
+            network=held.network if held else None,
             serial=serial,
             since_serial=since,
             since=times.get(since) if since else None,
@@ -165,3 +128,77 @@ class Publication(Resource):
 
 PublicationPage = Page[Publication]
 PublicationsQuery = PageQuery
+
+
+class DeltaQuery(BaseModel):
+    """From where to catch up."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    session: UUID
+    since: Annotated[int, Field(ge=0, le=LARGEST_SERIAL, description="The serial that the caller holds")]
+
+
+class DeltaBody(Resource):
+    """What changed from one serial to another; `digest` is of the list at `to`."""
+
+    model_config = ConfigDict(
+        populate_by_name=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "session": "019b2f6e-0000-7000-8000-000000000001",
+                    "from": 2,
+                    "to": 3,
+                    "added": ["203.99.160.5/32"],
+                    "removed": [{"network": "203.99.160.9/32", "reason": "revoked"}],
+                    "digest": DIGEST,
+                }
+            ]
+        },
+    )
+
+    session: UUID
+    start: Annotated[int, Field(alias="from")]
+    to: int
+    added: Sequence[str]
+    removed: Sequence[Removal]
+    digest: str
+
+
+class HeldChange(Resource):
+    """A mass change that waits until another officer releases it."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "019b2f6e-7200-7b1a-8c44-1f2e3d4c5b6a",
+                    "kind": "removal",
+                    "count": 412,
+                    "in_force": 20437,
+                    "held_at": "2026-11-21T11:00:00.000000Z",
+                    "released_at": None,
+                    "released_by": None,
+                }
+            ]
+        },
+    )
+
+    id: UUID
+    kind: HeldKind
+    count: int
+    in_force: Annotated[int, Field(description="Networks in force when it was held")]
+    held_at: Timestamp
+    released_at: Timestamp | None
+    released_by: UUID | None
+
+
+HeldPage = Page[HeldChange]
+
+
+class HeldQuery(PageQuery):
+    """Filters of the list."""
+
+    released: Annotated[bool | None, Field(description="Only those that were, or were not yet, released")] = None

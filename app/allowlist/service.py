@@ -1,32 +1,53 @@
-"""Granting networks to registrations and withdrawing them."""
+"""Granting networks to registrations and withdrawing them, and releasing what is held."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from app.allowlist import store
-from app.allowlist.store import Grant
+from app.allowlist import feed_store, store
+from app.allowlist.models import HeldChange
+from app.allowlist.store import Cause, Grant
 from app.core.db import WriteSession
 from app.core.doorbell import ring
+from app.core.errors import SelfReview
+from app.core.security import Principal
+from app.events import store as events
+from app.events.store import Happening
 
 
-async def grant(session: WriteSession, grants: Sequence[Grant]) -> set[UUID]:
+async def grant(session: WriteSession, grants: Sequence[Grant], cause: Cause) -> set[UUID]:
     """Put networks on the list, first come first served, all of a registration's or none.
 
     Gives the registrations that were refused because a network of theirs is granted to someone else.
     """
     wanted = Counter(each.registration_id for each in grants)
     await store.revive(session, wanted)
-    await store.grant(session, grants)
+    await store.grant(session, grants, cause)
     have = await store.count_granted(session, wanted)
     refused = {registration_id for registration_id, count in wanted.items() if have.get(registration_id, 0) < count}
     # what a refused registration did get was never published, or is what its suspension had withdrawn
-    await store.withdraw(session, refused, "suspended")
+    await store.withdraw(session, refused, "suspended", cause)
     await ring(session, "allowlist_pending")
     return refused
 
 
-async def withdraw(session: WriteSession, registration_ids: Collection[UUID], reason: str) -> None:
+async def withdraw(session: WriteSession, registration_ids: Collection[UUID], reason: str, cause: Cause) -> None:
     """Take the networks of registrations off the list; ``reason`` is what the feed says."""
-    await store.withdraw(session, registration_ids, reason)
+    await store.withdraw(session, registration_ids, reason, cause)
     await ring(session, "allowlist_pending")
+
+
+async def release(session: WriteSession, officer: Principal, held_id: UUID) -> HeldChange:
+    """Let a held change into the next publication; once released it stays so.
+
+    Raises ``NotFound``, and ``SelfReview`` when the officer's own decision is part of it.
+    """
+    held = await feed_store.get_held(session, held_id, lock=True)
+    if held.released_at is None:
+        if officer.client_id in await feed_store.held_by(session, held_id):
+            raise SelfReview("The change that is held is your own; another officer must release it.")
+        await feed_store.release(session, held, officer.client_id)
+        details = {"held_id": str(held_id), "kind": held.kind, "count": held.count}
+        await events.record(session, officer, [Happening("allowlist.released", details=details)])
+        await ring(session, "allowlist_pending")
+    return held

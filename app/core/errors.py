@@ -57,6 +57,10 @@ class Conflict(DomainError):
     """The request is sound but does not fit the present state."""
 
 
+class Gone(DomainError):
+    """What was asked for was there once and is not kept."""
+
+
 class Forbidden(DomainError):
     """The caller is known and may not do this."""
 
@@ -65,8 +69,18 @@ class Forbidden(DomainError):
     mend = "Ask for a token with the scope that the operation names, or have the scope granted to your client."
 
 
+class SelfReview(Forbidden):
+    """Two pairs of eyes are needed, and these are the same."""
+
+    code = "self_review"
+    title = "You cannot decide what is your own"
+    mend = "Leave the case to another officer."
+
+
 class Unauthenticated(DomainError):
-    """The caller did not prove who it is."""
+    """The caller did not prove who it is; ``challenge`` says how it could (RFC 9110, 11.6.1)."""
+
+    challenge: ClassVar[str] = 'Bearer realm="ip-registration"'
 
     code = "unauthenticated"
     title = "A valid access token is needed"

@@ -25,6 +25,7 @@ STATUS_OF_KIND: dict[type[DomainError], int] = {
     errors.MethodNotAllowed: 405,
     errors.NotAcceptable: 406,
     errors.Conflict: 409,
+    errors.Gone: 410,
     errors.VersionMismatch: 412,
     errors.PayloadTooLarge: 413,
     errors.UnsupportedMediaType: 415,
@@ -68,8 +69,8 @@ def problem_response(error: DomainError, instance: str, headers: Mapping[str, st
     """The whole answer for ``error``, with the headers that its status calls for."""
     status = status_of(error)
     extra = dict(headers or {})
-    if status == HTTPStatus.UNAUTHORIZED:
-        extra.setdefault("WWW-Authenticate", 'Bearer realm="ip-registration"')
+    if isinstance(error, errors.Unauthenticated):
+        extra.setdefault("WWW-Authenticate", error.challenge)
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         extra.setdefault("Retry-After", RETRY_AFTER_SECONDS)
     body = problem_of(error, instance).model_dump(mode="json", exclude_defaults=True)

@@ -45,3 +45,4 @@ class SigningKey(Base):
     kid: Mapped[str] = mapped_column(primary_key=True)
     sealed_jwk: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    retired_at: Mapped[datetime | None]

@@ -1,11 +1,11 @@
 """Every SQL statement about partners, clients and signing keys."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from joserfc.jwk import Key, KeySet, OKPKey
-from sqlalchemy import select, text
+from sqlalchemy import ColumnElement, func, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from app.core.db import ReadSession, WriteSession
@@ -14,6 +14,9 @@ from app.core.pagination import PageQuery, fetch_page
 from app.core.security import ALGORITHM
 from app.partners.errors import NameTaken
 from app.partners.models import Client, Partner, SigningKey
+
+# longer than a manifest lasts, and than anyone should keep keys without asking again
+KEY_OVERLAP = timedelta(days=7)
 
 
 async def add(session: WriteSession, row: Partner | Client) -> None:
@@ -76,26 +79,38 @@ async def changed(session: WriteSession, client: Client) -> None:
 
 
 async def public_keys(session: ReadSession) -> KeySet:
-    """The public halves of every signing key, for whoever checks a token."""
-    keys: list[Key] = [OKPKey.import_key(key.as_dict(private=False)) for key in await _keys(session)]
+    """The public halves of the signing key and of those replaced lately, for whoever checks a signature."""
+    lately = or_(SigningKey.retired_at.is_(None), SigningKey.retired_at > func.now() - KEY_OVERLAP)
+    keys: list[Key] = [OKPKey.import_key(key.as_dict(private=False)) for key in await _keys(session, lately)]
     return KeySet(keys)
 
 
 async def signing_key(session: ReadSession) -> OKPKey:
-    """The newest key pair. ``add_first_signing_key`` has been called before."""
-    return (await _keys(session))[0]
+    """The key pair that signs. ``add_first_signing_key`` has been called before."""
+    return (await _keys(session, SigningKey.retired_at.is_(None)))[0]
 
 
-async def _keys(session: ReadSession) -> list[OKPKey]:
-    rows = await session.scalars(select(SigningKey.sealed_jwk).order_by(SigningKey.created_at.desc(), SigningKey.kid))
-    return [OKPKey.import_key(json.loads(session.keyring.unseal_text(sealed))) for sealed in rows]
+async def _keys(session: ReadSession, condition: ColumnElement[bool]) -> list[OKPKey]:
+    ordered = select(SigningKey.sealed_jwk).where(condition).order_by(SigningKey.created_at.desc(), SigningKey.kid)
+    return [OKPKey.import_key(json.loads(session.keyring.unseal_text(each))) for each in await session.scalars(ordered)]
 
 
 async def add_first_signing_key(session: WriteSession) -> None:
     """Make the first key pair, once, however many call."""
     await session.execute(text("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"))
-    if await session.scalar(select(SigningKey.kid).limit(1)) is not None:
-        return
+    if await session.scalar(select(SigningKey.kid).limit(1)) is None:
+        await _add_key(session)
+
+
+async def rotate_signing_key(session: WriteSession) -> str:
+    """Sign with a new key pair from now on and give its id; the old one stays in the JWKS for a week."""
+    await session.execute(text("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"))
+    await session.execute(update(SigningKey).where(SigningKey.retired_at.is_(None)).values(retired_at=func.now()))
+    return await _add_key(session)
+
+
+async def _add_key(session: WriteSession) -> str:
     key = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
     session.add(SigningKey(kid=key.kid, sealed_jwk=session.keyring.seal_text(json.dumps(key.as_dict(private=True)))))
     await session.flush()
+    return key.kid

@@ -9,6 +9,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from app.allowlist import service as allowlist
+from app.allowlist.store import Cause
 from app.core.db import WriteSession
 from app.core.errors import DomainError, Invalid
 from app.core.preconditions import IfMatch
@@ -25,6 +26,7 @@ from app.registrations.schemas import RegistrationChange, RegistrationDetails
 from app.registrations.store import Case
 
 EXPIRED_AT_ONCE = 5_000
+SWEEP = Cause(None, in_mass=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,7 @@ async def expire(session: WriteSession) -> int:
     gone = [each.id for each in cases]
     if gone:
         await store.move(session, gone, {"status": Status.EXPIRED})
-        await allowlist.withdraw(session, gone, "expired")
+        await allowlist.withdraw(session, gone, "expired", SWEEP)
         happenings = [
             Happening("registration.expired", each.id, each.partner_id, each.operator, {"status": Status.EXPIRED})
             for each in cases

@@ -7,14 +7,13 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
 from app.core.db import Reading, Writing
-from app.core.errors import MissingField, PreconditionRequired, Unauthenticated, VersionMismatch
+from app.core.errors import MissingField, PreconditionRequired, SelfReview, Unauthenticated, VersionMismatch
 from app.core.idempotency import Idempotent
 from app.core.problems import CREATES, READS, documented, problem_of
 from app.core.responses import Precondition, json_answer, page_answer
 from app.core.security import Principal, require
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
 from app.reviews import rules, schemas, service, store
-from app.reviews.errors import SelfReview
 
 router = APIRouter(prefix="/review-decisions", tags=["reviews"])
 Reader = Annotated[Principal, require("reviews:read")]

@@ -5,11 +5,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from app.core.errors import DomainError, FieldError, MissingField
+from app.core.errors import DomainError, FieldError, MissingField, SelfReview
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
 from app.registrations.rules import Move, next_status
 from app.registrations.store import Case
-from app.reviews.errors import SelfReview
 
 
 class Action(StrEnum):

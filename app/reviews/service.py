@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from app.allowlist import service as allowlist
 from app.allowlist.errors import NetworkTaken
-from app.allowlist.store import Grant
+from app.allowlist.store import Cause, Grant
 from app.core.db import WriteSession
 from app.core.errors import DomainError, NotFound
 from app.core.preconditions import IfMatch
@@ -56,7 +56,7 @@ async def decide_one(
     if not cases:
         raise NotFound("There is no such registration.", [NotFound.at("/registration_id")])
     if_match.check(cases[0])
-    outcome = await _decide(session, officer, cases, verdict)
+    outcome = await _decide(session, cases, verdict, Cause(officer.client_id, in_mass=False), officer)
     for refusal in outcome.refused.values():
         raise refusal
     return outcome.batch_id
@@ -65,7 +65,7 @@ async def decide_one(
 async def decide_many(session: WriteSession, officer: Principal, selection: Selection, verdict: Verdict) -> Outcome:
     """Decide all selected cases in a few statements, whatever their number."""
     cases = await registrations.lock_cases(session, _condition(selection))
-    outcome = await _decide(session, officer, cases, verdict)
+    outcome = await _decide(session, cases, verdict, Cause(officer.client_id, in_mass=True), officer)
     found = {case.id for case in cases}
     absent = {id_: NotFound() for id_ in selection.registration_ids or () if id_ not in found}
     return Outcome(outcome.batch_id, len(cases) + len(absent), outcome.decided, {**absent, **outcome.refused})
@@ -77,10 +77,12 @@ def _condition(selection: Selection) -> ColumnElement[bool]:
     return registrations.with_ids(selection.registration_ids or [])
 
 
-async def _decide(session: WriteSession, officer: Principal, cases: Sequence[Case], verdict: Verdict) -> Outcome:
+async def _decide(
+    session: WriteSession, cases: Sequence[Case], verdict: Verdict, cause: Cause, officer: Principal
+) -> Outcome:
     batch_id = uuid7()
     allowed, refused = rules.split(cases, verdict.action, officer.client_id)
-    taken = await _grant_or_withdraw(session, [case.id for case in allowed], Action(verdict.action))
+    taken = await _grant_or_withdraw(session, [case.id for case in allowed], Action(verdict.action), cause)
     refused |= {id_: NetworkTaken("A network of it is granted to another registrant.") for id_ in taken}
     decided = [case for case in allowed if case.id not in taken]
     if decided:
@@ -88,14 +90,15 @@ async def _decide(session: WriteSession, officer: Principal, cases: Sequence[Cas
     return Outcome(batch_id, len(cases), len(decided), refused)
 
 
-async def _grant_or_withdraw(session: WriteSession, ids: Sequence[UUID], action: Action) -> set[UUID]:
+async def _grant_or_withdraw(session: WriteSession, ids: Sequence[UUID], action: Action, cause: Cause) -> set[UUID]:
     if not ids:
         return set()
     if action in GRANTS:
         networks = await registrations.networks_of(session, ids)
-        return await allowlist.grant(session, [Grant(network, id_, subject) for id_, subject, network in networks])
+        grants = [Grant(network, id_, subject) for id_, subject, network in networks]
+        return await allowlist.grant(session, grants, cause)
     if action in rules.NEEDS_LEGAL_BASIS:
-        await allowlist.withdraw(session, ids, DONE[action])
+        await allowlist.withdraw(session, ids, DONE[action], cause)
     return set()
 
 

@@ -19,40 +19,6 @@ depends_on = None
 def upgrade() -> None:
     """Apply."""
     op.create_table(
-        "allowlist_entries",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("network", postgresql.CIDR(), nullable=False),
-        sa.Column("registration_id", sa.Uuid(), nullable=False),
-        sa.Column("holder", sa.Text(), nullable=False),
-        sa.Column("granted_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("added_serial", sa.Integer(), nullable=True),
-        sa.Column("withdrawn_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
-        sa.Column("withdrawn_reason", sa.Text(), nullable=True),
-        sa.Column("removed_serial", sa.Integer(), nullable=True),
-        postgresql.ExcludeConstraint(
-            (sa.column("network"), "&&"),
-            where=sa.text("removed_serial IS NULL"),
-            using="spgist",
-            name="allowlist_entries_no_overlap",
-        ),
-        sa.PrimaryKeyConstraint("id", name="allowlist_entries_pkey"),
-    )
-    op.create_index(
-        "allowlist_entries_pending_idx",
-        "allowlist_entries",
-        ["id"],
-        unique=False,
-        postgresql_where=sa.text("added_serial IS NULL"),
-    )
-    op.create_index("allowlist_entries_registration_id_idx", "allowlist_entries", ["registration_id"], unique=False)
-    op.create_index(
-        "allowlist_entries_withdrawn_idx",
-        "allowlist_entries",
-        ["id"],
-        unique=False,
-        postgresql_where=sa.text("withdrawn_at IS NOT NULL AND removed_serial IS NULL"),
-    )
-    op.create_table(
         "allowlist_feed",
         sa.Column("id", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("session", sa.Uuid(), nullable=False),
@@ -89,6 +55,18 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index("events_transaction_id_sequence_idx", "events", ["transaction_id", "sequence"], unique=False)
+    op.create_table(
+        "held_changes",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("in_force", sa.Integer(), nullable=False),
+        sa.Column("held_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("released_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
+        sa.Column("released_by", sa.Uuid(), nullable=True),
+        sa.CheckConstraint("kind IN ('removal', 'growth')", name="held_changes_kind_check"),
+        sa.PrimaryKeyConstraint("id", name="held_changes_pkey"),
+    )
     op.create_table(
         "idempotency_keys",
         sa.Column("client_id", sa.Uuid(), nullable=False),
@@ -142,6 +120,7 @@ def upgrade() -> None:
         sa.Column("kid", sa.Text(), nullable=False),
         sa.Column("sealed_jwk", sa.Text(), nullable=False),
         sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("retired_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("kid", name="signing_keys_pkey"),
     )
     op.create_table(
@@ -149,6 +128,59 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("seen_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("id", name="workers_pkey"),
+    )
+    op.create_table(
+        "allowlist_entries",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("network", postgresql.CIDR(), nullable=False),
+        sa.Column("registration_id", sa.Uuid(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("granted_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("added_serial", sa.Integer(), nullable=True),
+        sa.Column("granted_by", sa.Uuid(), nullable=True),
+        sa.Column("granted_in_mass", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("withdrawn_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
+        sa.Column("withdrawn_by", sa.Uuid(), nullable=True),
+        sa.Column("withdrawn_in_mass", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("held_id", sa.Uuid(), nullable=True),
+        sa.Column("withdrawn_reason", sa.Text(), nullable=True),
+        sa.Column("removed_serial", sa.Integer(), nullable=True),
+        postgresql.ExcludeConstraint(
+            (sa.column("network"), "&&"),
+            where=sa.text("removed_serial IS NULL"),
+            using="spgist",
+            name="allowlist_entries_no_overlap",
+        ),
+        sa.ForeignKeyConstraint(["held_id"], ["held_changes.id"], name="allowlist_entries_held_id_fkey"),
+        sa.PrimaryKeyConstraint("id", name="allowlist_entries_pkey"),
+    )
+    op.create_index("allowlist_entries_added_serial_idx", "allowlist_entries", ["added_serial"], unique=False)
+    op.create_index("allowlist_entries_held_id_idx", "allowlist_entries", ["held_id"], unique=False)
+    op.create_index(
+        "allowlist_entries_in_order_idx",
+        "allowlist_entries",
+        ["network"],
+        unique=False,
+        postgresql_where=sa.text("removed_serial IS NULL"),
+    )
+    op.create_index(
+        "allowlist_entries_network_idx", "allowlist_entries", ["network"], unique=False, postgresql_using="spgist"
+    )
+    op.create_index(
+        "allowlist_entries_pending_idx",
+        "allowlist_entries",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("added_serial IS NULL"),
+    )
+    op.create_index("allowlist_entries_registration_id_idx", "allowlist_entries", ["registration_id"], unique=False)
+    op.create_index("allowlist_entries_removed_serial_idx", "allowlist_entries", ["removed_serial"], unique=False)
+    op.create_index(
+        "allowlist_entries_withdrawn_idx",
+        "allowlist_entries",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("withdrawn_at IS NOT NULL AND removed_serial IS NULL"),
     )
     op.create_table(
         "applicants",
@@ -408,6 +440,27 @@ def downgrade() -> None:
     op.drop_index("applicants_partner_id_ntn_idx", table_name="applicants")
     op.drop_index("applicants_partner_id_cnic_hash_idx", table_name="applicants")
     op.drop_table("applicants")
+    op.drop_index(
+        "allowlist_entries_withdrawn_idx",
+        table_name="allowlist_entries",
+        postgresql_where=sa.text("withdrawn_at IS NOT NULL AND removed_serial IS NULL"),
+    )
+    op.drop_index("allowlist_entries_removed_serial_idx", table_name="allowlist_entries")
+    op.drop_index("allowlist_entries_registration_id_idx", table_name="allowlist_entries")
+    op.drop_index(
+        "allowlist_entries_pending_idx",
+        table_name="allowlist_entries",
+        postgresql_where=sa.text("added_serial IS NULL"),
+    )
+    op.drop_index("allowlist_entries_network_idx", table_name="allowlist_entries", postgresql_using="spgist")
+    op.drop_index(
+        "allowlist_entries_in_order_idx",
+        table_name="allowlist_entries",
+        postgresql_where=sa.text("removed_serial IS NULL"),
+    )
+    op.drop_index("allowlist_entries_held_id_idx", table_name="allowlist_entries")
+    op.drop_index("allowlist_entries_added_serial_idx", table_name="allowlist_entries")
+    op.drop_table("allowlist_entries")
     op.drop_table("workers")
     op.drop_table("signing_keys")
     op.drop_table("publications")
@@ -415,21 +468,10 @@ def downgrade() -> None:
     op.drop_table("operators")
     op.drop_index("idempotency_keys_created_at_idx", table_name="idempotency_keys")
     op.drop_table("idempotency_keys")
+    op.drop_table("held_changes")
     op.drop_index("events_transaction_id_sequence_idx", table_name="events")
     op.drop_index("events_subject_id_transaction_id_sequence_idx", table_name="events")
     op.drop_table("events")
     op.drop_index("country_prefixes_prefix_idx", table_name="country_prefixes", postgresql_using="spgist")
     op.drop_table("country_prefixes")
     op.drop_table("allowlist_feed")
-    op.drop_index(
-        "allowlist_entries_withdrawn_idx",
-        table_name="allowlist_entries",
-        postgresql_where=sa.text("withdrawn_at IS NOT NULL AND removed_serial IS NULL"),
-    )
-    op.drop_index("allowlist_entries_registration_id_idx", table_name="allowlist_entries")
-    op.drop_index(
-        "allowlist_entries_pending_idx",
-        table_name="allowlist_entries",
-        postgresql_where=sa.text("added_serial IS NULL"),
-    )
-    op.drop_table("allowlist_entries")

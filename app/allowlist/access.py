@@ -1,0 +1,52 @@
+"""Who may read the feed: a bearer token, or HTTP Basic with the client's id and secret."""
+
+import base64
+import binascii
+from typing import Annotated, ClassVar
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBasic, SecurityScopes
+
+from app.core.errors import Forbidden, Unauthenticated
+from app.core.security import Principal, authenticate, oauth2
+from app.partners.basic import BasicClients
+
+SCOPE = "allowlist:read"
+basic = HTTPBasic(description="The client's id and secret, for firewalls that know no OAuth.", auto_error=False)
+
+
+class FeedUnauthenticated(Unauthenticated):
+    """The reader did not prove who it is; it may do so either way."""
+
+    challenge: ClassVar[str] = 'Basic realm="ip-registration", Bearer realm="ip-registration"'
+
+
+def _credentials(encoded: str) -> tuple[str, str]:
+    try:
+        client_id, colon, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        colon = ""
+    if not colon:
+        raise FeedUnauthenticated("The Basic credentials cannot be read.")
+    return client_id, secret
+
+
+async def _reader(
+    request: Request, authorization: Annotated[str | None, Security(oauth2, scopes=[SCOPE])]
+) -> Principal:
+    scheme, _, rest = (authorization or "").partition(" ")
+    try:
+        if scheme.lower() != "basic":
+            return await authenticate(request, SecurityScopes([SCOPE]), authorization)
+        clients: BasicClients = request.app.state.basic
+        principal = await clients.verify(*_credentials(rest.strip()))
+    except Unauthenticated as refused:
+        raise FeedUnauthenticated(refused.detail) from None
+    if SCOPE not in principal.scopes:
+        raise Forbidden(f"The client lacks the scope {SCOPE}.")
+    return principal
+
+
+# the second dependency only documents that Basic is taken too
+Reader = Annotated[Principal, Depends(_reader)]
+DOCUMENTED_BASIC = Security(basic)

@@ -1,0 +1,230 @@
+"""The SQL of the feed: publications, what was in force at a serial, and what changed since."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Text, and_, case, func, literal, not_, or_, select, text, update
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from uuid_utils.compat import uuid7
+
+from app.allowlist.delta import Delta, Removal
+from app.allowlist.guards import HeldKind, Pending
+from app.allowlist.models import Entry, Feed, HeldChange, Publication
+from app.allowlist.schemas import HeldQuery
+from app.allowlist.snapshot import Held
+from app.core.db import ReadSession, WriteSession
+from app.core.errors import NotFound
+from app.core.pagination import PageQuery, fetch_page
+
+NOT_SYNCHRONIZED = {"synchronize_session": False}
+TO_ADD = Entry.added_serial.is_(None)
+TO_REMOVE = and_(Entry.withdrawn_at.is_not(None), Entry.removed_serial.is_(None))
+UNHELD = Entry.held_id.is_(None)
+RELEASED = Entry.held_id.in_(select(HeldChange.id).where(HeldChange.released_at.is_not(None)))
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the database alone says of the list that is in force: how many networks, and their digest."""
+
+    count: int
+    digest: str
+
+
+async def lock_feed(session: WriteSession) -> None:
+    """Be the one publisher until the transaction ends, and keep table rewrites out."""
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtext("allowlist-publisher"))))
+    await session.execute(text("LOCK TABLE allowlist_feed, allowlist_entries, publications IN ACCESS SHARE MODE"))
+
+
+async def feed_session(session: ReadSession) -> UUID | None:
+    """The session of the feed, or None when its row is missing."""
+    found: UUID | None = await session.scalar(select(Feed.session))
+    return found
+
+
+async def last_publication(session: ReadSession) -> Publication | None:
+    """The newest publication, if there is any."""
+    statement = select(Publication).order_by(Publication.serial.desc()).limit(1)
+    newest: Publication | None = await session.scalar(statement)
+    return newest
+
+
+async def pending(session: ReadSession) -> Pending:
+    """What waits for the next publication and is not held already."""
+    fresh = and_(TO_ADD, UNHELD)
+    counts = select(
+        func.count().filter(fresh),
+        func.count().filter(fresh, Entry.granted_in_mass),
+        func.count().filter(TO_REMOVE, UNHELD, Entry.withdrawn_in_mass),
+    ).where(or_(TO_ADD, TO_REMOVE))
+    return Pending(*(await session.execute(counts)).one())
+
+
+async def hold(session: WriteSession, kind: HeldKind, in_force: int) -> HeldChange:
+    """Hold the mass additions or removals that wait, under one id."""
+    mass = {
+        HeldKind.GROWTH: and_(TO_ADD, UNHELD, Entry.granted_in_mass),
+        HeldKind.REMOVAL: and_(TO_REMOVE, UNHELD, Entry.withdrawn_in_mass),
+    }[kind]
+    held = HeldChange(id=uuid7(), kind=kind, count=0, in_force=in_force)
+    session.add(held)
+    await session.flush()
+    marked = update(Entry).where(mass).values(held_id=held.id).returning(Entry.id)
+    found = await session.scalars(marked.execution_options(**NOT_SYNCHRONIZED))
+    held.count = len(found.all())
+    await session.flush()
+    return held
+
+
+async def take_pending(session: WriteSession, serial: int) -> tuple[list[str], list[str]]:
+    """Give ``serial`` to what is granted and not added, and to what is withdrawn and not removed, unless it is held."""
+    free = or_(UNHELD, RELEASED)
+    added = await session.execute(
+        update(Entry)
+        .where(TO_ADD, free)
+        .values(added_serial=serial)
+        .returning(Entry.network)
+        .execution_options(**NOT_SYNCHRONIZED)
+    )
+    removed = await session.execute(
+        update(Entry)
+        .where(TO_REMOVE, free)
+        .values(removed_serial=serial)
+        .returning(Entry.network)
+        .execution_options(**NOT_SYNCHRONIZED)
+    )
+    return list(added.scalars()), list(removed.scalars())
+
+
+async def tally(session: ReadSession) -> Tally:
+    """Count and digest of what is in force, computed by the database from its own order."""
+    network = func.text(Entry.network)
+    lines = func.string_agg(network, aggregate_order_by(literal("\n", Text), Entry.network))
+    canonical = case((func.count() > 0, lines.op("||")(literal("\n", Text))), else_="")
+    digest = func.encode(func.sha256(func.convert_to(canonical, "UTF8")), "hex")
+    in_force = and_(not_(TO_ADD), Entry.removed_serial.is_(None))
+    count, found = (await session.execute(select(func.count(), digest).where(in_force))).one()
+    return Tally(count, found)
+
+
+def _at(serial: int) -> ColumnElement[bool]:
+    return and_(Entry.added_serial <= serial, or_(Entry.removed_serial.is_(None), Entry.removed_serial > serial))
+
+
+async def entries_at(session: ReadSession, serial: int) -> Sequence[tuple[str, int]]:
+    """The networks in force at a serial, each with the serial that added it."""
+    statement = select(Entry.network, Entry.added_serial).where(_at(serial))
+    return [(network, since or serial) for network, since in await session.execute(statement)]
+
+
+async def holding(session: ReadSession, address: str, serial: int) -> Held | None:
+    """The network that held an address at a serial, with the serial that added it."""
+    statement = select(Entry.network, Entry.added_serial).where(Entry.network.op(">>=")(address), _at(serial))
+    found = (await session.execute(statement.limit(1))).one_or_none()
+    return Held(found[0], found[1] or serial) if found else None
+
+
+async def deltas_after(session: ReadSession, publications: Sequence[Publication]) -> list[Delta]:
+    """The deltas of these publications, which follow one another."""
+    if not publications:
+        return []
+    first, last = publications[0].serial, publications[-1].serial
+    added: dict[int, list[str]] = defaultdict(list)
+    removed: dict[int, list[Removal]] = defaultdict(list)
+    came = select(Entry.added_serial, Entry.network).where(Entry.added_serial.between(first, last))
+    for serial, network in await session.execute(came.order_by(Entry.network)):
+        added[serial or 0].append(network)
+    columns = (Entry.removed_serial, Entry.network, Entry.withdrawn_reason)
+    went = select(*columns).where(Entry.removed_serial.between(first, last)).order_by(Entry.network)
+    for serial, network, reason in await session.execute(went):
+        removed[serial or 0].append({"network": network, "reason": reason or "withdrawn"})
+    return [Delta(p.serial, p.published_at, added[p.serial], removed[p.serial], p.digest) for p in publications]
+
+
+async def publications_after(session: ReadSession, serial: int) -> Sequence[Publication]:
+    """Every publication after a serial, in order."""
+    statement = select(Publication).where(Publication.serial > serial).order_by(Publication.serial)
+    return (await session.scalars(statement)).all()
+
+
+async def oldest_kept(session: ReadSession, newest: Publication, most: int, youngest_days: int) -> int:
+    """The serial before the first whose delta is kept: the last ``most``, and all of the last ``youngest_days``."""
+    recent = Publication.published_at >= newest.published_at - func.make_interval(0, 0, 0, youngest_days)
+    first_recent = await session.scalar(select(func.min(Publication.serial)).where(recent))
+    return max(0, min((first_recent or newest.serial) - 1, newest.serial - most))
+
+
+async def add_publication(session: WriteSession, publication: Publication) -> None:
+    """Write a publication."""
+    session.add(publication)
+    await session.flush()
+
+
+async def publication_at(session: ReadSession, instant: datetime) -> Publication:
+    """The publication that was the newest at a time. Raises ``NotFound`` before the first."""
+    statement = select(Publication).where(Publication.published_at <= instant)
+    found = await session.scalar(statement.order_by(Publication.serial.desc()).limit(1))
+    if found is None:
+        raise NotFound("Nothing had been published at that time.")
+    return found
+
+
+async def get_publication(session: ReadSession, serial: int) -> Publication:
+    """One publication. Raises ``NotFound``."""
+    publication = await session.get(Publication, serial)
+    if publication is None:
+        raise NotFound(f"There is no serial {serial}.")
+    return publication
+
+
+async def publication_times(session: ReadSession, after: int) -> dict[int, datetime]:
+    """When each serial after ``after`` was published."""
+    statement = select(Publication.serial, Publication.published_at).where(Publication.serial > after)
+    return dict((await session.execute(statement)).all())
+
+
+async def times_of(session: ReadSession, serial: int) -> dict[int, datetime]:
+    """When one serial was published."""
+    return {serial: (await get_publication(session, serial)).published_at}
+
+
+async def list_publications(session: ReadSession, query: PageQuery) -> tuple[Sequence[Publication], str | None]:
+    """A page of publications, newest first."""
+    return await fetch_page(
+        session, select(Publication), Publication.serial, query, list_name="publications", descending=True
+    )
+
+
+async def list_held(session: ReadSession, query: HeldQuery) -> tuple[Sequence[HeldChange], str | None]:
+    """A page of held changes, oldest first."""
+    statement = select(HeldChange)
+    if query.released is not None:
+        released = HeldChange.released_at.is_not(None)
+        statement = statement.where(released if query.released else not_(released))
+    return await fetch_page(session, statement, HeldChange.id, query, list_name="held")
+
+
+async def get_held(session: ReadSession, held_id: UUID, *, lock: bool = False) -> HeldChange:
+    """One held change, locked for a change when ``lock``. Raises ``NotFound``."""
+    held = await session.get(HeldChange, held_id, with_for_update=lock)
+    if held is None:
+        raise NotFound
+    return held
+
+
+async def held_by(session: ReadSession, held_id: UUID) -> set[UUID]:
+    """The clients whose decisions a held change is made of."""
+    whose = case((TO_ADD, Entry.granted_by), else_=Entry.withdrawn_by)
+    found = await session.scalars(select(whose).where(Entry.held_id == held_id).distinct())
+    return {client_id for client_id in found if client_id is not None}
+
+
+async def release(session: WriteSession, held: HeldChange, client_id: UUID) -> None:
+    """Note who let a held change go, and when."""
+    held.released_by = client_id
+    held.released_at = await session.scalar(select(func.now()))
+    await session.flush()

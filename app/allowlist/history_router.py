@@ -1,0 +1,103 @@
+"""The feed's history: publications, immutable artefacts, and what is held."""
+
+from hashlib import sha256
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from app.allowlist import feed_store, schemas, service
+from app.allowlist.access import DOCUMENTED_BASIC, Reader
+from app.allowlist.errors import SnapshotRequired
+from app.allowlist.formats import SnapshotBody
+from app.allowlist.manifest import delta_bytes
+from app.allowlist.representations import repr_digest
+from app.allowlist.router import REPRESENTATIONS, reader_of, represented, takes_gzip
+from app.core.db import Reading, Writing
+from app.core.errors import Forbidden, NotAcceptable, NotFound, SelfReview, Unauthenticated
+from app.core.problems import READS, documented
+from app.core.responses import json_answer, page_answer
+from app.core.security import Principal, require
+
+router = APIRouter(prefix="/allowlist", tags=["allowlist"])
+Serial = Annotated[int, Path(ge=1, le=schemas.LARGEST_SERIAL)]
+Officer = Annotated[Principal, require("allowlist:publish")]
+IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept, Accept-Encoding"}
+
+
+@router.get(
+    "/snapshots/{serial}",
+    summary="Read the list at a serial",
+    response_model=SnapshotBody,
+    responses=documented(*READS, NotAcceptable) | REPRESENTATIONS,
+    dependencies=[DOCUMENTED_BASIC],
+)
+async def get_snapshot(
+    request: Request, serial: Serial, query: Annotated[schemas.SnapshotQuery, Query()], session: Reading, _: Reader
+) -> Response:
+    """The list as it was published at any serial ever, proven by its digest. It never changes: cache it for good."""
+    reader = reader_of(request)
+    snapshot = await reader.at(session, serial)
+    gzipped = takes_gzip(request)
+    family = int(query.family) if query.family else None
+    shown = await reader.representations.of(snapshot, query.format or "json", family, gzipped=gzipped)
+    return represented(request, shown, IMMUTABLE, gzipped=gzipped)
+
+
+@router.get(
+    "/deltas/{serial}",
+    summary="Read the change of a serial",
+    response_model=schemas.DeltaBody,
+    responses=documented(Unauthenticated, Forbidden, SnapshotRequired),
+    dependencies=[DOCUMENTED_BASIC],
+)
+async def get_delta_of(request: Request, serial: Serial, _: Reader) -> Response:
+    """What one publication changed. It never changes: cache it for good. 410 when it is not kept."""
+    reader = reader_of(request)
+    delta = reader.deltas.of(serial)
+    if delta is None:
+        raise SnapshotRequired(f"The delta of serial {serial} is not kept.")
+    body = delta_bytes(reader.current().session, delta)
+    return Response(
+        body, media_type="application/json", headers={**IMMUTABLE, "Repr-Digest": repr_digest(sha256(body).digest())}
+    )
+
+
+@router.get(
+    "/publications", summary="List publications", response_model=schemas.PublicationPage, responses=documented(*READS)
+)
+async def list_publications(
+    request: Request, query: Annotated[schemas.PublicationsQuery, Query()], session: Reading, _: Reader
+) -> Response:
+    """What changed when, newest first, with counts, digest and the digest before."""
+    return page_answer(request, schemas.PublicationPage, *await feed_store.list_publications(session, query))
+
+
+@router.get(
+    "/publications/{serial}",
+    summary="Read a publication",
+    response_model=schemas.Publication,
+    responses=documented(*READS),
+)
+async def get_publication(serial: Serial, session: Reading, _: Reader) -> Response:
+    """One serial's publication."""
+    return json_answer(schemas.Publication.model_validate(await feed_store.get_publication(session, serial)))
+
+
+@router.get("/held", summary="List held changes", response_model=schemas.HeldPage, responses=documented(*READS))
+async def list_held(
+    request: Request, query: Annotated[schemas.HeldQuery, Query()], session: Reading, _: Officer
+) -> Response:
+    """Mass removals and mass growth that wait for another officer, oldest first."""
+    return page_answer(request, schemas.HeldPage, *await feed_store.list_held(session, query))
+
+
+@router.post(
+    "/held/{held_id}/release",
+    summary="Release a held change",
+    response_model=schemas.HeldChange,
+    responses=documented(*READS, NotFound, SelfReview),
+)
+async def release_held(held_id: UUID, session: Writing, officer: Officer) -> Response:
+    """Lets a held change into the next publication; by an officer whose own decision is not part of it."""
+    return json_answer(schemas.HeldChange.model_validate(await service.release(session, officer, held_id)))

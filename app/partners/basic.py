@@ -1,0 +1,60 @@
+"""HTTP Basic for firewalls that know no OAuth: a client that is known goes on when the database is down."""
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.db import Database, is_outage
+from app.core.errors import Unauthenticated, Unavailable
+from app.core.security import Principal
+from app.partners import service
+
+CHECKED_AGAIN_SECONDS = 60.0
+TRUSTED_WITHOUT_DATABASE_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A client whose secret was right, and when that was checked."""
+
+    principal: Principal
+    checked: float
+
+
+class BasicClients:
+    """Checks client ids and secrets; remembers the good ones by a keyed hash, never the secret itself."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, Known] = {}
+
+    async def verify(self, client_id: str, secret: str) -> Principal:
+        """The principal of a client. Raises ``Unauthenticated``, or ``Unavailable`` when it cannot be told now."""
+        remembered = self._database.keyring.keyed_hash("client-secret", f"{client_id}\n{secret}")
+        known = self._known.get(remembered)
+        if known and time.monotonic() - known.checked < CHECKED_AGAIN_SECONDS:
+            return known.principal
+        try:
+            principal = await self._check(client_id, secret)
+        except (SQLAlchemyError, OSError) as error:
+            if not is_outage(error):
+                raise
+            if known and time.monotonic() - known.checked < TRUSTED_WITHOUT_DATABASE_SECONDS:
+                return known.principal
+            raise Unavailable("Your credentials cannot be checked just now.") from error
+        if principal is None:
+            self._known.pop(remembered, None)
+            raise Unauthenticated("Unknown client or wrong secret.")
+        self._known[remembered] = Known(principal, time.monotonic())
+        return principal
+
+    async def _check(self, client_id: str, secret: str) -> Principal | None:
+        if not client_id.isascii() or not client_id.isprintable():
+            return None
+        async with self._database.read() as session:
+            client = await service.known_client(session, client_id, secret)
+        if client is None:
+            return None
+        partner = client.partner
+        return Principal(client.id, partner.id, partner.kind, partner.operator, frozenset(client.scopes))  # type: ignore[arg-type]  # a checked column

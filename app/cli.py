@@ -131,16 +131,19 @@ def follow(
     url: Annotated[str, typer.Option(envvar="PUBLIC_URL", help="Where the service is")] = "http://127.0.0.1:8000",
     client_id: Annotated[str, typer.Option(envvar="CLIENT_ID", help="Your client's id")] = "",
     client_secret: Annotated[str, typer.Option(envvar="CLIENT_SECRET", help="Better given by the environment")] = "",
-    format_: Annotated[FormatName, typer.Option("--format", help="How the file is written")] = FormatName.TEXT,
+    format_: Annotated[FormatName, typer.Option("--format", help="How the file is written")] = FormatName("text"),
     command: Annotated[str | None, typer.Option("--exec", help="Run after each change")] = None,
     once: Annotated[bool, typer.Option("--once", help="Come into step and exit; 1 when it failed")] = False,
 ) -> None:
     """Keep a local file in step with the allowlist; the last good one stays whatever happens."""
     follower = Follower(url, (client_id, client_secret), out, format_.value, command)
-    if not once:
-        follower.run()
     try:
-        follower.step()
+        if once:
+            follower.step()
+        else:
+            follower.run()
+    except KeyboardInterrupt:
+        return
     except (FeedRefused, ManifestRefused, httpx.HTTPError, OSError) as failure:
         errors.print(f"The last good list stays: {failure}", markup=False)
         raise typer.Exit(1) from None

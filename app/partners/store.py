@@ -113,4 +113,4 @@ async def _add_key(session: WriteSession) -> str:
     key = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
     session.add(SigningKey(kid=key.kid, sealed_jwk=session.keyring.seal_text(json.dumps(key.as_dict(private=True)))))
     await session.flush()
-    return key.kid
+    return str(key.kid)

@@ -35,3 +35,4 @@ clean:
 
 bench: .venv/development
 	$(BIN)/python -m bench.register
+	$(BIN)/python -m bench.feed

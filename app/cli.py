@@ -34,6 +34,7 @@ from app.partners.service import Issued
 from app.worker import run_worker
 
 Result = TypeVar("Result")
+DEFAULT_FORMAT = FormatName("text")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 client_commands = typer.Typer(no_args_is_help=True, help="Partners' API clients.")
 key_commands = typer.Typer(no_args_is_help=True, help="Signing keys.")
@@ -131,7 +132,7 @@ def follow(
     url: Annotated[str, typer.Option(envvar="PUBLIC_URL", help="Where the service is")] = "http://127.0.0.1:8000",
     client_id: Annotated[str, typer.Option(envvar="CLIENT_ID", help="Your client's id")] = "",
     client_secret: Annotated[str, typer.Option(envvar="CLIENT_SECRET", help="Better given by the environment")] = "",
-    format_: Annotated[FormatName, typer.Option("--format", help="How the file is written")] = FormatName("text"),
+    format_: Annotated[FormatName, typer.Option("--format", help="How the file is written")] = DEFAULT_FORMAT,
     command: Annotated[str | None, typer.Option("--exec", help="Run after each change")] = None,
     once: Annotated[bool, typer.Option("--once", help="Come into step and exit; 1 when it failed")] = False,
 ) -> None:

@@ -5,7 +5,6 @@ The limit: the same rows, COPYed by the same server into empty tables with the s
 
 import asyncio
 import io
-import socket
 import tempfile
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.console import Console
 
 from app.demo.loading import load_sample
 from app.demo.stack import running_stack
+from bench.processes import free_port
 
 TABLES = ("applicants", "registrations", "registration_networks", "review_decisions", "allowlist_entries", "events")
 
@@ -24,7 +24,7 @@ def main() -> None:
     console = Console()
     with (
         tempfile.TemporaryDirectory() as directory,
-        running_stack(Path(directory), "127.0.0.1", _port(), None) as stack,
+        running_stack(Path(directory), "127.0.0.1", free_port(), None) as stack,
     ):
         count, seconds = load_sample(stack.settings.public_url, stack.clients, console)
         copied = asyncio.run(_copy_again(stack.settings.database_url))
@@ -32,12 +32,6 @@ def main() -> None:
         f"{count:,} networks in the feed after {seconds:.1f} s; COPY and index of the same rows: {copied:.1f} s"
     )
     console.print(f"ratio {seconds / copied:.1f}")
-
-
-def _port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 async def _copy_again(database_url: str) -> float:

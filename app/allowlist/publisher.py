@@ -1,5 +1,6 @@
 """The one publisher: turns what is pending into the next serial, or refuses and keeps the last good one."""
 
+import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -81,7 +82,8 @@ class Publisher:
             return Snapshot(feed, 0, None, []), None
         held = self._last
         if held is None or (held.session, held.serial) != (feed, last.serial):
-            held = _snapshot(feed, last.serial, await store.entries_at(session, last.serial))
+            entries = await store.entries_at(session, last.serial)
+            held = await asyncio.to_thread(_snapshot, feed, last.serial, entries)
         if held.digest != last.digest:
             detail = f"serial {last.serial} no longer has the digest it was published with"
             raise PublicationRefused("chain_broken", detail)
@@ -119,9 +121,8 @@ async def _checked(
     session: WriteSession, previous: Snapshot, serial: int, added: Sequence[str], removed: Sequence[str]
 ) -> Snapshot:
     """The next list, once the delta replayed here and the database's own tally agree. Raises ``PublicationRefused``."""
-    _check_canonical(added)
     try:
-        new = previous.replay(serial, None, added, removed)
+        new = await asyncio.to_thread(_replayed, previous, serial, added, removed)
     except NotASnapshot as wrong:
         raise PublicationRefused("replay_differs", str(wrong)) from wrong
     counted = await store.tally(session)
@@ -131,6 +132,14 @@ async def _checked(
         raise PublicationRefused("replay_differs", "the delta replayed on the last list does not give the database's")
     if new.count == 0:
         raise PublicationRefused("empty", "the list would be empty")
+    return new
+
+
+def _replayed(previous: Snapshot, serial: int, added: Sequence[str], removed: Sequence[str]) -> Snapshot:
+    """The delta on the last list, with its digest made, in a thread: a million networks must not stop the loop."""
+    _check_canonical(added)
+    new = previous.replay(serial, None, added, removed)
+    _ = new.digest
     return new
 
 

@@ -1,0 +1,110 @@
+"""The feed at a million entries: publish a one-entry change, refresh a reader, check, serve a snapshot and a delta.
+
+Each is a ratio to a limit measured in the same run: hashing the list once, a bare route, nginx serving the same file.
+"""
+
+import asyncio
+import hashlib
+import os
+import resource
+import statistics
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+
+from app.allowlist.publisher import Publisher
+from app.allowlist.reader import SnapshotReader
+from app.allowlist.snapshot import Snapshot
+from app.core.db import Database
+from app.core.embedded import embedded_server
+from app.core.keyring import Keyring
+from app.core.settings import Settings
+from app.migrating import migrate
+from app.partners import service as partners
+from app.partners.rules import PartnerKind
+from app.partners.schemas import NewClient, NewPartner
+from bench.processes import bare_api, nginx, our_api, seconds_for
+
+ENTRIES = int(os.environ.get("ENTRIES", "1000000"))
+ROUNDS = 5
+SECRET_KEY = "the-secret-of-a-benchmark-is-not-one-at-all"
+FILL = """INSERT INTO allowlist_entries (network, registration_id, holder)
+          SELECT ('39.32.0.0'::inet + 2 * i)::cidr, gen_random_uuid(), 'bench' FROM generate_series(0, $1 - 1) i"""
+ADD_ONE = """INSERT INTO allowlist_entries (network, registration_id, holder)
+             VALUES ($1::text::cidr, gen_random_uuid(), 'bench')"""
+
+
+def main() -> None:
+    """Fill a database, measure, print."""
+    with tempfile.TemporaryDirectory() as directory, embedded_server(Path(directory) / "postgresql") as url:
+        settings = Settings(database_url=url, secret_key=SECRET_KEY, statement_timeout_ms=900_000, log_level="error")
+        credentials, snapshot = asyncio.run(_publishing(settings))
+        _serving(url, credentials, snapshot)
+
+
+async def _publishing(settings: Settings) -> tuple[str, Snapshot]:
+    await migrate(settings)
+    database = Database(settings, Keyring(SECRET_KEY))
+    connection = await asyncpg.connect(settings.database_url)
+    await connection.execute(FILL, ENTRIES)
+    publisher, reader = Publisher(database), SnapshotReader(database, settings)
+    began = time.perf_counter()
+    await publisher.publish()
+    print(f"{ENTRIES:,} entries; the first publication of all of them took {time.perf_counter() - began:.1f} s")
+    await connection.execute("VACUUM ANALYZE")
+    await reader.refresh()
+    published, refreshed = [], []
+    for number in range(ROUNDS):
+        await connection.execute(ADD_ONE, f"58.27.128.{number}/32")
+        published.append(await _timed(publisher.publish))
+        refreshed.append(await _timed(reader.refresh))
+    snapshot = reader.current()
+    began = time.perf_counter()
+    hashlib.sha256("\n".join([*snapshot.networks, ""]).encode()).hexdigest()
+    hashed = time.perf_counter() - began
+    _show("publish a one-entry change", statistics.median(published), "hashing the list once", hashed)
+    _show("refresh a reader", statistics.median(refreshed), "hashing the list once", hashed)
+    print(
+        f"peak memory of a process with publisher and reader: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB"
+    )
+    async with database.write() as session:
+        partner = await partners.create_partner(session, None, NewPartner(name="bench", kind=PartnerKind.ASSOCIATION))
+        issued = await partners.create_client(session, None, partner, NewClient(name="bench"))
+    await connection.close()
+    await database.close()
+    return f"{issued.client.client_id}:{issued.client_secret}", snapshot
+
+
+async def _timed(work: Callable[[], Awaitable[object]]) -> float:
+    began = time.perf_counter()
+    await work()
+    return time.perf_counter() - began
+
+
+def _serving(url: str, credentials: str, snapshot: Snapshot) -> None:
+    headers = {"Authorization": f"Basic {b64encode(credentials.encode()).decode()}", "Accept-Encoding": "identity"}
+    delta = f"/v1/allowlist/delta?session={snapshot.session}&since={snapshot.serial - 1}"
+    with our_api(url, SECRET_KEY) as ours, bare_api() as bare, nginx(snapshot.canonical) as file_server:
+        if file_server:
+            served = seconds_for(ours, "/v1/allowlist?format=text", 30, headers) / 30
+            _show(
+                "serve the snapshot as text", served, "nginx, the same file", seconds_for(file_server, "/list", 30) / 30
+            )
+        constant = seconds_for(bare, "/constant", 2_000) / 2_000
+        check = seconds_for(ours, "/v1/allowlist/check?address=39.40.0.2", 2_000, headers) / 2_000
+        _show("check an address", check, "a bare route", constant)
+        _show("serve a delta", seconds_for(ours, delta, 2_000, headers) / 2_000, "a bare route", constant)
+
+
+def _show(what: str, seconds: float, limit: str, limit_seconds: float) -> None:
+    print(
+        f"{what}: {seconds * 1000:.2f} ms; {limit}: {limit_seconds * 1000:.2f} ms; ratio {seconds / limit_seconds:.1f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Servers of a benchmark: ours, a bare one and nginx, each a process of its own on a free port."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+START_SECONDS = 60
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(command: list[str], port: int, environment: Mapping[str, str] | None = None) -> Iterator[int]:
+    """A server process that listens on ``port`` while the block runs."""
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, stdout=quiet, stderr=quiet)
+    try:
+        _wait_for(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise SystemExit(f"nothing listens on {port}")
+
+
+@contextmanager
+def our_api(database_url: str, secret_key: str) -> Iterator[int]:
+    """Our API on a database."""
+    port = free_port()
+    environment = {
+        "DATABASE_URL": database_url, "SECRET_KEY": secret_key, "PORT": str(port), "LOG_LEVEL": "error",
+    }  # fmt: skip
+    with serving([sys.executable, "-m", "app.cli", "serve"], port, environment):
+        yield port
+
+
+@contextmanager
+def bare_api() -> Iterator[int]:
+    """A FastAPI application with one route that returns a constant."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "bench.bare:app", "--port", str(port), "--log-level", "error"]
+    with serving([*command, "--no-access-log"], port):
+        yield port
+
+
+@contextmanager
+def nginx(body: bytes) -> Iterator[int | None]:
+    """An nginx serving ``body`` as the file ``/list``; None where there is no nginx."""
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        yield None
+        return
+    port = free_port()
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        root.chmod(0o755)
+        (root / "list").write_bytes(body)
+        (root / "nginx.conf").write_text(
+            f"daemon off; worker_processes 1; pid {root}/pid; error_log {root}/error.log;\n"
+            "events {}\n"
+            f"http {{ access_log off; sendfile on; client_body_temp_path {root}/body;\n"
+            f"  server {{ listen 127.0.0.1:{port}; root {root}; }} }}\n"
+        )
+        with serving([program, "-c", str(root / "nginx.conf")], port):
+            yield port
+
+
+def seconds_for(port: int, path: str, times: int, headers: Mapping[str, str] | None = None) -> float:
+    """The time of ``times`` GETs one after another on one connection, each read to its end."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=120)
+    _get(connection, path, headers)
+    began = time.perf_counter()
+    for _ in range(times):
+        _get(connection, path, headers)
+    taken = time.perf_counter() - began
+    connection.close()
+    return taken
+
+
+def _get(connection: HTTPConnection, path: str, headers: Mapping[str, str] | None) -> bytes:
+    connection.request("GET", path, headers=dict(headers or {}))
+    answer = connection.getresponse()
+    body = answer.read()
+    if answer.status != 200:
+        raise SystemExit(f"{path} answered {answer.status}: {body[:300]!r}")
+    return body

@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -43,6 +44,7 @@ def running_stack(data_dir: Path, host: str, port: int, database_url: str | None
 
     Raises ``SystemExit`` with a reason when the service does not become ready.
     """
+    _refuse_taken_port(host, port)
     data_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         url = database_url or stack.enter_context(embedded_server(data_dir.resolve() / "postgresql"))
@@ -59,7 +61,8 @@ def running_stack(data_dir: Path, host: str, port: int, database_url: str | None
 def run_stack(data_dir: Path, host: str, port: int, database_url: str | None, *, sample: bool) -> None:
     """Run the stack until SIGINT or SIGTERM, with the sample register unless its database is the user's own."""
     console = Console()
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for asked_to_stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked_to_stop, signal.default_int_handler)
     with suppress(KeyboardInterrupt), running_stack(data_dir, host, port, database_url) as stack:
         if stack.clients:
             _show_demo(console, stack, data_dir, sample=sample)
@@ -68,6 +71,13 @@ def run_stack(data_dir: Path, host: str, port: int, database_url: str | None, *,
         code = stack.api.wait()
         raise SystemExit(f"The API stopped by itself with code {code}; see {data_dir}/api.log")
     console.print("Stopped.")
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as taken:
+        raise SystemExit(f"Cannot listen on {host} port {port}: {taken.strerror}. Choose another with PORT=.") from None
 
 
 def _environment(data_dir: Path, url: str, host: str, port: int) -> dict[str, str]:

@@ -68,9 +68,8 @@ async def _publishing(settings: Settings) -> tuple[str, Snapshot]:
     hashed = time.perf_counter() - began
     _show("publish a one-entry change", statistics.median(published), "hashing the list once", hashed)
     _show("refresh a reader", statistics.median(refreshed), "hashing the list once", hashed)
-    print(
-        f"peak memory of a process with publisher and reader: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB"
-    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"peak memory of a process with publisher and reader: {peak} MiB")
     async with database.write() as session:
         partner = await partners.create_partner(session, None, NewPartner(name="bench", kind=PartnerKind.ASSOCIATION))
         issued = await partners.create_client(session, None, partner, NewClient(name="bench"))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from errno import errorcode
 from pathlib import Path
 
 import httpx
@@ -77,7 +78,9 @@ def _refuse_taken_port(host: str, port: int) -> None:
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as taken:
-        raise SystemExit(f"Cannot listen on {host} port {port}: {taken.strerror}. Choose another with PORT=.") from None
+        raise SystemExit(
+            f"Cannot listen on {host} port {port} ({errorcode.get(taken.errno or 0)}). Try PORT=."
+        ) from None
 
 
 def _environment(data_dir: Path, url: str, host: str, port: int) -> dict[str, str]:

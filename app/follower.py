@@ -4,7 +4,6 @@ import os
 import shlex
 import subprocess
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import structlog
+from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from pydantic import ValidationError
 
@@ -36,7 +36,8 @@ class FeedRefused(Exception):
 class Follower:
     """Follows the feed at ``base_url`` with a client's id and secret into ``out``, written in ``format``.
 
-    Beside ``out`` it keeps ``out.feed``, the list it was made from. ``command`` runs after each change.
+    Beside ``out`` it keeps ``out.feed``, the list it was made from. ``command`` runs after each change, and again
+    at the next step when it failed.
     """
 
     base_url: str
@@ -46,6 +47,7 @@ class Follower:
     command: str | None = None
     transport: httpx.BaseTransport | None = None
     _keys: KeySet = field(default_factory=lambda: KeySet([]))
+    _owed: bool = False
 
     def __post_init__(self) -> None:
         """Open the connection and take up the list of the last run, if it is whole."""
@@ -74,7 +76,9 @@ class Follower:
         Raises ``FeedRefused``, ``ManifestRefused`` or ``httpx.HTTPError``, and then has changed nothing.
         """
         manifest = self._manifest()
-        if self.held and self.held.digest == manifest.digest and self._is_at(manifest) and self.out.exists():
+        if self.held and self.held.digest == manifest.digest and self._is_at(manifest) and self._is_written(self.held):
+            if self._owed:
+                self._execute(self.held)
             return False
         self._write(self._caught_up(manifest) or self._whole(manifest))
         return True
@@ -88,13 +92,20 @@ class Follower:
         try:
             manifest = verified(answer.text, self._keys, datetime.now(UTC))
         except ManifestRefused:
-            self._keys = KeySet.import_key_set(self._get("/.well-known/jwks.json").json())
+            self._keys = self._published_keys()
             manifest = verified(answer.text, self._keys, datetime.now(UTC))
         if manifest.count == 0:
             raise FeedRefused("the manifest is of an empty list")
         if self.held and self.held.session == manifest.session and manifest.serial < self.held.serial:
             raise FeedRefused(f"the manifest is of serial {manifest.serial}, older than {self.held.serial}: a replay")
         return manifest
+
+    def _published_keys(self) -> KeySet:
+        answer = self._get("/.well-known/jwks.json")
+        try:
+            return KeySet.import_key_set(answer.json())
+        except (JoseError, ValueError, KeyError, TypeError) as wrong:
+            raise FeedRefused(f"the key set cannot be read: {wrong!r}") from wrong
 
     def _caught_up(self, manifest: Manifest) -> Snapshot | None:
         """The held list brought on by deltas, or None when they do not lead to the manifest's."""
@@ -107,7 +118,7 @@ class Follower:
         try:
             for artefact in missed:
                 held = _applied(held, DeltaBody.model_validate_json(self._fetch(artefact)))
-        except (FeedRefused, NotASnapshot, ValidationError) as wrong:
+        except (FeedRefused, NotASnapshot, ValueError, OSError, httpx.HTTPStatusError) as wrong:
             log.warning("a delta does not fit; taking the whole list", reason=str(wrong)[:300])
             return None
         return held if held.digest == manifest.digest else None
@@ -137,7 +148,7 @@ class Follower:
         """Return when there is a newer serial, or after half a minute."""
         if self.held:
             path = f"{FEED}/delta?session={self.held.session}&since={self.held.serial}"
-            self._http.get(path, headers={"Prefer": f"wait={WAIT_SECONDS}"})
+            self._get(path, Prefer=f"wait={WAIT_SECONDS}")
 
     def _kept(self) -> Snapshot | None:
         try:
@@ -147,19 +158,29 @@ class Follower:
             return None
         return kept if kept.digest == body.digest else None
 
+    def _bytes(self, of: Snapshot) -> bytes:
+        return FORMATS[self.format].write(of, None).encode()
+
+    def _is_written(self, held: Snapshot) -> bool:
+        return self.out.exists() and self.out.read_bytes() == self._bytes(held)
+
     def _write(self, fresh: Snapshot) -> None:
-        _replace(self.out, FORMATS[self.format].write(fresh, None).encode())
+        _replace(self.out, self._bytes(fresh))
         _replace(self._state, SnapshotBody.of(fresh, fresh.networks).model_dump_json().encode())
         self.held = fresh
         log.info("in step", serial=fresh.serial, count=fresh.count, digest=fresh.digest)
         if self.command:
-            self._execute(shlex.split(self.command), fresh)
+            self._execute(fresh)
 
-    def _execute(self, command: Sequence[str], fresh: Snapshot) -> None:
+    def _execute(self, fresh: Snapshot) -> None:
         environment = {**os.environ, "ALLOWLIST_FILE": str(self.out), "ALLOWLIST_SERIAL": str(fresh.serial)}
-        done = subprocess.run(command, env=environment, check=False)  # noqa: S603 - the operator's own command
-        if done.returncode:
-            log.error("the command failed", command=command[0], code=done.returncode)
+        self._owed = True
+        try:
+            subprocess.run(shlex.split(self.command or ""), env=environment, check=True)  # noqa: S603 - the operator's own command
+        except (OSError, ValueError, subprocess.CalledProcessError) as failure:
+            log.warning("the command failed; it runs again at the next step", reason=str(failure)[:300])
+        else:
+            self._owed = False
 
 
 def _snapshot(body: SnapshotBody) -> Snapshot:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import __version__, api
 from app.allowlist.manifest import ManifestSigner
 from app.allowlist.reader import SnapshotReader
+from app.allowlist.snapshot import NotASnapshot
 from app.core.body_limit import BodyLimitMiddleware
 from app.core.db import Database
 from app.core.doorbell import Listener
@@ -41,7 +42,8 @@ UPLOADS = "/v1/bulk-uploads"
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     listener = Listener(app.state.settings.database_url, ["allowlist_published"])
     reader: SnapshotReader = app.state.reader
-    with suppress(SQLAlchemyError, OSError):  # a database that is down delays the list, not the start
+    # a database that is down, or holds a list that does not prove itself, delays the list, not the start
+    with suppress(SQLAlchemyError, OSError, NotASnapshot):
         await reader.refresh()
     tasks = [asyncio.create_task(listener.run()), asyncio.create_task(reader.run(listener))]
     yield

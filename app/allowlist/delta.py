@@ -63,11 +63,9 @@ class DeltaLog:
 
     def since(self, serial: int) -> list[Delta] | None:
         """The deltas after ``serial``; None when not all of them are kept, or it was never published."""
-        newest = self._deltas[-1].serial if self._deltas else serial
-        oldest = self._deltas[0].serial if self._deltas else serial + 1
-        if not oldest - 1 <= serial <= newest:
+        if not self._deltas or not self._deltas[0].serial - 1 <= serial <= self._deltas[-1].serial:
             return None
-        return list(self._deltas)[serial - oldest + 1 :]
+        return list(self._deltas)[serial - self._deltas[0].serial + 1 :]
 
     def of(self, serial: int) -> Delta | None:
         """The delta of one serial, if it is kept."""

@@ -129,7 +129,7 @@ async def holding(session: ReadSession, address: str, serial: int) -> Held | Non
 
 
 async def deltas_after(session: ReadSession, publications: Sequence[Publication]) -> list[Delta]:
-    """The deltas of these publications, which follow one another."""
+    """The deltas of these publications, which follow one another; only those after the last that lost its counts."""
     if not publications:
         return []
     first, last = publications[0].serial, publications[-1].serial
@@ -142,7 +142,13 @@ async def deltas_after(session: ReadSession, publications: Sequence[Publication]
     went = select(*columns).where(Entry.removed_serial.between(first, last)).order_by(Entry.network)
     for serial, network, reason in await session.execute(went):
         removed[serial or 0].append({"network": network, "reason": reason or "withdrawn"})
-    return [Delta(p.serial, p.published_at, added[p.serial], removed[p.serial], p.digest) for p in publications]
+    sound: list[Delta] = []
+    for p in publications:
+        if (p.added, p.removed) != (len(added[p.serial]), len(removed[p.serial])):
+            sound.clear()
+            continue
+        sound.append(Delta(p.serial, p.published_at, added[p.serial], removed[p.serial], p.digest))
+    return sound
 
 
 async def publications_after(session: ReadSession, serial: int) -> Sequence[Publication]:

@@ -115,12 +115,11 @@ def _ipset(snapshot: Snapshot, family: int | None) -> str:
 
 
 def _bird(snapshot: Snapshot, family: int | None) -> str:
-    """BIRD 2 prefix sets, to include in a configuration and match with ``net ~``; an empty family has none."""
+    """BIRD 2 prefix sets, to include in a configuration and match with ``net ~``."""
     parts = [_head(snapshot, "#")]
     for each in _families(family):
-        if networks := snapshot.of_family(each):
-            listed = ",\n  ".join(networks)
-            parts.append(f"define {NAME.upper()}_{each} = [\n  {listed}\n];\n")
+        listed = ",\n  ".join(snapshot.of_family(each))
+        parts.append(f"define {NAME.upper()}_{each} = [\n  {listed}\n];\n")
     return "".join(parts)
 
 
@@ -140,26 +139,29 @@ def _nginx(snapshot: Snapshot, family: int | None) -> str:
 
 
 def _mikrotik(snapshot: Snapshot, family: int | None) -> str:
-    """RouterOS commands that refill an address list: ``/import``."""
+    """RouterOS commands for ``/import``: an address list filled beside the one in use, which it then replaces.
+
+    An import that breaks off before its end leaves the one in use as it was.
+    """
     parts = [_head(snapshot, "#")]
     for each in _families(family):
         menu = "/ip firewall address-list" if each == 4 else "/ipv6 firewall address-list"
-        parts += [f"{menu}\n", f'remove [find list="{NAME}"]\n']
-        parts += [f"add list={NAME} address={network}\n" for network in snapshot.of_family(each)]
+        parts += [f"{menu}\n", f'remove [find list="{NAME}_new"]\n']
+        parts += [f"add list={NAME}_new address={network}\n" for network in snapshot.of_family(each)]
+        parts += [f'remove [find list="{NAME}"]\n', f'set [find list="{NAME}_new"] list={NAME}\n']
     return "".join(parts)
 
 
 def _cisco(snapshot: Snapshot, family: int | None) -> str:
-    """IOS prefix lists, replaced as a whole."""
+    """IOS prefix lists, replaced as a whole; an empty family denies all, since a list that is not there permits all."""
     parts = [_head(snapshot, "!")]
     for each in _families(family):
         command = "ip prefix-list" if each == 4 else "ipv6 prefix-list"
         name = f"{NAME.upper()}_{each}"
+        everything = "0.0.0.0/0 le 32" if each == 4 else "::/0 le 128"
+        rules = [f"permit {network}" for network in snapshot.of_family(each)] or [f"deny {everything}"]
         parts.append(f"no {command} {name}\n")
-        parts += [
-            f"{command} {name} seq {5 * number} permit {network}\n"
-            for number, network in enumerate(snapshot.of_family(each), start=1)
-        ]
+        parts += [f"{command} {name} seq {5 * number} {rule}\n" for number, rule in enumerate(rules, start=1)]
     return "".join(parts)
 
 

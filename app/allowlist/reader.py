@@ -17,7 +17,7 @@ from app.allowlist.representations import Representations
 from app.allowlist.snapshot import NotASnapshot, Snapshot
 from app.core.db import Database, ReadSession
 from app.core.doorbell import Listener
-from app.core.errors import NotFound, Unavailable
+from app.core.errors import Unavailable
 from app.core.settings import Settings
 
 SERVED = Gauge("allowlist_served_serial", "The serial that this process serves")
@@ -34,6 +34,7 @@ class SnapshotReader:
         self._snapshot: Snapshot | None = None
         self._confirmed = time.monotonic()
         self._newer = asyncio.Condition()
+        self._refreshing = asyncio.Lock()
         self.deltas = self._empty_log()
         self.times: dict[int, datetime] = {}
         self.representations = Representations()
@@ -79,14 +80,18 @@ class SnapshotReader:
 
         Single statements at READ COMMITTED suffice: what a published serial holds never changes.
         """
-        async with self._database.read() as session:
+        # one at a time: of two side by side, the one that read first may end last and go back a serial
+        async with self._refreshing, self._database.read() as session:
             feed = await store.feed_session(session)
             newest = await store.last_publication(session)
             if feed is None or newest is None:
                 return
             held = self._snapshot
-            if held is None or held.session != feed or held.serial > newest.serial:
+            if held is None or held.session != feed:
                 await self._load(session, feed, newest)
+            elif held.serial > newest.serial:
+                log.error("the database is behind what was published; the list stays", newest=newest.serial)
+                return
             elif held.serial < newest.serial:
                 await self._catch_up(session, held, newest)
         self._confirmed = time.monotonic()
@@ -98,27 +103,29 @@ class SnapshotReader:
         settings = self._settings
         start = await store.oldest_kept(session, newest, settings.deltas_kept, settings.deltas_kept_days)
         kept = [each for each in await store.publications_after(session, start) if each.serial <= newest.serial]
-        self.deltas = self._empty_log()
-        self.times = await store.publication_times(session, 0)
-        await self._adopt(fresh, await store.deltas_after(session, kept))
+        times = await store.publication_times(session, 0)
+        await self._adopt(fresh, await store.deltas_after(session, kept), times)
 
     async def _catch_up(self, session: ReadSession, held: Snapshot, newest: Publication) -> None:
         """Replay what was published since; when it does not prove itself, take the whole list."""
         missed = [each for each in await store.publications_after(session, held.serial) if each.serial <= newest.serial]
         deltas = await store.deltas_after(session, missed)
         try:
-            fresh = await asyncio.to_thread(_replayed, held, deltas)
-        except NotASnapshot as wrong:
+            fresh = await asyncio.to_thread(_replayed, held, deltas, newest)
+        except (NotASnapshot, ValueError, AttributeError) as wrong:
             log.warning("deltas did not prove themselves; taking the whole list", reason=str(wrong))
             await self._load(session, held.session, newest)
             return
         await self._adopt(fresh, deltas)
 
-    async def _adopt(self, fresh: Snapshot, deltas: list[Delta]) -> None:
-        for delta in deltas:
-            self.deltas.append(delta)
-            self.times[delta.serial] = delta.published_at
+    async def _adopt(self, fresh: Snapshot, deltas: list[Delta], times: dict[int, datetime] | None = None) -> None:
+        """Hold ``fresh`` and, in the same step, the deltas that lead to it; with ``times``, in place of all before."""
         async with self._newer:
+            if times is not None:
+                self.deltas, self.times = self._empty_log(), times
+            for delta in deltas:
+                self.deltas.append(delta)
+                self.times[delta.serial] = delta.published_at
             self._snapshot = fresh
             self._newer.notify_all()
         SERVED.set(fresh.serial)
@@ -131,22 +138,25 @@ class SnapshotReader:
         publication = await store.get_publication(session, serial)
         feed = await store.feed_session(session)
         if feed is None:
-            raise NotFound("The feed is gone.")
+            raise Unavailable("The feed's row is gone.")
         entries = await store.entries_at(session, serial)
         return await asyncio.to_thread(_confirmed, feed, publication, entries)
 
 
 def _confirmed(feed: UUID, publication: Publication, entries: Sequence[tuple[str, int]]) -> Snapshot:
-    snapshot = Snapshot(feed, publication.serial, publication.published_at, entries)
+    try:
+        snapshot = Snapshot(feed, publication.serial, publication.published_at, entries)
+    except (ValueError, AttributeError) as wrong:  # an entry that is no network at all
+        raise NotASnapshot(str(wrong)) from wrong
     if snapshot.digest != publication.digest:
         raise NotASnapshot(f"serial {publication.serial} does not have the digest it was published with")
     return snapshot
 
 
-def _replayed(held: Snapshot, deltas: list[Delta]) -> Snapshot:
+def _replayed(held: Snapshot, deltas: list[Delta], newest: Publication) -> Snapshot:
     for delta in deltas:
         removed = [removal["network"] for removal in delta.removed]
         held = held.replay(delta.serial, delta.published_at, delta.added, removed)
-    if deltas and held.digest != deltas[-1].digest:
-        raise NotASnapshot(f"serial {held.serial} does not have the digest it was published with")
+    if (held.serial, held.digest) != (newest.serial, newest.digest):
+        raise NotASnapshot(f"the deltas do not lead to serial {newest.serial} with the digest it was published with")
     return held

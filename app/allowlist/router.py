@@ -125,12 +125,13 @@ async def get_delta(
     reader = reader_of(request)
     if query.since > reader.current().serial:
         await reader.refresh()
-    asked = WAIT.search(prefer)
-    headers = _freshness(reader, None)
-    if asked and query.since == reader.current().serial:
-        await reader.wait_for_newer(query.since, min(int(asked[1]), LONGEST_WAIT_SECONDS))
-        headers["Preference-Applied"] = f"wait={asked[1]}"
-    snapshot, steps = reader.current(), reader.deltas.since(query.since)
+    asked, applied = WAIT.search(prefer), dict[str, str]()
+    if asked and (query.session, query.since) == (reader.current().session, reader.current().serial):
+        seconds = min(int(asked[1]), LONGEST_WAIT_SECONDS)
+        await reader.wait_for_newer(query.since, seconds)
+        applied["Preference-Applied"] = f"wait={seconds}"
+    snapshot = reader.current()
+    steps = [] if query.since == snapshot.serial else reader.deltas.since(query.since)
     if snapshot.session != query.session or steps is None:
         raise SnapshotRequired(f"Session {snapshot.session} is at serial {snapshot.serial}.")
     added, removed = net(steps)
@@ -142,6 +143,7 @@ async def get_delta(
         removed=removed,
         digest=snapshot.digest,
     )
+    headers = {**_freshness(reader, None), **applied}
     return Response(body.model_dump_json(by_alias=True), media_type="application/json", headers=headers)
 
 

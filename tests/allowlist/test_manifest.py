@@ -1,0 +1,198 @@
+"""The signed manifest, and the immutable pieces whose SHA-256 it holds."""
+
+import base64
+import gzip
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from joserfc import jws
+from joserfc.errors import BadSignatureError
+from joserfc.jwk import KeySet, OKPKey
+
+from app.allowlist import manifest
+from app.allowlist.manifest import ManifestRefused, ManifestSigner, verified
+from app.core.security import ALGORITHM
+from tests.support import feed
+from tests.support.feed import FEED, Link, addresses, published, withdrawn
+from tests.support.postgres import settings_for
+from tests.support.service import Caller, Service
+
+A, B, C = addresses(3)
+
+
+async def keys(service: Service) -> KeySet:
+    return KeySet.import_key_set((await service.http.get("/.well-known/jwks.json")).json())
+
+
+async def read(service: Service, caller: Caller) -> dict[str, Any]:
+    """The manifest as a consumer checks it, with the published keys and a library of its own choice."""
+    answer = await caller.get(f"{FEED}/manifest")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/jose"
+    found = jws.deserialize_compact(answer.text, await keys(service), algorithms=[ALGORITHM])
+    payload: dict[str, Any] = httpx.Response(200, content=found.payload).json()
+    return payload
+
+
+def there(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+async def test_without_a_publication_there_is_nothing_to_sign(service: Service, nayatel: Caller) -> None:
+    assert (await nayatel.get(f"{FEED}/manifest")).status_code == 503
+
+
+async def test_a_manifest_that_was_altered_or_signed_by_another_does_not_verify(
+    service: Service, nayatel: Caller
+) -> None:
+    await published(service, A)
+    text = (await nayatel.get(f"{FEED}/manifest")).text
+    head, payload, signature = text.split(".")
+    altered = base64.urlsafe_b64encode(base64.urlsafe_b64decode(payload + "==").replace(b'"serial":1', b'"serial":2'))
+    published_keys = await keys(service)
+    with pytest.raises(BadSignatureError):
+        jws.deserialize_compact(
+            f"{head}.{altered.decode().rstrip('=')}.{signature}", published_keys, algorithms=[ALGORITHM]
+        )
+    another = KeySet([OKPKey.generate_key("Ed25519", {"kid": next(iter(published_keys.keys)).kid})])
+    with pytest.raises(BadSignatureError):
+        jws.deserialize_compact(text, another, algorithms=[ALGORITHM])
+
+
+async def test_what_is_signed_by_the_feed_and_is_no_manifest_is_refused_as_one(
+    service: Service, nayatel: Caller
+) -> None:
+    await published(service, A)
+    text = (await nayatel.get(f"{FEED}/manifest")).text
+    good = verified(text, await keys(service), datetime.now(UTC))
+    async with service.database.read() as session:
+        key = await manifest.partners.signing_key(session)
+    as_token = jws.serialize_compact(
+        {"alg": ALGORITHM, "kid": key.kid, "typ": "at+jwt"}, good.model_dump_json().encode(), key, algorithms=[ALGORITHM]
+    )
+    for wrong in (as_token, nayatel.token, "", "a.b.c", await feed.signed(service, {"serial": 1})):
+        with pytest.raises(ManifestRefused):
+            verified(wrong, await keys(service), datetime.now(UTC))
+    with pytest.raises(ManifestRefused, match="expired"):
+        verified(text, await keys(service), good.expires)
+
+
+async def test_a_manifest_says_what_the_feed_holds_and_lasts_24_hours(service: Service, nayatel: Caller) -> None:
+    await published(service, A, B)
+    await published(service, C)
+    listed = await feed.listed(nayatel)
+    said = await read(service, nayatel)
+    assert {name: said[name] for name in ("session", "serial", "count", "digest")} == {
+        name: listed[name] for name in ("session", "serial", "count", "digest")
+    }
+    assert said["issuer"] == service.settings.public_url
+    issued, expires = (datetime.fromisoformat(said[name]) for name in ("issued", "expires"))
+    assert expires - issued == timedelta(hours=24)
+    assert abs(datetime.now(UTC) - issued) < timedelta(minutes=1)
+
+
+async def test_every_piece_that_the_manifest_names_has_the_sha256_that_it_says(
+    service: Service, nayatel: Caller
+) -> None:
+    await published(service, A, B)
+    await published(service, C)
+    await withdrawn(service, [A])
+    await service.publish()
+    said = await read(service, nayatel)
+    assert [each["serial"] for each in said["deltas"]] == [1, 2, 3]
+    for piece in (said["snapshot"], *said["deltas"]):
+        assert piece["url"].startswith(f"{service.settings.public_url}{FEED}/")
+        answer = await nayatel.get(there(piece["url"]))
+        assert hashlib.sha256(answer.content).hexdigest() == piece["sha256"]
+    another = Service(service.settings)
+    await another.app.state.reader.refresh()
+    again = await read(another, Caller(another, nayatel.credentials, nayatel.token))
+    await another.close()
+    assert [again["snapshot"], *again["deltas"]] == [said["snapshot"], *said["deltas"]]
+
+
+async def test_immutable_pieces_say_so_and_prove_their_bytes(service: Service, nayatel: Caller) -> None:
+    await published(service, A, B)
+    await published(service, C)
+    for path in (f"{FEED}/snapshots/1", f"{FEED}/snapshots/2?format=text", f"{FEED}/deltas/2"):
+        plain = await nayatel.get(path, headers={"Accept-Encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        assert "immutable" in plain.headers["cache-control"]
+        assert "max-age=31536000" in plain.headers["cache-control"]
+        digest = base64.b64encode(hashlib.sha256(plain.content).digest()).decode()
+        assert plain.headers["repr-digest"] == f"sha-256=:{digest}:"
+
+
+async def test_an_immutable_snapshot_comes_compressed_or_not_at_all_when_it_is_held(
+    service: Service, nayatel: Caller
+) -> None:
+    await published(service, *addresses(300))
+    path = f"{FEED}/snapshots/1?format=text"
+    plain = await nayatel.get(path, headers={"Accept-Encoding": "identity"})
+    async with service.http.stream(
+        "GET", path, headers={"Authorization": f"Bearer {nayatel.token}", "Accept-Encoding": "gzip"}
+    ) as packed:
+        raw = b"".join([chunk async for chunk in packed.aiter_raw()])
+    assert packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(raw) == plain.content
+    assert packed.headers["etag"] != plain.headers["etag"]
+    assert packed.headers["repr-digest"] == plain.headers["repr-digest"]
+    for answer in (plain, packed):
+        tags = {"If-None-Match": answer.headers["etag"], "Accept-Encoding": answer.request.headers["accept-encoding"]}
+        held = await nayatel.get(path, headers=tags)
+        assert (held.status_code, held.content) == (304, b"")
+        assert "immutable" in held.headers["cache-control"]
+
+
+async def test_after_a_rotation_the_next_manifest_is_signed_by_the_new_key_and_the_old_one_still_verifies(
+    service: Service, nayatel: Caller
+) -> None:
+    await published(service, A)
+    before = (await nayatel.get(f"{FEED}/manifest")).text
+    async with service.database.write() as session:
+        kid = await manifest.partners.rotate_signing_key(session)
+    await published(service, B)
+    after = (await nayatel.get(f"{FEED}/manifest")).text
+    both = await keys(service)
+    assert jws.extract_compact(after.encode()).headers()["kid"] == kid
+    assert jws.extract_compact(before.encode()).headers()["kid"] != kid
+    assert [verified(each, both, datetime.now(UTC)).serial for each in (before, after)] == [1, 2]
+
+
+async def test_a_manifest_is_signed_anew_long_before_it_expires(
+    service: Service, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await published(service, A)
+    first = (await nayatel.get(f"{FEED}/manifest")).text
+    assert (await nayatel.get(f"{FEED}/manifest")).text == first
+    assert timedelta(seconds=manifest.SIGNED_AGAIN_SECONDS) <= manifest.LASTS / 12
+    monkeypatch.setattr(manifest, "SIGNED_AGAIN_SECONDS", 0.0)
+    assert (await nayatel.get(f"{FEED}/manifest")).text != first
+
+
+async def test_while_the_database_is_down_manifests_go_on_being_signed(
+    service: Service, nayatel: Caller, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await published(service, A)
+    link = Link(service.settings.database_url, tmp_path_factory.mktemp("link"))
+    await link.mend()
+    behind = Service(settings_for(link.url))
+    caller = Caller(behind, nayatel.credentials, nayatel.token)
+    await behind.app.state.reader.refresh()
+    first = (await caller.get(f"{FEED}/manifest")).text
+    monkeypatch.setattr(manifest, "SIGNED_AGAIN_SECONDS", 0.0)
+    await link.cut()
+    answer = await caller.get(f"{FEED}/manifest")
+    assert answer.status_code == 200, answer.text
+    assert answer.text != first
+    assert verified(answer.text, await keys(service), datetime.now(UTC)).serial == 1
+
+    unsigned = ManifestSigner(behind.database, behind.app.state.reader, "http://x")
+    behind.app.state.manifest = unsigned
+    assert (await caller.get(f"{FEED}/manifest")).status_code == 503
+    await behind.close()

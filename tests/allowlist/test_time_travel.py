@@ -1,0 +1,126 @@
+"""What was on the list at a time or at a serial, proven by the digest that was published then."""
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support import cases, feed
+from tests.support.cases import codes
+from tests.support.feed import FEED, addresses, digest_of, published
+from tests.support.service import Caller, Service
+
+A, B = addresses(2)
+WHY = {"reason_codes": ["misuse"], "legal_basis": "Order 12/2026"}
+
+
+async def check(caller: Caller, address: str, **moment: Any) -> Any:
+    return await caller.get(f"{FEED}/check", params={"address": address.removesuffix("/32"), **moment})
+
+
+async def test_a_question_about_two_moments_at_once_is_refused(service: Service, nayatel: Caller) -> None:
+    await published(service, A)
+    answer = await check(nayatel, A, at="2026-01-01T00:00:00Z", serial=1)
+    assert answer.status_code == 422
+    assert set(codes(answer).values()) == {"invalid_value"}
+
+
+@pytest.mark.parametrize("moment", [{"at": "yesterday"}, {"at": "2026-01-01T00:00:00"}, {"serial": 0}, {"serial": 2**31}])
+async def test_a_moment_that_cannot_be_is_refused(service: Service, nayatel: Caller, moment: dict[str, Any]) -> None:
+    answer = await check(nayatel, A, **moment)
+    assert answer.status_code == 422
+    assert list(codes(answer)) == [f"/query/{next(iter(moment))}"]
+
+
+async def test_before_the_first_publication_and_after_the_last_there_is_nothing_to_be_found(
+    service: Service, nayatel: Caller
+) -> None:
+    assert (await check(nayatel, A, at="2999-01-01T00:00:00Z")).status_code == 404
+    await published(service, A)
+    first = (await nayatel.get(f"{FEED}/publications/1")).json()
+    assert (await check(nayatel, A, at="2020-01-01T00:00:00Z")).json()["code"] == "not_found"
+    for path in ("snapshots/2", "publications/2", "check?address=1.1.1.1&serial=2"):
+        assert (await nayatel.get(f"{FEED}/{path}")).json()["code"] == "not_found"
+    at_first = (await check(nayatel, A, at=first["published_at"])).json()
+    assert (at_first["serial"], at_first["allowed"], at_first["since"]) == (1, True, first["published_at"])
+
+
+async def test_an_address_is_answered_for_at_any_serial_and_any_time(service: Service, nayatel: Caller) -> None:
+    await published(service, A)
+    await published(service, "2400:1460:1::/48")
+    await feed.withdrawn(service, [A])
+    await service.publish()
+    times = [(await nayatel.get(f"{FEED}/publications/{n}")).json()["published_at"] for n in (1, 2, 3)]
+    for serial, allowed in ((1, True), (2, True), (3, False)):
+        by_serial = (await check(nayatel, A, serial=serial)).json()
+        assert (by_serial["serial"], by_serial["allowed"]) == (serial, allowed)
+        assert by_serial == (await check(nayatel, A, at=times[serial - 1])).json()
+        assert by_serial["since_serial"] == (1 if allowed else None)
+    inside = (await check(nayatel, "2400:1460:1:2::3", serial=2)).json()
+    assert (inside["network"], inside["since_serial"], inside["since"]) == ("2400:1460:1::/48", 2, times[1])
+    assert not (await check(nayatel, "2400:1460:1:2::3", serial=1)).json()["allowed"]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+async def test_the_history_of_networks_is_kept_whatever_happens_to_them(
+    service: Service, nayatel: Caller, data: st.DataObject
+) -> None:
+    # examples follow one another in one database, so that the history only grows longer
+    newest = (await nayatel.get(f"{FEED}/publications")).json()["items"]
+    start = newest[0]["serial"] if newest else 0
+    held = set((await feed.listed(nayatel))["networks"]) if start else set()
+    pool = addresses(30)
+    expected = {}
+    for _ in range(data.draw(st.integers(1, 4))):
+        add = data.draw(st.sets(st.sampled_from(sorted(set(pool) - held)), min_size=1, max_size=6))
+        gone = data.draw(st.sets(st.sampled_from(sorted(held)), max_size=len(held))) if held else set()
+        if len(held | add) - len(gone) > 20:
+            gone = held
+        await feed.granted(service, add)
+        await feed.withdrawn(service, gone)
+        held = held - gone | add
+        publication = await service.publish()
+        assert publication is not None
+        expected[publication.serial] = sorted(held, key=pool.index)
+    for serial, networks in expected.items():
+        shown = (await nayatel.get(f"{FEED}/snapshots/{serial}")).json()
+        recorded = (await nayatel.get(f"{FEED}/publications/{serial}")).json()
+        assert shown["networks"] == networks
+        assert shown["digest"] == recorded["digest"] == digest_of(networks)
+        assert shown["count"] == recorded["count"] == len(networks)
+
+
+async def test_every_serial_ever_published_is_shown_with_the_digest_that_it_was_published_with(
+    service: Service, pseb: Caller, officer: Caller, nayatel: Caller
+) -> None:
+    dice = random.Random(20_261_121)
+    made = [await cases.approved(pseb, officer) for _ in range(3)]
+    then: dict[int, list[str]] = {}
+    for _ in range(8):
+        for _ in range(dice.randint(1, 3)):
+            case = (await officer.get(f"/v1/registrations/{dice.choice(made[1:])['id']}")).json()
+            action = dice.choice({"approved": ["suspend", "revoke"], "suspended": ["reinstate", "revoke"]}.get(case["status"], [""]))
+            if action:
+                answer = await cases.decide(officer, case, action, **({} if action == "reinstate" else WHY))
+                assert answer.status_code == 201, answer.text
+            else:
+                made.append(await cases.approved(pseb, officer))
+        await service.publish()
+        listed = await feed.listed(nayatel)
+        then[listed["serial"]] = listed["networks"]
+    assert len(then) >= 5
+    assert any(len(set(then[a]) - set(then[b])) for a, b in zip(then, list(then)[1:], strict=False))
+    recorded = {each["serial"]: each for each in (await nayatel.get(f"{FEED}/publications")).json()["items"]}
+    assert list(recorded) == list(range(max(then), 0, -1))
+    restarted = Service(service.settings)
+    await restarted.app.state.reader.refresh()
+    again = Caller(restarted, nayatel.credentials, nayatel.token)
+    for serial, networks in then.items():
+        text = (await again.get(f"{FEED}/snapshots/{serial}?format=text")).text
+        assert text.splitlines() == networks
+        assert digest_of(text.splitlines()) == recorded[serial]["digest"]
+        assert recorded[serial]["previous_digest"] == (recorded[serial - 1]["digest"] if serial > 1 else None)
+    await restarted.close()

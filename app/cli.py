@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 client_commands = typer.Typer(no_args_is_help=True, help="Partners' API clients.")
 cli.add_typer(client_commands, name="client")
-errors = Console(stderr=True)
+errors = Console(stderr=True, soft_wrap=True)
 
 
 def _settings() -> Settings:

@@ -107,8 +107,8 @@ async def _checked(
     session: WriteSession, previous: Snapshot, serial: int, added: Sequence[str], removed: Sequence[str]
 ) -> Snapshot:
     """The list as the database now has it, once every check agrees. Raises ``PublicationRefused``."""
-    _check_canonical(added)
     new = _snapshot(previous.session, serial, await store.entries_at(session, serial))
+    _check_canonical(added)
     try:
         replayed = previous.replay(serial, None, added, removed)
     except NotASnapshot as wrong:

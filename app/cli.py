@@ -40,7 +40,7 @@ client_commands = typer.Typer(no_args_is_help=True, help="Partners' API clients.
 key_commands = typer.Typer(no_args_is_help=True, help="Signing keys.")
 cli.add_typer(client_commands, name="client")
 cli.add_typer(key_commands, name="key")
-errors = Console(stderr=True)
+errors = Console(stderr=True, soft_wrap=True)
 
 
 def _settings() -> Settings:

@@ -21,6 +21,7 @@ from app.core.keyring import Keyring
 from app.core.observability import ObservingMiddleware, configure_logging
 from app.core.problems import ProblemsMiddleware, add_problem_handlers
 from app.core.problems import router as problems
+from app.core.responses import PagePolicyMiddleware
 from app.core.security import TokenVerifier
 from app.core.settings import Settings
 from app.health import store as health
@@ -62,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=_lifespan,
         separate_input_output_schemas=False,
+        redirect_slashes=False,
         swagger_ui_parameters={"persistAuthorization": True},
     )
     database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
@@ -82,6 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
     add_problem_handlers(app)
     add_replay_handler(app)
     # the last added stands outermost
+    app.add_middleware(PagePolicyMiddleware)
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes, wider={UPLOADS: settings.max_upload_bytes})
     app.add_middleware(ProblemsMiddleware)
     app.add_middleware(ObservingMiddleware)

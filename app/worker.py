@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 from prometheus_client import start_http_server
@@ -57,13 +58,16 @@ class Worker:
         self, name: str, work: Callable[[], Awaitable[object]], pause: Callable[[], Awaitable[None]]
     ) -> None:
         while True:
-            try:
-                await work()
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("loop failed; it goes on", loop=name, error=repr(error)[:500])
-            except Exception:
-                log.exception("loop failed; it goes on", loop=name)
+            await self._attempt(name, work)
             await pause()
+
+    async def _attempt(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await work()
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("loop failed; it goes on", loop=name, error=repr(error)[:500])
+        except Exception:
+            log.exception("loop failed; it goes on", loop=name)
 
     async def _beat(self) -> None:
         async with self._database.write() as session:
@@ -72,8 +76,9 @@ class Worker:
     async def _ingest_waiting(self) -> None:
         async with self._database.read() as session:
             waiting = await bulk_uploads.waiting(session)
-        for upload_id in waiting:
-            await ingest(self._database, upload_id, self._settings.upload_chunk_rows)
+        for upload_id in waiting:  # one that cannot be ingested does not keep the others waiting
+            take = partial(ingest, self._database, upload_id, self._settings.upload_chunk_rows)
+            await self._attempt(f"ingest {upload_id}", take)
 
     async def _sweep(self) -> None:
         expired = registrations.EXPIRED_AT_ONCE

@@ -101,7 +101,7 @@ def _weight(accept: str, media_type: str) -> float:
     for part in accept.split(","):
         media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
         quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
-        ranges[media_range] = float(quality) if quality.replace(".", "", 1).isdigit() else 0.0
+        ranges[media_range] = float(quality) if quality.replace(".", "", 1).isdecimal() else 0.0
     for candidate in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
         if candidate in ranges:
             return ranges[candidate]

@@ -25,10 +25,9 @@ from app.core.errors import (
     NotAcceptable,
     NotFound,
     Unauthenticated,
-    UnsupportedMediaType,
 )
 from app.core.networks import NetworkMalformed
-from app.core.problems import documented
+from app.core.problems import BODIES, documented
 from app.core.responses import json_answer, unchanged
 
 router = APIRouter(prefix="/allowlist", tags=["allowlist"], dependencies=[DOCUMENTED_BASIC])
@@ -203,7 +202,7 @@ async def _checked_then(request: Request, query: schemas.CheckQuery) -> schemas.
     "/checks",
     summary="Are these addresses allowed",
     response_model=schemas.CheckedAddresses,
-    responses=documented(*READS, UnsupportedMediaType, NetworkMalformed),
+    responses=documented(*READS, *BODIES, NetworkMalformed),
 )
 async def check_addresses(request: Request, body: schemas.Checks, _: Reader) -> Response:
     """The same for up to 10,000 addresses at once, all at one serial."""

@@ -9,9 +9,9 @@ from app.applicants import rules, schemas, service, store
 from app.applicants.errors import ApplicantConflict, CnicMalformed, EmailMalformed, MobileMalformed, NtnMalformed
 from app.applicants.models import Applicant
 from app.core.db import Reading, ReadSession, Writing
-from app.core.errors import Invalid, MissingField, UnsupportedMediaType
+from app.core.errors import Invalid, MissingField
 from app.core.idempotency import Idempotent
-from app.core.problems import CHANGES, CREATES, READS, documented
+from app.core.problems import BODIES, CHANGES, CREATES, READS, documented
 from app.core.responses import Precondition, not_modified, page_answer, resource_answer
 from app.core.security import Principal, require
 
@@ -85,7 +85,7 @@ async def get_applicant(request: Request, applicant_id: UUID, session: Reading, 
     "/{applicant_id}",
     summary="Change an applicant's details",
     response_model=schemas.Applicant,
-    responses=documented(*CHANGES, UnsupportedMediaType, *DETAILS),
+    responses=documented(*CHANGES, *BODIES, *DETAILS),
 )
 async def change_applicant(
     applicant_id: UUID, body: schemas.ApplicantChange, session: Writing, principal: Writer, if_match: Precondition

@@ -12,7 +12,7 @@ from app.applicants.errors import ApplicantConflict
 from app.applicants.models import Applicant
 from app.applicants.schemas import ApplicantChange, ApplicantDetails
 from app.core.db import WriteSession
-from app.core.errors import FieldError, Invalid, InvalidValue
+from app.core.errors import FieldError, Forbidden, Invalid, InvalidValue
 from app.core.keyring import Keyring
 from app.core.preconditions import IfMatch
 from app.core.schemas import validated
@@ -44,32 +44,39 @@ def cnic_of(keyring: Keyring, applicant: Applicant) -> str | None:
 
 
 async def record(
-    session: WriteSession, principal: Principal, items: Sequence[ApplicantDetails]
+    session: WriteSession,
+    principal: Principal,
+    items: Sequence[ApplicantDetails],
+    *,
+    kinds: dict[str, str] | None = None,
 ) -> list[Recorded | Invalid]:
     """Find or make the caller's own record of each applicant and give it the item's details; one outcome an item.
 
     The last item about an applicant wins. An item is refused (``ApplicantConflict``) when its NTN or CNIC is
-    known as another kind's, in the caller's records or earlier in ``items``.
+    known as another kind's, in the caller's records or earlier in ``items``. ``kinds`` kept from batch to batch
+    stand for what earlier ones were accepted with, when they are not in the database.
     """
     rows = [_row(session.keyring, each) for each in items]
-    refused = await _conflicts(session, principal, rows)
+    refused = await _conflicts(session, principal, rows, kinds if kinds is not None else {})
     # in one order everywhere, so that two batches never wait for each other's rows
     accepted = dict(sorted({row["subject"]: row for index, row in enumerate(rows) if index not in refused}.items()))
     held = await store.current(session, principal.partner_id, list(accepted))
     new = [_sealed(session.keyring, row) | {"id": uuid7(), "partner_id": principal.partner_id}
            for subject, row in accepted.items() if subject not in held]  # fmt: skip
-    ids = {subject: applicant.id for subject, applicant in held.items()}
-    ids |= await store.add(session, new)
+    added = await store.add(session, new)
+    ids = {subject: applicant.id for subject, applicant in held.items()} | {subject: id_ for subject, id_, _ in added}
     differing = [(held[s], row) for s, row in accepted.items() if s in held and _differs(held[s], row)]
     await store.change(session, [_sealed(session.keyring, row) | {"id": applicant.id} for applicant, row in differing])
-    made = {row["subject"] for row in new}
-    await _record_events(session, principal, [ids[s] for s in made], [applicant.id for applicant, _ in differing])
+    made = {subject for subject, _, is_made in added if is_made}
+    changed = [applicant.id for applicant, _ in differing] + [id_ for _, id_, is_made in added if not is_made]
+    await _record_events(session, principal, [ids[s] for s in made], changed)
     return [refused.get(i) or Recorded(ids[row["subject"]], row["subject"] in made) for i, row in enumerate(rows)]
 
 
-async def _conflicts(session: WriteSession, principal: Principal, rows: Sequence[dict[str, Any]]) -> dict[int, Invalid]:
+async def _conflicts(
+    session: WriteSession, principal: Principal, rows: Sequence[dict[str, Any]], kind_of: dict[str, str]
+) -> dict[int, Invalid]:
     known = await store.known_as_other_kind(session, principal.partner_id, rows)
-    kind_of: dict[str, str] = {}
     refused: dict[int, Invalid] = {}
     for index, row in enumerate(rows):
         numbers = {"ntn": row.get("ntn"), "cnic": row.get("cnic_hash")}
@@ -107,8 +114,13 @@ async def _record_events(
 async def change(
     session: WriteSession, principal: Principal, applicant_id: UUID, if_match: IfMatch, patch: ApplicantChange
 ) -> None:
-    """Merge ``patch`` into a record of the caller's own. Raises ``NotFound``, ``VersionMismatch``, ``Invalid``."""
+    """Merge ``patch`` into a record of the caller's own.
+
+    Raises ``NotFound``, ``Forbidden``, ``VersionMismatch``, ``Invalid``.
+    """
     applicant = await store.get(session, principal, applicant_id, lock=True)
+    if applicant.partner_id != principal.partner_id:
+        raise Forbidden("Only the partner whose record it is can change it.")
     if_match.check(applicant)
     details = {name: getattr(applicant, name) for name in ApplicantDetails.model_fields if name != "cnic"}
     details["cnic"] = cnic_of(session.keyring, applicant)
@@ -119,7 +131,7 @@ async def change(
         raise Invalid.of(
             [InvalidValue.at(f"/{name}", "The number that identifies an applicant cannot change; make a new one.")]
         )
-    if conflicts := await _conflicts(session, principal, [row]):
+    if conflicts := await _conflicts(session, principal, [row], {}):
         raise conflicts[0]
     if _differs(applicant, row):
         await store.change(session, [_sealed(session.keyring, row) | {"id": applicant.id}])

@@ -77,17 +77,22 @@ async def current(session: ReadSession, partner_id: UUID, subjects: Sequence[str
     return {each.subject: each for each in await session.scalars(statement)}
 
 
-async def add(session: WriteSession, rows: Sequence[dict[str, Any]]) -> dict[str, UUID]:
-    """Insert records, and give the id of each subject's, also when another transaction was first."""
+async def add(session: WriteSession, rows: Sequence[dict[str, Any]]) -> list[tuple[str, UUID, bool]]:
+    """Insert records; one that another transaction has just made gets the row's details as its next version.
+
+    Gives ``(subject, id, whether it was made here)`` of each.
+    """
     if not rows:
-        return {}
+        return []
     kinds = {"id": Uuid, "partner_id": Uuid, "subject": Text, "kind": Text} | dict.fromkeys(DETAILS, Text)
     batch = recordset("applicant", kinds, rows)
     statement = insert(Applicant).from_select(list(kinds), select(*batch.c))
+    given = {name: statement.excluded[name] for name in DETAILS}
     settled = statement.on_conflict_do_update(
-        index_elements=["partner_id", "subject"], set_={"updated_at": func.now()}
-    ).returning(Applicant.subject, Applicant.id)
-    return dict((await session.execute(settled)).all())
+        index_elements=["partner_id", "subject"],
+        set_={**given, "version": Applicant.version + 1, "updated_at": func.now()},
+    ).returning(Applicant.subject, Applicant.id, Applicant.version == 1)
+    return [(subject, id_, made) for subject, id_, made in await session.execute(settled)]
 
 
 async def change(session: WriteSession, rows: Sequence[dict[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -48,6 +48,14 @@ class ParsedRow:
     errors: Sequence[FieldError]
     registration_id: UUID | None = None
     outcome: RowOutcome = RowOutcome.REFUSED
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """What a dry run has accepted so far, in place of the rows that it takes back."""
+
+    ledger: Ledger = field(default_factory=Ledger)
+    kinds: dict[str, str] = field(default_factory=dict)
 
 
 class Superseded(Exception):
@@ -115,10 +123,10 @@ async def _take_chunks(database: Database, upload: BulkUpload, chunk_rows: int) 
     principal = _submitter(upload)
     rows = read_rows(_parts(database, upload.id, loop))
     await asyncio.to_thread(lambda: next(islice(rows, upload.rows_done, upload.rows_done + 1), None))
-    ledger = Ledger() if upload.dry_run else None
+    rehearsal = Rehearsal() if upload.dry_run else None
     while chunk := await asyncio.to_thread(_parse_chunk, rows, upload.columns, chunk_rows):
         async with database.write() as session:
-            await _judge(session, principal, upload, chunk, ledger)
+            await _judge(session, principal, upload, chunk, rehearsal)
             await _keep(session, upload, chunk)
             upload = await _checkpoint(session, upload, chunk)
         for each in chunk:
@@ -156,15 +164,19 @@ def _reference(cells: Mapping[str, str]) -> str | None:
 
 
 async def _judge(
-    session: WriteSession, principal: Principal, upload: BulkUpload, chunk: Sequence[ParsedRow], ledger: Ledger | None
+    session: WriteSession,
+    principal: Principal,
+    upload: BulkUpload,
+    chunk: Sequence[ParsedRow],
+    rehearsal: Rehearsal | None,
 ) -> None:
     """Give each row of a chunk its outcome; a dry run takes back what the services did."""
     await _refuse_repeated(session, upload, chunk)
-    if ledger is None:
-        await _register(session, principal, upload, chunk, None)
+    if rehearsal is None:
+        await _register(session, principal, upload, chunk)
         return
     savepoint = await session.begin_nested()
-    await _register(session, principal, upload, chunk, ledger)
+    await _register(session, principal, upload, chunk, rehearsal)
     await savepoint.rollback()
     for each in chunk:
         each.registration_id = each.registration_id if each.outcome == RowOutcome.UNCHANGED else None
@@ -183,10 +195,15 @@ async def _refuse_repeated(session: WriteSession, upload: BulkUpload, chunk: Seq
 
 
 async def _register(
-    session: WriteSession, principal: Principal, upload: BulkUpload, chunk: Sequence[ParsedRow], ledger: Ledger | None
+    session: WriteSession,
+    principal: Principal,
+    upload: BulkUpload,
+    chunk: Sequence[ParsedRow],
+    rehearsal: Rehearsal | None = None,
 ) -> None:
     sound = [each for each in chunk if not each.errors and each.applicant]
-    recorded = await applicants.record(session, principal, [each.applicant for each in sound if each.applicant])
+    details = [each.applicant for each in sound if each.applicant]
+    recorded = await applicants.record(session, principal, details, kinds=rehearsal.kinds if rehearsal else None)
     known: list[tuple[ParsedRow, RegistrationDetails]] = []
     for each, record in zip(sound, recorded, strict=True):
         if isinstance(record, Invalid):
@@ -194,7 +211,11 @@ async def _register(
         elif each.registration:
             known.append((each, each.registration.model_copy(update={"applicant_id": record.applicant_id})))
     submitted = await registrations.submit(
-        session, principal, [details for _, details in known], bulk_upload_id=upload.id, ledger=ledger
+        session,
+        principal,
+        [asked for _, asked in known],
+        bulk_upload_id=upload.id,
+        ledger=rehearsal.ledger if rehearsal else None,
     )
     for (each, _), outcome in zip(known, submitted, strict=True):
         if isinstance(outcome, DomainError):

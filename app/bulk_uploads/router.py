@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from app.bulk_uploads import export, models, rules, schemas, service, store
 from app.bulk_uploads.errors import CsvMalformed
 from app.core.db import Database, Reading, Writing
-from app.core.errors import MissingField, PayloadTooLarge, UnsupportedMediaType
+from app.core.errors import MissingField, UnsupportedMediaType
 from app.core.idempotency import Idempotent
 from app.core.problems import CREATES, READS, documented
 from app.core.responses import not_modified, page_answer, resource_answer
@@ -44,7 +44,7 @@ def _shown(upload: models.BulkUpload) -> schemas.BulkUpload:
     status_code=202,
     summary="Upload registrations",
     response_model=schemas.BulkUpload,
-    responses=documented(*CREATES, PayloadTooLarge, CsvMalformed, MissingField),
+    responses=documented(*CREATES, CsvMalformed, MissingField),
     openapi_extra=CSV_BODY,
 )
 async def upload(

@@ -39,9 +39,10 @@ KIND_OF_STATUS = {status: kind for kind, status in STATUS_OF_KIND.items() if kin
     400: errors.InvalidValue,
     422: errors.InvalidValue,
 }
-# What reading, making and changing one's resources can be refused with, whatever the resource.
+# What reading, sending a body, making and changing one's resources can be refused with, whatever the resource.
 READS = (errors.Unauthenticated, errors.Forbidden, errors.NotFound)
-CREATES = (*READS, errors.UnsupportedMediaType, errors.IdempotencyConflict, errors.RequestInProgress)
+BODIES = (errors.UnsupportedMediaType, errors.PayloadTooLarge)
+CREATES = (*READS, *BODIES, errors.IdempotencyConflict, errors.RequestInProgress)
 CHANGES = (*READS, errors.PreconditionRequired, errors.VersionMismatch)
 log = structlog.get_logger(__name__)
 

@@ -4,10 +4,14 @@ import json
 import os
 from pathlib import Path
 
-from app.core.db import Database
+from app.core.db import Database, WriteSession
+from app.core.pagination import PageQuery
+from app.core.preconditions import ANY_VERSION
 from app.partners import service, store
+from app.partners.models import Partner
 from app.partners.rules import PartnerKind
 from app.partners.schemas import NewClient, NewPartner
+from app.partners.service import Issued
 
 CREDENTIALS = "demo-credentials.json"
 # partner: kind, operator code, clients
@@ -21,7 +25,10 @@ PARTNERS = {
 
 
 async def ensure_demo_partners(database: Database, data_dir: Path, public_url: str) -> None:
-    """Make the demo partners once, with fresh random secrets in a file that only its owner can read."""
+    """Make the demo partners once, with fresh random secrets in a file that only its owner can read.
+
+    When the file is lost, the clients get new secrets.
+    """
     path = data_dir / CREDENTIALS
     async with database.write() as session:
         if await store.find_partner(session, "pta") is not None and path.exists():
@@ -29,11 +36,20 @@ async def ensure_demo_partners(database: Database, data_dir: Path, public_url: s
             return
         clients = {}
         for name, (kind, operator, client_names) in PARTNERS.items():
-            partner = await service.create_partner(session, None, NewPartner(name=name, kind=kind, operator=operator))
+            body = NewPartner(name=name, kind=kind, operator=operator)
+            partner = await store.find_partner(session, name) or await service.create_partner(session, None, body)
             for client_name in client_names:
-                issued = await service.create_client(session, None, partner, NewClient(name=client_name))
+                issued = await _issue(session, partner, client_name)
                 clients[client_name] = {"client_id": issued.client.client_id, "client_secret": issued.client_secret}
         _write(path, clients, public_url)
+
+
+async def _issue(session: WriteSession, partner: Partner, name: str) -> Issued:
+    held, _ = await store.list_clients(session, partner.id, PageQuery())
+    for client in held:
+        if client.name == name:
+            return await service.rotate_secret(session, None, client, ANY_VERSION)
+    return await service.create_client(session, None, partner, NewClient(name=name))
 
 
 def _write(path: Path, clients: dict[str, dict[str, str]], public_url: str) -> None:

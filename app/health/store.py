@@ -37,6 +37,8 @@ def newest_migration() -> str | None:
 
 
 async def applied_migration(session: ReadSession) -> str | None:
-    """The revision that the database is at."""
+    """The revision that the database is at; None when it was never migrated."""
+    if await session.scalar(select(func.to_regclass("alembic_version"))) is None:
+        return None
     revision: str | None = await session.scalar(text("SELECT version_num FROM alembic_version"))
     return revision

@@ -44,7 +44,7 @@ async def create_partner(body: schemas.NewPartner, session: Writing, principal: 
 
 @router.get("/{partner_id}", summary="Read a partner", response_model=schemas.Partner, responses=documented(*READS))
 async def get_partner(partner_id: UUID, session: Reading, _: Admin) -> Response:
-    """One partner."""
+    """One partner: its name, its kind, and the operator that it is, if it is one."""
     return resource_answer(schemas.Partner.model_validate(await store.get_partner(session, partner_id)))
 
 

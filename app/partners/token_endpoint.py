@@ -7,6 +7,7 @@ from urllib.parse import unquote_plus
 from fastapi import APIRouter, Form, Request, Response
 
 from app.core.db import Reading
+from app.core.errors import PayloadTooLarge
 from app.core.problems import documented
 from app.core.responses import json_answer
 from app.core.security import SCOPES
@@ -17,6 +18,14 @@ from app.partners.schemas import Token, TokenError
 
 router = APIRouter(tags=["tokens"])
 NEVER_KEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+EXAMPLE_KEY = {
+    "kty": "OKP",
+    "crv": "Ed25519",
+    "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    "use": "sig",
+    "alg": "Ed25519",
+    "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+}
 MAY_FAIL: dict[int | str, dict[str, Any]] = {
     400: {"model": TokenError, "description": "`invalid_request`, `unsupported_grant_type`, `invalid_scope`"},
     401: {"model": TokenError, "description": "`invalid_client`"},
@@ -43,15 +52,17 @@ def _basic_credentials(header: str) -> tuple[str, str] | None:
     "/oauth/token",
     summary="Get an access token",
     response_model=Token,
-    responses=documented() | MAY_FAIL,
+    responses=documented(PayloadTooLarge) | MAY_FAIL,
 )
 async def issue_token(
     request: Request,
     session: Reading,
-    grant_type: Annotated[str, Form(description="`client_credentials`")] = "",
-    scope: Annotated[str | None, Form(description="Absent: all scopes of the client")] = None,
-    client_id: Annotated[str | None, Form(description="Or by HTTP Basic")] = None,
-    client_secret: Annotated[str | None, Form(description="Or by HTTP Basic")] = None,
+    grant_type: Annotated[str, Form(description="`client_credentials`", examples=["client_credentials"])] = "",
+    scope: Annotated[
+        str | None, Form(description="Absent: all scopes of the client", examples=["registrations:read"])
+    ] = None,
+    client_id: Annotated[str | None, Form(description="Or by HTTP Basic", examples=["pseb.0123456789ab"])] = None,
+    client_secret: Annotated[str | None, Form(description="Or by HTTP Basic", examples=["the secret"])] = None,
 ) -> Response:
     """OAuth 2.0 client credentials (RFC 6749, 4.4). The client sends its id and secret by HTTP Basic or in the form."""
     if not grant_type:
@@ -78,10 +89,7 @@ async def _known(session: Reading, client_id: str, client_secret: str) -> Client
     return await service.known_client(session, client_id, client_secret)
 
 
-@router.get("/.well-known/oauth-authorization-server", summary="Metadata of the token endpoint")
-async def metadata(request: Request) -> dict[str, Any]:
-    """OAuth 2.0 authorization server metadata (RFC 8414)."""
-    issuer = request.app.state.settings.public_url
+def _metadata(issuer: str) -> dict[str, Any]:
     return {
         "issuer": issuer,
         "token_endpoint": f"{issuer}/oauth/token",
@@ -93,7 +101,25 @@ async def metadata(request: Request) -> dict[str, Any]:
     }
 
 
-@router.get("/.well-known/jwks.json", summary="The keys that sign tokens", responses=documented())
+def _example(body: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"application/json": {"example": body}}}}
+
+
+@router.get(
+    "/.well-known/oauth-authorization-server",
+    summary="Metadata of the token endpoint",
+    responses=_example(_metadata("https://register.example.pk")),
+)
+async def metadata(request: Request) -> dict[str, Any]:
+    """OAuth 2.0 authorization server metadata (RFC 8414)."""
+    return _metadata(request.app.state.settings.public_url)
+
+
+@router.get(
+    "/.well-known/jwks.json",
+    summary="The keys that sign tokens",
+    responses=documented() | _example({"keys": [EXAMPLE_KEY]}),
+)
 async def keys(session: Reading) -> dict[str, Any]:
     """The public keys as a JSON Web Key Set (RFC 7517)."""
     return dict((await store.public_keys(session)).as_dict(private=False))

@@ -11,11 +11,13 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import Invalid
+from app.core.networks import Network
 from app.core.orm import INSTANT, among, looked_up, recordset
 from app.registrations.errors import ReferenceDuplicate
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
+from app.registrations.rules import block_of
 
-# Locks of one transaction have a fixed number, however many applicants its batch names.
+# Locks of one transaction have a fixed number, however many applicants and networks its batch names.
 LOCK_STRIPES = 256
 LOCK_CLASS = 0x52454749
 COLUMNS: dict[str, Any] = {
@@ -36,9 +38,10 @@ class OpenOverlap:
     registration_id: UUID
 
 
-async def lock_subjects(session: WriteSession, subjects: Collection[str]) -> None:
-    """Take turns with every other intake of these applicants until the transaction ends."""
-    stripes = sorted({int(subject[:8], 16) % LOCK_STRIPES for subject in subjects})
+async def take_turns(session: WriteSession, subjects: Collection[str], networks: Collection[Network]) -> None:
+    """Take turns with every other intake of these applicants or of overlapping networks until the transaction ends."""
+    stripes = {int(subject[:8], 16) % LOCK_STRIPES for subject in subjects}
+    stripes |= {block_of(network) % LOCK_STRIPES for network in networks}
     batch = recordset("stripe", {"number": Integer}, [{"number": stripe} for stripe in stripes])
     ordered = select(batch.c.number).order_by(batch.c.number).subquery()
     await session.execute(select(func.pg_advisory_xact_lock(LOCK_CLASS, ordered.c.number)))

@@ -57,9 +57,10 @@ class Facts:
 
 
 async def gather(session: WriteSession, principal: Principal, items: Sequence[RegistrationDetails]) -> Facts:
-    """Everything needed to judge ``items``, and the turn to do it: their applicants are locked until the commit."""
+    """Everything needed to judge ``items``, and the turn to do it, kept until the commit."""
     known = await applicants.identities(session, principal, list({each.applicant_id for each in items}))
-    await intake.lock_subjects(session, {identity.subject for identity in known.values()})
+    asked_for = [span(network) for each in items for network in each.networks]
+    await intake.take_turns(session, {identity.subject for identity in known.values()}, asked_for)
     claims = [Claim(i, each.operator, network) for i, each in enumerate(items) for network in each.networks]
     outside, mismatch = await operators.misplaced(session, claims)
     references = {each.reference for each in items if each.reference}

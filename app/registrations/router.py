@@ -7,11 +7,11 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
 from app.core.db import Reading, ReadSession, Writing
-from app.core.errors import DomainError, MissingField, Unauthenticated, UnsupportedMediaType
+from app.core.errors import DomainError, MissingField, Unauthenticated
 from app.core.idempotency import Idempotent
 from app.core.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
 from app.core.pagination import PageQuery, decode_cursor, encode_cursor
-from app.core.problems import CHANGES, CREATES, READS, documented
+from app.core.problems import BODIES, CHANGES, CREATES, READS, documented
 from app.core.responses import Precondition, not_modified, page_answer, resource_answer
 from app.core.security import Principal, require
 from app.events import store as events
@@ -132,7 +132,7 @@ async def get_registration(request: Request, registration_id: UUID, session: Rea
     "/registrations/{registration_id}",
     summary="Correct a registration",
     response_model=schemas.Registration,
-    responses=documented(*MOVES, UnsupportedMediaType, *DETAILS),
+    responses=documented(*MOVES, *BODIES, *DETAILS),
 )
 async def correct_registration(
     registration_id: UUID, body: schemas.RegistrationChange, session: Writing, principal: Writer, if_match: Precondition
@@ -146,7 +146,7 @@ async def correct_registration(
     "/registrations/{registration_id}/submit",
     summary="Hand a corrected registration in again",
     response_model=schemas.Registration,
-    responses=documented(*MOVES, UnsupportedMediaType, *DETAILS),
+    responses=documented(*MOVES, *BODIES, *DETAILS),
 )
 async def hand_in_again(registration_id: UUID, session: Writing, principal: Writer, if_match: Precondition) -> Response:
     """Back to `submitted`, with a new `due_at`. Its networks are checked anew."""

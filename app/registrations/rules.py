@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from app.core import networks
 from app.core.errors import FieldError, Invalid, MissingField
-from app.core.networks import Network
+from app.core.networks import IPV6_BASE, WIDEST, Network
 from app.registrations.errors import NetworkOverlap
 
 MOST_NETWORKS = 64
@@ -88,6 +89,20 @@ class Protocol(StrEnum):
     OTHER = "other"
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What it takes to judge whether and how a case may move."""
+
+    id: UUID
+    version: int
+    status: str
+    partner_id: UUID
+    client_id: UUID
+    operator: str
+    subject: str
+    claimed_by: UUID | None
+
+
 OPEN = frozenset((Status.SUBMITTED, Status.IN_REVIEW, Status.INFORMATION_REQUESTED))
 EDITABLE = frozenset((Status.INFORMATION_REQUESTED, Status.REJECTED))
 UNDER_REVIEW = frozenset((Status.SUBMITTED, Status.IN_REVIEW))
@@ -161,6 +176,13 @@ def _parsed(text: Any) -> Network | None:
         return networks.parse(text.strip()) if isinstance(text, str) else None
     except Invalid:
         return None
+
+
+def block_of(network: Network) -> int:
+    """A number that networks with an address in common share: that of the /24 or /48 around them, for none is wider."""
+    if network.first < IPV6_BASE:
+        return network.first >> (32 - WIDEST[4])
+    return (network.first - IPV6_BASE) >> (128 - WIDEST[6])
 
 
 class Ledger:

@@ -21,9 +21,8 @@ from app.registrations import intake, judgement, store
 from app.registrations.errors import ClaimedByAnother, IllegalTransition, ReferenceDuplicate
 from app.registrations.judgement import Accepted, Unchanged
 from app.registrations.models import Registration
-from app.registrations.rules import EDITABLE, TRACKS, Ledger, Move, Status, Track, next_status
+from app.registrations.rules import EDITABLE, TRACKS, Case, Ledger, Move, Status, Track, next_status
 from app.registrations.schemas import RegistrationChange, RegistrationDetails
-from app.registrations.store import Case
 
 EXPIRED_AT_ONCE = 5_000
 SWEEP = Cause(None, in_mass=True)
@@ -57,10 +56,10 @@ async def submit(
     rows = [_row(principal, judged[i], id_, bulk_upload_id) for i, id_ in new.items()]
     inserted = await intake.add(session, rows) if rows else set()
     corrected = {i: each.itself.id for i, each in enumerate(judged) if isinstance(each, Accepted) and each.itself}
-    await _correct(session, [judged[i] for i in corrected], hand_in=True)
+    met_before = await _correct(session, [judged[i] for i in corrected], hand_in=True)
     ids = {i: id_ for i, id_ in {**new, **corrected}.items() if i in corrected or id_ in inserted}
     await _put_networks(session, [(ids[i], items[i].networks) for i in ids])
-    await store.refresh_contested(session, list(ids.values()))
+    await store.refresh_contested(session, [*ids.values(), *met_before])
     await events.record(session, principal, [_submitted(principal, ids[i], items[i]) for i in sorted(ids)])
     return [_outcome(each, ids.get(i), i in corrected) for i, each in enumerate(judged)]
 
@@ -110,7 +109,8 @@ async def _put_networks(session: WriteSession, networks: Sequence[tuple[UUID, Se
         await intake.put_networks(session, rows)
 
 
-async def _correct(session: WriteSession, accepted: Sequence[Any], *, hand_in: bool) -> None:
+async def _correct(session: WriteSession, accepted: Sequence[Any], *, hand_in: bool) -> set[UUID]:
+    """Write corrected details in the place of the old; give the cases that shared addresses with the old ones."""
     rows = [
         {
             **each.details.model_dump(exclude={"networks"}),
@@ -120,9 +120,13 @@ async def _correct(session: WriteSession, accepted: Sequence[Any], *, hand_in: b
         }
         for each in accepted
     ]
-    if rows:
-        await intake.correct(session, rows, _handed_in() if hand_in else {})
-        await intake.take_networks(session, [row["id"] for row in rows])
+    if not rows:
+        return set()
+    ids = [row["id"] for row in rows]
+    met_before = await store.sharing_addresses(session, ids)
+    await intake.correct(session, rows, _handed_in() if hand_in else {})
+    await intake.take_networks(session, ids)
+    return met_before
 
 
 def _handed_in() -> dict[str, Any]:
@@ -163,9 +167,9 @@ async def correct(
         raise IllegalTransition(f"A registration that is {held.status} cannot be corrected.")
     details = validated(RegistrationDetails, patch.onto(_details(held)))
     accepted = await _judged_again(session, principal, details, held)
-    await _correct(session, [accepted], hand_in=False)
+    met_before = await _correct(session, [accepted], hand_in=False)
     await _put_networks(session, [(held.id, details.networks)])
-    await store.refresh_contested(session, [held.id])
+    await store.refresh_contested(session, [held.id, *met_before])
     await _record(session, principal, "registration.corrected", held, {"status": held.status})
 
 

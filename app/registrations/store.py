@@ -1,7 +1,6 @@
 """Reading registrations, and moving them from status to status."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,7 +14,7 @@ from app.core.orm import among, looked_up
 from app.core.pagination import fetch_page
 from app.core.security import Principal
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
-from app.registrations.rules import OPEN, Flag, Status
+from app.registrations.rules import OPEN, Case, Flag, Status
 from app.registrations.schemas import RegistrationsQuery
 
 NOT_SYNCHRONIZED = {"synchronize_session": False}
@@ -32,8 +31,10 @@ def visible_to(principal: Principal) -> ColumnElement[bool]:
 
 async def get(session: ReadSession, principal: Principal, registration_id: UUID, *, lock: bool = False) -> Registration:
     """One case that the caller may see, locked for a change when ``lock``. Raises ``NotFound``."""
-    statement = select(Registration).where(Registration.id == registration_id, visible_to(principal))
+    wanted = and_(Registration.id == registration_id, visible_to(principal))
+    statement = select(Registration).where(wanted)
     if lock:
+        await _lock_contests(session, wanted)
         statement = statement.with_for_update(of=Registration)
     registration = await session.scalar(statement.execution_options(populate_existing=True))
     if registration is None:
@@ -63,20 +64,6 @@ def _has_network(network: str) -> ColumnElement[bool]:
     return exists().where(RegistrationNetwork.registration_id == Registration.id, overlapping)
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What it takes to judge whether and how a case may move."""
-
-    id: UUID
-    version: int
-    status: str
-    partner_id: UUID
-    client_id: UUID
-    operator: str
-    subject: str
-    claimed_by: UUID | None
-
-
 CASE = select(
     Registration.id,
     Registration.version,
@@ -91,8 +78,21 @@ CASE = select(
 
 async def lock_cases(session: WriteSession, condition: ColumnElement[bool]) -> list[Case]:
     """The cases that meet a condition, locked in the order of their ids."""
+    await _lock_contests(session, condition)
     statement = CASE.where(condition).order_by(Registration.id).with_for_update(of=Registration)
     return [Case(*row) for row in await session.execute(statement)]
+
+
+async def _lock_contests(session: ReadSession, condition: ColumnElement[bool]) -> None:
+    """Lock the contested cases that meet a condition together with the others of their contests, in the order of ids.
+
+    What happens to one changes the others' flags: two that happen at once take turns instead of waiting for each other.
+    """
+    contested = await ids_of(session, select(Registration.id).where(condition, _flagged(Flag.CONTESTED)))
+    if contested:
+        others = list(await sharing_addresses(session, contested))
+        ordered = select(Registration.id).where(with_ids(others)).order_by(Registration.id)
+        await session.execute(ordered.with_for_update(of=Registration))
 
 
 def with_ids(ids: Sequence[UUID]) -> ColumnElement[bool]:
@@ -138,9 +138,8 @@ async def move(session: WriteSession, ids: Sequence[UUID], values: dict[str, Any
 
 async def refresh_contested(session: WriteSession, ids: Sequence[UUID]) -> None:
     """Set or clear the flag ``contested`` on ``ids`` and on the cases that share addresses with them."""
-    pairs = (await session.execute(_sharing_addresses_with(ids))).all()
     flagged = select(Registration.id).where(with_ids(ids), _flagged(Flag.CONTESTED))
-    touched = {id_ for pair in pairs for id_ in pair} | set(await session.scalars(flagged))
+    touched = await sharing_addresses(session, ids) | set(await session.scalars(flagged))
     if not touched:
         return
     is_flagged, is_contested = _flagged(Flag.CONTESTED), _is_contested(list(touched))
@@ -157,12 +156,13 @@ async def refresh_contested(session: WriteSession, ids: Sequence[UUID]) -> None:
     )
 
 
-def _sharing_addresses_with(ids: Sequence[UUID]) -> Select[Any]:
-    """Pairs of cases with a network in common, one of ``ids`` and another."""
+async def sharing_addresses(session: ReadSession, ids: Sequence[UUID]) -> set[UUID]:
+    """Those of ``ids`` that have addresses in common with another case, and these others."""
     mine, theirs = aliased(RegistrationNetwork), aliased(RegistrationNetwork)
     met = looked_up(select(theirs.registration_id).where(theirs.network.op("&&")(mine.network)), "met")
     pairs = select(mine.registration_id, met.c.registration_id).join(met, met.c.registration_id != mine.registration_id)
-    return pairs.where(among(mine.registration_id, ids))
+    found = await session.execute(pairs.where(among(mine.registration_id, ids)))
+    return {id_ for pair in found for id_ in pair}
 
 
 def _is_contested(ids: Sequence[UUID]) -> ColumnElement[bool]:

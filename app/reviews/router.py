@@ -91,5 +91,5 @@ async def list_decisions(
     "/{decision_id}", summary="Read a decision", response_model=schemas.ReviewDecision, responses=documented(*READS)
 )
 async def get_decision(decision_id: UUID, session: Reading, _: Reader) -> Response:
-    """One decision."""
+    """One decision: what was decided, by whom, when and why."""
     return json_answer(schemas.ReviewDecision.model_validate(await store.get(session, decision_id)))

@@ -7,8 +7,7 @@ from uuid import UUID
 
 from app.core.errors import DomainError, FieldError, MissingField, SelfReview
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
-from app.registrations.rules import Move, next_status
-from app.registrations.store import Case
+from app.registrations.rules import Case, Move, next_status
 
 
 class Action(StrEnum):

@@ -159,6 +159,18 @@ class RefusedItem(Resource):
 class BatchOutcome(Resource):
     """What became of a batch decision."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "batch_id": "019b2f6e-7101-7b1a-8c44-1f2e3d4c5b6a",
+                    "counts": {"selected": 180, "decided": 180, "refused": 0},
+                    "refused": [],
+                }
+            ]
+        }
+    )
+
     batch_id: UUID
     counts: BatchCounts
     refused: Sequence[RefusedItem]

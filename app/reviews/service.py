@@ -19,8 +19,7 @@ from app.core.security import Principal
 from app.events import store as events
 from app.events.store import Happening
 from app.registrations import store as registrations
-from app.registrations.rules import Move, next_status
-from app.registrations.store import Case
+from app.registrations.rules import Case, Move, next_status
 from app.reviews import rules, store
 from app.reviews.rules import Action
 from app.reviews.schemas import Selection, Verdict

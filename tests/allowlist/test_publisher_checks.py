@@ -1,0 +1,131 @@
+"""Each check refuses the publication, keeps the last good one, and says so once."""
+
+import pytest
+from prometheus_client import REGISTRY
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
+
+from app.allowlist.publisher import Publisher
+from tests.support import cases, postgres
+from tests.support.service import Caller, Service
+
+ENTRY = "INSERT INTO allowlist_entries (network, registration_id, holder) VALUES ({}, gen_random_uuid(), 'x')"
+UNCONSTRAINED = "ALTER TABLE allowlist_entries DROP CONSTRAINT allowlist_entries_no_overlap"
+
+
+async def refusals(service: Service) -> list[str]:
+    """The checks that the log says refused a publication."""
+    told = "SELECT details->>'check' FROM events WHERE name = 'allowlist.publication_refused' ORDER BY sequence"
+    async with service.database.read() as session:
+        return list(await session.scalars(text(told)))
+
+
+def refused(check: str) -> float:
+    return REGISTRY.get_sample_value("allowlist_publications_refused_total", {"check": check}) or 0
+
+
+FAULTS = {
+    "reserved": (False, "not_publishable", [ENTRY.format("'10.0.0.0/24'")]),
+    "too wide": (False, "not_publishable", [ENTRY.format("'8.8.0.0/16'")]),
+    "null": (
+        False,
+        "not_a_list",
+        ["ALTER TABLE allowlist_entries ALTER COLUMN network DROP NOT NULL", ENTRY.format("NULL")],
+    ),
+    "overlapping": (False, "not_a_list", [UNCONSTRAINED, ENTRY.format("'203.99.160.0/24'")]),
+    "twice": (False, "not_a_list", [UNCONSTRAINED, ENTRY.format("'203.99.160.1'")]),
+    "entry changed": (
+        False,
+        "replay_differs",
+        ["UPDATE allowlist_entries SET network = '8.8.8.8' WHERE added_serial = 1"],
+    ),
+    "entry lost": (False, "replay_differs", ["DELETE FROM allowlist_entries WHERE added_serial = 1"]),
+    "entry added to history": (
+        False,
+        "replay_differs",
+        [ENTRY.format("'8.8.8.8'"), "UPDATE allowlist_entries SET added_serial = 1 WHERE network = '8.8.8.8'"],
+    ),
+    "entry changed before a start": (
+        True,
+        "chain_broken",
+        ["UPDATE allowlist_entries SET network = '8.8.8.8' WHERE added_serial = 1"],
+    ),
+    "overlap in history before a start": (
+        True,
+        "not_a_list",
+        [
+            UNCONSTRAINED,
+            "UPDATE allowlist_entries SET network = '203.99.160.0/24'",
+            "UPDATE allowlist_entries SET added_serial = 1",
+        ],
+    ),
+    "digest changed": (False, "chain_broken", ["UPDATE publications SET digest = repeat('0', 64)"]),
+    "publication lost": (False, "replay_differs", ["DELETE FROM publications"]),
+    "feed lost": (False, "feed_missing", ["DELETE FROM allowlist_feed"]),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_fault_refuses_the_publication_and_the_last_good_one_stays(
+    service: Service, pseb: Caller, officer: Caller, nayatel: Caller, database_url: str, fault: str
+) -> None:
+    at_start, check, statements = FAULTS[fault]
+    await cases.approved(pseb, officer, networks=["203.99.160.1"])
+    await service.publish()
+    before = (await nayatel.get("/v1/allowlist")).json()
+    await cases.approved(pseb, officer, networks=["203.99.161.1"])
+    await postgres.execute(database_url, *statements)
+    counted = refused(check)
+    publisher = Publisher(service.database) if at_start else service.publisher
+    assert [await publisher.publish() for _ in range(2)] == [None, None]
+
+    assert await refusals(service) == [check]
+    assert refused(check) == counted + 2
+    async with service.database.read() as session:
+        assert (await session.scalar(text("SELECT coalesce(max(serial), 0) FROM publications")) or 0) <= 1
+        assert await session.scalar(text("SELECT count(*) FROM allowlist_entries WHERE added_serial = 2")) == 0
+    assert (await nayatel.get("/v1/allowlist")).json() == before
+
+
+async def test_the_list_never_becomes_empty(service: Service, pseb: Caller, officer: Caller, nayatel: Caller) -> None:
+    last = await cases.approved(pseb, officer)
+    await service.publish()
+    await cases.decide(officer, last, "revoke", reason_codes=["misuse"], legal_basis="Order 1")
+    assert [await service.publish() for _ in range(2)] == [None, None]
+    assert await refusals(service) == ["empty"]
+    assert (await nayatel.get("/v1/allowlist")).json()["networks"] == last["networks"]
+
+    follower = await cases.approved(pseb, officer)
+    publication = await service.publish()
+    assert publication is not None
+    assert (publication.serial, publication.added, publication.removed) == (2, 1, 1)
+    assert (await nayatel.get("/v1/allowlist")).json()["networks"] == follower["networks"]
+
+
+async def test_once_the_fault_is_mended_everything_that_waited_is_published(
+    service: Service, pseb: Caller, officer: Caller, database_url: str
+) -> None:
+    await cases.approved(pseb, officer)
+    await postgres.execute(database_url, ENTRY.format("'10.0.0.0/24'"))
+    assert await service.publish() is None
+    await cases.approved(pseb, officer)
+    await postgres.execute(database_url, "DELETE FROM allowlist_entries WHERE network = '10.0.0.0/24'")
+    publication = await service.publish()
+    assert publication is not None
+    assert (publication.serial, publication.added) == (1, 2)
+    await postgres.execute(database_url, ENTRY.format("'10.0.0.0/24'"))
+    assert await service.publish() is None
+    assert await refusals(service) == ["not_publishable"] * 2
+
+
+async def test_a_publisher_whose_tables_are_missing_stops_and_makes_none(
+    service: Service, pseb: Caller, officer: Caller, nayatel: Caller, database_url: str
+) -> None:
+    case = await cases.approved(pseb, officer)
+    await service.publish()
+    await postgres.execute(database_url, "ALTER TABLE publications RENAME TO lost")
+    with pytest.raises(ProgrammingError):
+        await service.publisher.publish()
+    async with service.database.read() as session:
+        assert await session.scalar(text("SELECT to_regclass('publications')")) is None
+    assert (await nayatel.get("/v1/allowlist")).json()["networks"] == case["networks"]

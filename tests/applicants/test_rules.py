@@ -1,0 +1,52 @@
+"""The normal forms of an applicant's numbers, as pure functions."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.applicants import rules
+from app.applicants.errors import CnicMalformed, EmailMalformed, MobileMalformed, NtnMalformed
+from app.core.errors import InvalidValue
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1234567890123", "12345-1234567-12", "12345-123456-1", " 12345-1234567-1", "12345-1234567-1\n", "١٢٣٤٥-1234567-1"],
+)
+def test_a_cnic_in_any_other_form_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(CnicMalformed) as refused:
+        rules.cnic(text)
+    assert refused.value.detail == "Write 13 digits as 12345-1234567-1."
+
+
+@pytest.mark.parametrize("text", ["12345678", "1234567-", "1234567-89", "123456-7", "1234567-8\n", "A234567-8"])
+def test_an_ntn_in_any_other_form_is_refused(text: str) -> None:
+    with pytest.raises(NtnMalformed):
+        rules.ntn(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["03001234567", "+92300123456", "+9230012345678", "+924001234567", "+92 3001234567", "00923001234567"]
+)
+def test_a_mobile_number_in_any_other_form_is_refused(text: str) -> None:
+    with pytest.raises(MobileMalformed):
+        rules.mobile(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["it", "it@", "@example.pk", "a b@example.pk", "it@example", "it@exa mple.pk", "a@b@c.pk"]
+)
+def test_what_is_no_email_address_is_refused(text: str) -> None:
+    with pytest.raises(EmailMalformed):
+        rules.email(text)
+
+
+def test_an_email_address_over_254_characters_is_too_long_rather_than_malformed() -> None:
+    with pytest.raises(InvalidValue):
+        rules.email("a" * 243 + "@example.com")
+
+
+@given(st.from_regex(rules.CNIC, fullmatch=True, alphabet="0123456789-"))
+def test_a_masked_cnic_shows_its_last_three_digits_and_nothing_else(cnic: str) -> None:
+    assert rules.cnic(cnic) == cnic
+    assert rules.masked_cnic(cnic) == f"*****-*****{cnic[11:13]}-{cnic[14]}"

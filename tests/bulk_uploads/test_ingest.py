@@ -1,0 +1,205 @@
+"""An upload is taken in whole, once, in few statements, wherever its worker stops."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
+
+from app.bulk_uploads import ingest as ingesting
+from app.bulk_uploads.ingest import ingest
+from app.core.db import Database
+from app.core.keyring import Keyring
+from tests.support import events, postgres, uploads
+from tests.support.service import Caller, Service
+
+
+@pytest.fixture
+async def other_database(database_url: str) -> AsyncIterator[Database]:
+    """Another worker's connections."""
+    database = Database(postgres.settings_for(database_url), Keyring(postgres.SECRET_KEY))
+    yield database
+    await database.close()
+
+
+def rows(count: int, prefix: str = "R") -> list[dict[str, str]]:
+    return [uploads.row(f"{prefix}{i:04d}") for i in range(count)]
+
+
+async def received(caller: Caller, body: bytes) -> UUID:
+    answer = await uploads.send(caller, body)
+    assert answer.status_code == 202, answer.text
+    return UUID(answer.json()["id"])
+
+
+async def state(caller: Caller, upload_id: UUID) -> dict[str, Any]:
+    found: dict[str, Any] = (await caller.get(f"/v1/bulk-uploads/{upload_id}")).json()
+    return found
+
+
+async def references(caller: Caller) -> list[str]:
+    """The references of all the caller's registrations, each as often as it is there."""
+    found: list[str] = []
+    path = "/v1/registrations?limit=500"
+    while path:
+        page = await caller.get(path)
+        found += [each["reference"] for each in page.json()["items"]]
+        path = page.headers["Link"].partition(">")[0].removeprefix("<") if "Link" in page.headers else ""
+    return sorted(found)
+
+
+async def parts_left(database: Database, upload_id: UUID) -> bool:
+    async with database.read() as session:
+        return await ingesting.store.read_part(session, upload_id, 0) is not None
+
+
+@contextmanager
+def counted(database: Database) -> Iterator[list[str]]:
+    """The statements that ``database`` sends."""
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        sent.append(statement)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize(
+    ("last", "line"),
+    [(b'"never closed,1\r\n', 52), (b'R,"x"y\r\n', 52), (b"one\rtwo\r\n", 52)],
+    ids=["quote", "text after a quote", "lone carriage return"],
+)
+async def test_a_file_that_breaks_on_its_last_line_registers_nothing(
+    service: Service, pseb: Caller, last: bytes, line: int
+) -> None:
+    upload_id = await received(pseb, uploads.csv_of(rows(50)) + last)
+    await service.ingest_all(chunk_rows=10)
+    failed = await state(pseb, upload_id)
+    assert (failed["status"], failed["rows_done"], failed["counts"]["created"]) == ("failed", 0, 0)
+    assert (failed["problem"]["code"], failed["problem"]["status"]) == ("csv_malformed", 422)
+    assert f"line {line} " in failed["problem"]["detail"]
+    assert failed["completed_at"]
+    assert await references(pseb) == []
+    assert (await pseb.get("/v1/applicants")).json()["items"] == []
+    assert not await parts_left(service.database, upload_id)
+    log = [each["name"] for each in await events.told(pseb, "bulk_upload.failed")]
+    assert log[-2:] == ["bulk_upload.received", "bulk_upload.failed"]
+
+
+async def test_a_header_without_rows_is_done_at_once(service: Service, pseb: Caller) -> None:
+    done = await uploads.uploaded(pseb, uploads.csv_of([]))
+    assert (done["status"], done["counts"]["total"]) == ("completed", 0)
+    assert done["bytes_done"] == done["bytes"]
+
+
+async def test_two_workers_on_one_upload_take_each_row_once(
+    service: Service, pseb: Caller, other_database: Database
+) -> None:
+    upload_id = await received(pseb, uploads.csv_of(rows(60)))
+    took = await asyncio.gather(ingest(service.database, upload_id, 7), ingest(other_database, upload_id, 7))
+    assert sorted(took) == [False, True]
+    done = await state(pseb, upload_id)
+    assert (done["status"], done["rows_done"], done["counts"]["created"]) == ("completed", 60, 60)
+    assert await references(pseb) == [f"R{i:04d}" for i in range(60)]
+    assert not await ingest_again(other_database, pseb, upload_id)
+
+
+async def ingest_again(database: Database, caller: Caller, upload_id: UUID) -> bool:
+    """Whether ingesting an upload once more changes anything."""
+    before = await state(caller, upload_id)
+    await ingest(database, upload_id, 7)
+    return before != await state(caller, upload_id)
+
+
+async def test_a_worker_that_lost_its_claim_keeps_nothing_of_its_chunk(
+    service: Service, pseb: Caller, other_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = await received(pseb, uploads.csv_of(rows(30)))
+    judge = ingesting._judge
+    calls = 0
+
+    async def overtaken(*given: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:  # its connection with the claim is gone: another worker goes on from the checkpoint
+            await postgres.execute(
+                service.settings.database_url,
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            )
+            assert await ingest(other_database, upload_id, 10)
+        await judge(*given)
+
+    monkeypatch.setattr(ingesting, "_judge", overtaken)
+    with pytest.raises(DBAPIError):
+        await ingest(service.database, upload_id, 10)
+    done = await state(pseb, upload_id)
+    assert (done["status"], done["rows_done"], done["counts"]["created"]) == ("completed", 30, 30)
+    assert await references(pseb) == [f"R{i:04d}" for i in range(30)]
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("stop_at", ["_judge", "_keep", "_checkpoint", "_complete"])
+async def test_an_ingest_that_stops_anywhere_goes_on_without_loss_or_doubling(
+    service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch, stop_at: str, dry_run: bool
+) -> None:
+    spoiled = [{**row, "email": "@"} if i % 5 == 0 else row for i, row in enumerate(rows(25))]
+    answer = await uploads.send(pseb, uploads.csv_of(spoiled), dry_run=dry_run)
+    upload_id = UUID(answer.json()["id"])
+    step = getattr(ingesting, stop_at)
+    calls = 0
+
+    async def stopping(*given: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        result = await step(*given) if stop_at != "_complete" else None
+        if calls == (1 if stop_at == "_complete" else 2):
+            raise asyncio.CancelledError
+        return result
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ingesting, stop_at, stopping)
+        with pytest.raises(asyncio.CancelledError):
+            await ingest(service.database, upload_id, 10)
+    assert (await state(pseb, upload_id))["status"] == "processing"
+
+    await service.ingest_all(10)
+    done = await state(pseb, upload_id)
+    assert done["status"] == "completed"
+    assert done["counts"] == {"total": 25, "created": 20, "unchanged": 0, "updated": 0, "refused": 5}
+    listed = (await pseb.get(f"/v1/bulk-uploads/{upload_id}/rows")).json()["items"]
+    assert [row["line"] for row in listed] == list(range(2, 27))
+    assert len(await references(pseb)) == (0 if dry_run else 20)
+    assert not await parts_left(service.database, upload_id)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_a_chunk_costs_the_same_statements_whatever_the_number_of_its_rows(
+    service: Service, pseb: Caller, dry_run: bool
+) -> None:
+    sent: list[list[str]] = []
+    for count in (10, 500):
+        spoiled = rows(count, f"S{count}-")
+        spoiled[0] |= {"email": "@"}
+        await uploads.send(pseb, uploads.csv_of(spoiled), dry_run=dry_run)
+        with counted(service.database) as statements:
+            await service.ingest_all()
+        sent.append(statements)
+    assert sent[0] == sent[1]
+
+
+async def test_the_end_of_an_upload_is_an_event_with_its_counts(pseb: Caller) -> None:
+    done = await uploads.uploaded(pseb, uploads.csv_of(rows(2)))
+    told = (await events.told(pseb, "bulk_upload.completed"))[-1]
+    assert told["subject_id"] == done["id"]
+    assert {name: told["details"][name] for name in ("total", "created", "refused")} == {
+        "total": 2,
+        "created": 2,
+        "refused": 0,
+    }

@@ -1,0 +1,157 @@
+"""What becomes of each row: created, unchanged, updated or refused, for real or as a dry run."""
+
+from typing import Any
+
+import pytest
+
+from tests.support import cases, dirty, events, uploads
+from tests.support.service import Caller, Service
+
+
+async def problems(caller: Caller, upload: dict[str, Any]) -> list[tuple[int, str, str]]:
+    answer = await caller.get(f"/v1/bulk-uploads/{upload['id']}/problems.csv")
+    assert answer.status_code == 200, answer.text
+    return dirty.read_problems(answer.text)
+
+
+def counts(total: int, **given: int) -> dict[str, int]:
+    return {"total": total, "created": 0, "unchanged": 0, "updated": 0, "refused": 0, **given}
+
+
+async def registered(caller: Caller) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = (await caller.get("/v1/registrations?limit=500")).json()["items"]
+    return items
+
+
+@pytest.mark.parametrize("chunk_rows", [2_000, 7])
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_each_defect_gives_its_line_column_and_code_and_nothing_else_is_refused(
+    pseb: Caller, chunk_rows: int, dry_run: bool
+) -> None:
+    body, expected = dirty.upload()
+    done = await uploads.uploaded(pseb, body, chunk_rows=chunk_rows, dry_run=dry_run)
+    assert await problems(pseb, done) == expected
+    assert (done["status"], done["dry_run"]) == ("completed", dry_run)
+    assert done["counts"] == counts(2 * len(dirty.DEFECTS), created=len(dirty.DEFECTS), refused=len(dirty.DEFECTS))
+    assert len(await registered(pseb)) == (0 if dry_run else len(dirty.DEFECTS))
+
+
+async def test_rows_that_are_no_text_or_have_other_cells_are_refused_alone(pseb: Caller) -> None:
+    good = uploads.csv_of([uploads.row("GOOD-1"), uploads.row("GOOD-2")])
+    header, first, second, _ = good.split(b"\r\n")
+    broken = first.replace(b"GOOD-1", b"BAD-\xff").replace(b"Indus", b"Ind\xc3us")
+    body = b"\n".join([header, broken, first, b"only,three,cells", second + b",", second, b'""'])
+    done = await uploads.uploaded(pseb, body)
+    assert done["counts"] == counts(6, created=2, refused=4)
+    assert await problems(pseb, done) == [
+        (2, "legal_name", "invalid_value"),
+        (2, "reference", "invalid_value"),
+        (4, "legal_name", "invalid_value"),
+        (5, "description", "invalid_value"),
+        (7, "track", "invalid_value"),
+    ]
+
+
+async def test_a_cell_of_two_megabytes_refuses_its_row_and_no_other(pseb: Caller) -> None:
+    rows = [uploads.row("WIDE", description="x" * 2_000_000), uploads.row("NEXT")]
+    done = await uploads.uploaded(pseb, uploads.csv_of(rows))
+    assert await problems(pseb, done) == [(2, "description", "invalid_value")]
+    assert done["counts"] == counts(2, created=1, refused=1)
+
+
+async def test_a_number_that_is_known_as_the_other_kind_of_applicant_is_refused(pseb: Caller) -> None:
+    company = uploads.row("CO", cnic="90009-1234567-1")
+    person = uploads.row("PE", applicant_kind="individual", track="vpn_freelancer", purpose="freelancing", ntn="")
+    done = await uploads.uploaded(pseb, uploads.csv_of([company, {**person, "cnic": company["cnic"]}]))
+    assert await problems(pseb, done) == [(3, "cnic", "applicant_conflict")]
+
+
+async def test_a_network_that_is_granted_to_someone_else_is_refused_without_saying_whose(
+    pseb: Caller, pasha: Caller, officer: Caller
+) -> None:
+    held = await cases.approved(pseb, officer)
+    done = await uploads.uploaded(pasha, uploads.csv_of([uploads.row("T", networks=held["networks"][0])]))
+    assert await problems(pasha, done) == [(2, "networks", "network_taken")]
+    said = (await pasha.get(f"/v1/bulk-uploads/{done['id']}/problems.csv")).text
+    assert held["applicant_id"] not in said
+    assert "Indus" not in said
+
+
+async def test_a_reference_that_stands_for_other_content_is_refused(pseb: Caller) -> None:
+    first = uploads.row("SAME")
+    await uploads.uploaded(pseb, uploads.csv_of([first]))
+    done = await uploads.uploaded(pseb, uploads.csv_of([{**first, "networks": cases.address()}]))
+    assert await problems(pseb, done) == [(2, "reference", "reference_duplicate")]
+
+
+@pytest.mark.parametrize("chunk_rows", [2_000, 7])
+async def test_a_dry_run_says_what_the_run_will_do_and_changes_nothing(
+    service: Service, pseb: Caller, chunk_rows: int
+) -> None:
+    one = cases.company(cnic="90009-7654321-1")
+    who = {"applicant_kind": "company", **{name: text for name, text in one.items() if name != "kind"}}
+    network = cases.address()
+    rows = [uploads.row(f"R{i}") for i in range(20)]
+    rows[3] |= {**who, "networks": network}
+    rows[12] |= {**who, "networks": network}  # overlaps the applicant's own, a chunk later
+    rows[15] |= {"applicant_kind": "individual", "track": "vpn_freelancer", "ntn": "", "cnic": one["cnic"]}
+    rows[19] |= {"reference": "R2"}
+    body = uploads.csv_of(rows)
+
+    rehearsed = await uploads.uploaded(pseb, body, dry_run=True, chunk_rows=chunk_rows)
+    assert await registered(pseb) == []
+    assert (await pseb.get("/v1/applicants")).json()["items"] == []
+    log = [each["name"] for each in await events.told(pseb, "bulk_upload.completed")]
+    assert [each for each in log if each.startswith(("registration.", "applicant."))] == []
+
+    done = await uploads.uploaded(pseb, body, chunk_rows=chunk_rows)
+    assert rehearsed["counts"] == done["counts"] == counts(20, created=17, refused=3)
+    assert await problems(pseb, rehearsed) == await problems(pseb, done)
+    lists = [(await pseb.get(f"/v1/bulk-uploads/{each['id']}/rows")).json()["items"] for each in (rehearsed, done)]
+    assert [row["outcome"] for row in lists[0]] == [row["outcome"] for row in lists[1]]
+    assert all(row["registration_id"] is None for row in lists[0])
+
+
+async def test_the_same_file_again_is_unchanged_and_keeps_every_version(pseb: Caller) -> None:
+    body = uploads.csv_of([uploads.row(f"U{i}") for i in range(5)])
+    await uploads.uploaded(pseb, body)
+    before = await registered(pseb)
+    again = await uploads.uploaded(pseb, body, chunk_rows=2)
+    assert again["counts"] == counts(5, unchanged=5)
+    assert await registered(pseb) == before
+    rows = (await pseb.get(f"/v1/bulk-uploads/{again['id']}/rows")).json()["items"]
+    assert [row["registration_id"] for row in rows] == [each["id"] for each in before]
+
+
+async def test_another_partners_references_are_its_own(pseb: Caller, pasha: Caller) -> None:
+    await uploads.uploaded(pseb, uploads.csv_of([uploads.row("SHARED")]))
+    done = await uploads.uploaded(pasha, uploads.csv_of([uploads.row("SHARED")]))
+    assert done["counts"] == counts(1, created=1)
+
+
+@pytest.mark.parametrize(
+    ("action", "verdict"), [("reject", {"reason_codes": ["operator_mismatch"]}),
+                            ("request_information", {"reason_codes": ["document_missing"]})],
+)  # fmt: skip
+async def test_a_case_that_was_sent_back_is_corrected_and_handed_in_again(
+    pseb: Caller, officer: Caller, action: str, verdict: dict[str, Any]
+) -> None:
+    row = uploads.row("BACK")
+    await uploads.uploaded(pseb, uploads.csv_of([row]))
+    (case,) = await registered(pseb)
+    assert (await cases.decide(officer, case, action, **verdict)).status_code == 201
+
+    done = await uploads.uploaded(pseb, uploads.csv_of([{**row, "operator": "ptcl", "networks": "39.32.7.7"}]))
+    assert done["counts"] == counts(1, updated=1)
+    (corrected,) = await registered(pseb)
+    assert (corrected["id"], corrected["status"]) == (case["id"], "submitted")
+    assert (corrected["operator"], corrected["networks"]) == ("ptcl", ["39.32.7.7/32"])
+
+
+async def test_a_rows_details_update_the_partners_own_record_of_the_applicant(pseb: Caller) -> None:
+    row = uploads.row("A1")
+    await uploads.uploaded(pseb, uploads.csv_of([row]))
+    newer = {**row, "reference": "A2", "networks": cases.address(), "email": "noc@indus.example.pk"}
+    await uploads.uploaded(pseb, uploads.csv_of([newer]))
+    (applicant,) = (await pseb.get("/v1/applicants")).json()["items"]
+    assert (applicant["email"], applicant["version"]) == ("noc@indus.example.pk", 2)

@@ -1,0 +1,91 @@
+"""No body grows past its limit, whether it says how long it is or not, and the refusal is a problem."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support import cases
+from tests.support.postgres import settings_for
+from tests.support.service import Caller, Service
+
+LIMIT = 2_000
+UPLOAD_LIMIT = 2 * LIMIT
+
+
+@pytest.fixture
+async def caller(database_url: str) -> AsyncIterator[Caller]:
+    """An association at a service with small limits."""
+    service = Service(settings_for(database_url, max_body_bytes=LIMIT, max_upload_bytes=UPLOAD_LIMIT))
+    yield await service.caller("pseb")
+    await service.close()
+
+
+async def _in_parts(body: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(body), 500):
+        yield body[at : at + 500]
+
+
+def _padded(body: object, size: int) -> bytes:
+    return json.dumps(body).encode().ljust(size)
+
+
+async def _post(caller: Caller, content: Any, path: str = "/v1/applicants", **headers: str) -> httpx.Response:
+    return await caller.post(path, content=content, headers={"Content-Type": "application/json", **headers})
+
+
+def _too_large(answer: httpx.Response, limit: int) -> bool:
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    return (answer.status_code, body["code"]) == (413, "payload_too_large") and str(limit) in body["detail"]
+
+
+async def test_a_body_over_the_limit_is_refused_by_its_length_or_as_it_comes(caller: Caller) -> None:
+    body = _padded(cases.company(), LIMIT + 1)
+    assert _too_large(await _post(caller, body), LIMIT)
+    in_parts = await _post(caller, _in_parts(body))
+    assert "content-length" not in in_parts.request.headers
+    assert _too_large(in_parts, LIMIT)
+    assert (await caller.get("/v1/applicants")).json()["items"] == []
+
+
+async def test_a_declared_length_over_the_limit_is_refused_before_a_byte_is_read(caller: Caller) -> None:
+    sent: list[bytes] = []
+
+    async def noted() -> AsyncIterator[bytes]:
+        sent.append(b"{}")
+        yield sent[-1]
+
+    assert _too_large(await _post(caller, noted(), **{"Content-Length": "99999999999999999999"}), LIMIT)
+    assert sent == []
+
+
+async def test_a_length_that_lies_does_not_get_a_body_in(caller: Caller) -> None:
+    body = _padded(cases.company(), LIMIT + 1)
+    for length in ("1", "-1", "x"):
+        assert _too_large(await _post(caller, _in_parts(body), **{"Content-Length": length}), LIMIT), length
+
+
+async def test_a_body_at_the_limit_is_taken(caller: Caller) -> None:
+    assert (await _post(caller, _padded(cases.company(), LIMIT))).status_code == 201
+    assert (await _post(caller, _in_parts(_padded(cases.company(), LIMIT)))).status_code == 201
+
+
+async def test_an_upload_has_a_limit_of_its_own(caller: Caller) -> None:
+    at_once, too_much = b"x" * (LIMIT + 1), b"x" * (UPLOAD_LIMIT + 1)
+    for content in (too_much, _in_parts(too_much)):
+        answer = await _post(caller, content, "/v1/bulk-uploads", **{"Content-Type": "text/csv"})
+        assert _too_large(answer, UPLOAD_LIMIT)
+    taken = await _post(caller, at_once, "/v1/bulk-uploads", **{"Content-Type": "text/csv"})
+    assert taken.status_code != 413
+
+
+async def test_the_token_endpoint_is_limited_too(caller: Caller) -> None:
+    form = b"grant_type=client_credentials&x=" + b"x" * LIMIT
+    for content in (form, _in_parts(form)):
+        answer = await caller.service.http.post(
+            "/oauth/token", content=content, headers={"Content-Type": "application/x-www-form-urlencoded"}
+        )
+        assert _too_large(answer, LIMIT)

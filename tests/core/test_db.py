@@ -1,0 +1,180 @@
+"""Reads cannot write, a write that does not commit never looks as if it had, and an outage is told from a fault."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.core.db import Database, Writing, is_outage
+from app.core.keyring import Keyring
+from app.core.settings import Settings
+from tests.support import cases, postgres
+from tests.support.service import Caller, Service
+
+# A constraint that is judged when the transaction commits, and never holds.
+DEFERRED = """
+CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE check_violation; END $$;
+CREATE CONSTRAINT TRIGGER never AFTER INSERT ON applicants DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION never();
+"""
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[Database]:
+    database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def _server_that_only_says(sqlstate: str) -> AsyncIterator[str]:
+    """The URL of a server that refuses every connection with ``sqlstate``, as PostgreSQL does while it starts."""
+    fields = b"".join(
+        code + value.encode() + b"\0" for code, value in ((b"S", "FATAL"), (b"C", sqlstate), (b"M", "no"))
+    )
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)
+        writer.write(b"E" + (len(fields) + 5).to_bytes(4) + fields + b"\0")
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        yield f"postgresql://u@127.0.0.1:{server.sockets[0].getsockname()[1]}/d?ssl=disable"
+
+
+async def _run(database: Database, statement: str, fault: type[Exception] | None = None) -> None:
+    async with database.write() as session:
+        await session.execute(text(statement))
+        if fault:
+            raise fault
+
+
+async def _error_of(database: Database, statement: str) -> BaseException:
+    with pytest.raises((SQLAlchemyError, OSError)) as raised:
+        await _run(database, statement)
+    return raised.value
+
+
+async def test_a_commit_that_fails_is_a_problem_and_never_a_201(service: Service, pseb: Caller) -> None:
+    await postgres.execute(service.settings.database_url, DEFERRED)
+    answer = await pseb.post("/v1/applicants", json=cases.company(), headers={"Idempotency-Key": "k"})
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "Location" not in answer.headers
+    assert (await pseb.get("/v1/applicants")).json()["items"] == []
+    await postgres.execute(service.settings.database_url, "DROP TRIGGER never ON applicants")
+    answer = await pseb.post("/v1/applicants", json=cases.company(), headers={"Idempotency-Key": "k"})
+    assert answer.status_code == 201
+
+
+async def test_the_transaction_is_committed_before_the_answer_leaves(service: Service) -> None:
+    @service.app.post("/write")
+    async def write(session: Writing) -> str:
+        await session.execute(text("CREATE TABLE written ()"))
+        return "done"
+
+    committed_by_then: list[object] = []
+
+    async def send(message: dict[str, object]) -> None:
+        if message["type"] == "http.response.start":
+            async with service.database.read() as session:
+                committed_by_then.append(await session.scalar(text("SELECT to_regclass('written')::text")))
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {"type": "http", "method": "POST", "path": "/write", "headers": [], "query_string": b""}
+    await service.app(scope, receive, send)  # type: ignore[arg-type]
+    assert committed_by_then == ["written"]
+
+
+async def test_a_session_that_reads_cannot_write(service: Service) -> None:
+    async with service.database.read() as session:
+        with pytest.raises(DBAPIError) as refused:
+            await session.execute(text("CREATE TABLE forbidden ()"))
+    assert not is_outage(refused.value)
+    async with service.database.write() as session:  # on the same pool of connections
+        await session.execute(text("CREATE TABLE allowed ()"))
+
+
+async def test_what_raises_leaves_nothing_behind(service: Service) -> None:
+    with pytest.raises(LookupError):
+        await _run(service.database, "CREATE TABLE undone ()", LookupError)
+    async with service.database.read() as session:
+        assert await session.scalar(text("SELECT to_regclass('undone')")) is None
+
+
+async def test_a_database_that_cannot_be_reached_is_an_outage() -> None:
+    for url in ("postgresql://u@127.0.0.1:1/d", "postgresql:///d?host=/nowhere"):
+        async with _database(postgres.settings_for(url)) as database:
+            assert is_outage(await _error_of(database, "SELECT 1")), url
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "outage"), [("57P03", True), ("53300", True), ("57P01", True), ("28P01", False), ("3D000", False)]
+)
+async def test_a_refused_connection_is_an_outage_when_the_server_is_busy_or_starting(
+    sqlstate: str, *, outage: bool
+) -> None:
+    async with _server_that_only_says(sqlstate) as url, _database(postgres.settings_for(url)) as database:
+        assert is_outage(await _error_of(database, "SELECT 1")) is outage
+
+
+async def test_a_lost_connection_and_a_statement_that_takes_too_long_are_outages(database_url: str) -> None:
+    async with _database(postgres.settings_for(database_url, statement_timeout_ms=100)) as database:
+        assert is_outage(await _error_of(database, "SELECT pg_terminate_backend(pg_backend_pid())"))
+        assert is_outage(await _error_of(database, "SELECT pg_sleep(5)"))
+
+
+async def test_a_lock_or_a_connection_that_is_not_free_in_time_is_an_outage(database_url: str) -> None:
+    settings = postgres.settings_for(database_url, lock_timeout_ms=100, database_pool=2)
+    async with _database(settings) as database, database.write() as holder:
+        await holder.execute(text("LOCK TABLE applicants"))
+        assert is_outage(await _error_of(database, "LOCK TABLE applicants"))
+        async with database.read() as other:
+            await other.execute(text("SELECT 1"))
+            none_left = await _error_of(database, "SELECT 1")
+    assert isinstance(none_left, PoolTimeout)
+    assert is_outage(none_left)
+
+
+async def test_a_deadlock_is_an_outage_and_the_other_one_gets_through(service: Service) -> None:
+    async def take(first: str, second: str, both_hold: asyncio.Barrier) -> None:
+        async with service.database.write() as session:
+            await session.execute(text(f"LOCK TABLE {first}"))
+            await both_hold.wait()
+            await session.execute(text(f"LOCK TABLE {second}"))
+
+    both = asyncio.Barrier(2)
+    ends = await asyncio.gather(
+        take("workers", "events", both), take("events", "workers", both), return_exceptions=True
+    )
+    assert [end is None or is_outage(end) for end in ends] == [True, True]
+    assert ends.count(None) == 1
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1/0", "SELECT * FROM nothing", "INSERT INTO allowlist_feed VALUES (2)"])
+async def test_a_statement_of_ours_that_is_wrong_is_a_fault(service: Service, statement: str) -> None:
+    assert not is_outage(await _error_of(service.database, statement))
+    assert not is_outage(ValueError("x"))
+
+
+async def test_an_error_does_not_carry_the_values_of_its_statement(service: Service) -> None:
+    with pytest.raises(DBAPIError) as refused:
+        async with service.database.read() as session:
+            await session.execute(text("SELECT CAST(:value AS integer) / 0, :other"), {"value": 1, "other": "Ayesha"})
+    assert "Ayesha" not in repr(refused.value) + str(refused.value)
+
+
+async def test_a_connection_that_was_cut_is_replaced_before_it_is_used_again(service: Service) -> None:
+    async with service.database.read() as session:
+        pid = await session.scalar(text("SELECT pg_backend_pid()"))
+    await postgres.execute(service.settings.database_url, f"SELECT pg_terminate_backend({pid}, 5000)")
+    async with service.database.read() as session:
+        assert await session.scalar(text("SELECT pg_backend_pid()")) != pid

@@ -1,0 +1,85 @@
+"""The doorbell wakes whoever waits, says nothing before the commit, and comes back when its connection is lost."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import pytest
+from sqlalchemy import text
+
+from app.core import doorbell
+from app.core.doorbell import Listener, ring
+from tests.support.service import Service
+
+CUT_THE_LISTENER = text(
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND application_name <> 'ip-registration'"
+)
+
+
+@pytest.fixture
+async def listener(service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Listener]:
+    """A listener that has begun to listen, with no ring pending."""
+    monkeypatch.setattr(doorbell, "RECONNECT_SECONDS", 0.05)
+    monkeypatch.setattr(doorbell, "KEEPALIVE_SECONDS", 0.2)
+    listener = Listener(service.settings.database_url, ["bulk_uploads", "allowlist_pending"])
+    task = asyncio.create_task(listener.run())
+    for channel in ("bulk_uploads", "allowlist_pending"):
+        assert await _rung(listener, channel)
+    yield listener
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _rung(listener: Listener, channel: str, seconds: float = 10.0) -> bool:
+    began = time.monotonic()
+    await listener.wait(channel, seconds)  # type: ignore[arg-type]
+    return time.monotonic() - began < seconds * 0.9
+
+
+async def test_nobody_is_woken_by_a_transaction_that_did_not_commit(service: Service, listener: Listener) -> None:
+    with suppress(LookupError):
+        async with service.database.write() as session:
+            await ring(session, "bulk_uploads")
+            raise LookupError
+    async with service.database.write() as session:
+        await ring(session, "bulk_uploads")
+        assert not await _rung(listener, "bulk_uploads", 0.3)
+    assert await _rung(listener, "bulk_uploads")
+
+
+async def test_a_ring_wakes_whoever_waits_at_its_own_door_once(service: Service, listener: Listener) -> None:
+    waiting = asyncio.create_task(_rung(listener, "bulk_uploads"))
+    async with service.database.write() as session:
+        await ring(session, "bulk_uploads")
+    assert await waiting
+    assert not await _rung(listener, "allowlist_pending", 0.2)
+    assert not await _rung(listener, "bulk_uploads", 0.2)
+
+
+async def test_a_ring_that_came_while_nobody_waited_is_not_lost(service: Service, listener: Listener) -> None:
+    async with service.database.write() as session:
+        await ring(session, "bulk_uploads")
+    await asyncio.sleep(0.1)
+    assert await _rung(listener, "bulk_uploads")
+
+
+async def test_after_its_connection_is_lost_it_rings_at_once_and_hears_again(
+    service: Service, listener: Listener
+) -> None:
+    async with service.database.write() as session:
+        assert await session.scalar(CUT_THE_LISTENER) == 1
+    assert await _rung(listener, "bulk_uploads")  # something may have been missed
+    async with service.database.write() as session:
+        await ring(session, "bulk_uploads")
+    assert await _rung(listener, "bulk_uploads")
+
+
+async def test_a_listener_outlives_a_database_that_is_not_there() -> None:
+    listener = Listener("postgresql://u@127.0.0.1:1/d", ["bulk_uploads"])
+    task = asyncio.create_task(listener.run())
+    assert not await _rung(listener, "bulk_uploads", 0.3)
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

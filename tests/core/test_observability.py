@@ -1,0 +1,143 @@
+"""Every answer carries a request id, metrics name operations and not addresses, and the logs keep no secret."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+from prometheus_client import REGISTRY
+
+from app.core.settings import Settings
+from tests.support import cases
+from tests.support.service import Caller, Service
+
+ROOT = Path(__file__).parents[2]
+
+
+def _answered(method: str, route: str, status: int) -> float:
+    labels = {"method": method, "route": route, "status": str(status)}
+    return REGISTRY.get_sample_value("http_requests_total", labels) or 0.0
+
+
+@contextmanager
+def _served(settings: Settings, log: Path) -> Iterator[str]:
+    """The URL of a serving process of its own, with its output in ``log``."""
+    environment = {
+        **os.environ,
+        "DATABASE_URL": settings.database_url,
+        "SECRET_KEY": settings.secret_key.get_secret_value(),
+        "PORT": "0",
+        "LOG_LEVEL": "debug",
+        "LOG_FORMAT": "json",
+    }
+    with log.open("wb") as out:
+        command = [sys.executable, "-m", "app.cli", "serve"]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
+        try:
+            url = None
+            while url is None:
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.05)
+                url = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
+            yield url[0]
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+async def test_an_unsafe_request_id_is_replaced(service: Service) -> None:
+    values: list[Any] = ["", " ", "a b", 'x"y', "x\ty", "é".encode(), "x" * 101, "<script>", "a,b", "a;b"]
+    for unsafe in values:
+        answer = await service.http.get("/health/live", headers={"X-Request-ID": unsafe})
+        assert UUID(answer.headers["X-Request-ID"]).version == 7, unsafe
+
+
+async def test_every_answer_carries_the_request_s_id_or_a_fresh_one(service: Service) -> None:
+    @service.app.get("/fails")
+    async def fails() -> None:
+        raise RuntimeError
+
+    for path, status in (("/health/live", 200), ("/v1/tracks", 401), ("/nothing", 404), ("/fails", 500)):
+        given = await service.http.get(path, headers={"X-Request-ID": "their.own_id-1"})
+        assert (given.status_code, given.headers["X-Request-ID"]) == (status, "their.own_id-1")
+        fresh = [(await service.http.get(path)).headers["X-Request-ID"] for _ in range(2)]
+        assert fresh[0] != fresh[1]
+        assert all(UUID(each).version == 7 for each in fresh)
+
+
+async def test_metrics_name_the_whole_operation_and_never_an_id(service: Service, pseb: Caller) -> None:
+    case = await cases.submitted(pseb)
+    expected = [
+        ("GET", f"/v1/registrations/{case['id']}", "/v1/registrations/{registration_id}", 200),
+        ("GET", f"/v1/registrations/{case['id']}/history", "/v1/registrations/{registration_id}/history", 200),
+        ("GET", f"/v1/applicants/{uuid4()}", "/v1/applicants/{applicant_id}", 404),
+        ("GET", "/v1/partners", "/v1/partners", 403),
+        ("PUT", "/v1/tracks", "/v1/tracks", 405),
+        ("GET", "/health/live", "/health/live", 200),
+        ("GET", "/problems/not_found", "/problems/{code}", 200),
+        ("GET", f"/v1/{uuid4()}", "unmatched", 404),
+    ]
+    for method, path, route, status in expected:
+        before = _answered(method, route, status)
+        answer = await pseb.request(method, path)
+        assert (answer.status_code, _answered(method, route, status)) == (status, before + 1), route
+    metrics = (await service.http.get("/metrics")).text
+    assert case["id"] not in metrics
+    assert 'http_request_duration_seconds_count{method="GET",route="/v1/registrations/{registration_id}"}' in metrics
+
+
+async def test_the_logs_tell_who_asked_what_and_hold_no_secret_and_no_token(
+    settings: Settings, service: Service, pseb: Caller, officer: Caller, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    person, credentials = cases.individual(), pseb.credentials
+    with _served(settings, log) as url:
+        async with httpx.AsyncClient(base_url=url) as http:
+            basic = await http.post(
+                "/oauth/token",
+                data={"grant_type": "client_credentials"},
+                auth=(credentials.client_id, credentials.client_secret),
+            )
+            form = await http.post(
+                "/oauth/token",
+                data={
+                    "grant_type": "client_credentials",
+                    "client_id": credentials.client_id,
+                    "client_secret": credentials.client_secret,
+                },
+            )
+            bearer = {"Authorization": f"Bearer {pseb.token}", "X-Request-ID": "traced-1"}
+            made = await http.post("/v1/applicants", json=person, headers=bearer)
+            refused = await http.post("/v1/applicants", json={**person, "mobile": "0300"}, headers=bearer)
+            client = await http.post(
+                f"/v1/partners/{officer.credentials.partner_id}/clients",
+                json={"name": "made-here"},
+                headers={"Authorization": f"Bearer {officer.token}", "Idempotency-Key": "k"},
+            )
+            await http.get("/v1/registrations", headers={"Authorization": f"Bearer {pseb.token[:-5]}"})
+    assert [each.status_code for each in (basic, form, made, refused, client)] == [200, 200, 201, 422, 201]
+    written = log.read_text()
+    secrets = [
+        settings.secret_key.get_secret_value(),
+        credentials.client_secret,
+        pseb.token[-40:],
+        officer.token[-40:],
+        basic.json()["access_token"][-40:],
+        client.json()["client_secret"],
+        person["cnic"],
+        person["email"],
+    ]
+    assert [secret for secret in secrets if secret in written] == []
+    lines = [json.loads(line) for line in written.splitlines()]
+    (line,) = [each for each in lines if each.get("request_id") == "traced-1" and each.get("status") == 201]
+    assert line["event"] == "answered"
+    assert (line["method"], line["path"], line["level"]) == ("POST", "/v1/applicants", "info")
+    assert (line["client_id"], line["partner_id"]) == (str(credentials.id), str(credentials.partner_id))

@@ -1,0 +1,84 @@
+"""A batch is one statement, whatever its size, and says in the database what it said in Python."""
+
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Boolean, Integer, Text, Uuid, column, func, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB
+from uuid_utils.compat import uuid7
+
+from app.core.orm import INSTANT, among, one_of, recordset
+from app.operators.models import CountryPrefix, Operator
+from app.partners.models import Partner
+from tests.support.service import Service
+
+MANY = 50_000
+
+
+class Colour(StrEnum):
+    RED = "red"
+    GREEN = "green"
+
+
+@given(st.lists(st.text(), max_size=5))
+def test_the_values_of_a_batch_are_one_parameter_and_never_part_of_the_statement(values: list[str]) -> None:
+    batch = recordset("batch", {"value": Text}, [{"value": value} for value in values])
+    statement = select(batch.c.value).compile(dialect=postgresql.dialect())
+    assert len(statement.params) == 1
+    again = recordset("batch", {"value": Text}, [])
+    assert str(statement) == str(select(again.c.value).compile(dialect=postgresql.dialect()))
+
+
+async def test_fifty_thousand_rows_are_one_statement(service: Service) -> None:
+    rows = [{"n": n, "code": f"c{n}", "network": f"10.{n >> 8}.{n & 255}.0/24"} for n in range(MANY)]
+    batch = recordset("batch", {"n": Integer, "code": Text, "network": CIDR}, rows)
+    async with service.database.read() as session:
+        counted = (await session.execute(select(func.count(), func.sum(batch.c.n), func.max(batch.c.code)))).one()
+    assert tuple(counted) == (MANY, MANY * (MANY - 1) // 2, "c9999")
+
+
+async def test_fifty_thousand_values_are_one_parameter(service: Service) -> None:
+    nobody = [uuid7() for _ in range(MANY)]
+    async with service.database.read() as session:
+        every = await session.scalar(select(func.count()).select_from(Operator))
+        codes = [*(f"none-{n}" for n in range(MANY)), *(await session.scalars(select(Operator.code))).all()]
+        assert await session.scalar(select(func.count()).where(among(Operator.code, codes))) == every
+        assert await session.scalar(select(func.count()).where(among(Operator.code, []))) == 0
+        assert await session.scalar(select(func.count()).where(among(Partner.id, nobody))) == 0
+        prefixes = (await session.scalars(select(CountryPrefix.prefix).limit(5))).all()
+        assert await session.scalar(select(func.count()).where(among(CountryPrefix.prefix, prefixes))) == 5
+
+
+async def test_a_row_comes_out_as_it_went_in(service: Service) -> None:
+    kinds: dict[str, Any] = {
+        "id": Uuid, "text": Text, "texts": ARRAY(Text), "details": JSONB, "number": Integer, "flag": Boolean,
+        "at": INSTANT, "network": CIDR,
+    }  # fmt: skip
+    awkward = "'; DROP TABLE events; -- \\ \" %s :x $1 \u2028 \U0001f600 ' {NULL}"
+    full = {
+        "id": UUID("019b2f6e-7a10-7c3e-9d55-0b8d7f3e2a11"), "text": awkward, "texts": [awkward, "", "NULL"],
+        "details": {"a": [1, None, {"b": awkward}]}, "number": -1, "flag": False,
+        "at": "2027-01-31T12:00:00Z", "network": "2400:1460:1::/48",
+    }  # fmt: skip
+    batch = recordset("batch", kinds, [full, {"text": ""}])
+    async with service.database.read() as session:
+        rows = (await session.execute(select(*batch.c))).all()
+    first = dict(rows[0]._mapping)
+    assert first.pop("at").isoformat() == "2027-01-31T12:00:00+00:00"
+    assert first == {key: value for key, value in full.items() if key != "at"}
+    assert [value for value in rows[1] if value is not None] == [""]
+
+
+async def test_an_empty_batch_is_a_table_without_rows(service: Service) -> None:
+    batch = recordset("batch", {"n": Integer}, [])
+    async with service.database.read() as session:
+        assert (await session.execute(select(batch.c.n))).all() == []
+
+
+def test_a_column_is_held_to_the_values_of_its_enum() -> None:
+    assert str(one_of("colour", Colour).sqltext) == "colour IN ('red', 'green')"
+    assert str(among(column("colour", Text), ["red"]).compile(dialect=postgresql.dialect())).count("colour") == 1

@@ -1,0 +1,91 @@
+"""Alive is one thing, ready another: ready needs the database, its migrations and a worker."""
+
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import func, select, update
+
+from app.health import store
+from app.health.models import Worker
+from tests.support import postgres
+from tests.support.service import Service
+
+READY = "/health/ready"
+
+
+async def _beat(service: Service, worker: Any = None) -> None:
+    async with service.database.write() as session:
+        await store.beat(session, worker or uuid4())
+
+
+def _unavailable(answer: httpx.Response, why: str) -> bool:
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert int(answer.headers["Retry-After"]) > 0
+    return (answer.status_code, answer.json()["code"]) == (503, "unavailable") and why in answer.json()["detail"]
+
+
+async def test_it_is_not_ready_before_a_worker_was_seen_nor_when_it_was_long_ago(service: Service) -> None:
+    assert _unavailable(await service.http.get(READY), "worker")
+    await _beat(service)
+    assert (await service.http.get(READY)).status_code == 200
+    async with service.database.write() as session:
+        await session.execute(update(Worker).values(seen_at=func.now() - store.WORKER_SEEN_WITHIN))
+    assert _unavailable(await service.http.get(READY), "worker")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE alembic_version SET version_num = 'older'", "DELETE FROM alembic_version"],
+)
+async def test_it_is_not_ready_on_a_database_of_another_migration(service: Service, statement: str) -> None:
+    await _beat(service)
+    await postgres.execute(service.settings.database_url, statement)
+    assert _unavailable(await service.http.get(READY), "migrations")
+
+
+async def test_it_is_not_ready_on_a_database_that_was_never_migrated(service: Service) -> None:
+    await _beat(service)
+    await postgres.execute(service.settings.database_url, "DROP TABLE alembic_version")
+    answer = await service.http.get(READY)
+    assert answer.status_code == 503
+
+
+async def test_while_the_database_is_down_it_lives_and_is_not_ready_and_tells_nothing_of_the_inside() -> None:
+    service = Service(postgres.settings_for("postgresql://u:hidden@127.0.0.1:1/d"))
+    try:
+        assert _unavailable(await service.http.get(READY), "database")
+        assert "hidden" not in (await service.http.get(READY)).text
+        assert (await service.http.get("/health/live")).json() == {"status": "live"}
+        assert (await service.http.get("/metrics")).status_code == 200
+    finally:
+        await service.close()
+
+
+async def test_it_is_ready_with_its_database_its_migrations_and_a_worker(service: Service) -> None:
+    await _beat(service)
+    answer = await service.http.get(READY)
+    assert answer.json() == {"status": "ready", "database": True, "migrations": True, "worker": True}
+
+
+async def test_a_worker_is_one_row_however_often_it_is_seen_and_is_forgotten_after_a_day(service: Service) -> None:
+    worker = uuid4()
+    for _ in range(3):
+        await _beat(service, worker)
+    long_ago = update(Worker).values(seen_at=func.now() - func.make_interval(0, 0, 0, 2))
+    async with service.database.write() as session:
+        assert await session.scalar(select(func.count()).select_from(Worker)) == 1
+        await session.execute(long_ago)
+    await _beat(service)
+    async with service.database.read() as session:
+        assert worker not in (await session.scalars(select(Worker.id))).all()
+
+
+async def test_the_metrics_are_prometheus_text(service: Service) -> None:
+    await service.http.get("/health/live")
+    answer = await service.http.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    families = {family.name for family in text_string_to_metric_families(answer.text)}
+    assert {"http_requests", "http_request_duration_seconds"} <= families

@@ -1,0 +1,79 @@
+"""The documentation works in a browser that has no network but the service."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from playwright.async_api import Page, Route, async_playwright, expect
+
+from app.core.settings import Settings
+from tests.support import processes
+from tests.support.service import Service
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium"),
+]
+
+
+@pytest.fixture
+def url(settings: Settings) -> Iterator[str]:
+    with processes.serving(settings) as url:
+        yield url
+
+
+@pytest.fixture
+async def page(url: str) -> AsyncIterator[Page]:
+    """A page that reaches the service alone; it must not even try to reach anything else."""
+    strayed: list[str] = []
+    broken: list[str] = []
+
+    async def keep_in(route: Route) -> None:
+        if route.request.url.startswith(f"{url}/"):
+            await route.continue_()
+        else:
+            strayed.append(route.request.url)
+            await route.abort()
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = await browser.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: broken.append(str(error)))
+        await page.route("**/*", keep_in)
+        yield page
+        await browser.close()
+    assert strayed == []
+    assert broken == []
+
+
+async def test_a_partner_authorises_and_executes_a_call(service: Service, url: str, page: Page) -> None:
+    client = await service.credentials("pseb")
+    await page.goto(f"{url}/docs")
+    await page.get_by_role("button", name="Authorize").first.click()
+    dialog = page.locator(".dialog-ux")
+    await dialog.get_by_label("client_id").fill(client.client_id)
+    await dialog.get_by_label("client_secret").fill(client.client_secret)
+    await dialog.get_by_role("button", name="Apply given OAuth2 credentials").click()
+    await expect(dialog.get_by_role("button", name="Remove authorization")).to_be_visible()
+    await dialog.get_by_role("button", name="Close", exact=True).click()
+
+    tracks = page.locator("#operations-reference-list_tracks_v1_tracks_get")
+    await tracks.locator(".opblock-summary").click()
+    await tracks.get_by_role("button", name="Try it out").click()
+    await tracks.get_by_role("button", name="Execute").click()
+    answer = tracks.locator(".live-responses-table .response")
+    await expect(answer.locator(".response-col_status")).to_contain_text("200")
+    await expect(answer).to_contain_text("vpn_freelancer")
+
+
+async def test_the_reference_is_rendered_with_every_resource(url: str, page: Page) -> None:
+    await page.goto(f"{url}/redoc")
+    await expect(page.get_by_role("heading", name="IP registration service")).to_be_visible()
+    for summary in ("Submit a registration", "Upload registrations", "Read the allowlist"):
+        await expect(page.get_by_role("heading", name=summary).first).to_be_attached()

@@ -1,0 +1,172 @@
+"""The served OpenAPI document says all that callers need, and the service does what it says."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given
+from hypothesis import settings as bounded
+from hypothesis.errors import Unsatisfiable
+from schemathesis import APIOperation, Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from app.core.settings import Settings
+from app.main import create_app
+from tests.support import cases, postgres, processes, uploads
+from tests.support.service import Caller, Service
+
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+]
+EXAMPLES = 12
+PROBLEM = "application/problem+json"
+
+document = create_app(postgres.settings_for("postgresql://unused")).openapi()
+OPERATIONS = [
+    pytest.param(operation, id=f"{method.upper()} {path}")
+    for path, item in document["paths"].items()
+    for method, operation in item.items()
+]
+
+
+@pytest.fixture
+def url(settings: Settings) -> Iterator[str]:
+    """A real API and worker."""
+    with processes.serving(settings) as url, processes.running("worker", processes.environment(settings)):
+        yield url
+
+
+async def made(service: Service, pseb: Caller, officer: Caller) -> dict[str, str]:
+    """The ids of what is there to be met."""
+    granted = await cases.approved(pseb, officer)
+    await service.publish()
+    upload = await uploads.uploaded(pseb, uploads.csv_of([uploads.row("A"), uploads.row("B", email="@")]))
+    decision = (await officer.get(f"/v1/review-decisions?registration_id={granted['id']}")).json()["items"][0]
+    other = await service.credentials("other")
+    case = await cases.submitted(pseb)
+    return {
+        "applicant_id": case["applicant_id"],
+        "registration_id": case["id"],
+        "upload_id": upload["id"],
+        "decision_id": decision["id"],
+        "partner_id": str(other.partner_id),
+        "client_id": str(other.id),
+        "serial": "1",
+        "code": "not_found",
+    }
+
+
+def exercise(url: str, login: Mapping[str, str], ids: dict[str, str]) -> int:
+    """Call every operation with what fits its description and with what does not; give the number of calls."""
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    operations = [found.ok() for found in schema.get_all_operations()]
+    token = schema["/oauth/token"]["POST"].Case(body=dict(login), media_type="application/x-www-form-urlencoded")
+    headers = {"Authorization": f"Bearer {token.call().json()['access_token']}"}
+    calls = 0
+    for operation in operations:
+        known = {each.name: ids[each.name] for each in operation.path_parameters}
+        for mode in GenerationMode:
+            calls += _call(operation, mode, known, headers)
+            calls += _call(operation, mode, {}, headers) if known else 0
+    return calls
+
+
+def _call(
+    operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode, known: dict[str, str], headers: Any
+) -> int:
+    calls = 0
+
+    @given(case=operation.as_strategy(mode, path_parameters=known))
+    @bounded(
+        max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
+    def call(case: Case) -> None:
+        nonlocal calls
+        calls += 1
+        case.call_and_validate(headers=headers if case.path.startswith("/v1/") else {}, checks=CHECKS)
+
+    with suppress(Unsatisfiable):  # what takes nothing cannot be given anything wrong
+        call()
+    return calls
+
+
+@pytest.mark.slow
+async def test_no_call_gives_a_fault_or_an_answer_that_is_not_in_the_document(
+    service: Service, url: str, pseb: Caller, officer: Caller
+) -> None:
+    ids = await made(service, pseb, officer)
+    login = {
+        "grant_type": "client_credentials",
+        "client_id": officer.credentials.client_id,
+        "client_secret": officer.credentials.client_secret,
+    }
+    calls = await asyncio.to_thread(exercise, url, login, ids)
+    assert calls > 10 * len(OPERATIONS)
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    name = schema.get("$ref", "").rpartition("/")[2]
+    found: dict[str, Any] = document["components"]["schemas"][name] if name else schema
+    return found
+
+
+def has_example(content: dict[str, Any]) -> bool:
+    """Whether a body has an example of its own, of its schema, of each of its fields, or of the items that it lists."""
+    schema = resolved(content["schema"])
+    fields = [resolved(each) for each in schema.get("properties", {}).values()]
+    return bool(
+        {"example", "examples"} & content.keys()
+        or {"example", "examples"} & schema.keys()
+        or (fields and all({"example", "examples", "default", "const", "enum"} & each.keys() for each in fields))
+        or resolved(schema.get("properties", {}).get("items", {}).get("items", {})).get("examples")
+    )
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_operation_says_what_it_does_and_shows_its_bodies(operation: dict[str, Any]) -> None:
+    assert operation["summary"]
+    assert len(operation["description"]) > len("Says a sentence.")
+    sent = operation.get("requestBody", {}).get("content", {})
+    assert [kind for kind, content in sent.items() if not has_example(content)] == []
+    answers = {status: each.get("content", {}) for status, each in operation["responses"].items() if status[0] == "2"}
+    assert answers
+    shown = [content["application/json"] for content in answers.values() if "application/json" in content]
+    assert all(has_example(content) for content in shown)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_operation_shows_each_of_its_errors_as_a_problem(operation: dict[str, Any]) -> None:
+    failing = {status: each for status, each in operation["responses"].items() if status[0] in "45"}
+    if operation["operationId"].startswith("issue_token"):  # OAuth's own errors are not problems
+        failing = {status: each for status, each in failing.items() if status not in ("400", "401")}
+    for status, answer in failing.items():
+        content = answer["content"][PROBLEM]
+        assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+        assert all(each["value"]["status"] == int(status) for each in content["examples"].values())
+        assert {f"`{code}`" for code in content["examples"]} == set(answer["description"].split(", "))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_operation_names_the_errors_that_its_kind_of_request_can_meet(operation: dict[str, Any]) -> None:
+    expected: set[str] = set()
+    if operation.get("security"):
+        expected |= {"401", "422", "500", "503"}
+    if any(operation.get("security", [{}])[0].values()):
+        expected |= {"403"}
+    if any(each["in"] == "path" for each in operation.get("parameters", [])):
+        expected |= {"404", "422"}
+    if "requestBody" in operation:
+        expected |= {"413", "422"}
+        expected |= {"415"} if operation.get("security") else set()
+    if any(each["name"] == "if-match" for each in operation.get("parameters", [])):
+        expected |= {"412", "428"}
+    if any(each["name"] == "idempotency-key" for each in operation.get("parameters", [])):
+        expected |= {"409"}
+    assert expected <= operation["responses"].keys()

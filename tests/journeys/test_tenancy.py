@@ -1,0 +1,103 @@
+"""Another association's objects look as if they did not exist, on every route that takes an id."""
+
+from typing import Any
+from uuid import uuid4
+
+from tests.support import cases, uploads
+from tests.support.service import Caller, Service
+
+METHODS = ("get", "patch", "post", "put", "delete")
+# Routes whose parameter names nothing that belongs to a partner.
+NOBODYS = {"/v1/allowlist/publications/{serial}", "/problems/{code}"}
+# What only the regulator's clients have the scope for: there the answer is 403, whatever the id.
+REGULATORS = ("/v1/partners", "/v1/review-decisions")
+
+
+def routes(service: Service) -> list[tuple[str, str]]:
+    """Method and path of each operation that takes an id."""
+    found = [
+        (method, path)
+        for path, operations in service.app.openapi()["paths"].items()
+        for method in METHODS
+        if method in operations and "{" in path and path not in NOBODYS
+    ]
+    assert len(found) >= 15
+    return found
+
+
+def filled(path: str, ids: dict[str, str]) -> str:
+    """The path with the given ids; a parameter that has none is a fault of this test."""
+    return path.format_map(ids)
+
+
+async def one_of_each(pseb: Caller, officer: Caller) -> tuple[dict[str, str], list[str]]:
+    """The ids of an association's objects by the name of their parameter, and what nobody else may read."""
+    firm = cases.company(legal_name="Confidential Softworks", email="secret@confidential.example.pk")
+    case = await cases.submitted(
+        pseb, firm, reference="SECRET-REF", description="Secret plan", subscriber_id="SECRET-SUB"
+    )
+    why = {"reason_codes": ["other"], "note": "Secret note"}
+    decision = (await cases.decide(officer, case, "request_information", **why)).json()
+    rows = [uploads.row("SECRET-ROW"), uploads.row("SECRET-BAD", email="x")]
+    upload = await uploads.uploaded(pseb, uploads.csv_of(rows))
+    ids = {
+        "applicant_id": case["applicant_id"],
+        "registration_id": case["id"],
+        "decision_id": decision["id"],
+        "upload_id": upload["id"],
+        "partner_id": str(pseb.credentials.partner_id),
+        "client_id": str(pseb.credentials.id),
+    }
+    private = ["Confidential", "confidential.example", "Secret", "SECRET", firm["ntn"], *case["networks"]]
+    return ids, private
+
+
+async def ask(caller: Caller, method: str, path: str) -> Any:
+    body: dict[str, Any] = {"json": {}} if method == "patch" else {}
+    return await caller.request(method.upper(), path, headers={"If-Match": "*"}, **body)
+
+
+async def test_anothers_object_and_one_that_never_was_get_the_same_answer(
+    service: Service, pseb: Caller, pasha: Caller, officer: Caller
+) -> None:
+    ids, private = await one_of_each(pseb, officer)
+    never = {name: str(uuid4()) for name in ids}
+    for method, path in routes(service):
+        theirs = await ask(pasha, method, filled(path, ids))
+        nobodys = await ask(pasha, method, filled(path, never))
+        needs_regulator = path.endswith("/claim") or path.startswith(REGULATORS)
+        expected = (403, "forbidden") if needs_regulator else (404, "not_found")
+        assert (theirs.status_code, theirs.json()["code"]) == expected, (method, path)
+        assert {**theirs.json(), "instance": ""} == {**nobodys.json(), "instance": ""}, (method, path)
+        for word in private:
+            assert word not in theirs.text + str(theirs.headers), (method, path)
+
+
+async def test_the_owner_is_answered_where_the_other_association_was_not(
+    service: Service, pseb: Caller, officer: Caller
+) -> None:
+    ids, _ = await one_of_each(pseb, officer)
+    for method, path in routes(service):
+        if method == "get":
+            answer = await ask(officer if path.startswith(REGULATORS) else pseb, method, filled(path, ids))
+            assert answer.status_code == 200, (path, answer.text)
+
+
+async def test_no_list_holds_what_is_another_associations(
+    service: Service, pseb: Caller, pasha: Caller, officer: Caller
+) -> None:
+    ids, private = await one_of_each(pseb, officer)
+    for path, operations in service.app.openapi()["paths"].items():
+        if "get" in operations and "{" not in path and path.startswith("/v1/"):
+            answer = await pasha.get(path)
+            for word in [*private, *ids.values()]:
+                assert word not in answer.text, path
+
+
+async def test_nothing_of_it_was_changed(service: Service, pseb: Caller, pasha: Caller, officer: Caller) -> None:
+    ids, _ = await one_of_each(pseb, officer)
+    reads = [f"/v1/applicants/{ids['applicant_id']}", f"/v1/registrations/{ids['registration_id']}"]
+    before = [(await pseb.get(path)).json() for path in reads]
+    for method, path in routes(service):
+        await ask(pasha, method, filled(path, ids))
+    assert [(await pseb.get(path)).json() for path in reads] == before

@@ -1,0 +1,73 @@
+"""Operators, what they announce and the country's allocations: reference data that the project carries."""
+
+from ipaddress import ip_network
+
+import pytest
+from sqlalchemy import func, select
+
+from app.core.networks import span
+from app.migrating import migrate
+from app.operators import service as operators
+from app.operators import store
+from app.operators.models import CountryPrefix, Operator, OperatorPrefix
+from app.operators.store import Claim
+from tests.support import cases
+from tests.support.service import Caller, Service
+
+
+async def test_operators_are_listed_only_to_who_has_a_token(service: Service, nayatel: Caller) -> None:
+    assert (await service.http.get("/v1/operators")).status_code == 401
+    answer = await nayatel.get("/v1/operators")
+    assert answer.status_code == 200
+    items = answer.json()["items"]
+    assert {"code": "nayatel", "name": "Nayatel (Pvt) Ltd", "asn": 23674} in items
+    assert [item["code"] for item in items] == sorted({item["code"] for item in items})
+    assert (answer.json()["next_cursor"], "Link" in answer.headers) == (None, False)
+
+
+@pytest.mark.parametrize("code", ["nobody", "NAYATEL", "23674"])
+async def test_a_registration_cannot_name_an_operator_that_is_not_listed(pseb: Caller, code: str) -> None:
+    applicant = (await pseb.post("/v1/applicants", json=cases.company())).json()
+    answer = await pseb.post("/v1/registrations", json=cases.registration(applicant["id"], operator=code))
+    assert answer.status_code == 422
+    assert cases.codes(answer) == {"/operator": "unknown_operator"}
+
+
+async def test_a_network_is_judged_by_the_country_s_allocations_and_by_what_its_operator_announces(
+    service: Service,
+) -> None:
+    inside = "45.115.84.0/24"
+    claims = [
+        Claim(0, "nayatel", inside),
+        Claim(1, "ptcl", inside),
+        Claim(2, "nayatel", "8.8.8.8/32"),
+        Claim(3, "nobody", inside),
+        Claim(4, "nayatel", "128.0.0.0/1"),
+        Claim(5, "nayatel", inside),
+        Claim(5, "nayatel", "8.8.8.0/24"),
+        Claim(6, "nayatel", "2001:4860:4860::8888/128"),
+        Claim(7, "nayatel", "154.192.0.0/16"),
+    ]
+    async with service.database.read() as session:
+        outside, foreign = await store.misplaced(session, claims)
+        assert await store.misplaced(session, []) == (set(), set())
+    assert outside == {2, 4, 5, 6, 7}
+    assert foreign == {1, 2, 3, 4, 5, 6}
+
+
+async def test_the_reference_data_is_canonical_and_loading_it_again_changes_nothing(service: Service) -> None:
+    listed = operators.allocations()
+    assert len(listed) == len(set(listed))
+    assert all(str(ip_network(prefix)) == prefix for prefix in listed)
+    assert {":" in prefix for prefix in listed} == {True, False}
+    assert len({span(prefix).first for prefix in listed}) > 1_000
+
+    async def counts() -> list[int | None]:
+        async with service.database.read() as session:
+            tables = (Operator, OperatorPrefix, CountryPrefix)
+            return [await session.scalar(select(func.count()).select_from(table)) for table in tables]
+
+    before = await counts()
+    assert before[2] == len(listed)
+    await migrate(service.settings)
+    assert await counts() == before

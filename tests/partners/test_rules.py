@@ -1,0 +1,34 @@
+"""Which scopes a partner of each kind may hold, and which a token gets."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.core.security import SCOPES
+from app.partners.rules import ALLOWED, PartnerKind, granted_scopes, refused_scopes
+
+SOME = st.lists(st.sampled_from(sorted(SCOPES)))
+
+
+def test_no_kind_but_the_regulator_may_decide_publish_or_administrate() -> None:
+    for kind in (PartnerKind.ASSOCIATION, PartnerKind.OPERATOR):
+        assert not ALLOWED[kind] & {"reviews:read", "reviews:write", "allowlist:publish", "partners:admin"}
+    assert ALLOWED[PartnerKind.OPERATOR] == {"allowlist:read", "registrations:read", "events:read"}
+
+
+@settings(deadline=None)
+@given(st.sampled_from(list(PartnerKind)), SOME)
+def test_each_scope_beyond_the_kind_is_named_by_its_place(kind: PartnerKind, scopes: list[str]) -> None:
+    refused = {error.pointer for error in refused_scopes(kind, scopes)}
+    assert refused == {f"/scopes/{place}" for place, scope in enumerate(scopes) if scope not in ALLOWED[kind]}
+
+
+@settings(deadline=None)
+@given(SOME, SOME)
+def test_a_token_never_gets_more_than_was_asked_for_or_is_held(held: list[str], asked: list[str]) -> None:
+    granted = granted_scopes(held, " ".join(asked))
+    wanted = set(asked) or set(held)
+    if granted is None:
+        assert not wanted or not wanted <= set(held)
+    else:
+        assert granted == sorted(wanted)
+        assert set(granted) <= set(held)

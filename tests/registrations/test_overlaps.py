@@ -1,0 +1,100 @@
+"""One address has one accountable registrant: what an overlap with others' and one's own networks leads to."""
+
+import asyncio
+from typing import Any
+
+from tests.support import cases
+from tests.support.service import Caller
+
+
+async def submit(caller: Caller, applicant_id: str, *networks: str, **changes: Any) -> Any:
+    return await caller.post(
+        "/v1/registrations", json=cases.registration(applicant_id, networks=list(networks), **changes)
+    )
+
+
+async def applicant(caller: Caller, body: dict[str, Any] | None = None) -> str:
+    made = await caller.post("/v1/applicants", json=body or cases.company())
+    return str(made.json()["id"])
+
+
+async def test_a_granted_network_is_taken_and_nobody_learns_by_whom(
+    pseb: Caller, pasha: Caller, officer: Caller
+) -> None:
+    firm = cases.company(legal_name="Secret Softworks")
+    case = await cases.approved(pseb, officer, firm, networks=["203.99.160.16/29"], reference="secret-ref")
+    mine = await applicant(pasha)
+    for networks in (["203.99.160.17"], ["203.99.160.0/24"], ["203.99.161.1", "203.99.160.16/29"]):
+        answer = await submit(pasha, mine, *networks)
+        assert (answer.status_code, cases.codes(answer)) == (422, {f"/networks/{len(networks) - 1}": "network_taken"})
+        for theirs in (
+            firm["legal_name"],
+            firm["ntn"],
+            case["id"],
+            case["applicant_id"],
+            case["partner_id"],
+            "secret-ref",
+        ):
+            assert theirs not in answer.text
+    assert (await submit(pasha, mine, "203.99.160.24")).status_code == 201
+
+
+async def test_ones_own_open_or_granted_networks_are_an_overlap(pseb: Caller, officer: Caller) -> None:
+    firm = cases.company()
+    await cases.approved(pseb, officer, firm, networks=["203.99.160.16/29"])
+    case = await cases.submitted(pseb, firm, networks=["203.99.161.0/28"])
+    answer = await submit(pseb, case["applicant_id"], "203.99.160.20", "203.99.161.0/24", "203.99.162.1")
+    assert (answer.status_code, cases.codes(answer)) == (
+        422,
+        {"/networks/0": "network_overlap", "/networks/1": "network_overlap"},
+    )
+
+
+async def test_the_same_applicant_by_way_of_another_partner_is_the_same_registrant(
+    pseb: Caller, pasha: Caller, officer: Caller
+) -> None:
+    firm = cases.company()
+    await cases.approved(pseb, officer, firm, networks=["203.99.160.5"])
+    await cases.submitted(pseb, firm, networks=["203.99.160.6"])
+    theirs = await applicant(pasha, {**firm, "legal_name": "The Same by Another Name"})
+    answer = await submit(pasha, theirs, "203.99.160.5", "203.99.160.6")
+    assert cases.codes(answer) == {"/networks/0": "network_overlap", "/networks/1": "network_overlap"}
+
+
+async def test_what_was_withdrawn_rejected_or_revoked_is_free_again(
+    pseb: Caller, pasha: Caller, officer: Caller
+) -> None:
+    firm = cases.company()
+    withdrawn = await cases.submitted(pseb, firm, networks=["203.99.160.1"])
+    await pseb.post(f"/v1/registrations/{withdrawn['id']}/withdraw", headers={"If-Match": '"1"'})
+    rejected = await cases.submitted(pseb, firm, networks=["203.99.160.2"])
+    await cases.decide(officer, rejected, "reject", reason_codes=["duplicate"])
+    revoked = await cases.approved(pseb, officer, firm, networks=["203.99.160.3"])
+    await cases.decide(officer, revoked, "revoke", reason_codes=["misuse"], legal_basis="Order 1")
+    again = await submit(pasha, await applicant(pasha), "203.99.160.1", "203.99.160.2", "203.99.160.3")
+    assert (again.status_code, "contested" in again.json()["flags"]) == (201, False)
+
+
+async def test_of_two_submissions_at_once_for_one_applicants_address_one_wins(pseb: Caller, pasha: Caller) -> None:
+    firm = cases.company()
+    mine, theirs = await applicant(pseb, firm), await applicant(pasha, firm)
+    answers = await asyncio.gather(
+        submit(pseb, mine, "203.99.160.5"),
+        submit(pseb, mine, "203.99.160.0/29"),
+        submit(pasha, theirs, "203.99.160.4/31"),
+    )
+    assert sorted(answer.status_code for answer in answers) == [201, 422, 422]
+    refused = [cases.codes(answer) for answer in answers if answer.status_code == 422]
+    assert refused == [{"/networks/0": "network_overlap"}] * 2
+
+
+async def test_of_two_approvals_at_once_of_one_address_one_wins(pseb: Caller, pasha: Caller, officer: Caller) -> None:
+    contest = [await cases.submitted(caller, networks=["203.99.160.5"]) for caller in (pseb, pasha)]
+    bodies = [{"registration_id": case["id"], "action": "approve"} for case in contest]
+    answers = await asyncio.gather(
+        *(officer.post("/v1/review-decisions", json=body, headers={"If-Match": "*"}) for body in bodies)
+    )
+    assert sorted((answer.status_code, answer.json().get("code", "")) for answer in answers) == [
+        (201, ""),
+        (422, "network_taken"),
+    ]

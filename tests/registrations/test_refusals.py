@@ -1,0 +1,132 @@
+"""Every code that a submission is refused with, at its pointer, and nothing written."""
+
+from typing import Any
+from uuid import uuid4
+
+from tests.support import cases
+from tests.support.service import Caller
+
+MALFORMED: list[tuple[dict[str, Any], dict[str, str]]] = [
+    ({"track": None}, {"/track": "missing_field"}),
+    ({"track": "vpn"}, {"/track": "invalid_value"}),
+    ({"purpose": None}, {"/purpose": "missing_field"}),
+    ({"purpose": "gaming"}, {"/purpose": "invalid_value"}),
+    ({"protocol": "pptp"}, {"/protocol": "invalid_value"}),
+    ({"protocol": None}, {"/protocol": "missing_field"}),
+    ({"track": "call_centre"}, {"/subscriber_id": "missing_field"}),
+    ({"track": "video_conference", "subscriber_id": " "}, {"/subscriber_id": "missing_field"}),
+    ({"track": "vpn_freelancer"}, {"/track": "invalid_value"}),
+    ({"operator": None}, {"/operator": "missing_field"}),
+    ({"operator": "acme"}, {"/operator": "unknown_operator"}),
+    ({"operator": "Nayatel"}, {"/operator": "unknown_operator"}),
+    ({"subscriber_id": "x" * 201}, {"/subscriber_id": "invalid_value"}),
+    ({"reference": "x" * 101}, {"/reference": "invalid_value"}),
+    ({"reference": "a\tb"}, {"/reference": "invalid_value"}),
+    ({"description": "x" * 2001}, {"/description": "invalid_value"}),
+    ({"description": "a\u0007b"}, {"/description": "invalid_value"}),
+    ({"applicant_id": "me"}, {"/applicant_id": "invalid_value"}),
+    ({"status": "approved"}, {"/status": "invalid_value"}),
+    ({"flags": []}, {"/flags": "invalid_value"}),
+    ({"networks": None}, {"/networks": "missing_field"}),
+    ({"networks": []}, {"/networks": "missing_field"}),
+    ({"networks": "203.99.160.5"}, {"/networks": "invalid_value"}),
+    ({"networks": [7]}, {"/networks/0": "invalid_value"}),
+    ({"networks": [f"203.99.160.{n}" for n in range(65)]}, {"/networks": "invalid_value"}),
+    ({"networks": ["203.99.160.256"]}, {"/networks/0": "network_malformed"}),
+    ({"networks": ["203.99.160.05"]}, {"/networks/0": "network_malformed"}),
+    ({"networks": ["203.99.160.5/33"]}, {"/networks/0": "network_malformed"}),
+    ({"networks": ["2400:1460::g"]}, {"/networks/0": "network_malformed"}),
+    ({"networks": ["203.99.160.5/29"]}, {"/networks/0": "network_host_bits"}),
+    ({"networks": ["203.99.160.0/23"]}, {"/networks/0": "network_too_wide"}),
+    ({"networks": ["2400:1460::/47"]}, {"/networks/0": "network_too_wide"}),
+    ({"networks": ["203.99.160.5", "10.0.0.1"]}, {"/networks/1": "network_reserved"}),
+    ({"networks": ["64:ff9b::7f00:1"]}, {"/networks/0": "network_reserved"}),
+    ({"networks": ["203.99.160.5", "203.99.160.0/29"]}, {"/networks/1": "network_overlap"}),
+]  # fmt: skip
+
+
+async def test_each_malformed_field_has_its_code_and_pointer_and_nothing_is_written(pseb: Caller) -> None:
+    applicant = (await pseb.post("/v1/applicants", json=cases.company())).json()
+    for changes, expected in MALFORMED:
+        answer = await pseb.post("/v1/registrations", json=cases.registration(applicant["id"]) | changes)
+        assert (answer.status_code, cases.codes(answer)) == (422, expected), changes
+        assert answer.json()["code"] == next(iter(expected.values()))
+    assert (await pseb.get("/v1/registrations")).json()["items"] == []
+
+
+async def test_all_errors_come_at_once(pseb: Caller) -> None:
+    body = {
+        "track": "call_centre",
+        "purpose": "fun",
+        "protocol": "smoke",
+        "networks": ["203.99.160.5", "10.0.0.1", "x", "203.99.160.5/32", "203.99.160.6/24"],
+        "colour": 1,
+    }
+    answer = await pseb.post("/v1/registrations", json=body)
+    assert answer.status_code == 422
+    assert cases.codes(answer) == {
+        "/applicant_id": "missing_field",
+        "/operator": "missing_field",
+        "/subscriber_id": "missing_field",
+        "/purpose": "invalid_value",
+        "/protocol": "invalid_value",
+        "/networks/1": "network_reserved",
+        "/networks/2": "network_malformed",
+        "/networks/3": "network_overlap",
+        "/networks/4": "network_host_bits",
+        "/colour": "invalid_value",
+    }
+
+
+async def test_what_the_register_knows_against_an_item_comes_at_once_too(pseb: Caller, officer: Caller) -> None:
+    other = await cases.approved(pseb, officer)
+    firm = cases.company()
+    held, own = [await cases.submitted(pseb, firm, reference=reference) for reference in ("mine", "more")]
+    body = cases.registration(
+        held["applicant_id"],
+        track="vpn_freelancer",
+        operator="acme",
+        reference="mine",
+        networks=[*own["networks"], *other["networks"], cases.address()],
+    )
+    answer = await pseb.post("/v1/registrations", json=body)
+    assert (answer.status_code, cases.codes(answer)) == (
+        422,
+        {
+            "/track": "invalid_value",
+            "/operator": "unknown_operator",
+            "/reference": "reference_duplicate",
+            "/networks/0": "network_overlap",
+            "/networks/1": "network_taken",
+        },
+    )
+
+
+async def test_set_host_bits_name_the_two_likely_meanings(pseb: Caller) -> None:
+    applicant = (await pseb.post("/v1/applicants", json=cases.company())).json()
+    body = cases.registration(applicant["id"], networks=["203.99.160.5/29"])
+    (error,) = (await pseb.post("/v1/registrations", json=body)).json()["errors"]
+    assert "203.99.160.5/32" in error["detail"]
+    assert "203.99.160.0/29" in error["detail"]
+
+
+async def test_an_applicant_that_is_unknown_or_anothers_is_not_found(pseb: Caller, pasha: Caller) -> None:
+    theirs = (await pasha.post("/v1/applicants", json=cases.company())).json()
+    for applicant_id in (str(uuid4()), theirs["id"]):
+        answer = await pseb.post("/v1/registrations", json=cases.registration(applicant_id))
+        assert (answer.status_code, cases.codes(answer)) == (404, {"/applicant_id": "not_found"})
+
+
+async def test_only_who_may_submit_does(nayatel: Caller, pseb: Caller) -> None:
+    applicant = (await pseb.post("/v1/applicants", json=cases.company())).json()
+    answer = await nayatel.post("/v1/registrations", json=cases.registration(applicant["id"]))
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+async def test_what_is_sound_is_kept_in_normal_form(pseb: Caller) -> None:
+    networks = ["203.99.160.5", "203.99.161.0/24", "2400:1460:1:0::/64", "2400:1460:0002::A"]
+    case = await cases.submitted(pseb, networks=networks, description="One\r\ntwo", protocol="l2tp")
+    assert case["networks"] == ["203.99.160.5/32", "203.99.161.0/24", "2400:1460:1::/64", "2400:1460:2::a/128"]
+    assert (case["description"], case["status"], case["version"]) == ("One\ntwo", "submitted", 1)
+    read = await pseb.get(f"/v1/registrations/{case['id']}")
+    assert (read.json(), read.headers["ETag"]) == (case, '"1"')

@@ -1,0 +1,110 @@
+"""Properties of the rules: the legal moves, the networks of one item, the ledger of a batch."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.core import networks
+from app.registrations.rules import (
+    TRACKS,
+    Ledger,
+    Move,
+    Status,
+    Track,
+    block_of,
+    missing_for_track,
+    next_status,
+    overlaps_within,
+)
+from tests.support.blocks import Block, blocks, overlap, without_overlaps
+
+# The picture of the contract, arrow by arrow.
+DIAGRAM = {
+    ("submitted", "claim"): "in_review",
+    ("in_review", "unclaim"): "submitted",
+    ("submitted", "approve"): "approved",
+    ("in_review", "approve"): "approved",
+    ("submitted", "request_information"): "information_requested",
+    ("in_review", "request_information"): "information_requested",
+    ("submitted", "reject"): "rejected",
+    ("in_review", "reject"): "rejected",
+    ("information_requested", "submit"): "submitted",
+    ("rejected", "submit"): "submitted",
+    ("approved", "suspend"): "suspended",
+    ("suspended", "reinstate"): "approved",
+    ("approved", "revoke"): "revoked",
+    ("suspended", "revoke"): "revoked",
+    ("approved", "expire"): "expired",
+    ("submitted", "withdraw"): "withdrawn",
+    ("in_review", "withdraw"): "withdrawn",
+    ("information_requested", "withdraw"): "withdrawn",
+    ("rejected", "withdraw"): "withdrawn",
+}
+
+
+def test_a_case_moves_along_the_arrows_of_the_picture_and_no_others() -> None:
+    moves = {
+        (status.value, move.value): target.value
+        for status, move in product(Status, Move)
+        if (target := next_status(status, move))
+    }
+    assert moves == DIAGRAM
+
+
+@given(st.text(max_size=20).filter(lambda text: text not in set(Status)), st.sampled_from(Move))
+def test_nothing_leads_out_of_a_status_that_there_is_not(status: str, move: Move) -> None:
+    assert next_status(status, move) is None
+
+
+@pytest.mark.parametrize("track", Track)
+def test_a_track_asks_for_exactly_what_it_lists(track: Track) -> None:
+    needed = TRACKS[track].required
+    missing = [error.pointer for error in missing_for_track({"track": track})]
+    assert missing == [f"/{name}" for name in needed if name != "track"]
+    assert list(missing_for_track(dict.fromkeys(needed, "given") | {"track": track})) == []
+
+
+@pytest.mark.parametrize("track", ["vpn_other", None, 7, ["vpn_company"]])
+def test_what_is_no_track_asks_for_nothing(track: object) -> None:
+    assert list(missing_for_track({"track": track})) == []
+
+
+@given(st.lists(blocks, max_size=12))
+@settings(deadline=None)
+def test_a_network_that_overlaps_an_earlier_one_of_its_item_is_named_and_no_other(found: list[Block]) -> None:
+    texts = [str(block) for block in found]
+    named = {error.pointer for error in overlaps_within({"networks": texts})}
+    expected = {
+        f"/networks/{index}" for index, text in enumerate(texts) if any(overlap(text, other) for other in texts[:index])
+    }
+    assert named == expected
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(), st.text(max_size=20)), max_size=5))
+def test_what_is_no_network_overlaps_nothing(junk: list[object]) -> None:
+    assert list(overlaps_within({"networks": [*junk, "203.99.160.5"]})) == []
+    assert list(overlaps_within({"networks": junk[:1] and junk[0]})) == []
+
+
+@given(blocks, blocks)
+def test_networks_that_overlap_have_one_block(one: Block, other: Block) -> None:
+    spans = [networks.span(str(each)) for each in (one, other)]
+    if overlap(str(one), str(other)):
+        assert block_of(spans[0]) == block_of(spans[1])
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.lists(blocks, min_size=1, max_size=4)), max_size=20))
+@settings(deadline=None)
+def test_the_ledger_finds_what_a_comparison_of_every_pair_finds(items: list[tuple[str, list[Block]]]) -> None:
+    ledger = Ledger()
+    held: dict[str, list[str]] = {"a": [], "b": []}
+    for subject, found in items:
+        texts = without_overlaps(found)
+        asked = [networks.span(text) for text in texts]
+        expected = [index for index, text in enumerate(texts) if any(overlap(text, one) for one in held[subject])]
+        assert ledger.overlapping(subject, asked) == expected
+        if not expected:
+            ledger.enter(subject, asked)
+            held[subject] += texts

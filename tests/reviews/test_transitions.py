@@ -1,0 +1,37 @@
+"""Every action from every status."""
+
+from itertools import product
+
+from app.registrations.rules import Status
+from app.reviews.rules import Action
+from tests.support import cases
+from tests.support.service import Caller
+from tests.support.standing import standing
+
+REVIEWED = {"submitted", "in_review"}
+LEADS_TO = {
+    "approve": (REVIEWED, "approved"),
+    "reject": (REVIEWED, "rejected"),
+    "request_information": (REVIEWED, "information_requested"),
+    "suspend": ({"approved"}, "suspended"),
+    "reinstate": ({"suspended"}, "approved"),
+    "revoke": ({"approved", "suspended"}, "revoked"),
+}
+
+
+async def test_each_action_leads_where_the_picture_says_and_is_illegal_everywhere_else(
+    pseb: Caller, officer: Caller
+) -> None:
+    wanted = list(product(Action, Status))
+    made = await standing(pseb, [status for _, status in wanted], claimed_by=officer.credentials.id)
+    outcomes, expected = {}, {}
+    for (action, status), case in zip(wanted, made, strict=True):
+        needs = {} if action in ("approve", "reinstate") else {"reason_codes": ["misuse"], "legal_basis": "Order 1"}
+        answer = await cases.decide(officer, case, action, **needs)
+        read = (await officer.get(f"/v1/registrations/{case['id']}")).json()
+        outcomes[action.value, status.value] = answer.json().get("code", answer.status_code), read["status"]
+        allowed, target = LEADS_TO[action]
+        expected[action.value, status.value] = (
+            (201, target) if status in allowed else ("illegal_transition", status.value)
+        )
+    assert outcomes == expected

@@ -1,0 +1,156 @@
+"""The worker's loops go on through outages, stop when they are told to, and do what time asks for."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.core.settings import Settings
+from app.health import store as health
+from app.worker import Worker
+from tests.support import cases, events, postgres, processes, uploads
+from tests.support.service import Caller, Service
+
+DISCONNECT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()"
+
+
+@asynccontextmanager
+async def working(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
+    """A worker in this process while the block runs."""
+    task = asyncio.create_task(Worker(settings).run())
+    yield task
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def seen(service: Service) -> bool:
+    async with service.database.read() as session:
+        return await health.worker_seen_lately(session)
+
+
+async def has_status(caller: Caller, path: str, status: str) -> bool:
+    return bool((await caller.get(path)).json()["status"] == status)
+
+
+async def send(caller: Caller, prefix: str, rows: int = 3) -> str:
+    answer = await uploads.send(caller, uploads.csv_of([uploads.row(f"{prefix}{i}") for i in range(rows)]))
+    return answer.headers["Location"]
+
+
+async def works(service: Service, caller: Caller, officer: Caller, prefix: str) -> None:
+    """The worker ingests an upload and publishes what is then approved."""
+    location = await send(caller, prefix)
+    await processes.until(partial(has_status, caller, location, "completed"))
+    selection = {"bulk_upload_id": location.rpartition("/")[2], "status": "submitted"}
+    decided = await officer.post("/v1/review-decisions/batch", json={"selection": selection, "action": "approve"})
+    assert decided.json()["counts"]["decided"] == 3
+    networks = [
+        case["networks"][0]
+        for case in (await caller.get(f"/v1/registrations?bulk_upload_id={selection['bulk_upload_id']}")).json()[
+            "items"
+        ]
+    ]
+
+    async def listed() -> bool:
+        await service.app.state.reader.refresh()
+        answer = await officer.get("/v1/allowlist?format=text")
+        return answer.status_code == 200 and set(networks) <= set(answer.text.splitlines())
+
+    await processes.until(listed)
+
+
+async def test_every_loop_goes_on_when_the_connections_are_cut(
+    service: Service, settings: Settings, pseb: Caller, officer: Caller, database_url: str
+) -> None:
+    async with working(settings) as task:
+        await works(service, pseb, officer, "before-")
+        name = database_url.partition("?")[0].rpartition("/")[2]
+        for _ in range(3):
+            await postgres.execute(database_url, DISCONNECT.format(name))
+            await asyncio.sleep(0.2)
+        await works(service, pseb, officer, "after-")
+        assert not task.done()
+
+
+async def test_every_loop_goes_on_after_a_time_without_a_database(
+    service: Service, settings: Settings, pseb: Caller, officer: Caller, server_url: str, database_url: str
+) -> None:
+    name = database_url.partition("?")[0].rpartition("/")[2]
+    async with working(settings) as task:
+        await processes.until(partial(seen, service))
+        location = await send(pseb, "waiting-", rows=1)
+        await postgres.execute(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false", DISCONNECT.format(name))
+        await asyncio.sleep(1.5)
+        assert not task.done()
+        await postgres.execute(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        await processes.until(partial(has_status, pseb, location, "completed"))
+        await works(service, pseb, officer, "after-")
+
+
+async def test_an_upload_that_cannot_be_ingested_does_not_keep_the_others_waiting(
+    service: Service, settings: Settings, pseb: Caller
+) -> None:
+    broken, sound = await send(pseb, "broken-"), await send(pseb, "sound-")
+    async with service.database.write() as session:
+        await session.execute(
+            text("UPDATE bulk_upload_parts SET sealed = '\\x00' WHERE bulk_upload_id = :id"),
+            {"id": broken.rpartition("/")[2]},
+        )
+    async with working(settings):
+        await processes.until(partial(has_status, pseb, sound, "completed"))
+    assert await has_status(pseb, broken, "received")
+
+
+async def test_an_approval_that_has_run_out_expires_and_leaves_the_list(
+    service: Service, settings: Settings, pseb: Caller, officer: Caller
+) -> None:
+    over = await cases.approved(pseb, officer)
+    kept = await cases.approved(pseb, officer)
+    await service.publish()
+    async with service.database.write() as session:
+        past = "UPDATE registrations SET expires_at = now() - interval '1 second' WHERE id = :id"
+        await session.execute(text(past), {"id": over["id"]})
+    async with working(settings):
+        await processes.until(partial(has_status, pseb, f"/v1/registrations/{over['id']}", "expired"))
+
+        async def gone() -> bool:
+            await service.app.state.reader.refresh()
+            return (await officer.get("/v1/allowlist?format=text")).text.splitlines() == kept["networks"]
+
+        await processes.until(gone)
+    assert await has_status(pseb, f"/v1/registrations/{kept['id']}", "approved")
+    log = await events.told(pseb, "registration.expired")
+    assert [each["subject_id"] for each in log if each["name"] == "registration.expired"] == [over["id"]]
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
+async def test_a_worker_stops_within_seconds_of_being_told_to_even_in_the_middle_of_an_upload(
+    service: Service, settings: Settings, pseb: Caller, signal_: signal.Signals
+) -> None:
+    location = await send(pseb, "many-", rows=1_500)
+    process = processes.start("worker", processes.environment(settings, UPLOAD_CHUNK_ROWS="10"))
+    try:
+        upload: dict[str, Any] = {}
+
+        async def begun() -> bool:
+            upload.update((await pseb.get(location)).json())
+            return bool(upload["rows_done"] >= 20)
+
+        await processes.until(begun)
+        told = time.monotonic()
+        process.send_signal(signal_)
+        assert await asyncio.to_thread(process.wait, 20) == 0
+        assert time.monotonic() - told < 10
+    finally:
+        processes.kill(process)
+    stopped = (await pseb.get(location)).json()
+    assert stopped["status"] == "processing"
+    await service.ingest_all()
+    assert (await pseb.get(location)).json()["counts"]["created"] == 1_500

@@ -66,9 +66,12 @@ async def known_as_other_kind(
     batch = recordset("item", kinds, [{key: each.get(key) for key in kinds} for each in items])
     same_number = or_(Applicant.ntn == batch.c.ntn, Applicant.cnic_hash == batch.c.cnic_hash)
     other_kind = and_(Applicant.partner_id == partner_id, Applicant.kind != batch.c.kind)
-    met = looked_up(select(Applicant.ntn).where(other_kind, same_number), "met")
-    statement = select(batch.c.subject, met.c.ntn == batch.c.ntn).join(met, true())
-    return {(subject, "ntn" if by_ntn else "cnic") for subject, by_ntn in await session.execute(statement)}
+    met = looked_up(select(Applicant.ntn, Applicant.cnic_hash).where(other_kind, same_number), "met")
+    by_ntn, by_cnic = met.c.ntn == batch.c.ntn, met.c.cnic_hash == batch.c.cnic_hash
+    statement = select(batch.c.subject, by_ntn, by_cnic).join(met, true())
+    found = (await session.execute(statement)).all()
+    same_ntn = {(subject, "ntn") for subject, is_same, _ in found if is_same}
+    return same_ntn | {(subject, "cnic") for subject, _, is_same in found if is_same}
 
 
 async def current(session: ReadSession, partner_id: UUID, subjects: Sequence[str]) -> dict[str, Applicant]:

@@ -78,7 +78,7 @@ async def ingest(database: Database, upload_id: UUID, chunk_rows: int) -> bool:
             upload = await _start(database, upload)
             await _take_chunks(database, upload, chunk_rows)
         except Invalid as broken:
-            await _fail(database, upload, broken)
+            await _fail(database, upload_id, broken)
         except Superseded:
             log.info("another worker moved the upload on", bulk_upload_id=str(upload_id))
         return True
@@ -274,11 +274,12 @@ async def _complete(database: Database, principal: Principal, upload: BulkUpload
         )
 
 
-async def _fail(database: Database, upload: BulkUpload, broken: Invalid) -> None:
-    problem = problem_of(broken, f"/v1/bulk-uploads/{upload.id}").model_dump(mode="json")
+async def _fail(database: Database, upload_id: UUID, broken: Invalid) -> None:
+    problem = problem_of(broken, f"/v1/bulk-uploads/{upload_id}").model_dump(mode="json")
     values = {"status": UploadStatus.FAILED, "completed_at": datetime.now(UTC), "problem": problem}
     async with database.write() as session:
-        if await store.advance(session, upload, values):
+        upload = await store.waiting_upload(session, upload_id)
+        if upload and await store.advance(session, upload, values):
             await store.drop_parts(session, upload.id)
             happening = Happening("bulk_upload.failed", upload.id, upload.partner_id, details={"code": broken.code})
             await events.record(session, None, [happening])

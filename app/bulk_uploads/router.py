@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from app.bulk_uploads import export, models, rules, schemas, service, store
 from app.bulk_uploads.errors import CsvMalformed
 from app.core.db import Database, Reading, Writing
-from app.core.errors import MissingField, UnsupportedMediaType
+from app.core.errors import Forbidden, MissingField, UnsupportedMediaType
 from app.core.idempotency import Idempotent
 from app.core.problems import CREATES, READS, documented
 from app.core.responses import not_modified, page_answer, resource_answer
@@ -123,8 +123,10 @@ async def get_problems(request: Request, upload_id: UUID, session: Reading, prin
     responses=documented(*READS) | CSV_ANSWER,
 )
 async def get_refused(request: Request, upload_id: UUID, session: Reading, principal: Reader) -> Response:
-    """The refused rows in the upload's own columns, to correct and send again."""
+    """The refused rows in the upload's own columns, to correct and send again: for the partner that sent them."""
     found = await store.get(session, principal, upload_id)
+    if found.partner_id != principal.partner_id:
+        raise Forbidden("Only the partner that sent the file can have its rows, which hold whole CNICs.")
     return _download(export.refused_csv(_database(request), found), f"refused-{upload_id}.csv")
 
 

@@ -36,7 +36,6 @@ STATUS_OF_KIND: dict[type[DomainError], int] = {
     errors.Unavailable: 503,
 }
 KIND_OF_STATUS = {status: kind for kind, status in STATUS_OF_KIND.items() if kind.code} | {
-    400: errors.InvalidValue,
     422: errors.InvalidValue,
 }
 # What reading, sending a body, making and changing one's resources can be refused with, whatever the resource.
@@ -115,7 +114,8 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = _methods_at(request)
-    return problem_response(kind(detail), _instance(request), headers)
+    whole_body = [kind.at("", detail)] if error.status_code == HTTPStatus.BAD_REQUEST else []
+    return problem_response(kind(detail, whole_body), _instance(request), headers)
 
 
 def _methods_at(request: Request) -> str:

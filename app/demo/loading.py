@@ -14,21 +14,31 @@ GIVE_UP_SECONDS = 300
 
 
 class Caller:
-    """Calls the API with one client's token."""
+    """Calls the API with one client's token, and gets a new one when it has expired."""
 
     def __init__(self, base_url: str, credentials: dict[str, str]) -> None:
         self._http = httpx.Client(base_url=base_url, timeout=120)
-        form = {"grant_type": "client_credentials", **credentials}
-        token = self._http.post("/oauth/token", data=form).raise_for_status().json()["access_token"]
+        self._form = {"grant_type": "client_credentials", **credentials}
+        self._authorise()
+
+    def _authorise(self) -> None:
+        token = self._http.post("/oauth/token", data=self._form).raise_for_status().json()["access_token"]
         self._http.headers["Authorization"] = f"Bearer {token}"
+
+    def _call(self, method: str, path: str, **body: Any) -> Any:
+        answer = self._http.request(method, path, **body)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            self._authorise()
+            answer = self._http.request(method, path, **body)
+        return answer.raise_for_status().json()
 
     def get(self, path: str) -> Any:
         """The JSON of a GET; raises ``httpx.HTTPStatusError``."""
-        return self._http.get(path).raise_for_status().json()
+        return self._call("GET", path)
 
     def post(self, path: str, **body: Any) -> Any:
         """The JSON of a POST; raises ``httpx.HTTPStatusError``."""
-        return self._http.post(path, **body).raise_for_status().json()
+        return self._call("POST", path, **body)
 
 
 def upload_and_follow(caller: Caller, body: bytes, progress: Progress, label: str, *, dry_run: bool = False) -> Any:

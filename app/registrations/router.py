@@ -48,7 +48,6 @@ async def _answer(session: ReadSession, principal: Principal, registration_id: U
 
 @router.get(
     "/tracks",
-    tags=["reference"],
     summary="List tracks",
     response_model=schemas.TrackPage,
     responses=documented(Unauthenticated),
@@ -173,7 +172,6 @@ async def withdraw_registration(
     summary="Claim a case",
     response_model=schemas.Registration,
     responses=documented(*MOVES),
-    tags=["reviews"],
 )
 async def claim_case(registration_id: UUID, session: Writing, principal: Officer, if_match: Precondition) -> Response:
     """An officer takes a submitted case into review; no other officer can decide it then."""
@@ -186,7 +184,6 @@ async def claim_case(registration_id: UUID, session: Writing, principal: Officer
     summary="Give a case back",
     response_model=schemas.Registration,
     responses=documented(*MOVES, ClaimedByAnother),
-    tags=["reviews"],
 )
 async def give_case_back(
     registration_id: UUID, session: Writing, principal: Officer, if_match: Precondition

@@ -170,7 +170,8 @@ async def correct(
     met_before = await _correct(session, [accepted], hand_in=False)
     await _put_networks(session, [(held.id, details.networks)])
     await store.refresh_contested(session, [held.id, *met_before])
-    await _record(session, principal, "registration.corrected", held, {"status": held.status})
+    corrected = Happening("registration.corrected", held.id, held.partner_id, details.operator, {"status": held.status})
+    await events.record(session, principal, [corrected])
 
 
 def _details(held: Registration) -> dict[str, Any]:

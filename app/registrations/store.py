@@ -137,16 +137,19 @@ async def move(session: WriteSession, ids: Sequence[UUID], values: dict[str, Any
 
 
 async def refresh_contested(session: WriteSession, ids: Sequence[UUID]) -> None:
-    """Set or clear the flag ``contested`` on ``ids`` and on the cases that share addresses with them."""
+    """Set or clear the flag ``contested`` on ``ids`` and on the cases that share addresses with them.
+
+    A case that is no longer open is not contested.
+    """
     flagged = select(Registration.id).where(with_ids(ids), _flagged(Flag.CONTESTED))
     touched = await sharing_addresses(session, ids) | set(await session.scalars(flagged))
     if not touched:
         return
-    is_flagged, is_contested = _flagged(Flag.CONTESTED), _is_contested(list(touched))
+    is_flagged, is_contested = _flagged(Flag.CONTESTED), and_(IS_OPEN, _is_contested(list(touched)))
     without = func.array_remove(Registration.flags, Flag.CONTESTED.value)
     await session.execute(
         update(Registration)
-        .where(with_ids(list(touched)), IS_OPEN, is_contested != is_flagged)
+        .where(with_ids(list(touched)), is_contested != is_flagged)
         .values(
             version=Registration.version + 1,
             updated_at=func.now(),

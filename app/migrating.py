@@ -18,7 +18,7 @@ ALEMBIC_INI = Path(__file__).parents[1] / "alembic.ini"
 async def migrate(settings: Settings) -> None:
     """Apply what is missing; doing it again changes nothing."""
     config = Config(str(ALEMBIC_INI))
-    config.set_main_option("sqlalchemy.url", settings.async_database_url.replace("%", "%%"))
+    config.attributes["database_url"] = settings.database_url
     await asyncio.to_thread(command.upgrade, config, "head")
     database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
     try:

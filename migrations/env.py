@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 from alembic import context
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -26,10 +27,15 @@ def _migrate(connection: Connection) -> None:
 
 
 async def _online(url: str) -> None:
-    engine = create_async_engine(url, poolclass=pool.NullPool, native_inet_types=False)
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=lambda: asyncpg.connect(url),
+        poolclass=pool.NullPool,
+        native_inet_types=False,
+    )
     async with engine.connect() as connection:
         await connection.run_sync(_migrate)
     await engine.dispose()
 
 
-asyncio.run(_online(context.config.get_main_option("sqlalchemy.url") or Settings().async_database_url))
+asyncio.run(_online(context.config.attributes.get("database_url") or Settings().database_url))

@@ -40,7 +40,7 @@ async def empty_url(server_url: str) -> AsyncIterator[str]:
 
 def _config(url: str) -> Config:
     config = Config(str(ALEMBIC_INI))
-    config.set_main_option("sqlalchemy.url", postgres.settings_for(url).async_database_url.replace("%", "%%"))
+    config.attributes["database_url"] = url
     return config
 
 

@@ -30,7 +30,7 @@ class SnapshotBody(Resource):
                     "published_at": "2026-11-21T09:30:00.000000Z",
                     "count": 1,
                     "digest": DIGEST,
-                    "networks": ["203.99.160.5/32"],
+                    "networks": ["203.99.50.5/32"],
                 }
             ]
         }

@@ -32,7 +32,7 @@ class CheckQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    address: Annotated[str, LINE, Field(max_length=60, examples=["203.99.160.5"])]
+    address: Annotated[str, LINE, Field(max_length=60, examples=["203.99.50.5"])]
     at: Annotated[Instant | None, Field(description="As the list stood at this time")] = None
     serial: Annotated[int | None, Field(ge=1, le=LARGEST_SERIAL, description="As the list stood at this serial")] = None
 
@@ -50,9 +50,9 @@ class Check(Resource):
         json_schema_extra={
             "examples": [
                 {
-                    "address": "203.99.160.5",
+                    "address": "203.99.50.5",
                     "allowed": True,
-                    "network": "203.99.160.5/32",
+                    "network": "203.99.50.5/32",
                     "serial": 3,
                     "since_serial": 2,
                     "since": "2026-11-21T09:30:00.000000Z",
@@ -85,7 +85,7 @@ class Check(Resource):
 class Checks(Body):
     """Up to 10,000 addresses to ask about at one serial."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"addresses": ["203.99.160.5", "2400:1460:1::1"]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"addresses": ["203.99.50.5", "2400:1460:1::1"]}]})
 
     addresses: Annotated[list[Annotated[str, LINE, Field(max_length=60)]], Field(min_length=1, max_length=MOST_CHECKS)]
 
@@ -150,8 +150,8 @@ class DeltaBody(Resource):
                     "session": "019b2f6e-0000-7000-8000-000000000001",
                     "from": 2,
                     "to": 3,
-                    "added": ["203.99.160.5/32"],
-                    "removed": [{"network": "203.99.160.9/32", "reason": "revoked"}],
+                    "added": ["203.99.50.5/32"],
+                    "removed": [{"network": "203.99.50.9/32", "reason": "revoked"}],
                     "digest": DIGEST,
                 }
             ]

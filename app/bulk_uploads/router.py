@@ -20,7 +20,7 @@ Reader = Annotated[Principal, require("registrations:read")]
 Writer = Annotated[Principal, require("registrations:write", "applicants:write")]
 EXAMPLE_CSV = (
     f"{','.join(rules.COLUMNS)}\r\nPSEB-1,vpn_company,company,Indus Softworks,1234567-8,,it@indus.example.pk,"
-    "+923001234567,,,it_services,wireguard,nayatel,NAYATEL-1,203.99.160.5,\r\n"
+    "+923001234567,,,it_services,wireguard,nayatel,NAYATEL-1,203.99.50.5,\r\n"
 )
 CSV_BODY: dict[str, Any] = {
     "requestBody": {

@@ -1,9 +1,10 @@
 """The engine, and one session a request: reads that cannot write, writes that commit before the answer leaves."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated
 
+import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -28,28 +29,35 @@ class WriteSession(ReadSession):
     """A session whose transaction commits when the block that opened it ends well."""
 
 
+def _connecting(settings: Settings) -> Callable[[], Awaitable[asyncpg.Connection[asyncpg.Record]]]:
+    """How a connection is made: by asyncpg's own reading of the URL, so that ``sslmode`` is understood."""
+    limits = {
+        "application_name": "ip-registration",
+        "timezone": "UTC",
+        "statement_timeout": str(settings.statement_timeout_ms),
+        "lock_timeout": str(settings.lock_timeout_ms),
+    }
+
+    async def connect() -> asyncpg.Connection[asyncpg.Record]:
+        return await asyncpg.connect(settings.database_url, timeout=10, server_settings=limits)
+
+    return connect
+
+
 class Database:
     """The pool of connections and the two ways to use it."""
 
     def __init__(self, settings: Settings, keyring: Keyring) -> None:
         self.keyring = keyring
         self.engine = create_async_engine(
-            settings.async_database_url,
+            "postgresql+asyncpg://",
+            async_creator=_connecting(settings),
             native_inet_types=False,
             hide_parameters=True,  # they hold personal data, and errors are logged
             pool_size=settings.database_pool,
             max_overflow=0,
             pool_timeout=settings.lock_timeout_ms / 1000,
             pool_pre_ping=True,
-            connect_args={
-                "timeout": 10,
-                "server_settings": {
-                    "application_name": "ip-registration",
-                    "timezone": "UTC",
-                    "statement_timeout": str(settings.statement_timeout_ms),
-                    "lock_timeout": str(settings.lock_timeout_ms),
-                },
-            },
         )
         self._reading = self.engine.execution_options(postgresql_readonly=True)
 

@@ -32,7 +32,7 @@ class NetworkMalformed(Invalid):
 
     code = "network_malformed"
     title = "Not an IPv4 or IPv6 address or prefix"
-    mend = "Write 203.99.160.5, 203.99.160.0/29 or 2400:1460:1::/48, in ASCII digits without leading zeros."
+    mend = "Write 203.99.50.5, 203.99.50.0/29 or 2400:1460:1::/48, in ASCII digits without leading zeros."
 
 
 class NetworkHostBits(Invalid):

@@ -20,7 +20,7 @@ log = structlog.get_logger("http")
 
 
 def configure_logging(settings: Settings) -> None:
-    """One line an event on standard output, as JSON or for a console; the standard library's logs too."""
+    """One line an event on standard error, as JSON or for a console; the standard library's logs too."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -1,6 +1,5 @@
 """Settings of every process, read once from the environment and never changed after."""
 
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -34,7 +33,7 @@ class Settings(BaseSettings):
     token_seconds: int = Field(default=600, ge=1, le=3600)
     idempotency_hours: int = Field(default=24, ge=1)
 
-    database_pool: int = Field(default=10, ge=1, le=100)
+    database_pool: int = Field(default=10, ge=5, le=100, description="Connections of a process; ingesting needs three")
     statement_timeout_ms: int = Field(default=30_000, ge=100)
     lock_timeout_ms: int = Field(default=10_000, ge=100)
     poll_seconds: float = Field(default=2.0, gt=0, description="How often a loop looks when no doorbell rang")
@@ -44,9 +43,3 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
-
-    @cached_property
-    def async_database_url(self) -> str:
-        """``database_url`` with the driver that the service speaks through."""
-        _, separator, rest = self.database_url.partition("://")
-        return f"postgresql+asyncpg{separator}{rest}"

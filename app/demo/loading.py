@@ -60,31 +60,33 @@ def progress_bar(console: Console) -> Progress:
 
 
 def load_sample(base_url: str, clients: dict[str, dict[str, str]], console: Console) -> tuple[int, float]:
-    """Register, approve and publish the whole sample; gives the networks in the feed and the seconds it took."""
+    """Register, approve and publish the whole sample; gives the networks in the feed and the seconds it took.
+
+    Done again after an interruption, it finds what is there unchanged and goes on.
+    """
     sample = list(Sample().files())
     began = time.monotonic()
     officer = Caller(base_url, clients["pta-officer-1"])
     with progress_bar(console) as progress:
-        uploads = [_upload(base_url, clients, batch, body, progress) for batch, body in sample]
-    expected = 0
-    for upload in uploads:
+        expected = sum(_upload(base_url, clients, batch, body, progress) for batch, body in sample)
+    for upload in officer.get("/v1/bulk-uploads?limit=500")["items"]:
         selection = {"bulk_upload_id": upload["id"], "status": "submitted"}
-        outcome = officer.post("/v1/review-decisions/batch", json={"selection": selection, "action": "approve"})
-        expected += outcome["counts"]["decided"]
+        officer.post("/v1/review-decisions/batch", json={"selection": selection, "action": "approve"})
     _wait_for_publication(officer, expected)
     return expected, time.monotonic() - began
 
 
-def _upload(base_url: str, clients: dict[str, dict[str, str]], batch: Batch, body: bytes, progress: Progress) -> Any:
+def _upload(base_url: str, clients: dict[str, dict[str, str]], batch: Batch, body: bytes, progress: Progress) -> int:
     caller = Caller(base_url, clients[batch.partner])
-    return upload_and_follow(caller, body, progress, f"{batch.partner}: {batch.name}.csv")
+    done = upload_and_follow(caller, body, progress, f"{batch.partner}: {batch.name}.csv")
+    return int(done["counts"]["created"] + done["counts"]["unchanged"])
 
 
 def _wait_for_publication(caller: Caller, expected: int) -> None:
     deadline = time.monotonic() + GIVE_UP_SECONDS
     while time.monotonic() < deadline:
         newest = caller.get("/v1/allowlist/publications?limit=1")["items"]
-        if newest and newest[0]["count"] == expected:
+        if newest and newest[0]["count"] >= expected:
             return
         time.sleep(POLL_SECONDS)
     raise TimeoutError("the publication did not come; see the worker's log")

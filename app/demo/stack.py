@@ -22,11 +22,12 @@ from app.core.db import Database
 from app.core.embedded import embedded_server
 from app.core.keyring import Keyring
 from app.core.settings import Settings
-from app.demo.loading import Caller, load_sample
+from app.demo.loading import load_sample
 from app.demo.partners import CREDENTIALS, ensure_demo_partners
 from app.migrating import migrate
 
 START_SECONDS = 60
+SAMPLE_LOADED = "sample-loaded"
 STOP_SECONDS = 20
 
 
@@ -141,10 +142,12 @@ def _wait_until_ready(url: str, api: subprocess.Popen[bytes]) -> None:
 
 def _show_demo(console: Console, stack: Stack, data_dir: Path, *, sample: bool) -> None:
     url, clients, who = stack.settings.public_url, stack.clients, "nayatel"
-    if sample and not Caller(url, clients["pta-officer-1"]).get("/v1/bulk-uploads?limit=1")["items"]:
+    loaded = data_dir / SAMPLE_LOADED
+    if sample and not loaded.exists():
         console.print("Loading the sample register: 20,437 registrations of 1,482 applicants ...")
         count, seconds = load_sample(url, clients, console)
         console.print(f"{count:,} networks are in the feed, {seconds:.1f} s after the first upload began.")
+        loaded.touch()
     login = f"{clients[who]['client_id']}:{clients[who]['client_secret']}"
     console.print(f"\nOpen {url}/docs and authorise with a client of {data_dir / CREDENTIALS}. Or try, as {who}:\n")
     extract = """sed 's/.*"access_token":"\\([^"]*\\).*/\\1/'"""

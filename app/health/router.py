@@ -9,10 +9,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.db import Database, ReadSession
 from app.core.errors import Unavailable
+from app.core.keyring import SealBroken
 from app.core.problems import documented
 from app.core.responses import json_answer
 from app.core.schemas import Resource
 from app.health import store
+from app.partners import store as partners
 
 router = APIRouter(tags=["health"])
 log = structlog.get_logger(__name__)
@@ -41,7 +43,7 @@ async def live() -> Response:
 
 @router.get("/health/ready", summary="Can it do its work", response_model=Ready, responses=documented(Unavailable))
 async def ready(request: Request) -> Response:
-    """Ready when the database answers, its migrations are those of this code, and a worker was seen lately."""
+    """Ready when the database answers, its migrations and secret are those of this process, and a worker was seen."""
     database: Database = request.app.state.database
     try:
         async with database.read() as session:
@@ -57,6 +59,10 @@ async def ready(request: Request) -> Response:
 async def _missing(session: ReadSession, expected: str | None) -> str:
     if await store.applied_migration(session) != expected:
         return "The database's migrations are not those of this code: run 'python -m app.cli migrate'."
+    try:
+        await partners.signing_key(session)
+    except SealBroken:
+        return "SECRET_KEY is not the one that this database was set up with."
     if not await store.worker_seen_lately(session):
         return "No worker was seen in the last 30 seconds: start one with 'python -m app.cli worker'."
     return ""

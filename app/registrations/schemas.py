@@ -30,7 +30,7 @@ NetworkText = Annotated[
     str,
     LINE,
     refuse_as_given(lambda text: networks.parse(text).text),
-    Field(description="An address or prefix; kept as canonical CIDR", examples=["203.99.160.5"]),
+    Field(description="An address or prefix; kept as canonical CIDR", examples=["203.99.50.5"]),
 ]
 OperatorCode = Annotated[str, LINE, Field(max_length=100, examples=["nayatel"])]
 APPLICANT_ID = "019b2f6e-6a00-7c3e-8d55-1b8d7f3e2a11"
@@ -41,7 +41,7 @@ DETAILS: Examples = {
     "protocol": "wireguard",
     "operator": "nayatel",
     "subscriber_id": "NAYATEL-00001234",
-    "networks": ["203.99.160.5", "203.99.160.16/29"],
+    "networks": ["203.99.50.5", "203.99.50.16/29"],
     "reference": "PSEB-2026-000123",
     "description": "Remote access to the head office",
 }
@@ -94,7 +94,7 @@ class Registration(Resource):
                 | {
                     "id": "019b2f6e-6f00-7b1a-8c44-1f2e3d4c5b6a",
                     "partner_id": "019b2f6e-5e00-7d2b-9a33-2e3d4c5b6a7f",
-                    "networks": ["203.99.160.5/32", "203.99.160.16/29"],
+                    "networks": ["203.99.50.5/32", "203.99.50.16/29"],
                     "status": "information_requested",
                     "flags": [],
                     "reason_codes": ["document_missing"],

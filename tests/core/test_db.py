@@ -133,7 +133,7 @@ async def test_a_lost_connection_and_a_statement_that_takes_too_long_are_outages
 
 
 async def test_a_lock_or_a_connection_that_is_not_free_in_time_is_an_outage(database_url: str) -> None:
-    settings = postgres.settings_for(database_url, lock_timeout_ms=100, database_pool=2)
+    settings = postgres.settings_for(database_url, lock_timeout_ms=100, database_pool=5)
     async with _database(settings) as database, database.write() as holder:
         await holder.execute(text("LOCK TABLE applicants"))
         assert is_outage(await _error_of(database, "LOCK TABLE applicants"))

@@ -54,17 +54,22 @@ async def get_snapshot(
 async def get_delta_of(request: Request, serial: Serial, _: Reader) -> Response:
     """What one publication changed. It never changes: cache it for good. 410 when it is not kept."""
     reader = reader_of(request)
+    feed = reader.current().session
     delta = reader.deltas.of(serial)
     if delta is None:
         raise SnapshotRequired(f"The delta of serial {serial} is not kept.")
-    body = delta_bytes(reader.current().session, delta)
+    body = delta_bytes(feed, delta)
     return Response(
         body, media_type="application/json", headers={**IMMUTABLE, "Repr-Digest": repr_digest(sha256(body).digest())}
     )
 
 
 @router.get(
-    "/publications", summary="List publications", response_model=schemas.PublicationPage, responses=documented(*READS)
+    "/publications",
+    summary="List publications",
+    response_model=schemas.PublicationPage,
+    responses=documented(*READS),
+    dependencies=[DOCUMENTED_BASIC],
 )
 async def list_publications(
     request: Request, query: Annotated[schemas.PublicationsQuery, Query()], session: Reading, _: Reader
@@ -78,6 +83,7 @@ async def list_publications(
     summary="Read a publication",
     response_model=schemas.Publication,
     responses=documented(*READS),
+    dependencies=[DOCUMENTED_BASIC],
 )
 async def get_publication(serial: Serial, session: Reading, _: Reader) -> Response:
     """One serial's publication."""

@@ -123,7 +123,7 @@ async def _checked(
     """The next list, once the delta replayed here and the database's own tally agree. Raises ``PublicationRefused``."""
     try:
         new = await asyncio.to_thread(_replayed, previous, serial, added, removed)
-    except NotASnapshot as wrong:
+    except (NotASnapshot, ValueError, AttributeError) as wrong:  # or a removed entry that is no network at all
         raise PublicationRefused("replay_differs", str(wrong)) from wrong
     counted = await store.tally(session)
     if counted.count != new.count:
@@ -147,7 +147,9 @@ def _check_canonical(added: Sequence[str]) -> None:
     for text in added:
         try:
             normal = networks.parse(text).text
-        except (Invalid, AttributeError) as wrong:
-            raise PublicationRefused("not_publishable", str(wrong)) from wrong
+        except Invalid as wrong:
+            raise PublicationRefused("not_publishable", wrong.detail) from wrong
+        except AttributeError as wrong:
+            raise PublicationRefused("not_publishable", "a granted network is null") from wrong
         if normal != text:
             raise PublicationRefused("not_canonical", f"{text} is not in normal form")

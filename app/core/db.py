@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import asyncpg
 from fastapi import Depends, Request
@@ -29,7 +29,7 @@ class WriteSession(ReadSession):
     """A session whose transaction commits when the block that opened it ends well."""
 
 
-def _connecting(settings: Settings) -> Callable[[], Awaitable[asyncpg.Connection[asyncpg.Record]]]:
+def _connecting(settings: Settings) -> Callable[[], Awaitable[Any]]:
     """How a connection is made: by asyncpg's own reading of the URL, so that ``sslmode`` is understood."""
     limits = {
         "application_name": "ip-registration",
@@ -38,7 +38,7 @@ def _connecting(settings: Settings) -> Callable[[], Awaitable[asyncpg.Connection
         "lock_timeout": str(settings.lock_timeout_ms),
     }
 
-    async def connect() -> asyncpg.Connection[asyncpg.Record]:
+    async def connect() -> Any:
         return await asyncpg.connect(settings.database_url, timeout=10, server_settings=limits)
 
     return connect

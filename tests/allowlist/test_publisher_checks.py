@@ -1,5 +1,8 @@
 """Each check refuses the publication, keeps the last good one, and says so once."""
 
+from collections import Counter
+from typing import Any
+
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
@@ -11,6 +14,7 @@ from tests.support.service import Caller, Service
 
 ENTRY = "INSERT INTO allowlist_entries (network, registration_id, holder) VALUES ({}, gen_random_uuid(), 'x')"
 UNCONSTRAINED = "ALTER TABLE allowlist_entries DROP CONSTRAINT allowlist_entries_no_overlap"
+NULLABLE = "ALTER TABLE allowlist_entries ALTER COLUMN network DROP NOT NULL"
 
 
 async def refusals(service: Service) -> list[str]:
@@ -24,34 +28,47 @@ def refused(check: str) -> float:
     return REGISTRY.get_sample_value("allowlist_publications_refused_total", {"check": check}) or 0
 
 
+# What a fault is refused by: first on the list that the publisher holds; then, the list forgotten, on the database's.
 FAULTS = {
-    "reserved": (False, "not_publishable", [ENTRY.format("'10.0.0.0/24'")]),
-    "too wide": (False, "not_publishable", [ENTRY.format("'8.8.0.0/16'")]),
-    "null": (
-        False,
-        "not_a_list",
-        ["ALTER TABLE allowlist_entries ALTER COLUMN network DROP NOT NULL", ENTRY.format("NULL")],
+    "reserved": (["not_publishable"], [ENTRY.format("'10.0.0.0/24'")]),
+    "too wide": (["not_publishable"], [ENTRY.format("'8.8.0.0/16'")]),
+    "null": (["not_publishable"], [NULLABLE, ENTRY.format("NULL")]),
+    "null in what is removed": (
+        ["replay_differs", "not_a_list"],
+        [NULLABLE, "UPDATE allowlist_entries SET network = NULL, withdrawn_at = now() WHERE added_serial = 1"],
     ),
-    "overlapping": (False, "not_a_list", [UNCONSTRAINED, ENTRY.format("'203.99.160.0/24'")]),
-    "twice": (False, "not_a_list", [UNCONSTRAINED, ENTRY.format("'203.99.160.1'")]),
+    "overlapping": (["replay_differs"], [UNCONSTRAINED, ENTRY.format("'203.99.160.0/24'")]),
+    "twice": (["replay_differs"], [UNCONSTRAINED, ENTRY.format("'203.99.160.1'")]),
     "entry changed": (
-        False,
-        "replay_differs",
+        ["replay_differs", "chain_broken"],
         ["UPDATE allowlist_entries SET network = '8.8.8.8' WHERE added_serial = 1"],
     ),
-    "entry lost": (False, "replay_differs", ["DELETE FROM allowlist_entries WHERE added_serial = 1"]),
+    "entry lost": (["count_differs", "chain_broken"], ["DELETE FROM allowlist_entries WHERE added_serial = 1"]),
     "entry added to history": (
-        False,
-        "replay_differs",
+        ["count_differs", "chain_broken"],
         [ENTRY.format("'8.8.8.8'"), "UPDATE allowlist_entries SET added_serial = 1 WHERE network = '8.8.8.8'"],
     ),
-    "entry changed before a start": (
-        True,
-        "chain_broken",
-        ["UPDATE allowlist_entries SET network = '8.8.8.8' WHERE added_serial = 1"],
+    "entry added to the future": (
+        ["count_differs"],
+        [ENTRY.format("'8.8.8.8'"), "UPDATE allowlist_entries SET added_serial = 9 WHERE network = '8.8.8.8'"],
     ),
-    "overlap in history before a start": (
-        True,
+    "entry removed in the future": (
+        ["count_differs"],
+        ["UPDATE allowlist_entries SET removed_serial = 9 WHERE added_serial = 1"],
+    ),
+    "digest changed": (["chain_broken"], ["UPDATE publications SET digest = repeat('0', 64)"]),
+    "publication lost": (["count_differs"], ["DELETE FROM publications"]),
+    "feed lost": (["feed_missing"], ["DELETE FROM allowlist_feed"]),
+}
+# What a publisher that has just started is refused by.
+FAULTS_BEFORE_A_START = {
+    "entry changed": ("chain_broken", ["UPDATE allowlist_entries SET network = '8.8.8.8' WHERE added_serial = 1"]),
+    "entry lost": ("chain_broken", ["DELETE FROM allowlist_entries WHERE added_serial = 1"]),
+    "null in history": (
+        "not_a_list",
+        [NULLABLE, "UPDATE allowlist_entries SET network = NULL WHERE added_serial = 1"],
+    ),
+    "overlap in history": (
         "not_a_list",
         [
             UNCONSTRAINED,
@@ -59,32 +76,55 @@ FAULTS = {
             "UPDATE allowlist_entries SET added_serial = 1",
         ],
     ),
-    "digest changed": (False, "chain_broken", ["UPDATE publications SET digest = repeat('0', 64)"]),
-    "publication lost": (False, "replay_differs", ["DELETE FROM publications"]),
-    "feed lost": (False, "feed_missing", ["DELETE FROM allowlist_feed"]),
+    "digest changed": ("chain_broken", ["UPDATE publications SET digest = repeat('0', 64)"]),
+    "publication lost": ("count_differs", ["DELETE FROM publications"]),
+    "feed lost": ("feed_missing", ["DELETE FROM allowlist_feed"]),
 }
+
+
+async def assert_refused_by(
+    checks: list[str], service: Service, publisher: Publisher, nayatel: Caller, before: dict[str, Any]
+) -> None:
+    """Four turns are all refused, by each of ``checks`` in turn and then by the last; each is told once."""
+    turns = [*checks, *[checks[-1]] * (4 - len(checks))]
+    counted = {check: refused(check) for check in checks}
+    assert [await publisher.publish() for _ in turns] == [None] * len(turns)
+
+    assert await refusals(service) == checks
+    assert {check: refused(check) - counted[check] for check in checks} == Counter(turns)
+    async with service.database.read() as session:
+        assert (await session.scalar(text("SELECT coalesce(max(serial), 0) FROM publications")) or 0) <= 1
+        assert await session.scalar(text("SELECT count(*) FROM allowlist_entries WHERE added_serial = 2")) == 0
+        assert await session.scalar(text("SELECT count(*) FROM allowlist_entries WHERE removed_serial = 2")) == 0
+    assert (await nayatel.get("/v1/allowlist")).json() == before
+
+
+@pytest.fixture
+async def before(service: Service, pseb: Caller, officer: Caller, nayatel: Caller) -> dict[str, Any]:
+    """The list at serial 1, with more that waits for serial 2."""
+    await cases.approved(pseb, officer, networks=["203.99.160.1"])
+    await service.publish()
+    listed: dict[str, Any] = (await nayatel.get("/v1/allowlist")).json()
+    await cases.approved(pseb, officer, networks=["203.99.161.1"])
+    return listed
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_refuses_the_publication_and_the_last_good_one_stays(
-    service: Service, pseb: Caller, officer: Caller, nayatel: Caller, database_url: str, fault: str
+    service: Service, nayatel: Caller, database_url: str, before: dict[str, Any], fault: str
 ) -> None:
-    at_start, check, statements = FAULTS[fault]
-    await cases.approved(pseb, officer, networks=["203.99.160.1"])
-    await service.publish()
-    before = (await nayatel.get("/v1/allowlist")).json()
-    await cases.approved(pseb, officer, networks=["203.99.161.1"])
+    checks, statements = FAULTS[fault]
     await postgres.execute(database_url, *statements)
-    counted = refused(check)
-    publisher = Publisher(service.database) if at_start else service.publisher
-    assert [await publisher.publish() for _ in range(2)] == [None, None]
+    await assert_refused_by(checks, service, service.publisher, nayatel, before)
 
-    assert await refusals(service) == [check]
-    assert refused(check) == counted + 2
-    async with service.database.read() as session:
-        assert (await session.scalar(text("SELECT coalesce(max(serial), 0) FROM publications")) or 0) <= 1
-        assert await session.scalar(text("SELECT count(*) FROM allowlist_entries WHERE added_serial = 2")) == 0
-    assert (await nayatel.get("/v1/allowlist")).json() == before
+
+@pytest.mark.parametrize("fault", FAULTS_BEFORE_A_START)
+async def test_a_publisher_that_starts_on_a_fault_publishes_nothing(
+    service: Service, nayatel: Caller, database_url: str, before: dict[str, Any], fault: str
+) -> None:
+    check, statements = FAULTS_BEFORE_A_START[fault]
+    await postgres.execute(database_url, *statements)
+    await assert_refused_by([check], service, Publisher(service.database), nayatel, before)
 
 
 async def test_the_list_never_becomes_empty(service: Service, pseb: Caller, officer: Caller, nayatel: Caller) -> None:

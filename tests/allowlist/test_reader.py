@@ -4,6 +4,7 @@ import hashlib
 from base64 import b64encode
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from uuid import uuid4
 
 import pytest
 
@@ -30,6 +31,9 @@ async def test_before_the_first_publication_there_is_no_list_rather_than_an_empt
         await nayatel.get("/v1/allowlist?format=text"),
         await nayatel.get("/v1/allowlist/check?address=203.99.160.5"),
         await nayatel.post("/v1/allowlist/checks", json={"addresses": ["203.99.160.5"]}),
+        await nayatel.get(f"/v1/allowlist/delta?session={uuid4()}&since=0"),
+        await nayatel.get("/v1/allowlist/deltas/1"),
+        await nayatel.get("/v1/allowlist/manifest"),
     ):
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         assert int(answer.headers["Retry-After"]) > 0
@@ -37,9 +41,18 @@ async def test_before_the_first_publication_there_is_no_list_rather_than_an_empt
 
 
 async def test_only_who_may_read_the_list_does(service: Service, published: None) -> None:
-    assert (await service.http.get("/v1/allowlist")).status_code == 401
     other = await service.caller("ptcl", PartnerKind.OPERATOR, operator="ptcl", scopes=["events:read"])
-    for path in ("", "/check?address=8.8.8.8", "/publications", "/publications/1"):
+    for path in (
+        "",
+        f"/delta?session={uuid4()}&since=1",
+        "/manifest",
+        "/check?address=8.8.8.8",
+        "/snapshots/1",
+        "/deltas/1",
+        "/publications",
+        "/publications/1",
+    ):
+        assert (await service.http.get(f"/v1/allowlist{path}")).status_code == 401
         answer = await other.get(f"/v1/allowlist{path}")
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 

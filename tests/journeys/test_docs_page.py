@@ -57,11 +57,12 @@ async def test_a_partner_authorises_and_executes_a_call(service: Service, url: s
     await page.goto(f"{url}/docs")
     await page.get_by_role("button", name="Authorize").first.click()
     dialog = page.locator(".dialog-ux")
-    await dialog.get_by_label("client_id").fill(client.client_id)
-    await dialog.get_by_label("client_secret").fill(client.client_secret)
-    await dialog.get_by_role("button", name="Apply given OAuth2 credentials").click()
-    await expect(dialog.get_by_role("button", name="Remove authorization")).to_be_visible()
-    await dialog.get_by_role("button", name="Close", exact=True).click()
+    oauth = dialog.locator(".auth-container").filter(has_text="OAuth2")  # beside it is HTTP Basic, for the feed
+    await oauth.get_by_label("client_id").fill(client.client_id)
+    await oauth.get_by_label("client_secret").fill(client.client_secret)
+    await oauth.get_by_role("button", name="Apply given OAuth2 credentials").click()
+    await expect(oauth.get_by_role("button", name="Remove authorization")).to_be_visible()
+    await oauth.get_by_role("button", name="Close", exact=True).click()
 
     tracks = page.locator("#operations-reference-list_tracks_v1_tracks_get")
     await tracks.locator(".opblock-summary").click()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from sqlalchemy import text
@@ -46,7 +46,7 @@ async def _server_that_only_says(sqlstate: str) -> AsyncIterator[str]:
 
     server = await asyncio.start_server(refuse, "127.0.0.1", 0)
     async with server:
-        yield f"postgresql://u@127.0.0.1:{server.sockets[0].getsockname()[1]}/d?ssl=disable"
+        yield f"postgresql://u@127.0.0.1:{server.sockets[0].getsockname()[1]}/d?sslmode=disable"
 
 
 async def _run(database: Database, statement: str, fault: type[Exception] | None = None) -> None:
@@ -137,8 +137,10 @@ async def test_a_lock_or_a_connection_that_is_not_free_in_time_is_an_outage(data
     async with _database(settings) as database, database.write() as holder:
         await holder.execute(text("LOCK TABLE applicants"))
         assert is_outage(await _error_of(database, "LOCK TABLE applicants"))
-        async with database.read() as other:
-            await other.execute(text("SELECT 1"))
+        async with AsyncExitStack() as others:
+            for _ in range(settings.database_pool - 1):
+                other = await others.enter_async_context(database.read())
+                await other.execute(text("SELECT 1"))
             none_left = await _error_of(database, "SELECT 1")
     assert isinstance(none_left, PoolTimeout)
     assert is_outage(none_left)

@@ -10,7 +10,7 @@ from prometheus_client import Counter, Gauge
 from app.allowlist import feed_store as store
 from app.allowlist import guards
 from app.allowlist.errors import PublicationRefused
-from app.allowlist.models import Publication
+from app.allowlist.models import HeldChange, Publication
 from app.allowlist.snapshot import NotASnapshot, Snapshot
 from app.core import networks
 from app.core.db import Database, WriteSession
@@ -38,39 +38,22 @@ class Publisher:
         """Publish what is pending, if anything is. A refusal is recorded, counted, logged, and gives None."""
         try:
             async with self._database.write() as session:
-                publication, snapshot = await self._next(session)
+                await store.lock_feed(session)
+                previous, last_digest = await self._previous(session)
+                held = await _hold_mass_changes(session, previous.count)
+                publication, snapshot = await _next(session, previous, last_digest)
         except PublicationRefused as refusal:
             await self._report(refusal)
             return None
         self._last, self._reported = snapshot, None
+        for change in held:
+            HELD.labels(change.kind).inc()
+            log.warning("mass change held", kind=change.kind, count=change.count, in_force=change.in_force)
         if publication:
             SERIAL.set(publication.serial)
             ENTRIES.set(publication.count)
             log.info("published", serial=publication.serial, added=publication.added, removed=publication.removed)
         return publication
-
-    async def _next(self, session: WriteSession) -> tuple[Publication | None, Snapshot]:
-        await store.lock_feed(session)
-        previous, last_digest = await self._previous(session)
-        await _hold_mass_changes(session, previous.count)
-        serial = previous.serial + 1
-        added, removed = await store.take_pending(session, serial)
-        if not added and not removed:
-            return None, previous
-        snapshot = await _checked(session, previous, serial, added, removed)
-        publication = Publication(
-            serial=serial,
-            count=snapshot.count,
-            added=len(added),
-            removed=len(removed),
-            digest=snapshot.digest,
-            previous_digest=last_digest,
-        )
-        await store.add_publication(session, publication)
-        counts = {name: getattr(publication, name) for name in ("serial", "count", "added", "removed", "digest")}
-        await events.record(session, None, [Happening("allowlist.published", details=counts)])
-        await ring(session, "allowlist_published")
-        return publication, snapshot
 
     async def _previous(self, session: WriteSession) -> tuple[Snapshot, str | None]:
         """The snapshot of the last publication, held or read again, and its recorded digest."""
@@ -101,13 +84,37 @@ class Publisher:
         self._reported = str(refusal)
 
 
-async def _hold_mass_changes(session: WriteSession, in_force: int) -> None:
-    for kind in guards.to_hold(in_force, await store.pending(session)):
-        held = await store.hold(session, kind, in_force)
-        HELD.labels(kind).inc()
-        log.warning("mass change held", kind=kind, count=held.count, in_force=in_force)
-        details = {"held_id": str(held.id), "kind": kind, "count": held.count, "in_force": in_force}
+async def _hold_mass_changes(session: WriteSession, in_force: int) -> list[HeldChange]:
+    held = [
+        await store.hold(session, kind, in_force) for kind in guards.to_hold(in_force, await store.pending(session))
+    ]
+    for change in held:
+        details = {"held_id": str(change.id), "kind": change.kind, "count": change.count, "in_force": in_force}
         await events.record(session, None, [Happening("allowlist.held", details=details)])
+    return held
+
+
+async def _next(
+    session: WriteSession, previous: Snapshot, last_digest: str | None
+) -> tuple[Publication | None, Snapshot]:
+    serial = previous.serial + 1
+    added, removed = await store.take_pending(session, serial)
+    if not added and not removed:
+        return None, previous
+    snapshot = await _checked(session, previous, serial, added, removed)
+    publication = Publication(
+        serial=serial,
+        count=snapshot.count,
+        added=len(added),
+        removed=len(removed),
+        digest=snapshot.digest,
+        previous_digest=last_digest,
+    )
+    await store.add_publication(session, publication)
+    counts = {name: getattr(publication, name) for name in ("serial", "count", "added", "removed", "digest")}
+    await events.record(session, None, [Happening("allowlist.published", details=counts)])
+    await ring(session, "allowlist_published")
+    return publication, snapshot
 
 
 def _snapshot(feed: UUID, serial: int, entries: Sequence[tuple[str, int]]) -> Snapshot:

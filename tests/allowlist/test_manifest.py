@@ -73,7 +73,10 @@ async def test_what_is_signed_by_the_feed_and_is_no_manifest_is_refused_as_one(
     async with service.database.read() as session:
         key = await manifest.partners.signing_key(session)
     as_token = jws.serialize_compact(
-        {"alg": ALGORITHM, "kid": key.kid, "typ": "at+jwt"}, good.model_dump_json().encode(), key, algorithms=[ALGORITHM]
+        {"alg": ALGORITHM, "kid": key.kid, "typ": "at+jwt"},
+        good.model_dump_json().encode(),
+        key,
+        algorithms=[ALGORITHM],
     )
     for wrong in (as_token, nayatel.token, "", "a.b.c", await feed.signed(service, {"serial": 1})):
         with pytest.raises(ManifestRefused):

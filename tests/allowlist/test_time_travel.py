@@ -27,7 +27,9 @@ async def test_a_question_about_two_moments_at_once_is_refused(service: Service,
     assert set(codes(answer).values()) == {"invalid_value"}
 
 
-@pytest.mark.parametrize("moment", [{"at": "yesterday"}, {"at": "2026-01-01T00:00:00"}, {"serial": 0}, {"serial": 2**31}])
+@pytest.mark.parametrize(
+    "moment", [{"at": "yesterday"}, {"at": "2026-01-01T00:00:00"}, {"serial": 0}, {"serial": 2**31}]
+)
 async def test_a_moment_that_cannot_be_is_refused(service: Service, nayatel: Caller, moment: dict[str, Any]) -> None:
     answer = await check(nayatel, A, **moment)
     assert answer.status_code == 422
@@ -102,7 +104,9 @@ async def test_every_serial_ever_published_is_shown_with_the_digest_that_it_was_
     for _ in range(8):
         for _ in range(dice.randint(1, 3)):
             case = (await officer.get(f"/v1/registrations/{dice.choice(made[1:])['id']}")).json()
-            action = dice.choice({"approved": ["suspend", "revoke"], "suspended": ["reinstate", "revoke"]}.get(case["status"], [""]))
+            action = dice.choice(
+                {"approved": ["suspend", "revoke"], "suspended": ["reinstate", "revoke"]}.get(case["status"], [""])
+            )
             if action:
                 answer = await cases.decide(officer, case, action, **({} if action == "reinstate" else WHY))
                 assert answer.status_code == 201, answer.text

@@ -105,7 +105,9 @@ async def new_session(service: Service) -> UUID:
     """Give the feed a new session, as whoever restores a backup does."""
     connection = await asyncpg.connect(service.settings.database_url)
     try:
-        made: UUID = await connection.fetchval("UPDATE allowlist_feed SET session = gen_random_uuid() RETURNING session")
+        made: UUID = await connection.fetchval(
+            "UPDATE allowlist_feed SET session = gen_random_uuid() RETURNING session"
+        )
     finally:
         await connection.close()
     return made

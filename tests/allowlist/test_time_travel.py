@@ -4,8 +4,6 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.support import cases, feed
 from tests.support.cases import codes
@@ -39,7 +37,7 @@ async def test_a_moment_that_cannot_be_is_refused(service: Service, nayatel: Cal
 async def test_before_the_first_publication_and_after_the_last_there_is_nothing_to_be_found(
     service: Service, nayatel: Caller
 ) -> None:
-    assert (await check(nayatel, A, at="2999-01-01T00:00:00Z")).status_code == 404
+    assert (await check(nayatel, A, at="2099-01-01T00:00:00Z")).status_code == 404
     await published(service, A)
     first = (await nayatel.get(f"{FEED}/publications/1")).json()
     assert (await check(nayatel, A, at="2020-01-01T00:00:00Z")).json()["code"] == "not_found"
@@ -63,36 +61,6 @@ async def test_an_address_is_answered_for_at_any_serial_and_any_time(service: Se
     inside = (await check(nayatel, "2400:1460:1:2::3", serial=2)).json()
     assert (inside["network"], inside["since_serial"], inside["since"]) == ("2400:1460:1::/48", 2, times[1])
     assert not (await check(nayatel, "2400:1460:1:2::3", serial=1)).json()["allowed"]
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.data())
-async def test_the_history_of_networks_is_kept_whatever_happens_to_them(
-    service: Service, nayatel: Caller, data: st.DataObject
-) -> None:
-    # examples follow one another in one database, so that the history only grows longer
-    newest = (await nayatel.get(f"{FEED}/publications")).json()["items"]
-    start = newest[0]["serial"] if newest else 0
-    held = set((await feed.listed(nayatel))["networks"]) if start else set()
-    pool = addresses(30)
-    expected = {}
-    for _ in range(data.draw(st.integers(1, 4))):
-        add = data.draw(st.sets(st.sampled_from(sorted(set(pool) - held)), min_size=1, max_size=6))
-        gone = data.draw(st.sets(st.sampled_from(sorted(held)), max_size=len(held))) if held else set()
-        if len(held | add) - len(gone) > 20:
-            gone = held
-        await feed.granted(service, add)
-        await feed.withdrawn(service, gone)
-        held = held - gone | add
-        publication = await service.publish()
-        assert publication is not None
-        expected[publication.serial] = sorted(held, key=pool.index)
-    for serial, networks in expected.items():
-        shown = (await nayatel.get(f"{FEED}/snapshots/{serial}")).json()
-        recorded = (await nayatel.get(f"{FEED}/publications/{serial}")).json()
-        assert shown["networks"] == networks
-        assert shown["digest"] == recorded["digest"] == digest_of(networks)
-        assert shown["count"] == recorded["count"] == len(networks)
 
 
 async def test_every_serial_ever_published_is_shown_with_the_digest_that_it_was_published_with(

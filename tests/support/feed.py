@@ -1,10 +1,11 @@
-"""Helpers for tests of the feed: lists made cheaply, a link to the database that can be cut, a server on a port."""
+"""Helpers for tests of the feed: lists made cheaply, links that can be cut, a server on a port, a consumer."""
 
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import asyncpg
+import httpx
 import uvicorn
 from fastapi import FastAPI
 from joserfc import jws
 from prometheus_client import REGISTRY
 
 from app.core.security import ALGORITHM
+from app.follower import Follower
 from app.partners import store as partners
 from tests.support.service import Caller, Service
 
@@ -116,15 +119,17 @@ async def new_session(service: Service) -> UUID:
 @asynccontextmanager
 async def serving(app: FastAPI) -> AsyncIterator[str]:
     """The application on a port of this machine, with its background tasks; gives its URL."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none", timeout_graceful_shutdown=2))
     running = asyncio.create_task(server.serve())
     while not server.started:
         assert not running.done(), running.result()
         await asyncio.sleep(0.01)
     host, port = server.servers[0].sockets[0].getsockname()
-    yield f"http://{host}:{port}"
-    server.should_exit = True
-    await running
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        await running
 
 
 class Link:
@@ -166,3 +171,66 @@ async def _pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> 
             await sink.drain()
     with suppress(OSError, RuntimeError):
         sink.close()
+
+
+class Tampering(httpx.BaseTransport):
+    """The way to the feed, with someone on it who alters what passes."""
+
+    def __init__(self) -> None:
+        self._way = httpx.HTTPTransport()
+        self.asked: list[str] = []
+        self.instead: dict[str, Callable[[bytes], bytes | httpx.Response]] = {}
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass the request on, and the answer back, as whoever stands between would have it."""
+        self.asked.append(request.url.path.removeprefix(f"{FEED}/"))
+        answer = self._way.handle_request(request)
+        answer.read()
+        for part, altered in self.instead.items():
+            if part in request.url.path:
+                body = altered(answer.content)
+                return body if isinstance(body, httpx.Response) else httpx.Response(answer.status_code, content=body)
+        return httpx.Response(answer.status_code, content=answer.content)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._way.close()
+
+
+@dataclass
+class Followed:
+    """A served feed, whoever stands on the way to it, and a consumer behind."""
+
+    service: Service
+    caller: Caller
+    way: Tampering
+    url: str
+    out: Path
+    consumer: Follower
+
+    def again(self, **changes: Any) -> Follower:
+        """The consumer after a restart."""
+        who = self.caller.credentials
+        given = {"base_url": self.url, "credentials": (who.client_id, who.client_secret), "out": self.out}
+        self.consumer = Follower(**{**given, "transport": self.way, **changes})
+        return self.consumer
+
+    async def step(self) -> bool:
+        self.way.asked.clear()
+        return await asyncio.to_thread(self.consumer.step)
+
+    async def manifest(self, **changes: Any) -> dict[str, Any]:
+        """What the feed's manifest says, with changes."""
+        text = (await self.caller.get(f"{FEED}/manifest")).text
+        said: dict[str, Any] = json.loads(jws.extract_compact(text.encode()).payload)
+        return {**said, **changes}
+
+    async def says(self, **changes: Any) -> None:
+        """Let a manifest pass that says something else, under the feed's own key."""
+        forged = await signed(self.service, await self.manifest(**changes))
+        self.way.instead["manifest"] = lambda _: forged.encode()
+
+    def holds(self, *networks: str) -> bool:
+        """Whether the file is of these networks and nothing half done lies beside it."""
+        beside = sorted(path.name for path in self.out.parent.iterdir())
+        return self.out.read_text().splitlines() == list(networks) and beside == ["list.txt", "list.txt.feed"]

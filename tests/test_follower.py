@@ -1,0 +1,274 @@
+"""The reference consumer: in step with the feed, or with its last good list, whatever is done on the way."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from joserfc import jws
+from joserfc.jwk import OKPKey
+
+from app import follower as following
+from app.allowlist.manifest import ManifestRefused
+from app.core.security import ALGORITHM
+from app.follower import FeedRefused
+from app.partners import store
+from tests.support import feed
+from tests.support.feed import Followed, Tampering, addresses, published
+from tests.support.service import Caller, Service
+
+A, B, C, D = addresses(4)
+
+
+class Enough(Exception):
+    """The consumer has been watched long enough."""
+
+
+@pytest.fixture
+async def followed(service: Service, nayatel: Caller, tmp_path: Path) -> AsyncIterator[Followed]:
+    """A feed of A and B at serial 1, and a consumer that is in step with it."""
+    await published(service, A, B)
+    async with feed.serving(service.app) as url:
+        made = Followed(service, nayatel, Tampering(), url, tmp_path / "list.txt", None)  # type: ignore[arg-type]
+        made.again()
+        assert await made.step()
+        assert made.holds(A, B)
+        yield made
+        made.way.close()
+
+
+async def test_a_manifest_under_a_wrong_signature_changes_nothing(followed: Followed) -> None:
+    await published(followed.service, C)
+    key = OKPKey.generate_key("Ed25519", {"kid": "mine"})
+    payload = json.dumps(await followed.manifest()).encode()
+    foreign = jws.serialize_compact(
+        {"alg": ALGORITHM, "kid": "mine", "typ": "allowlist-manifest"}, payload, key, algorithms=[ALGORITHM]
+    ).encode()
+    for altered in (lambda _: foreign, lambda body: body[:-8] + b"AAAAAAAA", lambda body: body[: len(body) // 2]):
+        followed.way.instead = {"manifest": altered}
+        with pytest.raises(ManifestRefused):
+            await followed.step()
+    followed.way.instead = {"jwks": lambda _: b"<html>Log in to this network</html>"}
+    followed.again()
+    with pytest.raises(FeedRefused):
+        await followed.step()
+    assert followed.holds(A, B)
+
+
+async def test_a_manifest_that_has_expired_or_is_of_an_empty_list_changes_nothing(followed: Followed) -> None:
+    await published(followed.service, C)
+    await followed.says(expires="2026-01-01T00:00:00Z")
+    with pytest.raises(ManifestRefused, match="expired"):
+        await followed.step()
+    await followed.says(count=0, digest=feed.digest_of([]))
+    with pytest.raises(FeedRefused, match="empty"):
+        await followed.step()
+    assert followed.holds(A, B)
+
+
+async def test_an_older_manifest_that_is_replayed_changes_nothing(followed: Followed) -> None:
+    older = (await followed.caller.get(f"{feed.FEED}/manifest")).content
+    await published(followed.service, C)
+    assert await followed.step()
+    followed.way.instead = {"manifest": lambda _: older}
+    for _ in range(2):
+        with pytest.raises(FeedRefused, match="replay"):
+            await followed.step()
+        assert followed.holds(A, B, C)
+        followed.again()
+
+
+async def test_a_digest_that_neither_deltas_nor_the_snapshot_lead_to_changes_nothing(followed: Followed) -> None:
+    await published(followed.service, C)
+    await followed.says(digest="0" * 64)
+    with pytest.raises(FeedRefused, match="digest"):
+        await followed.step()
+    assert followed.holds(A, B)
+
+
+async def test_a_snapshot_that_was_altered_is_not_taken(followed: Followed) -> None:
+    await feed.new_session(followed.service)
+    await followed.service.publish()
+    empty = b'{"networks":[]}'
+    for altered in (
+        lambda body: body.replace(A.encode(), C.encode()),
+        lambda body: body[:-20],
+        lambda _: empty,
+        lambda _: b"",
+    ):
+        followed.way.instead = {"snapshots": altered}
+        with pytest.raises(FeedRefused):
+            await followed.step()
+        assert followed.holds(A, B)
+    followed.again(out=followed.out.with_name("new.txt"))
+    with pytest.raises(FeedRefused):
+        await followed.step()
+    assert followed.holds(A, B)
+
+
+async def test_half_a_delta_is_not_applied_and_the_whole_list_is_taken(followed: Followed) -> None:
+    await published(followed.service, C, D)
+    followed.way.instead = {"deltas/2": lambda body: body.replace(f',"{D}"'.encode(), b"")}
+    assert await followed.step()
+    assert [path.partition("/")[0] for path in followed.way.asked] == ["manifest", "deltas", "snapshots"]
+    assert followed.holds(A, B, C, D)
+
+
+async def test_a_gap_in_the_deltas_leads_to_the_whole_list(followed: Followed) -> None:
+    await published(followed.service, C)
+    await published(followed.service, D)
+    said = await followed.manifest()
+    await followed.says(deltas=said["deltas"][2:])
+    assert await followed.step()
+    assert followed.way.asked == ["manifest", "snapshots/3"]
+    assert followed.holds(A, B, C, D)
+
+
+async def test_deltas_are_applied_one_by_one_without_the_whole_list(followed: Followed) -> None:
+    await published(followed.service, C)
+    await feed.withdrawn(followed.service, [A])
+    await followed.service.publish()
+    assert await followed.step()
+    assert followed.way.asked == ["manifest", "deltas/2", "deltas/3"]
+    assert followed.holds(B, C)
+    assert not await followed.step()
+    assert followed.way.asked == ["manifest"]
+
+
+async def test_another_session_leads_to_the_whole_list_even_at_the_same_serial(followed: Followed) -> None:
+    session = await feed.new_session(followed.service)
+    await followed.service.publish()
+    assert await followed.step()
+    assert followed.way.asked == ["manifest", "snapshots/1"]
+    assert followed.consumer.held
+    assert followed.consumer.held.session == session
+
+
+async def test_a_feed_that_fails_or_is_out_of_reach_changes_nothing(followed: Followed) -> None:
+    await published(followed.service, C)
+    down = httpx.Response(503)
+    for part in ("manifest", "a"):
+        followed.way.instead = {part: lambda _: down}
+        with pytest.raises(httpx.HTTPStatusError):
+            await followed.step()
+    followed.way.instead = {"deltas": lambda _: down, "snapshots": lambda _: down}
+    with pytest.raises(httpx.HTTPStatusError):
+        await followed.step()
+    followed.again(base_url="http://127.0.0.1:9")
+    with pytest.raises(httpx.TransportError):
+        await followed.step()
+    assert followed.holds(A, B)
+    followed.again()
+    followed.way.instead = {"deltas": lambda _: httpx.Response(410)}
+    assert await followed.step()
+    assert followed.holds(A, B, C)
+
+
+async def test_a_consumer_goes_on_when_the_signing_key_is_rotated(followed: Followed) -> None:
+    async with followed.service.database.write() as session:
+        await store.rotate_signing_key(session)
+    await published(followed.service, C)
+    assert await followed.step()
+    assert followed.way.asked == ["manifest", "/.well-known/jwks.json", "deltas/2"]
+
+
+async def test_what_a_restart_finds_damaged_is_made_whole(followed: Followed) -> None:
+    state = followed.out.with_name("list.txt.feed")
+    whole = state.read_bytes()
+    for damaged in (b"", whole[:-30], whole.replace(A.encode(), C.encode()), b'{"networks":[null]}'):
+        state.write_bytes(damaged)
+        followed.again()
+        assert await followed.step()
+        assert followed.way.asked[-1] == "snapshots/1"
+        assert followed.holds(A, B)
+    followed.out.unlink()
+    assert await followed.step()
+    followed.out.write_text(f"{A}\n")
+    assert await followed.step()
+    assert followed.holds(A, B)
+    followed.again(format="nginx")
+    assert await followed.step()
+    assert f"{B} 1;\n" in followed.out.read_text()
+    assert not await followed.step()
+
+
+async def test_the_command_runs_after_each_change_and_again_when_it_failed(followed: Followed, tmp_path: Path) -> None:
+    log, ready = tmp_path / "log", tmp_path / "ready"
+    script = f'echo "$ALLOWLIST_SERIAL $(wc -l < "$ALLOWLIST_FILE")" >> {log}; test -e {ready}'
+    followed.again(command=f"sh -c '{script}'")
+    assert not await followed.step()
+    assert not log.exists()
+    await published(followed.service, C)
+    assert await followed.step()
+    assert not await followed.step()
+    ready.touch()
+    for _ in range(3):
+        assert not await followed.step()
+    assert log.read_text().splitlines() == ["2 3"] * 3
+    followed.again(command="/nowhere/such-a-command")
+    await published(followed.service, D)
+    assert await followed.step()
+    assert followed.out.read_text().splitlines() == [A, B, C, D]
+
+
+async def test_whoever_reads_the_file_at_any_moment_reads_a_whole_list(followed: Followed) -> None:
+    await published(followed.service, *addresses(3_000, start=100))
+    lists, stop, seen = set(), threading.Event(), set()
+
+    def read() -> None:
+        while not stop.is_set():
+            seen.add(feed.digest_of(followed.out.read_text().splitlines()))
+
+    reading = asyncio.create_task(asyncio.to_thread(read))
+    lists.add(feed.digest_of(followed.out.read_text().splitlines()))
+    for network in addresses(12, start=9_000):
+        await published(followed.service, network)
+        await followed.step()
+        assert followed.consumer.held
+        lists.add(followed.consumer.held.digest)
+    stop.set()
+    await reading
+    assert seen <= lists
+    assert len(seen) > 1
+
+
+async def test_failures_are_tried_again_ever_more_slowly(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 6:
+            raise Enough
+
+    monkeypatch.setattr(following, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(following, "WAIT_SECONDS", 0)
+    followed.way.instead = {"delta": lambda _: httpx.Response(503)}
+    with pytest.raises(Enough):
+        await asyncio.to_thread(followed.consumer.run)
+    assert slept == [1, 2, 5, 10, 30, 30]
+
+
+async def test_the_command_line_comes_into_step_once_or_says_why_not(followed: Followed, tmp_path: Path) -> None:
+    who, out = followed.caller.credentials, tmp_path / "set.nft"
+    command = [sys.executable, "-m", "app.cli", "follow", "--once", "--out", str(out), "--format", "nftables"]
+    command += ["--url", followed.url, "--client-id", who.client_id, "--client-secret"]
+
+    async def run(secret: str) -> subprocess.CompletedProcess[str]:
+        return await asyncio.to_thread(subprocess.run, [*command, secret], capture_output=True, text=True, check=False)
+
+    refused = await run("wrong")
+    assert refused.returncode == 1
+    assert "The last good list stays" in refused.stderr
+    assert not out.exists()
+    done = await run(who.client_secret)
+    assert done.returncode == 0, done.stderr
+    assert out.read_text() == (await followed.caller.get(f"{feed.FEED}?format=nftables")).text
+    await published(followed.service, C)
+    assert (await run("wrong")).returncode == 1
+    assert C not in out.read_text()

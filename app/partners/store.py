@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from joserfc.jwk import Key, KeySet, OKPKey
-from sqlalchemy import ColumnElement, func, or_, select, text, update
+from sqlalchemy import ColumnElement, UnaryExpression, func, or_, select, text, true, update
 from sqlalchemy.exc import IntegrityError
 
 from app.core.db import ReadSession, WriteSession
@@ -17,6 +17,8 @@ from app.partners.models import Client, Partner, SigningKey
 
 # longer than a manifest lasts, and than anyone should keep keys without asking again
 KEY_OVERLAP = timedelta(days=7)
+# longer than our own processes go without fetching the keys again when they meet an unknown one
+PUBLISHED_BEFORE_SIGNING = timedelta(seconds=10)
 
 
 async def add(session: WriteSession, row: Partner | Client) -> None:
@@ -86,13 +88,19 @@ async def public_keys(session: ReadSession) -> KeySet:
 
 
 async def signing_key(session: ReadSession) -> OKPKey:
-    """The key pair that signs. ``add_first_signing_key`` has been called before."""
-    return (await _keys(session, SigningKey.retired_at.is_(None)))[0]
+    """The key pair that signs: the newest that everyone had the time to fetch.
+
+    ``add_first_signing_key`` has been called before.
+    """
+    known = SigningKey.created_at <= func.now() - PUBLISHED_BEFORE_SIGNING
+    return (await _keys(session, true(), known.desc()))[0]
 
 
-async def _keys(session: ReadSession, condition: ColumnElement[bool]) -> list[OKPKey]:
-    ordered = select(SigningKey.sealed_jwk).where(condition).order_by(SigningKey.created_at.desc(), SigningKey.kid)
-    return [OKPKey.import_key(json.loads(session.keyring.unseal_text(each))) for each in await session.scalars(ordered)]
+async def _keys(session: ReadSession, condition: ColumnElement[bool], *first: UnaryExpression[bool]) -> list[OKPKey]:
+    ordered = select(SigningKey.sealed_jwk).where(condition).order_by(*first)
+    newest_first = ordered.order_by(SigningKey.created_at.desc(), SigningKey.kid)
+    sealed = await session.scalars(newest_first)
+    return [OKPKey.import_key(json.loads(session.keyring.unseal_text(each))) for each in sealed]
 
 
 async def add_first_signing_key(session: WriteSession) -> None:
@@ -103,7 +111,7 @@ async def add_first_signing_key(session: WriteSession) -> None:
 
 
 async def rotate_signing_key(session: WriteSession) -> str:
-    """Sign with a new key pair from now on and give its id; the old one stays in the JWKS for a week."""
+    """Publish a new key pair, sign with it from ten seconds on, and give its id; the old one stays published a week."""
     await session.execute(text("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"))
     await session.execute(update(SigningKey).where(SigningKey.retired_at.is_(None)).values(retired_at=func.now()))
     return await _add_key(session)

@@ -6,6 +6,7 @@ from joserfc import jwt
 
 from app.core import security
 from app.partners import store
+from tests.support import postgres
 from tests.support.service import Caller, Service
 
 
@@ -16,8 +17,28 @@ async def kids(service: Service) -> list[str]:
 
 
 async def rotated(service: Service) -> str:
+    """A rotation, and the time that it takes until the new key signs."""
     async with service.database.write() as session:
-        return await store.rotate_signing_key(session)
+        kid = await store.rotate_signing_key(session)
+    await aged(service)
+    return kid
+
+
+async def aged(service: Service) -> None:
+    statement = "UPDATE signing_keys SET created_at = created_at - interval '11 seconds'"
+    await postgres.execute(service.settings.database_url, statement)
+
+
+async def test_a_new_key_is_published_before_it_signs(service: Service, nayatel: Caller) -> None:
+    (old,) = await kids(service)
+    await aged(service)
+    async with service.database.write() as session:
+        new = await store.rotate_signing_key(session)
+    assert await kids(service) == [new, old]
+    token = await service.token(nayatel.credentials)
+    async with service.database.read() as session:
+        published = await store.public_keys(session)
+    assert jwt.decode(token, published, algorithms=[security.ALGORITHM]).header["kid"] == old
 
 
 async def test_a_retired_key_leaves_the_key_set_after_a_week_and_no_sooner(service: Service) -> None:

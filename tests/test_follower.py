@@ -35,7 +35,7 @@ async def followed(service: Service, nayatel: Caller, tmp_path: Path) -> AsyncIt
     """A feed of A and B at serial 1, and a consumer that is in step with it."""
     await published(service, A, B)
     async with feed.serving(service.app) as url:
-        made = Followed(service, nayatel, Tampering(), url, tmp_path / "list.txt", None)  # type: ignore[arg-type]
+        made = Followed(service, nayatel, Tampering(), url, tmp_path / "list.txt", None)  # type: ignore[arg-type]  # next
         made.again()
         assert await made.step()
         assert made.holds(A, B)

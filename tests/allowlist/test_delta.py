@@ -41,7 +41,7 @@ def test_the_net_change_of_several_serials_leads_where_each_in_turn_leads(
     steps, held = [], start
     for serial, after in enumerate(lists, start=1):
         gone = [{"network": network, "reason": f"in {serial}"} for network in sorted(held - after)]
-        steps.append(Delta(serial, NOW, sorted(after - held), gone, ""))  # type: ignore[arg-type]
+        steps.append(Delta(serial, NOW, sorted(after - held), gone, ""))  # type: ignore[arg-type]  # plain dicts
         held = after
     added, removed = net(steps)
     went = {removal["network"] for removal in removed}

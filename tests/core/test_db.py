@@ -90,7 +90,7 @@ async def test_the_transaction_is_committed_before_the_answer_leaves(service: Se
         return {"type": "http.request", "body": b"", "more_body": False}
 
     scope = {"type": "http", "method": "POST", "path": "/write", "headers": [], "query_string": b""}
-    await service.app(scope, receive, send)  # type: ignore[arg-type]
+    await service.app(scope, receive, send)  # type: ignore[arg-type]  # ASGI by hand
     assert committed_by_then == ["written"]
 
 

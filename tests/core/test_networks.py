@@ -119,7 +119,7 @@ def test_bits_right_of_the_prefix_are_refused_with_both_meanings(network: AnyNet
 )
 def test_a_wide_prefix_is_reserved_when_nothing_in_it_is_routable_and_else_too_wide(network: AnyNetwork) -> None:
     unroutable = [*SPECIAL_NETWORKS, *map(ip_network, ("::/3", "4000::/2", "8000::/1", "224.0.0.0/3"))]
-    whole = any(network.version == each.version and network.subnet_of(each) for each in unroutable)  # type: ignore[arg-type]
+    whole = any(network.version == each.version and network.subnet_of(each) for each in unroutable)  # type: ignore[arg-type]  # one family
     with pytest.raises(NetworkReserved if whole else NetworkTooWide):
         parse(str(network))
 
@@ -147,11 +147,11 @@ def test_two_networks_overlap_when_python_says_so(one: AnyNetwork, other: AnyNet
 def test_a_look_up_finds_what_touches_and_what_holds_a_network(several: list[AnyNetwork], one: AnyNetwork) -> None:
     same = [each for each in several if each.version == one.version]
     other = [each for each in several if each.version != one.version]
-    apart = [*collapse_addresses(same), *collapse_addresses(other)]  # type: ignore[type-var]
+    apart = [*collapse_addresses(same), *collapse_addresses(other)]  # type: ignore[type-var]  # one family each
     disjoint = Disjoint([str(each) for each in apart])
     relevant = [each for each in apart if each.version == one.version]
     assert disjoint.touches(span(str(one))) == any(each.overlaps(one) for each in relevant)
-    assert disjoint.holds(span(str(one))) == any(one.subnet_of(each) for each in relevant)  # type: ignore[arg-type]
+    assert disjoint.holds(span(str(one))) == any(one.subnet_of(each) for each in relevant)  # type: ignore[arg-type]  # same
 
 
 @given(st.lists(CROWDED))

@@ -173,6 +173,7 @@ async def test_a_feed_that_fails_or_is_out_of_reach_changes_nothing(followed: Fo
 async def test_a_consumer_goes_on_when_the_signing_key_is_rotated(followed: Followed) -> None:
     async with followed.service.database.write() as session:
         await store.rotate_signing_key(session)
+    await followed.service.let_keys_settle()
     await published(followed.service, C)
     assert await followed.step()
     assert followed.way.asked == ["manifest", "/.well-known/jwks.json", "deltas/2"]

@@ -22,7 +22,7 @@ class _Documented(HTTPBasic):
         """Leave the credentials alone."""
 
 
-basic = _Documented(description="The client's id and secret, for firewalls that know no OAuth.", auto_error=False)
+basic = _Documented(scheme_name="HTTPBasic", description="The client's id and secret, for firewalls without OAuth.")
 
 
 class FeedUnauthenticated(Unauthenticated):

@@ -16,7 +16,7 @@ from joserfc.jwk import KeySet, OKPKey
 from app.allowlist import manifest
 from app.allowlist.manifest import ManifestRefused, ManifestSigner, verified
 from app.core.security import ALGORITHM
-from tests.support import feed, postgres
+from tests.support import feed
 from tests.support.feed import FEED, Link, addresses, published, withdrawn
 from tests.support.postgres import settings_for
 from tests.support.service import Caller, Service
@@ -159,9 +159,7 @@ async def test_after_a_rotation_the_next_manifest_is_signed_by_the_new_key_and_t
     before = (await nayatel.get(f"{FEED}/manifest")).text
     async with service.database.write() as session:
         kid = await manifest.partners.rotate_signing_key(session)
-    await postgres.execute(
-        service.settings.database_url, "UPDATE signing_keys SET created_at = created_at - interval '11 seconds'"
-    )
+    await service.let_keys_settle()
     await published(service, B)
     after = (await nayatel.get(f"{FEED}/manifest")).text
     both = await keys(service)

@@ -160,6 +160,7 @@ async def test_a_new_signing_key_is_learned_without_a_restart(service: Service, 
     async with service.database.write() as session:
         sealed = session.keyring.seal_text(json.dumps(new.as_dict(private=True)))
         session.add(SigningKey(kid=new.kid, sealed_jwk=sealed))
+    await service.let_keys_settle()
     fresh = await service.token(pseb.credentials)
     assert json.loads(base64.urlsafe_b64decode(fresh.split(".")[0] + "=="))["kid"] == new.kid
     for token in (fresh, pseb.token):

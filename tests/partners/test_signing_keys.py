@@ -6,7 +6,6 @@ from joserfc import jwt
 
 from app.core import security
 from app.partners import store
-from tests.support import postgres
 from tests.support.service import Caller, Service
 
 
@@ -20,18 +19,13 @@ async def rotated(service: Service) -> str:
     """A rotation, and the time that it takes until the new key signs."""
     async with service.database.write() as session:
         kid = await store.rotate_signing_key(session)
-    await aged(service)
+    await service.let_keys_settle()
     return kid
-
-
-async def aged(service: Service) -> None:
-    statement = "UPDATE signing_keys SET created_at = created_at - interval '11 seconds'"
-    await postgres.execute(service.settings.database_url, statement)
 
 
 async def test_a_new_key_is_published_before_it_signs(service: Service, nayatel: Caller) -> None:
     (old,) = await kids(service)
-    await aged(service)
+    await service.let_keys_settle()
     async with service.database.write() as session:
         new = await store.rotate_signing_key(session)
     assert await kids(service) == [new, old]

@@ -18,6 +18,7 @@ from app.partners import service as partners
 from app.partners import store as partners_store
 from app.partners.rules import PartnerKind
 from app.partners.schemas import NewClient, NewPartner
+from tests.support import postgres
 
 BASE_URL = "http://testserver"
 
@@ -102,6 +103,11 @@ class Service:
             waiting = await bulk_uploads.waiting(session)
         for upload_id in waiting:
             await ingest(self.database, upload_id, chunk_rows)
+
+    async def let_keys_settle(self) -> None:
+        """Let the seconds pass in which a new signing key is published and does not sign yet."""
+        statement = "UPDATE signing_keys SET created_at = created_at - interval '11 seconds'"
+        await postgres.execute(self.settings.database_url, statement)
 
     async def close(self) -> None:
         """Give everything back."""

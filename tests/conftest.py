@@ -18,11 +18,11 @@ hypothesis_settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:
+def server_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str, testrun_uid: str) -> Iterator[str]:
     """The URL of the run's embedded PostgreSQL, shared by all its processes."""
     base = tmp_path_factory.getbasetemp()
     shared: Path = base if worker_id == "master" else base.parent
-    with postgres.running_server(shared) as url:
+    with postgres.running_server(testrun_uid) as url:
         ready = shared / "template-ready"
         with InterProcessLock(shared / "template-lock"):
             if not ready.exists():

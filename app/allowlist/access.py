@@ -8,7 +8,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBasic, SecurityScopes
 from starlette.requests import HTTPConnection
 
-from app.core.errors import Forbidden, Unauthenticated
+from app.core.errors import Forbidden, TokenExpired, Unauthenticated, Unavailable
 from app.core.security import Principal, authenticate, oauth2
 from app.partners.basic import BasicClients
 
@@ -50,6 +50,10 @@ async def _reader(
             return await authenticate(request, SecurityScopes([SCOPE]), authorization)
         clients: BasicClients = request.app.state.basic
         principal = await clients.verify(*_credentials(rest.strip()))
+    except TokenExpired as refused:
+        if request.app.state.reader.is_stale:
+            raise Unavailable("The token has expired, and a new one cannot be had just now.") from None
+        raise FeedUnauthenticated(refused.detail) from None
     except Unauthenticated as refused:
         raise FeedUnauthenticated(refused.detail) from None
     if SCOPE not in principal.scopes:

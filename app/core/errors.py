@@ -87,6 +87,10 @@ class Unauthenticated(DomainError):
     mend = "Get a token from POST /oauth/token and send it as 'Authorization: Bearer TOKEN'. A token lasts 10 minutes."
 
 
+class TokenExpired(Unauthenticated):
+    """The access token was good once."""
+
+
 class Invalid(DomainError):
     """Something in what was sent is wrong."""
 

@@ -11,10 +11,10 @@ from fastapi import Depends, Request, Security
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security import OAuth2, SecurityScopes
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
 
-from app.core.errors import Forbidden, Unauthenticated
+from app.core.errors import Forbidden, TokenExpired, Unauthenticated
 
 PartnerKind = Literal["regulator", "association", "operator"]
 ALGORITHM = "Ed25519"
@@ -66,11 +66,13 @@ class TokenVerifier:
         )
 
     async def verify(self, token: str) -> Principal:
-        """The principal of a token. Raises ``Unauthenticated``."""
+        """The principal of a token. Raises ``Unauthenticated``, ``TokenExpired`` when it was good once."""
         try:
             decoded = await self._decode(token)
             self._claims.validate(decoded.claims)
             return _principal(decoded.claims)
+        except ExpiredTokenError:
+            raise TokenExpired("The access token is not valid: it has expired.") from None
         except (JoseError, ValueError, KeyError, TypeError) as wrong:
             raise Unauthenticated(f"The access token is not valid: {_why(wrong)}.") from None
 
@@ -96,7 +98,7 @@ def _principal(claims: dict[str, Any]) -> Principal:
 
 
 def _why(wrong: Exception) -> str:
-    return {"expired_token": "it has expired", "bad_signature": "its signature does not match"}.get(
+    return {"bad_signature": "its signature does not match"}.get(
         getattr(wrong, "error", ""), "it is malformed or was issued by another service"
     )
 

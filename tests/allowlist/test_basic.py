@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from app.allowlist import reader
 from app.core.preconditions import ANY_VERSION
 from app.partners import basic, store
 from app.partners import service as partners
@@ -162,6 +163,22 @@ async def test_a_bearer_token_is_checked_without_the_database_once_the_keys_are_
     await link.cut()
     assert (await caller.get(FEED)).status_code == 200
     assert (await caller.get(f"{FEED}/check?address=154.192.0.0")).json()["allowed"]
+
+
+async def test_a_token_that_expired_is_not_refused_while_no_new_one_can_be_had(
+    behind: Service, link: Link, nayatel: Caller, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with service.database.read() as session:
+        client = await store.find_client(session, nayatel.credentials.client_id)
+        key = await store.signing_key(session)
+    assert client
+    issuer = service.settings.public_url
+    expired = partners.access_token(client, ["allowlist:read"], key, issuer=issuer, seconds=-5)
+    caller = Caller(behind, nayatel.credentials, expired)
+    assert (await caller.get(FEED)).status_code == 401
+    await link.cut()
+    monkeypatch.setattr(reader, "STALE_AFTER_SECONDS", -1.0)
+    assert (await caller.get(FEED)).status_code == 503
 
 
 async def test_a_client_that_is_refused_when_the_database_is_back_is_forgotten(

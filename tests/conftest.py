@@ -23,7 +23,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str, testrun
     base = tmp_path_factory.getbasetemp()
     shared: Path = base if worker_id == "master" else base.parent
     with postgres.running_server(testrun_uid) as url:
-        ready = shared / "template-ready"
+        ready = postgres.directory_of(testrun_uid) / "template-ready"
         with InterProcessLock(shared / "template-lock"):
             if not ready.exists():
                 postgres.make_template(url)

@@ -47,6 +47,11 @@ async def execute(url: str, *statements: str) -> None:
         await connection.close()
 
 
+def directory_of(run: str) -> Path:
+    """Where the server of a run keeps its data, and what is to be gone with it."""
+    return Path(tempfile.gettempdir()) / f"ip-registration-{run}-{VERSION}"
+
+
 @contextmanager
 def running_server(run: str) -> Iterator[str]:
     """The server of a run's processes; the last to leave stops it and deletes its directory.
@@ -54,8 +59,7 @@ def running_server(run: str) -> Iterator[str]:
     That does not lie below pytest's own: each session of pytest closes the common parent of those to other users,
     and as root the server runs as another user. Its writes are not flushed to disk: it need not survive a power cut.
     """
-    directory = Path(tempfile.gettempdir()) / f"ip-registration-{run}-{VERSION}"
-    with get_server(directory, cleanup_mode="delete", postgres_version=VERSION) as server:
+    with get_server(directory_of(run), cleanup_mode="delete", postgres_version=VERSION) as server:
         yield server.get_uri()
 
 

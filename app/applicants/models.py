@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.applicants.rules import ApplicantKind
@@ -14,7 +14,8 @@ class Applicant(Identified, Versioned, Base):
     """A partner's record of an applicant.
 
     ``subject`` is the keyed hash of the identifying number, the same in every partner's record. The CNIC is
-    kept sealed, and as a keyed hash to find it by.
+    kept sealed, and as a keyed hash to find it by. ``fingerprint`` is the keyed hash of all that the record says,
+    to tell whether something else is said now.
     """
 
     __tablename__ = "applicants"
@@ -37,3 +38,4 @@ class Applicant(Identified, Versioned, Base):
     mobile: Mapped[str | None]
     pseb_number: Mapped[str | None]
     pasha_number: Mapped[str | None]
+    fingerprint: Mapped[str] = mapped_column(server_default=text("''"))

@@ -52,10 +52,10 @@ async def create_applicant(
     """
 
     async def create() -> Response:
-        (outcome,) = await service.record(session, principal, [body])
+        (outcome,) = await service.record(session, principal, [body.particulars])
         if isinstance(outcome, Invalid):
             raise outcome
-        applicant = await store.get(session, principal, outcome.applicant_id)
+        applicant = await store.get(session, principal, outcome.identity.id)
         await session.refresh(applicant)
         shown = _shown(session, principal, applicant)
         return resource_answer(shown, 201 if outcome.created else 200, location=f"/v1/applicants/{applicant.id}")

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from app.applicants import rules
-from app.applicants.rules import ApplicantKind
+from app.applicants.rules import ApplicantKind, Particulars
 from app.core.errors import FieldError
 from app.core.pagination import PageQuery
 from app.core.schemas import (
@@ -59,10 +59,9 @@ class ApplicantDetails(Body):
         return rules.missing_identity(given)
 
     @property
-    def identity(self) -> tuple[str, str]:
-        """The identifying number's name and value."""
-        name = rules.IDENTIFIED_BY[ApplicantKind(self.kind)]
-        return name, getattr(self, name)
+    def particulars(self) -> Particulars:
+        """The same as a plain value."""
+        return Particulars._make(map(self.__dict__.__getitem__, Particulars._fields))
 
 
 class ApplicantChange(MergePatch):

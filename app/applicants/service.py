@@ -1,6 +1,6 @@
 """Making and changing applicants, one or many."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,9 @@ from uuid_utils.compat import uuid7
 from app.applicants import store
 from app.applicants.errors import ApplicantConflict
 from app.applicants.models import Applicant
+from app.applicants.rules import Particulars
 from app.applicants.schemas import ApplicantChange, ApplicantDetails
+from app.applicants.store import Identity
 from app.core.db import WriteSession
 from app.core.errors import FieldError, Forbidden, Invalid, InvalidValue
 from app.core.keyring import Keyring
@@ -25,17 +27,18 @@ from app.events.store import Happening
 class Recorded:
     """The record that an item led to, and whether it was made for it."""
 
-    applicant_id: UUID
+    identity: Identity
     created: bool
 
 
-def _row(keyring: Keyring, details: ApplicantDetails) -> dict[str, Any]:
-    row = details.model_dump(exclude={"cnic"})
-    row["subject"] = keyring.keyed_hash("subject", ":".join(details.identity))
-    if details.cnic:
-        row["cnic_hash"] = keyring.keyed_hash("subject", f"cnic:{details.cnic}")
-        row["cnic"] = details.cnic
-    return row
+def _row(keyring: Keyring, given: Particulars) -> dict[str, Any]:
+    whole = "\x1f".join(each or "" for each in given)  # no field holds a control character
+    return {
+        **given._asdict(),
+        "subject": keyring.keyed_hash("subject", ":".join(given.identity)),
+        "cnic_hash": keyring.keyed_hash("subject", f"cnic:{given.cnic}") if given.cnic else None,
+        "fingerprint": keyring.keyed_hash("subject", f"fingerprint:{whole}"),
+    }
 
 
 def cnic_of(keyring: Keyring, applicant: Applicant) -> str | None:
@@ -46,7 +49,7 @@ def cnic_of(keyring: Keyring, applicant: Applicant) -> str | None:
 async def record(
     session: WriteSession,
     principal: Principal,
-    items: Sequence[ApplicantDetails],
+    items: Sequence[Particulars],
     *,
     kinds: dict[str, str] | None = None,
 ) -> list[Recorded | Invalid]:
@@ -56,37 +59,45 @@ async def record(
     known as another kind's, in the caller's records or earlier in ``items``. ``kinds`` kept from batch to batch
     stand for what earlier ones were accepted with, when they are not in the database.
     """
-    rows = [_row(session.keyring, each) for each in items]
+    rows = {each: _row(session.keyring, each) for each in dict.fromkeys(items)}
     refused = await _conflicts(session, principal, rows, kinds if kinds is not None else {})
+    latest = {rows[each]["subject"]: rows[each] for each in items if each not in refused}
     # in one order everywhere, so that two batches never wait for each other's rows
-    accepted = dict(sorted({row["subject"]: row for index, row in enumerate(rows) if index not in refused}.items()))
+    recorded = await _put(session, principal, dict(sorted(latest.items())))
+    return [refused.get(each) or recorded[rows[each]["subject"]] for each in items]
+
+
+async def _put(
+    session: WriteSession, principal: Principal, accepted: dict[str, dict[str, Any]]
+) -> dict[str, Recorded]:
+    """Make the records that are not there and change those that differ; each subject's record."""
     held = await store.current(session, principal.partner_id, list(accepted))
     new = [_sealed(session.keyring, row) | {"id": uuid7(), "partner_id": principal.partner_id}
            for subject, row in accepted.items() if subject not in held]  # fmt: skip
     added = await store.add(session, new)
-    ids = {subject: applicant.id for subject, applicant in held.items()} | {subject: id_ for subject, id_, _ in added}
-    differing = [(held[s], row) for s, row in accepted.items() if s in held and _differs(held[s], row)]
-    await store.change(session, [_sealed(session.keyring, row) | {"id": applicant.id} for applicant, row in differing])
+    ids = {subject: id_ for subject, (id_, _) in held.items()} | {subject: id_ for subject, id_, _ in added}
+    differing = [row | {"id": held[s][0]} for s, row in accepted.items() if s in held and _differs(held[s][1], row)]
+    await store.change(session, [_sealed(session.keyring, row) for row in differing])
     made = {subject for subject, _, is_made in added if is_made}
-    changed = [applicant.id for applicant, _ in differing] + [id_ for _, id_, is_made in added if not is_made]
+    changed = [row["id"] for row in differing] + [id_ for _, id_, is_made in added if not is_made]
     await _record_events(session, principal, [ids[s] for s in made], changed)
-    return [refused.get(i) or Recorded(ids[row["subject"]], row["subject"] in made) for i, row in enumerate(rows)]
+    return {s: Recorded(Identity(ids[s], row["kind"], s), s in made) for s, row in accepted.items()}
 
 
 async def _conflicts(
-    session: WriteSession, principal: Principal, rows: Sequence[dict[str, Any]], kind_of: dict[str, str]
-) -> dict[int, Invalid]:
-    known = await store.known_as_other_kind(session, principal.partner_id, rows)
-    refused: dict[int, Invalid] = {}
-    for index, row in enumerate(rows):
-        numbers = {"ntn": row.get("ntn"), "cnic": row.get("cnic_hash")}
+    session: WriteSession, principal: Principal, rows: Mapping[Particulars, dict[str, Any]], kind_of: dict[str, str]
+) -> dict[Particulars, Invalid]:
+    known = await store.known_as_other_kind(session, principal.partner_id, list(rows.values()))
+    refused: dict[Particulars, Invalid] = {}
+    for given, row in rows.items():
+        numbers = {"ntn": row["ntn"], "cnic": row["cnic_hash"]}
         wrong: list[FieldError] = [
             ApplicantConflict.at(f"/{name}")
             for name, number in numbers.items()
-            if number and ((row["subject"], name) in known or kind_of.get(number, row["kind"]) != row["kind"])
+            if number and ((row["kind"], number) in known or kind_of.get(number, row["kind"]) != row["kind"])
         ]
         if wrong:
-            refused[index] = Invalid.of(wrong)
+            refused[given] = Invalid.of(wrong)
         else:
             kind_of |= {number: row["kind"] for number in numbers.values() if number}
     return refused
@@ -99,8 +110,8 @@ def _sealed(keyring: Keyring, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _differs(held: Applicant, row: dict[str, Any]) -> bool:
-    return any(getattr(held, name) != row.get(name) for name in store.DETAILS if name != "sealed_cnic")
+def _differs(fingerprint: str, row: dict[str, Any]) -> bool:
+    return fingerprint != row["fingerprint"]
 
 
 async def _record_events(
@@ -124,16 +135,16 @@ async def change(
     if_match.check(applicant)
     details = {name: getattr(applicant, name) for name in ApplicantDetails.model_fields if name != "cnic"}
     details["cnic"] = cnic_of(session.keyring, applicant)
-    merged = validated(ApplicantDetails, patch.onto(details))
+    merged = validated(ApplicantDetails, patch.onto(details)).particulars
     row = _row(session.keyring, merged)
     if row["subject"] != applicant.subject:
         name = merged.identity[0]
         raise Invalid.of(
             [InvalidValue.at(f"/{name}", "The number that identifies an applicant cannot change; make a new one.")]
         )
-    if conflicts := await _conflicts(session, principal, [row], {}):
-        raise conflicts[0]
-    if _differs(applicant, row):
+    if conflicts := await _conflicts(session, principal, {merged: row}, {}):
+        raise conflicts[merged]
+    if _differs(applicant.fingerprint, row):
         await store.change(session, [_sealed(session.keyring, row) | {"id": applicant.id}])
         await _record_events(session, principal, [], [applicant.id])
     session.expire(applicant)

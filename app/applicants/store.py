@@ -5,18 +5,20 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, Uuid, and_, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Text, Uuid, func, literal, select, true, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.applicants.models import Applicant
+from app.applicants.rules import ApplicantKind
 from app.applicants.schemas import ApplicantsQuery
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
-from app.core.orm import among, looked_up, recordset
+from app.core.orm import among, recordset
 from app.core.pagination import fetch_page
 from app.core.security import Principal
 
-DETAILS = ("legal_name", "ntn", "sealed_cnic", "cnic_hash", "email", "mobile", "pseb_number", "pasha_number")
+DETAILS = ("legal_name", "ntn", "sealed_cnic", "cnic_hash", "email", "mobile", "pseb_number", "pasha_number",
+           "fingerprint")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +63,25 @@ async def identities(session: ReadSession, principal: Principal, ids: Sequence[U
 async def known_as_other_kind(
     session: ReadSession, partner_id: UUID, items: Sequence[dict[str, Any]]
 ) -> set[tuple[str, str]]:
-    """Which ``(subject, number)`` name a number that the partner's records know as another kind's."""
-    kinds = {"subject": Text, "kind": Text, "ntn": Text, "cnic_hash": Text}
-    batch = recordset("item", kinds, [{key: each.get(key) for key in kinds} for each in items])
-    same_number = or_(Applicant.ntn == batch.c.ntn, Applicant.cnic_hash == batch.c.cnic_hash)
-    other_kind = and_(Applicant.partner_id == partner_id, Applicant.kind != batch.c.kind)
-    met = looked_up(select(Applicant.ntn, Applicant.cnic_hash).where(other_kind, same_number), "met")
-    by_ntn, by_cnic = met.c.ntn == batch.c.ntn, met.c.cnic_hash == batch.c.cnic_hash
-    statement = select(batch.c.subject, by_ntn, by_cnic).join(met, true())
-    found = (await session.execute(statement)).all()
-    same_ntn = {(subject, "ntn") for subject, is_same, _ in found if is_same}
-    return same_ntn | {(subject, "cnic") for subject, _, is_same in found if is_same}
+    """Which ``(kind, number)`` of the items, by NTN or CNIC hash, the partner's records know as another kind's."""
+    searches = [
+        select(literal(kind.value), numbered).where(
+            Applicant.partner_id == partner_id,
+            among(numbered, [each[numbered.key] for each in items if each["kind"] == kind and each[numbered.key]]),
+            Applicant.kind != kind,
+        )
+        for kind in ApplicantKind
+        for numbered in (Applicant.ntn, Applicant.cnic_hash)
+    ]
+    return {(kind, str(number)) for kind, number in await session.execute(union_all(*searches))}
 
 
-async def current(session: ReadSession, partner_id: UUID, subjects: Sequence[str]) -> dict[str, Applicant]:
-    """The partner's records of these subjects, by subject."""
-    statement = select(Applicant).where(Applicant.partner_id == partner_id, among(Applicant.subject, subjects))
-    return {each.subject: each for each in await session.scalars(statement)}
+async def current(session: ReadSession, partner_id: UUID, subjects: Sequence[str]) -> dict[str, tuple[UUID, str]]:
+    """Id and fingerprint of the partner's records of these subjects, by subject."""
+    statement = select(Applicant.subject, Applicant.id, Applicant.fingerprint).where(
+        Applicant.partner_id == partner_id, among(Applicant.subject, subjects)
+    )
+    return {subject: (id_, fingerprint) for subject, id_, fingerprint in await session.execute(statement)}
 
 
 async def add(session: WriteSession, rows: Sequence[dict[str, Any]]) -> list[tuple[str, UUID, bool]]:

@@ -2,52 +2,56 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter as Counted
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
-from pydantic import TypeAdapter, ValidationError
 
 from app.applicants import service as applicants
-from app.applicants.schemas import ApplicantDetails
+from app.applicants.store import Identity
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.models import BulkUpload
-from app.bulk_uploads.parser import Row, cells_of, read_rows
+from app.bulk_uploads.reading import SoundRow, Stretch, cells_of_lines, sound_rows, stretches
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, FieldError, Invalid
 from app.core.problems import problem_of
-from app.core.schemas import Line100, validated
 from app.core.security import Principal
 from app.events import store as events
 from app.events.store import Happening
 from app.registrations import service as registrations
 from app.registrations.errors import ReferenceDuplicate
-from app.registrations.rules import Ledger
-from app.registrations.schemas import RegistrationDetails
+from app.registrations.rules import Asked, Ledger
 
-UNKNOWN_APPLICANT = UUID(int=0)
-REFERENCE: TypeAdapter[str] = TypeAdapter(Line100)
+READ_AHEAD = 2
 ROWS = Counter("bulk_upload_rows", "Rows of uploads by outcome", ["outcome"])
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class ParsedRow:
-    """A row with its two bodies, or with what is wrong with it."""
+class JudgedRow:
+    """A row on its way to its outcome."""
 
-    row: Row
-    reference: str | None
-    applicant: ApplicantDetails | None
-    registration: RegistrationDetails | None
+    row: SoundRow
     errors: Sequence[FieldError]
-    registration_id: UUID | None = None
     outcome: RowOutcome = RowOutcome.REFUSED
+    registration_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of the file with its bytes and rows."""
+
+    stretch: Stretch
+    body: bytes
+    rows: Sequence[JudgedRow]
 
 
 @dataclass(slots=True)
@@ -62,10 +66,11 @@ class Superseded(Exception):
     """Another worker has moved the upload on; nothing of this chunk is kept."""
 
 
-async def ingest(database: Database, upload_id: UUID, chunk_rows: int) -> bool:
+async def ingest(database: Database, upload_id: UUID, chunk_rows: int, executor: Executor | None = None) -> bool:
     """Bring an upload to its end from wherever it stands; False when another worker has it.
 
-    The file is read to its end before its first row is acted on, so that a broken file changes nothing.
+    The file is read to its end before its first row is acted on, so that a broken file changes nothing. Rows are
+    parsed and validated by ``executor`` (None: a thread) while those before them are registered.
     """
     async with store.claimed(database, upload_id) as is_mine:
         if not is_mine:
@@ -75,8 +80,9 @@ async def ingest(database: Database, upload_id: UUID, chunk_rows: int) -> bool:
         if upload is None:
             return True
         try:
-            upload = await _start(database, upload)
-            await _take_chunks(database, upload, chunk_rows)
+            found = await _stretches(database, upload, chunk_rows)
+            upload = await _start(database, upload, found)
+            await _take_chunks(database, upload, found[1:], executor)
         except Invalid as broken:
             await _fail(database, upload_id, broken)
         except Superseded:
@@ -97,12 +103,18 @@ def _parts(database: Database, upload_id: UUID, loop: asyncio.AbstractEventLoop)
         position += 1
 
 
-async def _start(database: Database, upload: BulkUpload) -> BulkUpload:
-    """Read the file to its end once and count its rows. Raises ``CsvMalformed``. A dry run starts at its first row."""
+async def _stretches(database: Database, upload: BulkUpload, chunk_rows: int) -> list[Stretch]:
+    """The file read to its end and cut into what is done and each chunk to come. Raises ``CsvMalformed``."""
+    done = 0 if upload.dry_run else upload.rows_done
+    parts = _parts(database, upload.id, asyncio.get_running_loop())
+    return await asyncio.to_thread(stretches, parts, done, chunk_rows)
+
+
+async def _start(database: Database, upload: BulkUpload, found: Sequence[Stretch]) -> BulkUpload:
+    """Note how many rows there are. A dry run starts at its first row."""
     if upload.total is not None and not upload.dry_run:
         return upload
-    loop = asyncio.get_running_loop()
-    total = await asyncio.to_thread(lambda: sum(1 for _ in read_rows(_parts(database, upload.id, loop))) - 1)
+    total = sum(each.rows for each in found)
     async with database.write() as session:
         fresh = {"rows_done": 0, "bytes_done": 0, "created": 0, "unchanged": 0, "updated": 0, "refused": 0}
         await store.drop_rows(session, upload.id)
@@ -118,79 +130,92 @@ def _submitter(upload: BulkUpload) -> Principal:
     return Principal(upload.client_id, upload.partner_id, "association", None, frozenset())
 
 
-async def _take_chunks(database: Database, upload: BulkUpload, chunk_rows: int) -> None:
-    loop = asyncio.get_running_loop()
+async def _take_chunks(
+    database: Database, upload: BulkUpload, found: Sequence[Stretch], executor: Executor | None
+) -> None:
     principal = _submitter(upload)
-    rows = read_rows(_parts(database, upload.id, loop))
-    await asyncio.to_thread(lambda: next(islice(rows, upload.rows_done, upload.rows_done + 1), None))
     rehearsal = Rehearsal() if upload.dry_run else None
-    while chunk := await asyncio.to_thread(_parse_chunk, rows, upload.columns, chunk_rows):
+    async for chunk in _chunks(database, upload, found, executor):
         async with database.write() as session:
-            await _judge(session, principal, upload, chunk, rehearsal)
+            await _judge(session, principal, upload, chunk.rows, rehearsal)
             await _keep(session, upload, chunk)
             upload = await _checkpoint(session, upload, chunk)
-        for each in chunk:
-            ROWS.labels(each.outcome).inc()
+        for outcome, count in Counted(each.outcome for each in chunk.rows).items():
+            ROWS.labels(outcome).inc(count)
     await _complete(database, principal, upload)
 
 
-def _parse_chunk(rows: Iterator[Row], columns: Sequence[str], chunk_rows: int) -> list[ParsedRow]:
-    return [_parse(row, columns) for row in islice(rows, chunk_rows)]
+async def _chunks(
+    database: Database, upload: BulkUpload, found: Sequence[Stretch], executor: Executor | None
+) -> AsyncIterator[Chunk]:
+    """Each chunk in order; the next ones are parsed and validated while one is registered."""
+    loop = asyncio.get_running_loop()
+    source = _Source(database, upload.id)
+    ahead: deque[tuple[Stretch, bytes, asyncio.Future[list[SoundRow]]]] = deque()
+    for stretch in found:
+        body = await source.read(stretch.begin, stretch.end)
+        ahead.append((stretch, body, loop.run_in_executor(executor, sound_rows, body, stretch.line, upload.columns)))
+        if len(ahead) > READ_AHEAD:
+            yield await _next(ahead)
+    while ahead:
+        yield await _next(ahead)
 
 
-def _parse(row: Row, columns: Sequence[str]) -> ParsedRow:
-    cells, errors = cells_of(row, columns)
-    if errors:
-        return ParsedRow(row, None, None, None, errors)
-    applicant: ApplicantDetails | None = None
-    registration: RegistrationDetails | None = None
-    try:
-        applicant = validated(ApplicantDetails, rules.applicant_fields(cells))
-    except Invalid as wrong:
-        errors += wrong.errors
-    try:
-        asked = {"applicant_id": UNKNOWN_APPLICANT, **rules.registration_fields(cells)}
-        registration = validated(RegistrationDetails, asked)
-    except Invalid as wrong:
-        errors += wrong.errors
-    return ParsedRow(row, _reference(cells), applicant, registration, errors)
+async def _next(ahead: deque[tuple[Stretch, bytes, asyncio.Future[list[SoundRow]]]]) -> Chunk:
+    stretch, body, reading = ahead.popleft()
+    return Chunk(stretch, body, [JudgedRow(row, row.errors) for row in await reading])
 
 
-def _reference(cells: Mapping[str, str]) -> str | None:
-    try:
-        return REFERENCE.validate_python(cells.get("reference", "")) or None
-    except ValidationError:
-        return None
+class _Source:
+    """An upload's bytes in order, a part at a time in memory."""
+
+    def __init__(self, database: Database, upload_id: UUID) -> None:
+        self._database = database
+        self._upload_id = upload_id
+        self._position = 0  # of the next part
+        self._begin = 0  # the place of the buffer's first byte in the file
+        self._buffer = b""
+
+    async def read(self, begin: int, end: int) -> bytes:
+        """The bytes from ``begin`` to ``end``, not before those of the last call."""
+        while self._begin + len(self._buffer) < end:
+            kept = self._buffer[max(0, begin - self._begin) :]
+            self._begin += len(self._buffer) - len(kept)
+            async with self._database.read() as session:
+                part = await store.read_part(session, self._upload_id, self._position)
+            if part is None:  # another worker has come to the end
+                raise Superseded
+            self._buffer = kept + part
+            self._position += 1
+        return self._buffer[begin - self._begin : end - self._begin]
 
 
 async def _judge(
     session: WriteSession,
     principal: Principal,
     upload: BulkUpload,
-    chunk: Sequence[ParsedRow],
+    rows: Sequence[JudgedRow],
     rehearsal: Rehearsal | None,
 ) -> None:
     """Give each row of a chunk its outcome; a dry run takes back what the services did."""
-    await _refuse_repeated(session, upload, chunk)
+    await _refuse_repeated(session, upload, rows)
     if rehearsal is None:
-        await _register(session, principal, upload, chunk)
+        await _register(session, principal, upload, rows)
         return
     savepoint = await session.begin_nested()
-    await _register(session, principal, upload, chunk, rehearsal)
+    await _register(session, principal, upload, rows, rehearsal)
     await savepoint.rollback()
-    for each in chunk:
+    for each in rows:
         each.registration_id = each.registration_id if each.outcome == RowOutcome.UNCHANGED else None
 
 
-async def _refuse_repeated(session: WriteSession, upload: BulkUpload, chunk: Sequence[ParsedRow]) -> None:
+async def _refuse_repeated(session: WriteSession, upload: BulkUpload, rows: Sequence[JudgedRow]) -> None:
     """A reference stands once in an upload: its second row is refused."""
-    seen = await store.known_references(session, upload.id, {each.reference for each in chunk if each.reference})
-    for each in chunk:
-        if each.reference is None:
-            continue
-        first = seen.setdefault(each.reference, each.row.line)
-        if first != each.row.line:
-            said = f"The reference {each.reference!r} is on line {first} already."
+    seen = await store.known_references(session, upload.id, {row.row.reference for row in rows if row.row.reference})
+    for each in rows:
+        line, reference = each.row.line, each.row.reference
+        if reference is not None and (first := seen.setdefault(reference, line)) != line:
+            said = f"The reference {reference!r} is on line {first} already."
             each.errors = [*each.errors, ReferenceDuplicate.at("/reference", said)]
 
 
@@ -198,22 +223,25 @@ async def _register(
     session: WriteSession,
     principal: Principal,
     upload: BulkUpload,
-    chunk: Sequence[ParsedRow],
+    rows: Sequence[JudgedRow],
     rehearsal: Rehearsal | None = None,
 ) -> None:
-    sound = [each for each in chunk if not each.errors and each.applicant]
-    details = [each.applicant for each in sound if each.applicant]
-    recorded = await applicants.record(session, principal, details, kinds=rehearsal.kinds if rehearsal else None)
-    known: list[tuple[ParsedRow, RegistrationDetails]] = []
+    sound = [each for each in rows if not each.errors]
+    applying = [each.row.applicant for each in sound if each.row.applicant]
+    recorded = await applicants.record(session, principal, applying, kinds=rehearsal.kinds if rehearsal else None)
+    known: list[tuple[JudgedRow, Asked]] = []
+    identities: dict[UUID, Identity] = {}
     for each, record in zip(sound, recorded, strict=True):
         if isinstance(record, Invalid):
             each.errors = record.errors
-        elif each.registration:
-            known.append((each, each.registration.model_copy(update={"applicant_id": record.applicant_id})))
+        elif each.row.asked:
+            identities[record.identity.id] = record.identity
+            known.append((each, each.row.asked._replace(applicant_id=record.identity.id)))
     submitted = await registrations.submit(
         session,
         principal,
         [asked for _, asked in known],
+        applicants=identities,
         bulk_upload_id=upload.id,
         ledger=rehearsal.ledger if rehearsal else None,
     )
@@ -224,7 +252,9 @@ async def _register(
             each.outcome, each.registration_id = RowOutcome(outcome.outcome), outcome.registration_id
 
 
-async def _keep(session: WriteSession, upload: BulkUpload, chunk: Sequence[ParsedRow]) -> None:
+async def _keep(session: WriteSession, upload: BulkUpload, chunk: Chunk) -> None:
+    refused = {each.row.line for each in chunk.rows if each.errors}
+    cells = cells_of_lines(chunk.body, chunk.stretch.line, refused) if refused else {}
     await store.add_rows(
         session,
         upload.id,
@@ -232,28 +262,28 @@ async def _keep(session: WriteSession, upload: BulkUpload, chunk: Sequence[Parse
             {
                 "line": each.row.line,
                 "outcome": each.outcome,
-                "reference": each.reference,
+                "reference": each.row.reference,
                 "registration_id": each.registration_id,
                 "problems": [_problem(each.row.line, error) for error in each.errors],
-                "sealed_cells": _sealed_cells(session, each) if each.errors else None,
+                "sealed_cells": _sealed(session, cells[each.row.line]) if each.errors else None,
             }
-            for each in chunk
+            for each in chunk.rows
         ],
     )
 
 
-def _sealed_cells(session: WriteSession, each: ParsedRow) -> str:
-    return session.keyring.seal_text(json.dumps(each.row.cells))
+def _sealed(session: WriteSession, cells: Sequence[str]) -> str:
+    return session.keyring.seal_text(json.dumps(cells))
 
 
 def _problem(line: int, error: FieldError) -> dict[str, Any]:
     return {"line": line, "column": rules.column_of(error), "code": error.code, "detail": error.detail}
 
 
-async def _checkpoint(session: WriteSession, upload: BulkUpload, chunk: Sequence[ParsedRow]) -> BulkUpload:
-    outcomes = [each.outcome for each in chunk]
-    counted = {name.value: getattr(upload, name) + outcomes.count(name) for name in RowOutcome}
-    values = {"rows_done": upload.rows_done + len(chunk), "bytes_done": chunk[-1].row.end, **counted}
+async def _checkpoint(session: WriteSession, upload: BulkUpload, chunk: Chunk) -> BulkUpload:
+    outcomes = Counted(each.outcome for each in chunk.rows)
+    counted = {name.value: getattr(upload, name) + outcomes[name] for name in RowOutcome}
+    values = {"rows_done": upload.rows_done + chunk.stretch.rows, "bytes_done": chunk.stretch.end, **counted}
     if not await store.advance(session, upload, values):
         raise Superseded
     moved = await store.waiting_upload(session, upload.id)

@@ -1,6 +1,7 @@
 """A stream of bytes becomes rows: UTF-8 CSV (RFC 4180), each row with the line where it begins."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # One record may not be larger: a quote that is never closed would swallow the file.
 LARGEST_RECORD = 8 * 1024 * 1024
 csv.field_size_limit(LARGEST_RECORD)
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +28,18 @@ class Row:
 class _Lines:
     """The lines of a stream of bytes as text; counts lines and bytes, keeps undecodable bytes as surrogates."""
 
-    def __init__(self, parts: Iterable[bytes]) -> None:
+    def __init__(self, parts: Iterable[bytes], line: int) -> None:
         self._parts = parts
         self.bytes = 0
-        self.lines = 0
+        self.lines = line - 1
 
     def __iter__(self) -> Iterator[str]:
         for line in self._raw():
             self.bytes += len(line)
             self.lines += 1
-            yield line.removeprefix(BYTE_ORDER_MARK if self.lines == 1 else b"").decode("utf-8", "surrogateescape")
+            if self.lines == 1:
+                line = line.removeprefix(BYTE_ORDER_MARK)  # noqa: PLW2901 - the mark is none of the line's
+            yield line.decode("utf-8", "surrogateescape")
 
     def _raw(self) -> Iterator[bytes]:
         rest = b""
@@ -48,12 +52,12 @@ class _Lines:
             yield rest
 
 
-def read_rows(parts: Iterable[bytes]) -> Iterator[Row]:
-    """The header first, then every row that is not blank.
+def read_rows(parts: Iterable[bytes], line: int = 1) -> Iterator[Row]:
+    """The header first, then every row that is not blank. Of a file's later part, its rows from ``line`` on.
 
     Raises ``CsvMalformed`` where the stream stops being CSV, with the line.
     """
-    lines = _Lines(parts)
+    lines = _Lines(parts, line)
     reader = csv.reader(lines, strict=True)
     while True:
         began = lines.lines + 1
@@ -83,10 +87,13 @@ def cells_of(row: Row, columns: Sequence[str]) -> tuple[dict[str, str], list[Fie
         said = f"The row has {len(row.cells)} cells, the header {len(columns)}."
         at = columns[len(row.cells)] if len(row.cells) < len(columns) else columns[-1]
         return {}, [InvalidValue.at(f"/{at}", said)]
-    cells = {name: rules.unguarded(cell) for name, cell in zip(columns, row.cells, strict=True)}
-    broken = [name for name, cell in cells.items() if not cell.isascii() and _has_surrogate(cell)]
+    cells = dict(zip(columns, row.cells, strict=True))
+    whole = "".join(row.cells)
+    if "'" in whole:
+        cells = {name: rules.unguarded(cell) for name, cell in cells.items()}
+    broken = [] if whole.isascii() else [name for name, cell in cells.items() if _has_surrogate(cell)]
     return cells, [InvalidValue.at(f"/{name}", "The cell is not valid UTF-8.") for name in broken]
 
 
 def _has_surrogate(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    return SURROGATE.search(text) is not None

@@ -1,7 +1,6 @@
 """Every key of the service, derived from its one secret by HKDF (RFC 5869), one per purpose."""
 
 import base64
-import hashlib
 import hmac
 import os
 from typing import Literal
@@ -36,7 +35,7 @@ class Keyring:
 
     def keyed_hash(self, purpose: Purpose, value: str) -> str:
         """HMAC-SHA256 of ``value`` under the purpose's key, as 64 hexadecimal digits."""
-        return hmac.new(self._hash_keys[purpose], value.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._hash_keys[purpose], value.encode(), "sha256").hex()
 
     def matches(self, purpose: Purpose, value: str, expected: str) -> bool:
         """Whether ``expected`` is the keyed hash of ``value``, compared in constant time."""

@@ -1,11 +1,11 @@
 """An address or prefix in normal form, and which space is not globally routable unicast."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from socket import AF_INET, AF_INET6, inet_pton
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
 from app.core.errors import Invalid
@@ -94,6 +94,15 @@ class Disjoint:
         self._networks = sorted(map(span, texts))
         self._firsts = [network.first for network in self._networks]
 
+    @classmethod
+    def outermost(cls, texts: Iterable[str]) -> "Disjoint":
+        """Of prefixes that may lie in one another those that lie in no other."""
+        kept: list[Network] = []
+        for network in sorted(map(span, texts), key=lambda each: (each.first, -each.last)):
+            if not kept or kept[-1].last < network.first:
+                kept.append(network)
+        return cls([network.text for network in kept])
+
     def touches(self, network: Network) -> bool:
         """Whether any of them shares an address with ``network``."""
         at = bisect_right(self._firsts, network.last) - 1
@@ -128,6 +137,22 @@ def parse(text: str) -> Network:
     A single address becomes /32 or /128; IPv6 is written as RFC 5952 says. Raises ``NetworkMalformed``,
     ``NetworkHostBits``, ``NetworkTooWide`` or ``NetworkReserved``.
     """
+    return _plain_ipv4(text) or _parsed(text)
+
+
+def _plain_ipv4(text: str) -> Network | None:
+    """A single routable IPv4 address in the notation that the system writes itself: most of what is sent."""
+    address = text.removesuffix("/32")
+    try:
+        packed = inet_pton(AF_INET, address)
+    except (OSError, ValueError):
+        return None
+    first = int.from_bytes(packed)
+    network = Network(first, first, f"{address}/32")
+    return network if inet_ntop(AF_INET, packed) == address and not _RESERVED.touches(network) else None
+
+
+def _parsed(text: str) -> Network:
     written, slash, suffix = text.partition("/")
     address = parse_address(written)
     length = _prefix_length(suffix, address.max_prefixlen, text) if slash else address.max_prefixlen

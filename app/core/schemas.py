@@ -51,6 +51,8 @@ def refuse_as_given(check: Any) -> AfterValidator:
 def _plain(value: Any, *, breaks: bool) -> Any:
     if not isinstance(value, str):
         return value
+    if value.isascii() and value.isprintable():
+        return value.strip()
     if breaks:
         value = value.replace("\r\n", "\n")
     found = (CONTROL_BUT_BREAKS if breaks else CONTROL).search(value)
@@ -92,7 +94,7 @@ class Body(BaseModel):
     def _all_errors_at_once(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(given, dict):
             return handler(given)
-        present = {key: value for key, value in given.items() if not _is_empty(value)}
+        present = {key: value for key, value in given.items() if value is not None and not _is_blank(value)}
         errors: list[InitErrorDetails] = []
         result: Self | None = None
         try:
@@ -109,8 +111,8 @@ class Body(BaseModel):
         return result
 
 
-def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
+def _is_blank(value: Any) -> bool:
+    return isinstance(value, str) and (not value or value.isspace())
 
 
 def _again(error: ErrorDetails) -> InitErrorDetails:

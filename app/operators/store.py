@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Integer, Text, delete, exists, insert, not_, select
+from sqlalchemy import BigInteger, Text, delete, insert, select, true
 from sqlalchemy.dialects.postgresql import CIDR
 
 from app.core.db import ReadSession, WriteSession
-from app.core.orm import recordset
+from app.core.networks import Network
+from app.core.orm import looked_up, recordset
 from app.operators.models import CountryPrefix, Operator, OperatorPrefix
+from app.operators.rules import Atlas
+
+# Up to so many networks are looked up one by one; for more, all prefixes are read once.
+FEW = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +22,7 @@ class Claim:
 
     item: int
     operator: str
-    network: str
+    network: Network
 
 
 async def all_operators(session: ReadSession) -> Sequence[Operator]:
@@ -32,14 +37,24 @@ async def known_codes(session: ReadSession) -> set[str]:
 
 async def misplaced(session: ReadSession, claims: Sequence[Claim]) -> tuple[set[int], set[int]]:
     """The items with a network outside the country's allocations, and those outside what the operator announces."""
-    rows = [{"item": each.item, "operator": each.operator, "network": each.network} for each in claims]
-    batch = recordset("claim", {"item": Integer, "operator": Text, "network": CIDR}, rows)
-    in_country = exists().where(CountryPrefix.prefix.op(">>=")(batch.c.network))
-    announced = exists().where(
-        OperatorPrefix.operator == batch.c.operator, OperatorPrefix.prefix.op(">>=")(batch.c.network)
-    )
-    found = (await session.execute(select(batch.c.item, not_(in_country), not_(announced)))).all()
-    return {item for item, outside, _ in found if outside}, {item for item, _, foreign in found if foreign}
+    atlas = await _atlas(session, claims)
+    outside = {each.item for each in claims if not atlas.is_in_country(each.network)}
+    return outside, {each.item for each in claims if not atlas.is_announced_by(each.operator, each.network)}
+
+
+async def _atlas(session: ReadSession, claims: Sequence[Claim]) -> Atlas:
+    """What there is around a few networks, or all of it for many: it is small."""
+    country, announced = CountryPrefix.prefix, (OperatorPrefix.operator, OperatorPrefix.prefix)
+    allocations, announcements = select(country), select(*announced)
+    if len(claims) <= FEW:
+        rows = [{"network": each.network.text} for each in claims]
+        asked = recordset("asked", {"network": CIDR}, rows)
+        around = looked_up(select(country).where(country.op(">>=")(asked.c.network)), "around")
+        allocations = select(around.c.prefix).select_from(asked).join(around, true())
+        around = looked_up(select(*announced).where(OperatorPrefix.prefix.op(">>=")(asked.c.network)), "around")
+        announcements = select(around.c.operator, around.c.prefix).select_from(asked).join(around, true())
+    found = await session.execute(announcements)
+    return Atlas(await session.scalars(allocations), [(operator, prefix) for operator, prefix in found])
 
 
 async def replace_reference(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Text, Uuid, delete, func, select, true, update
+from sqlalchemy import Integer, Text, Uuid, delete, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, insert
 from sqlalchemy.exc import IntegrityError
 
@@ -13,6 +13,7 @@ from app.core.db import ReadSession, WriteSession
 from app.core.errors import Invalid
 from app.core.networks import Network
 from app.core.orm import INSTANT, among, looked_up, recordset
+from app.core.security import Principal
 from app.registrations.errors import ReferenceDuplicate
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
 from app.registrations.rules import block_of
@@ -21,9 +22,9 @@ from app.registrations.rules import block_of
 LOCK_STRIPES = 256
 LOCK_CLASS = 0x52454749
 COLUMNS: dict[str, Any] = {
-    "id": Uuid, "partner_id": Uuid, "client_id": Uuid, "applicant_id": Uuid, "subject": Text, "track": Text,
-    "purpose": Text, "protocol": Text, "operator": Text, "subscriber_id": Text, "reference": Text,
-    "description": Text, "flags": ARRAY(Text), "bulk_upload_id": Uuid, "due_at": INSTANT,
+    "id": Uuid, "applicant_id": Uuid, "subject": Text, "track": Text, "purpose": Text, "protocol": Text,
+    "operator": Text, "subscriber_id": Text, "reference": Text, "description": Text, "flags": ARRAY(Text),
+    "due_at": INSTANT,
 }  # fmt: skip
 CORRECTED = ("track", "purpose", "protocol", "operator", "subscriber_id", "reference", "description", "flags")
 
@@ -69,10 +70,15 @@ async def open_overlaps(session: ReadSession, networks: Sequence[dict[str, Any]]
     return [OpenOverlap(*row) for row in await session.execute(statement)]
 
 
-async def add(session: WriteSession, rows: Sequence[dict[str, Any]]) -> set[UUID]:
-    """Insert cases, leaving out those whose reference another transaction has just taken; give the ids that are in."""
+async def add(
+    session: WriteSession, principal: Principal, bulk_upload_id: UUID | None, rows: Sequence[dict[str, Any]]
+) -> set[UUID]:
+    """Insert the caller's cases, leaving out those whose reference was just taken elsewhere; give the ids that are in."""
     batch = recordset("registration", COLUMNS, rows)
-    statement = insert(Registration).from_select(list(COLUMNS), select(*batch.c)).on_conflict_do_nothing()
+    given = {"partner_id": principal.partner_id, "client_id": principal.client_id, "bulk_upload_id": bulk_upload_id}
+    columns = [*batch.c, *(literal(value, Uuid) for value in given.values())]
+    statement = insert(Registration).from_select([*COLUMNS, *given], select(*columns))
+    statement = statement.on_conflict_do_nothing(index_elements=["partner_id", "reference"])
     return set(await session.scalars(statement.returning(Registration.id)))
 
 

@@ -92,7 +92,7 @@ async def create_registration(
     """
 
     async def create() -> Response:
-        (outcome,) = await service.submit(session, principal, [body])
+        (outcome,) = await service.submit(session, principal, [body.asked])
         if isinstance(outcome, DomainError):
             raise outcome
         status = 201 if outcome.outcome == "created" else 200

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.core import networks
@@ -103,6 +103,20 @@ class Case:
     claimed_by: UUID | None
 
 
+class Asked(NamedTuple):
+    """What a registration asks for, once it was found sound."""
+
+    applicant_id: UUID
+    track: str
+    purpose: str
+    protocol: str | None
+    operator: str
+    subscriber_id: str | None
+    networks: Sequence[str]
+    reference: str | None
+    description: str | None
+
+
 OPEN = frozenset((Status.SUBMITTED, Status.IN_REVIEW, Status.INFORMATION_REQUESTED))
 EDITABLE = frozenset((Status.INFORMATION_REQUESTED, Status.REJECTED))
 UNDER_REVIEW = frozenset((Status.SUBMITTED, Status.IN_REVIEW))
@@ -138,7 +152,7 @@ class TrackRule:
 
 
 _ALWAYS = ("applicant_id", "track", "purpose", "operator", "networks")
-TRACKS: dict[Track, TrackRule] = {
+TRACKS: dict[str, TrackRule] = {
     Track.VPN_COMPANY: TrackRule(("company",), (*_ALWAYS, "protocol"), 48),
     Track.VPN_FREELANCER: TrackRule(("individual",), (*_ALWAYS, "protocol"), 24),
     Track.CALL_CENTRE: TrackRule(("company", "individual"), (*_ALWAYS, "subscriber_id"), 72),
@@ -149,7 +163,7 @@ TRACKS: dict[Track, TrackRule] = {
 def missing_for_track(given: Mapping[str, Any]) -> Iterable[FieldError]:
     """An error for each field that the given track needs and that is absent."""
     track = given.get("track")
-    rule = TRACKS.get(track) if isinstance(track, str) else None  # type: ignore[call-overload]  # any text may be sent
+    rule = TRACKS.get(track) if isinstance(track, str) else None
     for name in rule.required if rule else ():
         if name not in given:
             yield MissingField.at(f"/{name}", f"The track {track} needs {name}.")
@@ -158,8 +172,10 @@ def missing_for_track(given: Mapping[str, Any]) -> Iterable[FieldError]:
 def overlaps_within(given: Mapping[str, Any]) -> Iterable[FieldError]:
     """An error for each network that overlaps an earlier one of the same item."""
     texts = given.get("networks")
+    if not isinstance(texts, list) or len(texts) < 2:
+        return
     before: list[Network] = []
-    for index, text in enumerate(texts[:MOST_NETWORKS] if isinstance(texts, list) else ()):
+    for index, text in enumerate(texts[:MOST_NETWORKS]):
         network = _parsed(text)
         if network is None:
             continue
@@ -176,6 +192,18 @@ def _parsed(text: Any) -> Network | None:
         return networks.parse(text.strip()) if isinstance(text, str) else None
     except Invalid:
         return None
+
+
+def touching(networks_of: Iterable[tuple[Network, int]]) -> set[int]:
+    """Of networks, each with the item that it is of, the items whose networks share addresses with another's."""
+    met: set[int] = set()
+    widest: tuple[Network, int] | None = None
+    for network, item in sorted(networks_of):
+        if widest and network.first <= widest[0].last:
+            met |= {item, widest[1]} if item != widest[1] else set()
+        if widest is None or network.last > widest[0].last:
+            widest = network, item
+    return met
 
 
 def block_of(network: Network) -> int:

@@ -24,7 +24,7 @@ from app.core.schemas import (
     refuse_as_given,
 )
 from app.registrations import rules
-from app.registrations.rules import Flag, Protocol, Purpose, Status, Track
+from app.registrations.rules import Asked, Flag, Protocol, Purpose, Status, Track
 
 NetworkText = Annotated[
     str,
@@ -66,6 +66,11 @@ class RegistrationDetails(Body):
     def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
         """What the track needs is there, and the networks do not overlap one another."""
         return chain(rules.missing_for_track(given), rules.overlaps_within(given))
+
+    @property
+    def asked(self) -> Asked:
+        """The same as a plain value."""
+        return Asked._make(map(self.__dict__.__getitem__, Asked._fields))
 
 
 class RegistrationChange(MergePatch):

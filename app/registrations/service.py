@@ -1,6 +1,6 @@
 """Submitting registrations, one or many, and what their submitters, officers' claims and time do to them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 
 from app.allowlist import service as allowlist
 from app.allowlist.store import Cause
+from app.applicants.store import Identity
 from app.core.db import WriteSession
 from app.core.errors import DomainError, Invalid
 from app.core.preconditions import IfMatch
@@ -21,7 +22,7 @@ from app.registrations import intake, judgement, store
 from app.registrations.errors import ClaimedByAnother, IllegalTransition, ReferenceDuplicate
 from app.registrations.judgement import Accepted, Unchanged
 from app.registrations.models import Registration
-from app.registrations.rules import EDITABLE, TRACKS, Case, Ledger, Move, Status, Track, next_status
+from app.registrations.rules import EDITABLE, TRACKS, Asked, Case, Ledger, Move, Status, next_status
 from app.registrations.schemas import RegistrationChange, RegistrationDetails
 
 EXPIRED_AT_ONCE = 5_000
@@ -39,8 +40,9 @@ class Registered:
 async def submit(
     session: WriteSession,
     principal: Principal,
-    items: Sequence[RegistrationDetails],
+    items: Sequence[Asked],
     *,
+    applicants: Mapping[UUID, Identity] | None = None,
     bulk_upload_id: UUID | None = None,
     ledger: Ledger | None = None,
 ) -> list[Registered | DomainError]:
@@ -49,23 +51,23 @@ async def submit(
     An item whose reference is known and whose content is the same is ``unchanged``; with other content it
     corrects and hands in again a case that may still be edited (``updated``), else it is refused. A ``ledger``
     kept from batch to batch stands for what earlier ones were accepted with, when they are not in the database.
+    ``applicants`` are the caller's own that the items name, where they are at hand.
     """
-    facts = await judgement.gather(session, principal, items)
+    facts = await judgement.gather(session, principal, items, applicants)
     judged = _judge_all(items, facts, ledger if ledger is not None else Ledger())
     new = {i: uuid7() for i, each in enumerate(judged) if isinstance(each, Accepted) and each.itself is None}
-    rows = [_row(principal, judged[i], id_, bulk_upload_id) for i, id_ in new.items()]
-    inserted = await intake.add(session, rows) if rows else set()
+    inserted = await _add(session, principal, {id_: judged[i] for i, id_ in new.items()}, bulk_upload_id)
     corrected = {i: each.itself.id for i, each in enumerate(judged) if isinstance(each, Accepted) and each.itself}
     met_before = await _correct(session, [judged[i] for i in corrected], hand_in=True)
     ids = {i: id_ for i, id_ in {**new, **corrected}.items() if i in corrected or id_ in inserted}
     await _put_networks(session, [(ids[i], items[i].networks) for i in ids])
-    await store.refresh_contested(session, [*ids.values(), *met_before])
+    await store.refresh_contested(session, [*(ids[i] for i in facts.touching & ids.keys()), *met_before])
     await events.record(session, principal, [_submitted(principal, ids[i], items[i]) for i in sorted(ids)])
     return [_outcome(each, ids.get(i), i in corrected) for i, each in enumerate(judged)]
 
 
 def _judge_all(
-    items: Sequence[RegistrationDetails], facts: judgement.Facts, ledger: Ledger
+    items: Sequence[Asked], facts: judgement.Facts, ledger: Ledger
 ) -> list[Accepted | Unchanged | DomainError]:
     return [judgement.judge_new(i, item, facts, ledger) for i, item in enumerate(items)]
 
@@ -82,21 +84,36 @@ def _outcome(
     return Registered(registration_id, "updated" if corrected else "created")
 
 
-def _row(principal: Principal, accepted: Any, id_: UUID, bulk_upload_id: UUID | None) -> dict[str, Any]:
+async def _add(
+    session: WriteSession, principal: Principal, accepted: Mapping[UUID, Any], bulk_upload_id: UUID | None
+) -> set[UUID]:
+    """Write new cases; give those that are in."""
+    due_at = _due_at_of_tracks()
+    rows = [_row(each, id_, due_at) for id_, each in accepted.items()]
+    return await intake.add(session, principal, bulk_upload_id, rows) if rows else set()
+
+
+def _row(accepted: Accepted, id_: UUID, due_at: Mapping[str, datetime]) -> dict[str, Any]:
+    asked = accepted.asked
     return {
-        **accepted.details.model_dump(exclude={"networks"}),
         "id": id_,
-        "partner_id": principal.partner_id,
-        "client_id": principal.client_id,
+        "applicant_id": asked.applicant_id,
         "subject": accepted.subject,
+        "track": asked.track,
+        "purpose": asked.purpose,
+        "protocol": asked.protocol,
+        "operator": asked.operator,
+        "subscriber_id": asked.subscriber_id,
+        "reference": asked.reference,
+        "description": asked.description,
         "flags": accepted.flags,
-        "bulk_upload_id": bulk_upload_id,
-        "due_at": _due_at(accepted.details.track),
+        "due_at": due_at[asked.track],
     }
 
 
-def _due_at(track: str) -> datetime:
-    return datetime.now(UTC) + timedelta(hours=TRACKS[Track(track)].decision_due_hours)
+def _due_at_of_tracks() -> dict[str, datetime]:
+    now = datetime.now(UTC)
+    return {track: now + timedelta(hours=rule.decision_due_hours) for track, rule in TRACKS.items()}
 
 
 async def _put_networks(session: WriteSession, networks: Sequence[tuple[UUID, Sequence[str]]]) -> None:
@@ -111,17 +128,10 @@ async def _put_networks(session: WriteSession, networks: Sequence[tuple[UUID, Se
 
 async def _correct(session: WriteSession, accepted: Sequence[Any], *, hand_in: bool) -> set[UUID]:
     """Write corrected details in the place of the old; give the cases that shared addresses with the old ones."""
-    rows = [
-        {
-            **each.details.model_dump(exclude={"networks"}),
-            "id": each.itself.id,
-            "flags": each.flags,
-            "due_at": _due_at(each.details.track),
-        }
-        for each in accepted
-    ]
-    if not rows:
+    if not accepted:
         return set()
+    due_at = _due_at_of_tracks()
+    rows = [_row(each, each.itself.id, due_at) for each in accepted]
     ids = [row["id"] for row in rows]
     met_before = await store.sharing_addresses(session, ids)
     await intake.correct(session, rows, _handed_in() if hand_in else {})
@@ -134,9 +144,9 @@ def _handed_in() -> dict[str, Any]:
     return {**cleared, "status": Status.SUBMITTED, "submitted_at": datetime.now(UTC)}
 
 
-def _submitted(principal: Principal, registration_id: UUID, details: RegistrationDetails) -> Happening:
-    said = {"status": Status.SUBMITTED, "networks": list(details.networks), "reference": details.reference}
-    return Happening("registration.submitted", registration_id, principal.partner_id, details.operator, said)
+def _submitted(principal: Principal, registration_id: UUID, asked: Asked) -> Happening:
+    said = {"status": Status.SUBMITTED, "networks": asked.networks, "reference": asked.reference}
+    return Happening("registration.submitted", registration_id, principal.partner_id, asked.operator, said)
 
 
 async def _own(session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch) -> Registration:
@@ -165,12 +175,12 @@ async def correct(
     held = await _own(session, principal, registration_id, if_match)
     if held.status not in EDITABLE:
         raise IllegalTransition(f"A registration that is {held.status} cannot be corrected.")
-    details = validated(RegistrationDetails, patch.onto(_details(held)))
-    accepted = await _judged_again(session, principal, details, held)
+    asked = validated(RegistrationDetails, patch.onto(_details(held))).asked
+    accepted = await _judged_again(session, principal, asked, held)
     met_before = await _correct(session, [accepted], hand_in=False)
-    await _put_networks(session, [(held.id, details.networks)])
+    await _put_networks(session, [(held.id, asked.networks)])
     await store.refresh_contested(session, [held.id, *met_before])
-    corrected = Happening("registration.corrected", held.id, held.partner_id, details.operator, {"status": held.status})
+    corrected = Happening("registration.corrected", held.id, held.partner_id, asked.operator, {"status": held.status})
     await events.record(session, principal, [corrected])
 
 
@@ -179,10 +189,10 @@ def _details(held: Registration) -> dict[str, Any]:
 
 
 async def _judged_again(
-    session: WriteSession, principal: Principal, details: RegistrationDetails, held: Registration
+    session: WriteSession, principal: Principal, asked: Asked, held: Registration
 ) -> Accepted:
-    facts = await judgement.gather(session, principal, [details])
-    judged = judgement.judge(0, details, facts, Ledger(), held)
+    facts = await judgement.gather(session, principal, [asked])
+    judged = judgement.judge(0, asked, facts, Ledger(), held)
     if isinstance(judged, DomainError):
         raise judged
     return judged
@@ -192,11 +202,11 @@ async def hand_in_again(session: WriteSession, principal: Principal, registratio
     """Hand a case in again, judged anew. Raises ``IllegalTransition``, ``VersionMismatch``, ``Invalid``."""
     held = await _own(session, principal, registration_id, if_match)
     _refuse_unless_possible(held.status, Move.SUBMIT)
-    details = validated(RegistrationDetails, _details(held))
-    await _judged_again(session, principal, details, held)
-    await store.move(session, [held.id], {**_handed_in(), "due_at": _due_at(held.track)})
+    asked = validated(RegistrationDetails, _details(held)).asked
+    await _judged_again(session, principal, asked, held)
+    await store.move(session, [held.id], {**_handed_in(), "due_at": _due_at_of_tracks()[held.track]})
     await store.refresh_contested(session, [held.id])
-    await events.record(session, principal, [_submitted(principal, held.id, details)])
+    await events.record(session, principal, [_submitted(principal, held.id, asked)])
 
 
 async def withdraw(session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:

@@ -38,15 +38,15 @@ async def test_a_network_is_judged_by_the_country_s_allocations_and_by_what_its_
 ) -> None:
     inside = "45.115.84.0/24"
     claims = [
-        Claim(0, "nayatel", inside),
-        Claim(1, "ptcl", inside),
-        Claim(2, "nayatel", "8.8.8.8/32"),
-        Claim(3, "nobody", inside),
-        Claim(4, "nayatel", "128.0.0.0/1"),
-        Claim(5, "nayatel", inside),
-        Claim(5, "nayatel", "8.8.8.0/24"),
-        Claim(6, "nayatel", "2001:4860:4860::8888/128"),
-        Claim(7, "nayatel", "154.192.0.0/16"),
+        Claim(0, "nayatel", span(inside)),
+        Claim(1, "ptcl", span(inside)),
+        Claim(2, "nayatel", span("8.8.8.8/32")),
+        Claim(3, "nobody", span(inside)),
+        Claim(4, "nayatel", span("128.0.0.0/1")),
+        Claim(5, "nayatel", span(inside)),
+        Claim(5, "nayatel", span("8.8.8.0/24")),
+        Claim(6, "nayatel", span("2001:4860:4860::8888/128")),
+        Claim(7, "nayatel", span("154.192.0.0/16")),
     ]
     async with service.database.read() as session:
         outside, foreign = await store.misplaced(session, claims)

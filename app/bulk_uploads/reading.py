@@ -1,0 +1,119 @@
+"""From bytes to sound rows: pure work on values, so that another process can do it beside the worker's SQL."""
+
+import os
+import signal
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from threading import Thread
+from typing import NamedTuple
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+
+from app.applicants.rules import Particulars
+from app.applicants.schemas import ApplicantDetails
+from app.bulk_uploads import rules
+from app.bulk_uploads.parser import Row, cells_of, read_rows
+from app.core.errors import FieldError, Invalid
+from app.core.schemas import Line100, validated
+from app.registrations.rules import Asked
+from app.registrations.schemas import RegistrationDetails
+
+UNKNOWN_APPLICANT = UUID(int=0)
+# A stretch ends at so many bytes, however few its rows: what is read at once has a size of its own.
+STRETCH_BYTES = 8 * 1024 * 1024
+NICENESS = 5
+REFERENCE: TypeAdapter[str] = TypeAdapter(Line100)
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Rows of a file that are taken in together: from which byte to which, and where they begin."""
+
+    begin: int
+    end: int
+    line: int
+    rows: int
+
+
+class SoundRow(NamedTuple):
+    """A row as its two requests, or what is wrong with it."""
+
+    line: int
+    reference: str | None
+    applicant: Particulars | None
+    asked: Asked | None
+    errors: Sequence[FieldError]
+
+
+def stretches(parts: Iterable[bytes], done: int, most_rows: int) -> list[Stretch]:
+    """A file cut into stretches; the first is the header with the ``done`` rows that are behind the checkpoint.
+
+    The file is read to its end. Raises ``CsvMalformed`` where it stops being CSV.
+    """
+    found = [Stretch(0, 0, 1, -1)]  # the header is no row
+    wanted = done
+    for row in read_rows(parts):
+        last = found[-1]
+        if last.rows >= wanted or (len(found) > 1 and row.end - last.begin > STRETCH_BYTES and last.rows):
+            last = Stretch(last.end, last.end, row.line, 0)
+            found.append(last)
+            wanted = most_rows
+        last.end, last.rows = row.end, last.rows + 1
+    return found
+
+
+def sound_rows(body: bytes, line: int, columns: Sequence[str]) -> list[SoundRow]:
+    """The rows of a stretch that begins on ``line``, judged by the rules of the JSON API."""
+    return [_sound(row, columns) for row in read_rows([body], line)]
+
+
+def _sound(row: Row, columns: Sequence[str]) -> SoundRow:
+    cells, errors = cells_of(row, columns)
+    if errors:
+        return SoundRow(row.line, None, None, None, errors)
+    applicant: Particulars | None = None
+    asked: Asked | None = None
+    try:
+        applicant = validated(ApplicantDetails, rules.applicant_fields(cells)).particulars
+    except Invalid as wrong:
+        errors += wrong.errors
+    try:
+        fields = {"applicant_id": UNKNOWN_APPLICANT, **rules.registration_fields(cells)}
+        asked = validated(RegistrationDetails, fields).asked
+    except Invalid as wrong:
+        errors += wrong.errors
+    return SoundRow(row.line, asked.reference if asked else _reference(cells), applicant, asked, errors)
+
+
+def _reference(cells: Mapping[str, str]) -> str | None:
+    try:
+        return REFERENCE.validate_python(cells.get("reference", "")) or None
+    except ValidationError:
+        return None
+
+
+def cells_of_lines(body: bytes, line: int, wanted: set[int]) -> dict[int, Sequence[str]]:
+    """The cells, as they came, of those rows of a stretch that begin on the lines ``wanted``."""
+    return {row.line: row.cells for row in read_rows([body], line) if row.line in wanted}
+
+
+def reading_process() -> Executor:
+    """A process of its own for ``sound_rows``; it starts with the first call and ends with its parent."""
+    return ProcessPoolExecutor(1, get_context("spawn"), _stay_behind)
+
+
+def _stay_behind() -> None:
+    """Leave the processor to those who answer requests, signals to the parent, and end when that does."""
+    os.nice(NICENESS)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

@@ -30,7 +30,7 @@ class ApplicantKind(StrEnum):
     INDIVIDUAL = "individual"
 
 
-IDENTIFIED_BY = {ApplicantKind.COMPANY: "ntn", ApplicantKind.INDIVIDUAL: "cnic"}
+IDENTIFIED_BY: dict[str, str] = {ApplicantKind.COMPANY: "ntn", ApplicantKind.INDIVIDUAL: "cnic"}
 
 
 class Particulars(NamedTuple):
@@ -48,7 +48,7 @@ class Particulars(NamedTuple):
     @property
     def identity(self) -> tuple[str, str]:
         """The identifying number's name and value."""
-        name = IDENTIFIED_BY[ApplicantKind(self.kind)]
+        name = IDENTIFIED_BY[self.kind]
         return name, getattr(self, name)
 
 

@@ -1,8 +1,7 @@
 """Every SQL statement about applicants."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, Uuid, func, literal, select, true, union_all, update
@@ -21,8 +20,7 @@ DETAILS = ("legal_name", "ntn", "sealed_cnic", "cnic_hash", "email", "mobile", "
            "fingerprint")  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What a registration needs to know of its applicant."""
 
     id: UUID
@@ -64,13 +62,14 @@ async def known_as_other_kind(
     session: ReadSession, partner_id: UUID, items: Sequence[dict[str, Any]]
 ) -> set[tuple[str, str]]:
     """Which ``(kind, number)`` of the items, by NTN or CNIC hash, the partner's records know as another kind's."""
+    of_kind = {kind.value: [each for each in items if each["kind"] == kind.value] for kind in ApplicantKind}
     searches = [
-        select(literal(kind.value), numbered).where(
+        select(literal(kind), numbered).where(
             Applicant.partner_id == partner_id,
-            among(numbered, [each[numbered.key] for each in items if each["kind"] == kind and each[numbered.key]]),
+            among(numbered, [each[numbered.key] for each in given if each[numbered.key]]),
             Applicant.kind != kind,
         )
-        for kind in ApplicantKind
+        for kind, given in of_kind.items()
         for numbered in (Applicant.ntn, Applicant.cnic_hash)
     ]
     return {(kind, str(number)) for kind, number in await session.execute(union_all(*searches))}

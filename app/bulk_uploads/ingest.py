@@ -15,6 +15,7 @@ import structlog
 from prometheus_client import Counter
 
 from app.applicants import service as applicants
+from app.applicants.service import Acquainted
 from app.applicants.store import Identity
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.models import BulkUpload
@@ -60,6 +61,14 @@ class Rehearsal:
 
     ledger: Ledger = field(default_factory=Ledger)
     kinds: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Series:
+    """What the chunks of an upload hand on to one another."""
+
+    rehearsal: Rehearsal | None
+    acquainted: Acquainted = field(default_factory=Acquainted)
 
 
 class Superseded(Exception):
@@ -134,10 +143,10 @@ async def _take_chunks(
     database: Database, upload: BulkUpload, found: Sequence[Stretch], executor: Executor | None
 ) -> None:
     principal = _submitter(upload)
-    rehearsal = Rehearsal() if upload.dry_run else None
+    series = Series(Rehearsal() if upload.dry_run else None)
     async for chunk in _chunks(database, upload, found, executor):
         async with database.write() as session:
-            await _judge(session, principal, upload, chunk.rows, rehearsal)
+            await _judge(session, principal, upload, chunk.rows, series)
             await _keep(session, upload, chunk)
             upload = await _checkpoint(session, upload, chunk)
         for outcome, count in Counted(each.outcome for each in chunk.rows).items():
@@ -195,15 +204,15 @@ async def _judge(
     principal: Principal,
     upload: BulkUpload,
     rows: Sequence[JudgedRow],
-    rehearsal: Rehearsal | None,
+    series: Series,
 ) -> None:
     """Give each row of a chunk its outcome; a dry run takes back what the services did."""
     await _refuse_repeated(session, upload, rows)
-    if rehearsal is None:
-        await _register(session, principal, upload, rows)
+    if series.rehearsal is None:
+        await _register(session, principal, upload, rows, series)
         return
     savepoint = await session.begin_nested()
-    await _register(session, principal, upload, rows, rehearsal)
+    await _register(session, principal, upload, rows, series)
     await savepoint.rollback()
     for each in rows:
         each.registration_id = each.registration_id if each.outcome == RowOutcome.UNCHANGED else None
@@ -224,11 +233,18 @@ async def _register(
     principal: Principal,
     upload: BulkUpload,
     rows: Sequence[JudgedRow],
-    rehearsal: Rehearsal | None = None,
+    series: Series,
 ) -> None:
     sound = [each for each in rows if not each.errors]
     applying = [each.row.applicant for each in sound if each.row.applicant]
-    recorded = await applicants.record(session, principal, applying, kinds=rehearsal.kinds if rehearsal else None)
+    rehearsal = series.rehearsal
+    recorded = await applicants.record(
+        session,
+        principal,
+        applying,
+        kinds=rehearsal.kinds if rehearsal else None,
+        acquainted=None if rehearsal else series.acquainted,
+    )
     known: list[tuple[JudgedRow, Asked]] = []
     identities: dict[UUID, Identity] = {}
     for each, record in zip(sound, recorded, strict=True):

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Select, Text, Uuid, delete, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Integer, Select, Text, Uuid, delete, func, insert, literal, select, true, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.bulk_uploads.models import BulkUpload, BulkUploadPart, BulkUploadRow
@@ -161,8 +161,9 @@ async def drop_rows(session: WriteSession, upload_id: UUID) -> None:
 async def add_rows(session: WriteSession, upload_id: UUID, rows: Sequence[dict[str, Any]]) -> None:
     """Keep the outcomes of rows."""
     kinds: dict[str, Any] = {
-        "bulk_upload_id": Uuid, "line": Integer, "outcome": Text, "reference": Text, "registration_id": Uuid,
-        "problems": JSONB, "sealed_cells": Text,
+        "line": Integer, "outcome": Text, "reference": Text, "registration_id": Uuid, "problems": JSONB,
+        "sealed_cells": Text,
     }  # fmt: skip
-    batch = recordset("outcome", kinds, [{**row, "bulk_upload_id": upload_id} for row in rows])
-    await session.execute(insert(BulkUploadRow).from_select(list(kinds), select(*batch.c)))
+    batch = recordset("outcome", kinds, rows)
+    columns = ["bulk_upload_id", *kinds]
+    await session.execute(insert(BulkUploadRow).from_select(columns, select(literal(upload_id, Uuid), *batch.c)))

@@ -1,8 +1,7 @@
 """Recording events in the transaction in which they happen, and reading them without skipping one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -27,7 +26,7 @@ from uuid_utils.compat import uuid7
 
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import Invalid, InvalidValue
-from app.core.orm import recordset
+from app.core.orm import TIME_ORDERED_UUID, recordset
 from app.core.security import Principal
 from app.events.models import Event
 
@@ -35,15 +34,14 @@ from app.events.models import Event
 KEPT_FROM_OPERATORS = ("note", "legal_basis")
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+class Happening(NamedTuple):
     """An event before it is recorded. ``name`` is ``subject.action``; whose business it is as in ``Event``."""
 
     name: str
     subject_id: UUID | None = None
     partner_id: UUID | None = None
     operator: str | None = None
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] | None = None
 
 
 async def record(session: WriteSession, actor: Principal | None, happenings: Sequence[Happening]) -> None:
@@ -57,16 +55,28 @@ async def record(session: WriteSession, actor: Principal | None, happenings: Seq
             "subject_id": each.subject_id,
             "partner_id": each.partner_id,
             "operator": each.operator,
-            "details": each.details,
-            "actor_client_id": actor.client_id if actor else None,
-            "actor_partner_id": actor.partner_id if actor else None,
+            "details": each.details or {},
         }
         for each in happenings
     ]
-    kinds = {"id": Uuid, "name": Text, "subject_id": Uuid, "partner_id": Uuid, "operator": Text, "details": JSONB,
-             "actor_client_id": Uuid, "actor_partner_id": Uuid}  # fmt: skip
+    kinds = {"id": Uuid, "name": Text, "subject_id": Uuid, "partner_id": Uuid, "operator": Text, "details": JSONB}
     batch = recordset("happening", kinds, rows)
-    await session.execute(insert(Event).from_select(list(kinds), select(*batch.c)))
+    await session.execute(insert(Event).from_select([*kinds, *_by(actor)], select(*batch.c, *_by(actor).values())))
+
+
+async def record_each(session: WriteSession, actor: Principal | None, name: str, happened: Select[Any]) -> None:
+    """Record an event ``name`` for each row of a statement, in its order: its subject, partner, operator, details."""
+    each = happened.subquery()
+    columns = ["id", "name", "subject_id", "partner_id", "operator", "details", *_by(actor)]
+    rows = select(TIME_ORDERED_UUID, literal(name, Text), *each.c, *_by(actor).values())
+    await session.execute(insert(Event).from_select(columns, rows))
+
+
+def _by(actor: Principal | None) -> dict[str, ColumnElement[Any]]:
+    return {
+        "actor_client_id": literal(actor.client_id if actor else None, Uuid),
+        "actor_partner_id": literal(actor.partner_id if actor else None, Uuid),
+    }
 
 
 def _visible_to(principal: Principal) -> ColumnElement[bool]:

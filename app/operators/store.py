@@ -1,7 +1,7 @@
 """Every SQL statement about operators and address allocations."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Text, delete, insert, select, true
 from sqlalchemy.dialects.postgresql import CIDR
@@ -16,8 +16,7 @@ from app.operators.rules import Atlas
 FEW = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A network of item ``item`` that is said to be of ``operator``."""
 
     item: int

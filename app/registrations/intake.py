@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Text, Uuid, delete, func, literal, select, true, update
+from sqlalchemy import Integer, Text, Uuid, cast, delete, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, insert
 from sqlalchemy.exc import IntegrityError
 
@@ -73,13 +73,28 @@ async def open_overlaps(session: ReadSession, networks: Sequence[dict[str, Any]]
 async def add(
     session: WriteSession, principal: Principal, bulk_upload_id: UUID | None, rows: Sequence[dict[str, Any]]
 ) -> set[UUID]:
-    """Insert the caller's cases, leaving out those whose reference was just taken elsewhere; give the ids that are in."""
-    batch = recordset("registration", COLUMNS, rows)
-    given = {"partner_id": principal.partner_id, "client_id": principal.client_id, "bulk_upload_id": bulk_upload_id}
-    columns = [*batch.c, *(literal(value, Uuid) for value in given.values())]
-    statement = insert(Registration).from_select([*COLUMNS, *given], select(*columns))
-    statement = statement.on_conflict_do_nothing(index_elements=["partner_id", "reference"])
-    return set(await session.scalars(statement.returning(Registration.id)))
+    """Insert the caller's cases with their networks, in one statement; give the ids that are in.
+
+    Those whose reference another transaction has just taken are left out.
+    """
+    given = select(*recordset("given", {**COLUMNS, "networks": ARRAY(Text)}, rows).c).cte("given")
+    ours = {"partner_id": principal.partner_id, "client_id": principal.client_id, "bulk_upload_id": bulk_upload_id}
+    columns = [*(given.c[name] for name in COLUMNS), *(literal(value, Uuid) for value in ours.values())]
+    added = (
+        insert(Registration)
+        .from_select([*COLUMNS, *ours], select(*columns))
+        .on_conflict_do_nothing(index_elements=["partner_id", "reference"])
+        .returning(Registration.id)
+        .cte("added")
+    )
+    listed = (
+        func.unnest(given.c.networks).table_valued("network", with_ordinality="place", name="listed").render_derived()
+    )
+    networks = select(given.c.id, listed.c.place - 1, cast(listed.c.network, CIDR))
+    networks = networks.select_from(given.join(added, added.c.id == given.c.id).join(listed, true()))
+    owner = RegistrationNetwork.registration_id
+    put = insert(RegistrationNetwork).from_select(["registration_id", "position", "network"], networks)
+    return set(await session.scalars(put.returning(owner)))
 
 
 async def correct(session: WriteSession, rows: Sequence[dict[str, Any]], hand_in: dict[str, Any]) -> None:

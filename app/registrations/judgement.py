@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.allowlist import store as allowlist
@@ -26,8 +26,7 @@ from app.registrations.rules import EDITABLE, TRACKS, Asked, Flag, Ledger, touch
 COMPARED = ("applicant_id", "track", "purpose", "protocol", "operator", "subscriber_id", "reference", "description")
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """An item that may go in: new, or instead of what ``itself`` holds."""
 
     asked: Asked
@@ -36,8 +35,7 @@ class Accepted:
     itself: Registration | None
 
 
-@dataclass(frozen=True, slots=True)
-class Unchanged:
+class Unchanged(NamedTuple):
     """An item that says what is there already."""
 
     registration_id: UUID
@@ -94,9 +92,7 @@ async def gather(
     return facts
 
 
-def judge_new(
-    position: int, asked: Asked, facts: Facts, ledger: Ledger
-) -> Accepted | Unchanged | DomainError:
+def judge_new(position: int, asked: Asked, facts: Facts, ledger: Ledger) -> Accepted | Unchanged | DomainError:
     """An item as it was submitted: its reference may lead to a case that is there."""
     itself = facts.by_reference.get(asked.reference or "")
     if itself is not None and _says_the_same(asked, itself):
@@ -115,12 +111,10 @@ def judge(
     if identity is None:
         return NotFound("There is no such applicant.", [NotFound.at("/applicant_id", "There is no such applicant.")])
     spans = facts.spans[position]
-    errors = [
-        *_of_details(asked, facts, identity),
-        *_of_reference(asked, facts, itself),
-        *_of_networks(position, asked, facts, identity.subject, itself),
-        *(_own_overlap(asked, index) for index in ledger.overlapping(identity.subject, spans)),
-    ]
+    errors = _of_details(asked, facts, identity) + _of_reference(asked, facts, itself)
+    if position in facts.granted or position in facts.open:
+        errors += _of_networks(position, asked, facts, identity.subject, itself)
+    errors += [_own_overlap(asked, index) for index in ledger.overlapping(identity.subject, spans)]
     if errors:
         return Invalid.of(list({error.pointer: error for error in errors}.values()))
     ledger.enter(identity.subject, spans)
@@ -136,9 +130,7 @@ def _of_details(asked: Asked, facts: Facts, identity: Identity) -> list[FieldErr
     errors = []
     kinds = TRACKS[asked.track].applicant_kinds
     if identity.kind not in kinds:
-        errors.append(
-            InvalidValue.at("/track", f"{asked.track} is for {' or '.join(kinds)}, not for {identity.kind}.")
-        )
+        errors.append(InvalidValue.at("/track", f"{asked.track} is for {' or '.join(kinds)}, not for {identity.kind}."))
     if asked.operator not in facts.operator_codes:
         errors.append(
             UnknownOperator.at("/operator", f"There is no operator {asked.operator!r}. GET /v1/operators lists them.")

@@ -1,9 +1,8 @@
 """Submitting registrations, one or many, and what their submitters, officers' claims and time do to them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -29,8 +28,7 @@ EXPIRED_AT_ONCE = 5_000
 SWEEP = Cause(None, in_mass=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(NamedTuple):
     """The registration that an item led to, and what was done to it."""
 
     registration_id: UUID
@@ -60,9 +58,9 @@ async def submit(
     corrected = {i: each.itself.id for i, each in enumerate(judged) if isinstance(each, Accepted) and each.itself}
     met_before = await _correct(session, [judged[i] for i in corrected], hand_in=True)
     ids = {i: id_ for i, id_ in {**new, **corrected}.items() if i in corrected or id_ in inserted}
-    await _put_networks(session, [(ids[i], items[i].networks) for i in ids])
+    await _put_networks(session, [(corrected[i], items[i].networks) for i in corrected])
     await store.refresh_contested(session, [*(ids[i] for i in facts.touching & ids.keys()), *met_before])
-    await events.record(session, principal, [_submitted(principal, ids[i], items[i]) for i in sorted(ids)])
+    await _record_submitted(session, principal, list(ids.values()))
     return [_outcome(each, ids.get(i), i in corrected) for i, each in enumerate(judged)]
 
 
@@ -106,6 +104,7 @@ def _row(accepted: Accepted, id_: UUID, due_at: Mapping[str, datetime]) -> dict[
         "subscriber_id": asked.subscriber_id,
         "reference": asked.reference,
         "description": asked.description,
+        "networks": asked.networks,
         "flags": accepted.flags,
         "due_at": due_at[asked.track],
     }
@@ -144,9 +143,9 @@ def _handed_in() -> dict[str, Any]:
     return {**cleared, "status": Status.SUBMITTED, "submitted_at": datetime.now(UTC)}
 
 
-def _submitted(principal: Principal, registration_id: UUID, asked: Asked) -> Happening:
-    said = {"status": Status.SUBMITTED, "networks": asked.networks, "reference": asked.reference}
-    return Happening("registration.submitted", registration_id, principal.partner_id, asked.operator, said)
+async def _record_submitted(session: WriteSession, principal: Principal, ids: Sequence[UUID]) -> None:
+    if ids:
+        await events.record_each(session, principal, "registration.submitted", store.submitted(ids))
 
 
 async def _own(session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch) -> Registration:
@@ -188,9 +187,7 @@ def _details(held: Registration) -> dict[str, Any]:
     return {name: getattr(held, name) for name in RegistrationDetails.model_fields}
 
 
-async def _judged_again(
-    session: WriteSession, principal: Principal, asked: Asked, held: Registration
-) -> Accepted:
+async def _judged_again(session: WriteSession, principal: Principal, asked: Asked, held: Registration) -> Accepted:
     facts = await judgement.gather(session, principal, [asked])
     judged = judgement.judge(0, asked, facts, Ledger(), held)
     if isinstance(judged, DomainError):
@@ -206,7 +203,7 @@ async def hand_in_again(session: WriteSession, principal: Principal, registratio
     await _judged_again(session, principal, asked, held)
     await store.move(session, [held.id], {**_handed_in(), "due_at": _due_at_of_tracks()[held.track]})
     await store.refresh_contested(session, [held.id])
-    await events.record(session, principal, [_submitted(principal, held.id, asked)])
+    await _record_submitted(session, principal, [held.id])
 
 
 async def withdraw(session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:

@@ -136,6 +136,15 @@ async def move(session: WriteSession, ids: Sequence[UUID], values: dict[str, Any
     )
 
 
+def submitted(ids: Sequence[UUID]) -> Select[Any]:
+    """What is told of cases as they are handed in, each as ``events.record_each`` takes it."""
+    details = func.jsonb_build_object(
+        "status", Registration.status, "networks", Registration.networks, "reference", Registration.reference
+    )
+    case_ = (Registration.id, Registration.partner_id, Registration.operator)
+    return select(*case_, details.label("details")).where(with_ids(ids)).order_by(Registration.id)
+
+
 async def refresh_contested(session: WriteSession, ids: Sequence[UUID]) -> None:
     """Set or clear the flag ``contested`` on ``ids`` and on the cases that share addresses with them.
 

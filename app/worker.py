@@ -1,6 +1,7 @@
 """The background loops: publish, ingest, expire, and a sign of life."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -105,4 +106,5 @@ def run_worker(settings: Settings) -> None:
     configure_logging(settings)
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, settings.host)
+    gc.freeze()  # what is loaded by now stays: the collector need not go through it again and again
     asyncio.run(_until_signalled(Worker(settings)))

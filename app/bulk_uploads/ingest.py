@@ -19,7 +19,7 @@ from app.applicants.service import Acquainted
 from app.applicants.store import Identity
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.models import BulkUpload
-from app.bulk_uploads.reading import SoundRow, Stretch, cells_of_lines, sound_rows, stretches
+from app.bulk_uploads.reading import SoundRow, Stretch, cells_of_lines, reading_beside, sound_rows, stretches
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, FieldError, Invalid
@@ -75,11 +75,11 @@ class Superseded(Exception):
     """Another worker has moved the upload on; nothing of this chunk is kept."""
 
 
-async def ingest(database: Database, upload_id: UUID, chunk_rows: int, executor: Executor | None = None) -> bool:
+async def ingest(database: Database, upload_id: UUID, chunk_rows: int) -> bool:
     """Bring an upload to its end from wherever it stands; False when another worker has it.
 
     The file is read to its end before its first row is acted on, so that a broken file changes nothing. Rows are
-    parsed and validated by ``executor`` (None: a thread) while those before them are registered.
+    parsed and validated beside while those before them are registered.
     """
     async with store.claimed(database, upload_id) as is_mine:
         if not is_mine:
@@ -89,9 +89,10 @@ async def ingest(database: Database, upload_id: UUID, chunk_rows: int, executor:
         if upload is None:
             return True
         try:
-            found = await _stretches(database, upload, chunk_rows)
-            upload = await _start(database, upload, found)
-            await _take_chunks(database, upload, found[1:], executor)
+            with reading_beside(upload.bytes) as executor:
+                found = await _stretches(database, upload, chunk_rows)
+                upload = await _start(database, upload, found)
+                await _take_chunks(database, upload, found[1:], executor)
         except Invalid as broken:
             await _fail(database, upload_id, broken)
         except Superseded:

@@ -1,9 +1,11 @@
 """From bytes to sound rows: pure work on values, so that another process can do it beside the worker's SQL."""
 
+import gc
 import os
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from threading import Thread
@@ -24,6 +26,7 @@ from app.registrations.schemas import RegistrationDetails
 UNKNOWN_APPLICANT = UUID(int=0)
 # A stretch ends at so many bytes, however few its rows: what is read at once has a size of its own.
 STRETCH_BYTES = 8 * 1024 * 1024
+WORTH_A_PROCESS = 2 * 1024 * 1024
 NICENESS = 5
 REFERENCE: TypeAdapter[str] = TypeAdapter(Line100)
 
@@ -100,13 +103,26 @@ def cells_of_lines(body: bytes, line: int, wanted: set[int]) -> dict[int, Sequen
     return {row.line: row.cells for row in read_rows([body], line) if row.line in wanted}
 
 
-def reading_process() -> Executor:
-    """A process of its own for ``sound_rows``; it starts with the first call and ends with its parent."""
-    return ProcessPoolExecutor(1, get_context("spawn"), _stay_behind)
+@contextmanager
+def reading_beside(size: int) -> Iterator[Executor | None]:
+    """What reads a file of ``size`` bytes beside the worker's SQL: a process of its own, or for a small file a thread.
+
+    The process ends with the block, or with its parent.
+    """
+    if size < WORTH_A_PROCESS:
+        yield None
+        return
+    executor = ProcessPoolExecutor(1, get_context("spawn"), _stay_behind)
+    executor.submit(os.getpid)  # so that it starts now
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _stay_behind() -> None:
     """Leave the processor to those who answer requests, signals to the parent, and end when that does."""
+    gc.freeze()
     os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()

@@ -150,6 +150,8 @@ async def refresh_contested(session: WriteSession, ids: Sequence[UUID]) -> None:
 
     A case that is no longer open is not contested.
     """
+    if not ids:
+        return
     flagged = select(Registration.id).where(with_ids(ids), _flagged(Flag.CONTESTED))
     touched = await sharing_addresses(session, ids) | set(await session.scalars(flagged))
     if not touched:

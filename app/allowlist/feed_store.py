@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, case, func, literal, not_, or_, select, text, update
+from sqlalchemy import ColumnElement, Text, and_, case, func, literal, not_, or_, select, text, union_all, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from uuid_utils.compat import uuid7
 
@@ -35,7 +35,11 @@ class Tally:
 
 
 async def lock_feed(session: WriteSession) -> None:
-    """Be the one publisher until the transaction ends, and keep table rewrites out."""
+    """Be the one publisher until the transaction ends, and keep table rewrites out.
+
+    A publication takes what its size asks for: no time-out holds for its statements.
+    """
+    await session.execute(text("SET LOCAL statement_timeout = 0"))
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtext("allowlist-publisher"))))
     await session.execute(text("LOCK TABLE allowlist_feed, allowlist_entries, publications IN ACCESS SHARE MODE"))
 
@@ -124,7 +128,9 @@ async def entries_at(session: ReadSession, serial: int) -> Sequence[tuple[str, i
 async def holding(session: ReadSession, address: str, serial: int) -> Held | None:
     """The network that held an address at a serial, with the serial that added it."""
     statement = select(Entry.network, Entry.added_serial).where(Entry.network.op(">>=")(address), _at(serial))
-    found = (await session.execute(statement.limit(1))).one_or_none()
+    in_force, gone = Entry.removed_serial.is_(None), Entry.removed_serial.is_not(None)
+    either = union_all(statement.where(in_force), statement.where(gone))  # each has an index of its own
+    found = (await session.execute(either.limit(1))).one_or_none()
     return Held(found[0], found[1] or serial) if found else None
 
 

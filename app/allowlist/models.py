@@ -10,6 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.allowlist.guards import HeldKind
 from app.core.orm import Base, Identified, one_of
 
+GONE = "removed_serial IS NOT NULL"
+
 
 class Feed(Base):
     """The session of the feed's unbroken history: one row, made by the migration and never by the service."""
@@ -69,10 +71,12 @@ class Entry(Base):
             postgresql_where=text("withdrawn_at IS NOT NULL AND removed_serial IS NULL"),
         ),
         Index(None, "registration_id"),
-        Index(None, "network", postgresql_using="spgist"),
+        # with the one under the constraint, every network is in one of the two
+        Index("allowlist_entries_gone_idx", "network", postgresql_using="spgist", postgresql_where=text(GONE)),
         Index("allowlist_entries_in_order_idx", "network", postgresql_where=text("removed_serial IS NULL")),
         Index(None, "added_serial"),
-        Index(None, "removed_serial"),
+        Index(None, "removed_serial", postgresql_where=text(GONE)),
+        Index(None, "held_id", postgresql_where=text("held_id IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -86,6 +90,6 @@ class Entry(Base):
     withdrawn_at: Mapped[datetime | None]
     withdrawn_by: Mapped[UUID | None]
     withdrawn_in_mass: Mapped[bool] = mapped_column(server_default=text("false"))
-    held_id: Mapped[UUID | None] = mapped_column(ForeignKey(HeldChange.id), index=True)
+    held_id: Mapped[UUID | None] = mapped_column(ForeignKey(HeldChange.id))
     withdrawn_reason: Mapped[str | None]
     removed_serial: Mapped[int | None]

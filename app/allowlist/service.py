@@ -1,30 +1,29 @@
 """Granting networks to registrations and withdrawing them, and releasing what is held."""
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from uuid import UUID
 
 from app.allowlist import feed_store, store
 from app.allowlist.models import HeldChange
-from app.allowlist.store import Cause, Grant
+from app.allowlist.store import Cause
 from app.core.db import WriteSession
 from app.core.doorbell import ring
 from app.core.errors import SelfReview
+from app.core.orm import Rows
 from app.core.security import Principal
 from app.events import store as events
 from app.events.store import Happening
 
 
-async def grant(session: WriteSession, grants: Sequence[Grant], cause: Cause) -> set[UUID]:
-    """Put networks on the list, first come first served, all of a registration's or none.
+async def grant(session: WriteSession, registration_ids: Collection[UUID], wanted: Rows, cause: Cause) -> set[UUID]:
+    """Put the networks of registrations on the list, first come first served, all of a registration's or none.
 
-    Gives the registrations that were refused because a network of theirs is granted to someone else.
+    ``wanted`` gives them: network, registration id and holder. Gives the registrations that were refused because a
+    network of theirs is granted to someone else.
     """
-    wanted = Counter(each.registration_id for each in grants)
-    await store.revive(session, wanted)
-    await store.grant(session, grants, cause)
-    have = await store.count_granted(session, wanted)
-    refused = {registration_id for registration_id, count in wanted.items() if have.get(registration_id, 0) < count}
+    await store.revive(session, registration_ids)
+    await store.grant(session, wanted, cause)
+    refused = await store.not_granted(session, wanted)
     # what a refused registration did get was never published, or is what its suspension had withdrawn
     await store.withdraw(session, refused, "suspended", cause)
     await ring(session, "allowlist_pending")

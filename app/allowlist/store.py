@@ -1,27 +1,18 @@
 """Every SQL statement about entries and publications."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Integer, Text, Uuid, and_, case, func, select, true, update
+from sqlalchemy import Boolean, Integer, Uuid, and_, case, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import CIDR, insert
 
 from app.allowlist.models import Entry
 from app.core.db import ReadSession, WriteSession
-from app.core.orm import among, looked_up, recordset
+from app.core.orm import Rows, among, looked_up, recordset
 
 NOT_SYNCHRONIZED = {"synchronize_session": False}
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A network to put on the list for a registration, and who answers for it."""
-
-    network: str
-    registration_id: UUID
-    holder: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +55,29 @@ async def revive(session: WriteSession, registration_ids: Collection[UUID]) -> N
     )
 
 
-async def grant(session: WriteSession, grants: Sequence[Grant], cause: Cause) -> None:
-    """Insert entries in the given order, leaving out those that overlap one that is there."""
-    kinds = {"network": CIDR, "registration_id": Uuid, "holder": Text, "granted_by": Uuid, "granted_in_mass": Boolean}
-    rows = [{**asdict(each), "granted_by": cause.client_id, "granted_in_mass": cause.in_mass} for each in grants]
-    batch = recordset("granted", kinds, rows)
-    await session.execute(insert(Entry).from_select(list(kinds), select(*batch.c)).on_conflict_do_nothing())
+async def grant(session: WriteSession, wanted: Rows, cause: Cause) -> None:
+    """Insert an entry for each row of a statement (network, registration id, holder), in its order.
+
+    Those that overlap one that is there are left out.
+    """
+    by = {"granted_by": literal(cause.client_id, Uuid), "granted_in_mass": literal(cause.in_mass, Boolean)}
+    rows = select(*wanted.subquery().c, *by.values())
+    names = ["network", "registration_id", "holder", *by]
+    await session.execute(insert(Entry).from_select(names, rows).on_conflict_do_nothing())
 
 
-async def count_granted(session: ReadSession, registration_ids: Collection[UUID]) -> dict[UUID, int]:
-    """How many networks of each of these registrations are granted now."""
-    granted = and_(Entry.removed_serial.is_(None), Entry.withdrawn_at.is_(None))
-    statement = (
-        select(Entry.registration_id, func.count())
-        .where(among(Entry.registration_id, registration_ids), granted)
-        .group_by(Entry.registration_id)
+async def not_granted(session: ReadSession, wanted: Rows) -> set[UUID]:
+    """The registrations among the rows of a statement (network, registration id, holder) that lack a network."""
+    network, registration_id, _ = wanted.subquery().c
+    here = select(Entry.id).where(
+        Entry.registration_id == registration_id,
+        Entry.network == network,
+        Entry.removed_serial.is_(None),
+        Entry.withdrawn_at.is_(None),
     )
-    return dict((await session.execute(statement)).all())
+    has_it = looked_up(here, "has_it")
+    lacking = select(registration_id).outerjoin(has_it, true()).where(has_it.c.id.is_(None))
+    return set(await session.scalars(lacking))
 
 
 async def withdraw(session: WriteSession, registration_ids: Collection[UUID], reason: str, cause: Cause) -> None:

@@ -31,6 +31,8 @@ from sqlalchemy.types import TypeEngine, UserDefinedType
 from uuid_utils.compat import uuid7
 
 INSTANT = TIMESTAMP(timezone=True)
+# A statement whose rows one domain names and another takes, so that they need not leave the database between.
+Rows = Select[*tuple[Any, ...]]
 # A UUIDv7 (RFC 9562, 5.7) made by the database: milliseconds, then what gen_random_uuid() gives, marked as version 7.
 TIME_ORDERED_UUID: ColumnElement[UUID] = literal_column(
     "encode(overlay(set_bit(set_bit(uuid_send(gen_random_uuid()), 52, 1), 53, 1) placing substring("

@@ -26,7 +26,7 @@ from uuid_utils.compat import uuid7
 
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import Invalid, InvalidValue
-from app.core.orm import TIME_ORDERED_UUID, recordset
+from app.core.orm import TIME_ORDERED_UUID, Rows, recordset
 from app.core.security import Principal
 from app.events.models import Event
 
@@ -64,7 +64,7 @@ async def record(session: WriteSession, actor: Principal | None, happenings: Seq
     await session.execute(insert(Event).from_select([*kinds, *_by(actor)], select(*batch.c, *_by(actor).values())))
 
 
-async def record_each(session: WriteSession, actor: Principal | None, name: str, happened: Select[Any]) -> None:
+async def record_each(session: WriteSession, actor: Principal | None, name: str, happened: Rows) -> None:
     """Record an event ``name`` for each row of a statement, in its order: its subject, partner, operator, details."""
     each = happened.subquery()
     columns = ["id", "name", "subject_id", "partner_id", "operator", "details", *_by(actor)]

@@ -39,7 +39,7 @@ class Registration(Identified, Versioned, Base):
         Index(None, "status", "id"),
         Index(None, "partner_id", "id"),
         Index(None, "applicant_id"),
-        Index(None, "bulk_upload_id"),
+        Index(None, "bulk_upload_id", "id"),
         Index("registrations_expiry_idx", "expires_at", postgresql_where=text("status = 'approved'")),
     )
 

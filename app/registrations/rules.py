@@ -99,8 +99,8 @@ class Case:
     partner_id: UUID
     client_id: UUID
     operator: str
-    subject: str
     claimed_by: UUID | None
+    is_contested: bool
 
 
 class Asked(NamedTuple):

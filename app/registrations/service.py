@@ -243,18 +243,13 @@ async def _record(
 
 async def expire(session: WriteSession) -> int:
     """End the approvals whose time has passed and withdraw their networks; give how many there were."""
-    due = store.expired(datetime.now(UTC)).limit(EXPIRED_AT_ONCE)
-    ids = await store.ids_of(session, due)
-    cases = [
-        each for each in await store.lock_cases(session, store.with_ids(ids)) if next_status(each.status, Move.EXPIRE)
-    ]
-    gone = [each.id for each in cases]
-    if gone:
+    due = await store.ids_of(session, store.expired(datetime.now(UTC)).limit(EXPIRED_AT_ONCE))
+    count = 0
+    async for cases in store.lock_cases(session, store.with_ids(due), EXPIRED_AT_ONCE):
+        gone = [each.id for each in cases if next_status(each.status, Move.EXPIRE)]
         await store.move(session, gone, {"status": Status.EXPIRED})
         await allowlist.withdraw(session, gone, "expired", SWEEP)
-        happenings = [
-            Happening("registration.expired", each.id, each.partner_id, each.operator, {"status": Status.EXPIRED})
-            for each in cases
-        ]
-        await events.record(session, None, happenings)
-    return len(gone)
+        told = store.decided(gone, {"status": Status.EXPIRED})
+        await events.record_each(session, None, "registration.expired", told)
+        count += len(gone)
+    return count

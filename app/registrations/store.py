@@ -1,16 +1,33 @@
 """Reading registrations, and moving them from status to status."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, any_, case, exists, false, func, literal, select, true, update
+from pydantic_core import to_json
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    any_,
+    case,
+    cast,
+    exists,
+    false,
+    func,
+    literal,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
-from app.core.orm import among, looked_up
+from app.core.orm import Rows, among, looked_up
 from app.core.pagination import fetch_page
 from app.core.security import Principal
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
@@ -71,16 +88,20 @@ CASE = select(
     Registration.partner_id,
     Registration.client_id,
     Registration.operator,
-    Registration.subject,
     Registration.claimed_by,
+    _flagged(Flag.CONTESTED),
 )
 
 
-async def lock_cases(session: WriteSession, condition: ColumnElement[bool]) -> list[Case]:
-    """The cases that meet a condition, locked in the order of their ids."""
+async def lock_cases(session: WriteSession, condition: ColumnElement[bool], most: int) -> AsyncIterator[Sequence[Case]]:
+    """The cases that meet a condition, locked in the order of their ids, ``most`` at a time."""
     await _lock_contests(session, condition)
-    statement = CASE.where(condition).order_by(Registration.id).with_for_update(of=Registration)
-    return [Case(*row) for row in await session.execute(statement)]
+    statement = CASE.where(condition).order_by(Registration.id).limit(most).with_for_update(of=Registration)
+    cases = [Case(*row) for row in await session.execute(statement)]
+    while cases:
+        yield cases
+        after = Registration.id > cases[-1].id
+        cases = [Case(*row) for row in await session.execute(statement.where(after))] if len(cases) == most else []
 
 
 async def _lock_contests(session: ReadSession, condition: ColumnElement[bool]) -> None:
@@ -115,15 +136,14 @@ async def ids_of(session: ReadSession, statement: Select[Any]) -> list[UUID]:
     return list(await session.scalars(statement))
 
 
-async def networks_of(session: ReadSession, ids: Sequence[UUID]) -> list[tuple[UUID, str, str]]:
-    """``(registration id, subject, network)`` of every network of these cases, by id and position."""
-    statement = (
-        select(Registration.id, Registration.subject, RegistrationNetwork.network)
-        .join(RegistrationNetwork, RegistrationNetwork.registration_id == Registration.id)
+def networks_of(ids: Sequence[UUID]) -> Rows:
+    """Network, registration id and subject of every network of these cases, by id and position."""
+    return (
+        select(RegistrationNetwork.network, Registration.id, Registration.subject)
+        .join(Registration, RegistrationNetwork.registration_id == Registration.id)
         .where(with_ids(ids))
         .order_by(Registration.id, RegistrationNetwork.position)
     )
-    return [(id_, subject, network) for id_, subject, network in await session.execute(statement)]
 
 
 async def move(session: WriteSession, ids: Sequence[UUID], values: dict[str, Any]) -> None:
@@ -136,13 +156,20 @@ async def move(session: WriteSession, ids: Sequence[UUID], values: dict[str, Any
     )
 
 
-def submitted(ids: Sequence[UUID]) -> Select[Any]:
+def submitted(ids: Sequence[UUID]) -> Rows:
     """What is told of cases as they are handed in, each as ``events.record_each`` takes it."""
     details = func.jsonb_build_object(
         "status", Registration.status, "networks", Registration.networks, "reference", Registration.reference
     )
     case_ = (Registration.id, Registration.partner_id, Registration.operator)
     return select(*case_, details.label("details")).where(with_ids(ids)).order_by(Registration.id)
+
+
+def decided(ids: Sequence[UUID], details: dict[str, Any]) -> Rows:
+    """What is told of cases that were decided alike, each as ``events.record_each`` takes it."""
+    case_ = (Registration.id, Registration.partner_id, Registration.operator)
+    said = cast(literal(to_json(details).decode(), Text), JSONB)
+    return select(*case_, said.label("details")).where(with_ids(ids)).order_by(Registration.id)
 
 
 async def refresh_contested(session: WriteSession, ids: Sequence[UUID]) -> None:

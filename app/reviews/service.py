@@ -11,19 +11,19 @@ from uuid_utils.compat import uuid7
 
 from app.allowlist import service as allowlist
 from app.allowlist.errors import NetworkTaken
-from app.allowlist.store import Cause, Grant
+from app.allowlist.store import Cause
 from app.core.db import WriteSession
 from app.core.errors import DomainError, NotFound
 from app.core.preconditions import IfMatch
 from app.core.security import Principal
 from app.events import store as events
-from app.events.store import Happening
 from app.registrations import store as registrations
 from app.registrations.rules import Case, Move, next_status
 from app.reviews import rules, store
 from app.reviews.rules import Action
 from app.reviews.schemas import Selection, Verdict
 
+DECIDED_AT_ONCE = 10_000
 APPROVAL_LASTS = timedelta(days=365)
 GRANTS = frozenset((Action.APPROVE, Action.REINSTATE))
 # The past tense of each action, as events say it and as the feed's removal reason.
@@ -51,23 +51,30 @@ async def decide_one(
     session: WriteSession, officer: Principal, registration_id: UUID, if_match: IfMatch, verdict: Verdict
 ) -> UUID:
     """Decide one case as a batch of one; give the batch's id. Raises whatever refuses it."""
-    cases = await registrations.lock_cases(session, registrations.with_ids([registration_id]))
-    if not cases:
+    batch_id = uuid7()
+    found = registrations.lock_cases(session, registrations.with_ids([registration_id]), 1)
+    cases = await anext(found, None)
+    if cases is None:
         raise NotFound("There is no such registration.", [NotFound.at("/registration_id")])
     if_match.check(cases[0])
-    outcome = await _decide(session, cases, verdict, Cause(officer.client_id, in_mass=False), officer)
-    for refusal in outcome.refused.values():
+    refused = await _decide(session, cases, verdict, Cause(officer.client_id, in_mass=False), officer, batch_id)
+    for refusal in refused.values():
         raise refusal
-    return outcome.batch_id
+    return batch_id
 
 
 async def decide_many(session: WriteSession, officer: Principal, selection: Selection, verdict: Verdict) -> Outcome:
-    """Decide all selected cases in a few statements, whatever their number."""
-    cases = await registrations.lock_cases(session, _condition(selection))
-    outcome = await _decide(session, cases, verdict, Cause(officer.client_id, in_mass=True), officer)
-    found = {case.id for case in cases}
-    absent = {id_: NotFound() for id_ in selection.registration_ids or () if id_ not in found}
-    return Outcome(outcome.batch_id, len(cases) + len(absent), outcome.decided, {**absent, **outcome.refused})
+    """Decide all selected cases, a number at a time and in a few statements each; all in the caller's transaction."""
+    batch_id, cause = uuid7(), Cause(officer.client_id, in_mass=True)
+    absent = set(selection.registration_ids or ())
+    refused: dict[UUID, DomainError] = {}
+    selected = len(absent)
+    async for cases in registrations.lock_cases(session, _condition(selection), DECIDED_AT_ONCE):
+        refused |= await _decide(session, cases, verdict, cause, officer, batch_id)
+        selected += 0 if selection.registration_ids else len(cases)
+        absent.difference_update(case.id for case in cases)
+    refused |= {id_: NotFound() for id_ in selection.registration_ids or () if id_ in absent}
+    return Outcome(batch_id, selected, selected - len(refused), refused)
 
 
 def _condition(selection: Selection) -> ColumnElement[bool]:
@@ -77,25 +84,23 @@ def _condition(selection: Selection) -> ColumnElement[bool]:
 
 
 async def _decide(
-    session: WriteSession, cases: Sequence[Case], verdict: Verdict, cause: Cause, officer: Principal
-) -> Outcome:
-    batch_id = uuid7()
+    session: WriteSession, cases: Sequence[Case], verdict: Verdict, cause: Cause, officer: Principal, batch_id: UUID
+) -> dict[UUID, DomainError]:
+    """Decide cases alike; give those that were refused."""
     allowed, refused = rules.split(cases, verdict.action, officer.client_id)
     taken = await _grant_or_withdraw(session, [case.id for case in allowed], Action(verdict.action), cause)
     refused |= {id_: NetworkTaken("A network of it is granted to another registrant.") for id_ in taken}
     decided = [case for case in allowed if case.id not in taken]
     if decided:
         await _move(session, officer, decided, verdict, batch_id)
-    return Outcome(batch_id, len(cases), len(decided), refused)
+    return refused
 
 
 async def _grant_or_withdraw(session: WriteSession, ids: Sequence[UUID], action: Action, cause: Cause) -> set[UUID]:
     if not ids:
         return set()
     if action in GRANTS:
-        networks = await registrations.networks_of(session, ids)
-        grants = [Grant(network, id_, subject) for id_, subject, network in networks]
-        return await allowlist.grant(session, grants, cause)
+        return await allowlist.grant(session, ids, registrations.networks_of(ids), cause)
     if action in rules.NEEDS_LEGAL_BASIS:
         await allowlist.withdraw(session, ids, DONE[action], cause)
     return set()
@@ -115,10 +120,9 @@ async def _move(
     await registrations.move(
         session, ids, {"status": status, "claimed_by": None, "decided_at": now, **why, **expires_at}
     )
-    await registrations.refresh_contested(session, ids)
+    # a case that no other open one meets is no other's contest either
+    await registrations.refresh_contested(session, [case.id for case in cases if case.is_contested])
     await store.add(session, ids, decision)
     details: dict[str, Any] = {"status": status, "batch_id": batch_id, **why, **expires_at}
     name = f"registration.{DONE[Action(verdict.action)]}"
-    await events.record(
-        session, officer, [Happening(name, case.id, case.partner_id, case.operator, details) for case in cases]
-    )
+    await events.record_each(session, officer, name, registrations.decided(ids, details))

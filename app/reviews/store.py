@@ -4,28 +4,28 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, insert, select
+from sqlalchemy import Text, Uuid, func, insert, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
-from uuid_utils.compat import uuid7
 
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
-from app.core.orm import INSTANT, recordset
+from app.core.orm import INSTANT, TIME_ORDERED_UUID
 from app.core.pagination import fetch_page
 from app.reviews.models import ReviewDecision
 from app.reviews.schemas import ReviewDecisionsQuery
 
 COLUMNS: dict[str, Any] = {
-    "id": Uuid, "batch_id": Uuid, "registration_id": Uuid, "action": Text, "reason_codes": ARRAY(Text), "note": Text,
+    "batch_id": Uuid, "action": Text, "reason_codes": ARRAY(Text), "note": Text,
     "legal_basis": Text, "expires_at": INSTANT, "officer": Uuid,
 }  # fmt: skip
 
 
 async def add(session: WriteSession, registration_ids: Sequence[UUID], decision: dict[str, Any]) -> None:
     """Write the same decision for each registration."""
-    rows = [{**decision, "id": uuid7(), "registration_id": id_} for id_ in registration_ids]
-    batch = recordset("decision", COLUMNS, rows)
-    await session.execute(insert(ReviewDecision).from_select(list(COLUMNS), select(*batch.c)))
+    each = func.unnest(literal(list(registration_ids), ARRAY(Uuid))).column_valued("registration_id")
+    given = {name: literal(decision.get(name), kind) for name, kind in COLUMNS.items()}
+    rows = select(TIME_ORDERED_UUID, each, *given.values())
+    await session.execute(insert(ReviewDecision).from_select(["id", "registration_id", *given], rows))
 
 
 async def of_batch(session: ReadSession, batch_id: UUID) -> ReviewDecision:

@@ -35,4 +35,5 @@ clean:
 
 bench: .venv/development
 	$(BIN)/python -m bench.register
+	$(BIN)/python -m bench.uploads
 	$(BIN)/python -m bench.feed

@@ -46,14 +46,27 @@ def _wait_for(port: int) -> None:
 
 
 @contextmanager
-def our_api(database_url: str, secret_key: str) -> Iterator[int]:
+def our_api(database_url: str, secret_key: str, changes: Mapping[str, str] | None = None) -> Iterator[int]:
     """Our API on a database."""
     port = free_port()
     environment = {
         "DATABASE_URL": database_url, "SECRET_KEY": secret_key, "PORT": str(port), "LOG_LEVEL": "error",
+        "PUBLIC_URL": f"http://127.0.0.1:{port}", **(changes or {}),
     }  # fmt: skip
     with serving([sys.executable, "-m", "app.cli", "serve"], port, environment):
         yield port
+
+
+@contextmanager
+def our_worker(database_url: str, secret_key: str) -> Iterator[int]:
+    """Our worker on a database; gives its process id."""
+    environment = {"DATABASE_URL": database_url, "SECRET_KEY": secret_key, "LOG_LEVEL": "error"}
+    process = subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], env={**os.environ, **environment})
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 @contextmanager

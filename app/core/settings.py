@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
 
-    max_upload_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    max_upload_bytes: int = Field(default=512 * 1024 * 1024, ge=1024, description="A million rows are about 200 MiB")
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
     upload_chunk_rows: int = Field(default=2_000, ge=1, le=10_000)
     token_seconds: int = Field(default=600, ge=1, le=3600)

@@ -1,0 +1,65 @@
+"""Invented rows of an upload, any number of them, on addresses that the operators announce; some wrong on request."""
+
+import csv
+import io
+import json
+import random
+from ipaddress import ip_network
+from pathlib import Path
+
+from app.bulk_uploads.rules import COLUMNS
+
+OPERATORS = Path(__file__).parents[1] / "app" / "operators" / "reference" / "operators.json"
+WRONG = (
+    ("email", "nobody at example"),
+    ("cnic", "91234-123456-1"),
+    ("track", "vpn_hobby"),
+    ("networks", "39.32.0.300"),
+    ("networks", "192.168.1.10"),
+    ("operator", "acme"),
+)
+
+
+def upload(count: int, *, wrong: float, shuffled: bool) -> bytes:
+    """A CSV file of ``count`` rows, sorted by address or shuffled, a share of them ``wrong``."""
+    chance = random.Random(2024)
+    rows = [_row(i, operator, address) for i, (operator, address) in enumerate(_addresses(count))]
+    for row in chance.sample(rows, int(count * wrong)):
+        column, cell = chance.choice(WRONG)
+        row[column] = cell
+    if shuffled:
+        chance.shuffle(rows)
+    text = io.StringIO(newline="")
+    out = csv.DictWriter(text, COLUMNS, restval="")
+    out.writeheader()
+    out.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _addresses(count: int) -> list[tuple[str, str]]:
+    listed = json.loads(OPERATORS.read_text())["operators"]
+    blocks = [(each["code"], ip_network(prefix)) for each in listed for prefix in each["prefixes"] if "." in prefix]
+    every = max(1, sum(block.num_addresses for _, block in blocks) // (count + 2 * len(blocks)))
+    found = [(code, str(block[i])) for code, block in blocks for i in range(0, block.num_addresses, every)]
+    return found[:count]
+
+
+def _row(number: int, operator: str, address: str) -> dict[str, str]:
+    company = number * 2_654_435_761 % 4_294_967_296 % 70_001  # neighbours belong to others
+    return {
+        "reference": f"B-{number:08d}",
+        "track": "vpn_company",
+        "applicant_kind": "company",
+        "legal_name": f"Indus Softworks {company} (Pvt) Ltd",
+        "ntn": f"{company:07d}-{company % 9}",
+        "cnic": f"90001-{company:07d}-{company % 10}" if company % 10 < 7 else "",
+        "email": f"it{company}@company{company}.example.pk",
+        "mobile": f"+923{company:09d}",
+        "pseb_number": f"PSEB-C-{company:06d}" if company % 2 else "",
+        "purpose": "it_services",
+        "protocol": "wireguard",
+        "operator": operator,
+        "subscriber_id": f"{operator.upper()}-{number:08d}",
+        "networks": address,
+        "description": "remote access to head office" if number % 3 else "",
+    }

@@ -1,6 +1,7 @@
 """The normal forms of an applicant's numbers, as pure functions."""
 
 import pytest
+from email_validator import validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,3 +51,9 @@ def test_an_email_address_over_254_characters_is_too_long_rather_than_malformed(
 def test_a_masked_cnic_shows_its_last_three_digits_and_nothing_else(cnic: str) -> None:
     assert rules.cnic(cnic) == cnic
     assert rules.masked_cnic(cnic) == f"*****-*****{cnic[11:13]}-{cnic[14]}"
+
+
+@given(st.from_regex(rules.PLAIN_EMAIL, fullmatch=True))
+def test_a_plain_address_is_one_that_the_library_gives_back_as_it_is(text: str) -> None:
+    assert validate_email(text, check_deliverability=False).normalized == text
+    assert rules.email(text) == text

@@ -11,10 +11,11 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from app.bulk_uploads import ingest as ingesting
+from app.bulk_uploads import reading
 from app.bulk_uploads.ingest import ingest
 from app.core.db import Database
 from app.core.keyring import Keyring
-from tests.support import events, postgres, uploads
+from tests.support import cases, events, postgres, uploads
 from tests.support.service import Caller, Service
 
 
@@ -192,6 +193,28 @@ async def test_a_chunk_costs_the_same_statements_whatever_the_number_of_its_rows
             await service.ingest_all()
         sent.append(statements)
     assert sent[0] == sent[1]
+
+
+async def test_the_last_row_about_an_applicant_wins_over_the_chunks_before(pseb: Caller) -> None:
+    first = uploads.row("R1")
+    names = ("One (Pvt) Ltd", "Two (Pvt) Ltd", "One (Pvt) Ltd")
+    rows_ = [{**first, "reference": f"R{i}", "networks": cases.address(), "legal_name": name}
+             for i, name in enumerate(names)]  # fmt: skip
+    done = await uploads.uploaded(pseb, uploads.csv_of(rows_), chunk_rows=1)
+    assert done["counts"]["created"] == 3
+    (applicant,) = (await pseb.get("/v1/applicants")).json()["items"]
+    assert (applicant["legal_name"], applicant["version"]) == ("One (Pvt) Ltd", 3)
+
+
+@pytest.mark.slow
+async def test_a_file_that_is_worth_it_is_read_by_a_process_beside_and_comes_out_the_same(
+    service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "WORTH_A_PROCESS", 0)
+    spoiled = [{**row, "email": "@"} if i % 5 == 0 else row for i, row in enumerate(rows(25))]
+    done = await uploads.uploaded(pseb, uploads.csv_of(spoiled), chunk_rows=4)
+    assert done["counts"] == {"total": 25, "created": 20, "unchanged": 0, "updated": 0, "refused": 5}
+    assert len(await references(pseb)) == 20
 
 
 async def test_the_end_of_an_upload_is_an_event_with_its_counts(pseb: Caller) -> None:

@@ -17,6 +17,7 @@ from app.registrations.rules import (
     missing_for_track,
     next_status,
     overlaps_within,
+    touching,
 )
 from tests.support.blocks import Block, blocks, overlap, without_overlaps
 
@@ -108,3 +109,14 @@ def test_the_ledger_finds_what_a_comparison_of_every_pair_finds(items: list[tupl
         if not expected:
             ledger.enter(subject, asked)
             held[subject] += texts
+
+
+@given(st.lists(st.lists(blocks, min_size=1, max_size=3), max_size=10))
+def test_items_that_touch_one_another_are_those_that_a_comparison_of_every_pair_finds(items: list[list[Block]]) -> None:
+    listed = [without_overlaps(found) for found in items]
+    expected = {
+        i
+        for (i, mine), (j, theirs) in product(enumerate(listed), repeat=2)
+        if i != j and any(overlap(one, other) for one in mine for other in theirs)
+    }
+    assert touching((networks.span(text), i) for i, texts in enumerate(listed) for text in texts) == expected

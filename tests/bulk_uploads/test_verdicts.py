@@ -1,0 +1,91 @@
+"""A row of an upload gets the verdict of the JSON API, and a file read in stretches is the file read whole."""
+
+from typing import Any
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.applicants.schemas import ApplicantDetails
+from app.bulk_uploads import rules
+from app.bulk_uploads.parser import read_rows
+from app.bulk_uploads.reading import cells_of_lines, sound_rows, stretches
+from app.core.errors import Invalid
+from app.core.schemas import validated
+from app.registrations.schemas import RegistrationDetails
+from tests.support import uploads
+
+NOBODY = UUID(int=0)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="'\x00"), max_size=12)
+CELLS: dict[str, st.SearchStrategy[str]] = {
+    "reference": st.one_of(TEXT, st.just("x" * 101)),
+    "track": st.sampled_from(["vpn_company", "vpn_freelancer", "call_centre", "vpn_hobby", " ", ""]),
+    "applicant_kind": st.sampled_from(["company", "individual", "ghost", ""]),
+    "legal_name": st.one_of(TEXT, st.sampled_from(["سندھ Softworks", "Cafe\u0301", "Bell\x07", " Indus ", "x" * 201])),
+    "ntn": st.sampled_from(["1234567-8", "12345-6", " 1234567-8 ", "", "١٢٣٤٥٦٧-8"]),
+    "cnic": st.sampled_from(["90001-1234567-1", "91234-123456-1", ""]),
+    "email": st.one_of(TEXT, st.sampled_from(["it@indus.example.pk", "IT@Indus.Example.PK", "a@b", "a@b.test", "@"])),
+    "mobile": st.sampled_from(["+923001234567", "0300-1234567", ""]),
+    "pseb_number": TEXT,
+    "pasha_number": TEXT,
+    "purpose": st.sampled_from(["it_services", "streaming", ""]),
+    "protocol": st.sampled_from(["ipsec", "pigeon", ""]),
+    "operator": st.one_of(TEXT, st.just("nayatel")),
+    "subscriber_id": TEXT,
+    "networks": st.one_of(
+        TEXT,
+        st.lists(
+            st.sampled_from(
+                ["39.32.0.5", "39.32.0.5/32", "39.32.0.0/29", "39.32.0.5/29", "039.32.0.5", "10.0.0.1", "8.8.0.0/16",
+                 "2400:1460:1::/48", "2400:1460::/32", "::ffff:39.32.0.9", "39.32.0.300", "39.32.0.6/032"]
+            ),
+            max_size=3,
+        ).map(" ".join),
+    ),
+    "description": st.one_of(TEXT, st.sampled_from(["two\nlines", "tab\there", "x" * 2_001])),
+}  # fmt: skip
+
+
+def verdict(kind: Any, fields: dict[str, Any]) -> tuple[Any, set[tuple[str, str]]]:
+    """What a body becomes, or what is wrong with it."""
+    try:
+        return validated(kind, fields), set()
+    except Invalid as wrong:
+        return None, {(rules.column_of(error), error.code) for error in wrong.errors}
+
+
+@given(st.fixed_dictionaries(CELLS))
+def test_a_row_gets_the_verdict_of_the_json_api(cells: dict[str, str]) -> None:
+    (row,) = sound_rows(uploads.csv_of([cells]).partition(b"\n")[2], 2, rules.COLUMNS)
+    applicant, wrong = verdict(
+        ApplicantDetails, {field: cells[column] for column, field in rules.APPLICANT_COLUMNS.items()}
+    )
+    fields = {column: cells[column] for column in rules.REGISTRATION_COLUMNS}
+    listed = [each for each in cells["networks"].split(" ") if each]
+    asked, also_wrong = verdict(RegistrationDetails, {**fields, "networks": listed or None, "applicant_id": NOBODY})
+    assert {(rules.column_of(error), error.code) for error in row.errors} == wrong | also_wrong
+    assert row.applicant == (applicant.particulars if applicant else None)
+    assert row.asked == (asked.asked if asked else None)
+    assert asked is None or row.reference == asked.reference
+
+
+@given(
+    st.lists(st.sampled_from(["a,b", '"a\nb",c', "", '"x"",\r\n",دفتر', 'a"b,c']), max_size=12),
+    st.integers(0, 4),
+    st.integers(1, 4),
+)
+def test_a_file_read_in_stretches_is_the_file_read_whole(records: list[str], done: int, most: int) -> None:
+    body = "".join(f"{record}\r\n" for record in ["one,two", *records]).encode()
+    header, *whole = read_rows([body])
+    done = min(done, len(whole))
+    found = stretches([body[:7], body[7:]], done, most)
+    assert (found[0].begin, found[0].rows) == (0, done)
+    assert sum(each.rows for each in found) == len(whole)
+    assert all(each.rows <= most for each in found[1:])
+    read = [
+        (line, list(cells))
+        for each in found[1:]
+        for line, cells in cells_of_lines(body[each.begin : each.end], each.line, set(range(100))).items()
+    ]
+    assert read == [(row.line, list(row.cells)) for row in whole[done:]]
+    assert list(header.cells) == ["one", "two"]

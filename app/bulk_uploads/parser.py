@@ -21,6 +21,7 @@ class Row:
     """A row's cells as they came, and its place in the file."""
 
     line: int
+    last_line: int
     end: int
     cells: Sequence[str]
 
@@ -68,7 +69,7 @@ def read_rows(parts: Iterable[bytes], line: int = 1) -> Iterator[Row]:
         except csv.Error as wrong:
             raise CsvMalformed(f"The row that begins on line {began} cannot be read: {wrong}.") from None
         if cells:
-            yield Row(began, lines.bytes, cells)
+            yield Row(began, lines.lines, lines.bytes, cells)
 
 
 def read_header(parts: Iterable[bytes]) -> Sequence[str]:

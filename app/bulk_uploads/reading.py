@@ -57,14 +57,14 @@ def stretches(parts: Iterable[bytes], done: int, most_rows: int) -> list[Stretch
     The file is read to its end. Raises ``CsvMalformed`` where it stops being CSV.
     """
     found = [Stretch(0, 0, 1, -1)]  # the header is no row
-    wanted = done
+    wanted, next_line = done, 1
     for row in read_rows(parts):
         last = found[-1]
         if last.rows >= wanted or (len(found) > 1 and row.end - last.begin > STRETCH_BYTES and last.rows):
-            last = Stretch(last.end, last.end, row.line, 0)
+            last = Stretch(last.end, last.end, next_line, 0)
             found.append(last)
             wanted = most_rows
-        last.end, last.rows = row.end, last.rows + 1
+        last.end, last.rows, next_line = row.end, last.rows + 1, row.last_line + 1
     return found
 
 

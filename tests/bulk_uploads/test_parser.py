@@ -117,7 +117,7 @@ def test_columns_come_in_any_order_after_a_byte_order_mark_and_between_spaces() 
 def test_a_row_with_another_number_of_cells_is_refused_at_the_first_column_in_doubt(
     cells: list[str], column: str
 ) -> None:
-    _, errors = cells_of(Row(2, 9, cells), ["track", "purpose"])
+    _, errors = cells_of(Row(2, 2, 9, cells), ["track", "purpose"])
     assert [(error.pointer, error.code) for error in errors] == [(f"/{column}", "invalid_value")]
 
 

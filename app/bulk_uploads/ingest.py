@@ -1,10 +1,8 @@
 """The worker's part: one upload, chunk by chunk, one transaction a chunk, through the services of the JSON API."""
 
-import asyncio
 import json
 from collections import Counter as Counted
-from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,8 +17,9 @@ from app.applicants.service import Acquainted
 from app.applicants.store import Identity
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.models import BulkUpload
-from app.bulk_uploads.reading import SoundRow, Stretch, cells_of_lines, reading_beside, sound_rows, stretches
+from app.bulk_uploads.reading import Stretch, cells_of_lines, reading_beside
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
+from app.bulk_uploads.source import Chunk, JudgedRow, Superseded, chunks, stretches_of
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, FieldError, Invalid
 from app.core.problems import problem_of
@@ -31,28 +30,8 @@ from app.registrations import service as registrations
 from app.registrations.errors import ReferenceDuplicate
 from app.registrations.rules import Asked, Ledger
 
-READ_AHEAD = 2
 ROWS = Counter("bulk_upload_rows", "Rows of uploads by outcome", ["outcome"])
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class JudgedRow:
-    """A row on its way to its outcome."""
-
-    row: SoundRow
-    errors: Sequence[FieldError]
-    outcome: RowOutcome = RowOutcome.REFUSED
-    registration_id: UUID | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A stretch of the file with its bytes and rows."""
-
-    stretch: Stretch
-    body: bytes
-    rows: Sequence[JudgedRow]
 
 
 @dataclass(slots=True)
@@ -71,10 +50,6 @@ class Series:
     acquainted: Acquainted = field(default_factory=Acquainted)
 
 
-class Superseded(Exception):
-    """Another worker has moved the upload on; nothing of this chunk is kept."""
-
-
 async def ingest(database: Database, upload_id: UUID, chunk_rows: int) -> bool:
     """Bring an upload to its end from wherever it stands; False when another worker has it.
 
@@ -90,7 +65,7 @@ async def ingest(database: Database, upload_id: UUID, chunk_rows: int) -> bool:
             return True
         try:
             with reading_beside(upload.bytes) as executor:
-                found = await _stretches(database, upload, chunk_rows)
+                found = await stretches_of(database, upload, chunk_rows)
                 upload = await _start(database, upload, found)
                 await _take_chunks(database, upload, found[1:], executor)
         except Invalid as broken:
@@ -98,26 +73,6 @@ async def ingest(database: Database, upload_id: UUID, chunk_rows: int) -> bool:
         except Superseded:
             log.info("another worker moved the upload on", bulk_upload_id=str(upload_id))
         return True
-
-
-def _parts(database: Database, upload_id: UUID, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
-    """The upload's parts, for a thread: each is fetched on the loop when the parser comes to it."""
-
-    async def fetch(position: int) -> bytes | None:
-        async with database.read() as session:
-            return await store.read_part(session, upload_id, position)
-
-    position = 0
-    while (part := asyncio.run_coroutine_threadsafe(fetch(position), loop).result()) is not None:
-        yield part
-        position += 1
-
-
-async def _stretches(database: Database, upload: BulkUpload, chunk_rows: int) -> list[Stretch]:
-    """The file read to its end and cut into what is done and each chunk to come. Raises ``CsvMalformed``."""
-    done = 0 if upload.dry_run else upload.rows_done
-    parts = _parts(database, upload.id, asyncio.get_running_loop())
-    return await asyncio.to_thread(stretches, parts, done, chunk_rows)
 
 
 async def _start(database: Database, upload: BulkUpload, found: Sequence[Stretch]) -> BulkUpload:
@@ -145,7 +100,7 @@ async def _take_chunks(
 ) -> None:
     principal = _submitter(upload)
     series = Series(Rehearsal() if upload.dry_run else None)
-    async for chunk in _chunks(database, upload, found, executor):
+    async for chunk in chunks(database, upload, found, executor):
         async with database.write() as session:
             await _judge(session, principal, upload, chunk.rows, series)
             await _keep(session, upload, chunk)
@@ -153,51 +108,6 @@ async def _take_chunks(
         for outcome, count in Counted(each.outcome for each in chunk.rows).items():
             ROWS.labels(outcome).inc(count)
     await _complete(database, principal, upload)
-
-
-async def _chunks(
-    database: Database, upload: BulkUpload, found: Sequence[Stretch], executor: Executor | None
-) -> AsyncIterator[Chunk]:
-    """Each chunk in order; the next ones are parsed and validated while one is registered."""
-    loop = asyncio.get_running_loop()
-    source = _Source(database, upload.id)
-    ahead: deque[tuple[Stretch, bytes, asyncio.Future[list[SoundRow]]]] = deque()
-    for stretch in found:
-        body = await source.read(stretch.begin, stretch.end)
-        ahead.append((stretch, body, loop.run_in_executor(executor, sound_rows, body, stretch.line, upload.columns)))
-        if len(ahead) > READ_AHEAD:
-            yield await _next(ahead)
-    while ahead:
-        yield await _next(ahead)
-
-
-async def _next(ahead: deque[tuple[Stretch, bytes, asyncio.Future[list[SoundRow]]]]) -> Chunk:
-    stretch, body, reading = ahead.popleft()
-    return Chunk(stretch, body, [JudgedRow(row, row.errors) for row in await reading])
-
-
-class _Source:
-    """An upload's bytes in order, a part at a time in memory."""
-
-    def __init__(self, database: Database, upload_id: UUID) -> None:
-        self._database = database
-        self._upload_id = upload_id
-        self._position = 0  # of the next part
-        self._begin = 0  # the place of the buffer's first byte in the file
-        self._buffer = b""
-
-    async def read(self, begin: int, end: int) -> bytes:
-        """The bytes from ``begin`` to ``end``, not before those of the last call."""
-        while self._begin + len(self._buffer) < end:
-            kept = self._buffer[max(0, begin - self._begin) :]
-            self._begin += len(self._buffer) - len(kept)
-            async with self._database.read() as session:
-                part = await store.read_part(session, self._upload_id, self._position)
-            if part is None:  # another worker has come to the end
-                raise Superseded
-            self._buffer = kept + part
-            self._position += 1
-        return self._buffer[begin - self._begin : end - self._begin]
 
 
 async def _judge(

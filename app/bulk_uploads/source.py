@@ -1,0 +1,105 @@
+"""An upload's file: its parts in the database become chunks of sound rows, read ahead of those who register them."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.bulk_uploads import store
+from app.bulk_uploads.models import BulkUpload
+from app.bulk_uploads.reading import SoundRow, Stretch, sound_rows, stretches
+from app.bulk_uploads.rules import RowOutcome
+from app.core.db import Database
+from app.core.errors import FieldError
+
+READ_AHEAD = 2
+
+
+@dataclass(slots=True)
+class JudgedRow:
+    """A row on its way to its outcome."""
+
+    row: SoundRow
+    errors: Sequence[FieldError]
+    outcome: RowOutcome = RowOutcome.REFUSED
+    registration_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of the file with its bytes and rows."""
+
+    stretch: Stretch
+    body: bytes
+    rows: Sequence[JudgedRow]
+
+
+class Superseded(Exception):
+    """Another worker has moved the upload on; nothing of this chunk is kept."""
+
+
+def _parts(database: Database, upload_id: UUID, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
+    """The upload's parts, for a thread: each is fetched on the loop when the parser comes to it."""
+
+    async def fetch(position: int) -> bytes | None:
+        async with database.read() as session:
+            return await store.read_part(session, upload_id, position)
+
+    position = 0
+    while (part := asyncio.run_coroutine_threadsafe(fetch(position), loop).result()) is not None:
+        yield part
+        position += 1
+
+
+async def stretches_of(database: Database, upload: BulkUpload, chunk_rows: int) -> list[Stretch]:
+    """The file read to its end and cut into what is done and each chunk to come. Raises ``CsvMalformed``."""
+    done = 0 if upload.dry_run else upload.rows_done
+    parts = _parts(database, upload.id, asyncio.get_running_loop())
+    return await asyncio.to_thread(stretches, parts, done, chunk_rows)
+
+
+async def chunks(
+    database: Database, upload: BulkUpload, found: Sequence[Stretch], executor: Executor | None
+) -> AsyncIterator[Chunk]:
+    """Each chunk in order; the next ones are parsed and validated while one is registered."""
+    loop = asyncio.get_running_loop()
+    source = _Source(database, upload.id)
+    ahead: deque[tuple[Stretch, bytes, asyncio.Future[list[SoundRow]]]] = deque()
+    for stretch in found:
+        body = await source.read(stretch.begin, stretch.end)
+        ahead.append((stretch, body, loop.run_in_executor(executor, sound_rows, body, stretch.line, upload.columns)))
+        if len(ahead) > READ_AHEAD:
+            yield await _next(ahead)
+    while ahead:
+        yield await _next(ahead)
+
+
+async def _next(ahead: deque[tuple[Stretch, bytes, asyncio.Future[list[SoundRow]]]]) -> Chunk:
+    stretch, body, reading = ahead.popleft()
+    return Chunk(stretch, body, [JudgedRow(row, row.errors) for row in await reading])
+
+
+class _Source:
+    """An upload's bytes in order, a part at a time in memory."""
+
+    def __init__(self, database: Database, upload_id: UUID) -> None:
+        self._database = database
+        self._upload_id = upload_id
+        self._position = 0  # of the next part
+        self._begin = 0  # the place of the buffer's first byte in the file
+        self._buffer = b""
+
+    async def read(self, begin: int, end: int) -> bytes:
+        """The bytes from ``begin`` to ``end``, not before those of the last call."""
+        while self._begin + len(self._buffer) < end:
+            kept = self._buffer[max(0, begin - self._begin) :]
+            self._begin += len(self._buffer) - len(kept)
+            async with self._database.read() as session:
+                part = await store.read_part(session, self._upload_id, self._position)
+            if part is None:  # another worker has come to the end
+                raise Superseded
+            self._buffer = kept + part
+            self._position += 1
+        return self._buffer[begin - self._begin : end - self._begin]

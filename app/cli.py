@@ -15,9 +15,9 @@ from rich.console import Console
 
 from app.allowlist.formats import FormatName
 from app.allowlist.manifest import ManifestRefused
+from app.core import data_keys
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, NotFound
-from app.core.keyring import Keyring
 from app.core.preconditions import ANY_VERSION
 from app.core.schemas import validated
 from app.core.settings import Settings
@@ -37,7 +37,7 @@ Result = TypeVar("Result")
 DEFAULT_FORMAT = FormatName("text")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 client_commands = typer.Typer(no_args_is_help=True, help="Partners' API clients.")
-key_commands = typer.Typer(no_args_is_help=True, help="Signing keys.")
+key_commands = typer.Typer(no_args_is_help=True, help="Keys that sign and keys that seal.")
 cli.add_typer(client_commands, name="client")
 cli.add_typer(key_commands, name="key")
 errors = Console(stderr=True, soft_wrap=True)
@@ -153,7 +153,7 @@ def follow(
 def _in_transaction(work: Callable[[WriteSession], Awaitable[Result]]) -> Result:
     async def transact() -> Result:
         settings = _settings()
-        database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+        database = Database(settings)
         try:
             async with database.write() as session:
                 return await work(session)
@@ -231,6 +231,16 @@ def rotate_key() -> None:
         return await store.rotate_signing_key(session)
 
     typer.echo(f"Signing with {_in_transaction(work)}.")
+
+
+@key_commands.command("rotate-sealing")
+def rotate_sealing() -> None:
+    """Seal personal data with a new key; workers seal again what older ones had sealed."""
+
+    async def work(session: WriteSession) -> int:
+        return await data_keys.rotate(session, session.keyring)
+
+    typer.echo(f"Sealing with key {_in_transaction(work)}, from ten seconds on.")
 
 
 if __name__ == "__main__":

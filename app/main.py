@@ -17,7 +17,6 @@ from app.core.body_limit import BodyLimitMiddleware
 from app.core.db import Database
 from app.core.doorbell import Listener
 from app.core.idempotency import add_replay_handler
-from app.core.keyring import Keyring
 from app.core.observability import ObservingMiddleware, configure_logging
 from app.core.problems import ProblemsMiddleware, add_problem_handlers
 from app.core.problems import router as problems
@@ -66,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         swagger_ui_parameters={"persistAuthorization": True},
     )
-    database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+    database = Database(settings)
 
     async def load_keys() -> KeySet:
         async with database.read() as session:

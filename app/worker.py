@@ -13,10 +13,10 @@ from uuid_utils.compat import uuid7
 from app.allowlist.publisher import Publisher
 from app.bulk_uploads import store as bulk_uploads
 from app.bulk_uploads.ingest import ingest
-from app.core import idempotency
+from app.core import data_keys, idempotency
+from app.core.data_keys import SealedColumn
 from app.core.db import Database
 from app.core.doorbell import Listener
-from app.core.keyring import Keyring
 from app.core.observability import configure_logging
 from app.core.settings import Settings
 from app.health import store as health
@@ -24,6 +24,7 @@ from app.registrations import service as registrations
 
 HEARTBEAT_SECONDS = 5.0
 SWEEP_SECONDS = 30.0
+ERASE_SECONDS = 600.0
 log = structlog.get_logger(__name__)
 
 
@@ -32,7 +33,7 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+        self._database = Database(settings)
         self._listener = Listener(settings.database_url, ["bulk_uploads", "allowlist_pending"])
         self._publisher = Publisher(self._database)
         self._id = uuid7()
@@ -45,11 +46,17 @@ class Worker:
             self._forever("publish", self._publisher.publish, lambda: self._rung("allowlist_pending")),
             self._forever("ingest", self._ingest_waiting, lambda: self._rung("bulk_uploads")),
             self._forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
+            self._forever("reseal", self.reseal, lambda: asyncio.sleep(SWEEP_SECONDS)),
+            self._forever("erase", self._erase, lambda: asyncio.sleep(ERASE_SECONDS)),
         )
         try:
             await asyncio.gather(*loops)
         finally:
-            await self._database.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._database.close()
 
     async def _rung(self, channel: str) -> None:
         await self._listener.wait(channel, self._settings.poll_seconds)  # type: ignore[arg-type]  # one of its channels
@@ -87,6 +94,29 @@ class Worker:
                 expired = await registrations.expire(session)
         async with self._database.write() as session:
             await idempotency.forget_older_than(session, self._settings.idempotency_hours)
+
+    async def reseal(self) -> None:
+        """Seal anew what keys before the newest have sealed, in small transactions; then retire these keys."""
+        async with self._database.read() as session:
+            is_rotating = await data_keys.is_rotating(session, self._database.keyring)
+        if is_rotating:
+            for column in data_keys.sealed_columns():
+                await self._reseal_column(column)
+            async with self._database.write() as session:
+                await data_keys.retire_unused(session, self._database.keyring)
+
+    async def _reseal_column(self, column: SealedColumn) -> None:
+        found = 1
+        while found:
+            async with self._database.write() as session:
+                found = await data_keys.reseal(session, self._database.keyring, column)
+
+    async def _erase(self) -> None:
+        days = self._settings.personal_data_days
+        async with self._database.write() as session:
+            await registrations.erase(session, days)
+        async with self._database.write() as session:
+            await bulk_uploads.erase_cells(session, days)
 
 
 async def _until_signalled(worker: Worker) -> None:

@@ -9,7 +9,7 @@ from fastapi.security import HTTPBasic, SecurityScopes
 from starlette.requests import HTTPConnection
 
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated, Unavailable
-from app.core.security import Principal, authenticate, oauth2
+from app.core.security import Principal, admit, authenticate, oauth2
 from app.partners.basic import BasicClients
 
 SCOPE = "allowlist:read"
@@ -50,6 +50,7 @@ async def _reader(
             return await authenticate(request, SecurityScopes([SCOPE]), authorization)
         clients: BasicClients = request.app.state.basic
         principal = await clients.verify(*_credentials(rest.strip()))
+        admit(request, principal)
     except TokenExpired as refused:
         if request.app.state.reader.is_stale:
             raise Unavailable("The token has expired, and a new one cannot be had just now.") from None

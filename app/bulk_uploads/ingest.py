@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.applicants import service as applicants
 from app.applicants.schemas import ApplicantDetails
 from app.bulk_uploads import rules, store
-from app.bulk_uploads.models import BulkUpload
+from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
 from app.bulk_uploads.parser import Row, cells_of, read_rows
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.core.db import Database, WriteSession
@@ -242,8 +242,8 @@ async def _keep(session: WriteSession, upload: BulkUpload, chunk: Sequence[Parse
     )
 
 
-def _sealed_cells(session: WriteSession, each: ParsedRow) -> str:
-    return session.keyring.seal_text(json.dumps(each.row.cells))
+def _sealed_cells(session: WriteSession, each: ParsedRow) -> bytes:
+    return session.keyring.seal_text(SEALED_CELLS, json.dumps(each.row.cells))
 
 
 def _problem(line: int, error: FieldError) -> dict[str, Any]:

@@ -23,6 +23,7 @@ REFETCH_SECONDS = 5.0
 SCOPES = {
     "applicants:read": "Read applicants",
     "applicants:write": "Make and change applicants",
+    "applicants:reveal": "See a CNIC in full, which its partner is told",
     "registrations:read": "Read registrations and their history",
     "registrations:write": "Submit, correct and withdraw registrations, upload files",
     "reviews:read": "Read review decisions",
@@ -119,10 +120,22 @@ async def authenticate(
         raise Unauthenticated("The request carries no bearer token.")
     verifier: TokenVerifier = request.app.state.verifier
     principal = await verifier.verify(token.strip())
-    structlog.contextvars.bind_contextvars(client_id=str(principal.client_id), partner_id=str(principal.partner_id))
+    admit(request, principal)
     missing = sorted(set(needed.scopes) - principal.scopes)
     if missing:
         raise Forbidden(f"The token lacks the scope {' '.join(missing)}.")
+    return principal
+
+
+def admit(request: Request, principal: Principal) -> None:
+    """Let a request act for a principal that was checked, and say so in its log lines."""
+    request.state.principal = principal
+    structlog.contextvars.bind_contextvars(client_id=str(principal.client_id), partner_id=str(principal.partner_id))
+
+
+def caller_of(request: Request) -> Principal:
+    """The principal that a request was admitted for; asking before that is a fault of ours."""
+    principal: Principal = request.state.principal
     return principal
 
 

@@ -17,8 +17,17 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
 
     database_url: str = Field(description="postgresql://user:password@host/name of PostgreSQL 16 or later")
+    owner_url: str | None = Field(
+        default=None, description="The same database as its owner, for `migrate`; absent: DATABASE_URL is the owner's"
+    )
     secret_key: SecretStr = Field(
-        min_length=32, description="The one secret; every other key is derived from it (see core/keyring.py)"
+        min_length=32, description="The one secret; it wraps the database's keys (see core/keyring.py)"
+    )
+    secret_key_previous: SecretStr | None = Field(
+        default=None, min_length=32, description="The secret before this one, until `migrate` has wrapped the keys anew"
+    )
+    personal_data_days: int = Field(
+        default=180, ge=1, description="Personal data of withdrawn and rejected applications is erased after so long"
     )
     public_url: str = Field(
         default="http://127.0.0.1:8000", pattern=r"^https?://[^/?#]+$", description="Issuer and audience of the tokens"

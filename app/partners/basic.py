@@ -31,7 +31,7 @@ class BasicClients:
 
     async def verify(self, client_id: str, secret: str) -> Principal:
         """The principal of a client. Raises ``Unauthenticated``, or ``Unavailable`` when it cannot be told now."""
-        remembered = self._database.keyring.keyed_hash("client-secret", f"{client_id}\n{secret}")
+        remembered = self._database.keyring.keyed_hash("remembered", f"{client_id}\n{secret}")
         known = self._known.get(remembered)
         if known and time.monotonic() - known.checked < CHECKED_AGAIN_SECONDS:
             return known.principal

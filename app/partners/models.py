@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Text, UniqueConstraint, func
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.core.orm import Base, Identified, Versioned, one_of
+from app.core.orm import Base, Identified, Versioned, one_of, sealed_column
 from app.partners.rules import PartnerKind
 
 
@@ -43,6 +43,6 @@ class SigningKey(Base):
     __tablename__ = "signing_keys"
 
     kid: Mapped[str] = mapped_column(primary_key=True)
-    sealed_jwk: Mapped[str]
+    sealed_jwk: Mapped[bytes] = sealed_column()
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     retired_at: Mapped[datetime | None]

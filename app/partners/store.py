@@ -15,6 +15,7 @@ from app.core.security import ALGORITHM
 from app.partners.errors import NameTaken
 from app.partners.models import Client, Partner, SigningKey
 
+SEALED_JWK = "signing_keys.sealed_jwk"
 # longer than a manifest lasts, and than anyone should keep keys without asking again
 KEY_OVERLAP = timedelta(days=7)
 # longer than our own processes go without fetching the keys again when they meet an unknown one
@@ -100,7 +101,7 @@ async def _keys(session: ReadSession, condition: ColumnElement[bool], *first: Un
     ordered = select(SigningKey.sealed_jwk).where(condition).order_by(*first)
     newest_first = ordered.order_by(SigningKey.created_at.desc(), SigningKey.kid)
     sealed = await session.scalars(newest_first)
-    return [OKPKey.import_key(json.loads(session.keyring.unseal_text(each))) for each in sealed]
+    return [OKPKey.import_key(json.loads(session.keyring.unseal_text(SEALED_JWK, each))) for each in sealed]
 
 
 async def add_first_signing_key(session: WriteSession) -> None:
@@ -119,6 +120,7 @@ async def rotate_signing_key(session: WriteSession) -> str:
 
 async def _add_key(session: WriteSession) -> str:
     key = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
-    session.add(SigningKey(kid=key.kid, sealed_jwk=session.keyring.seal_text(json.dumps(key.as_dict(private=True)))))
+    sealed = session.keyring.seal_text(SEALED_JWK, json.dumps(key.as_dict(private=True)))
+    session.add(SigningKey(kid=key.kid, sealed_jwk=sealed))
     await session.flush()
     return str(key.kid)

@@ -6,7 +6,7 @@ from urllib.parse import unquote_plus
 
 from fastapi import APIRouter, Form, Request, Response
 
-from app.core.db import Reading
+from app.core.db import ServiceReading
 from app.core.errors import PayloadTooLarge
 from app.core.problems import documented
 from app.core.responses import json_answer
@@ -56,7 +56,7 @@ def _basic_credentials(header: str) -> tuple[str, str] | None:
 )
 async def issue_token(
     request: Request,
-    session: Reading,
+    session: ServiceReading,
     grant_type: Annotated[str, Form(description="`client_credentials`", examples=["client_credentials"])] = "",
     scope: Annotated[
         str | None, Form(description="Absent: all scopes of the client", examples=["registrations:read"])
@@ -83,7 +83,7 @@ async def issue_token(
     return json_answer(body, **NEVER_KEPT)
 
 
-async def _known(session: Reading, client_id: str, client_secret: str) -> Client | None:
+async def _known(session: ServiceReading, client_id: str, client_secret: str) -> Client | None:
     if not client_id.isascii() or not client_id.isprintable():
         return None
     return await service.known_client(session, client_id, client_secret)
@@ -120,6 +120,6 @@ async def metadata(request: Request) -> dict[str, Any]:
     summary="The keys that sign tokens",
     responses=documented() | _example({"keys": [EXAMPLE_KEY]}),
 )
-async def keys(session: Reading) -> dict[str, Any]:
+async def keys(session: ServiceReading) -> dict[str, Any]:
     """The public keys as a JSON Web Key Set (RFC 7517)."""
     return dict((await store.public_keys(session)).as_dict(private=False))

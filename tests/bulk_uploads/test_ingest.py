@@ -13,7 +13,6 @@ from sqlalchemy.exc import DBAPIError
 from app.bulk_uploads import ingest as ingesting
 from app.bulk_uploads.ingest import ingest
 from app.core.db import Database
-from app.core.keyring import Keyring
 from tests.support import events, postgres, uploads
 from tests.support.service import Caller, Service
 
@@ -21,7 +20,7 @@ from tests.support.service import Caller, Service
 @pytest.fixture
 async def other_database(database_url: str) -> AsyncIterator[Database]:
     """Another worker's connections."""
-    database = Database(postgres.settings_for(database_url), Keyring(postgres.SECRET_KEY))
+    database = Database(postgres.settings_for(database_url))
     yield database
     await database.close()
 

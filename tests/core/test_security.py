@@ -158,7 +158,7 @@ async def test_a_new_signing_key_is_learned_without_a_restart(service: Service, 
     service.app.state.verifier._fetched = float("-inf")
     new = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
     async with service.database.write() as session:
-        sealed = session.keyring.seal_text(json.dumps(new.as_dict(private=True)))
+        sealed = session.keyring.seal_text("signing_keys.sealed_jwk", json.dumps(new.as_dict(private=True)))
         session.add(SigningKey(kid=new.kid, sealed_jwk=sealed))
     await service.let_keys_settle()
     fresh = await service.token(pseb.credentials)

@@ -9,6 +9,7 @@ from alembic.config import Config
 from app.applicants import store as applicants
 from app.core import data_keys
 from app.core.db import Database
+from app.core.logins import ensure_login
 from app.core.settings import Settings
 from app.operators import service as operators
 from app.partners import store as partners
@@ -21,6 +22,8 @@ async def migrate(settings: Settings) -> None:
     config = Config(str(ALEMBIC_INI))
     config.attributes["database_url"] = settings.owner_url or settings.database_url
     await asyncio.to_thread(command.upgrade, config, "head")
+    if settings.owner_url:
+        await ensure_login(settings.owner_url, settings.database_url)
     database = Database(settings)
     try:
         async with database.write() as session:

@@ -3,6 +3,9 @@
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
+from app.partners.rules import PartnerKind
 from tests.support import cases, uploads
 from tests.support.held import held_removal
 from tests.support.service import Caller, Service
@@ -80,6 +83,25 @@ async def test_anothers_object_and_one_that_never_was_get_the_same_answer(
             assert word not in theirs.text + str(theirs.headers), (method, path)
 
 
+async def test_an_operator_that_is_not_named_learns_nothing_and_one_that_is_learns_only_the_case(
+    service: Service, pseb: Caller, nayatel: Caller, officer: Caller
+) -> None:
+    ids, private = await one_of_each(pseb, officer)
+    stranger = await service.caller("ptcl", PartnerKind.OPERATOR, operator="ptcl")
+    networks = private[-1:]
+    for method, path in routes(service):
+        refused = await ask(stranger, method, filled(path, ids))
+        assert refused.status_code in (403, 404), (method, path)
+        named = await ask(nayatel, method, filled(path, ids))
+        is_its_case = method == "get" and path.startswith("/v1/registrations/")
+        assert (named.status_code == 200) == is_its_case, (method, path)
+        for word in private:
+            assert word not in refused.text, (method, path)
+        for word in ("Confidential", "confidential.example", "Secret note", "SECRET-ROW"):
+            assert word not in named.text, (method, path)
+    assert networks[0] in (await nayatel.get(f"/v1/registrations/{ids['registration_id']}")).text
+
+
 async def test_the_owner_is_answered_where_the_other_association_was_not(
     service: Service, pseb: Caller, officer: Caller
 ) -> None:
@@ -90,14 +112,16 @@ async def test_the_owner_is_answered_where_the_other_association_was_not(
             assert answer.status_code == 200, (path, answer.text)
 
 
-async def test_no_list_holds_what_is_another_associations(
-    service: Service, pseb: Caller, pasha: Caller, officer: Caller
+@pytest.mark.parametrize("kind", [PartnerKind.ASSOCIATION, PartnerKind.OPERATOR])
+async def test_no_list_holds_what_is_another_partners(
+    service: Service, pseb: Caller, officer: Caller, kind: PartnerKind
 ) -> None:
+    stranger = await service.caller("other", kind, operator="ptcl" if kind == PartnerKind.OPERATOR else None)
     ids, private = await one_of_each(pseb, officer)
     del ids["held_id"]  # it is the list's own, and every partner is told that it waits
     for path, operations in service.app.openapi()["paths"].items():
         if "get" in operations and "{" not in path and path.startswith("/v1/"):
-            answer = await pasha.get(path)
+            answer = await stranger.get(path)
             for word in [*private, *ids.values()]:
                 assert word not in answer.text, path
 

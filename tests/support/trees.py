@@ -1,0 +1,48 @@
+"""The tree over the log as tests grow it, and what ``audit verify`` says of it."""
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import func, select
+
+from app.audit import store
+from app.audit.sequencer import sequence
+from app.audit.tree import Frontier
+from app.audit.verification import verify
+from app.events import store as events
+from app.events.models import Event
+from app.events.store import Happening
+from tests.support.service import Service
+
+
+async def recorded(service: Service, *names: str, **business: Any) -> None:
+    """Events, recorded in one transaction."""
+    async with service.database.write() as session:
+        await events.record(session, None, [Happening(name, **business) for name in names])
+
+
+async def counted(service: Service) -> tuple[int, int]:
+    """How many events there are, and how many leaves."""
+    async with service.database.read() as session:
+        size, *_ = await store.extent(session)
+        return await session.scalar(select(func.count()).select_from(Event)), size
+
+
+async def sequenced(service: Service, batch: int = 5_000) -> int:
+    """The size of the tree once every event has its leaf.
+
+    It waits: an event is held back while any older transaction runs, also one of another test on this server.
+    """
+    async with asyncio.timeout(20):
+        while True:
+            await sequence(service.database, service.settings.public_url, batch)
+            there, size = await counted(service)
+            if there == size:
+                return size
+            await asyncio.sleep(0.05)
+
+
+async def verified(service: Service, **how: Any) -> Frontier:
+    """The tree, once ``verify`` has found no difference."""
+    async with service.database.read() as session:
+        return await verify(session, **how)

@@ -1,4 +1,4 @@
-"""The background loops: publish, ingest, expire, and a sign of life."""
+"""The background loops: publish, ingest, grow the audit's tree, expire, and a sign of life."""
 
 import asyncio
 import signal

@@ -16,7 +16,7 @@ from app.events.store import Happening
 from app.partners import store as partners
 from tests.support import postgres, processes
 from tests.support.service import Service
-from tests.support.trees import counted, recorded, sequenced, verified
+from tests.support.trees import recorded, sequenced, size_of, verified
 
 ISSUER = "https://register.example.pk"
 
@@ -49,7 +49,7 @@ async def test_an_event_that_commits_late_gets_its_leaf_once_and_before_those_th
     assert (await verified(service)).size == 3
 
 
-@pytest.mark.parametrize("batch", [1, 2, 7, 8, 100])
+@pytest.mark.parametrize("batch", [1, 4, 7, 100])
 async def test_the_tree_is_the_same_whatever_the_batch(service: Service, batch: int) -> None:
     names = [f"test.{number}" for number in range(21)]
     await recorded(service, *names)
@@ -71,18 +71,18 @@ async def test_sequencers_that_run_side_by_side_append_nothing_twice(service: Se
 
 @pytest.mark.slow
 async def test_a_worker_that_is_killed_between_batches_is_gone_on_from(service: Service, settings: Settings) -> None:
-    await recorded(service, *(f"test.{number}" for number in range(20_000)))
+    await recorded(service, *(f"test.{number}" for number in range(12_000)))
 
     async def begun() -> bool:
-        return (await counted(service))[1] > 0
+        return await size_of(service) > 0
 
     worker = processes.start("worker", processes.environment(settings))
     try:
         await processes.until(begun)
     finally:
         processes.kill(worker)
-    assert await sequenced(service) == 20_000
-    assert (await verified(service)).size == 20_000
+    assert await sequenced(service) == 12_000
+    assert (await verified(service)).size == 12_000
 
 
 async def test_the_newest_checkpoint_is_signed_again_by_the_key_that_replaced_its_own(service: Service) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, not_, select
 
 from app.audit import store
 from app.audit.sequencer import sequence
@@ -21,11 +21,11 @@ async def recorded(service: Service, *names: str, **business: Any) -> None:
         await events.record(session, None, [Happening(name, **business) for name in names])
 
 
-async def counted(service: Service) -> tuple[int, int]:
-    """How many events there are, and how many leaves."""
+async def size_of(service: Service) -> int:
+    """How many leaves the tree has."""
     async with service.database.read() as session:
         size, *_ = await store.extent(session)
-        return await session.scalar(select(func.count()).select_from(Event)), size
+        return size
 
 
 async def sequenced(service: Service, batch: int = 5_000) -> int:
@@ -33,13 +33,15 @@ async def sequenced(service: Service, batch: int = 5_000) -> int:
 
     It waits: an event is held back while any older transaction runs, also one of another test on this server.
     """
+    unsettled = select(func.count()).select_from(Event).where(not_(events.SETTLED))
     async with asyncio.timeout(20):
         while True:
-            await sequence(service.database, service.settings.public_url, batch)
-            there, size = await counted(service)
-            if there == size:
-                return size
+            async with service.database.read() as session:
+                if not await session.scalar(unsettled):
+                    break
             await asyncio.sleep(0.05)
+    await sequence(service.database, service.settings.public_url, batch)
+    return await size_of(service)
 
 
 async def verified(service: Service, **how: Any) -> Frontier:

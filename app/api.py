@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from app.allowlist.history_router import router as allowlist_history
 from app.allowlist.router import router as allowlist
 from app.applicants.router import router as applicants
+from app.audit.router import router as audit
 from app.bulk_uploads.router import router as bulk_uploads
 from app.events.router import router as events
 from app.operators.router import router as operators
@@ -20,5 +21,6 @@ router.include_router(bulk_uploads)
 router.include_router(allowlist)
 router.include_router(allowlist_history)
 router.include_router(events)
+router.include_router(audit)
 router.include_router(operators)
 router.include_router(partners)

@@ -15,6 +15,9 @@ from rich.console import Console
 
 from app.allowlist.formats import FormatName
 from app.allowlist.manifest import ManifestRefused
+from app.audit.errors import Difference
+from app.audit.schemas import Checkpoint
+from app.audit.verification import verify
 from app.core import data_keys
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, NotFound
@@ -38,8 +41,10 @@ DEFAULT_FORMAT = FormatName("text")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 client_commands = typer.Typer(no_args_is_help=True, help="Partners' API clients.")
 key_commands = typer.Typer(no_args_is_help=True, help="Keys that sign and keys that seal.")
+audit_commands = typer.Typer(no_args_is_help=True, help="The event log's proof.")
 cli.add_typer(client_commands, name="client")
 cli.add_typer(key_commands, name="key")
+cli.add_typer(audit_commands, name="audit")
 errors = Console(stderr=True, soft_wrap=True)
 
 
@@ -241,6 +246,26 @@ def rotate_sealing() -> None:
         return await data_keys.rotate(session, session.keyring)
 
     typer.echo(f"Sealing with key {_in_transaction(work)}, from ten seconds on.")
+
+
+@audit_commands.command("verify")
+def verify_log(
+    copy: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", exists=True, dir_okay=False, help="An answer of GET /v1/audit/checkpoint, kept"),
+    ] = None,
+) -> None:
+    """Make the tree over the event log again and compare. Prints the first difference and exits 1."""
+    try:
+        kept = Checkpoint.model_validate_json(copy.read_bytes()) if copy else None
+        tree = _in_transaction(lambda session: verify(session, kept))
+    except ValidationError:
+        errors.print(f"{copy} is not an answer of GET /v1/audit/checkpoint.", markup=False)
+        raise typer.Exit(2) from None
+    except Difference as found:
+        errors.print(str(found), markup=False)
+        raise typer.Exit(1) from None
+    typer.echo(json.dumps({"size": tree.size, "root": tree.root().hex()}))
 
 
 if __name__ == "__main__":

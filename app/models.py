@@ -2,6 +2,7 @@
 
 from app.allowlist import models as allowlist
 from app.applicants import models as applicants
+from app.audit import models as audit
 from app.bulk_uploads import models as bulk_uploads
 from app.core import data_keys, idempotency
 from app.core.orm import Base
@@ -16,6 +17,6 @@ __all__ = ["Base", "metadata"]
 
 metadata = Base.metadata
 DOMAINS = (
-    allowlist, applicants, bulk_uploads, data_keys, events, health, idempotency, operators, partners, registrations,
-    reviews,
+    allowlist, applicants, audit, bulk_uploads, data_keys, events, health, idempotency, operators, partners,
+    registrations, reviews,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The background loops: publish, ingest, expire, and a sign of life."""
+"""The background loops: publish, ingest, grow the audit's tree, expire, and a sign of life."""
 
 import asyncio
 import signal
@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from uuid_utils.compat import uuid7
 
 from app.allowlist.publisher import Publisher
+from app.audit.sequencer import sequence
 from app.bulk_uploads import store as bulk_uploads
 from app.bulk_uploads.ingest import ingest
 from app.core import data_keys, idempotency
@@ -45,6 +46,7 @@ class Worker:
             self._forever("heartbeat", self._beat, lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
             self._forever("publish", self._publisher.publish, lambda: self._rung("allowlist_pending")),
             self._forever("ingest", self._ingest_waiting, lambda: self._rung("bulk_uploads")),
+            self._forever("audit", self._sequence, lambda: asyncio.sleep(self._settings.poll_seconds)),
             self._forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
             self._forever("reseal", self.reseal, lambda: asyncio.sleep(SWEEP_SECONDS)),
             self._forever("erase", self._erase, lambda: asyncio.sleep(ERASE_SECONDS)),
@@ -86,6 +88,9 @@ class Worker:
         for upload_id in waiting:  # one that cannot be ingested does not keep the others waiting
             take = partial(ingest, self._database, upload_id, self._settings.upload_chunk_rows)
             await self._attempt(f"ingest {upload_id}", take)
+
+    async def _sequence(self) -> None:
+        await sequence(self._database, self._settings.public_url)
 
     async def _sweep(self) -> None:
         expired = registrations.EXPIRED_AT_ONCE

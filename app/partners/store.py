@@ -84,7 +84,16 @@ async def changed(session: WriteSession, client: Client) -> None:
 async def public_keys(session: ReadSession) -> KeySet:
     """The public halves of the signing key and of those replaced lately, for whoever checks a signature."""
     lately = or_(SigningKey.retired_at.is_(None), SigningKey.retired_at > func.now() - KEY_OVERLAP)
-    keys: list[Key] = [OKPKey.import_key(key.as_dict(private=False)) for key in await _keys(session, lately)]
+    return await _public_halves(session, lately)
+
+
+async def every_public_key(session: ReadSession) -> KeySet:
+    """The public halves of all signing keys ever, for whoever checks what was signed long ago."""
+    return await _public_halves(session, true())
+
+
+async def _public_halves(session: ReadSession, condition: ColumnElement[bool]) -> KeySet:
+    keys: list[Key] = [OKPKey.import_key(key.as_dict(private=False)) for key in await _keys(session, condition)]
     return KeySet(keys)
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from app.allowlist.formats import FormatName
 from app.allowlist.manifest import ManifestRefused
+from app.core.connection_limits import limited_protocol
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, NotFound
 from app.core.keyring import Keyring
@@ -64,6 +65,9 @@ def serve() -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=10,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        http=limited_protocol(settings),
+        ws="none",
     )
 
 

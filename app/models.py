@@ -3,7 +3,7 @@
 from app.allowlist import models as allowlist
 from app.applicants import models as applicants
 from app.bulk_uploads import models as bulk_uploads
-from app.core import idempotency
+from app.core import idempotency, leases
 from app.core.orm import Base
 from app.events import models as events
 from app.health import models as health
@@ -16,5 +16,6 @@ __all__ = ["Base", "metadata"]
 
 metadata = Base.metadata
 DOMAINS = (
-    allowlist, applicants, bulk_uploads, events, health, idempotency, operators, partners, registrations, reviews,
+    allowlist, applicants, bulk_uploads, events, health, idempotency, leases, operators, partners, registrations,
+    reviews,
 )  # fmt: skip

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from app.allowlist.publisher import Publisher
 from app.bulk_uploads import store as bulk_uploads
 from app.bulk_uploads.ingest import ingest
-from app.core import idempotency
+from app.core import idempotency, leases
 from app.core.db import Database
 from app.core.doorbell import Listener
 from app.core.keyring import Keyring
@@ -77,7 +77,9 @@ class Worker:
         async with self._database.read() as session:
             waiting = await bulk_uploads.waiting(session)
         for upload_id in waiting:  # one that cannot be ingested does not keep the others waiting
-            take = partial(ingest, self._database, upload_id, self._settings.upload_chunk_rows)
+            take = partial(
+                ingest, self._database, upload_id, self._settings.upload_chunk_rows, self._settings.max_upload_rows
+            )
             await self._attempt(f"ingest {upload_id}", take)
 
     async def _sweep(self) -> None:
@@ -87,6 +89,7 @@ class Worker:
                 expired = await registrations.expire(session)
         async with self._database.write() as session:
             await idempotency.forget_older_than(session, self._settings.idempotency_hours)
+            await leases.forget_ended(session)
 
 
 async def _until_signalled(worker: Worker) -> None:

@@ -15,6 +15,7 @@ from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
 
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated
+from app.core.limiting import count_client
 
 PartnerKind = Literal["regulator", "association", "operator"]
 ALGORITHM = "Ed25519"
@@ -120,6 +121,7 @@ async def authenticate(
     verifier: TokenVerifier = request.app.state.verifier
     principal = await verifier.verify(token.strip())
     structlog.contextvars.bind_contextvars(client_id=str(principal.client_id), partner_id=str(principal.partner_id))
+    await count_client(request, principal.client_id)
     missing = sorted(set(needed.scopes) - principal.scopes)
     if missing:
         raise Forbidden(f"The token lacks the scope {' '.join(missing)}.")

@@ -102,7 +102,9 @@ async def test_two_workers_on_one_upload_take_each_row_once(
     service: Service, pseb: Caller, other_database: Database
 ) -> None:
     upload_id = await received(pseb, uploads.csv_of(rows(60)))
-    took = await asyncio.gather(ingest(service.database, upload_id, 7), ingest(other_database, upload_id, 7))
+    took = await asyncio.gather(
+        ingest(service.database, upload_id, 7, 1_000), ingest(other_database, upload_id, 7, 1_000)
+    )
     assert sorted(took) == [False, True]
     done = await state(pseb, upload_id)
     assert (done["status"], done["rows_done"], done["counts"]["created"]) == ("completed", 60, 60)
@@ -113,7 +115,7 @@ async def test_two_workers_on_one_upload_take_each_row_once(
 async def ingest_again(database: Database, caller: Caller, upload_id: UUID) -> bool:
     """Whether ingesting an upload once more changes anything."""
     before = await state(caller, upload_id)
-    await ingest(database, upload_id, 7)
+    await ingest(database, upload_id, 7, 1_000)
     return before != await state(caller, upload_id)
 
 
@@ -133,12 +135,12 @@ async def test_a_worker_that_lost_its_claim_keeps_nothing_of_its_chunk(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
                 " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
             )
-            assert await ingest(other_database, upload_id, 10)
+            assert await ingest(other_database, upload_id, 10, 1_000)
         await judge(*given)
 
     monkeypatch.setattr(ingesting, "_judge", overtaken)
     with pytest.raises(DBAPIError):
-        await ingest(service.database, upload_id, 10)
+        await ingest(service.database, upload_id, 10, 1_000)
     done = await state(pseb, upload_id)
     assert (done["status"], done["rows_done"], done["counts"]["created"]) == ("completed", 30, 30)
     assert await references(pseb) == [f"R{i:04d}" for i in range(30)]
@@ -166,7 +168,7 @@ async def test_an_ingest_that_stops_anywhere_goes_on_without_loss_or_doubling(
     with monkeypatch.context() as patched:
         patched.setattr(ingesting, stop_at, stopping)
         with pytest.raises(asyncio.CancelledError):
-            await ingest(service.database, upload_id, 10)
+            await ingest(service.database, upload_id, 10, 1_000)
     assert (await state(pseb, upload_id))["status"] == "processing"
 
     await service.ingest_all(10)

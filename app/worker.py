@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -89,7 +90,7 @@ class Worker:
                 expired = await registrations.expire(session)
         async with self._database.write() as session:
             await idempotency.forget_older_than(session, self._settings.idempotency_hours)
-            await leases.forget_ended(session)
+            await leases.forget_ended(session, timedelta(seconds=self._settings.rate_limit_window_seconds))
 
 
 async def _until_signalled(worker: Worker) -> None:

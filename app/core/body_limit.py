@@ -1,4 +1,4 @@
-"""Limits on the size and the pace of bodies, answered with a problem (the framework's own limiter answers plain text)."""
+"""Limits on the size and pace of bodies, answered with a problem (the framework's own limiter answers plain text)."""
 
 import asyncio
 

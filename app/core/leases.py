@@ -10,7 +10,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.core.db import WriteSession
 from app.core.orm import Base
 
-WINDOW = timedelta(minutes=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -40,13 +39,15 @@ class Grant:
     seconds: float
 
 
-async def lease(session: WriteSession, rate_class: str, subject: str, *, portion: int, quota: int) -> Grant:
-    """Lease up to ``portion`` of what is left of ``quota`` in this minute of the database's clock, if only nothing.
+async def lease(
+    session: WriteSession, rate_class: str, subject: str, *, portion: int, quota: int, window: timedelta
+) -> Grant:
+    """Lease up to ``portion`` of what is left of ``quota`` in this ``window`` of the database's clock, if only nothing.
 
     One statement: the row's lock orders the processes, so all leases of a window together are at most the quota.
     """
     now = func.statement_timestamp()
-    start = func.date_bin(WINDOW, now, EPOCH)
+    start = func.date_bin(window, now, EPOCH)
     first = min(portion, quota)
     more = func.greatest(0, func.least(portion, quota - RateWindow.granted))
     added = insert(RateWindow).values(
@@ -59,12 +60,12 @@ async def lease(session: WriteSession, rate_class: str, subject: str, *, portion
         RateWindow.window_start,
         RateWindow.leased,
         RateWindow.granted,
-        func.extract("epoch", RateWindow.window_start + WINDOW - now),
+        func.extract("epoch", RateWindow.window_start + window - now),
     )
-    window, leased, granted, seconds = (await session.execute(statement)).one()
-    return Grant(window, leased, max(0, quota - granted), float(seconds))
+    began, leased, granted, seconds = (await session.execute(statement)).one()
+    return Grant(began, leased, max(0, quota - granted), float(seconds))
 
 
-async def forget_ended(session: WriteSession) -> None:
+async def forget_ended(session: WriteSession, window: timedelta) -> None:
     """Drop the windows that have ended."""
-    await session.execute(delete(RateWindow).where(RateWindow.window_start < func.now() - WINDOW))
+    await session.execute(delete(RateWindow).where(RateWindow.window_start < func.now() - window))

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core.db import Database
 from app.core.keyring import Keyring
 from app.core.problems import problem_response
-from app.core.rate_limits import WINDOW_SECONDS, Counted, Quota, RateLimiter
+from app.core.rate_limits import Counted, Quota, RateLimiter
 from app.core.settings import Settings
 
 READING = ("GET", "HEAD")
@@ -34,13 +34,14 @@ class RateLimits:
         # connections of its own: requests that hold all the others must not keep a lease waiting
         self._database = Database(settings.model_copy(update={"database_pool": LEASE_CONNECTIONS}), keyring)
         self._limiter = RateLimiter(self._database)
+        window = settings.rate_limit_window_seconds
         quotas = (
-            Quota("read", settings.rate_limit_read),
-            Quota("write", settings.rate_limit_write),
-            Quota("upload", settings.rate_limit_upload),
-            Quota("feed", settings.rate_limit_feed, counts=_is_not_304),
-            Quota("token", settings.rate_limit_token),
-            Quota("failed_logins", settings.rate_limit_failed_logins, counts=_is_401),
+            Quota("read", settings.rate_limit_read, window),
+            Quota("write", settings.rate_limit_write, window),
+            Quota("upload", settings.rate_limit_upload, window),
+            Quota("feed", settings.rate_limit_feed, window, counts=_is_not_304),
+            Quota("token", settings.rate_limit_token, window),
+            Quota("failed_logins", settings.rate_limit_failed_logins, window, counts=_is_401),
         )
         self._quotas = {each.name: each for each in quotas if each.requests}
         self._feed = feed
@@ -173,4 +174,4 @@ def _marking(send: Send, counted: Sequence[Counted]) -> Send:
 
 @cache
 def _policy(quota: Quota) -> str:
-    return f'"{quota.name}";q={quota.requests};w={WINDOW_SECONDS}'
+    return f'"{quota.name}";q={quota.requests};w={quota.window}'

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,11 +15,11 @@ from app.core.db import Database, is_outage
 from app.core.errors import TooManyRequests
 from app.core.leases import Grant
 
-WINDOW_SECONDS = int(leases.WINDOW.total_seconds())
 PORTIONS = 20
 LONGEST_ASKING_SECONDS = 1.0
 ALONE_SECONDS = 5.0
 MANY_LEASES = 10_000
+SWEEP_SECONDS = 60.0
 log = structlog.get_logger(__name__)
 
 
@@ -28,10 +29,14 @@ def _always(_status: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """So many requests of one class in a window; ``counts`` says by an answer's status whether it was one of them."""
+    """So many requests of one class in a window of so many seconds.
+
+    ``counts`` says by an answer's status whether it was one of them.
+    """
 
     name: str
     requests: int
+    window: int
     counts: Callable[[int], bool] = _always
 
     @property
@@ -58,6 +63,10 @@ class Lease:
         self.left -= 1
         return True
 
+    def is_spent(self, now: float) -> bool:
+        """Whether there is nothing more to ask for in this window."""
+        return self.left <= 0 and now < self.spent_until
+
     def give_back(self, window: object) -> None:
         """Take back the count of a request of ``window``, unless that has ended."""
         if window == self.window:
@@ -66,16 +75,15 @@ class Lease:
     def renew(self, grant: Grant, asked: float, answered: float) -> None:
         """Add what was granted between two moments.
 
-        It is used up to the earliest moment at which its window may end, and nothing more is asked for in a window
-        that has nothing left up to the latest, so neither the way to the database nor its clock gives more than the
-        quota.
+        It is used up to the earliest moment at which its window may end. When nothing of the window is left to lease,
+        nothing more is asked for up to the latest.
         """
         if grant.window != self.window:
             self.window, self.left = grant.window, 0
         self.left += grant.requests
         self.unleased = grant.unleased
         self.ends = asked + grant.seconds
-        if self.left == 0:
+        if self.unleased == 0:
             self.spent_until = answered + grant.seconds
 
 
@@ -102,12 +110,12 @@ class Counted:
     @property
     def refusal(self) -> TooManyRequests:
         """What the caller is told who asks too often."""
-        said = f"Of {self.quota.name}, {self.quota.requests} requests pass in {WINDOW_SECONDS} seconds."
+        said = f"Of {self.quota.name}, {self.quota.requests} requests pass in {self.quota.window} seconds."
         return TooManyRequests(said, retry_after=max(1, self.seconds))
 
 
 class RateLimiter:
-    """Counts requests by quota and subject. What it holds is a few numbers for each subject of the last minute."""
+    """Counts requests by quota and subject. What it holds is a few numbers for each subject of the last windows."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -127,7 +135,7 @@ class RateLimiter:
 
     def _begun(self, key: tuple[str, str]) -> Lease:
         now = time.monotonic()
-        if len(self._leases) >= MANY_LEASES and now - self._swept > WINDOW_SECONDS:
+        if len(self._leases) >= MANY_LEASES and now - self._swept > SWEEP_SECONDS:
             self._leases = {each: kept for each, kept in self._leases.items() if kept.ends > now}
             self._swept = now
         lease = self._leases[key] = Lease()
@@ -136,7 +144,7 @@ class RateLimiter:
     async def _renewed(self, lease: Lease, quota: Quota, subject: str) -> bool:
         async with lease.turn:
             while not lease.take(now := time.monotonic()):
-                if now < lease.spent_until:
+                if lease.is_spent(now):
                     return False
                 lease.renew(await self._granted(quota, subject), now, time.monotonic())
             return True
@@ -147,7 +155,10 @@ class RateLimiter:
             return _alone(quota)
         try:
             async with asyncio.timeout(LONGEST_ASKING_SECONDS), self._database.write() as session:
-                granted = await leases.lease(session, quota.name, subject, portion=quota.portion, quota=quota.requests)
+                window = timedelta(seconds=quota.window)
+                granted = await leases.lease(
+                    session, quota.name, subject, portion=quota.portion, quota=quota.requests, window=window
+                )
         except (SQLAlchemyError, OSError) as error:
             if not is_outage(error):
                 raise
@@ -160,4 +171,4 @@ class RateLimiter:
 
 
 def _alone(quota: Quota) -> Grant:
-    return Grant(object(), quota.requests, 0, WINDOW_SECONDS)
+    return Grant(object(), quota.requests, 0, quota.window)

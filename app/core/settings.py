@@ -39,12 +39,13 @@ class Settings(BaseSettings):
     upload_bytes_per_second: int = Field(default=8_192, ge=1, description="The slowest pace of an upload")
     keep_alive_seconds: int = Field(default=5, ge=1, description="How long a connection may be idle between requests")
 
-    rate_limit_read: int = Field(default=6_000, ge=0, description="Requests a minute of one client; 0: no limit")
+    rate_limit_window_seconds: int = Field(default=60, ge=2, le=86_400)
+    rate_limit_read: int = Field(default=6_000, ge=0, description="Requests of one client in a window; 0: no limit")
     rate_limit_write: int = Field(default=3_000, ge=0)
     rate_limit_upload: int = Field(default=120, ge=0)
     rate_limit_feed: int = Field(default=6_000, ge=0)
     rate_limit_token: int = Field(default=300, ge=0)
-    rate_limit_failed_logins: int = Field(default=60, ge=0, description="Failures a minute of one source address")
+    rate_limit_failed_logins: int = Field(default=60, ge=0, description="Failures of one source address in a window")
 
     upload_chunk_rows: int = Field(default=2_000, ge=1, le=10_000)
     token_seconds: int = Field(default=600, ge=1, le=3600)

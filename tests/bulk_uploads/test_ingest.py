@@ -205,3 +205,14 @@ async def test_the_end_of_an_upload_is_an_event_with_its_counts(pseb: Caller) ->
         "created": 2,
         "refused": 0,
     }
+
+
+async def test_a_file_of_too_many_rows_fails_as_a_whole_and_says_so(service: Service, pseb: Caller) -> None:
+    at_the_limit, over = uploads.csv_of(rows(10, "A")), uploads.csv_of(rows(11, "B"))
+    for body in (at_the_limit, over):
+        await ingest(service.database, await received(pseb, body), 5, 10)
+    done, failed = (await pseb.get("/v1/bulk-uploads")).json()["items"]
+    assert (done["status"], done["counts"]["created"]) == ("completed", 10)
+    assert (failed["status"], failed["problem"]["code"]) == ("failed", "too_many_rows")
+    assert "10 rows" in failed["problem"]["detail"]
+    assert await references(pseb) == [f"A{i:04d}" for i in range(10)]

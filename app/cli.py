@@ -19,6 +19,7 @@ from app.audit.errors import Difference
 from app.audit.schemas import Checkpoint
 from app.audit.verification import verify
 from app.core import data_keys
+from app.core.connection_limits import limited_protocol
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, NotFound
 from app.core.preconditions import ANY_VERSION
@@ -69,6 +70,9 @@ def serve() -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=10,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        http=limited_protocol(settings),
+        ws="none",
     )
 
 

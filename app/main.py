@@ -17,6 +17,7 @@ from app.core.body_limit import BodyLimitMiddleware
 from app.core.db import Database
 from app.core.doorbell import Listener
 from app.core.idempotency import add_replay_handler
+from app.core.limiting import RateLimitMiddleware, RateLimits
 from app.core.observability import ObservingMiddleware, configure_logging
 from app.core.problems import ProblemsMiddleware, add_problem_handlers
 from app.core.problems import router as problems
@@ -36,6 +37,8 @@ Partners register applicants and their addresses, officers decide, operators rea
 under [/problems](/problems). Lists are pages: follow `next_cursor`. A change needs `If-Match`, and every POST that
 makes something takes an `Idempotency-Key`."""
 UPLOADS = "/v1/bulk-uploads"
+FEED = "/v1/allowlist"
+RATE_CLASSES = {("POST", UPLOADS): "upload", ("POST", f"{FEED}/checks"): "feed"}
 
 
 @asynccontextmanager
@@ -50,6 +53,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await app.state.limits.close()
     await app.state.database.close()
 
 
@@ -74,6 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.database = database
     app.state.verifier = TokenVerifier(settings.public_url, load_keys)
+    app.state.limits = RateLimits(settings, feed=FEED, special=RATE_CLASSES)
     app.state.basic = BasicClients(database)
     app.state.reader = SnapshotReader(database, settings)
     app.state.manifest = ManifestSigner(database, app.state.reader, settings.public_url)
@@ -84,7 +89,14 @@ def create_app(settings: Settings) -> FastAPI:
     add_replay_handler(app)
     # the last added stands outermost
     app.add_middleware(PagePolicyMiddleware)
-    app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes, wider={UPLOADS: settings.max_upload_bytes})
+    app.add_middleware(
+        BodyLimitMiddleware,
+        limit=settings.max_body_bytes,
+        seconds=settings.body_seconds,
+        wider={UPLOADS: settings.max_upload_bytes},
+        pace=settings.upload_bytes_per_second,
+    )
     app.add_middleware(ProblemsMiddleware)
+    app.add_middleware(RateLimitMiddleware)
     app.add_middleware(ObservingMiddleware)
     return app

@@ -4,7 +4,7 @@ from app.allowlist import models as allowlist
 from app.applicants import models as applicants
 from app.audit import models as audit
 from app.bulk_uploads import models as bulk_uploads
-from app.core import data_keys, idempotency
+from app.core import data_keys, idempotency, leases
 from app.core.orm import Base
 from app.events import models as events
 from app.health import models as health
@@ -17,6 +17,6 @@ __all__ = ["Base", "metadata"]
 
 metadata = Base.metadata
 DOMAINS = (
-    allowlist, applicants, audit, bulk_uploads, data_keys, events, health, idempotency, operators, partners,
+    allowlist, applicants, audit, bulk_uploads, data_keys, events, health, idempotency, leases, operators, partners,
     registrations, reviews,
 )  # fmt: skip

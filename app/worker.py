@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -14,7 +15,7 @@ from app.allowlist.publisher import Publisher
 from app.audit.sequencer import sequence
 from app.bulk_uploads import store as bulk_uploads
 from app.bulk_uploads.ingest import ingest
-from app.core import data_keys, idempotency
+from app.core import data_keys, idempotency, leases
 from app.core.data_keys import SealedColumn
 from app.core.db import Database
 from app.core.doorbell import Listener
@@ -86,7 +87,9 @@ class Worker:
         async with self._database.read() as session:
             waiting = await bulk_uploads.waiting(session)
         for upload_id in waiting:  # one that cannot be ingested does not keep the others waiting
-            take = partial(ingest, self._database, upload_id, self._settings.upload_chunk_rows)
+            take = partial(
+                ingest, self._database, upload_id, self._settings.upload_chunk_rows, self._settings.max_upload_rows
+            )
             await self._attempt(f"ingest {upload_id}", take)
 
     async def _sequence(self) -> None:
@@ -99,6 +102,7 @@ class Worker:
                 expired = await registrations.expire(session)
         async with self._database.write() as session:
             await idempotency.forget_older_than(session, self._settings.idempotency_hours)
+            await leases.forget_ended(session, timedelta(seconds=self._settings.rate_limit_window_seconds))
 
     async def reseal(self) -> None:
         """Seal anew what keys before the newest have sealed, in small transactions; then retire these keys."""

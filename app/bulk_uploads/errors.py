@@ -9,3 +9,11 @@ class CsvMalformed(Invalid):
     code = "csv_malformed"
     title = "The file cannot be read as CSV"
     mend = "Send UTF-8 CSV (RFC 4180) with a header row. The detail names the line; nothing was registered."
+
+
+class TooManyRows(Invalid):
+    """The file has more rows than one upload may."""
+
+    code = "too_many_rows"
+    title = "The file has too many rows"
+    mend = "Split the file: uploads take any number of files. Nothing was registered."

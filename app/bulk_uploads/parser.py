@@ -30,11 +30,19 @@ class _Lines:
         self._parts = parts
         self.bytes = 0
         self.lines = 0
+        self._record_began = 0
+
+    def begin_record(self) -> int:
+        """Count a record from here on; gives the line on which it begins."""
+        self._record_began = self.bytes
+        return self.lines + 1
 
     def __iter__(self) -> Iterator[str]:
         for line in self._raw():
             self.bytes += len(line)
             self.lines += 1
+            if self.bytes - self._record_began > LARGEST_RECORD:
+                raise csv.Error(f"it is longer than {LARGEST_RECORD} bytes")
             yield line.removeprefix(BYTE_ORDER_MARK if self.lines == 1 else b"").decode("utf-8", "surrogateescape")
 
     def _raw(self) -> Iterator[bytes]:
@@ -56,7 +64,7 @@ def read_rows(parts: Iterable[bytes]) -> Iterator[Row]:
     lines = _Lines(parts)
     reader = csv.reader(lines, strict=True)
     while True:
-        began = lines.lines + 1
+        began = lines.begin_record()
         try:
             cells = next(reader)
         except StopIteration:

@@ -92,6 +92,7 @@ def _connecting(settings: Settings) -> Callable[[], Awaitable[Any]]:
         "timezone": "UTC",
         "statement_timeout": str(settings.statement_timeout_ms),
         "lock_timeout": str(settings.lock_timeout_ms),
+        "idle_in_transaction_session_timeout": str(settings.idle_transaction_timeout_ms),
     }
 
     async def connect() -> Any:

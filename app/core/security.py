@@ -15,6 +15,7 @@ from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
 
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated
+from app.core.limiting import count_client
 
 PartnerKind = Literal["regulator", "association", "operator"]
 ALGORITHM = "Ed25519"
@@ -121,6 +122,7 @@ async def authenticate(
     verifier: TokenVerifier = request.app.state.verifier
     principal = await verifier.verify(token.strip())
     admit(request, principal)
+    await count_client(request, principal.client_id)
     missing = sorted(set(needed.scopes) - principal.scopes)
     if missing:
         raise Forbidden(f"The token lacks the scope {' '.join(missing)}.")

@@ -1,6 +1,7 @@
 """HTTP Basic for firewalls that know no OAuth: a client that is known goes on when the database is down."""
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -29,12 +30,17 @@ class BasicClients:
         self._database = database
         self._known: dict[str, Known] = {}
 
-    async def verify(self, client_id: str, secret: str) -> Principal:
-        """The principal of a client. Raises ``Unauthenticated``, or ``Unavailable`` when it cannot be told now."""
+    async def verify(self, client_id: str, secret: str, before_asking: Callable[[], Awaitable[None]]) -> Principal:
+        """The principal of a client. Raises ``Unauthenticated``, or ``Unavailable`` when it cannot be told now.
+
+        ``before_asking`` is awaited before the database is asked about a client that is not known, and may refuse.
+        """
         remembered = self._database.keyring.keyed_hash("remembered", f"{client_id}\n{secret}")
         known = self._known.get(remembered)
         if known and time.monotonic() - known.checked < CHECKED_AGAIN_SECONDS:
             return known.principal
+        if known is None:
+            await before_asking()
         try:
             principal = await self._check(client_id, secret)
         except (SQLAlchemyError, OSError) as error:

@@ -7,7 +7,8 @@ from urllib.parse import unquote_plus
 from fastapi import APIRouter, Form, Request, Response
 
 from app.core.db import ServiceReading
-from app.core.errors import PayloadTooLarge
+from app.core.errors import PayloadTooLarge, RequestTimeout, TooManyRequests
+from app.core.limiting import count_login, count_token
 from app.core.problems import documented
 from app.core.responses import json_answer
 from app.core.security import SCOPES
@@ -52,7 +53,7 @@ def _basic_credentials(header: str) -> tuple[str, str] | None:
     "/oauth/token",
     summary="Get an access token",
     response_model=Token,
-    responses=documented(PayloadTooLarge) | MAY_FAIL,
+    responses=documented(PayloadTooLarge, RequestTimeout, TooManyRequests) | MAY_FAIL,
 )
 async def issue_token(
     request: Request,
@@ -70,9 +71,11 @@ async def issue_token(
     if grant_type != "client_credentials":
         return _refused("unsupported_grant_type", "Only client_credentials is supported.")
     given = _basic_credentials(request.headers.get("authorization", "")) or (client_id or "", client_secret or "")
+    await count_login(request)
     client = await _known(session, *given)
     if client is None:
         return _refused("invalid_client", "Unknown client or wrong secret.", 401)
+    await count_token(request, client.id)
     scopes = rules.granted_scopes(client.scopes, scope)
     if scopes is None:
         return _refused("invalid_scope", f"This client holds: {' '.join(client.scopes)}.")

@@ -82,6 +82,28 @@ def test_a_line_without_end_is_refused_before_it_is_read_whole() -> None:
     assert taken <= LARGEST_RECORD // 2**20 + 1
 
 
+def test_a_record_of_many_cells_is_refused_before_it_is_read_whole() -> None:
+    taken = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal taken
+        yield b"a,b\n"
+        while True:
+            taken += 1
+            yield b'"' + b"x" * 2**20 + b'\n",'
+
+    with pytest.raises(CsvMalformed, match="begins on line 2 "):
+        list(read_rows(endless()))
+    assert taken <= LARGEST_RECORD // 2**20 + 1
+
+
+def test_a_header_of_far_too_many_columns_is_refused_without_naming_each() -> None:
+    with pytest.raises(Invalid) as refused:
+        read_header([b"track," * 150_000])
+    assert [(error.pointer, error.code) for error in refused.value.errors] == [("/columns", "invalid_value")]
+    assert "150001 columns" in refused.value.detail
+
+
 @pytest.mark.parametrize("body", [b"", b"\r\n\r\n", BYTE_ORDER_MARK], ids=["no bytes", "blank lines", "only a mark"])
 def test_a_file_without_a_header_is_refused_as_empty(body: bytes) -> None:
     with pytest.raises(CsvMalformed, match="empty"):

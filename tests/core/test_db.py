@@ -139,6 +139,18 @@ async def test_a_lost_connection_and_a_statement_that_takes_too_long_are_outages
         assert is_outage(await _error_of(database, "SELECT pg_sleep(5)"))
 
 
+async def test_a_transaction_that_is_left_idle_is_ended(database_url: str) -> None:
+    settings = postgres.settings_for(database_url, idle_transaction_timeout_ms=100)
+    patient = postgres.settings_for(database_url)
+    async with _database(settings) as database, database.read() as forgotten, _database(patient) as other:
+        await forgotten.execute(text("SELECT count(*) FROM applicants"))
+        async with other.write() as waiting:
+            await waiting.execute(text("LOCK TABLE applicants"))
+        with pytest.raises(DBAPIError) as ended:
+            await forgotten.execute(text("SELECT 1"))
+    assert is_outage(ended.value)
+
+
 async def test_a_lock_or_a_connection_that_is_not_free_in_time_is_an_outage(database_url: str) -> None:
     settings = postgres.settings_for(database_url, lock_timeout_ms=100, database_pool=5)
     async with _database(settings) as database, database.write() as holder:

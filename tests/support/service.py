@@ -101,7 +101,7 @@ class Service:
         async with self.database.read() as session:
             waiting = await bulk_uploads.waiting(session)
         for upload_id in waiting:
-            await ingest(self.database, upload_id, chunk_rows)
+            await ingest(self.database, upload_id, chunk_rows, self.settings.max_upload_rows)
 
     async def let_keys_settle(self) -> None:
         """Let the seconds pass in which a new signing key is published and does not sign yet."""
@@ -112,6 +112,7 @@ class Service:
         """Give everything back."""
         await self.http.aclose()
         await self.database.close()
+        await self.app.state.limits.close()
         await self.app.state.database.close()
 
 

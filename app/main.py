@@ -20,7 +20,7 @@ from app.core.idempotency import add_replay_handler
 from app.core.observability import ObservingMiddleware, configure_logging
 from app.core.problems import ProblemsMiddleware, add_problem_handlers
 from app.core.problems import router as problems
-from app.core.responses import PagePolicyMiddleware
+from app.core.response_headers import ResponseHeadersMiddleware
 from app.core.security import TokenVerifier
 from app.core.settings import Settings
 from app.health import store as health
@@ -63,7 +63,6 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
         separate_input_output_schemas=False,
         redirect_slashes=False,
-        swagger_ui_parameters={"persistAuthorization": True},
     )
     database = Database(settings)
 
@@ -83,8 +82,8 @@ def create_app(settings: Settings) -> FastAPI:
     add_problem_handlers(app)
     add_replay_handler(app)
     # the last added stands outermost
-    app.add_middleware(PagePolicyMiddleware)
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes, wider={UPLOADS: settings.max_upload_bytes})
     app.add_middleware(ProblemsMiddleware)
+    app.add_middleware(ResponseHeadersMiddleware, https=settings.public_url.startswith("https:"))
     app.add_middleware(ObservingMiddleware)
     return app

@@ -13,10 +13,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
 from prometheus_client import REGISTRY
 
 from app.core.settings import Settings
-from tests.support import cases
+from tests.support import cases, postgres
 from tests.support.service import Caller, Service
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +59,22 @@ async def test_an_unsafe_request_id_is_replaced(service: Service) -> None:
     for unsafe in values:
         answer = await service.http.get("/health/live", headers={"X-Request-ID": unsafe})
         assert UUID(answer.headers["X-Request-ID"]).version == 7, unsafe
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+async def test_a_fault_is_logged_without_the_values_of_its_row_or_of_its_variables(
+    settings: Settings, pseb: Caller, database_url: str, log_format: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    service = Service(settings.model_copy(update={"log_format": log_format}))
+    caller = Caller(service, pseb.credentials, pseb.token)
+    await postgres.execute(database_url, "ALTER TABLE applicants ADD CONSTRAINT fault CHECK (false) NOT VALID")
+    person = cases.individual(mobile="+923007319054")
+    answer = await caller.post("/v1/applicants", json=person)
+    await service.close()
+    logged = capfd.readouterr().err
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert 'violates check constraint "fault"' in logged.replace("\\", "")
+    assert [value for value in (*person.values(), pseb.token) if value != "individual" and value in logged] == []
 
 
 async def test_every_answer_carries_the_request_s_id_or_a_fresh_one(service: Service) -> None:

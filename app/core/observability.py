@@ -30,7 +30,8 @@ def configure_logging(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     console = settings.log_format == "console"
-    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)  # pretty ones show values
+    # pretty tracebacks show the values of variables, and a text that is not quoted can forge a line
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, repr_native_str=True)
     renderer: Any = plain if console else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -108,4 +109,11 @@ def _request_id(scope: Scope) -> str:
 def _record(scope: Scope, route: str, status: int, seconds: float) -> None:
     REQUESTS.labels(scope["method"], route, status).inc()
     SECONDS.labels(scope["method"], route).observe(seconds)
-    log.info("answered", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))
+    log.info(
+        "answered",
+        method=scope["method"],
+        path=scope["path"],
+        status=status,
+        ms=round(seconds * 1000, 1),
+        source=scope["client"][0] if scope.get("client") else None,
+    )

@@ -29,7 +29,7 @@ def _answered(method: str, route: str, status: int) -> float:
 
 
 @contextmanager
-def _served(settings: Settings, log: Path) -> Iterator[str]:
+def _served(settings: Settings, log: Path, log_format: str = "json") -> Iterator[str]:
     """The URL of a serving process of its own, with its output in ``log``."""
     environment = {
         **os.environ,
@@ -37,7 +37,7 @@ def _served(settings: Settings, log: Path) -> Iterator[str]:
         "SECRET_KEY": settings.secret_key.get_secret_value(),
         "PORT": "0",
         "LOG_LEVEL": "debug",
-        "LOG_FORMAT": "json",
+        "LOG_FORMAT": log_format,
     }
     with log.open("wb") as out:
         command = [sys.executable, "-m", "app.cli", "serve"]
@@ -59,6 +59,17 @@ async def test_an_unsafe_request_id_is_replaced(service: Service) -> None:
     for unsafe in values:
         answer = await service.http.get("/health/live", headers={"X-Request-ID": unsafe})
         assert UUID(answer.headers["X-Request-ID"]).version == 7, unsafe
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_no_caller_can_forge_a_line(settings: Settings, tmp_path: Path, log_format: str) -> None:
+    log = tmp_path / "log"
+    with _served(settings, log, log_format) as url:
+        assert httpx.get(f"{url}/v1/%0Aforged%0D%1B%5B2J%E2%80%A8line").status_code == 404
+    (line,) = [each for each in log.read_text().split("\n") if "forged" in each]
+    assert "answered" in line
+    assert "404" in line
+    assert [control for control in ("\r", "\x1b[2J", "\u2028") if control in line] == []
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
@@ -157,4 +168,5 @@ async def test_the_logs_tell_who_asked_what_and_hold_no_secret_and_no_token(
     (line,) = [each for each in lines if each.get("request_id") == "traced-1" and each.get("status") == 201]
     assert line["event"] == "answered"
     assert (line["method"], line["path"], line["level"]) == ("POST", "/v1/applicants", "info")
+    assert line["source"] == "127.0.0.1"
     assert (line["client_id"], line["partner_id"]) == (str(credentials.id), str(credentials.partner_id))

@@ -29,7 +29,7 @@ def _answered(method: str, route: str, status: int) -> float:
 
 
 @contextmanager
-def _served(settings: Settings, log: Path, log_format: str = "json") -> Iterator[str]:
+def _served(settings: Settings, log: Path, **changes: str) -> Iterator[str]:
     """The URL of a serving process of its own, with its output in ``log``."""
     environment = {
         **os.environ,
@@ -37,7 +37,8 @@ def _served(settings: Settings, log: Path, log_format: str = "json") -> Iterator
         "SECRET_KEY": settings.secret_key.get_secret_value(),
         "PORT": "0",
         "LOG_LEVEL": "debug",
-        "LOG_FORMAT": log_format,
+        "LOG_FORMAT": "json",
+        **changes,
     }
     with log.open("wb") as out:
         command = [sys.executable, "-m", "app.cli", "serve"]
@@ -61,10 +62,21 @@ async def test_an_unsafe_request_id_is_replaced(service: Service) -> None:
         assert UUID(answer.headers["X-Request-ID"]).version == 7, unsafe
 
 
+@pytest.mark.parametrize(("trusted", "source"), [("192.0.2.7", "127.0.0.1"), ("127.0.0.1", "203.99.50.9")])
+def test_only_a_proxy_that_is_trusted_says_where_a_request_comes_from(
+    settings: Settings, tmp_path: Path, trusted: str, source: str
+) -> None:
+    log = tmp_path / "log"
+    with _served(settings, log, FORWARDED_ALLOW_IPS=trusted) as url:
+        httpx.get(f"{url}/v1/asked", headers={"X-Forwarded-For": "198.51.100.1, 203.99.50.9"})
+    (line,) = [each for each in map(json.loads, log.read_text().splitlines()) if each.get("path") == "/v1/asked"]
+    assert line["source"] == source
+
+
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_no_caller_can_forge_a_line(settings: Settings, tmp_path: Path, log_format: str) -> None:
     log = tmp_path / "log"
-    with _served(settings, log, log_format) as url:
+    with _served(settings, log, LOG_FORMAT=log_format) as url:
         assert httpx.get(f"{url}/v1/%0Aforged%0D%1B%5B2J%E2%80%A8line").status_code == 404
     (line,) = [each for each in log.read_text().split("\n") if "forged" in each]
     assert "answered" in line

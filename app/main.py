@@ -21,7 +21,7 @@ from app.core.limiting import RateLimitMiddleware, RateLimits
 from app.core.observability import ObservingMiddleware, configure_logging
 from app.core.problems import ProblemsMiddleware, add_problem_handlers
 from app.core.problems import router as problems
-from app.core.responses import PagePolicyMiddleware
+from app.core.response_headers import ResponseHeadersMiddleware
 from app.core.security import TokenVerifier
 from app.core.settings import Settings
 from app.health import store as health
@@ -67,7 +67,6 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
         separate_input_output_schemas=False,
         redirect_slashes=False,
-        swagger_ui_parameters={"persistAuthorization": True},
     )
     database = Database(settings)
 
@@ -88,7 +87,6 @@ def create_app(settings: Settings) -> FastAPI:
     add_problem_handlers(app)
     add_replay_handler(app)
     # the last added stands outermost
-    app.add_middleware(PagePolicyMiddleware)
     app.add_middleware(
         BodyLimitMiddleware,
         limit=settings.max_body_bytes,
@@ -98,5 +96,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(ProblemsMiddleware)
     app.add_middleware(RateLimitMiddleware)
+    app.add_middleware(ResponseHeadersMiddleware, https=settings.public_url.startswith("https:"))
     app.add_middleware(ObservingMiddleware)
     return app

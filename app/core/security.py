@@ -19,6 +19,7 @@ from app.core.limiting import count_client
 
 PartnerKind = Literal["regulator", "association", "operator"]
 ALGORITHM = "Ed25519"
+ACCESS = "at+jwt"  # RFC 9068, 2.1
 REFETCH_SECONDS = 5.0
 
 SCOPES = {
@@ -72,7 +73,7 @@ class TokenVerifier:
         try:
             decoded = await self._decode(token)
             self._claims.validate(decoded.claims)
-            return _principal(decoded.claims)
+            return _principal(decoded)
         except ExpiredTokenError:
             raise TokenExpired("The access token is not valid: it has expired.") from None
         except (JoseError, ValueError, KeyError, TypeError) as wrong:
@@ -89,7 +90,10 @@ class TokenVerifier:
             return jwt.decode(token, self._keys, algorithms=[ALGORITHM])
 
 
-def _principal(claims: dict[str, Any]) -> Principal:
+def _principal(token: jwt.Token) -> Principal:
+    if token.header.get("typ") != ACCESS:
+        raise ValueError("The same keys sign manifests of the feed.")
+    claims = token.claims
     return Principal(
         client_id=UUID(claims["sub"]),
         partner_id=UUID(claims["partner_id"]),

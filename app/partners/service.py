@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import Invalid
 from app.core.preconditions import IfMatch
-from app.core.security import ALGORITHM, Principal
+from app.core.security import ACCESS, ALGORITHM, Principal
 from app.events import store as events
 from app.events.store import Happening
 from app.partners import rules, store
@@ -109,4 +109,4 @@ def access_token(client: Client, scopes: list[str], key: OKPKey, *, issuer: str,
         "exp": now + seconds,
         "jti": str(uuid7()),
     }
-    return jwt.encode({"alg": ALGORITHM, "kid": key.kid, "typ": "at+jwt"}, claims, key, algorithms=[ALGORITHM])
+    return jwt.encode({"alg": ALGORITHM, "kid": key.kid, "typ": ACCESS}, claims, key, algorithms=[ALGORITHM])

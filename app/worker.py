@@ -20,6 +20,7 @@ from app.core.keyring import Keyring
 from app.core.observability import configure_logging
 from app.core.settings import Settings
 from app.health import store as health
+from app.partners import store as partners
 from app.registrations import service as registrations
 
 HEARTBEAT_SECONDS = 5.0
@@ -87,6 +88,7 @@ class Worker:
                 expired = await registrations.expire(session)
         async with self._database.write() as session:
             await idempotency.forget_older_than(session, self._settings.idempotency_hours)
+            await partners.forget_used_assertions(session)
 
 
 async def _until_signalled(worker: Worker) -> None:

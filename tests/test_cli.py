@@ -96,7 +96,7 @@ async def test_a_client_is_made_given_a_new_secret_and_stopped(service: Service,
     issued = await created(settings, "pseb", "system", "--kind", "association", "--scope", "registrations:read")
     assert await token_status(service, issued) == 200
 
-    result = await typed(settings, "client", "rotate", issued["client_id"])
+    result = await typed(settings, "client", "rotate", issued["client_id"], "--overlap-seconds", "0")
     rotated = json.loads(result.stdout)
     assert "once" in result.stderr
     assert rotated["client_id"] == issued["client_id"]

@@ -1,16 +1,17 @@
 """Who calls: a bearer token, checked locally, gives a Principal; ``require`` asks for a scope."""
 
+import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID
 
 import structlog
 from fastapi import Depends, Request, Security
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security import OAuth2, SecurityScopes
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
 
@@ -19,6 +20,7 @@ from app.core.errors import Forbidden, TokenExpired, Unauthenticated
 PartnerKind = Literal["regulator", "association", "operator"]
 ALGORITHM = "Ed25519"
 REFETCH_SECONDS = 5.0
+LONGEST_TOKEN = 16_384
 
 SCOPES = {
     "applicants:read": "Read applicants",
@@ -48,6 +50,27 @@ class Principal:
     def sees_all(self) -> bool:
         """Whether the caller's business is every partner's case."""
         return self.partner_kind == "regulator"
+
+
+class Verifier(Protocol):
+    """Checks the tokens of one issuer."""
+
+    async def verify(self, token: str) -> Principal:
+        """The principal of a token. Raises ``Unauthenticated``, or ``Unavailable`` when it cannot be told now."""
+        ...
+
+
+def unverified(token: str) -> jwt.Token:
+    """What a token says before anyone has checked who said it: good for choosing the key to check it with.
+
+    Both halves are empty when it is no token.
+    """
+    try:
+        parts = jws.extract_compact(token.encode() if len(token) <= LONGEST_TOKEN else b"")
+        claims = json.loads(parts.payload)
+    except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return jwt.Token({}, {})
+    return jwt.Token(parts.headers(), claims if isinstance(claims, dict) else {})
 
 
 class TokenVerifier:
@@ -117,7 +140,9 @@ async def authenticate(
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("The request carries no bearer token.")
-    verifier: TokenVerifier = request.app.state.verifier
+    external: Mapping[str, Verifier] = request.app.state.external
+    issuer = str(unverified(token.strip()).claims.get("iss"))
+    verifier: Verifier = external.get(issuer, request.app.state.verifier)
     principal = await verifier.verify(token.strip())
     structlog.contextvars.bind_contextvars(client_id=str(principal.client_id), partner_id=str(principal.partner_id))
     missing = sorted(set(needed.scopes) - principal.scopes)

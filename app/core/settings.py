@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, Json, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.external_issuer import ExternalIssuer
 
 
 class Settings(BaseSettings):
@@ -22,6 +24,11 @@ class Settings(BaseSettings):
     )
     public_url: str = Field(
         default="http://127.0.0.1:8000", pattern=r"^https?://[^/?#]+$", description="Issuer and audience of the tokens"
+    )
+    external_issuers: Json[tuple[ExternalIssuer, ...]] = Field(
+        default=(),
+        validate_default=False,  # it is no JSON
+        description="JSON list of the identity providers whose access tokens are taken too",
     )
     data_dir: Path = Path(".data")
     host: str = "127.0.0.1"
@@ -48,3 +55,11 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+
+    @field_validator("external_issuers")
+    @classmethod
+    def _issuers_differ(cls, listed: tuple[ExternalIssuer, ...], info: ValidationInfo) -> tuple[ExternalIssuer, ...]:
+        names = [each.issuer for each in listed] + [info.data.get("public_url")]
+        if len(set(names)) < len(names):
+            raise ValueError("an issuer is listed twice, or is PUBLIC_URL itself")
+        return listed

@@ -238,11 +238,11 @@ def keys(
     """Put public keys in place of those that a client has; without --jwks and --jwks-uri it has none then."""
 
     async def work(session: WriteSession) -> Client:
-        if jwks_uri:
-            Outbound(_settings()).check(jwks_uri)
         method = AuthMethod.PRIVATE_KEY_JWT if only else None
         given = {"jwks": jwks and _json(jwks), "jwks_uri": jwks_uri, "token_endpoint_auth_method": method}
         body = validated(ClientKeys, given)
+        if body.jwks_uri:
+            Outbound(_settings()).check(body.jwks_uri)
         return await service.set_keys(session, None, await _client(session, client_id), ANY_VERSION, body)
 
     typer.echo(f"{_in_transaction(work).client_id} has new keys.")

@@ -155,13 +155,14 @@ async def enabled_client(session: ReadSession, client_id: str) -> Client | None:
 async def known_client(session: ReadSession, client_id: str, client_secret: str) -> Recognised | None:
     """The enabled client of that id and secret, or None; which of the two was wrong is not told."""
     client = await enabled_client(session, client_id)
-    present = (client and client.secret_hash) or ""
-    previous = (client and client.previous_secret_hash) or ""
-    until = client and client.previous_secret_expires_at
-    if session.keyring.matches("client-secret", client_secret, present):
-        return Recognised(client, None) if client else None
-    if session.keyring.matches("client-secret", client_secret, previous) and until and until > datetime.now(UTC):
-        return Recognised(client, until) if client else None
+    if client is None:
+        return None
+    if session.keyring.matches("client-secret", client_secret, client.secret_hash or ""):
+        return Recognised(client, None)
+    until = client.previous_secret_expires_at
+    goes_on = until is not None and until > datetime.now(UTC)
+    if goes_on and session.keyring.matches("client-secret", client_secret, client.previous_secret_hash or ""):
+        return Recognised(client, until)
     return None
 
 

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import httpx
 import typer
@@ -22,6 +22,7 @@ from app.core import data_keys
 from app.core.connection_limits import limited_protocol
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, NotFound
+from app.core.outbound import Outbound
 from app.core.preconditions import ANY_VERSION
 from app.core.schemas import validated
 from app.core.settings import Settings
@@ -31,9 +32,10 @@ from app.follower import FeedRefused, Follower
 from app.main import create_app
 from app.migrating import migrate as migrate_database
 from app.partners import service, store
+from app.partners.errors import KeyUnusable
 from app.partners.models import Client
-from app.partners.rules import PartnerKind
-from app.partners.schemas import NewClient, NewPartner
+from app.partners.rules import AuthMethod, PartnerKind
+from app.partners.schemas import LONGEST_OVERLAP_SECONDS, OVERLAP_SECONDS, ClientKeys, NewClient, NewPartner
 from app.partners.service import Issued
 from app.worker import run_worker
 
@@ -213,13 +215,46 @@ def create(
 
 
 @client_commands.command()
-def rotate(client_id: str) -> None:
-    """Give a client a new secret; the old one stops at once."""
+def rotate(
+    client_id: str,
+    overlap_seconds: Annotated[
+        int, typer.Option(min=0, max=LONGEST_OVERLAP_SECONDS, help="How long the old secret goes on working")
+    ] = OVERLAP_SECONDS,
+) -> None:
+    """Give a client a new secret; the old one goes on working for a day, or as long as asked for."""
 
     async def work(session: WriteSession) -> Issued:
-        return await service.rotate_secret(session, None, await _client(session, client_id), ANY_VERSION)
+        client = await _client(session, client_id)
+        return await service.rotate_secret(session, None, client, ANY_VERSION, overlap_seconds)
 
     _show(_in_transaction(work))
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes())
+    except ValueError:
+        raise KeyUnusable(f"{file} is not JSON.") from None
+
+
+@client_commands.command()
+def keys(
+    client_id: str,
+    jwks: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="A file of public keys (JWKS)")] = None,
+    jwks_uri: Annotated[str | None, typer.Option(help="Where the client publishes its keys, by https")] = None,
+    only: Annotated[bool, typer.Option("--only", help="Hold the client to its keys; its secret stops")] = False,
+) -> None:
+    """Put public keys in place of those that a client has; without --jwks and --jwks-uri it has none then."""
+
+    async def work(session: WriteSession) -> Client:
+        method = AuthMethod.PRIVATE_KEY_JWT if only else None
+        given = {"jwks": jwks and _json(jwks), "jwks_uri": jwks_uri, "token_endpoint_auth_method": method}
+        body = validated(ClientKeys, given)
+        if body.jwks_uri:
+            Outbound(_settings()).check(body.jwks_uri)
+        return await service.set_keys(session, None, await _client(session, client_id), ANY_VERSION, body)
+
+    typer.echo(f"{_in_transaction(work).client_id} has new keys.")
 
 
 @client_commands.command()

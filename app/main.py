@@ -19,6 +19,7 @@ from app.core.doorbell import Listener
 from app.core.idempotency import add_replay_handler
 from app.core.limiting import RateLimitMiddleware, RateLimits
 from app.core.observability import ObservingMiddleware, configure_logging
+from app.core.outbound import Outbound
 from app.core.problems import ProblemsMiddleware, add_problem_handlers
 from app.core.problems import router as problems
 from app.core.response_headers import ResponseHeadersMiddleware
@@ -28,6 +29,8 @@ from app.health import store as health
 from app.health.router import router as health_router
 from app.partners import store as partners
 from app.partners.basic import BasicClients
+from app.partners.client_authentication import TokenClients
+from app.partners.external_tokens import external_verifiers
 from app.partners.token_endpoint import router as tokens
 
 DESCRIPTION = """The register of IP addresses used for VPNs and static-IP services.
@@ -78,7 +81,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.database = database
     app.state.verifier = TokenVerifier(settings.public_url, load_keys)
     app.state.limits = RateLimits(settings, feed=FEED, special=RATE_CLASSES)
+    app.state.external = external_verifiers(settings, database)
     app.state.basic = BasicClients(database)
+    app.state.outbound = Outbound(settings)
+    app.state.token_clients = TokenClients(database, app.state.outbound, settings.public_url)
     app.state.reader = SnapshotReader(database, settings)
     app.state.manifest = ManifestSigner(database, app.state.reader, settings.public_url)
     app.state.newest_migration = health.newest_migration()

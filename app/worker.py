@@ -22,6 +22,7 @@ from app.core.doorbell import Listener
 from app.core.observability import configure_logging
 from app.core.settings import Settings
 from app.health import store as health
+from app.partners import store as partners
 from app.registrations import service as registrations
 
 HEARTBEAT_SECONDS = 5.0
@@ -103,6 +104,7 @@ class Worker:
         async with self._database.write() as session:
             await idempotency.forget_older_than(session, self._settings.idempotency_hours)
             await leases.forget_ended(session, timedelta(seconds=self._settings.rate_limit_window_seconds))
+            await partners.forget_used_assertions(session)
 
     async def reseal(self) -> None:
         """Seal anew what keys before the newest have sealed, in small transactions; then retire these keys."""

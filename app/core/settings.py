@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, Json, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.external_issuer import ExternalIssuer
 
 
 class Settings(BaseSettings):
@@ -31,6 +33,11 @@ class Settings(BaseSettings):
     )
     public_url: str = Field(
         default="http://127.0.0.1:8000", pattern=r"^https?://[^/?#]+$", description="Issuer and audience of the tokens"
+    )
+    external_issuers: Json[tuple[ExternalIssuer, ...]] = Field(
+        default=(),
+        validate_default=False,  # it is no JSON
+        description="JSON list of the identity providers whose access tokens are taken too",
     )
     data_dir: Path = Path(".data")
     host: str = "127.0.0.1"
@@ -69,5 +76,18 @@ class Settings(BaseSettings):
     deltas_kept_days: int = Field(default=7, ge=0, description="... or of so many days, whichever is more")
     worker_metrics_port: int = Field(default=0, ge=0, le=65535, description="0: the worker serves no metrics")
 
+    outbound_allowed: tuple[str, ...] = Field(
+        default=(), description="JSON list of host:port and networks that partners' URLs may lead to beyond public ones"
+    )
+    outbound_ca_file: Path | None = Field(default=None, description="More certificate authorities to trust, as PEM")
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+
+    @field_validator("external_issuers")
+    @classmethod
+    def _issuers_differ(cls, listed: tuple[ExternalIssuer, ...], info: ValidationInfo) -> tuple[ExternalIssuer, ...]:
+        names = [each.issuer for each in listed] + [info.data.get("public_url")]
+        if len(set(names)) < len(names):
+            raise ValueError("an issuer is listed twice, or is PUBLIC_URL itself")
+        return listed

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from joserfc.jwk import Key, KeySet, OKPKey
-from sqlalchemy import ColumnElement, UnaryExpression, func, or_, select, text, true, update
+from sqlalchemy import ColumnElement, UnaryExpression, delete, func, or_, select, text, true, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from app.core.db import ReadSession, WriteSession
@@ -13,13 +14,15 @@ from app.core.errors import NotFound
 from app.core.pagination import PageQuery, fetch_page
 from app.core.security import ALGORITHM
 from app.partners.errors import NameTaken
-from app.partners.models import Client, Partner, SigningKey
+from app.partners.models import Client, Partner, SigningKey, UsedAssertion
 
 SEALED_JWK = "signing_keys.sealed_jwk"
 # longer than a manifest lasts, and than anyone should keep keys without asking again
 KEY_OVERLAP = timedelta(days=7)
 # longer than our own processes go without fetching the keys again when they meet an unknown one
 PUBLISHED_BEFORE_SIGNING = timedelta(seconds=10)
+# longer than an assertion is taken after its end, and than clocks differ
+USED_ASSERTIONS_KEPT = timedelta(minutes=5)
 
 
 async def add(session: WriteSession, row: Partner | Client) -> None:
@@ -65,6 +68,39 @@ async def find_client(session: ReadSession, client_id: str) -> Client | None:
     """The client that a token request names, if any."""
     client: Client | None = await session.scalar(select(Client).where(Client.client_id == client_id))
     return client
+
+
+async def find_external(session: ReadSession, partner: str, issuer: str, subject: str) -> Client | None:
+    """The client that stands for a person of an external issuer, if that person was seen before."""
+    client: Client | None = await session.scalar(
+        select(Client)
+        .join(Partner)
+        .where(Partner.name == partner, Client.external_issuer == issuer, Client.external_subject == subject)
+    )
+    return client
+
+
+async def add_external(session: WriteSession, partner_id: UUID, name: str, issuer: str, subject: str) -> UUID | None:
+    """Insert the client that stands for a person of an external issuer; its id, or None when it was there."""
+    person = {"partner_id": partner_id, "external_issuer": issuer, "external_subject": subject}
+    added: UUID | None = await session.scalar(
+        insert(Client)
+        .values(**person, name=name, client_id=name, scopes=[])
+        .on_conflict_do_nothing(index_elements=list(person))
+        .returning(Client.id)
+    )
+    return added
+
+
+async def use_assertion(session: WriteSession, client_id: UUID, jti: str, expires_at: datetime) -> bool:
+    """Use up a client's assertion; False when it was used before, in whichever process."""
+    used = insert(UsedAssertion).values(client_id=client_id, jti=jti, expires_at=expires_at)
+    return await session.scalar(used.on_conflict_do_nothing().returning(UsedAssertion.jti)) is not None
+
+
+async def forget_used_assertions(session: WriteSession) -> None:
+    """Drop the assertions that have expired."""
+    await session.execute(delete(UsedAssertion).where(UsedAssertion.expires_at < func.now() - USED_ASSERTIONS_KEPT))
 
 
 async def list_clients(session: ReadSession, partner_id: UUID, query: PageQuery) -> tuple[list[Client], str | None]:

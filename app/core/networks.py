@@ -121,6 +121,11 @@ def position(address: IPv4Address | IPv6Address) -> int:
     return int(address) + (IPV6_BASE if address.version == 6 else 0)
 
 
+def is_routable(address: IPv4Address | IPv6Address) -> bool:
+    """Whether an address is globally routable unicast."""
+    return not _RESERVED.touches(span(f"{address}/{address.max_prefixlen}"))
+
+
 @lru_cache(maxsize=8192)
 def parse(text: str) -> Network:
     """The normal form of an address or prefix as a person writes it.

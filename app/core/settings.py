@@ -41,5 +41,10 @@ class Settings(BaseSettings):
     deltas_kept_days: int = Field(default=7, ge=0, description="... or of so many days, whichever is more")
     worker_metrics_port: int = Field(default=0, ge=0, le=65535, description="0: the worker serves no metrics")
 
+    outbound_allowed: tuple[str, ...] = Field(
+        default=(), description="JSON list of host:port and networks that partners' URLs may lead to beyond public ones"
+    )
+    outbound_ca_file: Path | None = Field(default=None, description="More certificate authorities to trust, as PEM")
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

@@ -19,6 +19,7 @@ from app.core.doorbell import Listener
 from app.core.idempotency import add_replay_handler
 from app.core.keyring import Keyring
 from app.core.observability import ObservingMiddleware, configure_logging
+from app.core.outbound import Outbound
 from app.core.problems import ProblemsMiddleware, add_problem_handlers
 from app.core.problems import router as problems
 from app.core.responses import PagePolicyMiddleware
@@ -75,6 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.database = database
     app.state.verifier = TokenVerifier(settings.public_url, load_keys)
+    app.state.outbound = Outbound(settings)
     app.state.basic = BasicClients(database)
     app.state.reader = SnapshotReader(database, settings)
     app.state.manifest = ManifestSigner(database, app.state.reader, settings.public_url)

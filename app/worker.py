@@ -1,4 +1,4 @@
-"""The background loops: publish, ingest, expire, and a sign of life."""
+"""The background loops: publish, ingest, deliver, expire, and a sign of life."""
 
 import asyncio
 import signal
@@ -18,9 +18,11 @@ from app.core.db import Database
 from app.core.doorbell import Listener
 from app.core.keyring import Keyring
 from app.core.observability import configure_logging
+from app.core.outbound import Outbound
 from app.core.settings import Settings
 from app.health import store as health
 from app.registrations import service as registrations
+from app.webhooks.delivery import Deliverer, forget_old_deliveries
 
 HEARTBEAT_SECONDS = 5.0
 SWEEP_SECONDS = 30.0
@@ -35,6 +37,7 @@ class Worker:
         self._database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
         self._listener = Listener(settings.database_url, ["bulk_uploads", "allowlist_pending"])
         self._publisher = Publisher(self._database)
+        self._deliverer = Deliverer(self._database, Outbound(settings))
         self._id = uuid7()
 
     async def run(self) -> None:
@@ -44,6 +47,7 @@ class Worker:
             self._forever("heartbeat", self._beat, lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
             self._forever("publish", self._publisher.publish, lambda: self._rung("allowlist_pending")),
             self._forever("ingest", self._ingest_waiting, lambda: self._rung("bulk_uploads")),
+            self._deliverer.run(self._settings.poll_seconds),
             self._forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
         )
         try:
@@ -87,6 +91,7 @@ class Worker:
                 expired = await registrations.expire(session)
         async with self._database.write() as session:
             await idempotency.forget_older_than(session, self._settings.idempotency_hours)
+            await forget_old_deliveries(session)
 
 
 async def _until_signalled(worker: Worker) -> None:

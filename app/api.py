@@ -12,6 +12,7 @@ from app.operators.router import router as operators
 from app.partners.router import router as partners
 from app.registrations.router import router as registrations
 from app.reviews.router import router as reviews
+from app.webhooks.router import router as webhooks
 
 router = APIRouter(prefix="/v1")
 router.include_router(applicants)
@@ -22,5 +23,6 @@ router.include_router(allowlist)
 router.include_router(allowlist_history)
 router.include_router(events)
 router.include_router(audit)
+router.include_router(webhooks)
 router.include_router(operators)
 router.include_router(partners)

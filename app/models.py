@@ -12,11 +12,12 @@ from app.operators import models as operators
 from app.partners import models as partners
 from app.registrations import models as registrations
 from app.reviews import models as reviews
+from app.webhooks import models as webhooks
 
 __all__ = ["Base", "metadata"]
 
 metadata = Base.metadata
 DOMAINS = (
     allowlist, applicants, audit, bulk_uploads, data_keys, events, health, idempotency, leases, operators, partners,
-    registrations, reviews,
+    registrations, reviews, webhooks,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The background loops: publish, ingest, grow the audit's tree, expire, and a sign of life."""
+"""The background loops: publish, ingest, deliver, grow the audit's tree, expire, and a sign of life."""
 
 import asyncio
 import signal
@@ -20,10 +20,12 @@ from app.core.data_keys import SealedColumn
 from app.core.db import Database
 from app.core.doorbell import Listener
 from app.core.observability import configure_logging
+from app.core.outbound import Outbound
 from app.core.settings import Settings
 from app.health import store as health
 from app.partners import store as partners
 from app.registrations import service as registrations
+from app.webhooks.delivery import Deliverer, forget_old_deliveries
 
 HEARTBEAT_SECONDS = 5.0
 SWEEP_SECONDS = 30.0
@@ -39,6 +41,7 @@ class Worker:
         self._database = Database(settings)
         self._listener = Listener(settings.database_url, ["bulk_uploads", "allowlist_pending"])
         self._publisher = Publisher(self._database)
+        self._deliverer = Deliverer(self._database, Outbound(settings))
         self._id = uuid7()
 
     async def run(self) -> None:
@@ -49,6 +52,7 @@ class Worker:
             self._forever("publish", self._publisher.publish, lambda: self._rung("allowlist_pending")),
             self._forever("ingest", self._ingest_waiting, lambda: self._rung("bulk_uploads")),
             self._forever("audit", self._sequence, lambda: asyncio.sleep(self._settings.poll_seconds)),
+            self._deliverer.run(self._settings.poll_seconds),
             self._forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
             self._forever("reseal", self.reseal, lambda: asyncio.sleep(SWEEP_SECONDS)),
             self._forever("erase", self._erase, lambda: asyncio.sleep(ERASE_SECONDS)),
@@ -105,6 +109,7 @@ class Worker:
             await idempotency.forget_older_than(session, self._settings.idempotency_hours)
             await leases.forget_ended(session, timedelta(seconds=self._settings.rate_limit_window_seconds))
             await partners.forget_used_assertions(session)
+            await forget_old_deliveries(session)
 
     async def reseal(self) -> None:
         """Seal anew what keys before the newest have sealed, in small transactions; then retire these keys."""

@@ -35,6 +35,7 @@ SCOPES = {
     "allowlist:read": "Read the allowlist feed",
     "allowlist:publish": "Release what the publisher holds",
     "events:read": "Read the event log",
+    "webhooks:manage": "Manage one's webhooks",
     "partners:admin": "Manage partners and their clients",
 }
 

@@ -27,7 +27,7 @@ from uuid_utils.compat import uuid7
 
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import Invalid, InvalidValue, NotFound
-from app.core.orm import recordset
+from app.core.orm import among, recordset
 from app.core.security import Principal
 from app.events.models import Event
 
@@ -48,13 +48,14 @@ class Happening:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-async def record(session: WriteSession, actor: Principal | None, happenings: Sequence[Happening]) -> None:
-    """Record what happened, in this order, by ``actor`` (None: the service itself)."""
+async def record(session: WriteSession, actor: Principal | None, happenings: Sequence[Happening]) -> list[UUID]:
+    """Record what happened, in this order, by ``actor`` (None: the service itself); gives the events' ids."""
     if not happenings:
-        return
+        return []
+    ids = [uuid7() for _ in happenings]
     rows = [
         {
-            "id": uuid7(),
+            "id": id_,
             "name": each.name,
             "subject_id": each.subject_id,
             "partner_id": each.partner_id,
@@ -63,12 +64,13 @@ async def record(session: WriteSession, actor: Principal | None, happenings: Seq
             "actor_client_id": actor.client_id if actor else None,
             "actor_partner_id": actor.partner_id if actor else None,
         }
-        for each in happenings
+        for id_, each in zip(ids, happenings, strict=True)
     ]
     kinds = {"id": Uuid, "name": Text, "subject_id": Uuid, "partner_id": Uuid, "operator": Text, "details": JSONB,
              "actor_client_id": Uuid, "actor_partner_id": Uuid}  # fmt: skip
     batch = recordset("happening", kinds, rows)
     await session.execute(insert(Event).from_select(list(kinds), select(*batch.c)))
+    return ids
 
 
 def _visible_to(principal: Principal) -> ColumnElement[bool]:
@@ -147,3 +149,27 @@ async def _in_order(session: ReadSession, statement: Select[Any], after: UUID | 
             > tuple_(start.transaction_id, start.sequence, start.id)
         )
     return statement.order_by(Event.transaction_id, Event.sequence, Event.id).limit(limit)
+
+
+async def read_these(session: ReadSession, principal: Principal, ids: Sequence[UUID]) -> Sequence[Any]:
+    """Those of the events of these ids that are the caller's business, in no order."""
+    found: Sequence[Any] = (await session.execute(_shown_to(principal).where(among(Event.id, ids)))).all()
+    return found
+
+
+async def newest_settled(session: ReadSession, *, after: UUID) -> UUID | None:
+    """The last event that ``read`` can give to anyone, None when that is not after ``after``."""
+    start = aliased(Event)
+    statement = (
+        select(Event.id)
+        .join(start, start.id == after)
+        .where(
+            SETTLED,
+            tuple_(Event.transaction_id, Event.sequence, Event.id)
+            > tuple_(start.transaction_id, start.sequence, start.id),
+        )
+        .order_by(Event.transaction_id.desc(), Event.sequence.desc(), Event.id.desc())
+        .limit(1)
+    )
+    newest: UUID | None = await session.scalar(statement)
+    return newest

@@ -32,9 +32,10 @@ ALLOWED: dict[str, frozenset[str]] = {
             "registrations:write",
             "allowlist:read",
             "events:read",
+            "webhooks:manage",
         )
     ),
-    PartnerKind.OPERATOR: frozenset(("allowlist:read", "registrations:read", "events:read")),
+    PartnerKind.OPERATOR: frozenset(("allowlist:read", "registrations:read", "events:read", "webhooks:manage")),
 }
 
 

@@ -60,6 +60,7 @@ async def made(service: Service, pseb: Caller, officer: Caller) -> dict[str, str
         "partner_id": str(other.partner_id),
         "client_id": str(other.id),
         "held_id": await held_removal(service),
+        "webhook_id": (await officer.post("/v1/webhooks", json={"url": "https://receiver.example/"})).json()["id"],
         "serial": "1",
         "code": "not_found",
     }

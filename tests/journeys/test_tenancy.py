@@ -57,6 +57,7 @@ async def one_of_each(pseb: Caller, officer: Caller) -> tuple[dict[str, str], li
         "partner_id": str(pseb.credentials.partner_id),
         "client_id": str(pseb.credentials.id),
         "held_id": await held_removal(pseb.service),
+        "webhook_id": (await pseb.post("/v1/webhooks", json={"url": "https://secret.example/SECRET"})).json()["id"],
     }
     private = ["Confidential", "confidential.example", "Secret", "SECRET", firm["ntn"], *case["networks"]]
     return ids, private
@@ -64,6 +65,8 @@ async def one_of_each(pseb: Caller, officer: Caller) -> tuple[dict[str, str], li
 
 async def ask(caller: Caller, method: str, path: str) -> Any:
     body: dict[str, Any] = {"json": {}} if method == "patch" else {}
+    if path.endswith("/replay"):
+        body = {"json": {"after": str(uuid4())}}
     return await caller.request(method.upper(), path, headers={"If-Match": "*"}, **body)
 
 

@@ -157,7 +157,7 @@ async def test_a_partner_and_its_clients_are_made_and_read(officer: Caller) -> N
 
     all_scopes = await _client(officer, location)
     narrow = await _client(officer, location, name="firewall", scopes=["allowlist:read", "allowlist:read"])
-    assert all_scopes["scopes"] == ["allowlist:read", "events:read", "registrations:read"]
+    assert all_scopes["scopes"] == ["allowlist:read", "events:read", "registrations:read", "webhooks:manage"]
     assert narrow["scopes"] == ["allowlist:read"]
     listed = (await officer.get(f"{location}/clients")).json()["items"]
     assert [client["name"] for client in listed] == ["portal", "firewall"]

@@ -11,9 +11,10 @@ from app.bulk_uploads.errors import CsvMalformed
 from app.core.db import Database, Reading, Writing
 from app.core.errors import Forbidden, MissingField, UnsupportedMediaType
 from app.core.idempotency import Idempotent
+from app.core.principal import Principal
 from app.core.problems import CREATES, READS, documented
 from app.core.responses import not_modified, page_answer, resource_answer
-from app.core.security import Principal, require
+from app.core.security import require
 
 router = APIRouter(prefix="/bulk-uploads", tags=["bulk uploads"])
 Reader = Annotated[Principal, require("registrations:read")]

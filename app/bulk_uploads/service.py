@@ -16,7 +16,7 @@ from app.bulk_uploads.parser import read_header
 from app.core.db import WriteSession
 from app.core.doorbell import ring
 from app.core.errors import Invalid, InvalidValue
-from app.core.security import Principal
+from app.core.principal import Principal
 from app.events import store as events
 from app.events.store import Happening
 

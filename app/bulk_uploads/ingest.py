@@ -17,7 +17,8 @@ from app.applicants import service as applicants
 from app.applicants.schemas import ApplicantDetails
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.models import BulkUpload
-from app.bulk_uploads.parser import Row, cells_of, read_rows
+from app.bulk_uploads.parser import cells_of, read_rows, survey
+from app.bulk_uploads.rows import Row
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, FieldError, Invalid
@@ -98,15 +99,17 @@ def _parts(database: Database, upload_id: UUID, loop: asyncio.AbstractEventLoop)
 
 
 async def _start(database: Database, upload: BulkUpload) -> BulkUpload:
-    """Read the file to its end once and count its rows. Raises ``CsvMalformed``. A dry run starts at its first row."""
+    """Read the file to its end once and count its rows. Raises ``Invalid``. A dry run starts at its first row."""
     if upload.total is not None and not upload.dry_run:
         return upload
     loop = asyncio.get_running_loop()
-    total = await asyncio.to_thread(lambda: sum(1 for _ in read_rows(_parts(database, upload.id, loop))) - 1)
+    columns, total = await asyncio.to_thread(survey, _parts(database, upload.id, loop), upload.format)
     async with database.write() as session:
         fresh = {"rows_done": 0, "bytes_done": 0, "created": 0, "unchanged": 0, "updated": 0, "refused": 0}
         await store.drop_rows(session, upload.id)
-        if not await store.advance(session, upload, {"status": UploadStatus.PROCESSING, "total": total, **fresh}):
+        if not await store.advance(
+            session, upload, {"status": UploadStatus.PROCESSING, "total": total, "columns": columns, **fresh}
+        ):
             raise Superseded
         started = await store.waiting_upload(session, upload.id)
         assert started is not None
@@ -121,7 +124,7 @@ def _submitter(upload: BulkUpload) -> Principal:
 async def _take_chunks(database: Database, upload: BulkUpload, chunk_rows: int) -> None:
     loop = asyncio.get_running_loop()
     principal = _submitter(upload)
-    rows = read_rows(_parts(database, upload.id, loop))
+    rows = read_rows(_parts(database, upload.id, loop), upload.format)
     await asyncio.to_thread(lambda: next(islice(rows, upload.rows_done, upload.rows_done + 1), None))
     rehearsal = Rehearsal() if upload.dry_run else None
     while chunk := await asyncio.to_thread(_parse_chunk, rows, upload.columns, chunk_rows):

@@ -1,77 +1,66 @@
-"""A stream of bytes becomes rows: UTF-8 CSV (RFC 4180), each row with the line where it begins."""
+"""An upload's bytes become rows, whatever its format: the header first, then row by row."""
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from app.bulk_uploads import rules
-from app.bulk_uploads.errors import CsvMalformed
-from app.core.errors import FieldError, InvalidValue
+from app.bulk_uploads.csv_reader import csv_rows
+from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed, XlsxMalformed
+from app.bulk_uploads.ndjson_reader import ndjson_rows
+from app.bulk_uploads.rows import BYTE_ORDER_MARK, Row
+from app.bulk_uploads.rules import UploadFormat
+from app.bulk_uploads.xlsx_reader import xlsx_rows
+from app.core.errors import FieldError, Invalid, InvalidValue
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# One record may not be larger: a quote that is never closed would swallow the file.
-LARGEST_RECORD = 8 * 1024 * 1024
-csv.field_size_limit(LARGEST_RECORD)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row's cells as they came, and its place in the file."""
-
-    line: int
-    end: int
-    cells: Sequence[str]
-
-
-class _Lines:
-    """The lines of a stream of bytes as text; counts lines and bytes, keeps undecodable bytes as surrogates."""
-
-    def __init__(self, parts: Iterable[bytes]) -> None:
-        self._parts = parts
-        self.bytes = 0
-        self.lines = 0
-
-    def __iter__(self) -> Iterator[str]:
-        for line in self._raw():
-            self.bytes += len(line)
-            self.lines += 1
-            yield line.removeprefix(BYTE_ORDER_MARK if self.lines == 1 else b"").decode("utf-8", "surrogateescape")
-
-    def _raw(self) -> Iterator[bytes]:
-        rest = b""
-        for part in self._parts:
-            *whole, rest = (rest + part).split(b"\n")
-            if len(rest) > LARGEST_RECORD:
-                raise CsvMalformed(f"Line {self.lines + 1} is longer than {LARGEST_RECORD} bytes.")
-            yield from (line + b"\n" for line in whole)
-        if rest:
-            yield rest
+READERS: dict[str, Callable[[Iterable[bytes]], Iterator[Row]]] = {
+    UploadFormat.CSV: csv_rows,
+    UploadFormat.NDJSON: ndjson_rows,
+    UploadFormat.XLSX: xlsx_rows,
+}
+MALFORMED: dict[str, type[Invalid]] = {
+    UploadFormat.CSV: CsvMalformed,
+    UploadFormat.NDJSON: NdjsonMalformed,
+    UploadFormat.XLSX: XlsxMalformed,
+}
 
 
-def read_rows(parts: Iterable[bytes]) -> Iterator[Row]:
+def read_rows(parts: Iterable[bytes], upload_format: str) -> Iterator[Row]:
     """The header first, then every row that is not blank.
 
-    Raises ``CsvMalformed`` where the stream stops being CSV, with the line.
+    Raises the format's error where the stream stops being what it should be, with the line.
     """
-    lines = _Lines(parts)
-    reader = csv.reader(lines, strict=True)
-    while True:
-        began = lines.lines + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as wrong:
-            raise CsvMalformed(f"The row that begins on line {began} cannot be read: {wrong}.") from None
-        if cells:
-            yield Row(began, lines.bytes, cells)
+    return READERS[upload_format](parts)
 
 
-def read_header(parts: Iterable[bytes]) -> Sequence[str]:
-    """The checked names of the columns. Raises ``CsvMalformed``, or ``Invalid`` for columns that are wrong."""
-    first = next(read_rows(parts), None)
+def read_header(parts: Iterable[bytes], upload_format: str) -> Sequence[str]:
+    """The checked names of the columns. Raises the format's error, or ``Invalid`` for columns that are wrong."""
+    return _checked(next(read_rows(parts, upload_format), None), upload_format)
+
+
+def glance(first: bytes, upload_format: str) -> Sequence[str]:
+    """The names of the columns as far as the first bytes of an upload tell; raises as ``read_header``.
+
+    A workbook has none yet: it is opened by the worker alone.
+    """
+    said = first.removeprefix(BYTE_ORDER_MARK).lstrip()
+    if not said:
+        raise MALFORMED[upload_format]("The file is empty.")
+    if upload_format == UploadFormat.XLSX:
+        return ()
+    if upload_format == UploadFormat.NDJSON and not said.startswith(b"{"):
+        raise NdjsonMalformed("The file does not begin with a JSON object.")
+    return read_header([first], upload_format)
+
+
+def survey(parts: Iterable[bytes], upload_format: str) -> tuple[Sequence[str], int]:
+    """The columns, and how many rows follow, of a file that is read to its end; raises as ``read_header``."""
+    rows = read_rows(parts, upload_format)
+    header = _checked(next(rows, None), upload_format)
+    return header, sum(1 for _ in rows)
+
+
+def _checked(first: Row | None, upload_format: str) -> Sequence[str]:
     if first is None:
-        raise CsvMalformed("The file is empty: it needs a header row.")
+        raise MALFORMED[upload_format]("The file is empty: it needs a header row.")
     header = [name.strip() for name in first.cells]
     rules.check_header(header)
     return header
@@ -84,9 +73,5 @@ def cells_of(row: Row, columns: Sequence[str]) -> tuple[dict[str, str], list[Fie
         at = columns[len(row.cells)] if len(row.cells) < len(columns) else columns[-1]
         return {}, [InvalidValue.at(f"/{at}", said)]
     cells = {name: rules.unguarded(cell) for name, cell in zip(columns, row.cells, strict=True)}
-    broken = [name for name, cell in cells.items() if not cell.isascii() and _has_surrogate(cell)]
-    return cells, [InvalidValue.at(f"/{name}", "The cell is not valid UTF-8.") for name in broken]
-
-
-def _has_surrogate(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    broken = [name for name, cell in cells.items() if not cell.isascii() and rules.has_surrogate(cell)]
+    return cells, [*row.errors, *(InvalidValue.at(f"/{name}", "The cell is not valid UTF-8.") for name in broken)]

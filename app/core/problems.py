@@ -71,6 +71,8 @@ def problem_response(error: DomainError, instance: str, headers: Mapping[str, st
     extra = dict(headers or {})
     if isinstance(error, errors.Unauthenticated):
         extra.setdefault("WWW-Authenticate", error.challenge)
+    if isinstance(error, errors.UnsupportedEncoding):
+        extra.setdefault("Accept-Encoding", error.accepted)
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         extra.setdefault("Retry-After", RETRY_AFTER_SECONDS)
     body = problem_of(error, instance).model_dump(mode="json", exclude_defaults=True)

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
 
     max_upload_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    max_unpacked_bytes: int = Field(default=256 * 1024 * 1024, ge=1024, description="Of a packed upload")
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
     upload_chunk_rows: int = Field(default=2_000, ge=1, le=10_000)
     token_seconds: int = Field(default=600, ge=1, le=3600)

@@ -10,10 +10,12 @@ import sys
 from datetime import date, datetime, time
 from typing import Any
 
-# the reader's words for why, in place of a traceback
+# exit codes: the reader's words for why, in place of a traceback
 UNREADABLE = 65
-ENCRYPTED = 66
+COMPOUND = 66
 SHEET = "registrations"
+# how a compound file begins: a workbook behind a password, or one of before 2007
+COMPOUND_FILE = b"\xd0\xcf\x11\xe0"
 
 
 def limit(memory: int, cpu_seconds: int, output: int) -> None:
@@ -45,6 +47,8 @@ def main() -> int:
     limit(*(int(each) for each in sys.argv[1:]))
     import python_calamine  # noqa: PLC0415 - only once the limits stand
 
+    if sys.stdin.buffer.peek(len(COMPOUND_FILE)).startswith(COMPOUND_FILE):
+        return COMPOUND
     try:
         workbook = python_calamine.CalamineWorkbook.from_filelike(sys.stdin.buffer)
         names = workbook.sheet_names
@@ -55,8 +59,6 @@ def main() -> int:
             cells = [shown(value) for value in values]
             if any(cell.strip() for cell in cells):
                 print(json.dumps([number, cells]))  # noqa: T201 - its output
-    except python_calamine.PasswordError:
-        return ENCRYPTED
     except (python_calamine.CalamineError, ValueError):
         return UNREADABLE
     sys.stdout.flush()

@@ -44,8 +44,8 @@ def _convert(workbook: IO[bytes], lines: IO[bytes]) -> None:
         )
     except subprocess.TimeoutExpired:
         raise XlsxTooLarge from None
-    if done.returncode == sheet.ENCRYPTED:
-        raise XlsxMalformed("The workbook is protected by a password. Save it without one and send it again.")
+    if done.returncode == sheet.COMPOUND:
+        raise XlsxMalformed("The workbook is protected by a password, or an old .xls. Save it as .xlsx without one.")
     if done.returncode == sheet.UNREADABLE:
         raise XlsxMalformed
     if done.returncode:

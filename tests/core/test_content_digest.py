@@ -51,7 +51,8 @@ def test_one_digest_that_does_not_fit_is_enough(header: str) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [None, "", of("sha-256"), of("sha-512"), "unixsum=:MTI=:, md5=:AA==:", f"{of('sha-512')},\t{of('sha-256')};origin=me"],
+    [None, "", of("sha-256"), of("sha-512"),
+     "unixsum=:MTI=:, md5=:AA==:", f"{of('sha-512')},\t{of('sha-256')};origin=me"],
 )  # fmt: skip
 def test_a_digest_that_fits_or_is_of_another_kind_is_taken(header: str | None) -> None:
     check(header)

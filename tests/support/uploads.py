@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -37,7 +38,7 @@ def csv_of(rows: list[dict[str, str]], columns: tuple[str, ...] = COLUMNS) -> by
     return text.getvalue().encode()
 
 
-def ndjson_of(rows: list[dict[str, str]]) -> bytes:
+def ndjson_of(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """Rows as an upload of newline-delimited JSON."""
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 

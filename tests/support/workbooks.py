@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-from collections.abc import Callable
 
 import msoffcrypto.format.ooxml
 
@@ -13,30 +12,33 @@ STRINGS = "xl/sharedStrings.xml"
 MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 
 
-def _with(name: str, pieces: Callable[[], list[bytes]]) -> bytes:
-    """A sound workbook with one of its files replaced."""
+def _with(**changed: str) -> bytes:
+    """A sound workbook with its ``sheet`` or its ``strings`` replaced."""
+    names = {SHEET: changed.get("sheet"), STRINGS: changed.get("strings")}
     made = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(uploads.xlsx_of([]))) as sound, zipfile.ZipFile(made, "w", 8) as out:
+    with (
+        zipfile.ZipFile(io.BytesIO(uploads.xlsx_of([]))) as sound,
+        zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as out,
+    ):
         for each in sound.namelist():
-            if each != name:
-                out.writestr(each, sound.read(each))
-        with out.open(name, "w", force_zip64=True) as file:
-            for piece in pieces():
-                file.write(piece)
+            out.writestr(each, names.get(each) or sound.read(each))
     return made.getvalue()
+
+
+def _sheet(rows: str) -> str:
+    return f"<worksheet {MAIN}><sheetData>{rows}</sheetData></worksheet>"
 
 
 def far_corner() -> bytes:
     """Two cells, as far from each other as a sheet allows."""
-    cells = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
-    return _with(SHEET, lambda: [f"<worksheet {MAIN}><sheetData>{cells}</sheetData></worksheet>".encode()])
+    rows = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
+    return _with(sheet=_sheet(rows))
 
 
 def long_text_repeated() -> bytes:
-    """One text of a megabyte in a thousand cells."""
-    cells = "".join(f'<row r="{i}"><c r="A{i}" t="inlineStr"><is><t>{"x" * 10**6}</t></is></c></row>' for i in (1, 2))
-    head, tail = f"<worksheet {MAIN}><sheetData>".encode(), b"</sheetData></worksheet>"
-    return _with(SHEET, lambda: [head, *([cells.encode()] * 500), tail])
+    """One text of a megabyte in four thousand cells."""
+    rows = "".join(f'<row r="{i}"><c r="A{i}" t="s"><v>0</v></c></row>' for i in range(1, 4_001))
+    return _with(sheet=_sheet(rows), strings=f"<sst {MAIN}><si><t>{'x' * 2**20}</t></si></sst>")
 
 
 def encrypted() -> bytes:

@@ -9,9 +9,12 @@ from app.bulk_uploads.rows import LARGEST_RECORD, Lines, Row
 csv.field_size_limit(LARGEST_RECORD)
 
 
-def csv_rows(parts: Iterable[bytes]) -> Iterator[Row]:
-    """The header first, then every row that is not blank. Raises ``CsvMalformed`` with the line."""
-    lines = Lines(parts, CsvMalformed)
+def csv_rows(parts: Iterable[bytes], line: int | None = None) -> Iterator[Row]:
+    """The header first, then every row that is not blank; of a file's later part, its rows from ``line`` on.
+
+    Raises ``CsvMalformed`` with the line.
+    """
+    lines = Lines(parts, CsvMalformed, line)
     reader = csv.reader(lines, strict=True)
     while True:
         began = lines.lines + 1

@@ -17,9 +17,10 @@ from app.applicants import service as applicants
 from app.applicants.schemas import ApplicantDetails
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.models import BulkUpload
-from app.bulk_uploads.parser import cells_of, read_rows, survey
+from app.bulk_uploads.parser import cells_of, read_rows
 from app.bulk_uploads.rows import Row
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
+from app.bulk_uploads.unfolding import unfold
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, FieldError, Invalid
 from app.core.problems import problem_of
@@ -76,7 +77,7 @@ async def ingest(database: Database, upload_id: UUID, chunk_rows: int) -> bool:
         if upload is None:
             return True
         try:
-            upload = await _start(database, upload)
+            upload = await _start(database, await unfold(database, upload))
             await _take_chunks(database, upload, chunk_rows)
         except Invalid as broken:
             await _fail(database, upload_id, broken)
@@ -103,13 +104,12 @@ async def _start(database: Database, upload: BulkUpload) -> BulkUpload:
     if upload.total is not None and not upload.dry_run:
         return upload
     loop = asyncio.get_running_loop()
-    columns, total = await asyncio.to_thread(survey, _parts(database, upload.id, loop), upload.format)
+    rows = read_rows(_parts(database, upload.id, loop), upload.format)
+    total = await asyncio.to_thread(lambda: sum(1 for _ in rows) - 1)
     async with database.write() as session:
         fresh = {"rows_done": 0, "bytes_done": 0, "created": 0, "unchanged": 0, "updated": 0, "refused": 0}
         await store.drop_rows(session, upload.id)
-        if not await store.advance(
-            session, upload, {"status": UploadStatus.PROCESSING, "total": total, "columns": columns, **fresh}
-        ):
+        if not await store.advance(session, upload, {"status": UploadStatus.PROCESSING, "total": total, **fresh}):
             raise Superseded
         started = await store.waiting_upload(session, upload.id)
         assert started is not None
@@ -256,7 +256,8 @@ def _problem(line: int, error: FieldError) -> dict[str, Any]:
 async def _checkpoint(session: WriteSession, upload: BulkUpload, chunk: Sequence[ParsedRow]) -> BulkUpload:
     outcomes = [each.outcome for each in chunk]
     counted = {name.value: getattr(upload, name) + outcomes.count(name) for name in RowOutcome}
-    values = {"rows_done": upload.rows_done + len(chunk), "bytes_done": chunk[-1].row.end, **counted}
+    done = min(chunk[-1].row.end, upload.bytes)  # a workbook's rows are longer than it is
+    values = {"rows_done": upload.rows_done + len(chunk), "bytes_done": done, **counted}
     if not await store.advance(session, upload, values):
         raise Superseded
     moved = await store.waiting_upload(session, upload.id)

@@ -25,16 +25,17 @@ def _refuse_constant(name: str) -> None:
 DECODER = json.JSONDecoder(object_pairs_hook=tuple, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
 
 
-def ndjson_rows(parts: Iterable[bytes]) -> Iterator[Row]:
-    """The columns as a header, then a row for every line that is not blank.
+def ndjson_rows(parts: Iterable[bytes], line: int | None = None) -> Iterator[Row]:
+    """The columns as a header, then a row for every line that is not blank; of a later part, its rows from ``line`` on.
 
     Raises ``NdjsonMalformed`` with the line where the stream stops being objects.
     """
-    lines = Lines(parts, NdjsonMalformed)
-    yield Row(0, 0, COLUMNS)
-    for line in lines:
-        if line.strip():
-            yield _row(lines, _pairs(line, lines.lines))
+    lines = Lines(parts, NdjsonMalformed, line)
+    if line is None:
+        yield Row(0, 0, COLUMNS)
+    for text in lines:
+        if text.strip():
+            yield _row(lines, _pairs(text, lines.lines))
 
 
 def _pairs(line: str, number: int) -> Pairs:

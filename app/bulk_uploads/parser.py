@@ -8,13 +8,13 @@ from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed, XlsxMalformed
 from app.bulk_uploads.ndjson_reader import ndjson_rows
 from app.bulk_uploads.rows import BYTE_ORDER_MARK, Row
 from app.bulk_uploads.rules import UploadFormat
-from app.bulk_uploads.xlsx_reader import xlsx_rows
+from app.bulk_uploads.workbook import BEGINNINGS, sheet_rows
 from app.core.errors import FieldError, Invalid, InvalidValue
 
-READERS: dict[str, Callable[[Iterable[bytes]], Iterator[Row]]] = {
+READERS: dict[str, Callable[[Iterable[bytes], int | None], Iterator[Row]]] = {
     UploadFormat.CSV: csv_rows,
     UploadFormat.NDJSON: ndjson_rows,
-    UploadFormat.XLSX: xlsx_rows,
+    UploadFormat.XLSX: sheet_rows,
 }
 MALFORMED: dict[str, type[Invalid]] = {
     UploadFormat.CSV: CsvMalformed,
@@ -23,17 +23,23 @@ MALFORMED: dict[str, type[Invalid]] = {
 }
 
 
-def read_rows(parts: Iterable[bytes], upload_format: str) -> Iterator[Row]:
-    """The header first, then every row that is not blank.
+def read_rows(parts: Iterable[bytes], upload_format: str, line: int | None = None) -> Iterator[Row]:
+    """The header first, then every row that is not blank; of a file's later part, its rows from ``line`` on.
 
-    Raises the format's error where the stream stops being what it should be, with the line.
+    A workbook was unfolded before. Raises the format's error where the stream stops being what it should be, with the
+    line.
     """
-    return READERS[upload_format](parts)
+    return READERS[upload_format](parts, line)
 
 
 def read_header(parts: Iterable[bytes], upload_format: str) -> Sequence[str]:
     """The checked names of the columns. Raises the format's error, or ``Invalid`` for columns that are wrong."""
-    return _checked(next(read_rows(parts, upload_format), None), upload_format)
+    first = next(read_rows(parts, upload_format), None)
+    if first is None:
+        raise MALFORMED[upload_format]("The file is empty: it needs a header row.")
+    header = [name.strip() for name in first.cells]
+    rules.check_header(header)
+    return header
 
 
 def glance(first: bytes, upload_format: str) -> Sequence[str]:
@@ -45,25 +51,12 @@ def glance(first: bytes, upload_format: str) -> Sequence[str]:
     if not said:
         raise MALFORMED[upload_format]("The file is empty.")
     if upload_format == UploadFormat.XLSX:
+        if not first.startswith(BEGINNINGS):
+            raise XlsxMalformed
         return ()
     if upload_format == UploadFormat.NDJSON and not said.startswith(b"{"):
         raise NdjsonMalformed("The file does not begin with a JSON object.")
     return read_header([first], upload_format)
-
-
-def survey(parts: Iterable[bytes], upload_format: str) -> tuple[Sequence[str], int]:
-    """The columns, and how many rows follow, of a file that is read to its end; raises as ``read_header``."""
-    rows = read_rows(parts, upload_format)
-    header = _checked(next(rows, None), upload_format)
-    return header, sum(1 for _ in rows)
-
-
-def _checked(first: Row | None, upload_format: str) -> Sequence[str]:
-    if first is None:
-        raise MALFORMED[upload_format]("The file is empty: it needs a header row.")
-    header = [name.strip() for name in first.cells]
-    rules.check_header(header)
-    return header
 
 
 def cells_of(row: Row, columns: Sequence[str]) -> tuple[dict[str, str], list[FieldError]]:

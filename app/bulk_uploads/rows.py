@@ -23,14 +23,15 @@ class Row:
 class Lines:
     """The lines of a stream of bytes as text; counts lines and bytes, keeps undecodable bytes as surrogates.
 
-    Raises ``malformed`` for a line that is too long.
+    ``line`` is the number of the first, when it is that of a later part of a file. Raises ``malformed`` for a line that
+    is too long.
     """
 
-    def __init__(self, parts: Iterable[bytes], malformed: type[Invalid]) -> None:
+    def __init__(self, parts: Iterable[bytes], malformed: type[Invalid], line: int | None = None) -> None:
         self._parts = parts
         self._malformed = malformed
         self.bytes = 0
-        self.lines = 0
+        self.lines = (line or 1) - 1
 
     def __iter__(self) -> Iterator[str]:
         for line in self._raw():

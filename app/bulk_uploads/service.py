@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from app.bulk_uploads import store
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.parser import glance
+from app.bulk_uploads.store import PART_BYTES
 from app.core.content_digest import ContentDigest
 from app.core.content_encoding import Unpacker
 from app.core.db import WriteSession
@@ -20,8 +21,6 @@ from app.core.doorbell import ring
 from app.core.security import Principal
 from app.events import store as events
 from app.events.store import Happening
-
-PART_BYTES = 1024 * 1024
 
 
 class Spool:

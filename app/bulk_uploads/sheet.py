@@ -1,12 +1,14 @@
-"""A program: the workbook on standard input becomes lines of JSON on standard output, ``[row number, [cells]]``.
+"""A program: the workbook that is standard input becomes lines of JSON on standard output, ``[row number, [cells]]``.
 
-It runs apart from the service (see ``xlsx_reader.py``), without its environment, and limits itself before it reads
+It runs apart from the service (see ``workbook.py``), without its environment, and limits itself before it reads
 a byte, since a workbook of 500 KB can ask for any amount of memory.
 """
 
 import json
+import os
 import resource
 import sys
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
@@ -42,12 +44,24 @@ def shown(value: Any) -> str:
     return str(value)
 
 
+def write(rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows as wide as the first, which ends with its last name; more is kept where it says something."""
+    width = 0
+    for number, values in enumerate(rows, start=1):
+        cells = [shown(value) for value in values]
+        while len(cells) > width and not cells[-1].strip():
+            cells.pop()
+        if any(cell.strip() for cell in cells):
+            width = width or len(cells)
+            print(json.dumps([number, cells]))  # noqa: T201 - its output
+
+
 def main() -> int:
-    """Write the rows of the sheet `registrations`, or of the first, that are not blank; give the exit code."""
+    """Write the rows that are not blank of the sheet `registrations`, or else of the first; give the exit code."""
     limit(*(int(each) for each in sys.argv[1:]))
     import python_calamine  # noqa: PLC0415 - only once the limits stand
 
-    if sys.stdin.buffer.peek(len(COMPOUND_FILE)).startswith(COMPOUND_FILE):
+    if os.pread(sys.stdin.fileno(), len(COMPOUND_FILE), 0) == COMPOUND_FILE:
         return COMPOUND
     try:
         workbook = python_calamine.CalamineWorkbook.from_filelike(sys.stdin.buffer)
@@ -55,10 +69,7 @@ def main() -> int:
         wanted = next((name for name in names if name.strip().lower() == SHEET), names[0] if names else None)
         if wanted is None:
             return UNREADABLE
-        for number, values in enumerate(workbook.get_sheet_by_name(wanted).iter_rows(), start=1):
-            cells = [shown(value) for value in values]
-            if any(cell.strip() for cell in cells):
-                print(json.dumps([number, cells]))  # noqa: T201 - its output
+        write(workbook.get_sheet_by_name(wanted).iter_rows())
     except (python_calamine.CalamineError, ValueError):
         return UNREADABLE
     sys.stdout.flush()

@@ -18,6 +18,7 @@ from app.core.pagination import fetch_page
 from app.core.security import Principal
 
 EXPORTED_AT_ONCE = 1_000
+PART_BYTES = 1024 * 1024
 WAITING = (UploadStatus.RECEIVED.value, UploadStatus.PROCESSING.value)
 
 

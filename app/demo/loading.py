@@ -23,13 +23,13 @@ def load_sample(base_url: str, clients: dict[str, dict[str, str]], console: Cons
     """
     sample = list(Sample().files())
     began = time.monotonic()
-    officer = _client(base_url, clients["pta-officer-1"])
     with Progress(console) as progress:
         expected = sum(_upload(base_url, clients, batch, body, progress) for batch, body in sample)
-    for upload in officer.get("/v1/bulk-uploads?limit=500").json()["items"]:
-        selection = {"bulk_upload_id": upload["id"], "status": "submitted"}
-        officer.post("/v1/review-decisions/batch", json={"selection": selection, "action": "approve"})
-    _wait_for_publication(officer, expected)
+    with _client(base_url, clients["pta-officer-1"]) as officer:
+        for upload in officer.get("/v1/bulk-uploads?limit=500").json()["items"]:
+            selection = {"bulk_upload_id": upload["id"], "status": "submitted"}
+            officer.post("/v1/review-decisions/batch", json={"selection": selection, "action": "approve"})
+        _wait_for_publication(officer, expected)
     return expected, time.monotonic() - began
 
 
@@ -38,9 +38,9 @@ def _client(base_url: str, credentials: dict[str, str]) -> ServiceClient:
 
 
 def _upload(base_url: str, clients: dict[str, dict[str, str]], batch: Batch, body: bytes, progress: Progress) -> int:
-    client = _client(base_url, clients[batch.partner])
     source = Source(f"{batch.partner}: {batch.name}.csv", lambda: io.BytesIO(body), UploadFormat.CSV)
-    done = follow(client, send(client, source, progress), progress, source.name)
+    with _client(base_url, clients[batch.partner]) as client:
+        done = follow(client, send(client, source, progress), progress, source.name)
     return int(done["counts"]["created"] + done["counts"]["unchanged"])
 
 

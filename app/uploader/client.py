@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import httpx
@@ -55,6 +55,14 @@ class ServiceClient:
         self._stop = stop_before_delay(patience)
         self._token = ""
         self._fresh_until = 0.0
+
+    def __enter__(self) -> Self:
+        """Use it while the block runs."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close its connections."""
+        self._http.close()
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """The answer of a GET."""

@@ -80,8 +80,8 @@ def upload(
     with _explained(), Progress(console) as progress:
         at, watched = _watched(watch, url)
         _check(wanted, at, client_id, client_secret)
-        client = ServiceClient(at, (client_id, client_secret), patience=give_up, tell=progress.tell)
-        done = _carried_out(client, wanted, watched, progress)
+        with ServiceClient(at, (client_id, client_secret), patience=give_up, tell=progress.tell) as client:
+            done = _carried_out(client, wanted, watched, progress)
     raise typer.Exit(_told(done))
 
 

@@ -114,8 +114,9 @@ async def test_networks_may_be_a_list_and_an_unknown_name_refuses_its_line_alone
         ("xlsx", workbooks.encrypted(), "xlsx_malformed", "password"),
         ("xlsx", workbooks.far_corner(), "xlsx_too_large", "memory"),
         ("xlsx", uploads.xlsx_of([], columns=("track", "colour")), "invalid_value", "There is no column 'colour'."),
+        ("xlsx", uploads.xlsx_of([], columns=()), "xlsx_malformed", "empty"),
     ],
-    ids=["NDJSON cut short", "XLSX cut short", "encrypted", "bomb", "wrong columns"],
+    ids=["NDJSON cut short", "XLSX cut short", "encrypted", "bomb", "wrong columns", "no columns"],
 )
 async def test_a_file_that_cannot_be_read_fails_with_what_to_do_and_registers_nothing(
     pseb: Caller, upload_format: str, body: bytes, code: str, said: str

@@ -1,12 +1,17 @@
 """Whatever an upload is written in, its columns are checked and its cells are named."""
 
+from itertools import pairwise
+from pathlib import Path
+
 import pytest
 
 from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed, XlsxMalformed
 from app.bulk_uploads.parser import cells_of, glance, read_rows
 from app.bulk_uploads.rows import BYTE_ORDER_MARK, Row
 from app.bulk_uploads.rules import COLUMNS, NEEDED_COLUMNS, UploadFormat
+from app.bulk_uploads.workbook import write_lines
 from app.core.errors import Invalid
+from tests.support import uploads
 
 
 @pytest.mark.parametrize("body", [b"", b"\r\n", BYTE_ORDER_MARK], ids=["empty", "blank", "only a mark"])
@@ -21,9 +26,12 @@ def test_an_empty_file_is_refused_whatever_its_format(
         glance(body, upload_format)
 
 
-def test_what_does_not_begin_with_an_object_is_no_ndjson() -> None:
+def test_what_begins_otherwise_than_its_format_is_refused_at_once() -> None:
     with pytest.raises(NdjsonMalformed):
         glance(b"reference,track\n", UploadFormat.NDJSON)
+    for body in (b"reference,track\n", b'[2, ["made to look unfolded"]]\n'):
+        with pytest.raises(XlsxMalformed):
+            glance(body, UploadFormat.XLSX)
 
 
 @pytest.mark.parametrize("body", [b"", b"\r\n\r\n", BYTE_ORDER_MARK], ids=["no bytes", "blank lines", "only a mark"])
@@ -55,6 +63,20 @@ def test_columns_come_in_any_order_after_a_byte_order_mark_and_between_spaces() 
     backwards = list(reversed(COLUMNS))
     assert glance(BYTE_ORDER_MARK + ", ".join(backwards).encode(), "csv") == backwards
     assert glance(",".join(NEEDED_COLUMNS).encode(), "csv") == list(NEEDED_COLUMNS)
+
+
+def test_later_parts_of_a_file_give_the_rows_that_the_whole_gives(tmp_path: Path) -> None:
+    rows = [uploads.row(f"R{i}", description="two\nlines" if i % 2 else "") for i in range(6)]
+    (tmp_path / "workbook").write_bytes(uploads.xlsx_of(rows))
+    with (tmp_path / "workbook").open("rb") as workbook, (tmp_path / "lines").open("wb") as lines:
+        write_lines(workbook, lines)
+    bodies = {"csv": uploads.csv_of(rows), "ndjson": uploads.ndjson_of(rows), "xlsx": (tmp_path / "lines").read_bytes()}
+    for upload_format, body in bodies.items():
+        header, *whole = read_rows([body], upload_format)
+        assert len(whole) == 6
+        for before, later in pairwise([header, *whole]):
+            (again, *_) = read_rows([body[before.end :]], upload_format, later.line)
+            assert (again.line, again.cells) == (later.line, later.cells)
 
 
 @pytest.mark.parametrize(("cells", "column"), [(["1"], "purpose"), (["1", "2", "3"], "purpose"), ([""], "purpose")])

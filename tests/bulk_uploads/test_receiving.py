@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.bulk_uploads.models import BulkUpload, BulkUploadPart
-from app.bulk_uploads.service import PART_BYTES
+from app.bulk_uploads.store import PART_BYTES
 from tests.support import cases, postgres, uploads
 from tests.support.service import Caller, Service
 

@@ -2,7 +2,7 @@
 
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -60,10 +60,13 @@ def scripted(*answers: Answer) -> Iterator[Scripted]:
         thread.join()
 
 
-def client_of(script: Scripted, told: list[str] | None = None, patience: float = 30) -> ServiceClient:
-    return ServiceClient(
-        script.url, ("id", "secret"), patience=patience, tell=(told if told is not None else []).append
-    )
+def client_of(script: Scripted, tell: Callable[[str], None] = print, patience: float = 30) -> ServiceClient:
+    return ServiceClient(script.url, ("id", "secret"), patience=patience, tell=tell)
+
+
+def post(script: Scripted, patience: float = 30) -> object:
+    with client_of(script, patience=patience) as client:
+        return client.post("/v1/bulk-uploads")
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 413, 415, 422])
@@ -73,39 +76,40 @@ def test_what_was_refused_is_not_sent_again_and_says_why(status: int) -> None:
         scripted((status, {}, problem)) as script,
         pytest.raises(Refused, match=r"Not so\.\n  /columns/1: No such") as no,
     ):
-        client_of(script).post("/v1/bulk-uploads")
+        post(script)
     assert (no.value.status, len(script.asked)) == (status, 1)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[1]", b""])
 def test_an_answer_that_is_no_problem_is_told_by_its_status(body: bytes) -> None:
     with scripted((403, {}, body)) as script, pytest.raises(Refused, match="403"):
-        client_of(script).post("/v1/bulk-uploads")
+        post(script)
 
 
 def test_credentials_that_are_wrong_are_told_as_such() -> None:
     with scripted() as script:
         script.tokens = [(401, {}, b'{"error": "invalid_client"}')]
         with pytest.raises(Refused, match=r"invalid_client.*CLIENT_SECRET"):
-            client_of(script).post("/v1/bulk-uploads")
+            post(script)
     assert script.asked == []
 
 
 def test_it_gives_up_when_its_patience_ends() -> None:
     with scripted(*[BUSY] * 50) as script, pytest.raises(Unreachable, match="503"):
-        client_of(script, patience=0.5).post("/v1/bulk-uploads")
+        post(script, patience=0.5)
 
 
 def test_it_does_not_wait_longer_than_its_patience_because_it_was_asked_to() -> None:
     with scripted((429, {"Retry-After": "3600"}, b"")) as script, pytest.raises(Unreachable, match="429"):
-        client_of(script).post("/v1/bulk-uploads")
+        post(script)
 
 
 def test_lost_connections_busy_answers_and_a_first_request_in_progress_are_met_with_the_same_request() -> None:
     in_progress = (409, {}, b'{"code": "request_in_progress"}')
     told: list[str] = []
-    with scripted((0, {}, b""), BUSY, (500, {}, b"oops"), (429, {}, b""), in_progress, DONE) as script:
-        given = client_of(script, told.append).post("/v1/x", {"Content-Length": "2"}, lambda: iter([b"a", b"b"]))
+    answers = ((0, {}, b""), BUSY, (500, {}, b"oops"), (429, {}, b""), in_progress, DONE)
+    with scripted(*answers) as script, client_of(script, told.append) as client:
+        given = client.post("/v1/x", {"Content-Length": "2"}, lambda: iter([b"a", b"b"]))
     assert given == {"id": "1"}
     assert len({key for _, key, _ in script.asked}) == 1
     assert script.asked[0][1]
@@ -114,8 +118,7 @@ def test_lost_connections_busy_answers_and_a_first_request_in_progress_are_met_w
 
 
 def test_two_requests_have_two_keys() -> None:
-    with scripted(DONE, DONE) as script:
-        client = client_of(script)
+    with scripted(DONE, DONE) as script, client_of(script) as client:
         client.post("/v1/x")
         client.post("/v1/x")
     first, second = (key for _, key, _ in script.asked)
@@ -123,8 +126,7 @@ def test_two_requests_have_two_keys() -> None:
 
 
 def test_a_token_that_is_refused_is_renewed_once() -> None:
-    with scripted(DONE, (401, {}, b""), DONE, (401, {}, b""), (401, {}, b"")) as script:
-        client = client_of(script)
+    with scripted(DONE, (401, {}, b""), DONE, (401, {}, b""), (401, {}, b"")) as script, client_of(script) as client:
         assert client.post("/v1/x") == client.post("/v1/x") == {"id": "1"}
         with pytest.raises(Refused) as refused:
             client.post("/v1/x")

@@ -4,17 +4,16 @@ import io
 import resource
 from collections.abc import Callable
 from datetime import UTC, datetime
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
 import xlsxwriter
 
-from app.bulk_uploads import xlsx_reader
+from app.bulk_uploads import workbook as reading
 from app.bulk_uploads.errors import XlsxMalformed, XlsxTooLarge
-from app.bulk_uploads.parser import survey
 from app.bulk_uploads.rows import Row
-from app.bulk_uploads.xlsx_reader import xlsx_rows
-from app.core.errors import Invalid
+from app.bulk_uploads.workbook import sheet_rows, write_lines
 from tests.support import uploads, workbooks
 
 
@@ -29,7 +28,12 @@ def made(*sheets: tuple[str, Callable[[Any, Any], None]]) -> bytes:
 
 
 def read(body: bytes) -> list[Row]:
-    return list(xlsx_rows([body[:100], body[100:]]))
+    with TemporaryFile() as workbook, TemporaryFile() as lines:
+        workbook.write(body)
+        workbook.seek(0)
+        write_lines(workbook, lines)
+        lines.seek(0)
+        return list(sheet_rows([lines.read()]))
 
 
 @pytest.mark.parametrize("bomb", [workbooks.far_corner, workbooks.long_text_repeated])
@@ -43,7 +47,7 @@ def test_a_bomb_is_refused_and_takes_no_memory_of_the_reader(bomb: Callable[[], 
 
 @pytest.mark.parametrize(("limit", "least"), [("CPU_SECONDS", 0), ("WALL_SECONDS", 0.001), ("OUTPUT_BYTES", 4096)])
 def test_time_and_what_is_written_are_limited_too(monkeypatch: pytest.MonkeyPatch, limit: str, least: float) -> None:
-    monkeypatch.setattr(xlsx_reader, limit, least)
+    monkeypatch.setattr(reading, limit, least)
     with pytest.raises(XlsxTooLarge):
         read(uploads.xlsx_of([uploads.row(f"R{i}") for i in range(200)]))
 
@@ -65,17 +69,6 @@ def test_a_workbook_that_is_cut_short_is_refused(cut: int) -> None:
 def test_what_is_no_workbook_is_refused(body: bytes) -> None:
     with pytest.raises(XlsxMalformed):
         read(body)
-
-
-def test_a_workbook_without_a_header_is_refused() -> None:
-    with pytest.raises(XlsxMalformed, match="empty"):
-        survey([made(("Sheet1", lambda *_: None))], "xlsx")
-
-
-def test_a_header_that_is_wrong_is_refused_with_every_column() -> None:
-    with pytest.raises(Invalid) as refused:
-        survey([uploads.xlsx_of([], columns=("track", "colour"))], "xlsx")
-    assert "/columns/1" in [each.pointer for each in refused.value.errors]
 
 
 def test_cells_are_read_as_they_are_seen() -> None:
@@ -120,10 +113,3 @@ def test_the_sheet_of_registrations_is_read_or_else_the_first() -> None:
 
     assert read(made(("Cover", named("cover")), ("Registrations", named("right"))))[0].cells == ["right"]
     assert read(made(("Cover", named("cover")), ("More", named("more"))))[0].cells == ["cover"]
-
-
-def test_the_last_row_ends_where_the_file_ends() -> None:
-    body = uploads.xlsx_of([uploads.row("A"), uploads.row("B")])
-    ends = [row.end for row in read(body)]
-    assert ends == sorted(ends)
-    assert ends[-1] == len(body)

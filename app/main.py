@@ -17,17 +17,20 @@ from app.core.body_limit import BodyLimitMiddleware
 from app.core.db import Database
 from app.core.doorbell import Listener
 from app.core.idempotency import add_replay_handler
-from app.core.keyring import Keyring
+from app.core.limiting import RateLimitMiddleware, RateLimits
 from app.core.observability import ObservingMiddleware, configure_logging
+from app.core.outbound import Outbound
 from app.core.problems import ProblemsMiddleware, add_problem_handlers
 from app.core.problems import router as problems
-from app.core.responses import PagePolicyMiddleware
+from app.core.response_headers import ResponseHeadersMiddleware
 from app.core.security import TokenVerifier
 from app.core.settings import Settings
 from app.health import store as health
 from app.health.router import router as health_router
 from app.partners import store as partners
 from app.partners.basic import BasicClients
+from app.partners.client_authentication import TokenClients
+from app.partners.external_tokens import external_verifiers
 from app.partners.token_endpoint import router as tokens
 
 DESCRIPTION = """The register of IP addresses used for VPNs and static-IP services.
@@ -37,6 +40,8 @@ Partners register applicants and their addresses, officers decide, operators rea
 under [/problems](/problems). Lists are pages: follow `next_cursor`. A change needs `If-Match`, and every POST that
 makes something takes an `Idempotency-Key`."""
 UPLOADS = "/v1/bulk-uploads"
+FEED = "/v1/allowlist"
+RATE_CLASSES = {("POST", UPLOADS): "upload", ("POST", f"{FEED}/checks"): "feed"}
 
 
 @asynccontextmanager
@@ -51,6 +56,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await app.state.limits.close()
     await app.state.database.close()
 
 
@@ -64,9 +70,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
         separate_input_output_schemas=False,
         redirect_slashes=False,
-        swagger_ui_parameters={"persistAuthorization": True},
     )
-    database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+    database = Database(settings)
 
     async def load_keys() -> KeySet:
         async with database.read() as session:
@@ -75,7 +80,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.database = database
     app.state.verifier = TokenVerifier(settings.public_url, load_keys)
+    app.state.limits = RateLimits(settings, feed=FEED, special=RATE_CLASSES)
+    app.state.external = external_verifiers(settings, database)
     app.state.basic = BasicClients(database)
+    app.state.outbound = Outbound(settings)
+    app.state.token_clients = TokenClients(database, app.state.outbound, settings.public_url)
     app.state.reader = SnapshotReader(database, settings)
     app.state.manifest = ManifestSigner(database, app.state.reader, settings.public_url)
     app.state.newest_migration = health.newest_migration()
@@ -84,8 +93,15 @@ def create_app(settings: Settings) -> FastAPI:
     add_problem_handlers(app)
     add_replay_handler(app)
     # the last added stands outermost
-    app.add_middleware(PagePolicyMiddleware)
-    app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes, wider={UPLOADS: settings.max_upload_bytes})
+    app.add_middleware(
+        BodyLimitMiddleware,
+        limit=settings.max_body_bytes,
+        seconds=settings.body_seconds,
+        wider={UPLOADS: settings.max_upload_bytes},
+        pace=settings.upload_bytes_per_second,
+    )
     app.add_middleware(ProblemsMiddleware)
+    app.add_middleware(RateLimitMiddleware)
+    app.add_middleware(ResponseHeadersMiddleware, https=settings.public_url.startswith("https:"))
     app.add_middleware(ObservingMiddleware)
     return app

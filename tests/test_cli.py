@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -14,6 +15,7 @@ from app.cli import cli
 from app.core.settings import Settings
 from tests.support import processes
 from tests.support.service import Service
+from tests.support.signing import KEY, claims_of, form_of, public, signed
 
 SHORT = "too-short-for-a-secret"
 
@@ -93,7 +95,7 @@ async def test_a_client_is_made_given_a_new_secret_and_stopped(service: Service,
     issued = await created(settings, "pseb", "system", "--kind", "association", "--scope", "registrations:read")
     assert await token_status(service, issued) == 200
 
-    result = await typed(settings, "client", "rotate", issued["client_id"])
+    result = await typed(settings, "client", "rotate", issued["client_id"], "--overlap-seconds", "0")
     rotated = json.loads(result.stdout)
     assert "once" in result.stderr
     assert rotated["client_id"] == issued["client_id"]
@@ -102,6 +104,36 @@ async def test_a_client_is_made_given_a_new_secret_and_stopped(service: Service,
     result = await typed(settings, "client", "disable", issued["client_id"])
     assert (result.exit_code, result.stdout) == (0, f"{issued['client_id']} is disabled.\n")
     assert await token_status(service, rotated) == 401
+
+
+async def test_a_client_is_given_keys_and_held_to_them(service: Service, settings: Settings, tmp_path: Path) -> None:
+    issued = await created(settings, "pseb", "system", "--kind", "association")
+    files = {"public": public(KEY), "private": {"keys": [KEY.as_dict(private=True)]}}
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    (tmp_path / "broken").write_text("{")
+
+    async def keys(*arguments: str) -> Result:
+        return await typed(settings, "client", "keys", issued["client_id"], *arguments)
+
+    for arguments, said in (
+        (("--jwks", str(tmp_path / "private")), "private"),
+        (("--jwks", str(tmp_path / "broken")), "not JSON"),
+        (("--jwks-uri", "https://10.0.0.1/keys"), "not public"),
+        (("--jwks-uri", "http://keys.example.com/"), "/jwks_uri"),
+        (("--only",), "/jwks"),
+    ):
+        refused = await keys(*arguments)
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert said in refused.stderr
+        assert str(KEY.as_dict(private=True)["d"]) not in refused.stderr
+    assert await token_status(service, issued) == 200
+
+    taken = await keys("--jwks", str(tmp_path / "public"), "--only")
+    assert taken.exit_code == 0, taken.stderr
+    assert await token_status(service, issued) == 401
+    form = form_of(signed(claims_of(service, issued["client_id"])))
+    assert (await service.http.post("/oauth/token", data=form)).status_code == 200
 
 
 async def test_the_openapi_document_is_printed_without_a_database(service: Service) -> None:

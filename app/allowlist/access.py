@@ -9,7 +9,8 @@ from fastapi.security import HTTPBasic, SecurityScopes
 from starlette.requests import HTTPConnection
 
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated, Unavailable
-from app.core.security import Principal, authenticate, oauth2
+from app.core.limiting import count_client, count_login
+from app.core.security import Principal, admit, authenticate, oauth2
 from app.partners.basic import BasicClients
 
 SCOPE = "allowlist:read"
@@ -49,7 +50,9 @@ async def _reader(
         if scheme.lower() != "basic":
             return await authenticate(request, SecurityScopes([SCOPE]), authorization)
         clients: BasicClients = request.app.state.basic
-        principal = await clients.verify(*_credentials(rest.strip()))
+        principal = await clients.verify(*_credentials(rest.strip()), before_asking=lambda: count_login(request))
+        admit(request, principal)
+        await count_client(request, principal.client_id)
     except TokenExpired as refused:
         if request.app.state.reader.is_stale:
             raise Unavailable("The token has expired, and a new one cannot be had just now.") from None

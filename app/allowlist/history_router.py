@@ -22,7 +22,7 @@ from app.core.security import Principal, require
 router = APIRouter(prefix="/allowlist", tags=["allowlist"])
 Serial = Annotated[int, Path(ge=1, le=schemas.LARGEST_SERIAL)]
 Officer = Annotated[Principal, require("allowlist:publish")]
-IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept, Accept-Encoding"}
+IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Accept, Accept-Encoding"}
 
 
 @router.get(

@@ -1,20 +1,21 @@
 """Companies and individuals, one record per partner and NTN or CNIC."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.applicants.rules import ApplicantKind
-from app.core.orm import Base, Identified, Versioned, one_of
+from app.core.orm import Base, Identified, Versioned, one_of, sealed_column
 from app.partners.models import Partner
 
 
 class Applicant(Identified, Versioned, Base):
     """A partner's record of an applicant.
 
-    ``subject`` is the keyed hash of the identifying number, the same in every partner's record. The CNIC is
-    kept sealed, and as a keyed hash to find it by.
+    ``subject`` is the keyed hash of the identifying number, the same in every partner's record. CNIC, e-mail and
+    mobile are kept sealed, the first two also as keyed hashes to find them by. ``erased_at``: personal data was erased.
     """
 
     __tablename__ = "applicants"
@@ -24,6 +25,7 @@ class Applicant(Identified, Versioned, Base):
         Index(None, "subject"),
         Index(None, "partner_id", "ntn"),
         Index(None, "partner_id", "cnic_hash"),
+        Index(None, "partner_id", "email_hash"),
     )
 
     partner_id: Mapped[UUID] = mapped_column(ForeignKey(Partner.id))
@@ -31,9 +33,11 @@ class Applicant(Identified, Versioned, Base):
     kind: Mapped[str]
     legal_name: Mapped[str]
     ntn: Mapped[str | None]
-    sealed_cnic: Mapped[str | None]
+    sealed_cnic: Mapped[bytes | None] = sealed_column()
     cnic_hash: Mapped[str | None]
-    email: Mapped[str]
-    mobile: Mapped[str | None]
+    sealed_email: Mapped[bytes | None] = sealed_column()
+    email_hash: Mapped[str | None]
+    sealed_mobile: Mapped[bytes | None] = sealed_column()
     pseb_number: Mapped[str | None]
     pasha_number: Mapped[str | None]
+    erased_at: Mapped[datetime | None]

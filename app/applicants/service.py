@@ -11,7 +11,7 @@ from app.applicants import store
 from app.applicants.errors import ApplicantConflict
 from app.applicants.models import Applicant
 from app.applicants.schemas import ApplicantChange, ApplicantDetails
-from app.core.db import WriteSession
+from app.core.db import ReadSession, WriteSession
 from app.core.errors import FieldError, Forbidden, Invalid, InvalidValue
 from app.core.keyring import Keyring
 from app.core.preconditions import IfMatch
@@ -30,17 +30,11 @@ class Recorded:
 
 
 def _row(keyring: Keyring, details: ApplicantDetails) -> dict[str, Any]:
-    row = details.model_dump(exclude={"cnic"})
-    row["subject"] = keyring.keyed_hash("subject", ":".join(details.identity))
-    if details.cnic:
-        row["cnic_hash"] = keyring.keyed_hash("subject", f"cnic:{details.cnic}")
-        row["cnic"] = details.cnic
+    row = details.model_dump()
+    row["subject"] = store.hashed(keyring, *details.identity)
+    row["email_hash"] = store.hashed(keyring, "email", details.email)
+    row["cnic_hash"] = store.hashed(keyring, "cnic", details.cnic) if details.cnic else None
     return row
-
-
-def cnic_of(keyring: Keyring, applicant: Applicant) -> str | None:
-    """The CNIC of a record, in full: for comparing and masking, never for showing."""
-    return keyring.unseal_text(applicant.sealed_cnic) if applicant.sealed_cnic else None
 
 
 async def record(
@@ -61,14 +55,16 @@ async def record(
     # in one order everywhere, so that two batches never wait for each other's rows
     accepted = dict(sorted({row["subject"]: row for index, row in enumerate(rows) if index not in refused}.items()))
     held = await store.current(session, principal.partner_id, list(accepted))
-    new = [_sealed(session.keyring, row) | {"id": uuid7(), "partner_id": principal.partner_id}
-           for subject, row in accepted.items() if subject not in held]  # fmt: skip
+    own = {"partner_id": principal.partner_id}
+    new = [{**row, **own, "id": uuid7()} for subject, row in accepted.items() if subject not in held]
     added = await store.add(session, new)
     ids = {subject: applicant.id for subject, applicant in held.items()} | {subject: id_ for subject, id_, _ in added}
-    differing = [(held[s], row) for s, row in accepted.items() if s in held and _differs(held[s], row)]
-    await store.change(session, [_sealed(session.keyring, row) | {"id": applicant.id} for applicant, row in differing])
+    differing = [
+        {**row, "id": held[s].id} for s, row in accepted.items() if s in held and _differs(session, held[s], row)
+    ]
+    await store.change(session, differing)
     made = {subject for subject, _, is_made in added if is_made}
-    changed = [applicant.id for applicant, _ in differing] + [id_ for _, id_, is_made in added if not is_made]
+    changed = [row["id"] for row in differing] + [id_ for _, id_, is_made in added if not is_made]
     await _record_events(session, principal, [ids[s] for s in made], changed)
     return [refused.get(i) or Recorded(ids[row["subject"]], row["subject"] in made) for i, row in enumerate(rows)]
 
@@ -92,15 +88,14 @@ async def _conflicts(
     return refused
 
 
-def _sealed(keyring: Keyring, row: dict[str, Any]) -> dict[str, Any]:
-    cnic = row.get("cnic")
-    return {name: value for name, value in row.items() if name != "cnic"} | {
-        "sealed_cnic": keyring.seal_text(cnic) if cnic else None
-    }
+def details_of(session: ReadSession, applicant: Applicant) -> dict[str, Any]:
+    """A record's details in full, for comparing and masking; only ``reveal`` shows them so."""
+    kept = {name: getattr(applicant, name) for name in ApplicantDetails.model_fields if name not in store.SEALED}
+    return kept | store.personal(session.keyring, applicant)
 
 
-def _differs(held: Applicant, row: dict[str, Any]) -> bool:
-    return any(getattr(held, name) != row.get(name) for name in store.DETAILS if name != "sealed_cnic")
+def _differs(session: ReadSession, held: Applicant, row: dict[str, Any]) -> bool:
+    return any(row[name] != value for name, value in details_of(session, held).items())
 
 
 async def _record_events(
@@ -122,9 +117,7 @@ async def change(
     if applicant.partner_id != principal.partner_id:
         raise Forbidden("Only the partner whose record it is can change it.")
     if_match.check(applicant)
-    details = {name: getattr(applicant, name) for name in ApplicantDetails.model_fields if name != "cnic"}
-    details["cnic"] = cnic_of(session.keyring, applicant)
-    merged = validated(ApplicantDetails, patch.onto(details))
+    merged = validated(ApplicantDetails, patch.onto(details_of(session, applicant)))
     row = _row(session.keyring, merged)
     if row["subject"] != applicant.subject:
         name = merged.identity[0]
@@ -133,7 +126,22 @@ async def change(
         )
     if conflicts := await _conflicts(session, principal, [row], {}):
         raise conflicts[0]
-    if _differs(applicant, row):
-        await store.change(session, [_sealed(session.keyring, row) | {"id": applicant.id}])
+    if _differs(session, applicant, row):
+        await store.change(session, [{**row, "id": applicant.id}])
         await _record_events(session, principal, [], [applicant.id])
     session.expire(applicant)
+
+
+async def reveal(session: WriteSession, principal: Principal, applicant_id: UUID, reason: str) -> Applicant:
+    """The record whose CNIC is to be shown in full, with an event that its partner sees. Raises ``NotFound``."""
+    applicant = await store.get(session, principal, applicant_id)
+    details = {"fields": ["cnic"], "reason": reason}
+    happening = Happening("applicant.revealed", applicant.id, applicant.partner_id, details=details)
+    await events.record(session, principal, [happening])
+    return applicant
+
+
+async def erase(session: WriteSession, ids: Sequence[UUID]) -> None:
+    """Erase the personal data of applicants whose time has passed; an event tells their partners."""
+    erased = await store.erase(session, ids)
+    await events.record(session, None, [Happening("applicant.erased", id_, partner_id) for id_, partner_id in erased])

@@ -9,15 +9,34 @@ from app.bulk_uploads.rows import LARGEST_RECORD, Lines, Row
 csv.field_size_limit(LARGEST_RECORD)
 
 
+class _Records(Lines):
+    """Lines that know where the record began to which they belong."""
+
+    def __init__(self, parts: Iterable[bytes], line: int | None) -> None:
+        super().__init__(parts, CsvMalformed, line)
+        self._record_began = 0
+
+    def begin_record(self) -> int:
+        """Count a record from here on; gives the line on which it begins."""
+        self._record_began = self.bytes
+        return self.lines + 1
+
+    def __iter__(self) -> Iterator[str]:
+        for text in super().__iter__():
+            if self.bytes - self._record_began > LARGEST_RECORD:
+                raise csv.Error(f"it is longer than {LARGEST_RECORD} bytes")
+            yield text
+
+
 def csv_rows(parts: Iterable[bytes], line: int | None = None) -> Iterator[Row]:
     """The header first, then every row that is not blank; of a file's later part, its rows from ``line`` on.
 
     Raises ``CsvMalformed`` with the line.
     """
-    lines = Lines(parts, CsvMalformed, line)
+    lines = _Records(parts, line)
     reader = csv.reader(lines, strict=True)
     while True:
-        began = lines.lines + 1
+        began = lines.begin_record()
         try:
             cells = next(reader)
         except StopIteration:

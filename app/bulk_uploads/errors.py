@@ -36,3 +36,11 @@ class XlsxTooLarge(Invalid):
     code = "xlsx_too_large"
     title = "The workbook takes too much memory or time to read"
     mend = "Copy the rows alone into a new workbook, in several if they are many, or send CSV. Nothing was registered."
+
+
+class TooManyRows(Invalid):
+    """The file has more rows than one upload may."""
+
+    code = "too_many_rows"
+    title = "The file has too many rows"
+    mend = "Split the file: uploads take any number of files. Nothing was registered."

@@ -16,7 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 from app.applicants import service as applicants
 from app.applicants.schemas import ApplicantDetails
 from app.bulk_uploads import rules, store
-from app.bulk_uploads.models import BulkUpload
+from app.bulk_uploads.errors import TooManyRows
+from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
 from app.bulk_uploads.parser import cells_of, read_rows
 from app.bulk_uploads.rows import Row
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
@@ -64,10 +65,11 @@ class Superseded(Exception):
     """Another worker has moved the upload on; nothing of this chunk is kept."""
 
 
-async def ingest(database: Database, upload_id: UUID, chunk_rows: int) -> bool:
+async def ingest(database: Database, upload_id: UUID, chunk_rows: int, most_rows: int) -> bool:
     """Bring an upload to its end from wherever it stands; False when another worker has it.
 
-    The file is read to its end before its first row is acted on, so that a broken file changes nothing.
+    The file is read to its end before its first row is acted on, so that a file that is broken or has more than
+    ``most_rows`` changes nothing.
     """
     async with store.claimed(database, upload_id) as is_mine:
         if not is_mine:
@@ -77,7 +79,7 @@ async def ingest(database: Database, upload_id: UUID, chunk_rows: int) -> bool:
         if upload is None:
             return True
         try:
-            upload = await _start(database, await unfold(database, upload))
+            upload = await _start(database, await unfold(database, upload), most_rows)
             await _take_chunks(database, upload, chunk_rows)
         except Invalid as broken:
             await _fail(database, upload_id, broken)
@@ -99,13 +101,18 @@ def _parts(database: Database, upload_id: UUID, loop: asyncio.AbstractEventLoop)
         position += 1
 
 
-async def _start(database: Database, upload: BulkUpload) -> BulkUpload:
-    """Read the file to its end once and count its rows. Raises ``Invalid``. A dry run starts at its first row."""
+async def _start(database: Database, upload: BulkUpload, most_rows: int) -> BulkUpload:
+    """Read the file to its end once and count its rows; a dry run starts at its first row.
+
+    Raises ``Invalid`` for a file that is malformed or has too many rows.
+    """
     if upload.total is not None and not upload.dry_run:
         return upload
     loop = asyncio.get_running_loop()
-    rows = read_rows(_parts(database, upload.id, loop), upload.format)
-    total = await asyncio.to_thread(lambda: sum(1 for _ in rows) - 1)
+    rows = islice(read_rows(_parts(database, upload.id, loop), upload.format), 1, most_rows + 2)
+    total = await asyncio.to_thread(lambda: sum(1 for _ in rows))
+    if total > most_rows:
+        raise TooManyRows(f"The file has more than {most_rows} rows.")
     async with database.write() as session:
         fresh = {"rows_done": 0, "bytes_done": 0, "created": 0, "unchanged": 0, "updated": 0, "refused": 0}
         await store.drop_rows(session, upload.id)
@@ -245,8 +252,8 @@ async def _keep(session: WriteSession, upload: BulkUpload, chunk: Sequence[Parse
     )
 
 
-def _sealed_cells(session: WriteSession, each: ParsedRow) -> str:
-    return session.keyring.seal_text(json.dumps(each.row.cells))
+def _sealed_cells(session: WriteSession, each: ParsedRow) -> bytes:
+    return session.keyring.seal_text(SEALED_CELLS, json.dumps(each.row.cells))
 
 
 def _problem(line: int, error: FieldError) -> dict[str, Any]:

@@ -145,7 +145,7 @@ async def list_rows(
 async def get_problems(request: Request, upload_id: UUID, session: Reading, principal: Reader) -> Response:
     """`line,column,code,detail`: a line for each problem, in the order of the file."""
     found = await store.get(session, principal, upload_id)
-    return _download(export.problems_csv(_database(request), found), f"problems-{upload_id}.csv")
+    return _download(export.problems_csv(_database(request), principal, found), f"problems-{upload_id}.csv")
 
 
 @router.get(
@@ -162,7 +162,7 @@ async def get_refused(request: Request, upload_id: UUID, session: Reading, princ
     found = await store.get(session, principal, upload_id)
     if found.partner_id != principal.partner_id:
         raise Forbidden("Only the partner that sent the file can have its rows, which hold whole CNICs.")
-    return _download(export.refused_csv(_database(request), found), f"refused-{upload_id}.csv")
+    return _download(export.refused_csv(_database(request), principal, found), f"refused-{upload_id}.csv")
 
 
 def _database(request: Request) -> Database:

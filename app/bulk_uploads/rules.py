@@ -27,6 +27,7 @@ COLUMNS = (
 )  # fmt: skip
 NEEDED_COLUMNS = ("track", "applicant_kind", "legal_name", "email", "purpose", "operator", "networks")
 COLUMN_OF_FIELD = {field: column for column, field in APPLICANT_COLUMNS.items()}
+MOST_COLUMNS = 64
 FORMULA = re.compile(r"[=+\-@\t\r]")
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -66,7 +67,10 @@ class RowOutcome(StrEnum):
 
 
 def check_header(header: Sequence[str]) -> None:
-    """Raises ``Invalid`` with every unknown, repeated and missing column at once."""
+    """Raises ``Invalid`` with every unknown, repeated and missing column at once; far too many are not named."""
+    if len(header) > MOST_COLUMNS:
+        said = f"The header has {len(header)} columns; there are {len(COLUMNS)}."
+        raise Invalid.of([InvalidValue.at("/columns", said)])
     unknown = [
         InvalidValue.at(f"/columns/{i}", f"There is no column {name[:60]!r}.")
         for i, name in enumerate(header)

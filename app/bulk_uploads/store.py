@@ -2,10 +2,24 @@
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Select, Text, Uuid, delete, func, insert, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    Select,
+    Text,
+    Uuid,
+    delete,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.bulk_uploads.models import BulkUpload, BulkUploadPart, BulkUploadRow
@@ -17,6 +31,7 @@ from app.core.orm import among, recordset
 from app.core.pagination import fetch_page
 from app.core.security import Principal
 
+SEALED_PART = "bulk_upload_parts.sealed"
 EXPORTED_AT_ONCE = 1_000
 PART_BYTES = 1024 * 1024
 WAITING = (UploadStatus.RECEIVED.value, UploadStatus.PROCESSING.value)
@@ -30,7 +45,7 @@ async def add(session: WriteSession, upload: BulkUpload) -> None:
 
 async def add_part(session: WriteSession, upload_id: UUID, position: int, body: bytes) -> None:
     """Keep a part of an upload's bytes, sealed."""
-    row = {"bulk_upload_id": upload_id, "position": position, "sealed": session.keyring.seal(body)}
+    row = {"bulk_upload_id": upload_id, "position": position, "sealed": session.keyring.seal(SEALED_PART, body)}
     await session.execute(insert(BulkUploadPart).values(row))
 
 
@@ -41,7 +56,7 @@ async def read_part(session: ReadSession, upload_id: UUID, position: int) -> byt
             BulkUploadPart.bulk_upload_id == upload_id, BulkUploadPart.position == position
         )
     )
-    return session.keyring.unseal(sealed) if sealed is not None else None
+    return session.keyring.unseal(SEALED_PART, sealed) if sealed is not None else None
 
 
 async def drop_parts(session: WriteSession, upload_id: UUID) -> None:
@@ -78,12 +93,12 @@ async def list_rows(
     return await fetch_page(session, statement, BulkUploadRow.line, query, list_name=f"rows {upload_id}")
 
 
-async def refused_rows(database: Database, upload_id: UUID) -> AsyncIterator[BulkUploadRow]:
+async def refused_rows(database: Database, principal: Principal, upload_id: UUID) -> AsyncIterator[BulkUploadRow]:
     """An upload's refused rows in the order of their lines, a thousand at a time, no transaction held between."""
     after = 0
     while True:
         statement = _refused_after(upload_id, after)
-        async with database.read() as session:
+        async with database.read(principal) as session:
             found = (await session.scalars(statement.limit(EXPORTED_AT_ONCE))).all()
         for row in found:
             yield row
@@ -163,7 +178,15 @@ async def add_rows(session: WriteSession, upload_id: UUID, rows: Sequence[dict[s
     """Keep the outcomes of rows."""
     kinds: dict[str, Any] = {
         "bulk_upload_id": Uuid, "line": Integer, "outcome": Text, "reference": Text, "registration_id": Uuid,
-        "problems": JSONB, "sealed_cells": Text,
+        "problems": JSONB, "sealed_cells": LargeBinary,
     }  # fmt: skip
     batch = recordset("outcome", kinds, [{**row, "bulk_upload_id": upload_id} for row in rows])
     await session.execute(insert(BulkUploadRow).from_select(list(kinds), select(*batch.c)))
+
+
+async def erase_cells(session: WriteSession, days: int) -> None:
+    """Erase the cells of refused rows of uploads that were done ``days`` ago; what was wrong with them stays."""
+    old = select(BulkUpload.id).where(BulkUpload.completed_at < func.now() - timedelta(days=days))
+    held = BulkUploadRow.sealed_cells.is_not(None)
+    erased = update(BulkUploadRow).where(BulkUploadRow.bulk_upload_id.in_(old), held).values(sealed_cells=None)
+    await session.execute(erased.execution_options(synchronize_session=False))

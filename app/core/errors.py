@@ -168,6 +168,38 @@ class PayloadTooLarge(DomainError):
     mend = "Split it: uploads take any number of files, lists of ids any number of requests."
 
 
+class MalformedRequest(DomainError):
+    """What came is not HTTP."""
+
+    code = "malformed_request"
+    title = "The request is not HTTP"
+    mend = "Send HTTP/1.1 (RFC 9112); something on the way may have altered the request."
+
+
+class RequestTimeout(DomainError):
+    """The request came too slowly."""
+
+    code = "request_timeout"
+    title = "The request came too slowly"
+    mend = "Nothing was changed. Send the request again over a better line; the detail names the limit."
+
+
+class AddressTooLong(DomainError):
+    """The address with its query is over the limit."""
+
+    code = "address_too_long"
+    title = "The address is over the limit"
+    mend = "Send fewer or shorter query parameters; where there is a POST for the same question, use that."
+
+
+class HeadTooLarge(DomainError):
+    """The request's header fields are over the limit."""
+
+    code = "head_too_large"
+    title = "The header fields are over the limit"
+    mend = "Send fewer or shorter header fields: the service needs no cookies."
+
+
 class UnsupportedMediaType(DomainError):
     """The body is of a type that the operation does not read."""
 
@@ -207,7 +239,11 @@ class TooManyRequests(DomainError):
 
     code = "too_many_requests"
     title = "Too many requests"
-    mend = "Wait for the seconds in Retry-After."
+    mend = "Wait for the seconds in Retry-After; RateLimit-Policy says how many requests pass in which time."
+
+    def __init__(self, detail: str = "", errors: Sequence[FieldError] = (), *, retry_after: int = 60) -> None:
+        super().__init__(detail, errors)
+        self.retry_after = retry_after
 
 
 class Unavailable(DomainError):

@@ -11,6 +11,7 @@ from sqlalchemy import (
     CheckConstraint,
     ColumnElement,
     Integer,
+    LargeBinary,
     MetaData,
     Select,
     TableValuedAlias,
@@ -24,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, TIMESTAMP
-from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, MappedColumn, mapped_column
 from sqlalchemy.sql.selectable import LateralFromClause
 from sqlalchemy.types import TypeEngine, UserDefinedType
 from uuid_utils.compat import uuid7
@@ -71,6 +72,11 @@ class XID8(UserDefinedType[int]):
         return "xid8"
 
 
+def sealed_column() -> MappedColumn[Any]:
+    """A column whose values the keyring sealed, under the name ``table.column``."""
+    return mapped_column(LargeBinary, info={"sealed": True})
+
+
 def one_of(name: str, values: type[StrEnum]) -> CheckConstraint:
     """A constraint that holds the column ``name`` to the values of an enum."""
     listed = ", ".join(f"'{value.value}'" for value in values)
@@ -82,8 +88,11 @@ def recordset(
 ) -> TableValuedAlias:
     """``rows`` as a table of one statement, whatever their number: one JSON parameter, typed by ``columns``.
 
-    A key that a row lacks is NULL. Values are what JSON can say; PostgreSQL reads them as the column's type.
+    A key that a row lacks is NULL. Values are what JSON can say, or bytes; PostgreSQL reads them as the column's type.
     """
+    binary = [key for key, kind in columns.items() if kind is LargeBinary or isinstance(kind, LargeBinary)]
+    if binary:
+        rows = [{**row, **{key: f"\\x{row[key].hex()}" for key in binary if row.get(key) is not None}} for row in rows]
     document = cast(literal(to_json(rows).decode(), Text), JSON)
     return (
         func.json_to_recordset(document)

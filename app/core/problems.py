@@ -19,28 +19,33 @@ from app.core.schemas import FieldProblem, Problem, field_error
 
 RETRY_AFTER_SECONDS = "2"
 STATUS_OF_KIND: dict[type[DomainError], int] = {
+    errors.MalformedRequest: 400,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.NotAcceptable: 406,
+    errors.RequestTimeout: 408,
     errors.Conflict: 409,
     errors.Gone: 410,
     errors.VersionMismatch: 412,
     errors.PayloadTooLarge: 413,
+    errors.AddressTooLong: 414,
     errors.UnsupportedMediaType: 415,
     errors.Invalid: 422,
     errors.PreconditionRequired: 428,
     errors.TooManyRequests: 429,
+    errors.HeadTooLarge: 431,
     errors.Internal: 500,
     errors.Unavailable: 503,
 }
 KIND_OF_STATUS = {status: kind for kind, status in STATUS_OF_KIND.items() if kind.code} | {
+    400: errors.InvalidValue,
     422: errors.InvalidValue,
 }
 # What reading, sending a body, making and changing one's resources can be refused with, whatever the resource.
 READS = (errors.Unauthenticated, errors.Forbidden, errors.NotFound)
-BODIES = (errors.UnsupportedMediaType, errors.PayloadTooLarge)
+BODIES = (errors.UnsupportedMediaType, errors.PayloadTooLarge, errors.RequestTimeout)
 CREATES = (*READS, *BODIES, errors.IdempotencyConflict, errors.RequestInProgress)
 CHANGES = (*READS, errors.PreconditionRequired, errors.VersionMismatch)
 log = structlog.get_logger(__name__)
@@ -73,7 +78,9 @@ def problem_response(error: DomainError, instance: str, headers: Mapping[str, st
         extra.setdefault("WWW-Authenticate", error.challenge)
     if isinstance(error, errors.UnsupportedEncoding):
         extra.setdefault("Accept-Encoding", error.accepted)
-    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+    if isinstance(error, errors.TooManyRequests):
+        extra["Retry-After"] = str(error.retry_after)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
         extra.setdefault("Retry-After", RETRY_AFTER_SECONDS)
     body = problem_of(error, instance).model_dump(mode="json", exclude_defaults=True)
     return JSONResponse(body, status, headers=extra, media_type="application/problem+json")
@@ -81,7 +88,11 @@ def problem_response(error: DomainError, instance: str, headers: Mapping[str, st
 
 def documented(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
     """The ``responses=`` of an operation that can raise ``kinds``; what any operation can raise is added."""
-    every: tuple[type[DomainError], ...] = (*kinds, errors.InvalidValue, errors.Unavailable, errors.Internal)
+    limited = (errors.TooManyRequests,) if errors.Unauthenticated in kinds else ()
+    every: tuple[type[DomainError], ...] = (
+        *kinds, *limited, errors.InvalidValue, errors.AddressTooLong, errors.HeadTooLarge, errors.Unavailable,
+        errors.Internal,
+    )  # fmt: skip
     by_status: dict[int | str, dict[str, Any]] = {}
     for kind in dict.fromkeys(every):
         example = problem_of(kind(), "/v1/...").model_dump(mode="json", exclude_defaults=True)

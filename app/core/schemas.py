@@ -30,10 +30,18 @@ CONTROL_BUT_BREAKS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 # What PostgreSQL, Python and JSON all hold; beyond it time zones overflow.
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
+MOST_FIELDS = 100
+
 
 def refusal(code: str, detail: str) -> PydanticCustomError:
     """What a validator raises to refuse a value with one of the service's codes."""
     return PydanticCustomError(code, "{detail}", {"detail": detail})
+
+
+def _few(given: dict[str, Any]) -> None:
+    """Raises a refusal of an object of so many fields that naming each would be the attack."""
+    if len(given) > MOST_FIELDS:
+        raise refusal("invalid_value", f"An object of {len(given)} fields; no body has more than {MOST_FIELDS}.")
 
 
 def refuse_as_given(check: Any) -> AfterValidator:
@@ -92,6 +100,7 @@ class Body(BaseModel):
     def _all_errors_at_once(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(given, dict):
             return handler(given)
+        _few(given)
         present = {key: value for key, value in given.items() if not _is_empty(value)}
         errors: list[InitErrorDetails] = []
         result: Self | None = None
@@ -122,6 +131,13 @@ class MergePatch(BaseModel):
     """A JSON merge patch (RFC 7396): an absent field stays, a null one goes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            _few(given)
+        return given
 
     def onto(self, current: Mapping[str, Any]) -> dict[str, Any]:
         """``current`` with the patch merged in."""

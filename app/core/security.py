@@ -1,28 +1,33 @@
 """Who calls: a bearer token, checked locally, gives a Principal; ``require`` asks for a scope."""
 
+import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID
 
 import structlog
 from fastapi import Depends, Request, Security
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security import OAuth2, SecurityScopes
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
 
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated
+from app.core.limiting import count_client
 
 PartnerKind = Literal["regulator", "association", "operator"]
 ALGORITHM = "Ed25519"
+ACCESS = "at+jwt"  # RFC 9068, 2.1
 REFETCH_SECONDS = 5.0
+LONGEST_TOKEN = 16_384
 
 SCOPES = {
     "applicants:read": "Read applicants",
     "applicants:write": "Make and change applicants",
+    "applicants:reveal": "See a CNIC in full, which its partner is told",
     "registrations:read": "Read registrations and their history",
     "registrations:write": "Submit, correct and withdraw registrations, upload files",
     "reviews:read": "Read review decisions",
@@ -30,6 +35,7 @@ SCOPES = {
     "allowlist:read": "Read the allowlist feed",
     "allowlist:publish": "Release what the publisher holds",
     "events:read": "Read the event log",
+    "webhooks:manage": "Manage one's webhooks",
     "partners:admin": "Manage partners and their clients",
 }
 
@@ -48,6 +54,27 @@ class Principal:
     def sees_all(self) -> bool:
         """Whether the caller's business is every partner's case."""
         return self.partner_kind == "regulator"
+
+
+class Verifier(Protocol):
+    """Checks the tokens of one issuer."""
+
+    async def verify(self, token: str) -> Principal:
+        """The principal of a token. Raises ``Unauthenticated``, or ``Unavailable`` when it cannot be told now."""
+        ...
+
+
+def unverified(token: str) -> jwt.Token:
+    """What a token says before anyone has checked who said it: good for choosing the key to check it with.
+
+    Both halves are empty when it is no token.
+    """
+    try:
+        parts = jws.extract_compact(token.encode() if len(token) <= LONGEST_TOKEN else b"")
+        claims = json.loads(parts.payload)
+    except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return jwt.Token({}, {})
+    return jwt.Token(parts.headers(), claims if isinstance(claims, dict) else {})
 
 
 class TokenVerifier:
@@ -70,7 +97,7 @@ class TokenVerifier:
         try:
             decoded = await self._decode(token)
             self._claims.validate(decoded.claims)
-            return _principal(decoded.claims)
+            return _principal(decoded)
         except ExpiredTokenError:
             raise TokenExpired("The access token is not valid: it has expired.") from None
         except (JoseError, ValueError, KeyError, TypeError) as wrong:
@@ -87,7 +114,10 @@ class TokenVerifier:
             return jwt.decode(token, self._keys, algorithms=[ALGORITHM])
 
 
-def _principal(claims: dict[str, Any]) -> Principal:
+def _principal(token: jwt.Token) -> Principal:
+    if token.header.get("typ") != ACCESS:
+        raise ValueError("The same keys sign manifests of the feed.")
+    claims = token.claims
     return Principal(
         client_id=UUID(claims["sub"]),
         partner_id=UUID(claims["partner_id"]),
@@ -117,13 +147,32 @@ async def authenticate(
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("The request carries no bearer token.")
-    verifier: TokenVerifier = request.app.state.verifier
-    principal = await verifier.verify(token.strip())
-    structlog.contextvars.bind_contextvars(client_id=str(principal.client_id), partner_id=str(principal.partner_id))
+    principal = await _verifier(request, token.strip()).verify(token.strip())
+    admit(request, principal)
+    await count_client(request, principal.client_id)
     missing = sorted(set(needed.scopes) - principal.scopes)
     if missing:
         raise Forbidden(f"The token lacks the scope {' '.join(missing)}.")
     return principal
+
+
+def admit(request: Request, principal: Principal) -> None:
+    """Let a request act for a principal that was checked, and say so in its log lines."""
+    request.state.principal = principal
+    structlog.contextvars.bind_contextvars(client_id=str(principal.client_id), partner_id=str(principal.partner_id))
+
+
+def caller_of(request: Request) -> Principal:
+    """The principal that a request was admitted for; asking before that is a fault of ours."""
+    principal: Principal = request.state.principal
+    return principal
+
+
+def _verifier(request: Request, token: str) -> Verifier:
+    """The verifier of the issuer that the token claims to be from; the service's own unless that one is configured."""
+    own: Verifier = request.app.state.verifier
+    external: Mapping[str, Verifier] = request.app.state.external
+    return external.get(str(unverified(token).claims.get("iss")), own) if external else own
 
 
 def require(*scopes: str) -> Any:

@@ -1,9 +1,11 @@
-"""Making partners and clients, and issuing access tokens."""
+"""Making partners and clients, what clients prove themselves by, and issuing access tokens."""
 
+import hashlib
 import secrets
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from joserfc import jwt
@@ -13,22 +15,31 @@ from uuid_utils.compat import uuid7
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import Invalid
 from app.core.preconditions import IfMatch
-from app.core.security import ALGORITHM, Principal
+from app.core.security import ACCESS, ALGORITHM, Principal
 from app.events import store as events
 from app.events.store import Happening
 from app.partners import rules, store
+from app.partners.errors import AuthenticatesOtherwise
 from app.partners.models import Client, Partner
-from app.partners.schemas import NewClient, NewPartner
+from app.partners.schemas import OVERLAP_SECONDS, ClientKeys, NewClient, NewPartner
 
 SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A client and its secret, which is shown this once."""
+    """A client and its secret, which is shown this once; a client that is held to its keys has none."""
 
     client: Client
-    client_secret: str
+    client_secret: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A client whose secret was right, and until when that secret works, if an end is set."""
+
+    client: Client
+    until: datetime | None
 
 
 async def create_partner(session: WriteSession, actor: Principal | None, body: NewPartner) -> Partner:
@@ -44,28 +55,77 @@ async def create_client(session: WriteSession, actor: Principal | None, partner:
     scopes = body.scopes or sorted(rules.ALLOWED[partner.kind])
     if refused := rules.refused_scopes(partner.kind, scopes):
         raise Invalid.of(refused)
-    secret = secrets.token_urlsafe(SECRET_BYTES)
+    secret = None if body.token_endpoint_auth_method else secrets.token_urlsafe(SECRET_BYTES)
     client = Client(
         id=uuid7(),
         partner=partner,
         name=body.name,
         client_id=f"{body.name}.{secrets.token_hex(6)}",
-        secret_hash=session.keyring.keyed_hash("client-secret", secret),
+        secret_hash=session.keyring.keyed_hash("client-secret", secret) if secret else None,
         scopes=sorted(set(scopes)),
+        **body.keys(),
     )
     await store.add(session, client)
     await _record(session, actor, "client.created", client.id, partner.id)
     return Issued(client, secret)
 
 
-async def rotate_secret(session: WriteSession, actor: Principal | None, client: Client, if_match: IfMatch) -> Issued:
-    """Give a client a new secret; the old one stops at once. Raises ``VersionMismatch``."""
+async def rotate_secret(
+    session: WriteSession,
+    actor: Principal | None,
+    client: Client,
+    if_match: IfMatch,
+    overlap_seconds: int = OVERLAP_SECONDS,
+) -> Issued:
+    """Give a client a new secret; the present one goes on for ``overlap_seconds``, any older one stops at once.
+
+    Raises ``VersionMismatch``, and ``AuthenticatesOtherwise`` for a client that is not known by secrets.
+    """
     if_match.check(client)
+    if client.token_endpoint_auth_method or client.external_issuer:
+        raise AuthenticatesOtherwise
+    goes_on = overlap_seconds > 0 and client.secret_hash is not None
+    client.previous_secret_hash = client.secret_hash if goes_on else None
+    client.previous_secret_expires_at = datetime.now(UTC) + timedelta(seconds=overlap_seconds) if goes_on else None
     secret = secrets.token_urlsafe(SECRET_BYTES)
     client.secret_hash = session.keyring.keyed_hash("client-secret", secret)
     await store.changed(session, client)
     await _record(session, actor, "client.rotated", client.id, client.partner_id)
     return Issued(client, secret)
+
+
+async def set_keys(
+    session: WriteSession, actor: Principal | None, client: Client, if_match: IfMatch, keys: ClientKeys
+) -> Client:
+    """Put ``keys`` in place of those that a client has; one that is held to them loses its secrets.
+
+    Raises ``VersionMismatch``, and ``AuthenticatesOtherwise`` for a client of an external issuer.
+    """
+    if_match.check(client)
+    if client.external_issuer:
+        raise AuthenticatesOtherwise
+    for name, value in keys.keys().items():
+        setattr(client, name, value)
+    if client.token_endpoint_auth_method:
+        client.secret_hash = client.previous_secret_hash = client.previous_secret_expires_at = None
+    await store.changed(session, client)
+    await _record(session, actor, "client.keys_changed", client.id, client.partner_id)
+    return client
+
+
+async def add_external_client(session: WriteSession, partner: str, issuer: str, subject: str) -> Client | None:
+    """The client that stands for a person of an external issuer, made unless it is there; None without the partner.
+
+    It holds no scopes: those come with each token.
+    """
+    found = await store.find_partner(session, partner)
+    if found is None:
+        return None
+    name = f"external-{hashlib.sha256(f'{found.id} {issuer} {subject}'.encode()).hexdigest()[:16]}"
+    made = await store.add_external(session, found.id, name, issuer, subject)
+    if made is not None:
+        await _record(session, None, "client.created", made, found.id)
+    return await store.find_external(session, partner, issuer, subject)
 
 
 async def disable_client(session: WriteSession, actor: Principal | None, client: Client, if_match: IfMatch) -> Client:
@@ -84,13 +144,32 @@ async def _record(
     await events.record(session, actor, [Happening(name, subject_id=subject_id, partner_id=partner_id)])
 
 
-async def known_client(session: ReadSession, client_id: str, client_secret: str) -> Client | None:
-    """The enabled client of that id and secret, or None; which of the two was wrong is not told."""
-    client = await store.find_client(session, client_id)
-    expected = client.secret_hash if client else ""
-    if not session.keyring.matches("client-secret", client_secret, expected):
+async def enabled_client(session: ReadSession, client_id: str) -> Client | None:
+    """The client of that id unless it is disabled."""
+    if not client_id.isascii() or not client_id.isprintable():
         return None
+    client = await store.find_client(session, client_id)
     return client if client and client.disabled_at is None else None
+
+
+async def known_client(session: ReadSession, client_id: str, client_secret: str) -> Recognised | None:
+    """The enabled client of that id and secret, or None; which of the two was wrong is not told."""
+    client = await enabled_client(session, client_id)
+    if client is None:
+        return None
+    if session.keyring.matches("client-secret", client_secret, client.secret_hash or ""):
+        return Recognised(client, None)
+    until = client.previous_secret_expires_at
+    goes_on = until is not None and until > datetime.now(UTC)
+    if goes_on and session.keyring.matches("client-secret", client_secret, client.previous_secret_hash or ""):
+        return Recognised(client, until)
+    return None
+
+
+def principal_of(client: Client, scopes: Iterable[str]) -> Principal:
+    """Who acts when ``client`` does, with ``scopes``."""
+    partner = client.partner
+    return Principal(client.id, partner.id, partner.kind, partner.operator, frozenset(scopes))  # type: ignore[arg-type]  # a checked column
 
 
 def access_token(client: Client, scopes: list[str], key: OKPKey, *, issuer: str, seconds: int) -> str:
@@ -109,4 +188,4 @@ def access_token(client: Client, scopes: list[str], key: OKPKey, *, issuer: str,
         "exp": now + seconds,
         "jti": str(uuid7()),
     }
-    return jwt.encode({"alg": ALGORITHM, "kid": key.kid, "typ": "at+jwt"}, claims, key, algorithms=[ALGORITHM])
+    return jwt.encode({"alg": ALGORITHM, "kid": key.kid, "typ": ACCESS}, claims, key, algorithms=[ALGORITHM])

@@ -76,9 +76,12 @@ async def gather(session: WriteSession, principal: Principal, items: Sequence[Re
         for i, each in enumerate(items)
         for index, network in enumerate(each.networks)
     ]
-    for granted in await allowlist.overlaps(session, asked):
+    async with session.beyond_tenancy():
+        granted_entries = await allowlist.overlaps(session, asked)
+        open_cases = await intake.open_overlaps(session, asked)
+    for granted in granted_entries:
         facts.granted[granted.item].append((granted.index, granted.holder))
-    for other in await intake.open_overlaps(session, asked):
+    for other in open_cases:
         facts.open[other.item].append((other.index, other.subject, other.registration_id))
     return facts
 

@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 
 from app.allowlist import service as allowlist
 from app.allowlist.store import Cause
+from app.applicants import service as applicants
 from app.core.db import WriteSession
 from app.core.errors import DomainError, Invalid
 from app.core.preconditions import IfMatch
@@ -251,3 +252,10 @@ async def expire(session: WriteSession) -> int:
         ]
         await events.record(session, None, happenings)
     return len(gone)
+
+
+async def erase(session: WriteSession, days: int) -> None:
+    """Erase the personal data of what was withdrawn or rejected ``days`` ago; the history of its decisions stays."""
+    before = datetime.now(UTC) - timedelta(days=days)
+    await store.erase_texts(session, before)
+    await applicants.erase(session, await store.applicants_past_retention(session, before))

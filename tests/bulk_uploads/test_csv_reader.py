@@ -81,6 +81,21 @@ def test_a_line_without_end_is_refused_before_it_is_read_whole() -> None:
     assert taken <= LARGEST_RECORD // 2**20 + 1
 
 
+def test_a_record_of_many_cells_is_refused_before_it_is_read_whole() -> None:
+    taken = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal taken
+        yield b"a,b\n"
+        while True:
+            taken += 1
+            yield b'"' + b"x" * 2**20 + b'\n",'
+
+    with pytest.raises(CsvMalformed, match="begins on line 2 "):
+        list(csv_rows(endless()))
+    assert taken <= LARGEST_RECORD // 2**20 + 1
+
+
 def test_a_nul_is_a_character_of_its_cell_for_the_fields_rules_to_refuse() -> None:
     assert [row.cells for row in csv_rows([b"a,b\x00c\r\nd,e\r\n"])] == [["a", "b\x00c"], ["d", "e"]]
 

@@ -85,6 +85,10 @@ def test_every_name_that_is_unknown_or_there_twice_and_every_value_that_is_no_te
     ]
 
 
+def test_an_object_of_far_too_many_names_is_refused_without_naming_each() -> None:
+    assert errors(json.dumps(dict.fromkeys(map(str, range(100_000)), ""))) == [("", "invalid_value")]
+
+
 @pytest.mark.parametrize(
     "line", [b'{"legal_name": "\xff"}', b'{"legal_name": "\\ud800"}', b'{"legal_name": "\xed\xa0\x80"}']
 )

@@ -34,6 +34,13 @@ def test_what_begins_otherwise_than_its_format_is_refused_at_once() -> None:
             glance(body, UploadFormat.XLSX)
 
 
+def test_a_header_of_far_too_many_columns_is_refused_without_naming_each() -> None:
+    with pytest.raises(Invalid) as refused:
+        glance(b"track," * 150_000, "csv")
+    assert [(error.pointer, error.code) for error in refused.value.errors] == [("/columns", "invalid_value")]
+    assert "150001 columns" in refused.value.detail
+
+
 @pytest.mark.parametrize("body", [b"", b"\r\n\r\n", BYTE_ORDER_MARK], ids=["no bytes", "blank lines", "only a mark"])
 def test_a_file_without_a_header_is_refused_as_empty(body: bytes) -> None:
     with pytest.raises(CsvMalformed, match="empty"):

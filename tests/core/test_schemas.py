@@ -129,3 +129,32 @@ async def test_a_lone_surrogate_is_refused_wherever_it_stands(pseb: Caller) -> N
     assert set(cases.codes(answer)) == {"/legal_name", "/mobile"}
     answer = await pseb.post("/v1/applicants", content='{"\\ud800": 1}', headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
+
+
+async def test_a_body_of_very_many_fields_is_refused_as_a_whole(pseb: Caller) -> None:
+    made = (await pseb.post("/v1/applicants", json=cases.company())).json()
+    crowd = {f"k{i}": 1 for i in range(200_000)}
+    for answer in (
+        await pseb.post("/v1/applicants", json=crowd),
+        await pseb.patch(f"/v1/applicants/{made['id']}", json=crowd, headers={"If-Match": '"1"'}),
+    ):
+        assert cases.codes(answer) == {"": "invalid_value"}
+        assert "200000 fields" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("depth", [500, 990, 5_000, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ("[", "")])
+async def test_a_body_of_any_depth_gets_a_problem(pseb: Caller, depth: int, opening: str, closing: str) -> None:
+    for inside in (
+        opening * depth + "1" + closing * depth,
+        '{"email":' + opening * depth + "1" + closing * depth + "}",
+    ):
+        answer = await pseb.post("/v1/applicants", content=inside, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422
+        assert cases.codes(answer)
+
+
+async def test_a_number_of_very_many_digits_gets_a_problem(pseb: Caller) -> None:
+    body = '{"email":' + "9" * 100_000 + "}"
+    answer = await pseb.post("/v1/applicants", content=body, headers={"Content-Type": "application/json"})
+    assert cases.codes(answer) == {"": "invalid_value"}

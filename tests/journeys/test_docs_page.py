@@ -71,6 +71,7 @@ async def test_a_partner_authorises_and_executes_a_call(service: Service, url: s
     answer = tracks.locator(".live-responses-table .response")
     await expect(answer.locator(".response-col_status")).to_contain_text("200")
     await expect(answer).to_contain_text("vpn_freelancer")
+    assert await page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
 
 
 async def test_the_reference_is_rendered_with_every_resource(url: str, page: Page) -> None:

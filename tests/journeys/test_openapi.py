@@ -60,6 +60,7 @@ async def made(service: Service, pseb: Caller, officer: Caller) -> dict[str, str
         "partner_id": str(other.partner_id),
         "client_id": str(other.id),
         "held_id": await held_removal(service),
+        "webhook_id": (await officer.post("/v1/webhooks", json={"url": "https://receiver.example/"})).json()["id"],
         "serial": "1",
         "code": "not_found",
     }
@@ -159,14 +160,14 @@ def test_an_operation_shows_each_of_its_errors_as_a_problem(operation: dict[str,
 def test_an_operation_names_the_errors_that_its_kind_of_request_can_meet(operation: dict[str, Any]) -> None:
     expected: set[str] = set()
     if operation.get("security"):
-        expected |= {"401", "422", "500", "503"}
+        expected |= {"401", "422", "429", "500", "503"}
     if any(scopes for each in operation.get("security", []) for scopes in each.values()):
         expected |= {"403"}
     if any(each["in"] == "path" for each in operation.get("parameters", [])):
         # what is kept for a while only is gone, whether it ever was or not
         expected |= {"410" if operation["operationId"].startswith("get_delta_of") else "404", "422"}
     if "requestBody" in operation:
-        expected |= {"413", "422"}
+        expected |= {"408", "413", "422"}
         expected |= {"415"} if operation.get("security") else set()
     if any(each["name"] == "if-match" for each in operation.get("parameters", [])):
         expected |= {"412", "428"}

@@ -12,7 +12,7 @@ SOME = st.lists(st.sampled_from(sorted(SCOPES)))
 def test_no_kind_but_the_regulator_may_decide_publish_or_administrate() -> None:
     for kind in (PartnerKind.ASSOCIATION, PartnerKind.OPERATOR):
         assert not ALLOWED[kind] & {"reviews:read", "reviews:write", "allowlist:publish", "partners:admin"}
-    assert ALLOWED[PartnerKind.OPERATOR] == {"allowlist:read", "registrations:read", "events:read"}
+    assert ALLOWED[PartnerKind.OPERATOR] == {"allowlist:read", "registrations:read", "events:read", "webhooks:manage"}
 
 
 @settings(deadline=None)

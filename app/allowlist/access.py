@@ -10,7 +10,8 @@ from starlette.requests import HTTPConnection
 
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated, Unavailable
 from app.core.limiting import count_client, count_login
-from app.core.security import Principal, admit, authenticate, oauth2
+from app.core.principal import Principal, admit
+from app.core.security import authenticate, oauth2
 from app.partners.basic import BasicClients
 
 SCOPE = "allowlist:read"

@@ -11,9 +11,10 @@ from app.applicants.models import Applicant
 from app.core.db import Reading, ReadSession, Writing
 from app.core.errors import Invalid, MissingField
 from app.core.idempotency import Idempotent
+from app.core.principal import Principal
 from app.core.problems import BODIES, CHANGES, CREATES, READS, documented
 from app.core.responses import Precondition, json_answer, not_modified, page_answer, resource_answer
-from app.core.security import Principal, require
+from app.core.security import require
 
 router = APIRouter(prefix="/applicants", tags=["applicants"])
 Reader = Annotated[Principal, require("applicants:read")]

@@ -15,8 +15,8 @@ from app.core.db import ReadSession, WriteSession
 from app.core.errors import FieldError, Forbidden, Invalid, InvalidValue
 from app.core.keyring import Keyring
 from app.core.preconditions import IfMatch
+from app.core.principal import Principal
 from app.core.schemas import validated
-from app.core.security import Principal
 from app.events import store as events
 from app.events.store import Happening
 

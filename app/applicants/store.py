@@ -15,7 +15,7 @@ from app.core.errors import NotFound
 from app.core.keyring import Keyring
 from app.core.orm import among, looked_up, recordset
 from app.core.pagination import fetch_page
-from app.core.security import Principal
+from app.core.principal import Principal
 
 SEALED = ("cnic", "email", "mobile")
 KINDS: dict[str, Any] = {

@@ -9,7 +9,7 @@ from app.audit.schemas import Checkpoint, Consistency, ConsistencyQuery, Inclusi
 from app.audit.tree import Stretch
 from app.core.db import ReadSession
 from app.core.errors import Invalid, InvalidValue
-from app.core.security import Principal
+from app.core.principal import Principal
 from app.events import store as events
 
 

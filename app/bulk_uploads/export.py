@@ -9,7 +9,7 @@ from app.bulk_uploads import store
 from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
 from app.bulk_uploads.rules import guarded
 from app.core.db import Database
-from app.core.security import Principal
+from app.core.principal import Principal
 
 PROBLEM_COLUMNS = ("line", "column", "code", "detail")
 

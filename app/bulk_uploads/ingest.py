@@ -24,9 +24,9 @@ from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.bulk_uploads.unfolding import unfold
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, FieldError, Invalid
+from app.core.principal import Principal
 from app.core.problems import problem_of
 from app.core.schemas import Line100, validated
-from app.core.security import Principal
 from app.events import store as events
 from app.events.store import Happening
 from app.registrations import service as registrations

@@ -20,9 +20,10 @@ from app.core.errors import (
     UnsupportedMediaType,
 )
 from app.core.idempotency import Idempotent
+from app.core.principal import Principal
 from app.core.problems import CREATES, READS, documented
 from app.core.responses import not_modified, page_answer, resource_answer
-from app.core.security import Principal, require
+from app.core.security import require
 
 router = APIRouter(prefix="/bulk-uploads", tags=["bulk uploads"])
 Reader = Annotated[Principal, require("registrations:read")]

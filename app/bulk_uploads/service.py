@@ -18,7 +18,7 @@ from app.core.content_digest import ContentDigest
 from app.core.content_encoding import Unpacker
 from app.core.db import WriteSession
 from app.core.doorbell import ring
-from app.core.security import Principal
+from app.core.principal import Principal
 from app.events import store as events
 from app.events.store import Happening
 

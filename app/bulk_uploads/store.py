@@ -29,7 +29,7 @@ from app.core.db import Database, ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.orm import among, recordset
 from app.core.pagination import fetch_page
-from app.core.security import Principal
+from app.core.principal import Principal
 
 SEALED_PART = "bulk_upload_parts.sealed"
 EXPORTED_AT_ONCE = 1_000

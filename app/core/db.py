@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from app.core import data_keys
 from app.core.keyring import Keyring
-from app.core.security import Principal, caller_of
+from app.core.principal import Principal, caller_of
 from app.core.settings import Settings
 
 # Classes of SQLSTATE that say "not now": connection, resources, shutdown, deadlock, lock and statement time-outs.

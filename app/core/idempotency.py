@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.core.db import WriteSession
 from app.core.errors import IdempotencyConflict, RequestInProgress
 from app.core.orm import Base, sealed_column
-from app.core.security import Principal
+from app.core.principal import Principal
 
 SEALED_BODY = "idempotency_keys.sealed_body"
 KEPT_HEADERS = ("content-type", "etag", "location")

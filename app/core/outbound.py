@@ -5,6 +5,8 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpcore
@@ -85,6 +87,14 @@ class _CheckedNetwork(httpcore.AsyncNetworkBackend):
             await stream.aclose()
 
 
+@cache  # reading the authorities takes 40 ms
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    context: ssl.SSLContext = httpcore.default_ssl_context()
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context
+
+
 class Outbound:
     """Sends requests to URLs that partners give.
 
@@ -101,9 +111,7 @@ class Outbound:
         self._permitted = Permitted(settings.outbound_allowed)
         self._resolve = resolve
         self._network = network or httpcore.AnyIOBackend()
-        self._tls: ssl.SSLContext = httpcore.default_ssl_context()
-        if settings.outbound_ca_file:
-            self._tls.load_verify_locations(settings.outbound_ca_file)
+        self._tls = _trusting(settings.outbound_ca_file)
 
     def check(self, url: str) -> None:
         """Raises ``UrlRefused`` when a URL would not be sent to whatever its name's addresses are."""

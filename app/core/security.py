@@ -3,11 +3,9 @@
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Protocol
 from uuid import UUID
 
-import structlog
 from fastapi import Depends, Request, Security
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security import OAuth2, SecurityScopes
@@ -17,43 +15,12 @@ from joserfc.jwk import KeySet
 
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated
 from app.core.limiting import count_client
+from app.core.principal import SCOPES, Principal, admit
 
-PartnerKind = Literal["regulator", "association", "operator"]
 ALGORITHM = "Ed25519"
 ACCESS = "at+jwt"  # RFC 9068, 2.1
 REFETCH_SECONDS = 5.0
 LONGEST_TOKEN = 16_384
-
-SCOPES = {
-    "applicants:read": "Read applicants",
-    "applicants:write": "Make and change applicants",
-    "applicants:reveal": "See a CNIC in full, which its partner is told",
-    "registrations:read": "Read registrations and their history",
-    "registrations:write": "Submit, correct and withdraw registrations, upload files",
-    "reviews:read": "Read review decisions",
-    "reviews:write": "Claim cases and decide them",
-    "allowlist:read": "Read the allowlist feed",
-    "allowlist:publish": "Release what the publisher holds",
-    "events:read": "Read the event log",
-    "webhooks:manage": "Manage one's webhooks",
-    "partners:admin": "Manage partners and their clients",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """The client that acts, and the partner it acts for, as its token says."""
-
-    client_id: UUID
-    partner_id: UUID
-    partner_kind: PartnerKind
-    operator: str | None
-    scopes: frozenset[str]
-
-    @property
-    def sees_all(self) -> bool:
-        """Whether the caller's business is every partner's case."""
-        return self.partner_kind == "regulator"
 
 
 class Verifier(Protocol):
@@ -153,18 +120,6 @@ async def authenticate(
     missing = sorted(set(needed.scopes) - principal.scopes)
     if missing:
         raise Forbidden(f"The token lacks the scope {' '.join(missing)}.")
-    return principal
-
-
-def admit(request: Request, principal: Principal) -> None:
-    """Let a request act for a principal that was checked, and say so in its log lines."""
-    request.state.principal = principal
-    structlog.contextvars.bind_contextvars(client_id=str(principal.client_id), partner_id=str(principal.partner_id))
-
-
-def caller_of(request: Request) -> Principal:
-    """The principal that a request was admitted for; asking before that is a fault of ours."""
-    principal: Principal = request.state.principal
     return principal
 
 

@@ -28,7 +28,7 @@ from uuid_utils.compat import uuid7
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import Invalid, InvalidValue, NotFound
 from app.core.orm import among, recordset
-from app.core.security import Principal
+from app.core.principal import Principal
 from app.events.models import Event
 
 # What an officer writes to the registrant is between the two of them.

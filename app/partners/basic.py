@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.db import Database, is_outage
 from app.core.errors import Unauthenticated, Unavailable
-from app.core.security import Principal
+from app.core.principal import Principal
 from app.partners import service
 
 CHECKED_AGAIN_SECONDS = 60.0

@@ -11,7 +11,8 @@ from app.core.db import Database
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated, Unavailable
 from app.core.external_issuer import ExternalIssuer
 from app.core.outbound import Outbound
-from app.core.security import Principal, Verifier, unverified
+from app.core.principal import Principal
+from app.core.security import Verifier, unverified
 from app.core.settings import Settings
 from app.partners import key_sets, rules, service, store
 from app.partners.models import Client

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Query, Request, Response
 from app.core.db import Reading, Writing
 from app.core.idempotency import Idempotent
 from app.core.outbound import Outbound
+from app.core.principal import Principal
 from app.core.problems import BODIES, CHANGES, CREATES, READS, documented
 from app.core.responses import Precondition, page_answer, resource_answer
-from app.core.security import Principal, require
+from app.core.security import require
 from app.core.targets import UrlRefused
 from app.partners import schemas, service, store
 from app.partners.errors import AuthenticatesOtherwise, KeyUnusable, NameTaken, PrivateKeySent

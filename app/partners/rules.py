@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.core.errors import FieldError, InvalidValue
-from app.core.security import SCOPES
+from app.core.principal import SCOPES
 
 
 class PartnerKind(StrEnum):

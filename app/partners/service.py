@@ -15,7 +15,8 @@ from uuid_utils.compat import uuid7
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import Invalid
 from app.core.preconditions import IfMatch
-from app.core.security import ACCESS, ALGORITHM, Principal
+from app.core.principal import Principal
+from app.core.security import ACCESS, ALGORITHM
 from app.events import store as events
 from app.events.store import Happening
 from app.partners import rules, store

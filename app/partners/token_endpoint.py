@@ -10,9 +10,9 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from app.core.db import ServiceReading, database_of
 from app.core.errors import PayloadTooLarge, RequestTimeout, TooManyRequests
 from app.core.limiting import count_login, count_token
+from app.core.principal import SCOPES
 from app.core.problems import documented
 from app.core.responses import json_answer
-from app.core.security import SCOPES
 from app.core.settings import Settings
 from app.partners import rules, service, store
 from app.partners.assertions import ASSERTION_TYPE, AssertionRefused

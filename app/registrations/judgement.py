@@ -13,7 +13,7 @@ from app.applicants.store import Identity
 from app.core.db import WriteSession
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, NotFound
 from app.core.networks import span
-from app.core.security import Principal
+from app.core.principal import Principal
 from app.operators import store as operators
 from app.operators.errors import UnknownOperator
 from app.operators.store import Claim

@@ -14,8 +14,8 @@ from app.applicants import service as applicants
 from app.core.db import WriteSession
 from app.core.errors import DomainError, Invalid
 from app.core.preconditions import IfMatch
+from app.core.principal import Principal
 from app.core.schemas import validated
-from app.core.security import Principal
 from app.events import store as events
 from app.events.store import Happening
 from app.registrations import intake, judgement, store

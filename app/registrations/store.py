@@ -28,7 +28,7 @@ from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.orm import among, looked_up
 from app.core.pagination import fetch_page
-from app.core.security import Principal
+from app.core.principal import Principal
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
 from app.registrations.rules import ERASABLE, OPEN, Case, Flag, Status
 from app.registrations.schemas import RegistrationsQuery

@@ -15,7 +15,7 @@ from app.allowlist.store import Cause, Grant
 from app.core.db import WriteSession
 from app.core.errors import DomainError, NotFound
 from app.core.preconditions import IfMatch
-from app.core.security import Principal
+from app.core.principal import Principal
 from app.events import store as events
 from app.events.store import Happening
 from app.registrations import store as registrations

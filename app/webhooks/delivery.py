@@ -14,8 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.db import Database, ReadSession, WriteSession
 from app.core.outbound import TOTAL_SECONDS, Outbound, Unreachable
+from app.core.principal import Principal
 from app.core.schemas import Timestamp
-from app.core.security import Principal
 from app.core.targets import UrlRefused
 from app.events import store as events
 from app.events.schemas import Event

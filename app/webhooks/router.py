@@ -9,9 +9,10 @@ from app.core.db import Reading, Writing
 from app.core.idempotency import Idempotent
 from app.core.outbound import Outbound
 from app.core.pagination import PageQuery
+from app.core.principal import Principal
 from app.core.problems import BODIES, CHANGES, CREATES, READS, documented
 from app.core.responses import Precondition, json_answer, not_modified, page_answer, resource_answer
-from app.core.security import Principal, require
+from app.core.security import require
 from app.core.targets import UrlRefused
 from app.webhooks import schemas, service, store
 from app.webhooks.errors import WebhookDisabled, WebhookLimit

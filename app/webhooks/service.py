@@ -10,8 +10,8 @@ from app.core.db import WriteSession
 from app.core.errors import Invalid, InvalidValue
 from app.core.outbound import Outbound
 from app.core.preconditions import IfMatch
+from app.core.principal import Principal
 from app.core.schemas import validated
-from app.core.security import Principal
 from app.core.targets import UrlRefused
 from app.events import store as events
 from app.events.store import Happening

@@ -15,7 +15,7 @@ from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.orm import INSTANT, recordset
 from app.core.pagination import PageQuery, fetch_page
-from app.core.security import Principal
+from app.core.principal import Principal
 from app.events.models import Event
 from app.webhooks.models import Delivery, Webhook
 from app.webhooks.rules import DeliveryStatus, Status

@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from uuid_utils.compat import uuid7
 
 from app.core.db import Database, Writing, is_outage
-from app.core.security import Principal, admit
+from app.core.principal import Principal, admit
 from app.core.settings import Settings
 from tests.support import cases, postgres
 from tests.support.service import Caller, Service

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from joserfc.jwk import OctKey
 
-from app.core.security import SCOPES
+from app.core.principal import SCOPES
 from app.partners import remote_keys
 from app.partners.rules import ALLOWED, PartnerKind
 from tests.support import cases, postgres

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.security import SCOPES
+from app.core.principal import SCOPES
 from app.partners.rules import ALLOWED, PartnerKind, granted_scopes, refused_scopes
 
 SOME = st.lists(st.sampled_from(sorted(SCOPES)))

@@ -9,7 +9,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from app.core.security import SCOPES
+from app.core.principal import SCOPES
 from app.partners.rules import ALLOWED, PartnerKind
 from tests.support.service import BASE_URL, Caller, Credentials, Service
 

@@ -26,7 +26,6 @@ from app.core.outbound import Outbound
 from app.core.preconditions import ANY_VERSION
 from app.core.schemas import validated
 from app.core.settings import Settings
-from app.demo.loading import Caller, progress_bar, upload_and_follow
 from app.demo.stack import run_stack
 from app.follower import FeedRefused, Follower
 from app.main import create_app
@@ -37,6 +36,7 @@ from app.partners.models import Client
 from app.partners.rules import AuthMethod, PartnerKind
 from app.partners.schemas import LONGEST_OVERLAP_SECONDS, OVERLAP_SECONDS, ClientKeys, NewClient, NewPartner
 from app.partners.service import Issued
+from app.uploader.command import upload
 from app.worker import run_worker
 
 Result = TypeVar("Result")
@@ -48,6 +48,7 @@ audit_commands = typer.Typer(no_args_is_help=True, help="The event log's proof."
 cli.add_typer(client_commands, name="client")
 cli.add_typer(key_commands, name="key")
 cli.add_typer(audit_commands, name="audit")
+cli.command()(upload)
 errors = Console(stderr=True, soft_wrap=True)
 
 
@@ -107,34 +108,6 @@ def openapi() -> None:
     """Print the OpenAPI document."""
     settings = Settings(database_url="postgresql://unused", secret_key="unused" * 8)
     typer.echo(json.dumps(create_app(settings).openapi(), indent=2, ensure_ascii=False))
-
-
-@cli.command()
-def upload(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="UTF-8 CSV with a header row")],
-    url: Annotated[str, typer.Option(envvar="PUBLIC_URL", help="Where the service is")] = "http://127.0.0.1:8000",
-    client_id: Annotated[str, typer.Option(envvar="CLIENT_ID", help="Your client's id")] = "",
-    client_secret: Annotated[str, typer.Option(envvar="CLIENT_SECRET", help="Better given by the environment")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge every row and register none")] = False,
-) -> None:
-    """Upload a file of registrations and follow it to its end. Exits 1 when a row or the file was refused."""
-    try:
-        caller = Caller(url, {"client_id": client_id, "client_secret": client_secret})
-        with progress_bar(errors) as progress:
-            done = upload_and_follow(caller, file.read_bytes(), progress, file.name, dry_run=dry_run)
-    except httpx.HTTPStatusError as refused:
-        errors.print(refused.response.text, markup=False)
-        raise typer.Exit(2) from None
-    except httpx.TransportError as lost:
-        errors.print(f"The service at {url} does not answer: {lost}", markup=False)
-        raise typer.Exit(2) from None
-    typer.echo(json.dumps({"id": done["id"], "status": done["status"], **done["counts"]}))
-    if done["counts"]["refused"]:
-        errors.print(f"What was refused, and why: GET {url}/v1/bulk-uploads/{done['id']}/problems.csv")
-    if done["status"] == "failed":
-        errors.print(done["problem"]["detail"], markup=False)
-    if done["counts"]["refused"] or done["status"] == "failed":
-        raise typer.Exit(1)
 
 
 @cli.command()

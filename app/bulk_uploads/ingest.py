@@ -18,8 +18,10 @@ from app.applicants.schemas import ApplicantDetails
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.errors import TooManyRows
 from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
-from app.bulk_uploads.parser import Row, cells_of, read_rows
+from app.bulk_uploads.parser import cells_of, read_rows
+from app.bulk_uploads.rows import Row
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
+from app.bulk_uploads.unfolding import unfold
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, FieldError, Invalid
 from app.core.principal import Principal
@@ -77,7 +79,7 @@ async def ingest(database: Database, upload_id: UUID, chunk_rows: int, most_rows
         if upload is None:
             return True
         try:
-            upload = await _start(database, upload, most_rows)
+            upload = await _start(database, await unfold(database, upload), most_rows)
             await _take_chunks(database, upload, chunk_rows)
         except Invalid as broken:
             await _fail(database, upload_id, broken)
@@ -102,12 +104,12 @@ def _parts(database: Database, upload_id: UUID, loop: asyncio.AbstractEventLoop)
 async def _start(database: Database, upload: BulkUpload, most_rows: int) -> BulkUpload:
     """Read the file to its end once and count its rows; a dry run starts at its first row.
 
-    Raises ``CsvMalformed`` and ``TooManyRows``.
+    Raises ``Invalid`` for a file that is malformed or has too many rows.
     """
     if upload.total is not None and not upload.dry_run:
         return upload
     loop = asyncio.get_running_loop()
-    rows = islice(read_rows(_parts(database, upload.id, loop)), 1, most_rows + 2)
+    rows = islice(read_rows(_parts(database, upload.id, loop), upload.format), 1, most_rows + 2)
     total = await asyncio.to_thread(lambda: sum(1 for _ in rows))
     if total > most_rows:
         raise TooManyRows(f"The file has more than {most_rows} rows.")
@@ -129,7 +131,7 @@ def _submitter(upload: BulkUpload) -> Principal:
 async def _take_chunks(database: Database, upload: BulkUpload, chunk_rows: int) -> None:
     loop = asyncio.get_running_loop()
     principal = _submitter(upload)
-    rows = read_rows(_parts(database, upload.id, loop))
+    rows = read_rows(_parts(database, upload.id, loop), upload.format)
     await asyncio.to_thread(lambda: next(islice(rows, upload.rows_done, upload.rows_done + 1), None))
     rehearsal = Rehearsal() if upload.dry_run else None
     while chunk := await asyncio.to_thread(_parse_chunk, rows, upload.columns, chunk_rows):
@@ -261,7 +263,8 @@ def _problem(line: int, error: FieldError) -> dict[str, Any]:
 async def _checkpoint(session: WriteSession, upload: BulkUpload, chunk: Sequence[ParsedRow]) -> BulkUpload:
     outcomes = [each.outcome for each in chunk]
     counted = {name.value: getattr(upload, name) + outcomes.count(name) for name in RowOutcome}
-    values = {"rows_done": upload.rows_done + len(chunk), "bytes_done": chunk[-1].row.end, **counted}
+    done = min(chunk[-1].row.end, upload.bytes)  # a workbook's rows are longer than it is
+    values = {"rows_done": upload.rows_done + len(chunk), "bytes_done": done, **counted}
     if not await store.advance(session, upload, values):
         raise Superseded
     moved = await store.waiting_upload(session, upload.id)

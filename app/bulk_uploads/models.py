@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.bulk_uploads.rules import RowOutcome, UploadStatus
+from app.bulk_uploads.rules import RowOutcome, UploadFormat, UploadStatus
 from app.core.orm import Base, Identified, Versioned, one_of, sealed_column
 from app.partners.models import Partner
 
@@ -21,6 +21,7 @@ class BulkUpload(Identified, Versioned, Base):
     __tablename__ = "bulk_uploads"
     __table_args__ = (
         one_of("status", UploadStatus),
+        one_of("format", UploadFormat),
         Index(None, "partner_id", "id"),
         Index("bulk_uploads_waiting_idx", "id", postgresql_where=text("status IN ('received', 'processing')")),
     )
@@ -29,6 +30,7 @@ class BulkUpload(Identified, Versioned, Base):
     client_id: Mapped[UUID]
     dry_run: Mapped[bool]
     status: Mapped[str] = mapped_column(server_default=text(f"'{UploadStatus.RECEIVED}'"))
+    format: Mapped[str]
     columns: Mapped[list[str]] = mapped_column(ARRAY(Text))
     sha256: Mapped[str]
     bytes: Mapped[int] = mapped_column(BigInteger)

@@ -29,6 +29,23 @@ NEEDED_COLUMNS = ("track", "applicant_kind", "legal_name", "email", "purpose", "
 COLUMN_OF_FIELD = {field: column for column, field in APPLICANT_COLUMNS.items()}
 MOST_COLUMNS = 64
 FORMULA = re.compile(r"[=+\-@\t\r]")
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class UploadFormat(StrEnum):
+    """What an upload is written in."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+    XLSX = "xlsx"
+
+
+FORMAT_OF_TYPE = {
+    "text/csv": UploadFormat.CSV,
+    "application/x-ndjson": UploadFormat.NDJSON,
+    "application/jsonl": UploadFormat.NDJSON,
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": UploadFormat.XLSX,
+}
 
 
 class UploadStatus(StrEnum):
@@ -91,6 +108,11 @@ def column_of(error: FieldError) -> str:
     """The column that a field's error is about."""
     field = error.pointer.split("/")[1] if error.pointer else ""
     return COLUMN_OF_FIELD.get(field, field)
+
+
+def has_surrogate(text: str) -> bool:
+    """Whether a text holds what no UTF-8 can: bytes that were none, kept as surrogates."""
+    return SURROGATE.search(text) is not None
 
 
 def guarded(cell: str) -> str:

@@ -33,6 +33,7 @@ from app.core.principal import Principal
 
 SEALED_PART = "bulk_upload_parts.sealed"
 EXPORTED_AT_ONCE = 1_000
+PART_BYTES = 1024 * 1024
 WAITING = (UploadStatus.RECEIVED.value, UploadStatus.PROCESSING.value)
 
 

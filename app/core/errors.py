@@ -120,6 +120,14 @@ class InvalidValue(Invalid):
     mend = "The detail says what is allowed. Unknown fields are refused, and so are control characters."
 
 
+class EncodingMalformed(Invalid):
+    """A packed body cannot be unpacked to its end."""
+
+    code = "encoding_malformed"
+    title = "The body cannot be unpacked"
+    mend = "Pack the file again, and send Content-Encoding only with a body that is packed so."
+
+
 class VersionMismatch(DomainError):
     """Someone changed the resource since the caller read it."""
 
@@ -197,7 +205,17 @@ class UnsupportedMediaType(DomainError):
 
     code = "unsupported_media_type"
     title = "The operation does not read this content type"
-    mend = "Send 'Content-Type: application/json', or 'text/csv' for an upload."
+    mend = "Send 'Content-Type: application/json'; for an upload text/csv, application/x-ndjson or that of XLSX."
+
+
+class UnsupportedEncoding(UnsupportedMediaType):
+    """The body is packed in a way that the operation does not unpack; ``accepted`` names those it does."""
+
+    accepted: ClassVar[str] = "gzip, zstd"
+
+    code = "unsupported_encoding"
+    title = "The operation does not unpack this content encoding"
+    mend = "Send the body as it is, or packed once with an encoding that the answer's Accept-Encoding names."
 
 
 class NotAcceptable(DomainError):

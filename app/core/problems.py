@@ -76,6 +76,8 @@ def problem_response(error: DomainError, instance: str, headers: Mapping[str, st
     extra = dict(headers or {})
     if isinstance(error, errors.Unauthenticated):
         extra.setdefault("WWW-Authenticate", error.challenge)
+    if isinstance(error, errors.UnsupportedEncoding):
+        extra.setdefault("Accept-Encoding", error.accepted)
     if isinstance(error, errors.TooManyRequests):
         extra["Retry-After"] = str(error.retry_after)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:

@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
 
     max_upload_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    max_unpacked_bytes: int = Field(default=256 * 1024 * 1024, ge=1024, description="Of a packed upload")
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
     max_upload_rows: int = Field(default=2_000_000, ge=1)
     max_url_bytes: int = Field(default=8_192, ge=256, le=65_535)

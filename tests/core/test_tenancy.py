@@ -40,7 +40,15 @@ WHERE grantee = 'register_tenant' AND privilege_type = 'SELECT' ORDER BY 1
 # what every reader of the list is told: networks and serials, and not whose they are
 THE_LIST = {"allowlist_entries"}
 MADE_BY_THE_WORKER = {"audit_leaves", "webhook_deliveries"}
-SHARED = {"operators", "operator_prefixes", "country_prefixes", "allowlist_feed", "publications", "audit_nodes", "audit_checkpoints"}
+SHARED = {
+    "operators",
+    "operator_prefixes",
+    "country_prefixes",
+    "allowlist_feed",
+    "publications",
+    "audit_nodes",
+    "audit_checkpoints",
+}
 
 
 def acting_for(caller: Caller, kind: PartnerKind = "association", operator: str | None = None) -> Principal:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -19,6 +20,7 @@ from app.core.doorbell import Listener
 from app.core.idempotency import add_replay_handler
 from app.core.keyring import Keyring
 from app.core.observability import ObservingMiddleware, configure_logging
+from app.core.openapi import completed
 from app.core.problems import ProblemsMiddleware, add_problem_handlers
 from app.core.problems import router as problems
 from app.core.responses import PagePolicyMiddleware
@@ -65,6 +67,11 @@ def create_app(settings: Settings) -> FastAPI:
         separate_input_output_schemas=False,
         redirect_slashes=False,
         swagger_ui_parameters={"persistAuthorization": True},
+        generate_unique_id_function=lambda route: route.name,
+        openapi_tags=api.TAGS,
+        contact={"name": "The operators of this register"},
+        license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        servers=[{"url": "/", "description": "This service, in production as in staging", "x-internal": False}],
     )
     database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
 
@@ -81,6 +88,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.newest_migration = health.newest_migration()
     for router in (tokens, api.router, health_router, problems):
         app.include_router(router)
+    described = app.openapi
+    app.openapi = cache(lambda: completed(described()))  # type: ignore[method-assign]  # FastAPI's way to extend it
     add_problem_handlers(app)
     add_replay_handler(app)
     # the last added stands outermost

@@ -135,13 +135,20 @@ class Resource(BaseModel):
 
 
 Item = TypeVar("Item", bound=BaseModel)
+LONGEST_PAGE = 500
+LONGEST_NAME = 200  # of a field as an error shows it
 
 
 class Page(Resource, Generic[Item]):
     """One page of a list; ``next_cursor`` is null on the last."""
 
-    items: Sequence[Item]
+    items: Annotated[Sequence[Item], Field(json_schema_extra={"maxItems": LONGEST_PAGE})]
     next_cursor: str | None = None
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[type[Any], ...]) -> str:
+        """The name in the OpenAPI document: a page of ``Applicant`` is an ``ApplicantPage``."""
+        return f"{params[0].__name__}Page"
 
 
 class FieldProblem(Resource):
@@ -154,7 +161,7 @@ class FieldProblem(Resource):
         },
     )
 
-    pointer: str
+    pointer: Annotated[str, Field(json_schema_extra={"format": "json-pointer"})]
     code: str
     detail: str
 
@@ -167,13 +174,13 @@ class Problem(Resource):
     status: int
     detail: str
     code: str
-    instance: str
+    instance: Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
     errors: list[FieldProblem] = []
 
 
 def field_error(error: ErrorDetails, loc: Sequence[str | int]) -> FieldError:
     """One of Pydantic's errors in the service's codes; its place as a JSON Pointer (RFC 6901)."""
-    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in loc)
+    pointer = "".join("/" + str(part)[:LONGEST_NAME].replace("~", "~0").replace("/", "~1") for part in loc)
     if error["type"] in DomainError.known:
         return FieldError(pointer, error["type"], str(error.get("ctx", {}).get("detail", error["msg"])))
     if error["type"] in ("missing", "too_short"):

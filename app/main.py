@@ -16,6 +16,7 @@ from app.allowlist.reader import SnapshotReader
 from app.allowlist.snapshot import NotASnapshot
 from app.core.body_limit import BodyLimitMiddleware
 from app.core.db import Database
+from app.core.deprecation import DeprecationMiddleware
 from app.core.doorbell import Listener
 from app.core.idempotency import add_replay_handler
 from app.core.keyring import Keyring
@@ -93,6 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
     add_problem_handlers(app)
     add_replay_handler(app)
     # the last added stands outermost
+    app.add_middleware(DeprecationMiddleware)
     app.add_middleware(PagePolicyMiddleware)
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes, wider={UPLOADS: settings.max_upload_bytes})
     app.add_middleware(ProblemsMiddleware)

@@ -7,7 +7,8 @@ wherever it is sent, and what an answer shows was taken under these bounds or ma
 from collections.abc import Iterator
 from typing import Any
 
-LONGEST_TEXT = 2_000
+from app.core.schemas import LONGEST_TEXT
+
 LONGEST_BODY = 2**31 - 1
 MOST_ITEMS = 10_000_000
 LARGEST_INT32 = 2**31 - 1
@@ -54,7 +55,7 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
 
 def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
     """A parameter is there or absent; there is no way to send a null."""
-    alternatives = [each for each in schema.get("anyOf", []) if each != {"type": "null"}]
+    alternatives: list[dict[str, Any]] = [each for each in schema.get("anyOf", []) if each != {"type": "null"}]
     if len(alternatives) != 1:
         return schema
     return alternatives[0] | {name: value for name, value in schema.items() if name != "anyOf"}
@@ -82,9 +83,7 @@ def _bound(schema: dict[str, Any]) -> None:
         case "integer":
             if "exclusiveMinimum" not in schema:
                 schema.setdefault("minimum", 0)
-            if "exclusiveMaximum" not in schema:
-                schema.setdefault("maximum", LARGEST_INTEGER)
-            largest = schema.get("maximum", schema.get("exclusiveMaximum"))
+            largest = schema.get("exclusiveMaximum") or schema.setdefault("maximum", LARGEST_INTEGER)
             schema.setdefault("format", "int32" if largest <= LARGEST_INT32 else "int64")
         case "array":
             schema.setdefault("maxItems", MOST_ITEMS)

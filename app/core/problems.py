@@ -16,8 +16,7 @@ from starlette.exceptions import HTTPException
 from app.core import errors
 from app.core.db import is_outage
 from app.core.errors import DomainError, FieldError
-from app.core.openapi import LONGEST_TEXT
-from app.core.schemas import CONTROL_BUT_BREAKS, FieldProblem, Problem, field_error
+from app.core.schemas import LONGEST_TEXT, FieldProblem, Problem, field_error
 
 RETRY_AFTER_SECONDS = "2"
 RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait (RFC 9110, 10.2.3)", "schema": {"type": "integer"}}}
@@ -62,7 +61,7 @@ def problem_of(error: DomainError, instance: str) -> Problem:
         type=f"/problems/{error.code}",
         title=error.title,
         status=status_of(error),
-        detail=CONTROL_BUT_BREAKS.sub(" ", error.detail)[:LONGEST_TEXT],
+        detail=error.detail,
         code=error.code,
         instance=instance,
         errors=[FieldProblem.model_validate(each) for each in error.errors],

@@ -43,9 +43,8 @@ async def run(*command: object, cwd: Path, **environment: str) -> str:
     """What a command printed, once it has succeeded; ``environment`` is added to ours."""
 
     def call() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(each) for each in command], cwd=cwd, env=os.environ | environment, capture_output=True, text=True
-        )
+        words = [str(each) for each in command]
+        return subprocess.run(words, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False)
 
     done = await asyncio.to_thread(call)
     assert done.returncode == 0, done.stdout + done.stderr

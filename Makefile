@@ -25,7 +25,7 @@ contract: contract/node_modules contract/python
 	contract/node_modules/.bin/spectral lint --ruleset contract/.spectral.yaml --fail-severity hint --quiet openapi.json
 
 contract/node_modules: contract/package-lock.json
-	cd contract && npm ci --silent
+	cd contract && npm ci --no-progress --loglevel=error
 	@touch $@
 
 # The generator of the Python client, with packages of its own: it wants others than the service.

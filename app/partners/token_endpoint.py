@@ -7,7 +7,7 @@ from urllib.parse import unquote_plus
 from fastapi import APIRouter, Form, Request, Response
 
 from app.core.db import Reading
-from app.core.errors import PayloadTooLarge
+from app.core.errors import PayloadTooLarge, TooManyRequests
 from app.core.problems import documented
 from app.core.responses import json_answer
 from app.core.security import SCOPES
@@ -52,7 +52,7 @@ def _basic_credentials(header: str) -> tuple[str, str] | None:
     "/oauth/token",
     summary="Get an access token",
     response_model=Token,
-    responses=documented(PayloadTooLarge) | MAY_FAIL,
+    responses=documented(PayloadTooLarge, TooManyRequests) | MAY_FAIL,
 )
 async def issue_token(
     request: Request,

@@ -56,6 +56,7 @@ def said(output: str) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @needs_generator
 async def test_a_generated_python_client_compiles_and_goes_the_whole_way(
     callers: dict[str, str], tmp_path: Path
@@ -72,6 +73,7 @@ async def test_a_generated_python_client_compiles_and_goes_the_whole_way(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @needs_npm
 async def test_a_generated_typescript_client_compiles_and_goes_the_whole_way(
     callers: dict[str, str], tmp_path: Path

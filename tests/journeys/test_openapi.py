@@ -133,6 +133,7 @@ def _call(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_no_call_gives_a_fault_or_an_answer_that_is_not_in_the_document(
     service: Service, url: str, pseb: Caller, officer: Caller
 ) -> None:
@@ -142,6 +143,7 @@ async def test_no_call_gives_a_fault_or_an_answer_that_is_not_in_the_document(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_every_operation_does_what_its_example_shows_and_its_answers_lead_on(
     service: Service, url: str, pseb: Caller, officer: Caller
 ) -> None:

@@ -4,7 +4,6 @@ The fields are those of draft-ietf-httpapi-ratelimit-headers (``RateLimit-Policy
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from uuid import UUID
 
@@ -154,7 +153,7 @@ def _settled(counted: Sequence[Counted], status: int) -> list[Counted]:
 
 def _marking(send: Send, counted: Sequence[Counted]) -> Send:
     fields = [
-        (b"ratelimit-policy", ", ".join(_policy(each.quota) for each in counted).encode()),
+        (b"ratelimit-policy", ", ".join([each.quota.policy for each in counted]).encode()),
         (
             b"ratelimit",
             ", ".join(f'"{each.quota.name}";r={each.remaining};t={each.seconds}' for each in counted).encode(),
@@ -167,8 +166,3 @@ def _marking(send: Send, counted: Sequence[Counted]) -> Send:
         await send(message)
 
     return marked
-
-
-@cache
-def _policy(quota: Quota) -> str:
-    return f'"{quota.name}";q={quota.requests};w={quota.window}'

@@ -90,12 +90,12 @@ def problem_response(error: DomainError, instance: str, headers: Mapping[str, st
 
 
 def documented(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
-    """The ``responses=`` of an operation that can raise ``kinds``; what any operation can raise is added."""
+    """The ``responses=`` of an operation that can raise ``kinds``; what any operation can raise is added.
+
+    An operation that asks who calls is limited in its rate.
+    """
     limited = (errors.TooManyRequests,) if errors.Unauthenticated in kinds else ()
-    every: tuple[type[DomainError], ...] = (
-        *kinds, *limited, errors.InvalidValue, errors.AddressTooLong, errors.HeadTooLarge, errors.Unavailable,
-        errors.Internal,
-    )  # fmt: skip
+    every: tuple[type[DomainError], ...] = (*kinds, *limited, errors.InvalidValue, errors.Unavailable, errors.Internal)
     by_status: dict[int | str, dict[str, Any]] = {}
     for kind in dict.fromkeys(every):
         example = problem_of(kind(), "/v1/...").model_dump(mode="json", exclude_defaults=True)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,7 +28,7 @@ def _always(_status: int) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Quota:
     """So many requests of one class in a window of so many seconds.
 
@@ -38,6 +39,11 @@ class Quota:
     requests: int
     window: int
     counts: Callable[[int], bool] = _always
+
+    @cached_property
+    def policy(self) -> str:
+        """Its item of ``RateLimit-Policy``."""
+        return f'"{self.name}";q={self.requests};w={self.window}'
 
     @property
     def portion(self) -> int:
@@ -87,7 +93,7 @@ class Lease:
             self.spent_until = answered + grant.seconds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Counted:
     """One request as it was counted, or refused when it did not pass."""
 

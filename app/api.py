@@ -1,4 +1,4 @@
-"""The /v1 route table, one line a domain."""
+"""The /v1 route table, one line a domain, and the chapters of the OpenAPI document."""
 
 from fastapi import APIRouter
 
@@ -26,3 +26,19 @@ router.include_router(audit)
 router.include_router(webhooks)
 router.include_router(operators)
 router.include_router(partners)
+
+TAGS = [
+    {"name": "tokens", "description": "Access tokens, and the keys that prove them"},
+    {"name": "applicants", "description": "Companies and individuals"},
+    {"name": "registrations", "description": "From submission to withdrawal, and what each track needs"},
+    {"name": "reviews", "description": "Decisions of the regulator's officers"},
+    {"name": "bulk uploads", "description": "Files of registrations"},
+    {"name": "allowlist", "description": "What operators enforce, and its history"},
+    {"name": "events", "description": "The log, for partners that poll"},
+    {"name": "audit", "description": "Proof that the log was only added to"},
+    {"name": "webhooks", "description": "The log, pushed to a partner's own systems"},
+    {"name": "reference", "description": "Operators"},
+    {"name": "partners", "description": "Partners and their clients"},
+    {"name": "health", "description": "Is it alive, is it ready, what does it measure"},
+    {"name": "problems", "description": "What each error means, for people"},
+]

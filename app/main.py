@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -15,10 +16,12 @@ from app.allowlist.reader import SnapshotReader
 from app.allowlist.snapshot import NotASnapshot
 from app.core.body_limit import BodyLimitMiddleware
 from app.core.db import Database
+from app.core.deprecation import DeprecationMiddleware
 from app.core.doorbell import Listener
 from app.core.idempotency import add_replay_handler
 from app.core.limiting import RateLimitMiddleware, RateLimits
 from app.core.observability import ObservingMiddleware, configure_logging
+from app.core.openapi import completed
 from app.core.outbound import Outbound
 from app.core.problems import ProblemsMiddleware, add_problem_handlers
 from app.core.problems import router as problems
@@ -70,6 +73,11 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
         separate_input_output_schemas=False,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+        openapi_tags=api.TAGS,
+        contact={"name": "The operators of this register"},
+        license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        servers=[{"url": "/", "description": "This service, in production as in staging", "x-internal": False}],
     )
     database = Database(settings)
 
@@ -90,9 +98,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.newest_migration = health.newest_migration()
     for router in (tokens, api.router, health_router, problems):
         app.include_router(router)
+    described = app.openapi
+    app.openapi = cache(lambda: completed(described()))  # type: ignore[method-assign]  # FastAPI's way to extend it
     add_problem_handlers(app)
     add_replay_handler(app)
     # the last added stands outermost
+    app.add_middleware(DeprecationMiddleware)
     app.add_middleware(
         BodyLimitMiddleware,
         limit=settings.max_body_bytes,

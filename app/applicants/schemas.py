@@ -1,10 +1,11 @@
 """Bodies of applicants. A CNIC goes in whole and comes out masked."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue
 
 from app.applicants import rules
 from app.applicants.rules import ApplicantKind
@@ -23,10 +24,32 @@ from app.core.schemas import (
     refuse_as_given,
 )
 
-Email = Annotated[str, LINE, refuse_as_given(rules.email), Field(description="At most 254 characters")]
-Mobile = Annotated[str, LINE, refuse_as_given(rules.mobile), Field(description="`+923001234567`")]
-Cnic = Annotated[str, LINE, refuse_as_given(rules.cnic), Field(description="`12345-1234567-1`")]
-Ntn = Annotated[str, LINE, refuse_as_given(rules.ntn), Field(description="`1234567-8`")]
+
+def _written(pattern: re.Pattern[str]) -> dict[str, JsonValue]:
+    return {"pattern": f"^{pattern.pattern}$"}
+
+
+Email = Annotated[
+    str,
+    LINE,
+    refuse_as_given(rules.email),
+    Field(description="At most 254 characters", json_schema_extra={"format": "email", "maxLength": rules.EMAIL_LENGTH}),
+]
+Mobile = Annotated[
+    str,
+    LINE,
+    refuse_as_given(rules.mobile),
+    Field(description="`+923001234567`", json_schema_extra=_written(rules.MOBILE)),
+]
+Cnic = Annotated[
+    str,
+    LINE,
+    refuse_as_given(rules.cnic),
+    Field(description="`12345-1234567-1`", json_schema_extra=_written(rules.CNIC)),
+]
+Ntn = Annotated[
+    str, LINE, refuse_as_given(rules.ntn), Field(description="`1234567-8`", json_schema_extra=_written(rules.NTN))
+]
 
 COMPANY: Examples = {
     "kind": "company",

@@ -85,13 +85,13 @@ async def append(session: WriteSession, leaves: Mapping[int, KeptLeaf], nodes: S
         session,
         Leaf,
         {"position": BigInteger, "event_id": Uuid, "salt": LargeBinary},
-        [{"position": place, "event_id": leaf.event_id, "salt": _hex(leaf.salt)} for place, leaf in leaves.items()],
+        [{"position": place, "event_id": leaf.event_id, "salt": leaf.salt} for place, leaf in leaves.items()],
     )
     await _insert(
         session,
         TreeNode,
         {"level": SmallInteger, "position": BigInteger, "hash": LargeBinary},
-        [{**node._asdict(), "hash": _hex(hash_)} for node, hash_ in nodes],
+        [{**node._asdict(), "hash": hash_} for node, hash_ in nodes],
     )
 
 
@@ -100,11 +100,6 @@ async def _insert(
 ) -> None:
     batch = recordset("batch", kinds, rows)
     await session.execute(insert(table).from_select(list(kinds), select(*batch.c)))
-
-
-def _hex(value: bytes) -> str:
-    """How PostgreSQL reads bytes from a text."""
-    return f"\\x{value.hex()}"
 
 
 async def save(session: WriteSession, checkpoint: Checkpoint) -> None:

@@ -4,6 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request
@@ -15,9 +16,11 @@ from starlette.exceptions import HTTPException
 from app.core import errors
 from app.core.db import is_outage
 from app.core.errors import DomainError, FieldError
-from app.core.schemas import FieldProblem, Problem, field_error
+from app.core.schemas import LONGEST_TEXT, FieldProblem, Problem, field_error
 
 RETRY_AFTER_SECONDS = "2"
+RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait (RFC 9110, 10.2.3)", "schema": {"type": "integer"}}}
+DOCUMENTED_HEADERS = {429: {"headers": RETRY_AFTER}, 503: {"headers": RETRY_AFTER}}
 STATUS_OF_KIND: dict[type[DomainError], int] = {
     errors.MalformedRequest: 400,
     errors.Unauthenticated: 401,
@@ -101,6 +104,7 @@ def documented(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
             {
                 "model": Problem,
                 "description": "",
+                **DOCUMENTED_HEADERS.get(status_of(kind), {}),
                 "content": {
                     "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
                 },
@@ -112,7 +116,7 @@ def documented(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
 
 
 def _instance(request: Request) -> str:
-    return request.url.path
+    return quote(request.scope["path"])[:LONGEST_TEXT]  # a URI reference (RFC 9457, 3.1.5)
 
 
 async def _on_domain_error(request: Request, error: Exception) -> JSONResponse:
@@ -214,7 +218,7 @@ def _page(title: str, body: Sequence[str]) -> HTMLResponse:
     return HTMLResponse(f"{head}<h1>{title}</h1>{''.join(body)}</html>")
 
 
-@router.get("", response_class=HTMLResponse, summary="All problem types")
+@router.get("", response_class=HTMLResponse, summary="All problem types", responses=documented())
 async def list_problems() -> HTMLResponse:
     """Every code that the service can answer with, each leading to its explanation."""
     rows = [f'<li><a href="/problems/{code}"><code>{code}</code></a> {kind.title}</li>' for code, kind in _known()]

@@ -27,6 +27,8 @@ from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, Miss
 Examples = dict[str, JsonValue]
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 CONTROL_BUT_BREAKS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+LONGEST_TEXT = 2_000
+LONGEST_NAME = 200  # of a field as an error shows it
 # What PostgreSQL, Python and JSON all hold; beyond it time zones overflow.
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -72,7 +74,9 @@ PARAGRAPH = BeforeValidator(partial(_plain, breaks=True))
 
 Line100 = Annotated[str, LINE, Field(max_length=100)]
 Line200 = Annotated[str, LINE, Field(max_length=200)]
-Paragraph = Annotated[str, PARAGRAPH, Field(max_length=2_000)]
+Paragraph = Annotated[str, PARAGRAPH, Field(max_length=LONGEST_TEXT)]
+# What the service says; where it quotes what was sent, control characters are left out.
+Said = Annotated[str, BeforeValidator(lambda text: CONTROL_BUT_BREAKS.sub(" ", text)[:LONGEST_TEXT])]
 
 Instant = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST, examples=["2027-01-31T12:00:00Z"])]
 
@@ -151,13 +155,19 @@ class Resource(BaseModel):
 
 
 Item = TypeVar("Item", bound=BaseModel)
+LONGEST_PAGE = 500
 
 
 class Page(Resource, Generic[Item]):
     """One page of a list; ``next_cursor`` is null on the last."""
 
-    items: Sequence[Item]
+    items: Annotated[Sequence[Item], Field(json_schema_extra={"maxItems": LONGEST_PAGE})]
     next_cursor: str | None = None
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """The name in the OpenAPI document: a page of ``Applicant`` is an ``ApplicantPage``."""
+        return f"{params[0].__name__}Page"
 
 
 class FieldProblem(Resource):
@@ -170,9 +180,9 @@ class FieldProblem(Resource):
         },
     )
 
-    pointer: str
+    pointer: Annotated[str, Field(json_schema_extra={"format": "json-pointer"})]
     code: str
-    detail: str
+    detail: Said
 
 
 class Problem(Resource):
@@ -181,15 +191,15 @@ class Problem(Resource):
     type: str
     title: str
     status: int
-    detail: str
+    detail: Said
     code: str
-    instance: str
+    instance: Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
     errors: list[FieldProblem] = []
 
 
 def field_error(error: ErrorDetails, loc: Sequence[str | int]) -> FieldError:
     """One of Pydantic's errors in the service's codes; its place as a JSON Pointer (RFC 6901)."""
-    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in loc)
+    pointer = "".join("/" + str(part)[:LONGEST_NAME].replace("~", "~0").replace("/", "~1") for part in loc)
     if error["type"] in DomainError.known:
         return FieldError(pointer, error["type"], str(error.get("ctx", {}).get("detail", error["msg"])))
     if error["type"] in ("missing", "too_short"):

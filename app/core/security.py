@@ -102,7 +102,7 @@ def _why(wrong: Exception) -> str:
 
 oauth2 = OAuth2(
     flows=OAuthFlows(clientCredentials=OAuthFlowClientCredentials(tokenUrl="/oauth/token", scopes=SCOPES)),
-    description="OAuth 2.0 client credentials (RFC 6749, 4.4).",
+    description="OAuth 2.0 client credentials (RFC 6749, 4.4). Access tokens are JWTs that keep to RFC8725.",
     auto_error=False,
 )
 

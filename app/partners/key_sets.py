@@ -15,7 +15,7 @@ SIGNING_ALGORITHMS = ("Ed25519", "EdDSA", "ES256", "PS256", "RS256")
 MOST_KEYS = 10
 MOST_CHARACTERS = 16_384
 KID_LENGTH = 255
-RSA_BITS = range(2048, 8192 + 1)
+RSA_BITS = range(2048, 4096 + 1)
 RSA_EXPONENT_BITS = 32
 PUBLIC_MEMBERS = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
 PRIVATE_MEMBERS = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
@@ -88,7 +88,7 @@ def _imported(jwk: Any) -> Key:
     except (JoseError, ValueError, KeyError, TypeError):
         raise KeyUnusable("cannot be read") from None
     if not _algorithms(key):
-        raise KeyUnusable("is neither Ed25519, P-256, nor RSA of 2048 to 8192 bits, or names an algorithm of another")
+        raise KeyUnusable("is neither Ed25519, P-256, nor RSA of 2048 to 4096 bits, or names an algorithm of another")
     return key
 
 

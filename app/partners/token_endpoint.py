@@ -155,7 +155,7 @@ def _example(body: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
 @router.get(
     "/.well-known/oauth-authorization-server",
     summary="Metadata of the token endpoint",
-    responses=_example(_metadata("https://register.example.pk")),
+    responses=documented() | _example(_metadata("https://register.example.pk")),
 )
 async def metadata(request: Request) -> dict[str, Any]:
     """OAuth 2.0 authorization server metadata (RFC 8414)."""

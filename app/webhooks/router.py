@@ -103,7 +103,7 @@ async def delete_webhook(webhook_id: UUID, session: Writing, principal: Manager,
     response_model=schemas.WebhookWithSecret,
     responses=documented(*CHANGES),
 )
-async def rotate_secret(webhook_id: UUID, session: Writing, principal: Manager, if_match: Precondition) -> Response:
+async def rotate_webhook_secret(webhook_id: UUID, session: Writing, principal: Manager, if_match: Precondition) -> Response:
     """The new secret is shown this once. For a day, requests are signed by the old one as well."""
     return _with_secret(await service.rotate_secret(session, principal, webhook_id, if_match), 200)
 

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -25,7 +26,7 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     body: dict[str, Any] = answer.json()
     assert body.keys() - {"errors"} == {"type", "title", "status", "detail", "code", "instance"}
     assert (body["type"], body["status"], body["code"]) == (f"/problems/{code}", status, code)
-    assert body["instance"] == answer.request.url.path
+    assert body["instance"] == quote(answer.request.url.path)
     assert body["title"]
     assert body["detail"]
     return body

@@ -257,7 +257,7 @@ async def test_keys_are_where_they_are_said_to_be_or_where_discovery_leads_and_m
     assert provider.asked == ["/keys"]
 
 
-async def test_a_provider_inside_may_be_asked_by_plain_http_and_one_at_a_time_for_each_issuer(
+async def test_a_provider_inside_may_be_asked_by_plain_http_and_two_stand_side_by_side(
     database_url: str, tmp_path: Path, provider: Provider
 ) -> None:
     async with receiving() as plain:

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint format bench clean
+.PHONY: run test lint format bench sbom clean
 
 run: .venv/runtime
 	@exec $(BIN)/python -m app.cli run
@@ -32,6 +32,9 @@ format: .venv/development
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+sbom: .venv/development
+	$(BIN)/cyclonedx-py requirements requirements.lock --output-reproducible --output-file sbom.json
 
 bench: .venv/development
 	$(BIN)/python -m bench.register

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint openapi contract format bench clean
+.PHONY: run test lint openapi contract format bench sbom clean
 
 run: .venv/runtime
 	@exec $(BIN)/python -m app.cli run
@@ -48,6 +48,9 @@ format: .venv/development
 
 clean:
 	rm -rf .venv contract/node_modules contract/python .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+sbom: .venv/development
+	$(BIN)/cyclonedx-py requirements requirements.lock --output-reproducible --output-file sbom.json
 
 bench: .venv/development
 	$(BIN)/python -m bench.register

@@ -32,6 +32,7 @@ from app.health import store as health
 from app.health.router import router as health_router
 from app.partners import store as partners
 from app.partners.basic import BasicClients
+from app.partners.called_back import CalledBack
 from app.partners.client_authentication import TokenClients
 from app.partners.external_tokens import external_verifiers
 from app.partners.token_endpoint import router as tokens
@@ -49,12 +50,14 @@ RATE_CLASSES = {("POST", UPLOADS): "upload", ("POST", f"{FEED}/checks"): "feed"}
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    listener = Listener(app.state.settings.database_url, ["allowlist_published"])
+    listener = Listener(app.state.settings.database_url, ["allowlist_published", "clients_changed"])
     reader: SnapshotReader = app.state.reader
+    called_back: CalledBack = app.state.called_back
     # a database that is down, or holds a list that does not prove itself, delays the list, not the start
     with suppress(SQLAlchemyError, OSError, NotASnapshot):
+        await called_back.refresh()
         await reader.refresh()
-    tasks = [asyncio.create_task(listener.run()), asyncio.create_task(reader.run(listener))]
+    tasks = [asyncio.create_task(each) for each in (listener.run(), reader.run(listener), called_back.run(listener))]
     yield
     for task in tasks:
         task.cancel()
@@ -87,7 +90,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     app.state.settings = settings
     app.state.database = database
-    app.state.verifier = TokenVerifier(settings.public_url, load_keys)
+    app.state.called_back = CalledBack(database, settings.poll_seconds)
+    app.state.verifier = TokenVerifier(settings.public_url, load_keys, app.state.called_back.is_called_back)
     app.state.limits = RateLimits(settings, feed=FEED, special=RATE_CLASSES)
     app.state.external = external_verifiers(settings, database)
     app.state.basic = BasicClients(database)
@@ -113,6 +117,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(ProblemsMiddleware)
     app.add_middleware(RateLimitMiddleware)
-    app.add_middleware(ResponseHeadersMiddleware, https=settings.public_url.startswith("https:"))
+    app.add_middleware(ResponseHeadersMiddleware, https=settings.is_https)
     app.add_middleware(ObservingMiddleware)
     return app

@@ -8,6 +8,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBasic, SecurityScopes
 from starlette.requests import HTTPConnection
 
+from app.core import login_attempts
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated, Unavailable
 from app.core.limiting import count_client, count_login
 from app.core.principal import Principal, admit
@@ -39,6 +40,7 @@ def _credentials(encoded: str) -> tuple[str, str]:
     except (binascii.Error, UnicodeDecodeError):
         colon = ""
     if not colon:
+        login_attempts.failed("basic", "the credentials cannot be read")
         raise FeedUnauthenticated("The Basic credentials cannot be read.")
     return client_id, secret
 
@@ -52,7 +54,7 @@ async def _reader(
             return await authenticate(request, SecurityScopes([SCOPE]), authorization)
         clients: BasicClients = request.app.state.basic
         principal = await clients.verify(*_credentials(rest.strip()), before_asking=lambda: count_login(request))
-        admit(request, principal)
+        admit(request, principal, "basic")
         await count_client(request, principal.client_id)
     except TokenExpired as refused:
         if request.app.state.reader.is_stale:

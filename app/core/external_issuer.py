@@ -21,8 +21,10 @@ class ExternalIssuer(BaseModel):
 
     ``issuer`` and ``audience`` are compared exactly. Without ``jwks_uri`` the keys are found by discovery. A token
     acts for ``partner``, as the person in ``subject_claim``; ``scopes`` gives our scopes for each value of
-    ``scope_claim``, which names a claim or, as a list, the way into one. ``internal`` lets the service ask hosts
-    that are not public, and by plain http, for this issuer's keys only.
+    ``scope_claim``, which names a claim or, as a list, the way into one. A token is issued for ``max_token_seconds`` at
+    most. Where ``acr`` or ``amr`` list values (OpenID Connect Core 1.0, 2), its holder signed in at one of these levels
+    and by all of these methods. ``smallest_rsa`` is the length in bits of the shortest RSA key that is
+    taken. ``internal`` lets the service ask hosts that are not public, and by plain http, for this issuer's keys only.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_min_length=1)
@@ -34,6 +36,10 @@ class ExternalIssuer(BaseModel):
     scope_claim: Annotated[tuple[str, ...], BeforeValidator(_as_path), Field(min_length=1)] = ("groups",)
     subject_claim: str = "sub"
     jwks_uri: Url | None = None
+    max_token_seconds: int = Field(default=3_600, ge=1)
+    acr: tuple[str, ...] = ()
+    amr: tuple[str, ...] = ()
+    smallest_rsa: int = Field(default=3072, ge=2048)
     internal: bool = False
 
     @property

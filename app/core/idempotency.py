@@ -66,7 +66,7 @@ class Once:
         lock = func.hashtextextended(f"{principal.client_id} {self._key}", 0)
         if not await session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
             raise RequestInProgress
-        fingerprint = await self._fingerprint(body_digest)
+        fingerprint = await self._fingerprint(session, body_digest)
         kept = await session.get(IdempotencyKey, (principal.client_id, self._key))
         if kept is not None:
             raise self._replay(session, kept, fingerprint)
@@ -83,10 +83,11 @@ class Once:
         )
         return response
 
-    async def _fingerprint(self, body_digest: str | None) -> str:
+    async def _fingerprint(self, session: WriteSession, body_digest: str | None) -> str:
+        """What tells one request from another; keyed, since a body may hold a number that could be guessed."""
         body = body_digest or hashlib.sha256(await self._request.body()).hexdigest()
         url = self._request.url
-        return hashlib.sha256(f"{self._request.method} {url.path}?{url.query}\n{body}".encode()).hexdigest()
+        return session.keyring.keyed_hash("fingerprint", f"{self._request.method} {url.path}?{url.query}\n{body}")
 
     def _replay(self, session: WriteSession, kept: IdempotencyKey, fingerprint: str) -> Exception:
         if kept.fingerprint != fingerprint:

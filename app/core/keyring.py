@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 # What is hashed to be found or checked again years later is keyed from the database; the rest by SECRET_KEY itself.
 KeptPurpose = Literal["client-secret", "subject"]
-Purpose = KeptPurpose | Literal["cursor", "remembered"]
+Purpose = KeptPurpose | Literal["cursor", "remembered", "fingerprint"]
 KEY_BYTES = 32
 NONCE_BYTES = 12
 ID_BYTES = 4
@@ -45,7 +45,9 @@ class Keyring:
     def __init__(self, secret: str, previous: str | None = None) -> None:
         self._secret = secret.encode()
         self._wrapping = [AESGCM(_derived(each.encode(), "wrap")) for each in (secret, previous) if each]
-        self._hash_keys: dict[str, bytes] = {name: _derived(self._secret, name) for name in ("cursor", "remembered")}
+        self._hash_keys: dict[str, bytes] = {
+            name: _derived(self._secret, name) for name in ("cursor", "remembered", "fingerprint")
+        }
         self._seals: dict[int, AESGCM] = {}
         self.sealing_id: int | None = None
 

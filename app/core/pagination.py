@@ -17,7 +17,7 @@ from app.core.errors import Invalid, InvalidValue
 from app.core.keyring import Keyring
 from app.core.schemas import LINE, LONGEST_PAGE
 
-SIGNATURE_DIGITS = 16
+SIGNATURE_DIGITS = 32
 
 
 class PageQuery(BaseModel):

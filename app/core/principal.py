@@ -7,6 +7,9 @@ from uuid import UUID
 import structlog
 from fastapi import Request
 
+from app.core import login_attempts
+from app.core.login_attempts import Way
+
 PartnerKind = Literal["regulator", "association", "operator"]
 
 SCOPES = {
@@ -41,10 +44,11 @@ class Principal:
         return self.partner_kind == "regulator"
 
 
-def admit(request: Request, principal: Principal) -> None:
-    """Let a request act for a principal that was checked, and say so in its log lines."""
+def admit(request: Request, principal: Principal, way: Way) -> None:
+    """Let a request act for a principal that was checked by ``way``, and say so in its log lines."""
     request.state.principal = principal
-    structlog.contextvars.bind_contextvars(client_id=str(principal.client_id), partner_id=str(principal.partner_id))
+    login_attempts.succeeded(way, principal.client_id)
+    structlog.contextvars.bind_contextvars(partner_id=str(principal.partner_id))
 
 
 def caller_of(request: Request) -> Principal:

@@ -14,11 +14,23 @@ HTTPS_ONLY = "max-age=31536000; includeSubDomains"  # a year, RFC 6797
 SOMEONES = ("/v1/", "/oauth/")
 
 
-class ResponseHeadersMiddleware:
-    """Adds the headers that every answer has, whoever made it. Pure ASGI.
+def add_headers(headers: MutableHeaders, path: str, *, https: bool) -> None:
+    """Add what every answer has.
 
     ``https`` says whether callers reach the service by HTTPS; then browsers are told to use nothing else.
     """
+    is_page = headers.get("content-type", "").startswith("text/html")
+    headers["Content-Security-Policy"] = PAGE_POLICY if is_page else NO_PAGE_POLICY
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "no-referrer"
+    if https:
+        headers["Strict-Transport-Security"] = HTTPS_ONLY
+    if path.startswith(SOMEONES):
+        headers.setdefault("Cache-Control", "no-store")
+
+
+class ResponseHeadersMiddleware:
+    """Adds the headers to every answer, whoever made it, as ``add_headers`` says. Pure ASGI."""
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self.app = app
@@ -32,17 +44,7 @@ class ResponseHeadersMiddleware:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._add(MutableHeaders(scope=message), scope["path"])
+                add_headers(MutableHeaders(scope=message), scope["path"], https=self._https)
             await send(message)
 
         await self.app(scope, receive, with_headers)
-
-    def _add(self, headers: MutableHeaders, path: str) -> None:
-        is_page = headers.get("content-type", "").startswith("text/html")
-        headers["Content-Security-Policy"] = PAGE_POLICY if is_page else NO_PAGE_POLICY
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["Referrer-Policy"] = "no-referrer"
-        if self._https:
-            headers["Strict-Transport-Security"] = HTTPS_ONLY
-        if path.startswith(SOMEONES):
-            headers.setdefault("Cache-Control", "no-store")

@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, MissingField
+from app.core.identity_numbers import holds_cnic
 
 Examples = dict[str, JsonValue]
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -72,9 +73,19 @@ def _plain(value: Any, *, breaks: bool) -> Any:
 LINE = BeforeValidator(partial(_plain, breaks=False))
 PARAGRAPH = BeforeValidator(partial(_plain, breaks=True))
 
-Line100 = Annotated[str, LINE, Field(max_length=100)]
-Line200 = Annotated[str, LINE, Field(max_length=200)]
-Paragraph = Annotated[str, PARAGRAPH, Field(max_length=LONGEST_TEXT)]
+
+def _without_cnic(text: str) -> str:
+    if holds_cnic(text):
+        raise refusal("invalid_value", "This holds a number of the form of a CNIC. Leave CNICs to their own field.")
+    return text
+
+
+# Free text is kept and told as it is; a CNIC is sealed, and shown to those only who must see it.
+NO_CNIC = AfterValidator(_without_cnic)
+
+Line100 = Annotated[str, LINE, Field(max_length=100), NO_CNIC]
+Line200 = Annotated[str, LINE, Field(max_length=200), NO_CNIC]
+Paragraph = Annotated[str, PARAGRAPH, Field(max_length=LONGEST_TEXT), NO_CNIC]
 # What the service says; where it quotes what was sent, control characters are left out.
 Said = Annotated[str, BeforeValidator(lambda text: CONTROL_BUT_BREAKS.sub(" ", text)[:LONGEST_TEXT])]
 

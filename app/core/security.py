@@ -13,8 +13,10 @@ from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
 
+from app.core import login_attempts
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated
 from app.core.limiting import count_client
+from app.core.login_attempts import Way
 from app.core.principal import SCOPES, Principal, admit
 
 ALGORITHM = "Ed25519"
@@ -45,11 +47,20 @@ def unverified(token: str) -> jwt.Token:
 
 
 class TokenVerifier:
-    """Checks access tokens with the public keys, which it fetches again when it meets an unknown key id."""
+    """Checks access tokens with the public keys, which it fetches again when it meets an unknown key id.
 
-    def __init__(self, issuer: str, load_keys: Callable[[], Awaitable[KeySet]]) -> None:
+    ``is_called_back`` tells by client and ``tokens_not_before`` which tokens no longer count; it must not wait.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        load_keys: Callable[[], Awaitable[KeySet]],
+        is_called_back: Callable[[UUID, float], bool],
+    ) -> None:
         self._issuer = issuer
         self._load_keys = load_keys
+        self._is_called_back = is_called_back
         self._keys = KeySet([])
         self._fetched = float("-inf")
         self._claims = jwt.JWTClaimsRegistry(
@@ -64,11 +75,15 @@ class TokenVerifier:
         try:
             decoded = await self._decode(token)
             self._claims.validate(decoded.claims)
-            return _principal(decoded)
+            principal = _principal(decoded)
+            called_back = self._is_called_back(principal.client_id, float(decoded.claims.get("tokens_not_before", 0)))
         except ExpiredTokenError:
             raise TokenExpired("The access token is not valid: it has expired.") from None
         except (JoseError, ValueError, KeyError, TypeError) as wrong:
             raise Unauthenticated(f"The access token is not valid: {_why(wrong)}.") from None
+        if called_back:
+            raise Unauthenticated("The access token is not valid: it was called back.")
+        return principal
 
     async def _decode(self, token: str) -> jwt.Token:
         try:
@@ -114,8 +129,14 @@ async def authenticate(
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("The request carries no bearer token.")
-    principal = await _verifier(request, token.strip()).verify(token.strip())
-    admit(request, principal)
+    verifier = _verifier(request, token.strip())
+    way: Way = "token" if verifier is request.app.state.verifier else "external_token"
+    try:
+        principal = await verifier.verify(token.strip())
+    except Unauthenticated as refused:
+        login_attempts.failed(way, refused.detail)
+        raise
+    admit(request, principal, way)
     await count_client(request, principal.client_id)
     missing = sorted(set(needed.scopes) - principal.scopes)
     if missing:

@@ -85,6 +85,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 
+    @property
+    def is_https(self) -> bool:
+        """Whether callers reach the service by HTTPS."""
+        return self.public_url.startswith("https:")
+
     @field_validator("external_issuers")
     @classmethod
     def _issuers_differ(cls, listed: tuple[ExternalIssuer, ...], info: ValidationInfo) -> tuple[ExternalIssuer, ...]:

@@ -50,7 +50,7 @@ class BasicClients:
             await before_asking()
         try:
             async with self._database.read() as session:
-                recognised = await service.known_client(session, client_id, secret)
+                recognised = await service.known_client(session, client_id, secret, "basic")
         except (SQLAlchemyError, OSError) as error:
             if not is_outage(error):
                 raise

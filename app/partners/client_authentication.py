@@ -5,6 +5,7 @@ from functools import partial
 from joserfc.errors import JoseError
 from joserfc.jwk import Key
 
+from app.core import login_attempts
 from app.core.db import Database
 from app.core.outbound import Outbound
 from app.core.security import unverified
@@ -29,7 +30,7 @@ class TokenClients:
     async def by_secret(self, client_id: str, secret: str) -> Client | None:
         """The enabled client of that id and secret, or None; which of the two was wrong is not told."""
         async with self._database.read() as session:
-            recognised = await service.known_client(session, client_id, secret)
+            recognised = await service.known_client(session, client_id, secret, "secret")
         return recognised.client if recognised else None
 
     async def by_assertion(self, assertion: str, named: str | None = None) -> Client:
@@ -39,8 +40,18 @@ class TokenClients:
         """
         claimed = unverified(assertion)
         async with self._database.read() as session:
-            client = await service.enabled_client(session, str(claimed.claims.get("sub")))
-        key = await self._key(client, claimed.header.get("kid")) if client else None
+            client = await service.named_client(session, str(claimed.claims.get("sub")))
+        try:
+            signer = await self._signer(assertion, client, named, claimed.header.get("kid"))
+        except AssertionRefused as refused:
+            login_attempts.failed("assertion", str(refused), client.id if client else None)
+            raise
+        login_attempts.succeeded("assertion", signer.id)
+        return signer
+
+    async def _signer(self, assertion: str, client: Client | None, named: str | None, kid: object) -> Client:
+        """The client that an assertion names, when it is enabled and signed it. Raises ``AssertionRefused``."""
+        key = await self._key(client, kid) if client and client.disabled_at is None else None
         if client is None or key is None or named not in (None, client.client_id):
             raise AssertionRefused(UNKNOWN)
         try:

@@ -35,4 +35,4 @@ class KeyUnusable(Invalid):
 
     code = "key_unusable"
     title = "A key cannot be used here"
-    mend = "Send 1 to 10 public keys, each with a kid of its own: Ed25519, P-256, or RSA of 2048 to 4096 bits."
+    mend = "Send 1 to 10 public keys, each with a kid of its own: Ed25519, P-256, or RSA of 3072 to 4096 bits."

@@ -43,12 +43,13 @@ class ExternalTokens:
         self._issuer = issuer
         self._database = database
         self._outbound = outbound
-        self._keys = RemoteKeys(self._load)
+        self._keys = RemoteKeys(self._load, issuer.smallest_rsa)
         self._claims = jwt.JWTClaimsRegistry(
             leeway=LEEWAY_SECONDS,
             iss={"essential": True, "value": issuer.issuer},
             aud={"essential": True, "value": issuer.audience},
             exp={"essential": True},
+            iat={"essential": True},
         )
 
     async def verify(self, token: str) -> Principal:
@@ -86,7 +87,18 @@ class ExternalTokens:
             raise Unauthenticated("The access token is not valid: wrong signature, or not meant for here.") from None
         if str(decoded.header.get("typ") or "jwt").lower().removeprefix("application/") not in TOKEN_TYPES:
             raise Unauthenticated("The access token is not valid: it is a token of another type.")
+        self._check_strength(decoded.claims)
         return decoded.claims
+
+    def _check_strength(self, claims: Mapping[str, Any]) -> None:
+        """Raises ``Unauthenticated`` for a token that lasts too long, or whose holder did not sign in as is asked."""
+        issuer, methods = self._issuer, claims.get("amr")
+        if not claims["exp"] - claims["iat"] <= issuer.max_token_seconds:  # so that NaN is refused too
+            raise Unauthenticated(f"The access token lasts longer than {issuer.max_token_seconds} seconds.")
+        if issuer.acr and claims.get("acr") not in issuer.acr:
+            raise Unauthenticated(f"Sign in with one of: {' '.join(issuer.acr)}. The token's acr says otherwise.")
+        if not all(isinstance(methods, list) and each in methods for each in issuer.amr):
+            raise Unauthenticated(f"Sign in with all of: {' '.join(issuer.amr)}. The token's amr says otherwise.")
 
     async def _client(self, subject: str) -> Client:
         who = (self._issuer.partner, self._issuer.issuer, subject)

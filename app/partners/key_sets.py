@@ -15,7 +15,7 @@ SIGNING_ALGORITHMS = ("Ed25519", "EdDSA", "ES256", "PS256", "RS256")
 MOST_KEYS = 10
 MOST_CHARACTERS = 16_384
 KID_LENGTH = 255
-RSA_BITS = range(2048, 4096 + 1)
+SMALLEST_RSA, LARGEST_RSA = 3072, 4096
 RSA_EXPONENT_BITS = 32
 PUBLIC_MEMBERS = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
 PRIVATE_MEMBERS = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
@@ -50,13 +50,16 @@ def registrable(jwks: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def usable(jwks: Any) -> dict[str, Key]:
-    """The keys of a set by their ``kid``; what cannot be used here is left out, as RFC 7517, 5 asks."""
+def usable(jwks: Any, smallest_rsa: int = SMALLEST_RSA) -> dict[str, Key]:
+    """The keys of a set by their ``kid``; what cannot be used here is left out, as RFC 7517, 5 asks.
+
+    ``smallest_rsa`` is the length in bits of the shortest RSA key that is taken.
+    """
     found: dict[str, Key] = {}
     keys = jwks.get("keys") if isinstance(jwks, dict) else None
     for jwk in keys if isinstance(keys, list) else []:
         try:
-            found[jwk["kid"]] = _imported(jwk)
+            found[jwk["kid"]] = _imported(jwk, smallest_rsa)
         except (KeyUnusable, PrivateKeySent, KeyError, TypeError):
             continue
     return found
@@ -72,7 +75,7 @@ def _public(jwk: Mapping[str, Any]) -> dict[str, Any]:
     return {name: jwk[name] for name in PUBLIC_MEMBERS if name in jwk}
 
 
-def _imported(jwk: Any) -> Key:
+def _imported(jwk: Any, smallest_rsa: int = SMALLEST_RSA) -> Key:
     """One key. Raises ``PrivateKeySent``, or ``KeyUnusable`` with what "it" is or has."""
     if not isinstance(jwk, dict):
         raise KeyUnusable("is not an object")
@@ -87,8 +90,9 @@ def _imported(jwk: Any) -> Key:
         key = JWKRegistry.import_key(_public(jwk))
     except (JoseError, ValueError, KeyError, TypeError):
         raise KeyUnusable("cannot be read") from None
-    if not _algorithms(key):
-        raise KeyUnusable("is neither Ed25519, P-256, nor RSA of 2048 to 4096 bits, or names an algorithm of another")
+    if not _algorithms(key) or (isinstance(key, RSAKey) and not _is_fit(key, smallest_rsa)):
+        bits = f"{smallest_rsa} to {LARGEST_RSA}"
+        raise KeyUnusable(f"is neither Ed25519, P-256, nor RSA of {bits} bits, or names an algorithm of another")
     return key
 
 
@@ -100,11 +104,11 @@ def _algorithms(key: Key) -> Sequence[str]:
             return ("Ed25519", "EdDSA")
         case ECKey() if key.curve_name == "P-256" and named in (None, "ES256"):
             return ("ES256",)
-        case RSAKey() if _is_fit(key):
+        case RSAKey():
             return [name for name in ("PS256", "RS256") if named in (None, name)]
     return ()
 
 
-def _is_fit(key: RSAKey) -> bool:
+def _is_fit(key: RSAKey, smallest: int) -> bool:
     public = key.public_key
-    return public.key_size in RSA_BITS and public.public_numbers().e.bit_length() <= RSA_EXPONENT_BITS
+    return smallest <= public.key_size <= LARGEST_RSA and public.public_numbers().e.bit_length() <= RSA_EXPONENT_BITS

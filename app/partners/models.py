@@ -27,7 +27,8 @@ class Client(Identified, Versioned, Base):
     """An API client of a partner: a system, or a person.
 
     It proves itself by its secret (and by the one before, until that expires), by keys of its own, or by the tokens
-    of an external issuer, under whose subject it is known then.
+    of an external issuer, under whose subject it is known then. Access tokens of ours that were issued before
+    ``tokens_not_before`` no longer count.
     """
 
     __tablename__ = "clients"
@@ -51,6 +52,7 @@ class Client(Identified, Versioned, Base):
     external_subject: Mapped[str | None]
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     disabled_at: Mapped[datetime | None]
+    tokens_not_before: Mapped[datetime | None] = mapped_column(index=True)
     partner: Mapped[Partner] = relationship(lazy="joined", innerjoin=True)
 
 

@@ -41,8 +41,9 @@ class RemoteKeys:
     While it cannot be had, keys that are known go on for an hour.
     """
 
-    def __init__(self, load: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(self, load: Callable[[], Awaitable[Any]], smallest_rsa: int = key_sets.SMALLEST_RSA) -> None:
         self._load = load
+        self._smallest_rsa = smallest_rsa
         self._turn = asyncio.Lock()
         self._keys: Mapping[str, Key] = {}
         self._fetched = self._asked = float("-inf")
@@ -61,7 +62,7 @@ class RemoteKeys:
     async def _ask(self) -> None:
         self._asked = time.monotonic()
         try:
-            self._keys = key_sets.usable(await self._load())
+            self._keys = key_sets.usable(await self._load(), self._smallest_rsa)
             self._fetched, self._failure = time.monotonic(), None
         except KeysUnreachable as failure:
             self._failure = failure

@@ -138,7 +138,10 @@ async def set_keys(
     principal: Admin,
     if_match: Precondition,
 ) -> Response:
-    """Puts these keys in place of those that it has; `{}` takes them away. With keys it needs no secret."""
+    """Puts these keys in place of those that it has; `{}` takes them away. With keys it needs no secret.
+
+    The access tokens of the client end within seconds.
+    """
     _check_jwks_uri(request, body)
     client = await store.get_client(session, partner_id, client_id, lock=True)
     return resource_answer(
@@ -160,7 +163,10 @@ async def rotate_secret(
     if_match: Precondition,
     overlap_seconds: Overlap = schemas.OVERLAP_SECONDS,
 ) -> Response:
-    """The new secret is shown this once. The one before goes on working for a day, or as long as asked for."""
+    """The new secret is shown this once. The one before goes on working for a day, or as long as asked for.
+
+    With `overlap_seconds=0` the access tokens of the client end too, within seconds.
+    """
     client = await store.get_client(session, partner_id, client_id, lock=True)
     return _with_secret(await service.rotate_secret(session, principal, client, if_match, overlap_seconds), 200)
 
@@ -174,7 +180,7 @@ async def rotate_secret(
 async def disable_client(
     partner_id: UUID, client_id: UUID, session: Writing, principal: Admin, if_match: Precondition
 ) -> Response:
-    """The client gets no more tokens; those it holds end within ten minutes."""
+    """The client gets no more tokens; those it holds end within seconds."""
     client = await store.get_client(session, partner_id, client_id, lock=True)
     return resource_answer(
         schemas.Client.model_validate(await service.disable_client(session, principal, client, if_match))

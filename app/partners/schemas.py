@@ -138,6 +138,7 @@ class Client(Resource):
                     "external_issuer": None,
                     "external_subject": None,
                     "disabled_at": None,
+                    "tokens_not_before": None,
                     "version": 1,
                     "created_at": "2026-11-21T09:00:00.000000Z",
                     "updated_at": "2026-11-21T09:00:00.000000Z",
@@ -160,6 +161,9 @@ class Client(Resource):
     external_issuer: str | None
     external_subject: str | None
     disabled_at: Timestamp | None
+    tokens_not_before: Annotated[
+        Timestamp | None, Field(description="Access tokens of the token endpoint that were issued before do not count")
+    ]
     version: int
     created_at: Timestamp
     updated_at: Timestamp

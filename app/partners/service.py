@@ -12,8 +12,11 @@ from joserfc import jwt
 from joserfc.jwk import OKPKey
 from uuid_utils.compat import uuid7
 
+from app.core import login_attempts
 from app.core.db import ReadSession, WriteSession
+from app.core.doorbell import ring
 from app.core.errors import Invalid
+from app.core.login_attempts import Way
 from app.core.preconditions import IfMatch
 from app.core.principal import Principal
 from app.core.security import ACCESS, ALGORITHM
@@ -80,6 +83,8 @@ async def rotate_secret(
 ) -> Issued:
     """Give a client a new secret; the present one goes on for ``overlap_seconds``, any older one stops at once.
 
+    Without an overlap the tokens that it got by them are called back.
+
     Raises ``VersionMismatch``, and ``AuthenticatesOtherwise`` for a client that is not known by secrets.
     """
     if_match.check(client)
@@ -90,6 +95,8 @@ async def rotate_secret(
     client.previous_secret_expires_at = datetime.now(UTC) + timedelta(seconds=overlap_seconds) if goes_on else None
     secret = secrets.token_urlsafe(SECRET_BYTES)
     client.secret_hash = session.keyring.keyed_hash("client-secret", secret)
+    if overlap_seconds == 0:
+        await _call_tokens_back(session, client)
     await store.changed(session, client)
     await _record(session, actor, "client.rotated", client.id, client.partner_id)
     return Issued(client, secret)
@@ -100,6 +107,8 @@ async def set_keys(
 ) -> Client:
     """Put ``keys`` in place of those that a client has; one that is held to them loses its secrets.
 
+    The tokens that it got by what it had are called back.
+
     Raises ``VersionMismatch``, and ``AuthenticatesOtherwise`` for a client of an external issuer.
     """
     if_match.check(client)
@@ -109,6 +118,7 @@ async def set_keys(
         setattr(client, name, value)
     if client.token_endpoint_auth_method:
         client.secret_hash = client.previous_secret_hash = client.previous_secret_expires_at = None
+    await _call_tokens_back(session, client)
     await store.changed(session, client)
     await _record(session, actor, "client.keys_changed", client.id, client.partner_id)
     return client
@@ -130,13 +140,20 @@ async def add_external_client(session: WriteSession, partner: str, issuer: str, 
 
 
 async def disable_client(session: WriteSession, actor: Principal | None, client: Client, if_match: IfMatch) -> Client:
-    """Stop a client from getting tokens; those it holds end within their ten minutes. Raises ``VersionMismatch``."""
+    """Stop a client from getting tokens, and call those back that it holds. Raises ``VersionMismatch``."""
     if_match.check(client)
     if client.disabled_at is None:
         client.disabled_at = datetime.now(UTC)
+        await _call_tokens_back(session, client)
         await store.changed(session, client)
         await _record(session, actor, "client.disabled", client.id, client.partner_id)
     return client
+
+
+async def _call_tokens_back(session: WriteSession, client: Client) -> None:
+    """Let no token that was issued so far count any more, in any API process, from seconds after the commit on."""
+    client.tokens_not_before = datetime.now(UTC)
+    await ring(session, "clients_changed")
 
 
 async def _record(
@@ -145,19 +162,25 @@ async def _record(
     await events.record(session, actor, [Happening(name, subject_id=subject_id, partner_id=partner_id)])
 
 
-async def enabled_client(session: ReadSession, client_id: str) -> Client | None:
-    """The client of that id unless it is disabled."""
+async def named_client(session: ReadSession, client_id: str) -> Client | None:
+    """The client of that id, which may be disabled, if any."""
     if not client_id.isascii() or not client_id.isprintable():
         return None
-    client = await store.find_client(session, client_id)
-    return client if client and client.disabled_at is None else None
+    return await store.find_client(session, client_id)
 
 
-async def known_client(session: ReadSession, client_id: str, client_secret: str) -> Recognised | None:
-    """The enabled client of that id and secret, or None; which of the two was wrong is not told."""
-    client = await enabled_client(session, client_id)
-    if client is None:
-        return None
+async def known_client(session: ReadSession, client_id: str, client_secret: str, way: Way) -> Recognised | None:
+    """The enabled client of that id and secret, or None; which of the two was wrong only the log tells."""
+    client = await named_client(session, client_id)
+    recognised = _recognised(session, client, client_secret) if client and client.disabled_at is None else None
+    if recognised is None:
+        login_attempts.failed(way, "unknown client, disabled, or wrong secret", client.id if client else None)
+    else:
+        login_attempts.succeeded(way, recognised.client.id)
+    return recognised
+
+
+def _recognised(session: ReadSession, client: Client, client_secret: str) -> Recognised | None:
     if session.keyring.matches("client-secret", client_secret, client.secret_hash or ""):
         return Recognised(client, None)
     until = client.previous_secret_expires_at
@@ -174,8 +197,13 @@ def principal_of(client: Client, scopes: Iterable[str]) -> Principal:
 
 
 def access_token(client: Client, scopes: list[str], key: OKPKey, *, issuer: str, seconds: int) -> str:
-    """A signed access token (JWT, RFC 7519 and RFC 9068's claims) that lasts ``seconds``."""
+    """A signed access token (JWT, RFC 7519 and RFC 9068's claims) that lasts ``seconds``.
+
+    It says when the client's tokens were last called back, as the client proved who it is: a token that is under way
+    meanwhile is called back with the others.
+    """
     now = int(time.time())
+    not_before = client.tokens_not_before
     claims = {
         "iss": issuer,
         "aud": issuer,
@@ -188,5 +216,6 @@ def access_token(client: Client, scopes: list[str], key: OKPKey, *, issuer: str,
         "iat": now,
         "exp": now + seconds,
         "jti": str(uuid7()),
+        "tokens_not_before": not_before.timestamp() if not_before else 0,
     }
     return jwt.encode({"alg": ALGORITHM, "kid": key.kid, "typ": ACCESS}, claims, key, algorithms=[ALGORITHM])

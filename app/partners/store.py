@@ -23,6 +23,8 @@ KEY_OVERLAP = timedelta(days=7)
 PUBLISHED_BEFORE_SIGNING = timedelta(seconds=10)
 # longer than an assertion is taken after its end, and than clocks differ
 USED_ASSERTIONS_KEPT = timedelta(minutes=5)
+# longer than any token lasts (TOKEN_SECONDS is at most an hour): what was called back before has expired
+CALLED_BACK_KEPT = timedelta(hours=2)
 
 
 async def add(session: WriteSession, row: Partner | Client) -> None:
@@ -115,6 +117,13 @@ async def changed(session: WriteSession, client: Client) -> None:
     client.version += 1
     client.updated_at = datetime.now(UTC)
     await session.flush()
+
+
+async def called_back(session: ReadSession) -> dict[UUID, datetime]:
+    """The clients whose tokens were called back and may not have expired yet, and when that was."""
+    lately = Client.tokens_not_before > func.now() - CALLED_BACK_KEPT
+    found = await session.execute(select(Client.id, Client.tokens_not_before).where(lately))
+    return {row.id: row.tokens_not_before for row in found}
 
 
 async def public_keys(session: ReadSession) -> KeySet:

@@ -64,6 +64,8 @@ class Connection:
         status, fields, problem = await self.answer()
         assert (fields["content-type"], fields["connection"]) == ("application/problem+json", "close")
         assert problem["status"] == status
+        assert (fields["x-content-type-options"], fields["referrer-policy"]) == ("nosniff", "no-referrer")
+        assert "frame-ancestors 'none'" in fields["content-security-policy"]
         await self.ends()
         return status, problem["code"]
 

@@ -82,7 +82,7 @@ async def test_a_commit_that_fails_is_a_problem_and_never_a_201(service: Service
 async def test_the_transaction_is_committed_before_the_answer_leaves(service: Service) -> None:
     @service.app.post("/write")
     async def write(request: Request, session: Writing) -> str:
-        admit(request, Principal(uuid7(), uuid7(), "regulator", None, frozenset()))
+        admit(request, Principal(uuid7(), uuid7(), "regulator", None, frozenset()), "token")
         await session.execute(text(WRITE))
         return "done"
 

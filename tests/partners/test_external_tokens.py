@@ -84,6 +84,23 @@ async def test_a_token_that_is_not_for_here_or_not_now_or_not_signed_by_the_prov
     assert await _people(officer) == {}
 
 
+@pytest.mark.parametrize(("asked", "sound", "refused"), [
+    ({}, {}, [{"iat": NOW - 3600}, {"exp": NOW + 86_400}, {"iat": None}]),
+    ({"max_token_seconds": 300}, {}, [{"iat": NOW - 1}]),
+    ({"acr": ["loa2", "loa3"]}, {"acr": "loa3"}, [{}, {"acr": "loa1"}, {"acr": ["loa2"]}, {"acr": {}}]),
+    ({"amr": ["pwd", "otp"]}, {"amr": ["otp", "pwd", "x"]}, [{}, {"amr": ["pwd"]}, {"amr": "pwd otp"}, {"amr": 5}]),
+])  # fmt: skip
+async def test_a_token_that_lasts_too_long_or_whose_holder_did_not_sign_in_as_is_asked_is_refused(
+    database_url: str, tmp_path: Path, provider: Provider, asked: dict[str, Any], sound: dict[str, Any],
+    refused: list[dict[str, Any]],
+) -> None:  # fmt: skip
+    async with _configured(database_url, tmp_path, provider.configured(**asked)) as service:
+        await service.credentials("pta", PartnerKind.REGULATOR, client="desk")
+        for claims in refused:
+            assert (await _get(service, provider.token(**claims))).status_code == 401, claims
+        assert (await _get(service, provider.token(**sound))).status_code == 200
+
+
 async def test_a_token_with_a_signature_that_anyone_can_make_is_refused(service: Service, provider: Provider) -> None:
     token = provider.token()
     header, claims, _ = token.split(".")

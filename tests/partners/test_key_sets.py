@@ -1,7 +1,6 @@
 """Only public keys that are fit to check signatures are taken, and each checks only what its own kind signs."""
 
 import json
-import warnings
 from typing import Any
 
 import pytest
@@ -14,8 +13,7 @@ from tests.support.signing import KEY, KEYS, OTHER, public, signed
 
 ED = KEY.as_dict(private=False)
 RSA = KEYS["RS256"].as_dict(private=False)
-with warnings.catch_warnings(action="ignore"):
-    WEAK = RSAKey.generate_key(1024, {"kid": "weak"}).as_dict(private=False)
+WEAK = RSAKey.generate_key(2048, {"kid": "weak"}).as_dict(private=False)
 pytestmark = pytest.mark.filterwarnings("ignore:Key size should be")
 
 
@@ -46,6 +44,11 @@ def test_what_is_no_fit_key_is_refused_when_registered_and_left_out_when_fetched
     with pytest.raises(KeyUnusable, match="Key 1 "):
         key_sets.registrable({"keys": [ED, jwk]})
     assert list(key_sets.usable({"keys": [jwk, ED]})) == [KEY.kid]
+
+
+def test_a_shorter_rsa_key_is_fit_only_where_its_issuer_is_said_to_have_no_longer_one() -> None:
+    assert list(key_sets.usable({"keys": [WEAK]})) == []
+    assert list(key_sets.usable({"keys": [WEAK]}, smallest_rsa=2048)) == ["weak"]
 
 
 @pytest.mark.parametrize("jwks", [{}, {"keys": None}, {"keys": []}, {"keys": {}}, {"keys": [ED] * 11}])

@@ -115,9 +115,7 @@ async def test_a_change_of_a_client_needs_its_present_version(service: Service, 
     assert _code(await officer.post(path, headers=TAG_1)) == (412, "version_mismatch")
 
 
-async def test_a_client_that_is_disabled_stays_so_and_its_tokens_end_with_their_time(
-    service: Service, officer: Caller
-) -> None:
+async def test_a_client_that_is_disabled_stays_so(service: Service, officer: Caller) -> None:
     client = await _client(officer, await _partner(officer))
     disabled = await officer.post(f"{client['path']}/disable", headers=TAG_1)
     assert disabled.json()["disabled_at"]

@@ -14,12 +14,13 @@ from app.partners.assertions import ASSERTION_TYPE
 from tests.support.receiver import Received, Receiver
 from tests.support.service import Service
 
+_RSA = RSAKey.generate_key(3072, {"kid": "rsa"})
 KEYS: dict[str, Key] = {
     "Ed25519": OKPKey.generate_key("Ed25519", {"kid": "ed"}),
     "EdDSA": OKPKey.generate_key("Ed25519", {"kid": "ed-2"}),
     "ES256": ECKey.generate_key("P-256", {"kid": "ec"}),
-    "PS256": RSAKey.generate_key(2048, {"kid": "rsa"}),
-    "RS256": RSAKey.generate_key(2048, {"kid": "rsa-2"}),
+    "PS256": _RSA,
+    "RS256": RSAKey.import_key({**_RSA.as_dict(private=True), "kid": "rsa-2"}),
 }
 KEY, OTHER = KEYS["Ed25519"], KEYS["EdDSA"]
 

@@ -137,7 +137,7 @@ async def test_a_partner_s_kind_bounds_its_scopes(service: Service) -> None:
         json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["scope"] for token in (regulator, operator)
     ]
     assert scopes[0].split() == sorted(SCOPES)
-    assert scopes[1] == "allowlist:read events:read registrations:read"
+    assert scopes[1].split() == sorted(ALLOWED[PartnerKind.OPERATOR])
 
 
 async def test_the_metadata_leads_to_the_endpoint_and_the_keys(service: Service) -> None:

@@ -94,7 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.verifier = TokenVerifier(settings.public_url, load_keys, app.state.called_back.is_called_back)
     app.state.limits = RateLimits(settings, feed=FEED, special=RATE_CLASSES)
     app.state.external = external_verifiers(settings, database)
-    app.state.basic = BasicClients(database)
+    app.state.basic = BasicClients(database, app.state.called_back.is_called_back)
     app.state.outbound = Outbound(settings)
     app.state.token_clients = TokenClients(database, app.state.outbound, settings.public_url)
     app.state.reader = SnapshotReader(database, settings)

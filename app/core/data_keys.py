@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, LargeBinary, Table, and_, func, literal, select, text, update
+from sqlalchemy import Column, ColumnElement, LargeBinary, Table, and_, func, literal, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -34,17 +34,17 @@ class DataKey(Base):
 async def load(connection: AsyncConnection, keyring: Keyring) -> None:
     """Let the keyring learn the database's keys. One that was never migrated, or is another secret's, has none.
 
-    A key that was made in the last ten seconds does not seal yet, unless there is no other: a process that has
+    A key that was made in the last ten seconds does not seal yet, unless it is one of the first: a process that has
     not heard of it could not unseal.
     """
     if await connection.scalar(select(func.to_regclass("data_keys"))) is None:
         return
-    known = DataKey.created_at <= func.now() - KNOWN_BEFORE_SEALING
-    keys = (await connection.execute(select(DataKey.id, DataKey.purpose, DataKey.wrapped, known))).all()
-    sealing = [each for each in keys if each.purpose == "seal"]
-    chosen = [each.id for each in sealing if each[3]] or [each.id for each in sealing]
+    first = select(func.min(DataKey.created_at)).scalar_subquery()
+    known = or_(DataKey.created_at <= func.now() - KNOWN_BEFORE_SEALING, DataKey.created_at == first)
+    seals = and_(DataKey.purpose == "seal", known)
+    keys = await connection.execute(select(DataKey.id, DataKey.purpose, DataKey.wrapped, seals))
     try:
-        keyring.learn(WrappedKey(each.id, each.purpose, each.wrapped, each.id in chosen) for each in keys)
+        keyring.learn(WrappedKey(*each) for each in keys)
     except SealBroken:
         keyring.learn(())
 

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Annotated, Any
 
 import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy import Connection, event, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
@@ -133,23 +133,28 @@ class Database:
     @asynccontextmanager
     async def reading(self, acting: Acting) -> AsyncIterator[ReadSession]:
         """``read`` for whom ``acting`` gives when the first statement comes."""
-        await self.read_keys(at_most_every=KEYS_READ_AGAIN_SECONDS)
+        await self._keep_keys()
         async with ReadSession(self._reading, self.keyring, acting) as session:
             yield session
 
     @asynccontextmanager
     async def writing(self, acting: Acting) -> AsyncIterator[WriteSession]:
         """``write`` for whom ``acting`` gives when the first statement comes."""
-        await self.read_keys(at_most_every=KEYS_READ_AGAIN_SECONDS)
+        await self._keep_keys()
         async with WriteSession(self.engine, self.keyring, acting) as session, session.begin():
             yield session
 
-    async def read_keys(self, at_most_every: float = 0.0) -> None:
-        """Read the database's keys, unless that was done in the last seconds."""
-        if time.monotonic() - self._keys_read >= at_most_every:
-            async with self._reading.connect() as connection:
-                await data_keys.load(connection, self.keyring)
-            self._keys_read = time.monotonic()
+    async def _keep_keys(self) -> None:
+        """Read the database's keys now and then; while it does not answer, go on with those at hand."""
+        if time.monotonic() - self._keys_read >= KEYS_READ_AGAIN_SECONDS:
+            with suppress(SQLAlchemyError, OSError):
+                await self.read_keys()
+
+    async def read_keys(self) -> None:
+        """Read the database's keys."""
+        async with self._reading.connect() as connection:
+            await data_keys.load(connection, self.keyring)
+        self._keys_read = time.monotonic()
 
     async def close(self) -> None:
         """Give the connections back."""

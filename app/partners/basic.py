@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,11 +19,15 @@ TRUSTED_WITHOUT_DATABASE_SECONDS = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A client whose secret was right, when that was checked, and the end of that secret, if one is set."""
+    """A client whose secret was right, when that was checked, and the end of that secret, if one is set.
+
+    ``not_before`` is when the client's tokens were last called back, as it was then.
+    """
 
     principal: Principal
     checked: float
     until: datetime | None
+    not_before: float
 
     def still(self, seconds: float) -> bool:
         """Whether it was checked less than ``seconds`` ago and the secret has not come to its end since."""
@@ -31,10 +36,14 @@ class Known:
 
 
 class BasicClients:
-    """Checks client ids and secrets; remembers the good ones by a keyed hash, never the secret itself."""
+    """Checks client ids and secrets; remembers the good ones by a keyed hash, never the secret itself.
 
-    def __init__(self, database: Database) -> None:
+    ``is_called_back`` tells, as of tokens, whether what was checked with ``not_before`` no longer counts.
+    """
+
+    def __init__(self, database: Database, is_called_back: Callable[[UUID, float], bool]) -> None:
         self._database = database
+        self._is_called_back = is_called_back
         self._known: dict[str, Known] = {}
 
     async def verify(self, client_id: str, secret: str, before_asking: Callable[[], Awaitable[None]]) -> Principal:
@@ -44,6 +53,9 @@ class BasicClients:
         """
         remembered = self._database.keyring.keyed_hash("remembered", f"{client_id}\n{secret}")
         known = self._known.get(remembered)
+        if known and self._is_called_back(known.principal.client_id, known.not_before):
+            del self._known[remembered]
+            known = None
         if known and known.still(CHECKED_AGAIN_SECONDS):
             return known.principal
         if known is None:
@@ -61,5 +73,7 @@ class BasicClients:
             self._known.pop(remembered, None)
             raise Unauthenticated("Unknown client or wrong secret.")
         principal = service.principal_of(recognised.client, recognised.client.scopes)
-        self._known[remembered] = Known(principal, time.monotonic(), recognised.until)
+        self._known[remembered] = Known(
+            principal, time.monotonic(), recognised.until, service.not_before_of(recognised.client)
+        )
         return principal

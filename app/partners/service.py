@@ -196,6 +196,11 @@ def principal_of(client: Client, scopes: Iterable[str]) -> Principal:
     return Principal(client.id, partner.id, partner.kind, partner.operator, frozenset(scopes))  # type: ignore[arg-type]  # a checked column
 
 
+def not_before_of(client: Client) -> float:
+    """When the client's tokens were last called back, in seconds since the epoch; 0: never."""
+    return client.tokens_not_before.timestamp() if client.tokens_not_before else 0.0
+
+
 def access_token(client: Client, scopes: list[str], key: OKPKey, *, issuer: str, seconds: int) -> str:
     """A signed access token (JWT, RFC 7519 and RFC 9068's claims) that lasts ``seconds``.
 
@@ -203,7 +208,6 @@ def access_token(client: Client, scopes: list[str], key: OKPKey, *, issuer: str,
     meanwhile is called back with the others.
     """
     now = int(time.time())
-    not_before = client.tokens_not_before
     claims = {
         "iss": issuer,
         "aud": issuer,
@@ -216,6 +220,6 @@ def access_token(client: Client, scopes: list[str], key: OKPKey, *, issuer: str,
         "iat": now,
         "exp": now + seconds,
         "jti": str(uuid7()),
-        "tokens_not_before": not_before.timestamp() if not_before else 0,
+        "tokens_not_before": not_before_of(client),
     }
     return jwt.encode({"alg": ALGORITHM, "kid": key.kid, "typ": ACCESS}, claims, key, algorithms=[ALGORITHM])

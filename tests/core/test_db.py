@@ -135,7 +135,7 @@ async def test_a_refused_connection_is_an_outage_when_the_server_is_busy_or_star
 
 async def test_a_lost_connection_and_a_statement_that_takes_too_long_are_outages(database_url: str) -> None:
     async with _database(postgres.settings_for(database_url, statement_timeout_ms=100)) as database:
-        assert is_outage(await _error_of(database, "RESET ROLE", END_OWN_CONNECTION))
+        assert is_outage(await _error_of(database, "SET ROLE NONE", END_OWN_CONNECTION))
         assert is_outage(await _error_of(database, "SELECT pg_sleep(5)"))
 
 

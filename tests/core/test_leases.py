@@ -8,10 +8,8 @@ import pytest
 from sqlalchemy import func, select, update
 
 from app.core.db import Database
-from app.core.keyring import Keyring
 from app.core.leases import Grant, RateWindow, forget_ended, lease
 from app.core.settings import Settings
-from tests.support import postgres
 
 DAY = timedelta(days=1)
 
@@ -19,7 +17,7 @@ DAY = timedelta(days=1)
 @pytest.fixture
 async def databases(settings: Settings) -> AsyncIterator[list[Database]]:
     """The database as two processes reach it."""
-    both = [Database(settings, Keyring(postgres.SECRET_KEY)) for _ in range(2)]
+    both = [Database(settings) for _ in range(2)]
     yield both
     for each in both:
         await each.close()

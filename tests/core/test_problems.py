@@ -137,7 +137,7 @@ async def test_while_the_database_is_gone_the_answer_is_to_come_again_never_to_l
 async def test_a_connection_lost_in_the_middle_of_a_request_is_an_outage(service: Service) -> None:
     @service.app.get("/loses-it")
     async def loses_it(session: ServiceReading) -> None:
-        await session.execute(text("RESET ROLE"))
+        await session.execute(text("SET ROLE NONE"))
         await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
     problem(await service.http.get("/loses-it"), 503, "unavailable")

@@ -14,6 +14,7 @@ from tests.support.service import Caller, Service
 from tests.support.signing import KEY, bearer, public
 
 CASES = "/v1/registrations"
+FEED = "/v1/allowlist"
 NO_POLL = 3600.0
 
 
@@ -80,6 +81,18 @@ async def test_a_client_with_other_keys_has_no_tokens_of_those_before(
     await _change(officer, pseb, "keys", "PUT", json={"jwks": public(KEY)})
     await service.app.state.called_back.refresh()
     assert await _status(service, pseb.token) == 401
+
+
+async def test_a_client_that_is_remembered_by_basic_is_asked_for_anew(
+    service: Service, officer: Caller, nayatel: Caller
+) -> None:
+    login = (nayatel.credentials.client_id, nayatel.credentials.client_secret)
+    assert (await service.http.get(FEED, auth=login)).status_code == 503  # known, and nothing is published yet
+    issued = await _change(officer, nayatel, "rotate?overlap_seconds=0")
+    await service.app.state.called_back.refresh()
+    assert (await service.http.get(FEED, auth=login)).status_code == 401
+    new = (issued["client_id"], issued["client_secret"])
+    assert [(await service.http.get(FEED, auth=new)).status_code for _ in range(2)] == [503, 503]
 
 
 async def test_a_token_that_is_under_way_meanwhile_is_called_back_too(

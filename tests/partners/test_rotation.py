@@ -90,7 +90,7 @@ async def test_by_basic_the_old_secret_ends_on_time_although_it_was_checked_just
     (remembered,) = service.app.state.basic._known.values()
     assert remembered.still(basic.CHECKED_AGAIN_SECONDS)
     await overlap_ends(service)
-    past = type(remembered)(remembered.principal, remembered.checked, remembered.until.replace(year=2020))
+    past = type(remembered)(remembered.principal, remembered.checked, remembered.until.replace(year=2020), 0.0)
     assert not past.still(basic.TRUSTED_WITHOUT_DATABASE_SECONDS)
     service.app.state.basic._known = dict.fromkeys(service.app.state.basic._known, past)
     assert (await service.http.get(FEED, auth=login)).status_code == 401

@@ -309,11 +309,13 @@ async def test_the_loop_goes_on_after_a_fault(
     await made(pseb, receiver)
     async with running(deliverer) as task:
         async with service.database.write() as session:
+            await session.execute(text("SET LOCAL ROLE NONE"))
             await session.execute(text("ALTER TABLE webhook_deliveries RENAME TO away"))
         await tell(pseb, "case.opened")
         await told(pseb, "case.opened")
         await asyncio.sleep(0.2)
         assert not task.done()
         async with service.database.write() as session:
+            await session.execute(text("SET LOCAL ROLE NONE"))
             await session.execute(text("ALTER TABLE away RENAME TO webhook_deliveries"))
         await until(partial(has_received, receiver, 1))

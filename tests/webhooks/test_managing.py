@@ -130,11 +130,15 @@ async def test_a_secret_is_shown_once_and_kept_sealed(service: Service, pseb: Ca
         assert "whsk_" not in text
     async with service.database.read() as session:
         kept = (await session.scalars(select(models.Webhook))).one()
-        sealed = [kept.sealed_secret, kept.sealed_previous_secret, kept.sealed_private_key]
-        opened = [session.keyring.unseal_text(each) for each in sealed if each]
+        columns = ("sealed_secret", "sealed_previous_secret", "sealed_private_key")
+        sealed = [getattr(kept, column) for column in columns]
+        opened = [
+            session.keyring.unseal_text(f"webhooks.{column}", each)
+            for column, each in zip(columns, sealed, strict=True)
+        ]
     assert opened[:2] == [rotated["secret"], webhook["secret"]]
     assert opened[2].startswith("whsk_")
-    assert not any(secret[6:20] in text for secret in opened for text in sealed if text)
+    assert not any(secret[6:20].encode() in text for secret in opened for text in sealed)
 
 
 async def test_the_same_key_makes_one_webhook_and_shows_its_secret_again(pseb: Caller, receiver: Receiver) -> None:

@@ -138,7 +138,7 @@ async def test_a_secret_is_shown_once_and_kept_sealed(service: Service, pseb: Ca
         ]
     assert opened[:2] == [rotated["secret"], webhook["secret"]]
     assert opened[2].startswith("whsk_")
-    assert not any(secret[6:20].encode() in text for secret in opened for text in sealed)
+    assert not any(secret[6:20].encode() in text for secret in opened for text in sealed.values())
 
 
 async def test_the_same_key_makes_one_webhook_and_shows_its_secret_again(pseb: Caller, receiver: Receiver) -> None:

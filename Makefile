@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint format bench clean
+.PHONY: run test lint openapi contract format bench sbom clean
 
 run: .venv/runtime
 	@exec $(BIN)/python -m app.cli run
@@ -10,12 +10,28 @@ run: .venv/runtime
 test: .venv/development
 	$(BIN)/pytest -n auto $(ARGS)
 
-lint: .venv/development
+lint: .venv/development contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
+
+# Write the document that the service serves; `make contract` checks what is written.
+openapi: .venv/development
+	$(BIN)/python -m app.cli openapi > openapi.json
+
+contract: contract/node_modules contract/python
+	contract/node_modules/.bin/spectral lint --ruleset contract/.spectral.yaml --fail-severity hint --quiet openapi.json
+
+contract/node_modules: contract/package-lock.json
+	cd contract && npm ci --no-progress --loglevel=error
+	@touch $@
+
+# The generator of the Python client, with packages of its own: it wants others than the service.
+contract/python: contract/requirements.lock .venv/runtime
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade --target $@ -r $<
+	@touch $@
 
 format: .venv/development
 	$(BIN)/ruff format .
@@ -31,7 +47,10 @@ format: .venv/development
 	@touch $@
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv contract/node_modules contract/python .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+sbom: .venv/development
+	$(BIN)/cyclonedx-py requirements requirements.lock --output-reproducible --output-file sbom.json
 
 bench: .venv/development
 	$(BIN)/python -m bench.register

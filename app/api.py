@@ -1,16 +1,18 @@
-"""The /v1 route table, one line a domain."""
+"""The /v1 route table, one line a domain, and the chapters of the OpenAPI document."""
 
 from fastapi import APIRouter
 
 from app.allowlist.history_router import router as allowlist_history
 from app.allowlist.router import router as allowlist
 from app.applicants.router import router as applicants
+from app.audit.router import router as audit
 from app.bulk_uploads.router import router as bulk_uploads
 from app.events.router import router as events
 from app.operators.router import router as operators
 from app.partners.router import router as partners
 from app.registrations.router import router as registrations
 from app.reviews.router import router as reviews
+from app.webhooks.router import router as webhooks
 
 router = APIRouter(prefix="/v1")
 router.include_router(applicants)
@@ -20,5 +22,23 @@ router.include_router(bulk_uploads)
 router.include_router(allowlist)
 router.include_router(allowlist_history)
 router.include_router(events)
+router.include_router(audit)
+router.include_router(webhooks)
 router.include_router(operators)
 router.include_router(partners)
+
+TAGS = [
+    {"name": "tokens", "description": "Access tokens, and the keys that prove them"},
+    {"name": "applicants", "description": "Companies and individuals"},
+    {"name": "registrations", "description": "From submission to withdrawal, and what each track needs"},
+    {"name": "reviews", "description": "Decisions of the regulator's officers"},
+    {"name": "bulk uploads", "description": "Files of registrations"},
+    {"name": "allowlist", "description": "What operators enforce, and its history"},
+    {"name": "events", "description": "The log, for partners that poll"},
+    {"name": "audit", "description": "Proof that the log was only added to"},
+    {"name": "webhooks", "description": "The log, pushed to a partner's own systems"},
+    {"name": "reference", "description": "Operators"},
+    {"name": "partners", "description": "Partners and their clients"},
+    {"name": "health", "description": "Is it alive, is it ready, what does it measure"},
+    {"name": "problems", "description": "What each error means, for people"},
+]

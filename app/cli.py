@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import httpx
 import typer
@@ -15,31 +15,40 @@ from rich.console import Console
 
 from app.allowlist.formats import FormatName
 from app.allowlist.manifest import ManifestRefused
+from app.audit.errors import Difference
+from app.audit.schemas import Checkpoint
+from app.audit.verification import verify
+from app.core import data_keys
+from app.core.connection_limits import limited_protocol
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, NotFound
-from app.core.keyring import Keyring
+from app.core.outbound import Outbound
 from app.core.preconditions import ANY_VERSION
 from app.core.schemas import validated
 from app.core.settings import Settings
-from app.demo.loading import Caller, progress_bar, upload_and_follow
 from app.demo.stack import run_stack
 from app.follower import FeedRefused, Follower
 from app.main import create_app
 from app.migrating import migrate as migrate_database
 from app.partners import service, store
+from app.partners.errors import KeyUnusable
 from app.partners.models import Client
-from app.partners.rules import PartnerKind
-from app.partners.schemas import NewClient, NewPartner
+from app.partners.rules import AuthMethod, PartnerKind
+from app.partners.schemas import LONGEST_OVERLAP_SECONDS, OVERLAP_SECONDS, ClientKeys, NewClient, NewPartner
 from app.partners.service import Issued
+from app.uploader.command import upload
 from app.worker import run_worker
 
 Result = TypeVar("Result")
 DEFAULT_FORMAT = FormatName("text")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 client_commands = typer.Typer(no_args_is_help=True, help="Partners' API clients.")
-key_commands = typer.Typer(no_args_is_help=True, help="Signing keys.")
+key_commands = typer.Typer(no_args_is_help=True, help="Keys that sign and keys that seal.")
+audit_commands = typer.Typer(no_args_is_help=True, help="The event log's proof.")
 cli.add_typer(client_commands, name="client")
 cli.add_typer(key_commands, name="key")
+cli.add_typer(audit_commands, name="audit")
+cli.command()(upload)
 errors = Console(stderr=True, soft_wrap=True)
 
 
@@ -64,6 +73,9 @@ def serve() -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=10,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        http=limited_protocol(settings),
+        ws="none",
     )
 
 
@@ -99,34 +111,6 @@ def openapi() -> None:
 
 
 @cli.command()
-def upload(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="UTF-8 CSV with a header row")],
-    url: Annotated[str, typer.Option(envvar="PUBLIC_URL", help="Where the service is")] = "http://127.0.0.1:8000",
-    client_id: Annotated[str, typer.Option(envvar="CLIENT_ID", help="Your client's id")] = "",
-    client_secret: Annotated[str, typer.Option(envvar="CLIENT_SECRET", help="Better given by the environment")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge every row and register none")] = False,
-) -> None:
-    """Upload a file of registrations and follow it to its end. Exits 1 when a row or the file was refused."""
-    try:
-        caller = Caller(url, {"client_id": client_id, "client_secret": client_secret})
-        with progress_bar(errors) as progress:
-            done = upload_and_follow(caller, file.read_bytes(), progress, file.name, dry_run=dry_run)
-    except httpx.HTTPStatusError as refused:
-        errors.print(refused.response.text, markup=False)
-        raise typer.Exit(2) from None
-    except httpx.TransportError as lost:
-        errors.print(f"The service at {url} does not answer: {lost}", markup=False)
-        raise typer.Exit(2) from None
-    typer.echo(json.dumps({"id": done["id"], "status": done["status"], **done["counts"]}))
-    if done["counts"]["refused"]:
-        errors.print(f"What was refused, and why: GET {url}/v1/bulk-uploads/{done['id']}/problems.csv")
-    if done["status"] == "failed":
-        errors.print(done["problem"]["detail"], markup=False)
-    if done["counts"]["refused"] or done["status"] == "failed":
-        raise typer.Exit(1)
-
-
-@cli.command()
 def follow(
     out: Annotated[Path, typer.Option(help="The file to keep in step")],
     url: Annotated[str, typer.Option(envvar="PUBLIC_URL", help="Where the service is")] = "http://127.0.0.1:8000",
@@ -153,7 +137,7 @@ def follow(
 def _in_transaction(work: Callable[[WriteSession], Awaitable[Result]]) -> Result:
     async def transact() -> Result:
         settings = _settings()
-        database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+        database = Database(settings)
         try:
             async with database.write() as session:
                 return await work(session)
@@ -204,13 +188,46 @@ def create(
 
 
 @client_commands.command()
-def rotate(client_id: str) -> None:
-    """Give a client a new secret; the old one stops at once."""
+def rotate(
+    client_id: str,
+    overlap_seconds: Annotated[
+        int, typer.Option(min=0, max=LONGEST_OVERLAP_SECONDS, help="How long the old secret goes on working")
+    ] = OVERLAP_SECONDS,
+) -> None:
+    """Give a client a new secret; the old one goes on working for a day, or as long as asked for."""
 
     async def work(session: WriteSession) -> Issued:
-        return await service.rotate_secret(session, None, await _client(session, client_id), ANY_VERSION)
+        client = await _client(session, client_id)
+        return await service.rotate_secret(session, None, client, ANY_VERSION, overlap_seconds)
 
     _show(_in_transaction(work))
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes())
+    except ValueError:
+        raise KeyUnusable(f"{file} is not JSON.") from None
+
+
+@client_commands.command()
+def keys(
+    client_id: str,
+    jwks: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="A file of public keys (JWKS)")] = None,
+    jwks_uri: Annotated[str | None, typer.Option(help="Where the client publishes its keys, by https")] = None,
+    only: Annotated[bool, typer.Option("--only", help="Hold the client to its keys; its secret stops")] = False,
+) -> None:
+    """Put public keys in place of those that a client has; without --jwks and --jwks-uri it has none then."""
+
+    async def work(session: WriteSession) -> Client:
+        method = AuthMethod.PRIVATE_KEY_JWT if only else None
+        given = {"jwks": jwks and _json(jwks), "jwks_uri": jwks_uri, "token_endpoint_auth_method": method}
+        body = validated(ClientKeys, given)
+        if body.jwks_uri:
+            Outbound(_settings()).check(body.jwks_uri)
+        return await service.set_keys(session, None, await _client(session, client_id), ANY_VERSION, body)
+
+    typer.echo(f"{_in_transaction(work).client_id} has new keys.")
 
 
 @client_commands.command()
@@ -231,6 +248,36 @@ def rotate_key() -> None:
         return await store.rotate_signing_key(session)
 
     typer.echo(f"Signing with {_in_transaction(work)}.")
+
+
+@key_commands.command("rotate-sealing")
+def rotate_sealing() -> None:
+    """Seal personal data with a new key; workers seal again what older ones had sealed."""
+
+    async def work(session: WriteSession) -> int:
+        return await data_keys.rotate(session, session.keyring)
+
+    typer.echo(f"Sealing with key {_in_transaction(work)}, from ten seconds on.")
+
+
+@audit_commands.command("verify")
+def verify_log(
+    copy: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", exists=True, dir_okay=False, help="An answer of GET /v1/audit/checkpoint, kept"),
+    ] = None,
+) -> None:
+    """Make the tree over the event log again and compare. Prints the first difference and exits 1."""
+    try:
+        kept = Checkpoint.model_validate_json(copy.read_bytes()) if copy else None
+        tree = _in_transaction(lambda session: verify(session, kept))
+    except ValidationError:
+        errors.print(f"{copy} is not an answer of GET /v1/audit/checkpoint.", markup=False)
+        raise typer.Exit(2) from None
+    except Difference as found:
+        errors.print(str(found), markup=False)
+        raise typer.Exit(1) from None
+    typer.echo(json.dumps({"size": tree.size, "root": tree.root().hex()}))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -15,19 +16,25 @@ from app.allowlist.reader import SnapshotReader
 from app.allowlist.snapshot import NotASnapshot
 from app.core.body_limit import BodyLimitMiddleware
 from app.core.db import Database
+from app.core.deprecation import DeprecationMiddleware
 from app.core.doorbell import Listener
 from app.core.idempotency import add_replay_handler
-from app.core.keyring import Keyring
+from app.core.limiting import RateLimitMiddleware, RateLimits
 from app.core.observability import ObservingMiddleware, configure_logging
+from app.core.openapi import completed
+from app.core.outbound import Outbound
 from app.core.problems import ProblemsMiddleware, add_problem_handlers
 from app.core.problems import router as problems
-from app.core.responses import PagePolicyMiddleware
+from app.core.response_headers import ResponseHeadersMiddleware
 from app.core.security import TokenVerifier
 from app.core.settings import Settings
 from app.health import store as health
 from app.health.router import router as health_router
 from app.partners import store as partners
 from app.partners.basic import BasicClients
+from app.partners.called_back import CalledBack
+from app.partners.client_authentication import TokenClients
+from app.partners.external_tokens import external_verifiers
 from app.partners.token_endpoint import router as tokens
 
 DESCRIPTION = """The register of IP addresses used for VPNs and static-IP services.
@@ -37,20 +44,25 @@ Partners register applicants and their addresses, officers decide, operators rea
 under [/problems](/problems). Lists are pages: follow `next_cursor`. A change needs `If-Match`, and every POST that
 makes something takes an `Idempotency-Key`."""
 UPLOADS = "/v1/bulk-uploads"
+FEED = "/v1/allowlist"
+RATE_CLASSES = {("POST", UPLOADS): "upload", ("POST", f"{FEED}/checks"): "feed"}
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    listener = Listener(app.state.settings.database_url, ["allowlist_published"])
+    listener = Listener(app.state.settings.database_url, ["allowlist_published", "clients_changed"])
     reader: SnapshotReader = app.state.reader
+    called_back: CalledBack = app.state.called_back
     # a database that is down, or holds a list that does not prove itself, delays the list, not the start
     with suppress(SQLAlchemyError, OSError, NotASnapshot):
+        await called_back.refresh()
         await reader.refresh()
-    tasks = [asyncio.create_task(listener.run()), asyncio.create_task(reader.run(listener))]
+    tasks = [asyncio.create_task(each) for each in (listener.run(), reader.run(listener), called_back.run(listener))]
     yield
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await app.state.limits.close()
     await app.state.database.close()
 
 
@@ -64,9 +76,13 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
         separate_input_output_schemas=False,
         redirect_slashes=False,
-        swagger_ui_parameters={"persistAuthorization": True},
+        generate_unique_id_function=lambda route: route.name,
+        openapi_tags=api.TAGS,
+        contact={"name": "The operators of this register"},
+        license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        servers=[{"url": "/", "description": "This service, in production as in staging", "x-internal": False}],
     )
-    database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+    database = Database(settings)
 
     async def load_keys() -> KeySet:
         async with database.read() as session:
@@ -74,18 +90,33 @@ def create_app(settings: Settings) -> FastAPI:
 
     app.state.settings = settings
     app.state.database = database
-    app.state.verifier = TokenVerifier(settings.public_url, load_keys)
-    app.state.basic = BasicClients(database)
+    app.state.called_back = CalledBack(database, settings.poll_seconds)
+    app.state.verifier = TokenVerifier(settings.public_url, load_keys, app.state.called_back.is_called_back)
+    app.state.limits = RateLimits(settings, feed=FEED, special=RATE_CLASSES)
+    app.state.external = external_verifiers(settings, database)
+    app.state.basic = BasicClients(database, app.state.called_back.is_called_back)
+    app.state.outbound = Outbound(settings)
+    app.state.token_clients = TokenClients(database, app.state.outbound, settings.public_url)
     app.state.reader = SnapshotReader(database, settings)
     app.state.manifest = ManifestSigner(database, app.state.reader, settings.public_url)
     app.state.newest_migration = health.newest_migration()
     for router in (tokens, api.router, health_router, problems):
         app.include_router(router)
+    described = app.openapi
+    app.openapi = cache(lambda: completed(described()))  # type: ignore[method-assign]  # FastAPI's way to extend it
     add_problem_handlers(app)
     add_replay_handler(app)
     # the last added stands outermost
-    app.add_middleware(PagePolicyMiddleware)
-    app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes, wider={UPLOADS: settings.max_upload_bytes})
+    app.add_middleware(DeprecationMiddleware)
+    app.add_middleware(
+        BodyLimitMiddleware,
+        limit=settings.max_body_bytes,
+        seconds=settings.body_seconds,
+        wider={UPLOADS: settings.max_upload_bytes},
+        pace=settings.upload_bytes_per_second,
+    )
     app.add_middleware(ProblemsMiddleware)
+    app.add_middleware(RateLimitMiddleware)
+    app.add_middleware(ResponseHeadersMiddleware, https=settings.is_https)
     app.add_middleware(ObservingMiddleware)
     return app

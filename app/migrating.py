@@ -1,4 +1,4 @@
-"""Bringing a database to this code: migrations, reference data, and the first signing key."""
+"""Bringing a database to this code: migrations, its keys, reference data."""
 
 import asyncio
 from pathlib import Path
@@ -6,8 +6,10 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 
+from app.applicants import store as applicants
+from app.core import data_keys
 from app.core.db import Database
-from app.core.keyring import Keyring
+from app.core.logins import ensure_login
 from app.core.settings import Settings
 from app.operators import service as operators
 from app.partners import store as partners
@@ -18,11 +20,19 @@ ALEMBIC_INI = Path(__file__).parents[1] / "alembic.ini"
 async def migrate(settings: Settings) -> None:
     """Apply what is missing; doing it again changes nothing."""
     config = Config(str(ALEMBIC_INI))
-    config.attributes["database_url"] = settings.database_url
+    config.attributes["database_url"] = settings.owner_url or settings.database_url
     await asyncio.to_thread(command.upgrade, config, "head")
-    database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+    if settings.owner_url:
+        await ensure_login(settings.owner_url, settings.database_url)
+    database = Database(settings)
     try:
         async with database.write() as session:
+            await data_keys.add_first(session, database.keyring)
+            await data_keys.rewrap(session, database.keyring)
+        await database.read_keys()
+        async with database.write() as session:
+            while await applicants.seal_what_is_plain(session):
+                pass
             await partners.add_first_signing_key(session)
             await operators.load_reference(session)
     finally:

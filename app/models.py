@@ -2,8 +2,9 @@
 
 from app.allowlist import models as allowlist
 from app.applicants import models as applicants
+from app.audit import models as audit
 from app.bulk_uploads import models as bulk_uploads
-from app.core import idempotency
+from app.core import data_keys, idempotency, leases
 from app.core.orm import Base
 from app.events import models as events
 from app.health import models as health
@@ -11,10 +12,12 @@ from app.operators import models as operators
 from app.partners import models as partners
 from app.registrations import models as registrations
 from app.reviews import models as reviews
+from app.webhooks import models as webhooks
 
 __all__ = ["Base", "metadata"]
 
 metadata = Base.metadata
 DOMAINS = (
-    allowlist, applicants, bulk_uploads, events, health, idempotency, operators, partners, registrations, reviews,
+    allowlist, applicants, audit, bulk_uploads, data_keys, events, health, idempotency, leases, operators, partners,
+    registrations, reviews, webhooks,
 )  # fmt: skip

@@ -1,9 +1,10 @@
-"""The background loops: publish, ingest, expire, and a sign of life."""
+"""The background loops: publish, ingest, deliver, grow the audit's tree, expire, and a sign of life."""
 
 import asyncio
 import gc
 import signal
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -12,19 +13,24 @@ from sqlalchemy.exc import SQLAlchemyError
 from uuid_utils.compat import uuid7
 
 from app.allowlist.publisher import Publisher
+from app.audit.sequencer import sequence
 from app.bulk_uploads import store as bulk_uploads
 from app.bulk_uploads.ingest import ingest
-from app.core import idempotency
+from app.core import data_keys, idempotency, leases
+from app.core.data_keys import SealedColumn
 from app.core.db import Database
 from app.core.doorbell import Listener
-from app.core.keyring import Keyring
 from app.core.observability import configure_logging
+from app.core.outbound import Outbound
 from app.core.settings import Settings
 from app.health import store as health
+from app.partners import store as partners
 from app.registrations import service as registrations
+from app.webhooks.delivery import Deliverer, forget_old_deliveries
 
 HEARTBEAT_SECONDS = 5.0
 SWEEP_SECONDS = 30.0
+ERASE_SECONDS = 600.0
 log = structlog.get_logger(__name__)
 
 
@@ -33,9 +39,10 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+        self._database = Database(settings)
         self._listener = Listener(settings.database_url, ["bulk_uploads", "allowlist_pending"])
         self._publisher = Publisher(self._database)
+        self._deliverer = Deliverer(self._database, Outbound(settings))
         self._id = uuid7()
 
     async def run(self) -> None:
@@ -45,12 +52,20 @@ class Worker:
             self._forever("heartbeat", self._beat, lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
             self._forever("publish", self._publisher.publish, lambda: self._rung("allowlist_pending")),
             self._forever("ingest", self._ingest_waiting, lambda: self._rung("bulk_uploads")),
+            self._forever("audit", self._sequence, lambda: asyncio.sleep(self._settings.poll_seconds)),
+            self._deliverer.run(self._settings.poll_seconds),
             self._forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
+            self._forever("reseal", self.reseal, lambda: asyncio.sleep(SWEEP_SECONDS)),
+            self._forever("erase", self._erase, lambda: asyncio.sleep(ERASE_SECONDS)),
         )
         try:
             await asyncio.gather(*loops)
         finally:
-            await self._database.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._database.close()
 
     async def _rung(self, channel: str) -> None:
         await self._listener.wait(channel, self._settings.poll_seconds)  # type: ignore[arg-type]  # one of its channels
@@ -78,8 +93,13 @@ class Worker:
         async with self._database.read() as session:
             waiting = await bulk_uploads.waiting(session)
         for upload_id in waiting:  # one that cannot be ingested does not keep the others waiting
-            take = partial(ingest, self._database, upload_id, self._settings.upload_chunk_rows)
+            take = partial(
+                ingest, self._database, upload_id, self._settings.upload_chunk_rows, self._settings.max_upload_rows
+            )
             await self._attempt(f"ingest {upload_id}", take)
+
+    async def _sequence(self) -> None:
+        await sequence(self._database, self._settings.public_url)
 
     async def _sweep(self) -> None:
         expired = registrations.EXPIRED_AT_ONCE
@@ -88,6 +108,32 @@ class Worker:
                 expired = await registrations.expire(session)
         async with self._database.write() as session:
             await idempotency.forget_older_than(session, self._settings.idempotency_hours)
+            await leases.forget_ended(session, timedelta(seconds=self._settings.rate_limit_window_seconds))
+            await partners.forget_used_assertions(session)
+            await forget_old_deliveries(session)
+
+    async def reseal(self) -> None:
+        """Seal anew what keys before the newest have sealed, in small transactions; then retire these keys."""
+        async with self._database.read() as session:
+            is_rotating = await data_keys.is_rotating(session, self._database.keyring)
+        if is_rotating:
+            for column in data_keys.sealed_columns():
+                await self._reseal_column(column)
+            async with self._database.write() as session:
+                await data_keys.retire_unused(session, self._database.keyring)
+
+    async def _reseal_column(self, column: SealedColumn) -> None:
+        found = 1
+        while found:
+            async with self._database.write() as session:
+                found = await data_keys.reseal(session, self._database.keyring, column)
+
+    async def _erase(self) -> None:
+        days = self._settings.personal_data_days
+        async with self._database.write() as session:
+            await registrations.erase(session, days)
+        async with self._database.write() as session:
+            await bulk_uploads.erase_cells(session, days)
 
 
 async def _until_signalled(worker: Worker) -> None:

@@ -19,13 +19,13 @@ STAGING = """CREATE UNLOGGED TABLE staged (line int, id uuid, applicant_id uuid,
     pasha_number text, purpose text, protocol text, operator text, subscriber_id text, network cidr,
     description text)"""
 PARTNER = "INSERT INTO partners (id, name, kind) VALUES ($1, 'alone', 'association')"
-UPLOAD = """INSERT INTO bulk_uploads (id, partner_id, client_id, dry_run, columns, sha256, bytes)
-    VALUES ($1, $1, $1, false, '{}', '', 0)"""
+UPLOAD = """INSERT INTO bulk_uploads (id, partner_id, client_id, dry_run, format, columns, sha256, bytes)
+    VALUES ($1, $1, $1, false, 'csv', '{}', '', 0)"""
 INGEST = (
-    """INSERT INTO applicants (id, partner_id, subject, kind, legal_name, ntn, sealed_cnic, cnic_hash, email, mobile,
-           pseb_number, pasha_number)
-       SELECT DISTINCT ON (subject) applicant_id, $1::uuid, subject, kind, legal_name, ntn, cnic, cnic, email, mobile,
-           pseb_number, pasha_number FROM staged ORDER BY subject""",
+    """INSERT INTO applicants (id, partner_id, subject, kind, legal_name, ntn, sealed_cnic, cnic_hash, sealed_email,
+           email_hash, sealed_mobile, pseb_number, pasha_number)
+       SELECT DISTINCT ON (subject) applicant_id, $1::uuid, subject, kind, legal_name, ntn, cnic::bytea, cnic,
+           email::bytea, email, mobile::bytea, pseb_number, pasha_number FROM staged ORDER BY subject""",
     """INSERT INTO events (id, name, subject_id, partner_id, actor_client_id, actor_partner_id)
        SELECT gen_random_uuid(), 'applicant.created', id, $1::uuid, $1, $1 FROM applicants""",
     """INSERT INTO registrations (id, partner_id, client_id, applicant_id, subject, track, purpose, protocol, operator,

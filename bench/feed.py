@@ -21,7 +21,6 @@ from app.allowlist.reader import SnapshotReader
 from app.allowlist.snapshot import Snapshot
 from app.core.db import Database
 from app.core.embedded import embedded_server
-from app.core.keyring import Keyring
 from app.core.settings import Settings
 from app.migrating import migrate
 from app.partners import service as partners
@@ -48,7 +47,7 @@ def main() -> None:
 
 async def _publishing(settings: Settings) -> tuple[str, Snapshot]:
     await migrate(settings)
-    database = Database(settings, Keyring(SECRET_KEY))
+    database = Database(settings)
     connection = await asyncpg.connect(settings.database_url)
     await connection.execute(FILL, ENTRIES)
     publisher, reader = Publisher(database), SnapshotReader(database, settings)

@@ -26,7 +26,6 @@ import psutil
 
 from app.core.db import Database
 from app.core.embedded import embedded_server
-from app.core.keyring import Keyring
 from app.core.settings import Settings
 from app.migrating import migrate
 from app.partners import service as partners
@@ -78,7 +77,7 @@ def _settings(url: str) -> Settings:
 
 
 async def _clients(url: str) -> dict[str, tuple[str, str]]:
-    database = Database(_settings(url), Keyring(SECRET_KEY))
+    database = Database(_settings(url))
     made = {}
     async with database.write() as session:
         for kind in (PartnerKind.ASSOCIATION, PartnerKind.REGULATOR):

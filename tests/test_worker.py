@@ -130,6 +130,22 @@ async def test_an_approval_that_has_run_out_expires_and_leaves_the_list(
     assert [each["subject_id"] for each in log if each["name"] == "registration.expired"] == [over["id"]]
 
 
+async def test_windows_of_rate_limits_that_have_ended_are_dropped(service: Service, settings: Settings) -> None:
+    windows = (
+        "INSERT INTO rate_windows VALUES ('read', 'x', now() - interval '1 hour', 1, 1), ('read', 'x', now(), 1, 1)"
+    )
+    async with service.database.write() as session:
+        await session.execute(text(windows))
+
+    async def swept() -> bool:
+        async with service.database.read() as session:
+            return await session.scalar(text("SELECT count(*) FROM rate_windows")) == 1
+
+    assert not await swept()
+    async with working(settings):
+        await processes.until(swept)
+
+
 @pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
 async def test_a_worker_stops_within_seconds_of_being_told_to_even_in_the_middle_of_an_upload(
     service: Service, settings: Settings, pseb: Caller, signal_: signal.Signals

@@ -8,8 +8,11 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBasic, SecurityScopes
 from starlette.requests import HTTPConnection
 
+from app.core import login_attempts
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated, Unavailable
-from app.core.security import Principal, authenticate, oauth2
+from app.core.limiting import count_client, count_login
+from app.core.principal import Principal, admit
+from app.core.security import authenticate, oauth2
 from app.partners.basic import BasicClients
 
 SCOPE = "allowlist:read"
@@ -37,6 +40,7 @@ def _credentials(encoded: str) -> tuple[str, str]:
     except (binascii.Error, UnicodeDecodeError):
         colon = ""
     if not colon:
+        login_attempts.failed("basic", "the credentials cannot be read")
         raise FeedUnauthenticated("The Basic credentials cannot be read.")
     return client_id, secret
 
@@ -49,7 +53,9 @@ async def _reader(
         if scheme.lower() != "basic":
             return await authenticate(request, SecurityScopes([SCOPE]), authorization)
         clients: BasicClients = request.app.state.basic
-        principal = await clients.verify(*_credentials(rest.strip()))
+        principal = await clients.verify(*_credentials(rest.strip()), before_asking=lambda: count_login(request))
+        admit(request, principal, "basic")
+        await count_client(request, principal.client_id)
     except TokenExpired as refused:
         if request.app.state.reader.is_stale:
             raise Unavailable("The token has expired, and a new one cannot be had just now.") from None

@@ -15,14 +15,15 @@ from app.allowlist.representations import repr_digest
 from app.allowlist.router import REPRESENTATIONS, reader_of, represented, takes_gzip
 from app.core.db import Reading, Writing
 from app.core.errors import Forbidden, NotAcceptable, NotFound, SelfReview, Unauthenticated
+from app.core.principal import Principal
 from app.core.problems import READS, documented
 from app.core.responses import json_answer, page_answer
-from app.core.security import Principal, require
+from app.core.security import require
 
 router = APIRouter(prefix="/allowlist", tags=["allowlist"])
 Serial = Annotated[int, Path(ge=1, le=schemas.LARGEST_SERIAL)]
 Officer = Annotated[Principal, require("allowlist:publish")]
-IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept, Accept-Encoding"}
+IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Accept, Accept-Encoding"}
 
 
 @router.get(

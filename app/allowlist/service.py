@@ -10,7 +10,7 @@ from app.core.db import WriteSession
 from app.core.doorbell import ring
 from app.core.errors import SelfReview
 from app.core.orm import Rows
-from app.core.security import Principal
+from app.core.principal import Principal
 from app.events import store as events
 from app.events.store import Happening
 

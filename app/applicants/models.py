@@ -1,21 +1,22 @@
 """Companies and individuals, one record per partner and NTN or CNIC."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.applicants.rules import ApplicantKind
-from app.core.orm import Base, Identified, Versioned, one_of
+from app.core.orm import Base, Identified, Versioned, one_of, sealed_column
 from app.partners.models import Partner
 
 
 class Applicant(Identified, Versioned, Base):
     """A partner's record of an applicant.
 
-    ``subject`` is the keyed hash of the identifying number, the same in every partner's record. The CNIC is
-    kept sealed, and as a keyed hash to find it by. ``fingerprint`` is the keyed hash of all that the record says,
-    to tell whether something else is said now.
+    ``subject`` is the keyed hash of the identifying number, the same in every partner's record. CNIC, e-mail and
+    mobile are kept sealed, the first two also as keyed hashes to find them by. ``fingerprint`` is the keyed hash of all
+    that the record says, to tell whether something else is said now. ``erased_at``: personal data was erased.
     """
 
     __tablename__ = "applicants"
@@ -25,6 +26,7 @@ class Applicant(Identified, Versioned, Base):
         Index(None, "subject"),
         Index(None, "partner_id", "ntn"),
         Index(None, "partner_id", "cnic_hash"),
+        Index(None, "partner_id", "email_hash"),
     )
 
     partner_id: Mapped[UUID] = mapped_column(ForeignKey(Partner.id))
@@ -32,10 +34,12 @@ class Applicant(Identified, Versioned, Base):
     kind: Mapped[str]
     legal_name: Mapped[str]
     ntn: Mapped[str | None]
-    sealed_cnic: Mapped[str | None]
+    sealed_cnic: Mapped[bytes | None] = sealed_column()
     cnic_hash: Mapped[str | None]
-    email: Mapped[str]
-    mobile: Mapped[str | None]
+    sealed_email: Mapped[bytes | None] = sealed_column()
+    email_hash: Mapped[str | None]
+    sealed_mobile: Mapped[bytes | None] = sealed_column()
     pseb_number: Mapped[str | None]
     pasha_number: Mapped[str | None]
     fingerprint: Mapped[str] = mapped_column(server_default=text("''"))
+    erased_at: Mapped[datetime | None]

@@ -11,23 +11,24 @@ from app.applicants.models import Applicant
 from app.core.db import Reading, ReadSession, Writing
 from app.core.errors import Invalid, MissingField
 from app.core.idempotency import Idempotent
+from app.core.principal import Principal
 from app.core.problems import BODIES, CHANGES, CREATES, READS, documented
-from app.core.responses import Precondition, not_modified, page_answer, resource_answer
-from app.core.security import Principal, require
+from app.core.responses import Precondition, json_answer, not_modified, page_answer, resource_answer
+from app.core.security import require
 
 router = APIRouter(prefix="/applicants", tags=["applicants"])
 Reader = Annotated[Principal, require("applicants:read")]
 Writer = Annotated[Principal, require("applicants:write")]
+Revealer = Annotated[Principal, require("applicants:reveal")]
 DETAILS = (MissingField, EmailMalformed, MobileMalformed, CnicMalformed, NtnMalformed, ApplicantConflict)
 
 
 def _shown(session: ReadSession, principal: Principal, applicant: Applicant) -> schemas.Applicant:
-    cnic = service.cnic_of(session.keyring, applicant)
-    values = {name: getattr(applicant, name) for name in schemas.Applicant.model_fields if name != "cnic"}
-    values["cnic"] = rules.masked_cnic(cnic) if cnic else None
-    if not principal.sees_all:
-        values["subject"] = None
-    return schemas.Applicant.model_validate(values)
+    details = service.details_of(session, applicant)
+    details["cnic"] = rules.masked_cnic(details["cnic"]) if details["cnic"] else None
+    others = {name: getattr(applicant, name) for name in schemas.Applicant.model_fields if name not in details}
+    others["subject"] = applicant.subject if principal.sees_all else None
+    return schemas.Applicant.model_validate(details | others)
 
 
 @router.post(
@@ -93,3 +94,18 @@ async def change_applicant(
     """A JSON merge patch (RFC 7396). The kind and the number that identifies the applicant cannot change."""
     await service.change(session, principal, applicant_id, if_match, body)
     return resource_answer(_shown(session, principal, await store.get(session, principal, applicant_id)))
+
+
+@router.post(
+    "/{applicant_id}/reveal",
+    summary="Show a CNIC in full",
+    response_model=schemas.Revealed,
+    responses=documented(*READS, *BODIES, MissingField),
+)
+async def reveal_applicant(
+    applicant_id: UUID, body: schemas.RevealRequest, session: Writing, principal: Revealer
+) -> Response:
+    """The CNIC as it was given. Who asked, when and why is an event that the applicant's partner sees."""
+    applicant = await service.reveal(session, principal, applicant_id, body.reason)
+    shown = schemas.Revealed(id=applicant.id, cnic=service.details_of(session, applicant)["cnic"])
+    return json_answer(shown, Cache_Control="no-store")

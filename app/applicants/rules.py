@@ -10,6 +10,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from app.applicants.errors import CnicMalformed, EmailMalformed, MobileMalformed, NtnMalformed
 from app.core.errors import FieldError, InvalidValue, MissingField
+from app.core.identity_numbers import CNIC
 
 EMAIL_LENGTH = 254
 # The commonest addresses, which the library checks at length and gives back as they are. Nothing that matches can be
@@ -19,7 +20,6 @@ PLAIN_EMAIL = re.compile(
     r"(?!(?:arpa|invalid|local|localhost|onion|test)\Z)[a-z]{2,}"
 )
 MOBILE = re.compile(r"\+923[0-9]{9}")
-CNIC = re.compile(r"[0-9]{5}-[0-9]{7}-[0-9]")
 NTN = re.compile(r"[0-9]{7}-[0-9]")
 
 

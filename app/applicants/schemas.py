@@ -1,10 +1,11 @@
 """Bodies of applicants. A CNIC goes in whole and comes out masked."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue
 
 from app.applicants import rules
 from app.applicants.rules import ApplicantKind, Particulars
@@ -23,10 +24,32 @@ from app.core.schemas import (
     refuse_as_given,
 )
 
-Email = Annotated[str, LINE, refuse_as_given(rules.email), Field(description="At most 254 characters")]
-Mobile = Annotated[str, LINE, refuse_as_given(rules.mobile), Field(description="`+923001234567`")]
-Cnic = Annotated[str, LINE, refuse_as_given(rules.cnic), Field(description="`12345-1234567-1`")]
-Ntn = Annotated[str, LINE, refuse_as_given(rules.ntn), Field(description="`1234567-8`")]
+
+def _written(pattern: re.Pattern[str]) -> dict[str, JsonValue]:
+    return {"pattern": f"^{pattern.pattern}$"}
+
+
+Email = Annotated[
+    str,
+    LINE,
+    refuse_as_given(rules.email),
+    Field(description="At most 254 characters", json_schema_extra={"format": "email", "maxLength": rules.EMAIL_LENGTH}),
+]
+Mobile = Annotated[
+    str,
+    LINE,
+    refuse_as_given(rules.mobile),
+    Field(description="`+923001234567`", json_schema_extra=_written(rules.MOBILE)),
+]
+Cnic = Annotated[
+    str,
+    LINE,
+    refuse_as_given(rules.cnic),
+    Field(description="`12345-1234567-1`", json_schema_extra=_written(rules.CNIC)),
+]
+Ntn = Annotated[
+    str, LINE, refuse_as_given(rules.ntn), Field(description="`1234567-8`", json_schema_extra=_written(rules.NTN))
+]
 
 COMPANY: Examples = {
     "kind": "company",
@@ -92,6 +115,7 @@ class Applicant(Resource):
                     "cnic": "*****-*****67-1",
                     "pasha_number": None,
                     "subject": None,
+                    "erased_at": None,
                     "version": 1,
                     "created_at": "2026-11-21T09:00:00.000000Z",
                     "updated_at": "2026-11-21T09:00:00.000000Z",
@@ -105,18 +129,36 @@ class Applicant(Resource):
     kind: ApplicantKind
     legal_name: str
     ntn: str | None
-    cnic: str | None = Field(description="Masked")
-    email: str
+    cnic: str | None = Field(description="Masked; `POST .../reveal` shows it")
+    email: str | None
     mobile: str | None
     pseb_number: str | None
     pasha_number: str | None
     subject: str | None
+    erased_at: Timestamp | None = Field(description="When the personal data was erased, its time having passed")
     version: int
     created_at: Timestamp
     updated_at: Timestamp
 
 
 ApplicantPage = Page[Applicant]
+
+
+class RevealRequest(Body):
+    """Why a CNIC must be seen in full."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "Compared with the operator's invoice"}]})
+
+    reason: Line200
+
+
+class Revealed(Resource):
+    """A CNIC in full; null for a company without one."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"id": APPLICANT_ID, "cnic": "12345-1234567-1"}]})
+
+    id: UUID
+    cnic: str | None
 
 
 class ApplicantsQuery(PageQuery):
@@ -126,7 +168,7 @@ class ApplicantsQuery(PageQuery):
     ntn: Ntn | None = None
     pseb_number: Line100 | None = None
     pasha_number: Line100 | None = None
-    email: Annotated[str | None, LINE, Field(max_length=254)] = None
+    email: Email | None = None
     subject: Annotated[
         str | None, LINE, Field(max_length=64, description="The regulator's: records of one applicant")
     ] = None

@@ -13,12 +13,12 @@ from app.applicants.models import Applicant
 from app.applicants.rules import Particulars
 from app.applicants.schemas import ApplicantChange, ApplicantDetails
 from app.applicants.store import Identity
-from app.core.db import WriteSession
+from app.core.db import ReadSession, WriteSession
 from app.core.errors import FieldError, Forbidden, Invalid, InvalidValue
 from app.core.keyring import Keyring
 from app.core.preconditions import IfMatch
+from app.core.principal import Principal
 from app.core.schemas import validated
-from app.core.security import Principal
 from app.events import store as events
 from app.events.store import Happening
 
@@ -57,15 +57,11 @@ def _row(keyring: Keyring, given: Particulars) -> dict[str, Any]:
     whole = "\x1f".join(each or "" for each in given)  # no field holds a control character
     return {
         **given._asdict(),
-        "subject": keyring.keyed_hash("subject", ":".join(given.identity)),
-        "cnic_hash": keyring.keyed_hash("subject", f"cnic:{given.cnic}") if given.cnic else None,
-        "fingerprint": keyring.keyed_hash("subject", f"fingerprint:{whole}"),
+        "subject": store.hashed(keyring, *given.identity),
+        "email_hash": store.hashed(keyring, "email", given.email),
+        "cnic_hash": store.hashed(keyring, "cnic", given.cnic) if given.cnic else None,
+        "fingerprint": store.hashed(keyring, "fingerprint", whole),
     }
-
-
-def cnic_of(keyring: Keyring, applicant: Applicant) -> str | None:
-    """The CNIC of a record, in full: for comparing and masking, never for showing."""
-    return keyring.unseal_text(applicant.sealed_cnic) if applicant.sealed_cnic else None
 
 
 async def record(
@@ -104,12 +100,12 @@ async def record(
 async def _put(session: WriteSession, principal: Principal, accepted: dict[str, dict[str, Any]]) -> dict[str, Recorded]:
     """Make the records that are not there and change those that differ; each subject's record."""
     held = await store.current(session, principal.partner_id, list(accepted))
-    new = [_sealed(session.keyring, row) | {"id": uuid7(), "partner_id": principal.partner_id}
-           for subject, row in accepted.items() if subject not in held]  # fmt: skip
+    own = {"partner_id": principal.partner_id}
+    new = [{**row, **own, "id": uuid7()} for subject, row in accepted.items() if subject not in held]
     added = await store.add(session, new)
     ids = {subject: id_ for subject, (id_, _) in held.items()} | {subject: id_ for subject, id_, _ in added}
     differing = [row | {"id": held[s][0]} for s, row in accepted.items() if s in held and _differs(held[s][1], row)]
-    await store.change(session, [_sealed(session.keyring, row) for row in differing])
+    await store.change(session, differing)
     made = {subject for subject, _, is_made in added if is_made}
     changed = [row["id"] for row in differing] + [id_ for _, id_, is_made in added if not is_made]
     await _record_events(session, principal, [ids[s] for s in made], changed)
@@ -135,11 +131,10 @@ async def _conflicts(
     return refused
 
 
-def _sealed(keyring: Keyring, row: dict[str, Any]) -> dict[str, Any]:
-    cnic = row.get("cnic")
-    return {name: value for name, value in row.items() if name != "cnic"} | {
-        "sealed_cnic": keyring.seal_text(cnic) if cnic else None
-    }
+def details_of(session: ReadSession, applicant: Applicant) -> dict[str, Any]:
+    """A record's details in full, for comparing and masking; only ``reveal`` shows them so."""
+    kept = {name: getattr(applicant, name) for name in ApplicantDetails.model_fields if name not in store.SEALED}
+    return kept | store.personal(session.keyring, applicant)
 
 
 def _differs(fingerprint: str, row: dict[str, Any]) -> bool:
@@ -165,9 +160,7 @@ async def change(
     if applicant.partner_id != principal.partner_id:
         raise Forbidden("Only the partner whose record it is can change it.")
     if_match.check(applicant)
-    details = {name: getattr(applicant, name) for name in ApplicantDetails.model_fields if name != "cnic"}
-    details["cnic"] = cnic_of(session.keyring, applicant)
-    merged = validated(ApplicantDetails, patch.onto(details)).particulars
+    merged = validated(ApplicantDetails, patch.onto(details_of(session, applicant))).particulars
     row = _row(session.keyring, merged)
     if row["subject"] != applicant.subject:
         name = merged.identity[0]
@@ -177,6 +170,21 @@ async def change(
     if conflicts := await _conflicts(session, principal, {merged: row}, {}):
         raise conflicts[merged]
     if _differs(applicant.fingerprint, row):
-        await store.change(session, [_sealed(session.keyring, row) | {"id": applicant.id}])
+        await store.change(session, [row | {"id": applicant.id}])
         await _record_events(session, principal, [], [applicant.id])
     session.expire(applicant)
+
+
+async def reveal(session: WriteSession, principal: Principal, applicant_id: UUID, reason: str) -> Applicant:
+    """The record whose CNIC is to be shown in full, with an event that its partner sees. Raises ``NotFound``."""
+    applicant = await store.get(session, principal, applicant_id)
+    details = {"fields": ["cnic"], "reason": reason}
+    happening = Happening("applicant.revealed", applicant.id, applicant.partner_id, details=details)
+    await events.record(session, principal, [happening])
+    return applicant
+
+
+async def erase(session: WriteSession, ids: Sequence[UUID]) -> None:
+    """Erase the personal data of applicants whose time has passed; an event tells their partners."""
+    erased = await store.erase(session, ids)
+    await events.record(session, None, [Happening("applicant.erased", id_, partner_id) for id_, partner_id in erased])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, Uuid, func, literal, select, true, union_all, update
+from sqlalchemy import ColumnElement, LargeBinary, Text, Uuid, and_, func, literal, select, true, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.applicants.models import Applicant
@@ -12,12 +12,19 @@ from app.applicants.rules import ApplicantKind
 from app.applicants.schemas import ApplicantsQuery
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
+from app.core.keyring import Keyring
 from app.core.orm import among, recordset
 from app.core.pagination import fetch_page
-from app.core.security import Principal
+from app.core.principal import Principal
 
-DETAILS = ("legal_name", "ntn", "sealed_cnic", "cnic_hash", "email", "mobile", "pseb_number", "pasha_number",
-           "fingerprint")  # fmt: skip
+SEALED = ("cnic", "email", "mobile")
+KINDS: dict[str, Any] = {
+    "legal_name": Text, "ntn": Text, "cnic_hash": Text, "email_hash": Text, "pseb_number": Text, "pasha_number": Text,
+    "fingerprint": Text, **{f"sealed_{name}": LargeBinary for name in SEALED},
+}  # fmt: skip
+# an empty fingerprint is that of nothing: the same details said again are a change
+ERASED: dict[str, Any] = dict.fromkeys(KINDS) | {"legal_name": "(erased)", "fingerprint": ""}
+SEALED_AT_ONCE = 5_000
 
 
 class Identity(NamedTuple):
@@ -26,6 +33,28 @@ class Identity(NamedTuple):
     id: UUID
     kind: str
     subject: str
+
+
+def hashed(keyring: Keyring, name: str, value: str) -> str:
+    """The blind index of a number or address: what it is found by, and says nothing to who has no key."""
+    return keyring.keyed_hash("subject", f"{name}:{value}")
+
+
+def personal(keyring: Keyring, applicant: Applicant) -> dict[str, str | None]:
+    """CNIC, e-mail and mobile of a record, in full; None for what it has not, or has no more."""
+    sealed = {name: getattr(applicant, f"sealed_{name}") for name in SEALED}
+    return {name: _unsealed(keyring, name, value) for name, value in sealed.items()}
+
+
+def _unsealed(keyring: Keyring, name: str, sealed: bytes | None) -> str | None:
+    return None if sealed is None else keyring.unseal_text(f"applicants.sealed_{name}", sealed)
+
+
+def _sealed(keyring: Keyring, row: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in row.items() if name not in SEALED}
+    given = {name: row[name] for name in SEALED if row.get(name)}
+    sealed = {f"sealed_{name}": keyring.seal_text(f"applicants.sealed_{name}", given[name]) for name in given}
+    return kept | sealed
 
 
 def visible_to(principal: Principal) -> ColumnElement[bool]:
@@ -46,7 +75,10 @@ async def list_page(
     session: ReadSession, principal: Principal, query: ApplicantsQuery
 ) -> tuple[Sequence[Applicant], str | None]:
     """A page of the records that the caller may see."""
-    statement = select(Applicant).where(visible_to(principal)).filter_by(**query.filters())
+    filters = query.filters()
+    if email := filters.pop("email", None):
+        filters["email_hash"] = hashed(session.keyring, "email", email)
+    statement = select(Applicant).where(visible_to(principal)).filter_by(**filters)
     return await fetch_page(session, statement, Applicant.id, query, list_name="applicants")
 
 
@@ -90,10 +122,10 @@ async def add(session: WriteSession, rows: Sequence[dict[str, Any]]) -> list[tup
     """
     if not rows:
         return []
-    kinds = {"id": Uuid, "partner_id": Uuid, "subject": Text, "kind": Text} | dict.fromkeys(DETAILS, Text)
-    batch = recordset("applicant", kinds, rows)
+    kinds = {"id": Uuid, "partner_id": Uuid, "subject": Text, "kind": Text} | KINDS
+    batch = recordset("applicant", kinds, [_sealed(session.keyring, row) for row in rows])
     statement = insert(Applicant).from_select(list(kinds), select(*batch.c))
-    given = {name: statement.excluded[name] for name in DETAILS}
+    given = {name: statement.excluded[name] for name in KINDS} | {"erased_at": None}
     settled = statement.on_conflict_do_update(
         index_elements=["partner_id", "subject"],
         set_={**given, "version": Applicant.version + 1, "updated_at": func.now()},
@@ -105,10 +137,44 @@ async def change(session: WriteSession, rows: Sequence[dict[str, Any]]) -> None:
     """Write new details to the records of these ids, each as its next version."""
     if not rows:
         return
-    batch = recordset("change", {"id": Uuid} | dict.fromkeys(DETAILS, Text), rows)
+    batch = recordset("change", {"id": Uuid} | KINDS, [_sealed(session.keyring, row) for row in rows])
+    details = {name: batch.c[name] for name in KINDS}
     await session.execute(
         update(Applicant)
         .where(Applicant.id == batch.c.id)
-        .values(version=Applicant.version + 1, updated_at=func.now(), **{name: batch.c[name] for name in DETAILS})
+        .values(version=Applicant.version + 1, updated_at=func.now(), erased_at=None, **details)
         .execution_options(synchronize_session=False)
     )
+
+
+async def erase(session: WriteSession, ids: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
+    """Erase what tells who these applicants are; give ``(id, partner_id)`` of each.
+
+    The subject stays: the decisions about it go on standing together, and nobody can tell who it was.
+    """
+    erased = (
+        update(Applicant)
+        .where(among(Applicant.id, ids), Applicant.erased_at.is_(None))
+        .values(version=Applicant.version + 1, updated_at=func.now(), erased_at=func.now())
+        .values(ERASED)
+        .returning(Applicant.id, Applicant.partner_id)
+        .execution_options(synchronize_session=False)
+    )
+    return [(id_, partner_id) for id_, partner_id in await session.execute(erased)]
+
+
+async def seal_what_is_plain(session: WriteSession) -> int:
+    """Seal up to 5,000 records' contacts that a migration has just moved from plain columns; give how many."""
+    plain = and_(Applicant.email_hash.is_(None), Applicant.sealed_email.is_not(None))
+    columns = (Applicant.id, Applicant.sealed_email, Applicant.sealed_mobile)
+    found = (await session.execute(select(*columns).where(plain).limit(SEALED_AT_ONCE))).all()
+    rows: list[dict[str, Any]] = []
+    for id_, email, mobile in found:
+        address = (email or b"").decode()
+        contact = {"id": id_, "email": address, "mobile": mobile.decode() if mobile else None}
+        rows.append(_sealed(session.keyring, contact) | {"email_hash": hashed(session.keyring, "email", address)})
+    names = ("email_hash", "sealed_email", "sealed_mobile")
+    batch = recordset("contact", {"id": Uuid} | {name: KINDS[name] for name in names}, rows)
+    written = update(Applicant).where(Applicant.id == batch.c.id).values({name: batch.c[name] for name in names})
+    await session.execute(written.execution_options(synchronize_session=False))
+    return len(rows)

@@ -9,3 +9,38 @@ class CsvMalformed(Invalid):
     code = "csv_malformed"
     title = "The file cannot be read as CSV"
     mend = "Send UTF-8 CSV (RFC 4180) with a header row. The detail names the line; nothing was registered."
+
+
+class NdjsonMalformed(Invalid):
+    """The file cannot be read as newline-delimited JSON to its end."""
+
+    code = "ndjson_malformed"
+    title = "The file cannot be read as NDJSON"
+    mend = "Send UTF-8 with one JSON object on each line. The detail names the line; nothing was registered."
+
+
+class XlsxMalformed(Invalid):
+    """The file cannot be opened as an XLSX workbook."""
+
+    code = "xlsx_malformed"
+    title = "The file cannot be opened as an XLSX workbook"
+    mend = (
+        "Save it as .xlsx without a password, with the rows on the first sheet or on one named registrations, under "
+        "a header row; or send CSV. Nothing was registered."
+    )
+
+
+class XlsxTooLarge(Invalid):
+    """Reading the workbook takes more memory or time than one upload may have."""
+
+    code = "xlsx_too_large"
+    title = "The workbook takes too much memory or time to read"
+    mend = "Copy the rows alone into a new workbook, in several if they are many, or send CSV. Nothing was registered."
+
+
+class TooManyRows(Invalid):
+    """The file has more rows than one upload may."""
+
+    code = "too_many_rows"
+    title = "The file has too many rows"
+    mend = "Split the file: uploads take any number of files. Nothing was registered."

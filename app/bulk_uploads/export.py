@@ -6,31 +6,28 @@ import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from app.bulk_uploads import store
-from app.bulk_uploads.models import BulkUpload, BulkUploadRow
+from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
 from app.bulk_uploads.rules import guarded
 from app.core.db import Database
-from app.core.keyring import Keyring
+from app.core.principal import Principal
 
 PROBLEM_COLUMNS = ("line", "column", "code", "detail")
 
 
-async def problems_csv(database: Database, upload: BulkUpload) -> AsyncIterator[bytes]:
+async def problems_csv(database: Database, principal: Principal, upload: BulkUpload) -> AsyncIterator[bytes]:
     """``line,column,code,detail``, one line a problem."""
     yield _csv([PROBLEM_COLUMNS])
-    async for row in store.refused_rows(database, upload.id):
+    async for row in store.refused_rows(database, principal, upload.id):
         yield _csv([str(problem[name]) for name in PROBLEM_COLUMNS] for problem in row.problems)
 
 
-async def refused_csv(database: Database, upload: BulkUpload) -> AsyncIterator[bytes]:
+async def refused_csv(database: Database, principal: Principal, upload: BulkUpload) -> AsyncIterator[bytes]:
     """The refused rows in the upload's own columns, to correct and send again."""
     yield _csv([upload.columns])
-    async for row in store.refused_rows(database, upload.id):
-        yield _csv([_cells(database.keyring, row)])
-
-
-def _cells(keyring: Keyring, row: BulkUploadRow) -> Sequence[str]:
-    cells: list[str] = json.loads(keyring.unseal_text(row.sealed_cells or ""))
-    return cells
+    async for row in store.refused_rows(database, principal, upload.id):
+        if row.sealed_cells is not None:  # they are erased after a time
+            cells: list[str] = json.loads(database.keyring.unseal_text(SEALED_CELLS, row.sealed_cells))
+            yield _csv([cells])
 
 
 def _csv(rows: Iterable[Sequence[str]]) -> bytes:

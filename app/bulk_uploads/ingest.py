@@ -16,14 +16,15 @@ from app.applicants import service as applicants
 from app.applicants.service import Acquainted
 from app.applicants.store import Identity
 from app.bulk_uploads import rules, store
-from app.bulk_uploads.models import BulkUpload
+from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
 from app.bulk_uploads.reading import Stretch, cells_of_lines, reading_beside
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.bulk_uploads.source import Chunk, JudgedRow, Superseded, chunks, stretches_of
+from app.bulk_uploads.unfolding import unfold
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, FieldError, Invalid
+from app.core.principal import Principal
 from app.core.problems import problem_of
-from app.core.security import Principal
 from app.events import store as events
 from app.events.store import Happening
 from app.registrations import service as registrations
@@ -50,11 +51,11 @@ class Series:
     acquainted: Acquainted = field(default_factory=Acquainted)
 
 
-async def ingest(database: Database, upload_id: UUID, chunk_rows: int) -> bool:
+async def ingest(database: Database, upload_id: UUID, chunk_rows: int, most_rows: int) -> bool:
     """Bring an upload to its end from wherever it stands; False when another worker has it.
 
-    The file is read to its end before its first row is acted on, so that a broken file changes nothing. Rows are
-    parsed and validated beside while those before them are registered.
+    The file is read to its end before its first row is acted on, so that a file that is broken or has more than
+    ``most_rows`` changes nothing. Rows are parsed and validated beside while those before them are registered.
     """
     async with store.claimed(database, upload_id) as is_mine:
         if not is_mine:
@@ -64,8 +65,9 @@ async def ingest(database: Database, upload_id: UUID, chunk_rows: int) -> bool:
         if upload is None:
             return True
         try:
+            upload = await unfold(database, upload)
             with reading_beside(upload.bytes) as executor:
-                found = await stretches_of(database, upload, chunk_rows)
+                found = await stretches_of(database, upload, chunk_rows, most_rows)
                 upload = await _start(database, upload, found)
                 await _take_chunks(database, upload, found[1:], executor)
         except Invalid as broken:
@@ -156,23 +158,23 @@ async def _register(
         kinds=rehearsal.kinds if rehearsal else None,
         acquainted=None if rehearsal else series.acquainted,
     )
-    known: list[tuple[JudgedRow, Asked]] = []
+    applied: list[tuple[JudgedRow, Asked]] = []
     identities: dict[UUID, Identity] = {}
     for each, record in zip(sound, recorded, strict=True):
         if isinstance(record, Invalid):
             each.errors = record.errors
         elif each.row.asked:
             identities[record.identity.id] = record.identity
-            known.append((each, each.row.asked._replace(applicant_id=record.identity.id)))
+            applied.append((each, each.row.asked._replace(applicant_id=record.identity.id)))
     submitted = await registrations.submit(
         session,
         principal,
-        [asked for _, asked in known],
-        applicants=identities,
+        [asked for _, asked in applied],
+        known=identities,
         bulk_upload_id=upload.id,
         ledger=rehearsal.ledger if rehearsal else None,
     )
-    for (each, _), outcome in zip(known, submitted, strict=True):
+    for (each, _), outcome in zip(applied, submitted, strict=True):
         if isinstance(outcome, DomainError):
             each.errors = outcome.errors
         else:
@@ -181,7 +183,7 @@ async def _register(
 
 async def _keep(session: WriteSession, upload: BulkUpload, chunk: Chunk) -> None:
     refused = {each.row.line for each in chunk.rows if each.errors}
-    cells = cells_of_lines(chunk.body, chunk.stretch.line, refused) if refused else {}
+    cells = cells_of_lines(chunk.body, upload.format, chunk.stretch.line, refused) if refused else {}
     await store.add_rows(
         session,
         upload.id,
@@ -199,8 +201,8 @@ async def _keep(session: WriteSession, upload: BulkUpload, chunk: Chunk) -> None
     )
 
 
-def _sealed(session: WriteSession, cells: Sequence[str]) -> str:
-    return session.keyring.seal_text(json.dumps(cells))
+def _sealed(session: WriteSession, cells: Sequence[str]) -> bytes:
+    return session.keyring.seal_text(SEALED_CELLS, json.dumps(cells))
 
 
 def _problem(line: int, error: FieldError) -> dict[str, Any]:
@@ -210,7 +212,8 @@ def _problem(line: int, error: FieldError) -> dict[str, Any]:
 async def _checkpoint(session: WriteSession, upload: BulkUpload, chunk: Chunk) -> BulkUpload:
     outcomes = Counted(each.outcome for each in chunk.rows)
     counted = {name.value: getattr(upload, name) + outcomes[name] for name in RowOutcome}
-    values = {"rows_done": upload.rows_done + chunk.stretch.rows, "bytes_done": chunk.stretch.end, **counted}
+    done = min(chunk.stretch.end, upload.bytes)  # a workbook's rows are longer than it is
+    values = {"rows_done": upload.rows_done + chunk.stretch.rows, "bytes_done": done, **counted}
     if not await store.advance(session, upload, values):
         raise Superseded
     moved = await store.waiting_upload(session, upload.id)

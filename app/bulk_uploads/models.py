@@ -4,13 +4,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.bulk_uploads.rules import RowOutcome, UploadStatus
-from app.core.orm import Base, Identified, Versioned, one_of
+from app.bulk_uploads.rules import RowOutcome, UploadFormat, UploadStatus
+from app.core.orm import Base, Identified, Versioned, one_of, sealed_column
 from app.partners.models import Partner
+
+SEALED_CELLS = "bulk_upload_rows.sealed_cells"
 
 
 class BulkUpload(Identified, Versioned, Base):
@@ -19,6 +21,7 @@ class BulkUpload(Identified, Versioned, Base):
     __tablename__ = "bulk_uploads"
     __table_args__ = (
         one_of("status", UploadStatus),
+        one_of("format", UploadFormat),
         Index(None, "partner_id", "id"),
         Index("bulk_uploads_waiting_idx", "id", postgresql_where=text("status IN ('received', 'processing')")),
     )
@@ -27,6 +30,7 @@ class BulkUpload(Identified, Versioned, Base):
     client_id: Mapped[UUID]
     dry_run: Mapped[bool]
     status: Mapped[str] = mapped_column(server_default=text(f"'{UploadStatus.RECEIVED}'"))
+    format: Mapped[str]
     columns: Mapped[list[str]] = mapped_column(ARRAY(Text))
     sha256: Mapped[str]
     bytes: Mapped[int] = mapped_column(BigInteger)
@@ -48,7 +52,7 @@ class BulkUploadPart(Base):
 
     bulk_upload_id: Mapped[UUID] = mapped_column(ForeignKey(BulkUpload.id), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
-    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes] = sealed_column()
 
 
 class BulkUploadRow(Base):
@@ -67,4 +71,4 @@ class BulkUploadRow(Base):
     reference: Mapped[str | None]
     registration_id: Mapped[UUID | None]
     problems: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
-    sealed_cells: Mapped[str | None]
+    sealed_cells: Mapped[bytes | None] = sealed_column()

@@ -1,85 +1,62 @@
-"""A stream of bytes becomes rows: UTF-8 CSV (RFC 4180), each row with the line where it begins."""
+"""An upload's bytes become rows, whatever its format: the header first, then row by row."""
 
-import csv
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from app.bulk_uploads import rules
-from app.bulk_uploads.errors import CsvMalformed
-from app.core.errors import FieldError, InvalidValue
+from app.bulk_uploads.csv_reader import csv_rows
+from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed, XlsxMalformed
+from app.bulk_uploads.ndjson_reader import ndjson_rows
+from app.bulk_uploads.rows import BYTE_ORDER_MARK, Row
+from app.bulk_uploads.rules import UploadFormat
+from app.bulk_uploads.workbook import BEGINNINGS, sheet_rows
+from app.core.errors import FieldError, Invalid, InvalidValue
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# One record may not be larger: a quote that is never closed would swallow the file.
-LARGEST_RECORD = 8 * 1024 * 1024
-csv.field_size_limit(LARGEST_RECORD)
-SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row's cells as they came, and its place in the file."""
-
-    line: int
-    last_line: int
-    end: int
-    cells: Sequence[str]
-
-
-class _Lines:
-    """The lines of a stream of bytes as text; counts lines and bytes, keeps undecodable bytes as surrogates."""
-
-    def __init__(self, parts: Iterable[bytes], line: int) -> None:
-        self._parts = parts
-        self.bytes = 0
-        self.lines = line - 1
-
-    def __iter__(self) -> Iterator[str]:
-        for line in self._raw():
-            self.bytes += len(line)
-            self.lines += 1
-            if self.lines == 1:
-                line = line.removeprefix(BYTE_ORDER_MARK)  # noqa: PLW2901 - the mark is none of the line's
-            yield line.decode("utf-8", "surrogateescape")
-
-    def _raw(self) -> Iterator[bytes]:
-        rest = b""
-        for part in self._parts:
-            *whole, rest = (rest + part).split(b"\n")
-            if len(rest) > LARGEST_RECORD:
-                raise CsvMalformed(f"Line {self.lines + 1} is longer than {LARGEST_RECORD} bytes.")
-            yield from (line + b"\n" for line in whole)
-        if rest:
-            yield rest
+READERS: dict[str, Callable[[Iterable[bytes], int | None], Iterator[Row]]] = {
+    UploadFormat.CSV: csv_rows,
+    UploadFormat.NDJSON: ndjson_rows,
+    UploadFormat.XLSX: sheet_rows,
+}
+MALFORMED: dict[str, type[Invalid]] = {
+    UploadFormat.CSV: CsvMalformed,
+    UploadFormat.NDJSON: NdjsonMalformed,
+    UploadFormat.XLSX: XlsxMalformed,
+}
 
 
-def read_rows(parts: Iterable[bytes], line: int = 1) -> Iterator[Row]:
-    """The header first, then every row that is not blank. Of a file's later part, its rows from ``line`` on.
+def read_rows(parts: Iterable[bytes], upload_format: str, line: int | None = None) -> Iterator[Row]:
+    """The header first, then every row that is not blank; of a file's later part, its rows from ``line`` on.
 
-    Raises ``CsvMalformed`` where the stream stops being CSV, with the line.
+    A workbook was unfolded before. Raises the format's error where the stream stops being what it should be, with the
+    line.
     """
-    lines = _Lines(parts, line)
-    reader = csv.reader(lines, strict=True)
-    while True:
-        began = lines.lines + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as wrong:
-            raise CsvMalformed(f"The row that begins on line {began} cannot be read: {wrong}.") from None
-        if cells:
-            yield Row(began, lines.lines, lines.bytes, cells)
+    return READERS[upload_format](parts, line)
 
 
-def read_header(parts: Iterable[bytes]) -> Sequence[str]:
-    """The checked names of the columns. Raises ``CsvMalformed``, or ``Invalid`` for columns that are wrong."""
-    first = next(read_rows(parts), None)
+def read_header(parts: Iterable[bytes], upload_format: str) -> Sequence[str]:
+    """The checked names of the columns. Raises the format's error, or ``Invalid`` for columns that are wrong."""
+    first = next(read_rows(parts, upload_format), None)
     if first is None:
-        raise CsvMalformed("The file is empty: it needs a header row.")
+        raise MALFORMED[upload_format]("The file is empty: it needs a header row.")
     header = [name.strip() for name in first.cells]
     rules.check_header(header)
     return header
+
+
+def glance(first: bytes, upload_format: str) -> Sequence[str]:
+    """The names of the columns as far as the first bytes of an upload tell; raises as ``read_header``.
+
+    A workbook has none yet: it is opened by the worker alone.
+    """
+    said = first.removeprefix(BYTE_ORDER_MARK).lstrip()
+    if not said:
+        raise MALFORMED[upload_format]("The file is empty.")
+    if upload_format == UploadFormat.XLSX:
+        if not first.startswith(BEGINNINGS):
+            raise XlsxMalformed
+        return ()
+    if upload_format == UploadFormat.NDJSON and not said.startswith(b"{"):
+        raise NdjsonMalformed("The file does not begin with a JSON object.")
+    return read_header([first], upload_format)
 
 
 def cells_of(row: Row, columns: Sequence[str]) -> tuple[dict[str, str], list[FieldError]]:
@@ -92,9 +69,5 @@ def cells_of(row: Row, columns: Sequence[str]) -> tuple[dict[str, str], list[Fie
     whole = "".join(row.cells)
     if "'" in whole:
         cells = {name: rules.unguarded(cell) for name, cell in cells.items()}
-    broken = [] if whole.isascii() else [name for name, cell in cells.items() if _has_surrogate(cell)]
-    return cells, [InvalidValue.at(f"/{name}", "The cell is not valid UTF-8.") for name in broken]
-
-
-def _has_surrogate(text: str) -> bool:
-    return SURROGATE.search(text) is not None
+    broken = [] if whole.isascii() else [name for name, cell in cells.items() if rules.has_surrogate(cell)]
+    return cells, [*row.errors, *(InvalidValue.at(f"/{name}", "The cell is not valid UTF-8.") for name in broken)]

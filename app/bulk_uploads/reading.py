@@ -17,7 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 from app.applicants.rules import Particulars
 from app.applicants.schemas import ApplicantDetails
 from app.bulk_uploads import rules
-from app.bulk_uploads.parser import Row, cells_of, read_rows
+from app.bulk_uploads.parser import cells_of, read_rows
+from app.bulk_uploads.rows import Row
 from app.core.errors import FieldError, Invalid
 from app.core.schemas import Line100, validated
 from app.registrations.rules import Asked
@@ -51,14 +52,14 @@ class SoundRow(NamedTuple):
     errors: Sequence[FieldError]
 
 
-def stretches(parts: Iterable[bytes], done: int, most_rows: int) -> list[Stretch]:
+def stretches(rows: Iterable[Row], done: int, most_rows: int) -> list[Stretch]:
     """A file cut into stretches; the first is the header with the ``done`` rows that are behind the checkpoint.
 
-    The file is read to its end. Raises ``CsvMalformed`` where it stops being CSV.
+    The file is read to its end. Raises ``Invalid`` where it stops being what it should be.
     """
     found = [Stretch(0, 0, 1, -1)]  # the header is no row
     wanted, next_line = done, 1
-    for row in read_rows(parts):
+    for row in rows:
         last = found[-1]
         if last.rows >= wanted or (len(found) > 1 and row.end - last.begin > STRETCH_BYTES and last.rows):
             last = Stretch(last.end, last.end, next_line, 0)
@@ -68,9 +69,9 @@ def stretches(parts: Iterable[bytes], done: int, most_rows: int) -> list[Stretch
     return found
 
 
-def sound_rows(body: bytes, line: int, columns: Sequence[str]) -> list[SoundRow]:
+def sound_rows(body: bytes, upload_format: str, line: int, columns: Sequence[str]) -> list[SoundRow]:
     """The rows of a stretch that begins on ``line``, judged by the rules of the JSON API."""
-    return [_sound(row, columns) for row in read_rows([body], line)]
+    return [_sound(row, columns) for row in read_rows([body], upload_format, line)]
 
 
 def _sound(row: Row, columns: Sequence[str]) -> SoundRow:
@@ -98,9 +99,9 @@ def _reference(cells: Mapping[str, str]) -> str | None:
         return None
 
 
-def cells_of_lines(body: bytes, line: int, wanted: set[int]) -> dict[int, Sequence[str]]:
+def cells_of_lines(body: bytes, upload_format: str, line: int, wanted: set[int]) -> dict[int, Sequence[str]]:
     """The cells, as they came, of those rows of a stretch that begin on the lines ``wanted``."""
-    return {row.line: row.cells for row in read_rows([body], line) if row.line in wanted}
+    return {row.line: row.cells for row in read_rows([body], upload_format, line) if row.line in wanted}
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Files of registrations: send one, follow it, fetch what was refused."""
 
+import json
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -7,25 +8,45 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.bulk_uploads import export, models, rules, schemas, service, store
-from app.bulk_uploads.errors import CsvMalformed
+from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed, XlsxMalformed
+from app.core.content_digest import ContentDigest
+from app.core.content_encoding import Unpacker
 from app.core.db import Database, Reading, Writing
-from app.core.errors import Forbidden, MissingField, UnsupportedMediaType
+from app.core.errors import (
+    EncodingMalformed,
+    Forbidden,
+    MissingField,
+    UnsupportedEncoding,
+    UnsupportedMediaType,
+)
 from app.core.idempotency import Idempotent
+from app.core.principal import Principal
 from app.core.problems import CREATES, READS, documented
 from app.core.responses import not_modified, page_answer, resource_answer
-from app.core.security import Principal, require
+from app.core.security import require
 
 router = APIRouter(prefix="/bulk-uploads", tags=["bulk uploads"])
 Reader = Annotated[Principal, require("registrations:read")]
 Writer = Annotated[Principal, require("registrations:write", "applicants:write")]
-EXAMPLE_CSV = (
-    f"{','.join(rules.COLUMNS)}\r\nPSEB-1,vpn_company,company,Indus Softworks,1234567-8,,it@indus.example.pk,"
-    "+923001234567,,,it_services,wireguard,nayatel,NAYATEL-1,203.99.50.5,\r\n"
-)
-CSV_BODY: dict[str, Any] = {
+UPLOAD_ERRORS = (UnsupportedEncoding, EncodingMalformed, CsvMalformed, NdjsonMalformed, XlsxMalformed, MissingField)
+EXAMPLE_ROW = {
+    "reference": "PSEB-1", "track": "vpn_company", "applicant_kind": "company", "legal_name": "Indus Softworks",
+    "ntn": "1234567-8", "cnic": "", "email": "it@indus.example.pk", "mobile": "+923001234567", "pseb_number": "",
+    "pasha_number": "", "purpose": "it_services", "protocol": "wireguard", "operator": "nayatel",
+    "subscriber_id": "NAYATEL-1", "networks": "203.99.50.5", "description": "",
+}  # fmt: skip
+EXAMPLES = {
+    rules.UploadFormat.CSV: f"{','.join(rules.COLUMNS)}\r\n{','.join(EXAMPLE_ROW[name] for name in rules.COLUMNS)}\r\n",
+    rules.UploadFormat.NDJSON: json.dumps({**EXAMPLE_ROW, "networks": ["203.99.50.5"]}) + "\n",
+    rules.UploadFormat.XLSX: "(the bytes of a workbook)",
+}
+UPLOAD_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {"text/csv": {"schema": {"type": "string", "format": "binary"}, "example": EXAMPLE_CSV}},
+        "content": {
+            media_type: {"schema": {"type": "string", "format": "binary"}, "example": EXAMPLES[upload_format]}
+            for media_type, upload_format in rules.FORMAT_OF_TYPE.items()
+        },
     }
 }
 CSV_ANSWER: dict[int | str, dict[str, Any]] = {
@@ -44,8 +65,8 @@ def _shown(upload: models.BulkUpload) -> schemas.BulkUpload:
     status_code=202,
     summary="Upload registrations",
     response_model=schemas.BulkUpload,
-    responses=documented(*CREATES, CsvMalformed, MissingField),
-    openapi_extra=CSV_BODY,
+    responses=documented(*CREATES, *UPLOAD_ERRORS),
+    openapi_extra=UPLOAD_BODY,
 )
 async def upload(
     request: Request,
@@ -53,25 +74,37 @@ async def upload(
     session: Writing,
     principal: Writer,
     once: Idempotent,
-    content_digest: Annotated[str | None, Header(description="RFC 9530; checked when given", max_length=500)] = None,
+    content_digest: Annotated[
+        str | None, Header(description="RFC 9530, of the body as sent: sha-256 and sha-512 are checked", max_length=500)
+    ] = None,
+    content_encoding: Annotated[
+        str | None, Header(description="`gzip` or `zstd`, when the body is packed", max_length=100, examples=["gzip"])
+    ] = None,
 ) -> Response:
-    """Takes a CSV file of registrations with a header row; a worker registers its rows.
+    """Takes a file of registrations: CSV or a sheet with a header row, or a JSON object a line with the same names.
 
-    The answer is 202 with the address to follow it at. One bad row refuses that row alone; a file that cannot be
-    read to its end refuses the whole file and registers nothing.
+    The answer is 202 with the address to follow it at; a worker registers the rows. One bad row refuses that row
+    alone; a file that cannot be read to its end refuses the whole file and registers nothing. In NDJSON `networks`
+    may be a list; of a workbook the sheet `registrations` is read, or else the first.
     """
-    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if sent != "text/csv":
-        raise UnsupportedMediaType(f"An upload comes as text/csv, not as {sent or 'no type at all'}.")
-    async with service.spooled(request.stream()) as spool:
-        spool.check_digest(content_digest)
+    upload_format = _format_of(request.headers.get("content-type", ""))
+    unpacker = Unpacker(content_encoding, request.app.state.settings.max_unpacked_bytes)
+    async with service.spooled(request.stream(), unpacker, ContentDigest(content_digest)) as spool:
 
         async def receive() -> Response:
-            upload_id = await service.receive(session, principal, spool, dry_run=query.dry_run)
+            upload_id = await service.receive(session, principal, spool, upload_format, dry_run=query.dry_run)
             shown = _shown(await store.get(session, principal, upload_id))
             return resource_answer(shown, 202, location=f"/v1/bulk-uploads/{upload_id}")
 
         return await once.answer(session, principal, receive, body_digest=spool.sha256)
+
+
+def _format_of(content_type: str) -> rules.UploadFormat:
+    sent = content_type.partition(";")[0].strip().lower()
+    if sent not in rules.FORMAT_OF_TYPE:
+        read = ", ".join(rules.FORMAT_OF_TYPE)
+        raise UnsupportedMediaType(f"An upload comes as one of {read}; not as {sent or 'no type at all'}.")
+    return rules.FORMAT_OF_TYPE[sent]
 
 
 @router.get("", summary="List uploads", response_model=schemas.BulkUploadPage, responses=documented(*READS))
@@ -113,7 +146,7 @@ async def list_rows(
 async def get_problems(request: Request, upload_id: UUID, session: Reading, principal: Reader) -> Response:
     """`line,column,code,detail`: a line for each problem, in the order of the file."""
     found = await store.get(session, principal, upload_id)
-    return _download(export.problems_csv(_database(request), found), f"problems-{upload_id}.csv")
+    return _download(export.problems_csv(_database(request), principal, found), f"problems-{upload_id}.csv")
 
 
 @router.get(
@@ -123,11 +156,14 @@ async def get_problems(request: Request, upload_id: UUID, session: Reading, prin
     responses=documented(*READS) | CSV_ANSWER,
 )
 async def get_refused(request: Request, upload_id: UUID, session: Reading, principal: Reader) -> Response:
-    """The refused rows in the upload's own columns, to correct and send again: for the partner that sent them."""
+    """The refused rows as CSV in the upload's own columns, to correct and send again: for the partner that sent them.
+
+    CSV also of an NDJSON or XLSX upload. What an NDJSON line said under unknown names is not in it.
+    """
     found = await store.get(session, principal, upload_id)
     if found.partner_id != principal.partner_id:
         raise Forbidden("Only the partner that sent the file can have its rows, which hold whole CNICs.")
-    return _download(export.refused_csv(_database(request), found), f"refused-{upload_id}.csv")
+    return _download(export.refused_csv(_database(request), principal, found), f"refused-{upload_id}.csv")
 
 
 def _database(request: Request) -> Database:

@@ -27,7 +27,25 @@ COLUMNS = (
 )  # fmt: skip
 NEEDED_COLUMNS = ("track", "applicant_kind", "legal_name", "email", "purpose", "operator", "networks")
 COLUMN_OF_FIELD = {field: column for column, field in APPLICANT_COLUMNS.items()}
+MOST_COLUMNS = 64
 FORMULA = re.compile(r"[=+\-@\t\r]")
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class UploadFormat(StrEnum):
+    """What an upload is written in."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+    XLSX = "xlsx"
+
+
+FORMAT_OF_TYPE = {
+    "text/csv": UploadFormat.CSV,
+    "application/x-ndjson": UploadFormat.NDJSON,
+    "application/jsonl": UploadFormat.NDJSON,
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": UploadFormat.XLSX,
+}
 
 
 class UploadStatus(StrEnum):
@@ -49,7 +67,10 @@ class RowOutcome(StrEnum):
 
 
 def check_header(header: Sequence[str]) -> None:
-    """Raises ``Invalid`` with every unknown, repeated and missing column at once."""
+    """Raises ``Invalid`` with every unknown, repeated and missing column at once; far too many are not named."""
+    if len(header) > MOST_COLUMNS:
+        said = f"The header has {len(header)} columns; there are {len(COLUMNS)}."
+        raise Invalid.of([InvalidValue.at("/columns", said)])
     unknown = [
         InvalidValue.at(f"/columns/{i}", f"There is no column {name[:60]!r}.")
         for i, name in enumerate(header)
@@ -87,6 +108,11 @@ def column_of(error: FieldError) -> str:
     """The column that a field's error is about."""
     field = error.pointer.split("/")[1] if error.pointer else ""
     return COLUMN_OF_FIELD.get(field, field)
+
+
+def has_surrogate(text: str) -> bool:
+    """Whether a text holds what no UTF-8 can: bytes that were none, kept as surrogates."""
+    return SURROGATE.search(text) is not None
 
 
 def guarded(cell: str) -> str:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.bulk_uploads.rules import RowOutcome, UploadStatus
+from app.bulk_uploads.rules import RowOutcome, UploadFormat, UploadStatus
 from app.core.pagination import PageQuery
 from app.core.schemas import Examples, Page, Problem, Resource, Timestamp
 
@@ -16,6 +16,7 @@ EXAMPLE: Examples = {
     "partner_id": "019b2f6e-5e00-7d2b-9a33-2e3d4c5b6a7f",
     "dry_run": False,
     "status": "processing",
+    "format": "csv",
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "bytes": 4_194_304,
     "bytes_done": 419_430,
@@ -58,8 +59,9 @@ class BulkUpload(Resource):
     partner_id: UUID
     dry_run: bool
     status: UploadStatus
-    sha256: str
-    bytes: int
+    format: UploadFormat
+    sha256: Annotated[str, Field(description="Of the file, unpacked")]
+    bytes: Annotated[int, Field(description="Of the file, unpacked")]
     bytes_done: int
     rows_done: int
     counts: Counts
@@ -89,7 +91,7 @@ class RowProblem(Resource):
 
 
 class UploadRow(Resource):
-    """What became of a row. `line` is where it begins in the file; the header is line 1."""
+    """What became of a row. `line` is where it begins in the file, or its row of the sheet; a header is line 1."""
 
     model_config = ConfigDict(
         from_attributes=True,

@@ -5,10 +5,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import islice
 from uuid import UUID
 
 from app.bulk_uploads import store
+from app.bulk_uploads.errors import TooManyRows
 from app.bulk_uploads.models import BulkUpload
+from app.bulk_uploads.parser import read_rows
 from app.bulk_uploads.reading import SoundRow, Stretch, sound_rows, stretches
 from app.bulk_uploads.rules import RowOutcome
 from app.core.db import Database
@@ -53,11 +56,19 @@ def _parts(database: Database, upload_id: UUID, loop: asyncio.AbstractEventLoop)
         position += 1
 
 
-async def stretches_of(database: Database, upload: BulkUpload, chunk_rows: int) -> list[Stretch]:
-    """The file read to its end and cut into what is done and each chunk to come. Raises ``CsvMalformed``."""
+async def stretches_of(database: Database, upload: BulkUpload, chunk_rows: int, most_rows: int) -> list[Stretch]:
+    """The file read to its end and cut into what is done and each chunk to come.
+
+    Raises ``Invalid`` for a file that is malformed or has more than ``most_rows``.
+    """
     done = 0 if upload.dry_run else upload.rows_done
     parts = _parts(database, upload.id, asyncio.get_running_loop())
-    return await asyncio.to_thread(stretches, parts, done, chunk_rows)
+    most = max(most_rows, upload.total or 0)  # what was let in once goes on
+    rows = islice(read_rows(parts, upload.format), most + 2)
+    found = await asyncio.to_thread(stretches, rows, done, chunk_rows)
+    if sum(each.rows for each in found) > most:
+        raise TooManyRows(f"The file has more than {most} rows.")
+    return found
 
 
 async def chunks(
@@ -69,7 +80,8 @@ async def chunks(
     ahead: deque[tuple[Stretch, bytes, asyncio.Future[list[SoundRow]]]] = deque()
     for stretch in found:
         body = await source.read(stretch.begin, stretch.end)
-        ahead.append((stretch, body, loop.run_in_executor(executor, sound_rows, body, stretch.line, upload.columns)))
+        given = (body, upload.format, stretch.line, upload.columns)
+        ahead.append((stretch, body, loop.run_in_executor(executor, sound_rows, *given)))
         if len(ahead) > READ_AHEAD:
             yield await _next(ahead)
     while ahead:

@@ -2,10 +2,25 @@
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Select, Text, Uuid, delete, func, insert, literal, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    Select,
+    Text,
+    Uuid,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.bulk_uploads.models import BulkUpload, BulkUploadPart, BulkUploadRow
@@ -15,9 +30,11 @@ from app.core.db import Database, ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.orm import among, recordset
 from app.core.pagination import fetch_page
-from app.core.security import Principal
+from app.core.principal import Principal
 
+SEALED_PART = "bulk_upload_parts.sealed"
 EXPORTED_AT_ONCE = 1_000
+PART_BYTES = 1024 * 1024
 WAITING = (UploadStatus.RECEIVED.value, UploadStatus.PROCESSING.value)
 
 
@@ -29,7 +46,7 @@ async def add(session: WriteSession, upload: BulkUpload) -> None:
 
 async def add_part(session: WriteSession, upload_id: UUID, position: int, body: bytes) -> None:
     """Keep a part of an upload's bytes, sealed."""
-    row = {"bulk_upload_id": upload_id, "position": position, "sealed": session.keyring.seal(body)}
+    row = {"bulk_upload_id": upload_id, "position": position, "sealed": session.keyring.seal(SEALED_PART, body)}
     await session.execute(insert(BulkUploadPart).values(row))
 
 
@@ -40,7 +57,7 @@ async def read_part(session: ReadSession, upload_id: UUID, position: int) -> byt
             BulkUploadPart.bulk_upload_id == upload_id, BulkUploadPart.position == position
         )
     )
-    return session.keyring.unseal(sealed) if sealed is not None else None
+    return session.keyring.unseal(SEALED_PART, sealed) if sealed is not None else None
 
 
 async def drop_parts(session: WriteSession, upload_id: UUID) -> None:
@@ -77,12 +94,12 @@ async def list_rows(
     return await fetch_page(session, statement, BulkUploadRow.line, query, list_name=f"rows {upload_id}")
 
 
-async def refused_rows(database: Database, upload_id: UUID) -> AsyncIterator[BulkUploadRow]:
+async def refused_rows(database: Database, principal: Principal, upload_id: UUID) -> AsyncIterator[BulkUploadRow]:
     """An upload's refused rows in the order of their lines, a thousand at a time, no transaction held between."""
     after = 0
     while True:
         statement = _refused_after(upload_id, after)
-        async with database.read() as session:
+        async with database.read(principal) as session:
             found = (await session.scalars(statement.limit(EXPORTED_AT_ONCE))).all()
         for row in found:
             yield row
@@ -162,8 +179,16 @@ async def add_rows(session: WriteSession, upload_id: UUID, rows: Sequence[dict[s
     """Keep the outcomes of rows."""
     kinds: dict[str, Any] = {
         "line": Integer, "outcome": Text, "reference": Text, "registration_id": Uuid, "problems": JSONB,
-        "sealed_cells": Text,
+        "sealed_cells": LargeBinary,
     }  # fmt: skip
     batch = recordset("outcome", kinds, rows)
     columns = ["bulk_upload_id", *kinds]
     await session.execute(insert(BulkUploadRow).from_select(columns, select(literal(upload_id, Uuid), *batch.c)))
+
+
+async def erase_cells(session: WriteSession, days: int) -> None:
+    """Erase the cells of refused rows of uploads that were done ``days`` ago; what was wrong with them stays."""
+    old = select(BulkUpload.id).where(BulkUpload.completed_at < func.now() - timedelta(days=days))
+    held = BulkUploadRow.sealed_cells.is_not(None)
+    erased = update(BulkUploadRow).where(BulkUploadRow.bulk_upload_id.in_(old), held).values(sealed_cells=None)
+    await session.execute(erased.execution_options(synchronize_session=False))

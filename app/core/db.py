@@ -1,28 +1,83 @@
 """The engine, and one session a request: reads that cannot write, writes that commit before the answer leaves."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Annotated, Any
 
 import asyncpg
 from fastapi import Depends, Request
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session, SessionTransaction
 
+from app.core import data_keys
 from app.core.keyring import Keyring
+from app.core.principal import Principal, caller_of
 from app.core.settings import Settings
 
 # Classes of SQLSTATE that say "not now": connection, resources, shutdown, deadlock, lock and statement time-outs.
 BUSY_STATES = ("08", "53", "57", "40001", "40P01", "55P03")
 
 
+KEYS_READ_AGAIN_SECONDS = 5.0
+# Row-level security goes by these roles (migrations/policies.py): every partner's rows, or one partner's alone.
+SERVICE, TENANT = "register_service", "register_tenant"
+ACT_AS_TENANT = text(
+    f"SELECT set_config('role', '{TENANT}', true), set_config('register.partner', :partner, true),"
+    " set_config('register.operator', :operator, true)"
+)
+SWITCH_ROLE = text("SELECT set_config('role', :role, true)")
+Acting = Callable[[], Principal | None]
+
+
+class _ActingSession(Session):
+    """Begins each transaction as the one it acts for; it asks who that is when the first statement comes."""
+
+    acting: Acting
+
+    @property
+    def tenant(self) -> Principal | None:
+        """The partner whose rows alone the transaction may see; None: everybody's."""
+        principal = self.acting()
+        return None if principal is None or principal.sees_all else principal
+
+
+@event.listens_for(_ActingSession, "after_begin")
+def _act(session: _ActingSession, transaction: SessionTransaction, connection: Connection) -> None:
+    tenant = session.tenant
+    if tenant is not None and not transaction.nested:
+        connection.execute(ACT_AS_TENANT, {"partner": str(tenant.partner_id), "operator": tenant.operator or ""})
+
+
 class ReadSession(AsyncSession):
     """A session on a read-only transaction, with the keys that sealed columns and cursors need."""
 
-    def __init__(self, engine: AsyncEngine, keyring: Keyring) -> None:
+    sync_session_class = _ActingSession
+    sync_session: _ActingSession
+
+    def __init__(self, engine: AsyncEngine, keyring: Keyring, acting: Acting) -> None:
         super().__init__(engine, expire_on_commit=False, autoflush=False)
         self.keyring = keyring
+        self.sync_session.acting = acting
+        self._is_beyond_tenancy = False
+
+    @asynccontextmanager
+    async def beyond_tenancy(self) -> AsyncIterator[None]:
+        """Let the statements of the block meet every partner's rows: what one may register depends on all of them.
+
+        What they find out about others is not to be told. An error in the block must end the transaction.
+        """
+        if self._is_beyond_tenancy or self.sync_session.tenant is None:
+            yield
+            return
+        await self.execute(SWITCH_ROLE, {"role": SERVICE})
+        self._is_beyond_tenancy = True
+        yield
+        await self.execute(SWITCH_ROLE, {"role": TENANT})
+        self._is_beyond_tenancy = False
 
 
 class WriteSession(ReadSession):
@@ -33,9 +88,11 @@ def _connecting(settings: Settings) -> Callable[[], Awaitable[Any]]:
     """How a connection is made: by asyncpg's own reading of the URL, so that ``sslmode`` is understood."""
     limits = {
         "application_name": "ip-registration",
+        "role": SERVICE,
         "timezone": "UTC",
         "statement_timeout": str(settings.statement_timeout_ms),
         "lock_timeout": str(settings.lock_timeout_ms),
+        "idle_in_transaction_session_timeout": str(settings.idle_transaction_timeout_ms),
     }
 
     async def connect() -> Any:
@@ -45,10 +102,13 @@ def _connecting(settings: Settings) -> Callable[[], Awaitable[Any]]:
 
 
 class Database:
-    """The pool of connections and the two ways to use it."""
+    """The pool of connections and the two ways to use it; a session acts for ``principal``, or for the service."""
 
-    def __init__(self, settings: Settings, keyring: Keyring) -> None:
-        self.keyring = keyring
+    def __init__(self, settings: Settings) -> None:
+        previous = settings.secret_key_previous
+        self.keyring = Keyring(
+            settings.secret_key.get_secret_value(), previous.get_secret_value() if previous else None
+        )
         self.engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=_connecting(settings),
@@ -60,18 +120,41 @@ class Database:
             pool_pre_ping=True,
         )
         self._reading = self.engine.execution_options(postgresql_readonly=True)
+        self._keys_read = float("-inf")
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[ReadSession]:
+    def read(self, principal: Principal | None = None) -> AbstractAsyncContextManager[ReadSession]:
         """A session that PostgreSQL holds to reading."""
-        async with ReadSession(self._reading, self.keyring) as session:
+        return self.reading(lambda: principal)
+
+    def write(self, principal: Principal | None = None) -> AbstractAsyncContextManager[WriteSession]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        return self.writing(lambda: principal)
+
+    @asynccontextmanager
+    async def reading(self, acting: Acting) -> AsyncIterator[ReadSession]:
+        """``read`` for whom ``acting`` gives when the first statement comes."""
+        await self._keep_keys()
+        async with ReadSession(self._reading, self.keyring, acting) as session:
             yield session
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[WriteSession]:
-        """One transaction: committed when the block ends, rolled back when it raises."""
-        async with WriteSession(self.engine, self.keyring) as session, session.begin():
+    async def writing(self, acting: Acting) -> AsyncIterator[WriteSession]:
+        """``write`` for whom ``acting`` gives when the first statement comes."""
+        await self._keep_keys()
+        async with WriteSession(self.engine, self.keyring, acting) as session, session.begin():
             yield session
+
+    async def _keep_keys(self) -> None:
+        """Read the database's keys now and then; while it does not answer, go on with those at hand."""
+        if time.monotonic() - self._keys_read >= KEYS_READ_AGAIN_SECONDS:
+            with suppress(SQLAlchemyError, OSError):
+                await self.read_keys()
+
+    async def read_keys(self) -> None:
+        """Read the database's keys."""
+        async with self._reading.connect() as connection:
+            await data_keys.load(connection, self.keyring)
+        self._keys_read = time.monotonic()
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -94,16 +177,27 @@ def database_of(request: Request) -> Database:
     return database
 
 
-async def _read_session(database: Annotated[Database, Depends(database_of)]) -> AsyncIterator[ReadSession]:
-    async with database.read() as session:
+async def _read_session(
+    request: Request, database: Annotated[Database, Depends(database_of)]
+) -> AsyncIterator[ReadSession]:
+    async with database.reading(lambda: caller_of(request)) as session:
         yield session
 
 
-async def _write_session(database: Annotated[Database, Depends(database_of)]) -> AsyncIterator[WriteSession]:
-    async with database.write() as session:
+async def _write_session(
+    request: Request, database: Annotated[Database, Depends(database_of)]
+) -> AsyncIterator[WriteSession]:
+    async with database.writing(lambda: caller_of(request)) as session:
+        yield session
+
+
+async def _service_session(database: Annotated[Database, Depends(database_of)]) -> AsyncIterator[ReadSession]:
+    async with database.read() as session:
         yield session
 
 
 # scope="function": the block ends, and with it the transaction, before the response is sent.
 Reading = Annotated[ReadSession, Depends(_read_session, scope="function")]
 Writing = Annotated[WriteSession, Depends(_write_session, scope="function")]
+# for what is asked before anyone is known: tokens and the keys that check them
+ServiceReading = Annotated[ReadSession, Depends(_service_session, scope="function")]

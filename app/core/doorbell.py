@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from app.core.db import WriteSession
 
-Channel = Literal["bulk_uploads", "allowlist_pending", "allowlist_published"]
+Channel = Literal["bulk_uploads", "allowlist_pending", "allowlist_published", "clients_changed"]
 KEEPALIVE_SECONDS = 5.0
 RECONNECT_SECONDS = 0.5
 log = structlog.get_logger(__name__)

@@ -120,6 +120,14 @@ class InvalidValue(Invalid):
     mend = "The detail says what is allowed. Unknown fields are refused, and so are control characters."
 
 
+class EncodingMalformed(Invalid):
+    """A packed body cannot be unpacked to its end."""
+
+    code = "encoding_malformed"
+    title = "The body cannot be unpacked"
+    mend = "Pack the file again, and send Content-Encoding only with a body that is packed so."
+
+
 class VersionMismatch(DomainError):
     """Someone changed the resource since the caller read it."""
 
@@ -160,12 +168,54 @@ class PayloadTooLarge(DomainError):
     mend = "Split it: uploads take any number of files, lists of ids any number of requests."
 
 
+class MalformedRequest(DomainError):
+    """What came is not HTTP."""
+
+    code = "malformed_request"
+    title = "The request is not HTTP"
+    mend = "Send HTTP/1.1 (RFC 9112); something on the way may have altered the request."
+
+
+class RequestTimeout(DomainError):
+    """The request came too slowly."""
+
+    code = "request_timeout"
+    title = "The request came too slowly"
+    mend = "Nothing was changed. Send the request again over a better line; the detail names the limit."
+
+
+class AddressTooLong(DomainError):
+    """The address with its query is over the limit."""
+
+    code = "address_too_long"
+    title = "The address is over the limit"
+    mend = "Send fewer or shorter query parameters; where there is a POST for the same question, use that."
+
+
+class HeadTooLarge(DomainError):
+    """The request's header fields are over the limit."""
+
+    code = "head_too_large"
+    title = "The header fields are over the limit"
+    mend = "Send fewer or shorter header fields: the service needs no cookies."
+
+
 class UnsupportedMediaType(DomainError):
     """The body is of a type that the operation does not read."""
 
     code = "unsupported_media_type"
     title = "The operation does not read this content type"
-    mend = "Send 'Content-Type: application/json', or 'text/csv' for an upload."
+    mend = "Send 'Content-Type: application/json'; for an upload text/csv, application/x-ndjson or that of XLSX."
+
+
+class UnsupportedEncoding(UnsupportedMediaType):
+    """The body is packed in a way that the operation does not unpack; ``accepted`` names those it does."""
+
+    accepted: ClassVar[str] = "gzip, zstd"
+
+    code = "unsupported_encoding"
+    title = "The operation does not unpack this content encoding"
+    mend = "Send the body as it is, or packed once with an encoding that the answer's Accept-Encoding names."
 
 
 class NotAcceptable(DomainError):
@@ -189,7 +239,11 @@ class TooManyRequests(DomainError):
 
     code = "too_many_requests"
     title = "Too many requests"
-    mend = "Wait for the seconds in Retry-After."
+    mend = "Wait for the seconds in Retry-After; RateLimit-Policy says how many requests pass in which time."
+
+    def __init__(self, detail: str = "", errors: Sequence[FieldError] = (), *, retry_after: int = 60) -> None:
+        super().__init__(detail, errors)
+        self.retry_after = retry_after
 
 
 class Unavailable(DomainError):

@@ -7,15 +7,16 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Header, Request, Response
-from sqlalchemy import LargeBinary, delete, func, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import WriteSession
 from app.core.errors import IdempotencyConflict, RequestInProgress
-from app.core.orm import Base
-from app.core.security import Principal
+from app.core.orm import Base, sealed_column
+from app.core.principal import Principal
 
+SEALED_BODY = "idempotency_keys.sealed_body"
 KEPT_HEADERS = ("content-type", "etag", "location")
 
 
@@ -29,7 +30,7 @@ class IdempotencyKey(Base):
     fingerprint: Mapped[str]
     status: Mapped[int]
     headers: Mapped[dict[str, str]] = mapped_column(JSONB)
-    sealed_body: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed_body: Mapped[bytes] = sealed_column()
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 
@@ -65,7 +66,7 @@ class Once:
         lock = func.hashtextextended(f"{principal.client_id} {self._key}", 0)
         if not await session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
             raise RequestInProgress
-        fingerprint = await self._fingerprint(body_digest)
+        fingerprint = await self._fingerprint(session, body_digest)
         kept = await session.get(IdempotencyKey, (principal.client_id, self._key))
         if kept is not None:
             raise self._replay(session, kept, fingerprint)
@@ -77,20 +78,21 @@ class Once:
                 fingerprint=fingerprint,
                 status=response.status_code,
                 headers={name: response.headers[name] for name in KEPT_HEADERS if name in response.headers},
-                sealed_body=session.keyring.seal(bytes(response.body)),
+                sealed_body=session.keyring.seal(SEALED_BODY, bytes(response.body)),
             )
         )
         return response
 
-    async def _fingerprint(self, body_digest: str | None) -> str:
+    async def _fingerprint(self, session: WriteSession, body_digest: str | None) -> str:
+        """What tells one request from another; keyed, since a body may hold a number that could be guessed."""
         body = body_digest or hashlib.sha256(await self._request.body()).hexdigest()
         url = self._request.url
-        return hashlib.sha256(f"{self._request.method} {url.path}?{url.query}\n{body}".encode()).hexdigest()
+        return session.keyring.keyed_hash("fingerprint", f"{self._request.method} {url.path}?{url.query}\n{body}")
 
     def _replay(self, session: WriteSession, kept: IdempotencyKey, fingerprint: str) -> Exception:
         if kept.fingerprint != fingerprint:
             return IdempotencyConflict()
-        body = session.keyring.unseal(kept.sealed_body)
+        body = session.keyring.unseal(SEALED_BODY, kept.sealed_body)
         return Replayed(Response(body, kept.status, {**kept.headers, "Idempotency-Replayed": "true"}))
 
 

@@ -1,5 +1,6 @@
 """An address or prefix in normal form, and which space is not globally routable unicast."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -25,6 +26,8 @@ RESERVED_IPV6 = (
     "::/3", "2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20",
     "4000::/2", "8000::/1",
 )  # fmt: skip
+# Only such text is repeated: a cell that slipped into the wrong column may hold someone's number.
+LIKE_AN_ADDRESS = re.compile(r"[0-9A-Fa-f.:/]*[.:][0-9A-Fa-f.:/]*")
 
 
 class NetworkMalformed(Invalid):
@@ -122,12 +125,18 @@ def parse_address(text: str) -> IPv4Address | IPv6Address:
     if text.isascii() and "%" not in text:
         with suppress(AddressValueError):
             return IPv6Address(text) if ":" in text else IPv4Address(text)
-    raise NetworkMalformed(f"{text[:60]!r} is not an IPv4 or IPv6 address in standard notation.")
+    shown = repr(text[:60]) if LIKE_AN_ADDRESS.fullmatch(text[:60]) else "What is given here"
+    raise NetworkMalformed(f"{shown} is not an IPv4 or IPv6 address in standard notation.")
 
 
 def position(address: IPv4Address | IPv6Address) -> int:
     """The address as a point on the integer line of ``Network``."""
     return int(address) + (IPV6_BASE if address.version == 6 else 0)
+
+
+def is_routable(address: IPv4Address | IPv6Address) -> bool:
+    """Whether an address is globally routable unicast."""
+    return not _RESERVED.touches(span(f"{address}/{address.max_prefixlen}"))
 
 
 @lru_cache(maxsize=8192)

@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -14,6 +15,8 @@ from uuid_utils.compat import uuid7
 from app.core.settings import Settings
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,100}")
+# PostgreSQL tells the values of a row that breaks a constraint; this is where they stand in a chain of exceptions
+ROW = re.compile(r"\nDETAIL: .*?(?=\n\n(?:The above exception|During handling)|\Z)", re.DOTALL)
 REQUESTS = Counter("http_requests", "Requests answered", ["method", "route", "status"])
 SECONDS = Histogram("http_request_duration_seconds", "Time to the end of the answer", ["method", "route"])
 log = structlog.get_logger("http")
@@ -27,8 +30,9 @@ def configure_logging(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     console = settings.log_format == "console"
-    renderer: Any = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
-    format_error = [] if console else [structlog.processors.format_exc_info]
+    # pretty tracebacks show the values of variables, and a text that is not quoted can forge a line
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, repr_native_str=True)
+    renderer: Any = plain if console else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
@@ -39,11 +43,22 @@ def configure_logging(settings: Settings) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *format_error, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _without_the_row,
+                renderer,
+            ],
         )
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
     logging.getLogger("uvicorn.access").disabled = True
+
+
+def _without_the_row(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if "exception" in event:
+        event["exception"] = ROW.sub("", event["exception"])
+    return event
 
 
 class ObservingMiddleware:
@@ -94,4 +109,11 @@ def _request_id(scope: Scope) -> str:
 def _record(scope: Scope, route: str, status: int, seconds: float) -> None:
     REQUESTS.labels(scope["method"], route, status).inc()
     SECONDS.labels(scope["method"], route).observe(seconds)
-    log.info("answered", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))
+    log.info(
+        "answered",
+        method=scope["method"],
+        path=scope["path"],
+        status=status,
+        ms=round(seconds * 1000, 1),
+        source=scope["client"][0] if scope.get("client") else None,
+    )

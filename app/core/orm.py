@@ -11,6 +11,7 @@ from sqlalchemy import (
     CheckConstraint,
     ColumnElement,
     Integer,
+    LargeBinary,
     MetaData,
     Select,
     TableValuedAlias,
@@ -25,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, TIMESTAMP
-from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, MappedColumn, mapped_column
 from sqlalchemy.sql.selectable import LateralFromClause
 from sqlalchemy.types import TypeEngine, UserDefinedType
 from uuid_utils.compat import uuid7
@@ -80,6 +81,11 @@ class XID8(UserDefinedType[int]):
         return "xid8"
 
 
+def sealed_column() -> MappedColumn[Any]:
+    """A column whose values the keyring sealed, under the name ``table.column``."""
+    return mapped_column(LargeBinary, info={"sealed": True})
+
+
 def one_of(name: str, values: type[StrEnum]) -> CheckConstraint:
     """A constraint that holds the column ``name`` to the values of an enum."""
     listed = ", ".join(f"'{value.value}'" for value in values)
@@ -91,7 +97,7 @@ def recordset(
 ) -> TableValuedAlias:
     """``rows`` as a table of one statement, whatever their number: one JSON parameter, typed by ``columns``.
 
-    A key that a row lacks is NULL. Values are what JSON can say; PostgreSQL reads them as the column's type.
+    A key that a row lacks is NULL. Values are what JSON can say, or bytes; PostgreSQL reads them as the column's type.
     """
     document = cast(literal(orjson.dumps(rows, default=_text_of).decode(), Text), JSON)
     return (
@@ -104,6 +110,8 @@ def recordset(
 def _text_of(value: Any) -> str:
     if isinstance(value, UUID):  # a driver's own kind of one
         return str(value)
+    if isinstance(value, bytes):  # as PostgreSQL writes bytea
+        return f"\\x{value.hex()}"
     raise TypeError(f"{type(value).__name__} is nothing that JSON can say")
 
 

@@ -15,9 +15,9 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.core.db import ReadSession
 from app.core.errors import Invalid, InvalidValue
 from app.core.keyring import Keyring
-from app.core.schemas import LINE
+from app.core.schemas import LINE, LONGEST_PAGE
 
-SIGNATURE_DIGITS = 16
+SIGNATURE_DIGITS = 32
 
 
 class PageQuery(BaseModel):
@@ -25,7 +25,7 @@ class PageQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", use_enum_values=True)
 
-    limit: Annotated[int, Field(ge=1, le=500, description="How many items a page holds")] = 50
+    limit: Annotated[int, Field(ge=1, le=LONGEST_PAGE, description="How many items a page holds")] = 50
     cursor: Annotated[
         str | None, LINE, Field(max_length=500, description="`next_cursor` of the page before; opaque")
     ] = None

@@ -4,6 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request
@@ -15,32 +16,39 @@ from starlette.exceptions import HTTPException
 from app.core import errors
 from app.core.db import is_outage
 from app.core.errors import DomainError, FieldError
-from app.core.schemas import FieldProblem, Problem, field_error
+from app.core.schemas import LONGEST_TEXT, FieldProblem, Problem, field_error
 
 RETRY_AFTER_SECONDS = "2"
+RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait (RFC 9110, 10.2.3)", "schema": {"type": "integer"}}}
+DOCUMENTED_HEADERS = {429: {"headers": RETRY_AFTER}, 503: {"headers": RETRY_AFTER}}
 STATUS_OF_KIND: dict[type[DomainError], int] = {
+    errors.MalformedRequest: 400,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.NotAcceptable: 406,
+    errors.RequestTimeout: 408,
     errors.Conflict: 409,
     errors.Gone: 410,
     errors.VersionMismatch: 412,
     errors.PayloadTooLarge: 413,
+    errors.AddressTooLong: 414,
     errors.UnsupportedMediaType: 415,
     errors.Invalid: 422,
     errors.PreconditionRequired: 428,
     errors.TooManyRequests: 429,
+    errors.HeadTooLarge: 431,
     errors.Internal: 500,
     errors.Unavailable: 503,
 }
 KIND_OF_STATUS = {status: kind for kind, status in STATUS_OF_KIND.items() if kind.code} | {
+    400: errors.InvalidValue,
     422: errors.InvalidValue,
 }
 # What reading, sending a body, making and changing one's resources can be refused with, whatever the resource.
 READS = (errors.Unauthenticated, errors.Forbidden, errors.NotFound)
-BODIES = (errors.UnsupportedMediaType, errors.PayloadTooLarge)
+BODIES = (errors.UnsupportedMediaType, errors.PayloadTooLarge, errors.RequestTimeout)
 CREATES = (*READS, *BODIES, errors.IdempotencyConflict, errors.RequestInProgress)
 CHANGES = (*READS, errors.PreconditionRequired, errors.VersionMismatch)
 log = structlog.get_logger(__name__)
@@ -71,15 +79,23 @@ def problem_response(error: DomainError, instance: str, headers: Mapping[str, st
     extra = dict(headers or {})
     if isinstance(error, errors.Unauthenticated):
         extra.setdefault("WWW-Authenticate", error.challenge)
-    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+    if isinstance(error, errors.UnsupportedEncoding):
+        extra.setdefault("Accept-Encoding", error.accepted)
+    if isinstance(error, errors.TooManyRequests):
+        extra["Retry-After"] = str(error.retry_after)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
         extra.setdefault("Retry-After", RETRY_AFTER_SECONDS)
     body = problem_of(error, instance).model_dump(mode="json", exclude_defaults=True)
     return JSONResponse(body, status, headers=extra, media_type="application/problem+json")
 
 
 def documented(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
-    """The ``responses=`` of an operation that can raise ``kinds``; what any operation can raise is added."""
-    every: tuple[type[DomainError], ...] = (*kinds, errors.InvalidValue, errors.Unavailable, errors.Internal)
+    """The ``responses=`` of an operation that can raise ``kinds``; what any operation can raise is added.
+
+    An operation that asks who calls is limited in its rate.
+    """
+    limited = (errors.TooManyRequests,) if errors.Unauthenticated in kinds else ()
+    every: tuple[type[DomainError], ...] = (*kinds, *limited, errors.InvalidValue, errors.Unavailable, errors.Internal)
     by_status: dict[int | str, dict[str, Any]] = {}
     for kind in dict.fromkeys(every):
         example = problem_of(kind(), "/v1/...").model_dump(mode="json", exclude_defaults=True)
@@ -88,6 +104,7 @@ def documented(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
             {
                 "model": Problem,
                 "description": "",
+                **DOCUMENTED_HEADERS.get(status_of(kind), {}),
                 "content": {
                     "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
                 },
@@ -99,7 +116,7 @@ def documented(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
 
 
 def _instance(request: Request) -> str:
-    return request.url.path
+    return quote(request.scope["path"])[:LONGEST_TEXT]  # a URI reference (RFC 9457, 3.1.5)
 
 
 async def _on_domain_error(request: Request, error: Exception) -> JSONResponse:
@@ -201,7 +218,7 @@ def _page(title: str, body: Sequence[str]) -> HTMLResponse:
     return HTMLResponse(f"{head}<h1>{title}</h1>{''.join(body)}</html>")
 
 
-@router.get("", response_class=HTMLResponse, summary="All problem types")
+@router.get("", response_class=HTMLResponse, summary="All problem types", responses=documented())
 async def list_problems() -> HTMLResponse:
     """Every code that the service can answer with, each leading to its explanation."""
     rows = [f'<li><a href="/problems/{code}"><code>{code}</code></a> {kind.title}</li>' for code, kind in _known()]

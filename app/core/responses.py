@@ -10,13 +10,6 @@ from app.core.errors import PreconditionRequired
 from app.core.pagination import next_link
 from app.core.preconditions import HasVersion, IfMatch, etag_of
 
-# What a page of ours may load: only what this service serves itself, whose network may have no way out. The pages of
-# the documentation carry their start script and styles inline; ReDoc searches in a worker of its own.
-PAGE_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-)
-
 
 def json_answer(body: BaseModel, status: int = 200, /, **headers: str) -> Response:
     """``body`` as JSON; header names are written with ``_`` for ``-``."""
@@ -61,25 +54,3 @@ def unchanged(request: Request, etag: str, **headers: str) -> Response | None:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return Response(status_code=304, headers={"ETag": etag, **named})
     return None
-
-
-class PagePolicyMiddleware:
-    """Sends the Content-Security-Policy with every HTML page. Pure ASGI."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Pass the request on."""
-
-        async def with_policy(message: Any) -> None:
-            if message["type"] == "http.response.start" and _is_page(message["headers"]):
-                policy = (b"content-security-policy", PAGE_POLICY.encode())
-                message = {**message, "headers": [*message["headers"], policy]}
-            await send(message)
-
-        await self.app(scope, receive, with_policy)
-
-
-def _is_page(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    return any(name.lower() == b"content-type" and value.startswith(b"text/html") for name, value in headers)

@@ -23,17 +23,28 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, MissingField
+from app.core.identity_numbers import holds_cnic
 
 Examples = dict[str, JsonValue]
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 CONTROL_BUT_BREAKS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+LONGEST_TEXT = 2_000
+LONGEST_NAME = 200  # of a field as an error shows it
 # What PostgreSQL, Python and JSON all hold; beyond it time zones overflow.
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+MOST_FIELDS = 100
 
 
 def refusal(code: str, detail: str) -> PydanticCustomError:
     """What a validator raises to refuse a value with one of the service's codes."""
     return PydanticCustomError(code, "{detail}", {"detail": detail})
+
+
+def _few(given: dict[str, Any]) -> None:
+    """Raises a refusal of an object of so many fields that naming each would be the attack."""
+    if len(given) > MOST_FIELDS:
+        raise refusal("invalid_value", f"An object of {len(given)} fields; no body has more than {MOST_FIELDS}.")
 
 
 def refuse_as_given(check: Any) -> AfterValidator:
@@ -64,9 +75,21 @@ def _plain(value: Any, *, breaks: bool) -> Any:
 LINE = BeforeValidator(partial(_plain, breaks=False))
 PARAGRAPH = BeforeValidator(partial(_plain, breaks=True))
 
-Line100 = Annotated[str, LINE, Field(max_length=100)]
-Line200 = Annotated[str, LINE, Field(max_length=200)]
-Paragraph = Annotated[str, PARAGRAPH, Field(max_length=2_000)]
+
+def _without_cnic(text: str) -> str:
+    if holds_cnic(text):
+        raise refusal("invalid_value", "This holds a number of the form of a CNIC. Leave CNICs to their own field.")
+    return text
+
+
+# Free text is kept and told as it is; a CNIC is sealed, and shown to those only who must see it.
+NO_CNIC = AfterValidator(_without_cnic)
+
+Line100 = Annotated[str, LINE, Field(max_length=100), NO_CNIC]
+Line200 = Annotated[str, LINE, Field(max_length=200), NO_CNIC]
+Paragraph = Annotated[str, PARAGRAPH, Field(max_length=LONGEST_TEXT), NO_CNIC]
+# What the service says; where it quotes what was sent, control characters are left out.
+Said = Annotated[str, BeforeValidator(lambda text: CONTROL_BUT_BREAKS.sub(" ", text)[:LONGEST_TEXT])]
 
 Instant = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST, examples=["2027-01-31T12:00:00Z"])]
 
@@ -94,6 +117,7 @@ class Body(BaseModel):
     def _all_errors_at_once(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(given, dict):
             return handler(given)
+        _few(given)
         present = {key: value for key, value in given.items() if value is not None and not _is_blank(value)}
         errors: list[InitErrorDetails] = []
         result: Self | None = None
@@ -125,6 +149,13 @@ class MergePatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            _few(given)
+        return given
+
     def onto(self, current: Mapping[str, Any]) -> dict[str, Any]:
         """``current`` with the patch merged in."""
         return {**current, **self.model_dump(exclude_unset=True)}
@@ -137,13 +168,19 @@ class Resource(BaseModel):
 
 
 Item = TypeVar("Item", bound=BaseModel)
+LONGEST_PAGE = 500
 
 
 class Page(Resource, Generic[Item]):
     """One page of a list; ``next_cursor`` is null on the last."""
 
-    items: Sequence[Item]
+    items: Annotated[Sequence[Item], Field(json_schema_extra={"maxItems": LONGEST_PAGE})]
     next_cursor: str | None = None
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """The name in the OpenAPI document: a page of ``Applicant`` is an ``ApplicantPage``."""
+        return f"{params[0].__name__}Page"
 
 
 class FieldProblem(Resource):
@@ -156,9 +193,9 @@ class FieldProblem(Resource):
         },
     )
 
-    pointer: str
+    pointer: Annotated[str, Field(json_schema_extra={"format": "json-pointer"})]
     code: str
-    detail: str
+    detail: Said
 
 
 class Problem(Resource):
@@ -167,15 +204,15 @@ class Problem(Resource):
     type: str
     title: str
     status: int
-    detail: str
+    detail: Said
     code: str
-    instance: str
+    instance: Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
     errors: list[FieldProblem] = []
 
 
 def field_error(error: ErrorDetails, loc: Sequence[str | int]) -> FieldError:
     """One of Pydantic's errors in the service's codes; its place as a JSON Pointer (RFC 6901)."""
-    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in loc)
+    pointer = "".join("/" + str(part)[:LONGEST_NAME].replace("~", "~0").replace("/", "~1") for part in loc)
     if error["type"] in DomainError.known:
         return FieldError(pointer, error["type"], str(error.get("ctx", {}).get("detail", error["msg"])))
     if error["type"] in ("missing", "too_short"):

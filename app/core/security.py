@@ -1,61 +1,66 @@
 """Who calls: a bearer token, checked locally, gives a Principal; ``require`` asks for a scope."""
 
+import json
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, Protocol
 from uuid import UUID
 
-import structlog
 from fastapi import Depends, Request, Security
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security import OAuth2, SecurityScopes
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
 
+from app.core import login_attempts
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated
+from app.core.limiting import count_client
+from app.core.login_attempts import Way
+from app.core.principal import SCOPES, Principal, admit
 
-PartnerKind = Literal["regulator", "association", "operator"]
 ALGORITHM = "Ed25519"
+ACCESS = "at+jwt"  # RFC 9068, 2.1
 REFETCH_SECONDS = 5.0
-
-SCOPES = {
-    "applicants:read": "Read applicants",
-    "applicants:write": "Make and change applicants",
-    "registrations:read": "Read registrations and their history",
-    "registrations:write": "Submit, correct and withdraw registrations, upload files",
-    "reviews:read": "Read review decisions",
-    "reviews:write": "Claim cases and decide them",
-    "allowlist:read": "Read the allowlist feed",
-    "allowlist:publish": "Release what the publisher holds",
-    "events:read": "Read the event log",
-    "partners:admin": "Manage partners and their clients",
-}
+LONGEST_TOKEN = 16_384
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """The client that acts, and the partner it acts for, as its token says."""
+class Verifier(Protocol):
+    """Checks the tokens of one issuer."""
 
-    client_id: UUID
-    partner_id: UUID
-    partner_kind: PartnerKind
-    operator: str | None
-    scopes: frozenset[str]
+    async def verify(self, token: str) -> Principal:
+        """The principal of a token. Raises ``Unauthenticated``, or ``Unavailable`` when it cannot be told now."""
+        ...
 
-    @property
-    def sees_all(self) -> bool:
-        """Whether the caller's business is every partner's case."""
-        return self.partner_kind == "regulator"
+
+def unverified(token: str) -> jwt.Token:
+    """What a token says before anyone has checked who said it: good for choosing the key to check it with.
+
+    Both halves are empty when it is no token.
+    """
+    try:
+        parts = jws.extract_compact(token.encode() if len(token) <= LONGEST_TOKEN else b"")
+        claims = json.loads(parts.payload)
+    except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return jwt.Token({}, {})
+    return jwt.Token(parts.headers(), claims if isinstance(claims, dict) else {})
 
 
 class TokenVerifier:
-    """Checks access tokens with the public keys, which it fetches again when it meets an unknown key id."""
+    """Checks access tokens with the public keys, which it fetches again when it meets an unknown key id.
 
-    def __init__(self, issuer: str, load_keys: Callable[[], Awaitable[KeySet]]) -> None:
+    ``is_called_back`` tells by client and ``tokens_not_before`` which tokens no longer count; it must not wait.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        load_keys: Callable[[], Awaitable[KeySet]],
+        is_called_back: Callable[[UUID, float], bool],
+    ) -> None:
         self._issuer = issuer
         self._load_keys = load_keys
+        self._is_called_back = is_called_back
         self._keys = KeySet([])
         self._fetched = float("-inf")
         self._claims = jwt.JWTClaimsRegistry(
@@ -70,11 +75,15 @@ class TokenVerifier:
         try:
             decoded = await self._decode(token)
             self._claims.validate(decoded.claims)
-            return _principal(decoded.claims)
+            principal = _principal(decoded)
+            called_back = self._is_called_back(principal.client_id, float(decoded.claims.get("tokens_not_before", 0)))
         except ExpiredTokenError:
             raise TokenExpired("The access token is not valid: it has expired.") from None
         except (JoseError, ValueError, KeyError, TypeError) as wrong:
             raise Unauthenticated(f"The access token is not valid: {_why(wrong)}.") from None
+        if called_back:
+            raise Unauthenticated("The access token is not valid: it was called back.")
+        return principal
 
     async def _decode(self, token: str) -> jwt.Token:
         try:
@@ -87,7 +96,10 @@ class TokenVerifier:
             return jwt.decode(token, self._keys, algorithms=[ALGORITHM])
 
 
-def _principal(claims: dict[str, Any]) -> Principal:
+def _principal(token: jwt.Token) -> Principal:
+    if token.header.get("typ") != ACCESS:
+        raise ValueError("The same keys sign manifests of the feed.")
+    claims = token.claims
     return Principal(
         client_id=UUID(claims["sub"]),
         partner_id=UUID(claims["partner_id"]),
@@ -105,7 +117,7 @@ def _why(wrong: Exception) -> str:
 
 oauth2 = OAuth2(
     flows=OAuthFlows(clientCredentials=OAuthFlowClientCredentials(tokenUrl="/oauth/token", scopes=SCOPES)),
-    description="OAuth 2.0 client credentials (RFC 6749, 4.4).",
+    description="OAuth 2.0 client credentials (RFC 6749, 4.4). Access tokens are JWTs that keep to RFC8725.",
     auto_error=False,
 )
 
@@ -117,13 +129,26 @@ async def authenticate(
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("The request carries no bearer token.")
-    verifier: TokenVerifier = request.app.state.verifier
-    principal = await verifier.verify(token.strip())
-    structlog.contextvars.bind_contextvars(client_id=str(principal.client_id), partner_id=str(principal.partner_id))
+    verifier = _verifier(request, token.strip())
+    way: Way = "token" if verifier is request.app.state.verifier else "external_token"
+    try:
+        principal = await verifier.verify(token.strip())
+    except Unauthenticated as refused:
+        login_attempts.failed(way, refused.detail)
+        raise
+    admit(request, principal, way)
+    await count_client(request, principal.client_id)
     missing = sorted(set(needed.scopes) - principal.scopes)
     if missing:
         raise Forbidden(f"The token lacks the scope {' '.join(missing)}.")
     return principal
+
+
+def _verifier(request: Request, token: str) -> Verifier:
+    """The verifier of the issuer that the token claims to be from; the service's own unless that one is configured."""
+    own: Verifier = request.app.state.verifier
+    external: Mapping[str, Verifier] = request.app.state.external
+    return external.get(str(unverified(token).claims.get("iss")), own) if external else own
 
 
 def require(*scopes: str) -> Any:

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, Json, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.external_issuer import ExternalIssuer
 
 
 class Settings(BaseSettings):
@@ -17,18 +19,51 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
 
     database_url: str = Field(description="postgresql://user:password@host/name of PostgreSQL 16 or later")
+    owner_url: str | None = Field(
+        default=None, description="The same database as its owner, for `migrate`; absent: DATABASE_URL is the owner's"
+    )
     secret_key: SecretStr = Field(
-        min_length=32, description="The one secret; every other key is derived from it (see core/keyring.py)"
+        min_length=32, description="The one secret; it wraps the database's keys (see core/keyring.py)"
+    )
+    secret_key_previous: SecretStr | None = Field(
+        default=None, min_length=32, description="The secret before this one, until `migrate` has wrapped the keys anew"
+    )
+    personal_data_days: int = Field(
+        default=180, ge=1, description="Personal data of withdrawn and rejected applications is erased after so long"
     )
     public_url: str = Field(
         default="http://127.0.0.1:8000", pattern=r"^https?://[^/?#]+$", description="Issuer and audience of the tokens"
+    )
+    external_issuers: Json[tuple[ExternalIssuer, ...]] = Field(
+        default=(),
+        validate_default=False,  # it is no JSON
+        description="JSON list of the identity providers whose access tokens are taken too",
     )
     data_dir: Path = Path(".data")
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
 
     max_upload_bytes: int = Field(default=512 * 1024 * 1024, ge=1024, description="A million rows are about 200 MiB")
+    max_unpacked_bytes: int = Field(default=1024 * 1024 * 1024, ge=1024, description="Of a packed upload")
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    max_upload_rows: int = Field(default=2_000_000, ge=1)
+    max_url_bytes: int = Field(default=8_192, ge=256, le=65_535)
+    max_header_bytes: int = Field(default=32_768, ge=1024, description="All header fields of a request together")
+    max_headers: int = Field(default=100, ge=10)
+    max_connections: int = Field(default=1_000, ge=1, description="Of one API process; more are answered 503")
+    header_seconds: float = Field(default=10.0, gt=0, description="In which the head of a request has arrived")
+    body_seconds: float = Field(default=30.0, gt=0, description="In which a body has arrived, or an upload has begun")
+    upload_bytes_per_second: int = Field(default=8_192, ge=1, description="The slowest pace of an upload")
+    keep_alive_seconds: int = Field(default=5, ge=1, description="How long a connection may be idle between requests")
+
+    rate_limit_window_seconds: int = Field(default=60, ge=2, le=86_400)
+    rate_limit_read: int = Field(default=6_000, ge=0, description="Requests of one client in a window; 0: no limit")
+    rate_limit_write: int = Field(default=3_000, ge=0)
+    rate_limit_upload: int = Field(default=120, ge=0)
+    rate_limit_feed: int = Field(default=6_000, ge=0)
+    rate_limit_token: int = Field(default=300, ge=0)
+    rate_limit_failed_logins: int = Field(default=60, ge=0, description="Failures of one source address in a window")
+
     upload_chunk_rows: int = Field(default=2_000, ge=1, le=10_000)
     token_seconds: int = Field(default=600, ge=1, le=3600)
     idempotency_hours: int = Field(default=24, ge=1)
@@ -36,10 +71,29 @@ class Settings(BaseSettings):
     database_pool: int = Field(default=10, ge=5, le=100, description="Connections of a process; ingesting needs three")
     statement_timeout_ms: int = Field(default=30_000, ge=100)
     lock_timeout_ms: int = Field(default=10_000, ge=100)
+    idle_transaction_timeout_ms: int = Field(default=60_000, ge=100)
     poll_seconds: float = Field(default=2.0, gt=0, description="How often a loop looks when no doorbell rang")
     deltas_kept: int = Field(default=1_000, ge=1, description="The feed keeps the deltas of so many serials ...")
     deltas_kept_days: int = Field(default=7, ge=0, description="... or of so many days, whichever is more")
     worker_metrics_port: int = Field(default=0, ge=0, le=65535, description="0: the worker serves no metrics")
 
+    outbound_allowed: tuple[str, ...] = Field(
+        default=(), description="JSON list of host:port and networks that partners' URLs may lead to beyond public ones"
+    )
+    outbound_ca_file: Path | None = Field(default=None, description="More certificate authorities to trust, as PEM")
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+
+    @property
+    def is_https(self) -> bool:
+        """Whether callers reach the service by HTTPS."""
+        return self.public_url.startswith("https:")
+
+    @field_validator("external_issuers")
+    @classmethod
+    def _issuers_differ(cls, listed: tuple[ExternalIssuer, ...], info: ValidationInfo) -> tuple[ExternalIssuer, ...]:
+        names = [each.issuer for each in listed] + [info.data.get("public_url")]
+        if len(set(names)) < len(names):
+            raise ValueError("an issuer is listed twice, or is PUBLIC_URL itself")
+        return listed

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from app.core.db import Database, WriteSession
@@ -48,11 +49,11 @@ async def _issue(session: WriteSession, partner: Partner, name: str) -> Issued:
     held, _ = await store.list_clients(session, partner.id, PageQuery())
     for client in held:
         if client.name == name:
-            return await service.rotate_secret(session, None, client, ANY_VERSION)
+            return await service.rotate_secret(session, None, client, ANY_VERSION, overlap_seconds=0)
     return await service.create_client(session, None, partner, NewClient(name=name))
 
 
-def _write(path: Path, clients: dict[str, dict[str, str]], public_url: str) -> None:
+def _write(path: Path, clients: Mapping[str, Mapping[str, str | None]], public_url: str) -> None:
     """Write the credentials whole or not at all."""
     beside = path.with_suffix(".new")
     beside.unlink(missing_ok=True)

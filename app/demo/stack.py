@@ -20,7 +20,6 @@ from rich.console import Console
 
 from app.core.db import Database
 from app.core.embedded import embedded_server
-from app.core.keyring import Keyring
 from app.core.settings import Settings
 from app.demo.loading import load_sample
 from app.demo.partners import CREDENTIALS, ensure_demo_partners
@@ -107,7 +106,7 @@ def _kept_secret(path: Path) -> str:
 async def _prepare(settings: Settings, *, demo: bool) -> None:
     await migrate(settings)
     if demo:
-        database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+        database = Database(settings)
         await ensure_demo_partners(database, settings.data_dir, settings.public_url)
         await database.close()
 

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.core.db import Reading
 from app.core.errors import Forbidden, Unauthenticated
+from app.core.principal import Principal
 from app.core.problems import documented
 from app.core.responses import page_answer
-from app.core.security import Principal, require
+from app.core.security import require
 from app.events import store
 from app.events.schemas import EventPage, EventsQuery
 

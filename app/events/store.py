@@ -25,13 +25,15 @@ from sqlalchemy.orm import aliased
 from uuid_utils.compat import uuid7
 
 from app.core.db import ReadSession, WriteSession
-from app.core.errors import Invalid, InvalidValue
-from app.core.orm import TIME_ORDERED_UUID, Rows, recordset
-from app.core.security import Principal
+from app.core.errors import Invalid, InvalidValue, NotFound
+from app.core.orm import TIME_ORDERED_UUID, Rows, among, recordset
+from app.core.principal import Principal
 from app.events.models import Event
 
 # What an officer writes to the registrant is between the two of them.
 KEPT_FROM_OPERATORS = ("note", "legal_basis")
+# Nothing that is still to commit can come before these.
+SETTLED = Event.transaction_id < func.pg_snapshot_xmin(func.pg_current_snapshot())
 
 
 class Happening(NamedTuple):
@@ -44,24 +46,26 @@ class Happening(NamedTuple):
     details: dict[str, Any] | None = None
 
 
-async def record(session: WriteSession, actor: Principal | None, happenings: Sequence[Happening]) -> None:
-    """Record what happened, in this order, by ``actor`` (None: the service itself)."""
+async def record(session: WriteSession, actor: Principal | None, happenings: Sequence[Happening]) -> list[UUID]:
+    """Record what happened, in this order, by ``actor`` (None: the service itself); gives the events' ids."""
     if not happenings:
-        return
+        return []
+    ids = [uuid7() for _ in happenings]
     rows = [
         {
-            "id": uuid7(),
+            "id": id_,
             "name": each.name,
             "subject_id": each.subject_id,
             "partner_id": each.partner_id,
             "operator": each.operator,
             "details": each.details or {},
         }
-        for each in happenings
+        for id_, each in zip(ids, happenings, strict=True)
     ]
     kinds = {"id": Uuid, "name": Text, "subject_id": Uuid, "partner_id": Uuid, "operator": Text, "details": JSONB}
     batch = recordset("happening", kinds, rows)
     await session.execute(insert(Event).from_select([*kinds, *_by(actor)], select(*batch.c, *_by(actor).values())))
+    return ids
 
 
 async def record_each(session: WriteSession, actor: Principal | None, name: str, happened: Rows) -> None:
@@ -88,6 +92,13 @@ def _visible_to(principal: Principal) -> ColumnElement[bool]:
     return or_(everybodys, Event.partner_id == principal.partner_id)
 
 
+def shown_of(principal: Principal, event: Event) -> set[str]:
+    """Which of ``actor_client_id`` and ``remarks``, what an officer wrote, the caller is shown of its event."""
+    client = principal.sees_all or event.actor_partner_id == principal.partner_id
+    remarks = principal.partner_kind != "operator"
+    return {name for name, shown in (("actor_client_id", client), ("remarks", remarks)) if shown}
+
+
 def _shown_to(principal: Principal) -> Select[Any]:
     operators = principal.partner_kind == "operator"
     details = Event.details.op("-", return_type=JSONB)(literal(list(KEPT_FROM_OPERATORS), ARRAY(Text)))
@@ -105,6 +116,23 @@ def _shown_to(principal: Principal) -> Select[Any]:
     ).where(_visible_to(principal))
 
 
+async def get(session: ReadSession, principal: Principal, event_id: UUID) -> Event:
+    """An event that is the caller's business, as it is recorded (see ``shown_of``). Raises ``NotFound``."""
+    event: Event | None = await session.scalar(select(Event).where(Event.id == event_id, _visible_to(principal)))
+    if event is None:
+        raise NotFound
+    return event
+
+
+async def settled(session: ReadSession, *, after: UUID | None, limit: int) -> Sequence[Event]:
+    """The events of the whole log after ``after``, as they are recorded, in the order that can no longer change.
+
+    Raises ``Invalid`` when there is no event ``after``.
+    """
+    statement = await _in_order(session, select(Event).where(SETTLED), after, limit)
+    return (await session.scalars(statement)).all()
+
+
 async def read(
     session: ReadSession, principal: Principal, *, after: UUID | None, limit: int, subject_id: UUID | None = None
 ) -> Sequence[Any]:
@@ -114,18 +142,44 @@ async def read(
     one: rows are in the order of their transactions, so one that commits late is never behind a position that
     was already handed out. Raises ``Invalid`` when there is no event ``after``.
     """
-    statement = _shown_to(principal)
-    if subject_id is not None:
-        statement = statement.where(Event.subject_id == subject_id)
-    else:
-        statement = statement.where(Event.transaction_id < func.pg_snapshot_xmin(func.pg_current_snapshot()))
+    concerned = SETTLED if subject_id is None else Event.subject_id == subject_id
+    statement = await _in_order(session, _shown_to(principal).where(concerned), after, limit)
+    found: Sequence[Any] = (await session.execute(statement)).all()
+    return found
+
+
+async def _in_order(session: ReadSession, statement: Select[Any], after: UUID | None, limit: int) -> Select[Any]:
+    # the id decides between rows that only a hand could have given the same place
     if after is not None:
         if await session.get(Event, after) is None:
             raise Invalid.of([InvalidValue.at("/query/after", "There is no event of that id.")])
         start = aliased(Event)
         statement = statement.join(start, start.id == after).where(
-            tuple_(Event.transaction_id, Event.sequence) > tuple_(start.transaction_id, start.sequence)
+            tuple_(Event.transaction_id, Event.sequence, Event.id)
+            > tuple_(start.transaction_id, start.sequence, start.id)
         )
-    ordered = statement.order_by(Event.transaction_id, Event.sequence)
-    found: Sequence[Any] = (await session.execute(ordered.limit(limit))).all()
+    return statement.order_by(Event.transaction_id, Event.sequence, Event.id).limit(limit)
+
+
+async def read_these(session: ReadSession, principal: Principal, ids: Sequence[UUID]) -> Sequence[Any]:
+    """Those of the events of these ids that are the caller's business, in no order."""
+    found: Sequence[Any] = (await session.execute(_shown_to(principal).where(among(Event.id, ids)))).all()
     return found
+
+
+async def newest_settled(session: ReadSession, *, after: UUID) -> UUID | None:
+    """The last event that ``read`` can give to anyone, None when that is not after ``after``."""
+    start = aliased(Event)
+    statement = (
+        select(Event.id)
+        .join(start, start.id == after)
+        .where(
+            SETTLED,
+            tuple_(Event.transaction_id, Event.sequence, Event.id)
+            > tuple_(start.transaction_id, start.sequence, start.id),
+        )
+        .order_by(Event.transaction_id.desc(), Event.sequence.desc(), Event.id.desc())
+        .limit(1)
+    )
+    newest: UUID | None = await session.scalar(statement)
+    return newest

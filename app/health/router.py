@@ -35,7 +35,7 @@ class Ready(Resource):
     worker: Literal[True] = True
 
 
-@router.get("/health/live", summary="Is the process alive", response_model=Live)
+@router.get("/health/live", summary="Is the process alive", response_model=Live, responses=documented())
 async def live() -> Response:
     """Says that the process answers; it asks nobody else, so a database outage does not restart the service."""
     return json_answer(Live())
@@ -68,7 +68,7 @@ async def _missing(session: ReadSession, expected: str | None) -> str:
     return ""
 
 
-@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response, responses=documented())
 async def metrics() -> Response:
     """Counters and histograms in Prometheus' text format."""
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

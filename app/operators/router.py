@@ -7,10 +7,11 @@ from pydantic import ConfigDict
 
 from app.core.db import Reading
 from app.core.errors import Unauthenticated
+from app.core.principal import Principal
 from app.core.problems import documented
 from app.core.responses import page_answer
 from app.core.schemas import Page, Resource
-from app.core.security import Principal, require
+from app.core.security import require
 from app.operators import store
 
 router = APIRouter(prefix="/operators", tags=["reference"])

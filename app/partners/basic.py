@@ -1,13 +1,16 @@
 """HTTP Basic for firewalls that know no OAuth: a client that is known goes on when the database is down."""
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.db import Database, is_outage
 from app.core.errors import Unauthenticated, Unavailable
-from app.core.security import Principal
+from app.core.principal import Principal
 from app.partners import service
 
 CHECKED_AGAIN_SECONDS = 60.0
@@ -16,45 +19,61 @@ TRUSTED_WITHOUT_DATABASE_SECONDS = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A client whose secret was right, and when that was checked."""
+    """A client whose secret was right, when that was checked, and the end of that secret, if one is set.
+
+    ``not_before`` is when the client's tokens were last called back, as it was then.
+    """
 
     principal: Principal
     checked: float
+    until: datetime | None
+    not_before: float
+
+    def still(self, seconds: float) -> bool:
+        """Whether it was checked less than ``seconds`` ago and the secret has not come to its end since."""
+        ended = self.until is not None and self.until <= datetime.now(UTC)
+        return not ended and time.monotonic() - self.checked < seconds
 
 
 class BasicClients:
-    """Checks client ids and secrets; remembers the good ones by a keyed hash, never the secret itself."""
+    """Checks client ids and secrets; remembers the good ones by a keyed hash, never the secret itself.
 
-    def __init__(self, database: Database) -> None:
+    ``is_called_back`` tells, as of tokens, whether what was checked with ``not_before`` no longer counts.
+    """
+
+    def __init__(self, database: Database, is_called_back: Callable[[UUID, float], bool]) -> None:
         self._database = database
+        self._is_called_back = is_called_back
         self._known: dict[str, Known] = {}
 
-    async def verify(self, client_id: str, secret: str) -> Principal:
-        """The principal of a client. Raises ``Unauthenticated``, or ``Unavailable`` when it cannot be told now."""
-        remembered = self._database.keyring.keyed_hash("client-secret", f"{client_id}\n{secret}")
+    async def verify(self, client_id: str, secret: str, before_asking: Callable[[], Awaitable[None]]) -> Principal:
+        """The principal of a client. Raises ``Unauthenticated``, or ``Unavailable`` when it cannot be told now.
+
+        ``before_asking`` is awaited before the database is asked about a client that is not known, and may refuse.
+        """
+        remembered = self._database.keyring.keyed_hash("remembered", f"{client_id}\n{secret}")
         known = self._known.get(remembered)
-        if known and time.monotonic() - known.checked < CHECKED_AGAIN_SECONDS:
+        if known and self._is_called_back(known.principal.client_id, known.not_before):
+            del self._known[remembered]
+            known = None
+        if known and known.still(CHECKED_AGAIN_SECONDS):
             return known.principal
+        if known is None:
+            await before_asking()
         try:
-            principal = await self._check(client_id, secret)
+            async with self._database.read() as session:
+                recognised = await service.known_client(session, client_id, secret, "basic")
         except (SQLAlchemyError, OSError) as error:
             if not is_outage(error):
                 raise
-            if known and time.monotonic() - known.checked < TRUSTED_WITHOUT_DATABASE_SECONDS:
+            if known and known.still(TRUSTED_WITHOUT_DATABASE_SECONDS):
                 return known.principal
             raise Unavailable("Your credentials cannot be checked just now.") from error
-        if principal is None:
+        if recognised is None:
             self._known.pop(remembered, None)
             raise Unauthenticated("Unknown client or wrong secret.")
-        self._known[remembered] = Known(principal, time.monotonic())
+        principal = service.principal_of(recognised.client, recognised.client.scopes)
+        self._known[remembered] = Known(
+            principal, time.monotonic(), recognised.until, service.not_before_of(recognised.client)
+        )
         return principal
-
-    async def _check(self, client_id: str, secret: str) -> Principal | None:
-        if not client_id.isascii() or not client_id.isprintable():
-            return None
-        async with self._database.read() as session:
-            client = await service.known_client(session, client_id, secret)
-        if client is None:
-            return None
-        partner = client.partner
-        return Principal(client.id, partner.id, partner.kind, partner.operator, frozenset(client.scopes))  # type: ignore[arg-type]  # a checked column

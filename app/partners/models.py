@@ -1,14 +1,15 @@
 """Partners, their API clients, and the keys that sign tokens."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Text, UniqueConstraint, func
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import CheckConstraint, ForeignKey, Text, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.core.orm import Base, Identified, Versioned, one_of
-from app.partners.rules import PartnerKind
+from app.core.orm import Base, Identified, Versioned, one_of, sealed_column
+from app.partners.rules import AuthMethod, PartnerKind
 
 
 class Partner(Identified, Versioned, Base):
@@ -23,17 +24,35 @@ class Partner(Identified, Versioned, Base):
 
 
 class Client(Identified, Versioned, Base):
-    """An API client of a partner: a system, or an officer of the regulator."""
+    """An API client of a partner: a system, or a person.
+
+    It proves itself by its secret (and by the one before, until that expires), by keys of its own, or by the tokens
+    of an external issuer, under whose subject it is known then. Access tokens of ours that were issued before
+    ``tokens_not_before`` no longer count.
+    """
 
     __tablename__ = "clients"
-    __table_args__ = (UniqueConstraint("partner_id", "name"),)
+    __table_args__ = (
+        UniqueConstraint("partner_id", "name"),
+        UniqueConstraint("partner_id", "external_issuer", "external_subject"),
+        one_of("token_endpoint_auth_method", AuthMethod),
+        CheckConstraint("num_nonnulls(jwks, jwks_uri) <= 1", name="one_key_source"),
+    )
 
     partner_id: Mapped[UUID] = mapped_column(ForeignKey(Partner.id))
     name: Mapped[str]
     client_id: Mapped[str] = mapped_column(unique=True)
-    secret_hash: Mapped[str]
+    secret_hash: Mapped[str | None]
+    previous_secret_hash: Mapped[str | None]
+    previous_secret_expires_at: Mapped[datetime | None]
+    token_endpoint_auth_method: Mapped[str | None]
+    jwks: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    jwks_uri: Mapped[str | None]
+    external_issuer: Mapped[str | None]
+    external_subject: Mapped[str | None]
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     disabled_at: Mapped[datetime | None]
+    tokens_not_before: Mapped[datetime | None] = mapped_column(index=True)
     partner: Mapped[Partner] = relationship(lazy="joined", innerjoin=True)
 
 
@@ -43,6 +62,16 @@ class SigningKey(Base):
     __tablename__ = "signing_keys"
 
     kid: Mapped[str] = mapped_column(primary_key=True)
-    sealed_jwk: Mapped[str]
+    sealed_jwk: Mapped[bytes] = sealed_column()
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     retired_at: Mapped[datetime | None]
+
+
+class UsedAssertion(Base):
+    """A client assertion that was taken, by its ``jti``: it is not taken again while it lasts (RFC 7523, 3)."""
+
+    __tablename__ = "used_assertions"
+
+    client_id: Mapped[UUID] = mapped_column(ForeignKey(Client.id), primary_key=True)
+    jti: Mapped[str] = mapped_column(primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(index=True)

@@ -7,14 +7,25 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.core.db import Reading, Writing
 from app.core.idempotency import Idempotent
-from app.core.problems import CHANGES, CREATES, READS, documented
+from app.core.outbound import Outbound
+from app.core.principal import Principal
+from app.core.problems import BODIES, CHANGES, CREATES, READS, documented
 from app.core.responses import Precondition, page_answer, resource_answer
-from app.core.security import Principal, require
+from app.core.security import require
+from app.core.targets import UrlRefused
 from app.partners import schemas, service, store
-from app.partners.errors import NameTaken
+from app.partners.errors import AuthenticatesOtherwise, KeyUnusable, NameTaken, PrivateKeySent
 
 router = APIRouter(prefix="/partners", tags=["partners"])
 Admin = Annotated[Principal, require("partners:admin")]
+Overlap = Annotated[
+    int,
+    Query(
+        ge=0,
+        le=schemas.LONGEST_OVERLAP_SECONDS,
+        description="How long the secret before goes on working; 0: it stops at once",
+    ),
+]
 
 
 @router.get("", summary="List partners", response_model=schemas.PartnerPage, responses=documented(*READS))
@@ -62,6 +73,13 @@ async def list_clients(
     return page_answer(request, schemas.ClientPage, *await store.list_clients(session, partner_id, query))
 
 
+def _check_jwks_uri(request: Request, keys: schemas.ClientKeys) -> None:
+    """Raises ``UrlRefused`` when the service would not fetch the keys from where they are said to be."""
+    outbound: Outbound = request.app.state.outbound
+    if keys.jwks_uri:
+        outbound.check(keys.jwks_uri)
+
+
 def _with_secret(issued: service.Issued, status: int) -> Response:
     shown = schemas.Client.model_validate(issued.client)
     body = schemas.ClientWithSecret(**shown.model_dump(), client_secret=issued.client_secret)
@@ -74,14 +92,20 @@ def _with_secret(issued: service.Issued, status: int) -> Response:
     status_code=201,
     summary="Make a client",
     response_model=schemas.ClientWithSecret,
-    responses=documented(*CREATES, NameTaken),
+    responses=documented(*CREATES, NameTaken, PrivateKeySent, KeyUnusable, UrlRefused),
 )
 async def create_client(
-    partner_id: UUID, body: schemas.NewClient, session: Writing, principal: Admin, once: Idempotent
+    request: Request,
+    partner_id: UUID,
+    body: schemas.NewClient,
+    session: Writing,
+    principal: Admin,
+    once: Idempotent,
 ) -> Response:
-    """Makes a client with a random secret of 256 bits, shown this once and kept as a keyed hash."""
+    """Makes a client with a random secret of 256 bits, shown this once and kept as a keyed hash, or with keys."""
 
     async def create() -> Response:
+        _check_jwks_uri(request, body)
         partner = await store.get_partner(session, partner_id)
         return _with_secret(await service.create_client(session, principal, partner, body), 201)
 
@@ -99,18 +123,52 @@ async def get_client(partner_id: UUID, client_id: UUID, session: Reading, _: Adm
     return resource_answer(schemas.Client.model_validate(await store.get_client(session, partner_id, client_id)))
 
 
+@router.put(
+    "/{partner_id}/clients/{client_id}/keys",
+    summary="Give a client public keys",
+    response_model=schemas.Client,
+    responses=documented(*CHANGES, *BODIES, PrivateKeySent, KeyUnusable, UrlRefused, AuthenticatesOtherwise),
+)
+async def set_keys(
+    request: Request,
+    partner_id: UUID,
+    client_id: UUID,
+    body: schemas.ClientKeys,
+    session: Writing,
+    principal: Admin,
+    if_match: Precondition,
+) -> Response:
+    """Puts these keys in place of those that it has; `{}` takes them away. With keys it needs no secret.
+
+    The access tokens of the client end within seconds.
+    """
+    _check_jwks_uri(request, body)
+    client = await store.get_client(session, partner_id, client_id, lock=True)
+    return resource_answer(
+        schemas.Client.model_validate(await service.set_keys(session, principal, client, if_match, body))
+    )
+
+
 @router.post(
     "/{partner_id}/clients/{client_id}/rotate",
     summary="Give a client a new secret",
     response_model=schemas.ClientWithSecret,
-    responses=documented(*CHANGES),
+    responses=documented(*CHANGES, AuthenticatesOtherwise),
 )
 async def rotate_secret(
-    partner_id: UUID, client_id: UUID, session: Writing, principal: Admin, if_match: Precondition
+    partner_id: UUID,
+    client_id: UUID,
+    session: Writing,
+    principal: Admin,
+    if_match: Precondition,
+    overlap_seconds: Overlap = schemas.OVERLAP_SECONDS,
 ) -> Response:
-    """The new secret is shown this once; the old one stops at once."""
+    """The new secret is shown this once. The one before goes on working for a day, or as long as asked for.
+
+    With `overlap_seconds=0` the access tokens of the client end too, within seconds.
+    """
     client = await store.get_client(session, partner_id, client_id, lock=True)
-    return _with_secret(await service.rotate_secret(session, principal, client, if_match), 200)
+    return _with_secret(await service.rotate_secret(session, principal, client, if_match, overlap_seconds), 200)
 
 
 @router.post(
@@ -122,7 +180,7 @@ async def rotate_secret(
 async def disable_client(
     partner_id: UUID, client_id: UUID, session: Writing, principal: Admin, if_match: Precondition
 ) -> Response:
-    """The client gets no more tokens; those it holds end within ten minutes."""
+    """The client gets no more tokens; those it holds end within seconds."""
     client = await store.get_client(session, partner_id, client_id, lock=True)
     return resource_answer(
         schemas.Client.model_validate(await service.disable_client(session, principal, client, if_match))

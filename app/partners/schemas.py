@@ -8,12 +8,18 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from app.core.errors import FieldError, InvalidValue, MissingField
 from app.core.pagination import PageQuery
-from app.core.schemas import LINE, Body, Page, Resource, Timestamp
-from app.partners.rules import PartnerKind
+from app.core.schemas import LINE, Body, Examples, Page, Resource, Timestamp, refuse_as_given
+from app.partners import key_sets
+from app.partners.rules import AuthMethod, PartnerKind
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$"), Field(examples=["pseb"])]
 PARTNER_ID = "019b2f6e-5e00-7d2b-9a33-2e3d4c5b6a7f"
 CLIENT_ID = "019b2f6e-5e10-7a11-8b22-3c4d5e6f7a8b"
+OVERLAP_SECONDS = 86_400
+LONGEST_OVERLAP_SECONDS = 7 * 86_400
+PUBLIC_KEYS: Examples = {
+    "keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "2026-11", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]
+}
 
 
 class NewPartner(Body):
@@ -64,7 +70,41 @@ class Partner(Resource):
     updated_at: Timestamp
 
 
-class NewClient(Body):
+class ClientKeys(Body):
+    """The public keys that a client signs its assertions with: a key set, or where it publishes one; absent: none."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"jwks": PUBLIC_KEYS, "token_endpoint_auth_method": "private_key_jwt"}]}
+    )
+
+    jwks: Annotated[
+        dict[str, Any] | None,
+        refuse_as_given(lambda given: given and key_sets.registrable(given)),
+        Field(description="A JSON Web Key Set (RFC 7517) of 1 to 10 public keys, each with a `kid` of its own"),
+    ] = None
+    jwks_uri: Annotated[
+        str | None,
+        LINE,
+        Field(pattern="^https://", max_length=2_000, description="Where the client publishes its keys"),
+    ] = None
+    token_endpoint_auth_method: Annotated[
+        AuthMethod | None, Field(description="`private_key_jwt` holds the client to its keys: it has no secret then")
+    ] = None
+
+    @classmethod
+    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+        """There is one source of keys (RFC 7591, 2), and one at all for a client that is held to keys."""
+        if "jwks" in given and "jwks_uri" in given:
+            yield InvalidValue.at("/jwks_uri", "A client has either jwks or jwks_uri.")
+        if "token_endpoint_auth_method" in given and not {"jwks", "jwks_uri"} & given.keys():
+            yield MissingField.at("/jwks", "A client that is held to its keys needs jwks or jwks_uri.")
+
+    def keys(self) -> dict[str, Any]:
+        """The columns of a client that this body stands for."""
+        return self.model_dump(include=set(ClientKeys.model_fields))
+
+
+class NewClient(ClientKeys):
     """A system of a partner, or an officer, to give credentials to."""
 
     model_config = ConfigDict(
@@ -79,7 +119,7 @@ class NewClient(Body):
 
 
 class Client(Resource):
-    """A client without its secret."""
+    """A client without its secret. What it proves itself by: a secret, keys, or an external issuer's tokens."""
 
     model_config = ConfigDict(
         from_attributes=True,
@@ -91,7 +131,14 @@ class Client(Resource):
                     "name": "pseb-portal",
                     "client_id": "pseb-portal.5f0c1a2b3c4d",
                     "scopes": ["applicants:write"],
+                    "previous_secret_expires_at": None,
+                    "token_endpoint_auth_method": None,
+                    "jwks": None,
+                    "jwks_uri": None,
+                    "external_issuer": None,
+                    "external_subject": None,
                     "disabled_at": None,
+                    "tokens_not_before": None,
                     "version": 1,
                     "created_at": "2026-11-21T09:00:00.000000Z",
                     "updated_at": "2026-11-21T09:00:00.000000Z",
@@ -104,17 +151,28 @@ class Client(Resource):
     partner_id: UUID
     name: str
     client_id: str
-    scopes: list[str]
+    scopes: Annotated[list[str], Field(description="Those of an external issuer's client come with its tokens")]
+    previous_secret_expires_at: Annotated[
+        Timestamp | None, Field(description="Until when the secret before the present one works, after a rotation")
+    ]
+    token_endpoint_auth_method: AuthMethod | None
+    jwks: dict[str, Any] | None
+    jwks_uri: str | None
+    external_issuer: str | None
+    external_subject: str | None
     disabled_at: Timestamp | None
+    tokens_not_before: Annotated[
+        Timestamp | None, Field(description="Access tokens of the token endpoint that were issued before do not count")
+    ]
     version: int
     created_at: Timestamp
     updated_at: Timestamp
 
 
 class ClientWithSecret(Client):
-    """A client with its new secret, which is shown this once."""
+    """A client with its new secret, which is shown this once; null for a client that is held to its keys."""
 
-    client_secret: str
+    client_secret: str | None
 
 
 PartnerPage = Page[Partner]

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from joserfc.jwk import Key, KeySet, OKPKey
-from sqlalchemy import ColumnElement, UnaryExpression, func, or_, select, text, true, update
+from sqlalchemy import ColumnElement, UnaryExpression, delete, func, or_, select, text, true, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from app.core.db import ReadSession, WriteSession
@@ -13,12 +14,17 @@ from app.core.errors import NotFound
 from app.core.pagination import PageQuery, fetch_page
 from app.core.security import ALGORITHM
 from app.partners.errors import NameTaken
-from app.partners.models import Client, Partner, SigningKey
+from app.partners.models import Client, Partner, SigningKey, UsedAssertion
 
+SEALED_JWK = "signing_keys.sealed_jwk"
 # longer than a manifest lasts, and than anyone should keep keys without asking again
 KEY_OVERLAP = timedelta(days=7)
 # longer than our own processes go without fetching the keys again when they meet an unknown one
 PUBLISHED_BEFORE_SIGNING = timedelta(seconds=10)
+# longer than an assertion is taken after its end, and than clocks differ
+USED_ASSERTIONS_KEPT = timedelta(minutes=5)
+# longer than any token lasts (TOKEN_SECONDS is at most an hour): what was called back before has expired
+CALLED_BACK_KEPT = timedelta(hours=2)
 
 
 async def add(session: WriteSession, row: Partner | Client) -> None:
@@ -66,6 +72,39 @@ async def find_client(session: ReadSession, client_id: str) -> Client | None:
     return client
 
 
+async def find_external(session: ReadSession, partner: str, issuer: str, subject: str) -> Client | None:
+    """The client that stands for a person of an external issuer, if that person was seen before."""
+    client: Client | None = await session.scalar(
+        select(Client)
+        .join(Partner)
+        .where(Partner.name == partner, Client.external_issuer == issuer, Client.external_subject == subject)
+    )
+    return client
+
+
+async def add_external(session: WriteSession, partner_id: UUID, name: str, issuer: str, subject: str) -> UUID | None:
+    """Insert the client that stands for a person of an external issuer; its id, or None when it was there."""
+    person = {"partner_id": partner_id, "external_issuer": issuer, "external_subject": subject}
+    added: UUID | None = await session.scalar(
+        insert(Client)
+        .values(**person, name=name, client_id=name, scopes=[])
+        .on_conflict_do_nothing(index_elements=list(person))
+        .returning(Client.id)
+    )
+    return added
+
+
+async def use_assertion(session: WriteSession, client_id: UUID, jti: str, expires_at: datetime) -> bool:
+    """Use up a client's assertion; False when it was used before, in whichever process."""
+    used = insert(UsedAssertion).values(client_id=client_id, jti=jti, expires_at=expires_at)
+    return await session.scalar(used.on_conflict_do_nothing().returning(UsedAssertion.jti)) is not None
+
+
+async def forget_used_assertions(session: WriteSession) -> None:
+    """Drop the assertions that have expired."""
+    await session.execute(delete(UsedAssertion).where(UsedAssertion.expires_at < func.now() - USED_ASSERTIONS_KEPT))
+
+
 async def list_clients(session: ReadSession, partner_id: UUID, query: PageQuery) -> tuple[list[Client], str | None]:
     """A page of a partner's clients."""
     statement = select(Client).where(Client.partner_id == partner_id)
@@ -80,10 +119,26 @@ async def changed(session: WriteSession, client: Client) -> None:
     await session.flush()
 
 
+async def called_back(session: ReadSession) -> dict[UUID, datetime]:
+    """The clients whose tokens were called back and may not have expired yet, and when that was."""
+    lately = Client.tokens_not_before > func.now() - CALLED_BACK_KEPT
+    found = await session.execute(select(Client.id, Client.tokens_not_before).where(lately))
+    return {row.id: row.tokens_not_before for row in found}
+
+
 async def public_keys(session: ReadSession) -> KeySet:
     """The public halves of the signing key and of those replaced lately, for whoever checks a signature."""
     lately = or_(SigningKey.retired_at.is_(None), SigningKey.retired_at > func.now() - KEY_OVERLAP)
-    keys: list[Key] = [OKPKey.import_key(key.as_dict(private=False)) for key in await _keys(session, lately)]
+    return await _public_halves(session, lately)
+
+
+async def every_public_key(session: ReadSession) -> KeySet:
+    """The public halves of all signing keys ever, for whoever checks what was signed long ago."""
+    return await _public_halves(session, true())
+
+
+async def _public_halves(session: ReadSession, condition: ColumnElement[bool]) -> KeySet:
+    keys: list[Key] = [OKPKey.import_key(key.as_dict(private=False)) for key in await _keys(session, condition)]
     return KeySet(keys)
 
 
@@ -100,7 +155,7 @@ async def _keys(session: ReadSession, condition: ColumnElement[bool], *first: Un
     ordered = select(SigningKey.sealed_jwk).where(condition).order_by(*first)
     newest_first = ordered.order_by(SigningKey.created_at.desc(), SigningKey.kid)
     sealed = await session.scalars(newest_first)
-    return [OKPKey.import_key(json.loads(session.keyring.unseal_text(each))) for each in sealed]
+    return [OKPKey.import_key(json.loads(session.keyring.unseal_text(SEALED_JWK, each))) for each in sealed]
 
 
 async def add_first_signing_key(session: WriteSession) -> None:
@@ -119,6 +174,7 @@ async def rotate_signing_key(session: WriteSession) -> str:
 
 async def _add_key(session: WriteSession) -> str:
     key = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
-    session.add(SigningKey(kid=key.kid, sealed_jwk=session.keyring.seal_text(json.dumps(key.as_dict(private=True)))))
+    sealed = session.keyring.seal_text(SEALED_JWK, json.dumps(key.as_dict(private=True)))
+    session.add(SigningKey(kid=key.kid, sealed_jwk=sealed))
     await session.flush()
     return str(key.kid)

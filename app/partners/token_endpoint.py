@@ -1,18 +1,23 @@
 """The token endpoint, its metadata and its keys; its errors are OAuth's, not problems."""
 
 import base64
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import unquote_plus
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Depends, Form, Request, Response
 
-from app.core.db import Reading
-from app.core.errors import PayloadTooLarge
+from app.core.db import ServiceReading, database_of
+from app.core.errors import PayloadTooLarge, RequestTimeout, TooManyRequests
+from app.core.limiting import count_login, count_token
+from app.core.principal import SCOPES
 from app.core.problems import documented
 from app.core.responses import json_answer
-from app.core.security import SCOPES
 from app.core.settings import Settings
 from app.partners import rules, service, store
+from app.partners.assertions import ASSERTION_TYPE, AssertionRefused
+from app.partners.client_authentication import TokenClients
+from app.partners.key_sets import SIGNING_ALGORITHMS
 from app.partners.models import Client
 from app.partners.schemas import Token, TokenError
 
@@ -48,45 +53,86 @@ def _basic_credentials(header: str) -> tuple[str, str] | None:
     return unquote_plus(client_id), unquote_plus(secret)
 
 
+class _Refused(Exception):
+    """The client did not prove who it is; what ``_refused`` is to be called with."""
+
+    def __init__(self, error: str, description: str, status: int = 400) -> None:
+        super().__init__(error, description, status)
+
+
+@dataclass(frozen=True, slots=True)
+class _Presented:
+    """What a client proves itself by, as it stands in the form."""
+
+    client_id: Annotated[
+        str | None, Form(description="Or by HTTP Basic, or in the assertion", examples=["pseb.0123456789ab"])
+    ] = None
+    client_secret: Annotated[str | None, Form(description="Or by HTTP Basic", examples=["the secret"])] = None
+    client_assertion_type: Annotated[str | None, Form(description="With an assertion", examples=[ASSERTION_TYPE])] = (
+        None
+    )
+    client_assertion: Annotated[
+        str | None,
+        Form(description="A JWT that the client signed (RFC 7523, 2.2), instead of a secret", examples=["eyJ..."]),
+    ] = None
+
+
 @router.post(
     "/oauth/token",
     summary="Get an access token",
     response_model=Token,
-    responses=documented(PayloadTooLarge) | MAY_FAIL,
+    responses=documented(PayloadTooLarge, RequestTimeout, TooManyRequests) | MAY_FAIL,
 )
 async def issue_token(
     request: Request,
-    session: Reading,
+    presented: Annotated[_Presented, Depends()],
     grant_type: Annotated[str, Form(description="`client_credentials`", examples=["client_credentials"])] = "",
     scope: Annotated[
         str | None, Form(description="Absent: all scopes of the client", examples=["registrations:read"])
     ] = None,
-    client_id: Annotated[str | None, Form(description="Or by HTTP Basic", examples=["pseb.0123456789ab"])] = None,
-    client_secret: Annotated[str | None, Form(description="Or by HTTP Basic", examples=["the secret"])] = None,
 ) -> Response:
-    """OAuth 2.0 client credentials (RFC 6749, 4.4). The client sends its id and secret by HTTP Basic or in the form."""
+    """OAuth 2.0 client credentials (RFC 6749, 4.4).
+
+    The client sends its id and secret by HTTP Basic or in the form, or an assertion that it signed (`private_key_jwt`).
+    """
     if not grant_type:
         return _refused("invalid_request", "Send a form with grant_type=client_credentials.")
     if grant_type != "client_credentials":
         return _refused("unsupported_grant_type", "Only client_credentials is supported.")
-    given = _basic_credentials(request.headers.get("authorization", "")) or (client_id or "", client_secret or "")
-    client = await _known(session, *given)
-    if client is None:
-        return _refused("invalid_client", "Unknown client or wrong secret.", 401)
+    await count_login(request)
+    try:
+        client = await _authenticated(request, presented)
+    except _Refused as refused:
+        return _refused(*refused.args)
+    await count_token(request, client.id)
     scopes = rules.granted_scopes(client.scopes, scope)
     if scopes is None:
         return _refused("invalid_scope", f"This client holds: {' '.join(client.scopes)}.")
     settings: Settings = request.app.state.settings
-    key = await store.signing_key(session)
+    async with database_of(request).read() as session:
+        key = await store.signing_key(session)
     token = service.access_token(client, scopes, key, issuer=settings.public_url, seconds=settings.token_seconds)
     body = Token(access_token=token, expires_in=settings.token_seconds, scope=" ".join(scopes))
     return json_answer(body, **NEVER_KEPT)
 
 
-async def _known(session: Reading, client_id: str, client_secret: str) -> Client | None:
-    if not client_id.isascii() or not client_id.isprintable():
-        return None
-    return await service.known_client(session, client_id, client_secret)
+async def _authenticated(request: Request, presented: _Presented) -> Client:
+    """The client, by the one way that it chose (RFC 6749, 2.3). Raises ``_Refused``."""
+    clients: TokenClients = request.app.state.token_clients
+    basic = _basic_credentials(request.headers.get("authorization", ""))
+    if not presented.client_assertion and not presented.client_assertion_type:
+        found = await clients.by_secret(*(basic or (presented.client_id or "", presented.client_secret or "")))
+        if found is None:
+            raise _Refused("invalid_client", "Unknown client or wrong secret.", 401)
+        return found
+    if basic or presented.client_secret:
+        raise _Refused("invalid_request", "Send an assertion or a secret, not both.")
+    if not presented.client_assertion or presented.client_assertion_type != ASSERTION_TYPE:
+        raise _Refused("invalid_request", f"Send client_assertion with client_assertion_type={ASSERTION_TYPE}.")
+    try:
+        return await clients.by_assertion(presented.client_assertion, presented.client_id)
+    except AssertionRefused as refused:
+        raise _Refused("invalid_client", str(refused), 401) from None
 
 
 def _metadata(issuer: str) -> dict[str, Any]:
@@ -96,7 +142,8 @@ def _metadata(issuer: str) -> dict[str, Any]:
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         "scopes_supported": list(SCOPES),
     }
 
@@ -108,7 +155,7 @@ def _example(body: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
 @router.get(
     "/.well-known/oauth-authorization-server",
     summary="Metadata of the token endpoint",
-    responses=_example(_metadata("https://register.example.pk")),
+    responses=documented() | _example(_metadata("https://register.example.pk")),
 )
 async def metadata(request: Request) -> dict[str, Any]:
     """OAuth 2.0 authorization server metadata (RFC 8414)."""
@@ -120,6 +167,6 @@ async def metadata(request: Request) -> dict[str, Any]:
     summary="The keys that sign tokens",
     responses=documented() | _example({"keys": [EXAMPLE_KEY]}),
 )
-async def keys(session: Reading) -> dict[str, Any]:
+async def keys(session: ServiceReading) -> dict[str, Any]:
     """The public keys as a JSON Web Key Set (RFC 7517)."""
     return dict((await store.public_keys(session)).as_dict(private=False))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Text, Uuid, cast, delete, func, literal, select, true, update
+from sqlalchemy import Integer, Text, Uuid, delete, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, insert
 from sqlalchemy.exc import IntegrityError
 
@@ -13,7 +13,7 @@ from app.core.db import ReadSession, WriteSession
 from app.core.errors import Invalid
 from app.core.networks import Network
 from app.core.orm import INSTANT, among, looked_up, recordset
-from app.core.security import Principal
+from app.core.principal import Principal
 from app.registrations.errors import ReferenceDuplicate
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
 from app.registrations.rules import block_of
@@ -73,28 +73,19 @@ async def open_overlaps(session: ReadSession, networks: Sequence[dict[str, Any]]
 async def add(
     session: WriteSession, principal: Principal, bulk_upload_id: UUID | None, rows: Sequence[dict[str, Any]]
 ) -> set[UUID]:
-    """Insert the caller's cases with their networks, in one statement; give the ids that are in.
+    """Insert the caller's cases; give the ids that are in.
 
     Those whose reference another transaction has just taken are left out.
     """
-    given = select(*recordset("given", {**COLUMNS, "networks": ARRAY(Text)}, rows).c).cte("given")
+    given = recordset("given", COLUMNS, rows)
     ours = {"partner_id": principal.partner_id, "client_id": principal.client_id, "bulk_upload_id": bulk_upload_id}
-    columns = [*(given.c[name] for name in COLUMNS), *(literal(value, Uuid) for value in ours.values())]
+    columns = [*given.c, *(literal(value, Uuid) for value in ours.values())]
     added = (
         insert(Registration)
         .from_select([*COLUMNS, *ours], select(*columns))
         .on_conflict_do_nothing(index_elements=["partner_id", "reference"])
-        .returning(Registration.id)
-        .cte("added")
     )
-    listed = (
-        func.unnest(given.c.networks).table_valued("network", with_ordinality="place", name="listed").render_derived()
-    )
-    networks = select(given.c.id, listed.c.place - 1, cast(listed.c.network, CIDR))
-    networks = networks.select_from(given.join(added, added.c.id == given.c.id).join(listed, true()))
-    owner = RegistrationNetwork.registration_id
-    put = insert(RegistrationNetwork).from_select(["registration_id", "position", "network"], networks)
-    return set(await session.scalars(put.returning(owner)))
+    return set(await session.scalars(added.returning(Registration.id)))
 
 
 async def correct(session: WriteSession, rows: Sequence[dict[str, Any]], hand_in: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from app.applicants.store import Identity
 from app.core.db import WriteSession
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, NotFound
 from app.core.networks import Network, span
-from app.core.security import Principal
+from app.core.principal import Principal
 from app.operators import store as operators
 from app.operators.errors import UnknownOperator
 from app.operators.store import Claim
@@ -84,9 +84,12 @@ async def gather(
         for i, each in enumerate(items)
         for index, network in enumerate(each.networks)
     ]
-    for granted in await allowlist.overlaps(session, asked):
+    async with session.beyond_tenancy():
+        granted_entries = await allowlist.overlaps(session, asked)
+        open_cases = await intake.open_overlaps(session, asked)
+    for granted in granted_entries:
         facts.granted[granted.item].append((granted.index, granted.holder))
-    for other in await intake.open_overlaps(session, asked):
+    for other in open_cases:
         facts.open[other.item].append((other.index, other.subject, other.registration_id))
         facts.touching.add(other.item)
     return facts

@@ -11,9 +11,10 @@ from app.core.errors import DomainError, MissingField, Unauthenticated
 from app.core.idempotency import Idempotent
 from app.core.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
 from app.core.pagination import PageQuery, decode_cursor, encode_cursor
+from app.core.principal import Principal
 from app.core.problems import BODIES, CHANGES, CREATES, READS, documented
 from app.core.responses import Precondition, not_modified, page_answer, resource_answer
-from app.core.security import Principal, require
+from app.core.security import require
 from app.events import store as events
 from app.events.schemas import EventPage
 from app.operators.errors import UnknownOperator

@@ -119,6 +119,7 @@ class Asked(NamedTuple):
 
 OPEN = frozenset((Status.SUBMITTED, Status.IN_REVIEW, Status.INFORMATION_REQUESTED))
 EDITABLE = frozenset((Status.INFORMATION_REQUESTED, Status.REJECTED))
+ERASABLE = frozenset((Status.WITHDRAWN, Status.REJECTED))
 UNDER_REVIEW = frozenset((Status.SUBMITTED, Status.IN_REVIEW))
 
 MOVES: dict[Move, tuple[frozenset[Status], Status]] = {

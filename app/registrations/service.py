@@ -9,12 +9,13 @@ from uuid_utils.compat import uuid7
 
 from app.allowlist import service as allowlist
 from app.allowlist.store import Cause
+from app.applicants import service as applicants
 from app.applicants.store import Identity
 from app.core.db import WriteSession
 from app.core.errors import DomainError, Invalid
 from app.core.preconditions import IfMatch
+from app.core.principal import Principal
 from app.core.schemas import validated
-from app.core.security import Principal
 from app.events import store as events
 from app.events.store import Happening
 from app.registrations import intake, judgement, store
@@ -40,7 +41,7 @@ async def submit(
     principal: Principal,
     items: Sequence[Asked],
     *,
-    applicants: Mapping[UUID, Identity] | None = None,
+    known: Mapping[UUID, Identity] | None = None,
     bulk_upload_id: UUID | None = None,
     ledger: Ledger | None = None,
 ) -> list[Registered | DomainError]:
@@ -49,16 +50,16 @@ async def submit(
     An item whose reference is known and whose content is the same is ``unchanged``; with other content it
     corrects and hands in again a case that may still be edited (``updated``), else it is refused. A ``ledger``
     kept from batch to batch stands for what earlier ones were accepted with, when they are not in the database.
-    ``applicants`` are the caller's own that the items name, where they are at hand.
+    ``known`` are the caller's own applicants that the items name, where they are at hand.
     """
-    facts = await judgement.gather(session, principal, items, applicants)
+    facts = await judgement.gather(session, principal, items, known)
     judged = _judge_all(items, facts, ledger if ledger is not None else Ledger())
     new = {i: uuid7() for i, each in enumerate(judged) if isinstance(each, Accepted) and each.itself is None}
     inserted = await _add(session, principal, {id_: judged[i] for i, id_ in new.items()}, bulk_upload_id)
     corrected = {i: each.itself.id for i, each in enumerate(judged) if isinstance(each, Accepted) and each.itself}
     met_before = await _correct(session, [judged[i] for i in corrected], hand_in=True)
     ids = {i: id_ for i, id_ in {**new, **corrected}.items() if i in corrected or id_ in inserted}
-    await _put_networks(session, [(corrected[i], items[i].networks) for i in corrected])
+    await _put_networks(session, [(id_, items[i].networks) for i, id_ in ids.items()])
     await store.refresh_contested(session, [*(ids[i] for i in facts.touching & ids.keys()), *met_before])
     await _record_submitted(session, principal, list(ids.values()))
     return [_outcome(each, ids.get(i), i in corrected) for i, each in enumerate(judged)]
@@ -104,7 +105,6 @@ def _row(accepted: Accepted, id_: UUID, due_at: Mapping[str, datetime]) -> dict[
         "subscriber_id": asked.subscriber_id,
         "reference": asked.reference,
         "description": asked.description,
-        "networks": asked.networks,
         "flags": accepted.flags,
         "due_at": due_at[asked.track],
     }
@@ -253,3 +253,10 @@ async def expire(session: WriteSession) -> int:
         await events.record_each(session, None, "registration.expired", told)
         count += len(gone)
     return count
+
+
+async def erase(session: WriteSession, days: int) -> None:
+    """Erase the personal data of what was withdrawn or rejected ``days`` ago; the history of its decisions stays."""
+    before = datetime.now(UTC) - timedelta(days=days)
+    await store.erase_texts(session, before)
+    await applicants.erase(session, await store.applicants_past_retention(session, before))

@@ -18,6 +18,8 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    not_,
+    or_,
     select,
     true,
     update,
@@ -25,15 +27,17 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 
+from app.applicants.models import Applicant
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.orm import Rows, among, looked_up
 from app.core.pagination import fetch_page
-from app.core.security import Principal
+from app.core.principal import Principal
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
-from app.registrations.rules import OPEN, Case, Flag, Status
+from app.registrations.rules import ERASABLE, OPEN, Case, Flag, Status
 from app.registrations.schemas import RegistrationsQuery
 
+ERASED_AT_ONCE = 5_000
 NOT_SYNCHRONIZED = {"synchronize_session": False}
 
 
@@ -111,9 +115,10 @@ async def _lock_contests(session: ReadSession, condition: ColumnElement[bool]) -
     """
     contested = await ids_of(session, select(Registration.id).where(condition, _flagged(Flag.CONTESTED)))
     if contested:
-        others = list(await sharing_addresses(session, contested))
-        ordered = select(Registration.id).where(with_ids(others)).order_by(Registration.id)
-        await session.execute(ordered.with_for_update(of=Registration))
+        async with session.beyond_tenancy():
+            others = list(await sharing_addresses(session, contested))
+            ordered = select(Registration.id).where(with_ids(others)).order_by(Registration.id)
+            await session.execute(ordered.with_for_update(of=Registration))
 
 
 def with_ids(ids: Sequence[UUID]) -> ColumnElement[bool]:
@@ -173,21 +178,25 @@ def decided(ids: Sequence[UUID], details: dict[str, Any]) -> Rows:
 
 
 async def refresh_contested(session: WriteSession, ids: Sequence[UUID]) -> None:
-    """Set or clear the flag ``contested`` on ``ids`` and on the cases that share addresses with them.
+    """Set or clear the flag ``contested`` on ``ids`` and on the cases, whosever, that share addresses with them.
 
     A case that is no longer open is not contested.
     """
     if not ids:
         return
-    flagged = select(Registration.id).where(with_ids(ids), _flagged(Flag.CONTESTED))
-    touched = await sharing_addresses(session, ids) | set(await session.scalars(flagged))
-    if not touched:
-        return
-    is_flagged, is_contested = _flagged(Flag.CONTESTED), and_(IS_OPEN, _is_contested(list(touched)))
+    async with session.beyond_tenancy():
+        flagged = select(Registration.id).where(with_ids(ids), _flagged(Flag.CONTESTED))
+        touched = await sharing_addresses(session, ids) | set(await session.scalars(flagged))
+        if touched:
+            await _flag_contested(session, list(touched))
+
+
+async def _flag_contested(session: WriteSession, touched: Sequence[UUID]) -> None:
+    is_flagged, is_contested = _flagged(Flag.CONTESTED), and_(IS_OPEN, _is_contested(touched))
     without = func.array_remove(Registration.flags, Flag.CONTESTED.value)
     await session.execute(
         update(Registration)
-        .where(with_ids(list(touched)), is_contested != is_flagged)
+        .where(with_ids(touched), is_contested != is_flagged)
         .values(
             version=Registration.version + 1,
             updated_at=func.now(),
@@ -198,11 +207,12 @@ async def refresh_contested(session: WriteSession, ids: Sequence[UUID]) -> None:
 
 
 async def sharing_addresses(session: ReadSession, ids: Sequence[UUID]) -> set[UUID]:
-    """Those of ``ids`` that have addresses in common with another case, and these others."""
+    """Those of ``ids`` that have addresses in common with another case, whosever, and these others."""
     mine, theirs = aliased(RegistrationNetwork), aliased(RegistrationNetwork)
     met = looked_up(select(theirs.registration_id).where(theirs.network.op("&&")(mine.network)), "met")
     pairs = select(mine.registration_id, met.c.registration_id).join(met, met.c.registration_id != mine.registration_id)
-    found = await session.execute(pairs.where(among(mine.registration_id, ids)))
+    async with session.beyond_tenancy():
+        found = await session.execute(pairs.where(among(mine.registration_id, ids)))
     return {id_ for pair in found for id_ in pair}
 
 
@@ -223,3 +233,23 @@ def _is_contested(ids: Sequence[UUID]) -> ColumnElement[bool]:
         .where(among(mine.registration_id, ids))
     )
     return Registration.id.in_(contested)
+
+
+def _past_retention(before: datetime) -> ColumnElement[bool]:
+    return and_(Registration.status.in_(sorted(ERASABLE)), Registration.updated_at < before)
+
+
+async def erase_texts(session: WriteSession, before: datetime) -> None:
+    """Erase the free texts of cases that were withdrawn or rejected and have stood so since ``before``."""
+    has_text = or_(Registration.subscriber_id.is_not(None), Registration.description.is_not(None))
+    texts = {"subscriber_id": None, "description": None, "version": Registration.version + 1}
+    erased = update(Registration).where(_past_retention(before), has_text).values(texts)
+    await session.execute(erased.execution_options(**NOT_SYNCHRONIZED))
+
+
+async def applicants_past_retention(session: ReadSession, before: datetime) -> list[UUID]:
+    """Up to 5,000 applicants with personal data of whose cases each has been withdrawn or rejected since ``before``."""
+    own = Registration.applicant_id == Applicant.id
+    other = exists().where(own, not_(_past_retention(before)))
+    statement = select(Applicant.id).where(Applicant.erased_at.is_(None), exists().where(own), not_(other))
+    return list(await session.scalars(statement.where(Applicant.updated_at < before).limit(ERASED_AT_ONCE)))

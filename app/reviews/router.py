@@ -9,9 +9,10 @@ from app.allowlist.errors import NetworkTaken
 from app.core.db import Reading, Writing
 from app.core.errors import MissingField, PreconditionRequired, SelfReview, Unauthenticated, VersionMismatch
 from app.core.idempotency import Idempotent
+from app.core.principal import Principal
 from app.core.problems import CREATES, READS, documented, problem_of
 from app.core.responses import Precondition, json_answer, page_answer
-from app.core.security import Principal, require
+from app.core.security import require
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
 from app.reviews import rules, schemas, service, store
 

@@ -15,7 +15,7 @@ from app.allowlist.store import Cause
 from app.core.db import WriteSession
 from app.core.errors import DomainError, NotFound
 from app.core.preconditions import IfMatch
-from app.core.security import Principal
+from app.core.principal import Principal
 from app.events import store as events
 from app.registrations import store as registrations
 from app.registrations.rules import Case, Move, next_status

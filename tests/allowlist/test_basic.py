@@ -116,7 +116,7 @@ async def test_a_disabled_client_and_an_old_secret_are_refused_within_a_minute(
         assert first
         assert second
         await partners.disable_client(session, None, first, ANY_VERSION)
-        issued = await partners.rotate_secret(session, None, second, ANY_VERSION)
+        issued = await partners.rotate_secret(session, None, second, ANY_VERSION, overlap_seconds=0)
     assert basic.CHECKED_AGAIN_SECONDS <= 60
     monkeypatch.setattr(basic, "CHECKED_AGAIN_SECONDS", 0)
     for refused in (nayatel.credentials, rotated):

@@ -96,6 +96,21 @@ async def test_without_the_database_the_last_list_is_served_and_says_how_old_it_
     assert "age" not in (await nayatel.get("/v1/allowlist")).headers
 
 
+async def test_a_token_that_was_called_back_stays_so_without_the_database(
+    service: Service, line: Line, pseb: Caller, officer: Caller, nayatel: Caller
+) -> None:
+    await cases.approved(pseb, officer)
+    await service.publish()
+    path = f"/v1/partners/{nayatel.credentials.partner_id}/clients/{nayatel.credentials.id}"
+    assert (await officer.post(f"{path}/disable", headers={"If-Match": '"1"'})).status_code == 200
+    await service.app.state.called_back.refresh()
+    await line.cut()
+    with pytest.raises(OSError):  # noqa: PT011  # whatever the system says of a line that is cut
+        await service.app.state.called_back.refresh()
+    assert (await pseb.get("/v1/allowlist")).status_code == 200
+    assert (await nayatel.get("/v1/allowlist")).status_code == 401
+
+
 async def test_without_the_database_what_needs_it_is_unavailable_and_nobody_is_turned_away(
     service: Service, line: Line, pseb: Caller, nayatel: Caller
 ) -> None:

@@ -97,7 +97,7 @@ async def test_a_fault_is_logged_without_the_cnic(
     person = cases.individual()
     service = Service(settings)
     caller = Caller(service, pseb.credentials, pseb.token)
-    await postgres.execute(database_url, "ALTER TABLE applicants RENAME COLUMN mobile TO telephone")
+    await postgres.execute(database_url, "ALTER TABLE applicants RENAME COLUMN sealed_mobile TO telephone")
     answer = await caller.post("/v1/applicants", json=person)
     await service.close()
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")

@@ -14,7 +14,6 @@ from app.bulk_uploads import ingest as ingesting
 from app.bulk_uploads import reading
 from app.bulk_uploads.ingest import ingest
 from app.core.db import Database
-from app.core.keyring import Keyring
 from tests.support import cases, events, postgres, uploads
 from tests.support.service import Caller, Service
 
@@ -22,7 +21,7 @@ from tests.support.service import Caller, Service
 @pytest.fixture
 async def other_database(database_url: str) -> AsyncIterator[Database]:
     """Another worker's connections."""
-    database = Database(postgres.settings_for(database_url), Keyring(postgres.SECRET_KEY))
+    database = Database(postgres.settings_for(database_url))
     yield database
     await database.close()
 
@@ -103,7 +102,9 @@ async def test_two_workers_on_one_upload_take_each_row_once(
     service: Service, pseb: Caller, other_database: Database
 ) -> None:
     upload_id = await received(pseb, uploads.csv_of(rows(60)))
-    took = await asyncio.gather(ingest(service.database, upload_id, 7), ingest(other_database, upload_id, 7))
+    took = await asyncio.gather(
+        ingest(service.database, upload_id, 7, 1_000), ingest(other_database, upload_id, 7, 1_000)
+    )
     assert sorted(took) == [False, True]
     done = await state(pseb, upload_id)
     assert (done["status"], done["rows_done"], done["counts"]["created"]) == ("completed", 60, 60)
@@ -114,7 +115,7 @@ async def test_two_workers_on_one_upload_take_each_row_once(
 async def ingest_again(database: Database, caller: Caller, upload_id: UUID) -> bool:
     """Whether ingesting an upload once more changes anything."""
     before = await state(caller, upload_id)
-    await ingest(database, upload_id, 7)
+    await ingest(database, upload_id, 7, 1_000)
     return before != await state(caller, upload_id)
 
 
@@ -134,12 +135,12 @@ async def test_a_worker_that_lost_its_claim_keeps_nothing_of_its_chunk(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
                 " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
             )
-            assert await ingest(other_database, upload_id, 10)
+            assert await ingest(other_database, upload_id, 10, 1_000)
         await judge(*given)
 
     monkeypatch.setattr(ingesting, "_judge", overtaken)
     with pytest.raises(DBAPIError):
-        await ingest(service.database, upload_id, 10)
+        await ingest(service.database, upload_id, 10, 1_000)
     done = await state(pseb, upload_id)
     assert (done["status"], done["rows_done"], done["counts"]["created"]) == ("completed", 30, 30)
     assert await references(pseb) == [f"R{i:04d}" for i in range(30)]
@@ -167,7 +168,7 @@ async def test_an_ingest_that_stops_anywhere_goes_on_without_loss_or_doubling(
     with monkeypatch.context() as patched:
         patched.setattr(ingesting, stop_at, stopping)
         with pytest.raises(asyncio.CancelledError):
-            await ingest(service.database, upload_id, 10)
+            await ingest(service.database, upload_id, 10, 1_000)
     assert (await state(pseb, upload_id))["status"] == "processing"
 
     await service.ingest_all(10)
@@ -226,3 +227,14 @@ async def test_the_end_of_an_upload_is_an_event_with_its_counts(pseb: Caller) ->
         "created": 2,
         "refused": 0,
     }
+
+
+async def test_a_file_of_too_many_rows_fails_as_a_whole_and_says_so(service: Service, pseb: Caller) -> None:
+    at_the_limit, over = uploads.csv_of(rows(10, "A")), uploads.csv_of(rows(11, "B"))
+    for body in (at_the_limit, over):
+        await ingest(service.database, await received(pseb, body), 5, 10)
+    done, failed = (await pseb.get("/v1/bulk-uploads")).json()["items"]
+    assert (done["status"], done["counts"]["created"]) == ("completed", 10)
+    assert (failed["status"], failed["problem"]["code"]) == ("failed", "too_many_rows")
+    assert "10 rows" in failed["problem"]["detail"]
+    assert await references(pseb) == [f"A{i:04d}" for i in range(10)]

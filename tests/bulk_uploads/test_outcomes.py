@@ -59,6 +59,17 @@ async def test_a_cell_of_two_megabytes_refuses_its_row_and_no_other(pseb: Caller
     assert done["counts"] == counts(2, created=1, refused=1)
 
 
+@pytest.mark.parametrize("column", ["reference", "legal_name", "subscriber_id", "description"])
+async def test_a_cnic_outside_its_own_column_is_refused_and_not_repeated(pseb: Caller, column: str) -> None:
+    number = "90009-1357924-6"
+    done = await uploads.uploaded(pseb, uploads.csv_of([{**uploads.row("FREE"), column: f"of {number}"}]))
+    assert await problems(pseb, done) == [(2, column, "invalid_value")]
+    rows = await pseb.get(f"/v1/bulk-uploads/{done['id']}/rows")
+    said = await pseb.get(f"/v1/bulk-uploads/{done['id']}/problems.csv")
+    assert "their own field" in said.text
+    assert number not in said.text + rows.text
+
+
 async def test_a_number_that_is_known_as_the_other_kind_of_applicant_is_refused(pseb: Caller) -> None:
     company = uploads.row("CO", cnic="90009-1234567-1")
     person = uploads.row("PE", applicant_kind="individual", track="vpn_freelancer", purpose="freelancing", ntn="")

@@ -1,96 +1,55 @@
-"""Bytes in any parts become rows with their lines, or say where they stop being CSV."""
+"""Whatever an upload is written in, its columns are checked and its cells are named."""
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from app.bulk_uploads.errors import CsvMalformed
-from app.bulk_uploads.parser import BYTE_ORDER_MARK, LARGEST_RECORD, Row, cells_of, read_header, read_rows
-from app.bulk_uploads.rules import COLUMNS, NEEDED_COLUMNS
+from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed, XlsxMalformed
+from app.bulk_uploads.parser import cells_of, glance, read_rows
+from app.bulk_uploads.rows import BYTE_ORDER_MARK, Row
+from app.bulk_uploads.rules import COLUMNS, NEEDED_COLUMNS, UploadFormat
+from app.bulk_uploads.workbook import write_lines
 from app.core.errors import Invalid
-
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-CELLS = st.one_of(TEXT, st.sampled_from(['"', '""', ",", "\r", "\n", "\r\n", 'a"b', "a\nb\r\n", "دفتر", " "]))
-RECORDS = st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=8)
+from tests.support import uploads
 
 
-def written(records: Sequence[Sequence[str]], end: str = "\r\n") -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator=end).writerows(records)
-    return text.getvalue().encode()
+@pytest.mark.parametrize("body", [b"", b"\r\n", BYTE_ORDER_MARK], ids=["empty", "blank", "only a mark"])
+@pytest.mark.parametrize(
+    ("upload_format", "malformed"),
+    [("csv", CsvMalformed), ("ndjson", NdjsonMalformed), ("xlsx", XlsxMalformed)],
+)
+def test_an_empty_file_is_refused_whatever_its_format(
+    body: bytes, upload_format: str, malformed: type[Invalid]
+) -> None:
+    with pytest.raises(malformed, match="empty"):
+        glance(body, upload_format)
 
 
-def cut(body: bytes, at: Sequence[int]) -> list[bytes]:
-    places = [0, *sorted(each % (len(body) + 1) for each in at), len(body)]
-    return [body[begin:end] for begin, end in pairwise(places)]
+def test_what_begins_otherwise_than_its_format_is_refused_at_once() -> None:
+    with pytest.raises(NdjsonMalformed):
+        glance(b"reference,track\n", UploadFormat.NDJSON)
+    for body in (b"reference,track\n", b'[2, ["made to look unfolded"]]\n'):
+        with pytest.raises(XlsxMalformed):
+            glance(body, UploadFormat.XLSX)
 
 
-def lines_of(body: bytes) -> list[int]:
-    return [row.line for row in read_rows([body])]
-
-
-def said(body: bytes) -> str:
-    with pytest.raises(CsvMalformed) as refused:
-        list(read_rows([body]))
-    return refused.value.detail
-
-
-def test_a_file_that_ends_inside_a_quoted_cell_is_refused_with_the_line_where_its_row_begins() -> None:
-    assert "begins on line 3 " in said(b'a,b\r\n1,2\r\n3,"cut off\r\nin the mid')
-
-
-def test_text_after_a_closing_quote_is_refused_with_its_line() -> None:
-    assert "begins on line 2 " in said(b'a,b\n"1"x,2\n')
-
-
-def test_a_lone_carriage_return_outside_quotes_is_refused_with_its_line() -> None:
-    assert "begins on line 2 " in said(b"a,b\n1\r2,3\n")
-
-
-def test_a_quote_that_is_never_closed_is_refused_before_it_swallows_a_large_file() -> None:
-    taken = 0
-
-    def endless() -> Iterator[bytes]:
-        nonlocal taken
-        yield b'a,b\n"'
-        while True:
-            taken += 1
-            yield b"x" * 1023 + b"\n"
-
-    with pytest.raises(CsvMalformed, match="begins on line 2 "):
-        list(read_rows(endless()))
-    assert taken <= LARGEST_RECORD // 1024 + 1
-
-
-def test_a_line_without_end_is_refused_before_it_is_read_whole() -> None:
-    taken = 0
-
-    def endless() -> Iterator[bytes]:
-        nonlocal taken
-        yield b"a,b\n"
-        while True:
-            taken += 1
-            yield b"x," * 524_288
-
-    with pytest.raises(CsvMalformed, match="Line 2 is longer"):
-        list(read_rows(endless()))
-    assert taken <= LARGEST_RECORD // 2**20 + 1
+def test_a_header_of_far_too_many_columns_is_refused_without_naming_each() -> None:
+    with pytest.raises(Invalid) as refused:
+        glance(b"track," * 150_000, "csv")
+    assert [(error.pointer, error.code) for error in refused.value.errors] == [("/columns", "invalid_value")]
+    assert "150001 columns" in refused.value.detail
 
 
 @pytest.mark.parametrize("body", [b"", b"\r\n\r\n", BYTE_ORDER_MARK], ids=["no bytes", "blank lines", "only a mark"])
 def test_a_file_without_a_header_is_refused_as_empty(body: bytes) -> None:
     with pytest.raises(CsvMalformed, match="empty"):
-        read_header([body])
+        glance(body, "csv")
 
 
 def test_unknown_repeated_and_missing_columns_are_refused_all_at_once() -> None:
     with pytest.raises(Invalid) as refused:
-        read_header([b"reference,colour,track,track,applicant_kind,legal_name,email,Operator\n"])
+        glance(b"reference,colour,track,track,applicant_kind,legal_name,email,Operator\n", "csv")
     assert {(error.pointer, error.code) for error in refused.value.errors} == {
         ("/columns/1", "invalid_value"),
         ("/columns/3", "invalid_value"),
@@ -103,14 +62,28 @@ def test_unknown_repeated_and_missing_columns_are_refused_all_at_once() -> None:
 
 def test_a_header_that_is_not_utf8_is_refused_and_can_be_said_in_json() -> None:
     with pytest.raises(Invalid) as refused:
-        read_header([b"tr\xffack,applicant_kind\n"])
+        glance(b"tr\xffack,applicant_kind\n", "csv")
     assert refused.value.errors[0].detail.encode()
 
 
 def test_columns_come_in_any_order_after_a_byte_order_mark_and_between_spaces() -> None:
     backwards = list(reversed(COLUMNS))
-    assert read_header([BYTE_ORDER_MARK + ", ".join(backwards).encode()]) == backwards
-    assert read_header([",".join(NEEDED_COLUMNS).encode()]) == list(NEEDED_COLUMNS)
+    assert glance(BYTE_ORDER_MARK + ", ".join(backwards).encode(), "csv") == backwards
+    assert glance(",".join(NEEDED_COLUMNS).encode(), "csv") == list(NEEDED_COLUMNS)
+
+
+def test_later_parts_of_a_file_give_the_rows_that_the_whole_gives(tmp_path: Path) -> None:
+    rows = [uploads.row(f"R{i}", description="two\nlines" if i % 2 else "") for i in range(6)]
+    (tmp_path / "workbook").write_bytes(uploads.xlsx_of(rows))
+    with (tmp_path / "workbook").open("rb") as workbook, (tmp_path / "lines").open("wb") as lines:
+        write_lines(workbook, lines)
+    bodies = {"csv": uploads.csv_of(rows), "ndjson": uploads.ndjson_of(rows), "xlsx": (tmp_path / "lines").read_bytes()}
+    for upload_format, body in bodies.items():
+        header, *whole = read_rows([body], upload_format)
+        assert len(whole) == 6
+        for before, later in pairwise([header, *whole]):
+            (again, *_) = read_rows([body[before.end :]], upload_format, later.line)
+            assert (again.line, again.cells) == (later.line, later.cells)
 
 
 @pytest.mark.parametrize(("cells", "column"), [(["1"], "purpose"), (["1", "2", "3"], "purpose"), ([""], "purpose")])
@@ -122,51 +95,6 @@ def test_a_row_with_another_number_of_cells_is_refused_at_the_first_column_in_do
 
 
 def test_every_cell_that_is_not_utf8_is_named() -> None:
-    rows = list(read_rows([b"a,\xff,b,\xed\xa0\x80,c\r\n"]))
+    rows = list(read_rows([b"a,\xff,b,\xed\xa0\x80,c\r\n"], "csv"))
     _, errors = cells_of(rows[0], ["a", "b", "c", "d", "e"])
     assert [error.pointer for error in errors] == ["/b", "/d"]
-
-
-def test_a_nul_is_a_character_of_its_cell_for_the_fields_rules_to_refuse() -> None:
-    assert [row.cells for row in read_rows([b"a,b\x00c\r\nd,e\r\n"])] == [["a", "b\x00c"], ["d", "e"]]
-
-
-def test_a_cell_of_two_megabytes_is_read_whole() -> None:
-    wide = "x" * 2_000_000
-    (row,) = read_rows(cut(written([[wide, "b"]]), range(0, 2_000_000, 65_536)))
-    assert row.cells == [wide, "b"]
-
-
-def test_blank_lines_are_passed_over_and_counted() -> None:
-    assert lines_of(b"a,b\n\n\r\n1,2\n\n3,4\n\n") == [1, 4, 6]
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_lines_end_with_lf_or_crlf_and_the_last_one_need_not(end: str) -> None:
-    body = written([["a", "b"], ["1", "2"]], end)
-    for each in (body, body.removesuffix(end.encode())):
-        assert [row.cells for row in read_rows([each])] == [["a", "b"], ["1", "2"]]
-
-
-@given(records=RECORDS, at=st.lists(st.integers(0, 1_000), max_size=6), mark=st.booleans())
-def test_what_a_csv_writer_wrote_is_read_back_with_its_lines_however_it_was_cut(
-    records: list[list[str]], at: list[int], mark: bool
-) -> None:
-    body = BYTE_ORDER_MARK + written(records) if mark else written([["header"], *records])
-    expected = records if mark else [["header"], *records]
-    rows = list(read_rows(cut(body, at)))
-    assert [row.cells for row in rows] == expected
-    begins = [1 + written(expected[:i]).count(b"\n") for i in range(len(expected))]
-    assert [row.line for row in rows] == begins
-    assert [row.end for row in rows[-1:]] == ([len(body)] if expected else [])
-
-
-@given(body=st.binary(max_size=200), at=st.lists(st.integers(0, 200), max_size=3))
-def test_any_bytes_are_read_or_refused_and_the_cut_makes_no_difference(body: bytes, at: list[int]) -> None:
-    def outcome(parts: list[bytes]) -> object:
-        try:
-            return list(read_rows(parts))
-        except CsvMalformed as refused:
-            return refused.detail
-
-    assert outcome([body]) == outcome(cut(body, at))

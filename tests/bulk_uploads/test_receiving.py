@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.bulk_uploads.models import BulkUpload, BulkUploadPart
-from app.bulk_uploads.service import PART_BYTES
+from app.bulk_uploads.store import PART_BYTES
 from tests.support import cases, postgres, uploads
 from tests.support.service import Caller, Service
 
@@ -123,7 +123,7 @@ async def test_a_body_that_was_altered_on_the_way_is_refused_by_its_content_dige
     assert await kept(service) == (0, 0)
 
 
-@pytest.mark.parametrize("digest", ["{}", "sha-512=:AAAA:, {}", "{}, unixsum=:MTI=:", "md5=:AAAA:"])
+@pytest.mark.parametrize("digest", ["{}", "{}, unixsum=:MTI=:", "md5=:AAAA:"])
 async def test_a_content_digest_that_is_right_or_of_another_kind_is_taken(pseb: Caller, digest: str) -> None:
     body = body_of(1)
     answer = await uploads.send(pseb, body, **{"Content-Digest": digest.format(sha256_of(body))})

@@ -1,5 +1,6 @@
 """A row of an upload gets the verdict of the JSON API, and a file read in stretches is the file read whole."""
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -56,7 +57,7 @@ def verdict(kind: Any, fields: dict[str, Any]) -> tuple[Any, set[tuple[str, str]
 
 @given(st.fixed_dictionaries(CELLS))
 def test_a_row_gets_the_verdict_of_the_json_api(cells: dict[str, str]) -> None:
-    (row,) = sound_rows(uploads.csv_of([cells]).partition(b"\n")[2], 2, rules.COLUMNS)
+    (row,) = sound_rows(uploads.csv_of([cells]).partition(b"\n")[2], "csv", 2, rules.COLUMNS)
     applicant, wrong = verdict(
         ApplicantDetails, {field: cells[column] for column, field in rules.APPLICANT_COLUMNS.items()}
     )
@@ -76,16 +77,36 @@ def test_a_row_gets_the_verdict_of_the_json_api(cells: dict[str, str]) -> None:
 )
 def test_a_file_read_in_stretches_is_the_file_read_whole(records: list[str], done: int, most: int) -> None:
     body = "".join(f"{record}\r\n" for record in ["one,two", *records]).encode()
-    header, *whole = read_rows([body])
+    header, *whole = read_rows([body], "csv")
     done = min(done, len(whole))
-    found = stretches([body[:7], body[7:]], done, most)
+    found = stretches(read_rows([body[:7], body[7:]], "csv"), done, most)
     assert (found[0].begin, found[0].rows) == (0, done)
     assert sum(each.rows for each in found) == len(whole)
     assert all(each.rows <= most for each in found[1:])
     read = [
         (line, list(cells))
         for each in found[1:]
-        for line, cells in cells_of_lines(body[each.begin : each.end], each.line, set(range(100))).items()
+        for line, cells in cells_of_lines(body[each.begin : each.end], "csv", each.line, set(range(100))).items()
     ]
     assert read == [(row.line, list(row.cells)) for row in whole[done:]]
     assert list(header.cells) == ["one", "two"]
+
+
+def test_stretches_of_every_format_give_the_rows_that_the_file_gives() -> None:
+    rows = [uploads.row(f"R{i}", description="two\nlines" if i % 2 else "") for i in range(7)]
+    sheet = [rules.COLUMNS, *([each.get(name, "") for name in rules.COLUMNS] for each in rows)]
+    bodies = {
+        "csv": uploads.csv_of(rows),
+        "ndjson": b"\n" + uploads.ndjson_of(rows),
+        "xlsx": b"".join(json.dumps(line).encode() + b"\n" for line in enumerate(sheet, 3)),
+    }
+    for upload_format, body in bodies.items():
+        header, *whole = read_rows([body], upload_format)
+        done, *found = stretches(read_rows([body], upload_format), 1, 4)
+        assert (done.rows, [each.rows for each in found]) == (1, [4, 2])
+        read = [
+            (row.line, row.reference)
+            for each in found
+            for row in sound_rows(body[each.begin : each.end], upload_format, each.line, header.cells)
+        ]
+        assert read == [(row.line, f"R{i}") for i, row in enumerate(whole) if i]

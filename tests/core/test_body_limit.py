@@ -1,5 +1,6 @@
-"""No body grows past its limit, whether it says how long it is or not, and the refusal is a problem."""
+"""No body grows past its limit or comes too slowly, whatever it says of its length, and the refusal is a problem."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -18,7 +19,8 @@ UPLOAD_LIMIT = 2 * LIMIT
 @pytest.fixture
 async def caller(database_url: str) -> AsyncIterator[Caller]:
     """An association at a service with small limits."""
-    service = Service(settings_for(database_url, max_body_bytes=LIMIT, max_upload_bytes=UPLOAD_LIMIT))
+    limits = {"max_body_bytes": LIMIT, "max_upload_bytes": UPLOAD_LIMIT, "body_seconds": 0.5}
+    service = Service(settings_for(database_url, **limits, upload_bytes_per_second=500))
     yield await service.caller("pseb")
     await service.close()
 
@@ -89,3 +91,30 @@ async def test_the_token_endpoint_is_limited_too(caller: Caller) -> None:
             "/oauth/token", content=content, headers={"Content-Type": "application/x-www-form-urlencoded"}
         )
         assert _too_large(answer, LIMIT)
+
+
+async def _slowly(parts: int, size: int, seconds: float) -> AsyncIterator[bytes]:
+    for _ in range(parts):
+        yield b"x" * size
+        await asyncio.sleep(seconds)
+
+
+def _too_slow(answer: httpx.Response) -> bool:
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["connection"] == "close"
+    return (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
+
+
+async def test_a_body_that_is_not_whole_in_its_time_is_refused(caller: Caller) -> None:
+    assert _too_slow(await _post(caller, _slowly(1, 10, 60)))
+    assert _too_slow(await _post(caller, _slowly(600, 1, 0.1)))
+
+
+async def test_an_upload_may_take_longer_as_long_as_it_comes(caller: Caller) -> None:
+    answer = await _post(caller, _slowly(5, 400, 0.15), "/v1/bulk-uploads", **{"Content-Type": "text/csv"})
+    assert answer.status_code == 422  # it was read to its end: it is no CSV
+
+
+async def test_an_upload_that_stops_or_drips_is_refused(caller: Caller) -> None:
+    for content in (_slowly(1, 100, 60), _slowly(600, 1, 0.1)):
+        assert _too_slow(await _post(caller, content, "/v1/bulk-uploads", **{"Content-Type": "text/csv"}))

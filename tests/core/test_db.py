@@ -5,16 +5,21 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+from fastapi import Request
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from uuid_utils.compat import uuid7
 
 from app.core.db import Database, Writing, is_outage
-from app.core.keyring import Keyring
+from app.core.principal import Principal, admit
 from app.core.settings import Settings
 from tests.support import cases, postgres
 from tests.support.service import Caller, Service
 
+WRITE = "INSERT INTO workers (id) VALUES (gen_random_uuid())"
+END_OWN_CONNECTION = "SELECT pg_terminate_backend(pg_backend_pid())"
+COUNT = "SELECT count(*) FROM workers"
 # A constraint that is judged when the transaction commits, and never holds.
 DEFERRED = """
 CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE check_violation; END $$;
@@ -25,7 +30,7 @@ CREATE CONSTRAINT TRIGGER never AFTER INSERT ON applicants DEFERRABLE INITIALLY 
 
 @asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[Database]:
-    database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+    database = Database(settings)
     try:
         yield database
     finally:
@@ -49,16 +54,17 @@ async def _server_that_only_says(sqlstate: str) -> AsyncIterator[str]:
         yield f"postgresql://u@127.0.0.1:{server.sockets[0].getsockname()[1]}/d?sslmode=disable"
 
 
-async def _run(database: Database, statement: str, fault: type[Exception] | None = None) -> None:
+async def _run(database: Database, *statements: str, fault: type[Exception] | None = None) -> None:
     async with database.write() as session:
-        await session.execute(text(statement))
+        for statement in statements:
+            await session.execute(text(statement))
         if fault:
             raise fault
 
 
-async def _error_of(database: Database, statement: str) -> BaseException:
+async def _error_of(database: Database, *statements: str) -> BaseException:
     with pytest.raises((SQLAlchemyError, OSError)) as raised:
-        await _run(database, statement)
+        await _run(database, *statements)
     return raised.value
 
 
@@ -75,8 +81,9 @@ async def test_a_commit_that_fails_is_a_problem_and_never_a_201(service: Service
 
 async def test_the_transaction_is_committed_before_the_answer_leaves(service: Service) -> None:
     @service.app.post("/write")
-    async def write(session: Writing) -> str:
-        await session.execute(text("CREATE TABLE written ()"))
+    async def write(request: Request, session: Writing) -> str:
+        admit(request, Principal(uuid7(), uuid7(), "regulator", None, frozenset()), "token")
+        await session.execute(text(WRITE))
         return "done"
 
     committed_by_then: list[object] = []
@@ -84,30 +91,30 @@ async def test_the_transaction_is_committed_before_the_answer_leaves(service: Se
     async def send(message: dict[str, object]) -> None:
         if message["type"] == "http.response.start":
             async with service.database.read() as session:
-                committed_by_then.append(await session.scalar(text("SELECT to_regclass('written')::text")))
+                committed_by_then.append(await session.scalar(text(COUNT)))
 
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     scope = {"type": "http", "method": "POST", "path": "/write", "headers": [], "query_string": b""}
     await service.app(scope, receive, send)  # type: ignore[arg-type]  # ASGI by hand
-    assert committed_by_then == ["written"]
+    assert committed_by_then == [1]
 
 
 async def test_a_session_that_reads_cannot_write(service: Service) -> None:
     async with service.database.read() as session:
         with pytest.raises(DBAPIError) as refused:
-            await session.execute(text("CREATE TABLE forbidden ()"))
+            await session.execute(text(WRITE))
     assert not is_outage(refused.value)
     async with service.database.write() as session:  # on the same pool of connections
-        await session.execute(text("CREATE TABLE allowed ()"))
+        await session.execute(text(WRITE))
 
 
 async def test_what_raises_leaves_nothing_behind(service: Service) -> None:
     with pytest.raises(LookupError):
-        await _run(service.database, "CREATE TABLE undone ()", LookupError)
+        await _run(service.database, WRITE, fault=LookupError)
     async with service.database.read() as session:
-        assert await session.scalar(text("SELECT to_regclass('undone')")) is None
+        assert await session.scalar(text(COUNT)) == 0
 
 
 async def test_a_database_that_cannot_be_reached_is_an_outage() -> None:
@@ -128,8 +135,20 @@ async def test_a_refused_connection_is_an_outage_when_the_server_is_busy_or_star
 
 async def test_a_lost_connection_and_a_statement_that_takes_too_long_are_outages(database_url: str) -> None:
     async with _database(postgres.settings_for(database_url, statement_timeout_ms=100)) as database:
-        assert is_outage(await _error_of(database, "SELECT pg_terminate_backend(pg_backend_pid())"))
+        assert is_outage(await _error_of(database, "SET ROLE NONE", END_OWN_CONNECTION))
         assert is_outage(await _error_of(database, "SELECT pg_sleep(5)"))
+
+
+async def test_a_transaction_that_is_left_idle_is_ended(database_url: str) -> None:
+    settings = postgres.settings_for(database_url, idle_transaction_timeout_ms=100)
+    patient = postgres.settings_for(database_url)
+    async with _database(settings) as database, database.read() as forgotten, _database(patient) as other:
+        await forgotten.execute(text("SELECT count(*) FROM applicants"))
+        async with other.write() as waiting:
+            await waiting.execute(text("LOCK TABLE applicants"))
+        with pytest.raises(DBAPIError) as ended:
+            await forgotten.execute(text("SELECT 1"))
+    assert is_outage(ended.value)
 
 
 async def test_a_lock_or_a_connection_that_is_not_free_in_time_is_an_outage(database_url: str) -> None:
@@ -155,7 +174,7 @@ async def test_a_deadlock_is_an_outage_and_the_other_one_gets_through(service: S
 
     both = asyncio.Barrier(2)
     ends = await asyncio.gather(
-        take("workers", "events", both), take("events", "workers", both), return_exceptions=True
+        take("workers", "applicants", both), take("applicants", "workers", both), return_exceptions=True
     )
     assert [end is None or is_outage(end) for end in ends] == [True, True]
     assert ends.count(None) == 1

@@ -1,6 +1,7 @@
 """A repeated POST replays the first answer; it never does the work again, and never keeps a secret readable."""
 
 import asyncio
+import hashlib
 import json
 from typing import Any
 from uuid import UUID, uuid4
@@ -31,6 +32,17 @@ async def _somebody_waits(session: AsyncSession) -> None:
 
 async def _count(caller: Caller) -> int:
     return len((await caller.get(APPLICANTS)).json()["items"])
+
+
+async def test_what_is_kept_of_a_request_cannot_be_guessed_without_the_key(service: Service, pseb: Caller) -> None:
+    body = json.dumps(cases.individual()).encode()
+    answer = await pseb.post(APPLICANTS, content=body, headers={**_key(), "Content-Type": "application/json"})
+    assert answer.status_code == 201
+    request = f"POST {APPLICANTS}?\n{hashlib.sha256(body).hexdigest()}"
+    async with service.database.read() as session:
+        kept = await session.scalar(select(IdempotencyKey.fingerprint))
+        assert kept == session.keyring.keyed_hash("fingerprint", request)
+    assert kept != hashlib.sha256(request.encode()).hexdigest()
 
 
 async def test_a_key_of_other_than_1_to_255_visible_characters_is_refused(pseb: Caller) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
 from prometheus_client import REGISTRY
 
 from app.core.settings import Settings
-from tests.support import cases
+from tests.support import cases, postgres
 from tests.support.service import Caller, Service
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ def _answered(method: str, route: str, status: int) -> float:
 
 
 @contextmanager
-def _served(settings: Settings, log: Path) -> Iterator[str]:
+def _served(settings: Settings, log: Path, **changes: str) -> Iterator[str]:
     """The URL of a serving process of its own, with its output in ``log``."""
     environment = {
         **os.environ,
@@ -37,6 +38,7 @@ def _served(settings: Settings, log: Path) -> Iterator[str]:
         "PORT": "0",
         "LOG_LEVEL": "debug",
         "LOG_FORMAT": "json",
+        **changes,
     }
     with log.open("wb") as out:
         command = [sys.executable, "-m", "app.cli", "serve"]
@@ -58,6 +60,44 @@ async def test_an_unsafe_request_id_is_replaced(service: Service) -> None:
     for unsafe in values:
         answer = await service.http.get("/health/live", headers={"X-Request-ID": unsafe})
         assert UUID(answer.headers["X-Request-ID"]).version == 7, unsafe
+
+
+@pytest.mark.parametrize(("trusted", "source"), [("192.0.2.7", "127.0.0.1"), ("127.0.0.1", "203.99.50.9")])
+def test_only_a_proxy_that_is_trusted_says_where_a_request_comes_from(
+    settings: Settings, tmp_path: Path, trusted: str, source: str
+) -> None:
+    log = tmp_path / "log"
+    with _served(settings, log, FORWARDED_ALLOW_IPS=trusted) as url:
+        httpx.get(f"{url}/v1/asked", headers={"X-Forwarded-For": "198.51.100.1, 203.99.50.9"})
+    (line,) = [each for each in map(json.loads, log.read_text().splitlines()) if each.get("path") == "/v1/asked"]
+    assert line["source"] == source
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_no_caller_can_forge_a_line(settings: Settings, tmp_path: Path, log_format: str) -> None:
+    log = tmp_path / "log"
+    with _served(settings, log, LOG_FORMAT=log_format) as url:
+        assert httpx.get(f"{url}/v1/%0Aforged%0D%1B%5B2J%E2%80%A8line").status_code == 404
+    (line,) = [each for each in log.read_text().split("\n") if "forged" in each]
+    assert "answered" in line
+    assert "404" in line
+    assert [control for control in ("\r", "\x1b[2J", "\u2028") if control in line] == []
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+async def test_a_fault_is_logged_without_the_values_of_its_row_or_of_its_variables(
+    settings: Settings, pseb: Caller, database_url: str, log_format: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    service = Service(settings.model_copy(update={"log_format": log_format}))
+    caller = Caller(service, pseb.credentials, pseb.token)
+    await postgres.execute(database_url, "ALTER TABLE applicants ADD CONSTRAINT fault CHECK (false) NOT VALID")
+    person = cases.individual(mobile="+923007319054")
+    answer = await caller.post("/v1/applicants", json=person)
+    await service.close()
+    logged = capfd.readouterr().err
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert 'violates check constraint "fault"' in logged.replace("\\", "")
+    assert [value for value in (*person.values(), pseb.token) if value != "individual" and value in logged] == []
 
 
 async def test_every_answer_carries_the_request_s_id_or_a_fresh_one(service: Service) -> None:
@@ -140,4 +180,5 @@ async def test_the_logs_tell_who_asked_what_and_hold_no_secret_and_no_token(
     (line,) = [each for each in lines if each.get("request_id") == "traced-1" and each.get("status") == 201]
     assert line["event"] == "answered"
     assert (line["method"], line["path"], line["level"]) == ("POST", "/v1/applicants", "info")
+    assert line["source"] == "127.0.0.1"
     assert (line["client_id"], line["partner_id"]) == (str(credentials.id), str(credentials.partner_id))

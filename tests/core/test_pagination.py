@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.core.errors import Invalid
 from app.core.keyring import Keyring
-from app.core.pagination import decode_cursor, encode_cursor
+from app.core.pagination import SIGNATURE_DIGITS, decode_cursor, encode_cursor
 from tests.support import cases
 from tests.support.service import Caller, Service
 
@@ -31,7 +31,7 @@ async def test_a_cursor_that_was_altered_or_made_up_is_refused(pseb: Caller) -> 
     await _applicants(pseb, 2)
     cursor = (await pseb.get("/v1/applicants?limit=1")).json()["next_cursor"]
     flipped = cursor[:-3] + ("A" if cursor[-3] != "A" else "B") + cursor[-2:]
-    made_up = base64.urlsafe_b64encode(b"0" * 16 + b"not-a-key").decode()
+    made_up = base64.urlsafe_b64encode(b"0" * SIGNATURE_DIGITS + b"not-a-key").decode()
     for altered in (flipped, cursor[:-4], cursor + "AAAA", made_up, "x", "é", "=", "%20", "null", "a" * 501, "%00"):
         assert _refused_at_cursor(await pseb.get(f"/v1/applicants?limit=1&cursor={altered}")), altered
 

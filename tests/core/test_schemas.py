@@ -54,6 +54,25 @@ def test_a_paragraph_holds_no_control_character_but_line_breaks(character: str) 
     assert _errors(title="a", text=f"a{character}b") == {"/text": "invalid_value"}
 
 
+@pytest.mark.parametrize(
+    "text", ["12345-1234567-1", "of 12345-1234567-1.", "x12345-1234567-1x", "a-b-12345-1234567-1-c"]
+)
+def test_free_text_holds_no_cnic_and_the_refusal_does_not_repeat_it(text: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        validated(Note, {"title": text, "text": f"line\n{text}"})
+    assert {each.pointer: each.code for each in refused.value.errors} == dict.fromkeys(
+        ("/title", "/text"), "invalid_value"
+    )
+    assert all("their own field" in each.detail and "1234567" not in each.detail for each in refused.value.errors)
+
+
+@pytest.mark.parametrize(
+    "text", ["123456-1234567-1", "12345-1234567-12", "1234567-8", "12345-12345678-1", "a--b", "+923001234567"]
+)
+def test_other_numbers_are_free_to_stand_in_a_text(text: str) -> None:
+    assert validated(Note, {"title": text, "text": text}).title == text
+
+
 def test_all_errors_come_at_once_with_their_places() -> None:
     found = _errors(title="x" * 101, at="yesterday", labels=["fine", "a\x00"], address={"street": 1}, colour="red")
     assert found == {
@@ -129,3 +148,32 @@ async def test_a_lone_surrogate_is_refused_wherever_it_stands(pseb: Caller) -> N
     assert set(cases.codes(answer)) == {"/legal_name", "/mobile"}
     answer = await pseb.post("/v1/applicants", content='{"\\ud800": 1}', headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
+
+
+async def test_a_body_of_very_many_fields_is_refused_as_a_whole(pseb: Caller) -> None:
+    made = (await pseb.post("/v1/applicants", json=cases.company())).json()
+    crowd = {f"k{i}": 1 for i in range(200_000)}
+    for answer in (
+        await pseb.post("/v1/applicants", json=crowd),
+        await pseb.patch(f"/v1/applicants/{made['id']}", json=crowd, headers={"If-Match": '"1"'}),
+    ):
+        assert cases.codes(answer) == {"": "invalid_value"}
+        assert "200000 fields" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("depth", [500, 990, 5_000, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ("[", "")])
+async def test_a_body_of_any_depth_gets_a_problem(pseb: Caller, depth: int, opening: str, closing: str) -> None:
+    for inside in (
+        opening * depth + "1" + closing * depth,
+        '{"email":' + opening * depth + "1" + closing * depth + "}",
+    ):
+        answer = await pseb.post("/v1/applicants", content=inside, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422
+        assert cases.codes(answer)
+
+
+async def test_a_number_of_very_many_digits_gets_a_problem(pseb: Caller) -> None:
+    body = '{"email":' + "9" * 100_000 + "}"
+    answer = await pseb.post("/v1/applicants", content=body, headers={"Content-Type": "application/json"})
+    assert cases.codes(answer) == {"": "invalid_value"}

@@ -39,7 +39,8 @@ async def _own_key(service: Service) -> OKPKey:
 
 
 def _signed(key: OKPKey, claims: dict[str, Any], **header: Any) -> str:
-    return jwt.encode({"alg": ALGORITHM, "kid": key.kid, **header}, claims, key, algorithms=[ALGORITHM])
+    said = {"alg": ALGORITHM, "kid": key.kid, "typ": "at+jwt", **header}
+    return jwt.encode(said, claims, key, algorithms=[ALGORITHM])
 
 
 def _part(value: object) -> str:
@@ -130,6 +131,12 @@ async def test_a_token_of_another_issuer_or_without_its_claims_is_refused(servic
     assert (await _read(service, f"Bearer {_signed(key, _claims(pseb))}")).status_code == 200
 
 
+async def test_what_the_service_signed_for_another_purpose_is_no_token(service: Service, pseb: Caller) -> None:
+    key = await _own_key(service)
+    for kind in ("JWT", "allowlist-manifest", ""):
+        assert _unauthenticated(await _read(service, f"Bearer {_signed(key, _claims(pseb), typ=kind)}")), kind
+
+
 async def test_a_token_without_the_scope_is_forbidden_and_told_which(service: Service, pseb: Caller) -> None:
     narrow = await service.token(pseb.credentials, "registrations:read")
     answer = await service.http.get("/v1/applicants", headers={"Authorization": f"Bearer {narrow}"})
@@ -158,7 +165,7 @@ async def test_a_new_signing_key_is_learned_without_a_restart(service: Service, 
     service.app.state.verifier._fetched = float("-inf")
     new = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
     async with service.database.write() as session:
-        sealed = session.keyring.seal_text(json.dumps(new.as_dict(private=True)))
+        sealed = session.keyring.seal_text("signing_keys.sealed_jwk", json.dumps(new.as_dict(private=True)))
         session.add(SigningKey(kid=new.kid, sealed_jwk=sealed))
     await service.let_keys_settle()
     fresh = await service.token(pseb.credentials)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from app.demo.partners import CREDENTIALS, ensure_demo_partners
+from app.partners.rules import ALLOWED, PartnerKind
 from tests.support.service import BASE_URL, Service
 
 
@@ -43,7 +44,7 @@ async def test_each_demo_client_gets_a_token_with_what_its_partner_may_do(servic
     held = {name: await scopes(service, client) for name, client in written["clients"].items()}
     assert "reviews:write" in held["pta-officer-1"] & held["pta-officer-2"]
     assert "registrations:write" in held["pseb"] & held["pasha"]
-    assert held["nayatel"] == held["ptcl"] == {"allowlist:read", "registrations:read", "events:read"}
+    assert held["nayatel"] == held["ptcl"] == ALLOWED[PartnerKind.OPERATOR]
 
 
 async def test_a_second_start_keeps_the_secrets_and_follows_a_new_address(service: Service, tmp_path: Path) -> None:

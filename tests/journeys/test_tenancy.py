@@ -3,6 +3,9 @@
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
+from app.partners.rules import PartnerKind
 from tests.support import cases, uploads
 from tests.support.held import held_removal
 from tests.support.service import Caller, Service
@@ -54,6 +57,7 @@ async def one_of_each(pseb: Caller, officer: Caller) -> tuple[dict[str, str], li
         "partner_id": str(pseb.credentials.partner_id),
         "client_id": str(pseb.credentials.id),
         "held_id": await held_removal(pseb.service),
+        "webhook_id": (await pseb.post("/v1/webhooks", json={"url": "https://secret.example/SECRET"})).json()["id"],
     }
     private = ["Confidential", "confidential.example", "Secret", "SECRET", firm["ntn"], *case["networks"]]
     return ids, private
@@ -61,6 +65,8 @@ async def one_of_each(pseb: Caller, officer: Caller) -> tuple[dict[str, str], li
 
 async def ask(caller: Caller, method: str, path: str) -> Any:
     body: dict[str, Any] = {"json": {}} if method == "patch" else {}
+    if path.endswith("/replay"):
+        body = {"json": {"after": str(uuid4())}}
     return await caller.request(method.upper(), path, headers={"If-Match": "*"}, **body)
 
 
@@ -72,12 +78,31 @@ async def test_anothers_object_and_one_that_never_was_get_the_same_answer(
     for method, path in routes(service):
         theirs = await ask(pasha, method, filled(path, ids))
         nobodys = await ask(pasha, method, filled(path, never))
-        needs_regulator = path.endswith("/claim") or path.startswith(REGULATORS)
+        needs_regulator = path.endswith(("/claim", "/reveal")) or path.startswith(REGULATORS)
         expected = (403, "forbidden") if needs_regulator else (404, "not_found")
         assert (theirs.status_code, theirs.json()["code"]) == expected, (method, path)
         assert {**theirs.json(), "instance": ""} == {**nobodys.json(), "instance": ""}, (method, path)
         for word in private:
             assert word not in theirs.text + str(theirs.headers), (method, path)
+
+
+async def test_an_operator_that_is_not_named_learns_nothing_and_one_that_is_learns_only_the_case(
+    service: Service, pseb: Caller, nayatel: Caller, officer: Caller
+) -> None:
+    ids, private = await one_of_each(pseb, officer)
+    stranger = await service.caller("ptcl", PartnerKind.OPERATOR, operator="ptcl")
+    networks = private[-1:]
+    for method, path in routes(service):
+        refused = await ask(stranger, method, filled(path, ids))
+        assert refused.status_code in (403, 404), (method, path)
+        named = await ask(nayatel, method, filled(path, ids))
+        is_its_case = method == "get" and path.startswith("/v1/registrations/")
+        assert (named.status_code == 200) == is_its_case, (method, path)
+        for word in private:
+            assert word not in refused.text, (method, path)
+        for word in ("Confidential", "confidential.example", "Secret note", "SECRET-ROW"):
+            assert word not in named.text, (method, path)
+    assert networks[0] in (await nayatel.get(f"/v1/registrations/{ids['registration_id']}")).text
 
 
 async def test_the_owner_is_answered_where_the_other_association_was_not(
@@ -90,14 +115,16 @@ async def test_the_owner_is_answered_where_the_other_association_was_not(
             assert answer.status_code == 200, (path, answer.text)
 
 
-async def test_no_list_holds_what_is_another_associations(
-    service: Service, pseb: Caller, pasha: Caller, officer: Caller
+@pytest.mark.parametrize("kind", [PartnerKind.ASSOCIATION, PartnerKind.OPERATOR])
+async def test_no_list_holds_what_is_another_partners(
+    service: Service, pseb: Caller, officer: Caller, kind: PartnerKind
 ) -> None:
+    stranger = await service.caller("other", kind, operator="ptcl" if kind == PartnerKind.OPERATOR else None)
     ids, private = await one_of_each(pseb, officer)
     del ids["held_id"]  # it is the list's own, and every partner is told that it waits
     for path, operations in service.app.openapi()["paths"].items():
         if "get" in operations and "{" not in path and path.startswith("/v1/"):
-            answer = await pasha.get(path)
+            answer = await stranger.get(path)
             for word in [*private, *ids.values()]:
                 assert word not in answer.text, path
 

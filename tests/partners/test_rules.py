@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.security import SCOPES
+from app.core.principal import SCOPES
 from app.partners.rules import ALLOWED, PartnerKind, granted_scopes, refused_scopes
 
 SOME = st.lists(st.sampled_from(sorted(SCOPES)))
@@ -12,7 +12,7 @@ SOME = st.lists(st.sampled_from(sorted(SCOPES)))
 def test_no_kind_but_the_regulator_may_decide_publish_or_administrate() -> None:
     for kind in (PartnerKind.ASSOCIATION, PartnerKind.OPERATOR):
         assert not ALLOWED[kind] & {"reviews:read", "reviews:write", "allowlist:publish", "partners:admin"}
-    assert ALLOWED[PartnerKind.OPERATOR] == {"allowlist:read", "registrations:read", "events:read"}
+    assert ALLOWED[PartnerKind.OPERATOR] == {"allowlist:read", "registrations:read", "events:read", "webhooks:manage"}
 
 
 @settings(deadline=None)

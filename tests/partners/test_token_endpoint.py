@@ -9,7 +9,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from app.core.security import SCOPES
+from app.core.principal import SCOPES
 from app.partners.rules import ALLOWED, PartnerKind
 from tests.support.service import BASE_URL, Caller, Credentials, Service
 
@@ -137,7 +137,7 @@ async def test_a_partner_s_kind_bounds_its_scopes(service: Service) -> None:
         json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["scope"] for token in (regulator, operator)
     ]
     assert scopes[0].split() == sorted(SCOPES)
-    assert scopes[1] == "allowlist:read events:read registrations:read"
+    assert scopes[1].split() == sorted(ALLOWED[PartnerKind.OPERATOR])
 
 
 async def test_the_metadata_leads_to_the_endpoint_and_the_keys(service: Service) -> None:
@@ -147,7 +147,10 @@ async def test_the_metadata_leads_to_the_endpoint_and_the_keys(service: Service)
     assert body["issuer"] == issuer
     assert (body["token_endpoint"], body["jwks_uri"]) == (f"{issuer}/oauth/token", f"{issuer}/.well-known/jwks.json")
     assert body["grant_types_supported"] == ["client_credentials"]
-    assert set(body["token_endpoint_auth_methods_supported"]) == {"client_secret_basic", "client_secret_post"}
+    methods = {"client_secret_basic", "client_secret_post", "private_key_jwt"}
+    assert set(body["token_endpoint_auth_methods_supported"]) == methods
+    signing = {"Ed25519", "EdDSA", "ES256", "PS256", "RS256"}
+    assert set(body["token_endpoint_auth_signing_alg_values_supported"]) == signing
     assert set(body["scopes_supported"]) == set(SCOPES)
     assert BASE_URL not in answer.text  # the issuer is a setting, whatever host the caller names
 

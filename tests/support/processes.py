@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import IO
 
 import httpx
 
@@ -29,15 +30,17 @@ def environment(settings: Settings, **changes: str) -> dict[str, str]:
     return {**{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}, **given, **changes}
 
 
-def start(command: str, environment_: dict[str, str]) -> subprocess.Popen[bytes]:
-    """A process of ours."""
-    return subprocess.Popen([sys.executable, "-m", "app.cli", command], env=environment_)
+def start(command: str, environment_: dict[str, str], out: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    """A process of ours; what it writes goes to ``out`` when that is given."""
+    return subprocess.Popen([sys.executable, "-m", "app.cli", command], env=environment_, stdout=out, stderr=out)
 
 
 @contextmanager
-def running(command: str, environment_: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: str, environment_: dict[str, str], out: IO[bytes] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """A process of ours while the block runs."""
-    process = start(command, environment_)
+    process = start(command, environment_, out)
     try:
         yield process
     finally:

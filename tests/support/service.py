@@ -11,7 +11,6 @@ from app.allowlist.publisher import Publisher
 from app.bulk_uploads import store as bulk_uploads
 from app.bulk_uploads.ingest import ingest
 from app.core.db import Database
-from app.core.keyring import Keyring
 from app.core.settings import Settings
 from app.main import create_app
 from app.partners import service as partners
@@ -39,7 +38,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.app = create_app(settings)
-        self.database = Database(settings, Keyring(settings.secret_key.get_secret_value()))
+        self.database = Database(settings)
         self.publisher = Publisher(self.database)
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url=BASE_URL)
@@ -102,7 +101,7 @@ class Service:
         async with self.database.read() as session:
             waiting = await bulk_uploads.waiting(session)
         for upload_id in waiting:
-            await ingest(self.database, upload_id, chunk_rows)
+            await ingest(self.database, upload_id, chunk_rows, self.settings.max_upload_rows)
 
     async def let_keys_settle(self) -> None:
         """Let the seconds pass in which a new signing key is published and does not sign yet."""
@@ -113,6 +112,7 @@ class Service:
         """Give everything back."""
         await self.http.aclose()
         await self.database.close()
+        await self.app.state.limits.close()
         await self.app.state.database.close()
 
 

@@ -1,0 +1,46 @@
+"""A checkpoint: what the service signs of its tree, as a JWS (RFC 7515) that is checked without the database."""
+
+from datetime import datetime
+
+from joserfc import jws
+from joserfc.jwk import KeySet, OKPKey
+from pydantic import BaseModel
+
+from app.audit.errors import Difference
+from app.core.schemas import Timestamp
+from app.core.security import ALGORITHM
+
+TYPE = "audit-checkpoint"
+
+
+class Statement(BaseModel):
+    """What the signature is over: at ``time``, the log of ``issuer`` had ``size`` leaves and this ``root``, in hex."""
+
+    issuer: str
+    size: int
+    root: str
+    time: Timestamp
+
+
+def sign(issuer: str, size: int, root: bytes, time: datetime, key: OKPKey) -> str:
+    """A checkpoint in compact form."""
+    statement = Statement(issuer=issuer, size=size, root=root.hex(), time=time)
+    header = {"alg": ALGORITHM, "kid": key.kid, "typ": TYPE}
+    return jws.serialize_compact(header, statement.model_dump_json().encode(), key, algorithms=[ALGORITHM])
+
+
+def check(signed: str, size: int, root: bytes, time: datetime, keys: KeySet) -> None:
+    """See that ``signed`` says that the tree of ``size`` leaves has this root. Raises ``Difference``."""
+    try:
+        found = jws.deserialize_compact(signed, keys, algorithms=[ALGORITHM])
+        statement = Statement.model_validate_json(found.payload)
+    except Exception as wrong:
+        raise Difference(f"The checkpoint of size {size} is not signed by a key of this service: {wrong}") from wrong
+    told = (statement.size, statement.root, statement.time)
+    if found.headers().get("typ") != TYPE or told != (size, root.hex(), time):
+        raise Difference(f"The checkpoint of size {size} does not say what was signed.")
+
+
+def signer_of(signed: str) -> str:
+    """The id of the key that a checkpoint names."""
+    return str(jws.extract_compact(signed.encode()).headers()["kid"])

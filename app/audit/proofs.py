@@ -1,0 +1,54 @@
+"""Proofs as they are served, from the recorded hashes: a few dozen rows, however long the log."""
+
+from collections.abc import Sequence
+
+from app.audit import store, tree
+from app.audit.entry import disclosures, entry_of
+from app.audit.errors import NotInTree
+from app.audit.schemas import Checkpoint, Consistency, ConsistencyQuery, Inclusion, InclusionQuery
+from app.audit.tree import Stretch
+from app.core.db import ReadSession
+from app.core.errors import Invalid, InvalidValue
+from app.core.principal import Principal
+from app.events import store as events
+
+
+async def inclusion(session: ReadSession, principal: Principal, query: InclusionQuery) -> Inclusion:
+    """The proof of an event that is the caller's business. Raises ``NotFound``, ``NotInTree``."""
+    event = await events.get(session, principal, query.event_id)
+    leaf = await store.leaf_of_event(session, event.id)
+    if leaf is None:
+        raise NotInTree("The event is recorded and waits for its leaf.")
+    checkpoint = await store.checkpoint_of(session, query.size)
+    if checkpoint.size <= leaf.position:
+        raise NotInTree(f"The event is at position {leaf.position}, beyond a tree of {checkpoint.size} leaves.")
+    entry = entry_of(event, leaf.position, leaf.salt)
+    shown = events.shown_of(principal, event)
+    return Inclusion(
+        event_id=event.id,
+        position=leaf.position,
+        leaf_hash=tree.leaf_hash(entry).hex(),
+        entry=entry.decode(),
+        disclosed={name: each for name, each in disclosures(event, leaf.salt).items() if name in shown},
+        path=await _proof(session, tree.inclusion_path(leaf.position, checkpoint.size)),
+        checkpoint=Checkpoint.model_validate(checkpoint),
+    )
+
+
+async def consistency(session: ReadSession, query: ConsistencyQuery) -> Consistency:
+    """The proof that one tree begins with another. Raises ``NotFound``, and ``Invalid`` when it is the smaller."""
+    second = await store.checkpoint_of(session, query.second)
+    if query.first > second.size:
+        wrong = f"The second tree has only {second.size} leaves."
+        raise Invalid.of([InvalidValue.at("/query/first", wrong)])
+    first = await store.checkpoint_of(session, query.first)
+    return Consistency(
+        first=Checkpoint.model_validate(first),
+        second=Checkpoint.model_validate(second),
+        path=await _proof(session, tree.consistency_path(first.size, second.size)),
+    )
+
+
+async def _proof(session: ReadSession, path: Sequence[Stretch]) -> list[str]:
+    hashes = await store.hashes(session, tree.nodes_for(path))
+    return [each.hex() for each in tree.proof(path, hashes)]

@@ -1,0 +1,74 @@
+"""The worker's part: gives each settled event its leaf, in the order of the log, and signs what the tree has become."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from prometheus_client import Gauge
+
+from app.audit import checkpoint, store, tree
+from app.audit.entry import SALT_BYTES, leaf_of
+from app.audit.errors import Difference
+from app.audit.models import Checkpoint
+from app.audit.replay import KeptLeaf
+from app.audit.tree import Frontier, Node, Stretch
+from app.core.db import Database, WriteSession
+from app.events import store as events
+from app.events.models import Event
+from app.partners import store as partners
+
+BATCH = 5_000
+SIZE = Gauge("audit_tree_size", "Leaves of the tree over the event log, as this process signed it last")
+
+
+async def sequence(database: Database, issuer: str, batch: int = BATCH) -> None:
+    """Append every event that has settled, ``batch`` in a transaction. Raises ``Difference`` when the tree was changed.
+
+    While another process is at it, there is nothing to do. Killed between two batches, the next one goes on.
+    """
+    appended = batch
+    while appended == batch:
+        async with database.write() as session:
+            appended = await _append(session, issuer, batch) if await store.take_turn(session) else 0
+
+
+async def _append(session: WriteSession, issuer: str, batch: int) -> int:
+    """Append a batch and sign the tree; without new events, sign it again when another key signs now."""
+    key = await partners.signing_key(session)
+    newest = await store.newest_checkpoint(session)
+    frontier = await _frontier(session, newest) if newest else Frontier()
+    last = await store.last_event(session, frontier.size)
+    settled = await events.settled(session, after=last, limit=batch)
+    if not settled and (newest is None or checkpoint.signer_of(newest.signed) == key.kid):
+        return 0
+    leaves, nodes = await asyncio.to_thread(_grow, frontier, settled)
+    await store.append(session, leaves, nodes)
+    now = datetime.now(UTC)
+    signed = checkpoint.sign(issuer, frontier.size, frontier.root(), now, key)
+    await store.save(session, Checkpoint(size=frontier.size, root=frontier.root(), signed_at=now, signed=signed))
+    SIZE.set(frontier.size)
+    return len(settled)
+
+
+async def _frontier(session: WriteSession, newest: Checkpoint) -> Frontier:
+    """The right edge of the tree as it was signed: nothing is ever built, and signed, on what was changed since."""
+    checkpoint.check(
+        newest.signed, newest.size, newest.root, newest.signed_at, await partners.every_public_key(session)
+    )
+    peaks = tree.complete_subtrees(Stretch(0, newest.size))
+    hashes = await store.hashes(session, peaks)
+    frontier = Frontier(newest.size, [hashes.get(node, b"") for node in peaks])
+    if frontier.root() != newest.root:
+        raise Difference(f"The subtrees of the tree of {newest.size} leaves do not have the root that was signed.")
+    return frontier
+
+
+def _grow(frontier: Frontier, settled: Sequence[Event]) -> tuple[dict[int, KeptLeaf], list[tuple[Node, bytes]]]:
+    leaves: dict[int, KeptLeaf] = {}
+    nodes: list[tuple[Node, bytes]] = []
+    for event in settled:
+        salt = os.urandom(SALT_BYTES)
+        leaves[frontier.size] = KeptLeaf(event.id, salt)
+        nodes += frontier.append(leaf_of(event, frontier.size, salt))
+    return leaves, nodes

@@ -1,0 +1,110 @@
+"""Every SQL statement about the tree and its checkpoints."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, LargeBinary, SmallInteger, Uuid, and_, func, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.audit import tree
+from app.audit.models import Checkpoint, Leaf, TreeNode
+from app.audit.replay import Kept, KeptCheckpoint, KeptLeaf
+from app.audit.tree import Node
+from app.core.db import ReadSession, WriteSession
+from app.core.errors import NotFound
+from app.core.orm import Base, recordset
+
+
+async def take_turn(session: WriteSession) -> bool:
+    """Be the one that appends until the transaction ends; False when another is."""
+    return bool(await session.scalar(select(func.pg_try_advisory_xact_lock(func.hashtext("audit-sequencer")))))
+
+
+async def newest_checkpoint(session: ReadSession) -> Checkpoint | None:
+    """The checkpoint of the whole tree, or None before the first."""
+    found: Checkpoint | None = await session.scalar(select(Checkpoint).order_by(Checkpoint.size.desc()).limit(1))
+    return found
+
+
+async def checkpoint_of(session: ReadSession, size: int | None) -> Checkpoint:
+    """The checkpoint of a size (None: the newest). Raises ``NotFound``."""
+    found = await newest_checkpoint(session) if size is None else await session.get(Checkpoint, size)
+    if found is None:
+        raise NotFound("No checkpoint was signed of a tree of that size. GET /v1/audit/checkpoint has the newest.")
+    return found
+
+
+async def leaf_of_event(session: ReadSession, event_id: UUID) -> Leaf | None:
+    """The leaf of an event, if it has one yet."""
+    found: Leaf | None = await session.scalar(select(Leaf).where(Leaf.event_id == event_id))
+    return found
+
+
+async def last_event(session: ReadSession, size: int) -> UUID | None:
+    """The event of the last leaf of a tree of that size."""
+    found: UUID | None = await session.scalar(select(Leaf.event_id).where(Leaf.position == size - 1))
+    return found
+
+
+async def hashes(session: ReadSession, nodes: Iterable[Node]) -> dict[Node, bytes]:
+    """The recorded hashes of complete subtrees."""
+    kinds = {"level": SmallInteger, "position": BigInteger}
+    wanted = recordset("wanted", kinds, [node._asdict() for node in nodes])
+    same = and_(TreeNode.level == wanted.c.level, TreeNode.position == wanted.c.position)
+    found = await session.execute(select(TreeNode.level, TreeNode.position, TreeNode.hash).join(wanted, same))
+    return {Node(level, position): hash_ for level, position, hash_ in found}
+
+
+async def kept(session: ReadSession, begin: int, end: int) -> Kept:
+    """What was kept of the leaves from ``begin`` to before ``end``."""
+    leaves = select(Leaf.position, Leaf.event_id, Leaf.salt).where(Leaf.position >= begin, Leaf.position < end)
+    checkpoints = select(Checkpoint).where(Checkpoint.size > begin, Checkpoint.size <= end)
+    return Kept(
+        end=end,
+        leaves={position: KeptLeaf(event, salt) for position, event, salt in await session.execute(leaves)},
+        hashes=await hashes(session, tree.completed_between(begin, end)),
+        checkpoints={
+            each.size: KeptCheckpoint(each.root, each.signed_at, each.signed)
+            for each in await session.scalars(checkpoints)
+        },
+    )
+
+
+async def extent(session: ReadSession) -> tuple[int, int, int]:
+    """The size of the newest checkpoint, and how many leaves and subtrees there are, all at one moment."""
+    counts = (select(func.count()).select_from(kind).scalar_subquery() for kind in (Leaf, TreeNode))
+    newest = select(func.coalesce(func.max(Checkpoint.size), 0)).scalar_subquery()
+    size, leaves, nodes = (await session.execute(select(newest, *counts))).one()
+    return size, leaves, nodes
+
+
+async def append(session: WriteSession, leaves: Mapping[int, KeptLeaf], nodes: Sequence[tuple[Node, bytes]]) -> None:
+    """Record new leaves and the subtrees that they complete."""
+    await _insert(
+        session,
+        Leaf,
+        {"position": BigInteger, "event_id": Uuid, "salt": LargeBinary},
+        [{"position": place, "event_id": leaf.event_id, "salt": leaf.salt} for place, leaf in leaves.items()],
+    )
+    await _insert(
+        session,
+        TreeNode,
+        {"level": SmallInteger, "position": BigInteger, "hash": LargeBinary},
+        [{**node._asdict(), "hash": hash_} for node, hash_ in nodes],
+    )
+
+
+async def _insert(
+    session: WriteSession, table: type[Base], kinds: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    batch = recordset("batch", kinds, rows)
+    await session.execute(insert(table).from_select(list(kinds), select(*batch.c)))
+
+
+async def save(session: WriteSession, checkpoint: Checkpoint) -> None:
+    """Record a checkpoint; one of the same size gives way, since another key signs now."""
+    row = {name: getattr(checkpoint, name) for name in ("size", "root", "signed_at", "signed")}
+    statement = upsert(Checkpoint).values(row)
+    again = {name: statement.excluded[name] for name in ("signed_at", "signed")}
+    await session.execute(statement.on_conflict_do_update(index_elements=[Checkpoint.size], set_=again))

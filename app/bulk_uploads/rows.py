@@ -1,0 +1,51 @@
+"""What every reader of uploads gives: rows, each with its place; and the lines of a file of text."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from app.core.errors import FieldError, Invalid
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# One record may not be larger: a quote that is never closed would swallow the file.
+LARGEST_RECORD = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row's cells as they came, its place in the file, and what its reader found wrong with it."""
+
+    line: int
+    last_line: int
+    end: int
+    cells: Sequence[str]
+    errors: Sequence[FieldError] = ()
+
+
+class Lines:
+    """The lines of a stream of bytes as text; counts lines and bytes, keeps undecodable bytes as surrogates.
+
+    ``line`` is the number of the first, when it is that of a later part of a file. Raises ``malformed`` for a line that
+    is too long.
+    """
+
+    def __init__(self, parts: Iterable[bytes], malformed: type[Invalid], line: int | None = None) -> None:
+        self._parts = parts
+        self._malformed = malformed
+        self.bytes = 0
+        self.lines = (line or 1) - 1
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._raw():
+            self.bytes += len(line)
+            self.lines += 1
+            yield line.removeprefix(BYTE_ORDER_MARK if self.lines == 1 else b"").decode("utf-8", "surrogateescape")
+
+    def _raw(self) -> Iterator[bytes]:
+        rest = b""
+        for part in self._parts:
+            *whole, rest = (rest + part).split(b"\n")
+            if len(rest) > LARGEST_RECORD:
+                raise self._malformed(f"Line {self.lines + 1} is longer than {LARGEST_RECORD} bytes.")
+            yield from (line + b"\n" for line in whole)
+        if rest:
+            yield rest

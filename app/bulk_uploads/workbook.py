@@ -1,0 +1,48 @@
+"""An XLSX workbook becomes lines of rows, by a process that a bomb or a broken file can take down alone."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from app.bulk_uploads import sheet
+from app.bulk_uploads.errors import XlsxMalformed, XlsxTooLarge
+from app.bulk_uploads.rows import Lines, Row
+
+MEMORY_BYTES = 512 * 1024 * 1024
+OUTPUT_BYTES = 256 * 1024 * 1024
+CPU_SECONDS = 60
+WALL_SECONDS = 120
+# how a workbook begins, as it is or behind a password; its lines never begin so
+BEGINNINGS = (b"PK", sheet.COMPOUND_FILE)
+
+
+def write_lines(workbook: IO[bytes], lines: IO[bytes]) -> None:
+    """Write the rows of ``workbook`` to ``lines``; both are files of the system, at their beginning.
+
+    Raises ``XlsxMalformed``, or ``XlsxTooLarge`` when reading it takes more than a fair share.
+    """
+    limits = [str(each) for each in (MEMORY_BYTES, CPU_SECONDS, OUTPUT_BYTES)]
+    command = [sys.executable, "-I", str(Path(sheet.__file__)), *limits]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own program
+            command, stdin=workbook, stdout=lines, stderr=subprocess.DEVNULL, env={}, timeout=WALL_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise XlsxTooLarge from None
+    if done.returncode == sheet.COMPOUND:
+        raise XlsxMalformed("The workbook is protected by a password, or an old .xls. Save it as .xlsx without one.")
+    if done.returncode == sheet.UNREADABLE:
+        raise XlsxMalformed
+    if done.returncode:
+        raise XlsxTooLarge
+
+
+def sheet_rows(parts: Iterable[bytes], line: int | None = None) -> Iterator[Row]:
+    """The rows of what ``write_lines`` wrote, the header first; ``line`` is the row's number in the sheet."""
+    lines = Lines(parts, XlsxTooLarge, line)
+    for text in lines:
+        number, cells = json.loads(text)
+        yield Row(number, number, lines.bytes, cells)

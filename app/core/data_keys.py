@@ -1,0 +1,130 @@
+"""The keys of the database: wrapped by SECRET_KEY, found by every process, rotated while all of them run."""
+
+import os
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, LargeBinary, Table, and_, func, literal, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.keyring import FIRST_KEY_ID, ID_BYTES, KEY_BYTES, Keyring, SealBroken, WrappedKey
+from app.core.orm import Base, recordset
+
+# longer than any process goes without reading the keys again
+KNOWN_BEFORE_SEALING = timedelta(seconds=10)
+EVERYONE_SEALS_WITH_IT = timedelta(minutes=1)
+RESEALED_AT_ONCE = 500
+SealedColumn = Column[Any]
+
+
+class DataKey(Base):
+    """A key that seals columns, or keys the hashes of one purpose; ``retired_at``: nothing is sealed with it now."""
+
+    __tablename__ = "data_keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    purpose: Mapped[str]
+    wrapped: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    retired_at: Mapped[datetime | None]
+
+
+async def load(connection: AsyncConnection, keyring: Keyring) -> None:
+    """Let the keyring learn the database's keys. One that was never migrated, or is another secret's, has none.
+
+    A key that was made in the last ten seconds does not seal yet, unless it is one of the first: a process that has
+    not heard of it could not unseal.
+    """
+    if await connection.scalar(select(func.to_regclass("data_keys"))) is None:
+        return
+    first = select(func.min(DataKey.created_at)).scalar_subquery()
+    known = or_(DataKey.created_at <= func.now() - KNOWN_BEFORE_SEALING, DataKey.created_at == first)
+    seals = and_(DataKey.purpose == "seal", known)
+    keys = await connection.execute(select(DataKey.id, DataKey.purpose, DataKey.wrapped, seals))
+    try:
+        keyring.learn(WrappedKey(*each) for each in keys)
+    except SealBroken:
+        keyring.learn(())
+
+
+async def add_first(session: AsyncSession, keyring: Keyring) -> None:
+    """Make a database's first keys, once, however many call.
+
+    What SECRET_KEY alone stood for comes first, so that what was sealed and hashed with it stays readable.
+    """
+    await session.execute(text("LOCK TABLE data_keys IN SHARE ROW EXCLUSIVE MODE"))
+    if await session.scalar(select(DataKey.id).limit(1)) is not None:
+        return
+    first = keyring.first_keys()
+    session.add(DataKey(id=FIRST_KEY_ID, purpose="seal", wrapped=keyring.wrap(first.pop("seal"))))
+    for id_, (purpose, key) in enumerate(first.items(), start=FIRST_KEY_ID + 1):
+        session.add(DataKey(id=id_, purpose=purpose, wrapped=keyring.wrap(key)))
+    await session.flush()
+    await rotate(session, keyring)
+
+
+async def rotate(session: AsyncSession, keyring: Keyring) -> int:
+    """Make a new key to seal with; give its id. The workers seal again, bit by bit, what older ones had sealed."""
+    await session.execute(text("LOCK TABLE data_keys IN SHARE ROW EXCLUSIVE MODE"))
+    newest = await session.scalar(select(func.max(DataKey.id)))
+    key = DataKey(id=(newest or FIRST_KEY_ID) + 1, purpose="seal", wrapped=keyring.wrap(os.urandom(KEY_BYTES)))
+    session.add(key)
+    await session.flush()
+    return key.id
+
+
+async def rewrap(session: AsyncSession, keyring: Keyring) -> None:
+    """Wrap every key by SECRET_KEY, whichever of the two secrets opens it. Raises ``SealBroken``."""
+    for key in await session.scalars(select(DataKey).with_for_update()):
+        key.wrapped = keyring.wrap(keyring.unwrap(key.wrapped))
+    await session.flush()
+
+
+def sealed_columns() -> list[SealedColumn]:
+    """Every column that holds what a keyring sealed: those made by ``orm.sealed_column``."""
+    return [column for table in Base.metadata.sorted_tables for column in table.columns if column.info.get("sealed")]
+
+
+async def reseal(session: AsyncSession, keyring: Keyring, column: SealedColumn) -> int:
+    """Seal up to 500 values of a column again, with the newest key; give how many were found."""
+    table, key = column.table, list(column.table.primary_key)
+    assert isinstance(table, Table)
+    assert keyring.sealing_id is not None
+    name = f"{table.name}.{column.name}"
+    newest = literal(keyring.sealing_id.to_bytes(ID_BYTES, "big"), LargeBinary)
+    older = func.substring(column, 1, ID_BYTES) != newest
+    found = await session.execute(
+        select(*key, column).where(older).limit(RESEALED_AT_ONCE).with_for_update(skip_locked=True)
+    )
+    rows = [
+        {each.name: value for each, value in zip(key, row, strict=False)}
+        | {column.name: keyring.seal(name, keyring.unseal(name, row[-1]))}
+        for row in found
+    ]
+    if rows:
+        batch = recordset("resealed", {each.name: each.type for each in (*key, column)}, rows)
+        same = [each == batch.c[each.name] for each in key]
+        await session.execute(update(table).where(*same).values({column.name: batch.c[column.name]}))
+    return len(rows)
+
+
+async def retire_unused(session: AsyncSession, keyring: Keyring) -> Sequence[int]:
+    """Retire the sealing keys before the newest, when nothing is sealed with them any more; give their ids.
+
+    Not in the newest's first minute, while a process may still end a transaction that it began with an older one.
+    """
+    newest = select(DataKey.created_at).where(DataKey.id == keyring.sealing_id).scalar_subquery()
+    settled = newest <= func.now() - EVERYONE_SEALS_WITH_IT
+    retired = update(DataKey).where(_older_in_use(keyring), settled).values(retired_at=func.now())
+    return (await session.scalars(retired.returning(DataKey.id))).all()
+
+
+async def is_rotating(session: AsyncSession, keyring: Keyring) -> bool:
+    """Whether a key older than the one that seals may still have sealed something."""
+    return await session.scalar(select(DataKey.id).where(_older_in_use(keyring)).limit(1)) is not None
+
+
+def _older_in_use(keyring: Keyring) -> ColumnElement[bool]:
+    return and_(DataKey.purpose == "seal", DataKey.id < keyring.sealing_id, DataKey.retired_at.is_(None))

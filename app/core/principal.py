@@ -1,0 +1,57 @@
+"""Who acts: the client of a request, the partner it acts for, and what it may."""
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+import structlog
+from fastapi import Request
+
+from app.core import login_attempts
+from app.core.login_attempts import Way
+
+PartnerKind = Literal["regulator", "association", "operator"]
+
+SCOPES = {
+    "applicants:read": "Read applicants",
+    "applicants:write": "Make and change applicants",
+    "applicants:reveal": "See a CNIC in full, which its partner is told",
+    "registrations:read": "Read registrations and their history",
+    "registrations:write": "Submit, correct and withdraw registrations, upload files",
+    "reviews:read": "Read review decisions",
+    "reviews:write": "Claim cases and decide them",
+    "allowlist:read": "Read the allowlist feed",
+    "allowlist:publish": "Release what the publisher holds",
+    "events:read": "Read the event log",
+    "webhooks:manage": "Manage one's webhooks",
+    "partners:admin": "Manage partners and their clients",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The client that acts, and the partner it acts for, as its token says."""
+
+    client_id: UUID
+    partner_id: UUID
+    partner_kind: PartnerKind
+    operator: str | None
+    scopes: frozenset[str]
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether the caller's business is every partner's case."""
+        return self.partner_kind == "regulator"
+
+
+def admit(request: Request, principal: Principal, way: Way) -> None:
+    """Let a request act for a principal that was checked by ``way``, and say so in its log lines."""
+    request.state.principal = principal
+    login_attempts.succeeded(way, principal.client_id)
+    structlog.contextvars.bind_contextvars(partner_id=str(principal.partner_id))
+
+
+def caller_of(request: Request) -> Principal:
+    """The principal that a request was admitted for; asking before that is a fault of ours."""
+    principal: Principal = request.state.principal
+    return principal

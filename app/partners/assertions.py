@@ -1,0 +1,58 @@
+"""What a client's assertion must say (RFC 7523, 3): for this service alone, for minutes, once."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from joserfc import jwt
+from joserfc.errors import ExpiredTokenError, JoseError
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+TOKEN_TYPES = ("jwt", "client-authentication+jwt")
+LONGEST_SECONDS = 300
+LEEWAY_SECONDS = 10
+JTI_LENGTH = 255
+_TIMES = jwt.JWTClaimsRegistry(leeway=LEEWAY_SECONDS, exp={"essential": True})
+
+
+class AssertionRefused(Exception):
+    """The assertion does not prove who the client is; ``str()`` says why, in words that may be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """An assertion by what it is known again: its ``jti``, until it expires."""
+
+    jti: str
+    expires_at: datetime
+
+
+def checked(token: jwt.Token, *, client_id: str, issuer: str) -> Single:
+    """A token that the client signed, as an assertion to ``issuer``. Raises ``AssertionRefused``."""
+    claims = token.claims
+    _check_times(claims)
+    if str(token.header.get("typ") or "jwt").lower().removeprefix("application/") not in TOKEN_TYPES:
+        raise AssertionRefused("The typ of an assertion is JWT or client-authentication+jwt.")
+    if claims.get("iss") != client_id or claims.get("sub") != client_id:
+        raise AssertionRefused("The iss and the sub of an assertion are both the client_id.")
+    if claims.get("aud") not in (issuer, [issuer]):
+        raise AssertionRefused(f"The aud of an assertion is {issuer} and nothing else.")
+    jti = claims.get("jti")
+    if not isinstance(jti, str) or not 1 <= len(jti) <= JTI_LENGTH or not jti.isprintable():
+        raise AssertionRefused(f"An assertion has a jti of 1 to {JTI_LENGTH} printable characters.")
+    return Single(jti, datetime.fromtimestamp(claims["exp"], UTC))
+
+
+def _check_times(claims: Mapping[str, Any]) -> None:
+    try:
+        _TIMES.validate({name: claims[name] for name in ("exp", "nbf", "iat") if name in claims})
+    except ExpiredTokenError:
+        raise AssertionRefused("The assertion has expired.") from None
+    except JoseError:
+        raise AssertionRefused("An assertion has an exp; its iat and nbf, if any, have come.") from None
+    if claims["exp"] > time.time() + LONGEST_SECONDS + LEEWAY_SECONDS:
+        raise AssertionRefused(f"The exp of an assertion is at most {LONGEST_SECONDS} seconds ahead.")
+    if claims.get("iat", claims["exp"]) > claims["exp"]:
+        raise AssertionRefused("An assertion is issued before it expires.")

@@ -1,0 +1,82 @@
+"""Which client asks for a token: known by its secret, or by an assertion that its key signed."""
+
+from functools import partial
+
+from joserfc.errors import JoseError
+from joserfc.jwk import Key
+
+from app.core import login_attempts
+from app.core.db import Database
+from app.core.outbound import Outbound
+from app.core.security import unverified
+from app.partners import assertions, key_sets, service, store
+from app.partners.assertions import AssertionRefused
+from app.partners.models import Client
+from app.partners.remote_keys import KeysUnreachable, RemoteKeys, fetch
+
+MOST_KEY_SETS = 1_000
+UNKNOWN = "Unknown client, or not signed by a key of the client."
+
+
+class TokenClients:
+    """Tells who asks for a token. Key sets that clients publish are kept; no transaction waits for their fetching."""
+
+    def __init__(self, database: Database, outbound: Outbound, issuer: str) -> None:
+        self._database = database
+        self._outbound = outbound
+        self._issuer = issuer
+        self._remote: dict[str, RemoteKeys] = {}
+
+    async def by_secret(self, client_id: str, secret: str) -> Client | None:
+        """The enabled client of that id and secret, or None; which of the two was wrong is not told."""
+        async with self._database.read() as session:
+            recognised = await service.known_client(session, client_id, secret, "secret")
+        return recognised.client if recognised else None
+
+    async def by_assertion(self, assertion: str, named: str | None = None) -> Client:
+        """The client that signed an assertion (RFC 7523, 2.2), which is used up by that.
+
+        ``named`` is the ``client_id`` that came beside it (RFC 7521, 4.2). Raises ``AssertionRefused``.
+        """
+        claimed = unverified(assertion)
+        async with self._database.read() as session:
+            client = await service.named_client(session, str(claimed.claims.get("sub")))
+        try:
+            signer = await self._signer(assertion, client, named, claimed.header.get("kid"))
+        except AssertionRefused as refused:
+            login_attempts.failed("assertion", str(refused), client.id if client else None)
+            raise
+        login_attempts.succeeded("assertion", signer.id)
+        return signer
+
+    async def _signer(self, assertion: str, client: Client | None, named: str | None, kid: object) -> Client:
+        """The client that an assertion names, when it is enabled and signed it. Raises ``AssertionRefused``."""
+        key = await self._key(client, kid) if client and client.disabled_at is None else None
+        if client is None or key is None or named not in (None, client.client_id):
+            raise AssertionRefused(UNKNOWN)
+        try:
+            token = key_sets.decode(assertion, key)
+        except (JoseError, ValueError, RecursionError):
+            raise AssertionRefused(UNKNOWN) from None
+        single = assertions.checked(token, client_id=client.client_id, issuer=self._issuer)
+        async with self._database.write() as session:
+            if not await store.use_assertion(session, client.id, single.jti, single.expires_at):
+                raise AssertionRefused("The jti of the assertion was used before.")
+        return client
+
+    async def _key(self, client: Client, kid: object) -> Key | None:
+        if not isinstance(kid, str):
+            return None
+        if client.jwks_uri is None:
+            return key_sets.usable(client.jwks).get(kid)
+        try:
+            return await self._published(client.jwks_uri).find(kid)
+        except KeysUnreachable:
+            raise AssertionRefused("The keys of the client cannot be fetched just now.") from None
+
+    def _published(self, url: str) -> RemoteKeys:
+        if url not in self._remote:
+            while len(self._remote) >= MOST_KEY_SETS:
+                self._remote.pop(next(iter(self._remote)))
+            self._remote[url] = RemoteKeys(partial(fetch, self._outbound, url))
+        return self._remote[url]

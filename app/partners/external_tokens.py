@@ -1,0 +1,123 @@
+"""Access tokens of a partner's own identity provider: its people act under its name, each as a client of its own."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from joserfc import jwt
+from joserfc.errors import ExpiredTokenError, JoseError
+
+from app.core.db import Database
+from app.core.errors import Forbidden, TokenExpired, Unauthenticated, Unavailable
+from app.core.external_issuer import ExternalIssuer
+from app.core.outbound import Outbound
+from app.core.principal import Principal
+from app.core.security import Verifier, unverified
+from app.core.settings import Settings
+from app.partners import key_sets, rules, service, store
+from app.partners.models import Client
+from app.partners.remote_keys import KeysUnreachable, RemoteKeys, fetch
+
+LEEWAY_SECONDS = 10
+SUBJECT_LENGTH = 255
+TOKEN_TYPES = ("jwt", "at+jwt")
+DISCOVERY = "/.well-known/openid-configuration"
+log = structlog.get_logger(__name__)
+
+
+def external_verifiers(settings: Settings, database: Database) -> Mapping[str, Verifier]:
+    """A verifier for each issuer that is configured, by its name."""
+    return {each.issuer: ExternalTokens(each, database, _way_out(settings, each)) for each in settings.external_issuers}
+
+
+def _way_out(settings: Settings, issuer: ExternalIssuer) -> Outbound:
+    """A way out that leads to an internal issuer too, and to nothing else that others' does not."""
+    allowed = (*settings.outbound_allowed, *(issuer.places if issuer.internal else ()))
+    return Outbound(settings.model_copy(update={"outbound_allowed": allowed}))
+
+
+class ExternalTokens:
+    """Checks the tokens of one external issuer."""
+
+    def __init__(self, issuer: ExternalIssuer, database: Database, outbound: Outbound) -> None:
+        self._issuer = issuer
+        self._database = database
+        self._outbound = outbound
+        self._keys = RemoteKeys(self._load, issuer.smallest_rsa)
+        self._claims = jwt.JWTClaimsRegistry(
+            leeway=LEEWAY_SECONDS,
+            iss={"essential": True, "value": issuer.issuer},
+            aud={"essential": True, "value": issuer.audience},
+            exp={"essential": True},
+            iat={"essential": True},
+        )
+
+    async def verify(self, token: str) -> Principal:
+        """The person of a token, as a client of the issuer's partner that is made when it is first seen.
+
+        Raises ``Unauthenticated``, ``TokenExpired``, ``Forbidden`` when nothing in the token gives a scope here, and
+        ``Unavailable`` while the issuer's keys cannot be had.
+        """
+        claims = await self._checked(token)
+        scopes = rules.mapped_scopes(self._issuer.scopes, claims, self._issuer.scope_claim)
+        if not scopes:
+            raise Forbidden("Nothing in the token gives its holder a scope here.")
+        subject = claims.get(self._issuer.subject_claim)
+        if not isinstance(subject, str) or not 1 <= len(subject) <= SUBJECT_LENGTH or not subject.isprintable():
+            raise Unauthenticated(f"The access token is not valid: it has no {self._issuer.subject_claim}.")
+        client = await self._client(subject)
+        if client.disabled_at is not None:
+            raise Unauthenticated("The holder of the access token has been disabled here.")
+        return service.principal_of(client, scopes & rules.ALLOWED[client.partner.kind])
+
+    async def _checked(self, token: str) -> dict[str, Any]:
+        kid = unverified(token).header.get("kid")
+        try:
+            key = await self._keys.find(kid) if isinstance(kid, str) else None
+            if key is None:
+                raise Unauthenticated("The access token is not valid: its issuer has no such key.")
+            decoded = key_sets.decode(token, key)
+            self._claims.validate(decoded.claims)
+        except KeysUnreachable as failure:
+            log.warning("keys of an external issuer cannot be had", issuer=self._issuer.issuer, reason=str(failure))
+            raise Unavailable("The keys of the token's issuer cannot be had just now.") from None
+        except ExpiredTokenError:
+            raise TokenExpired("The access token is not valid: it has expired.") from None
+        except (JoseError, ValueError, RecursionError):
+            raise Unauthenticated("The access token is not valid: wrong signature, or not meant for here.") from None
+        if str(decoded.header.get("typ") or "jwt").lower().removeprefix("application/") not in TOKEN_TYPES:
+            raise Unauthenticated("The access token is not valid: it is a token of another type.")
+        self._check_strength(decoded.claims)
+        return decoded.claims
+
+    def _check_strength(self, claims: Mapping[str, Any]) -> None:
+        """Raises ``Unauthenticated`` for a token that lasts too long, or whose holder did not sign in as is asked."""
+        issuer, methods = self._issuer, claims.get("amr")
+        if not claims["exp"] - claims["iat"] <= issuer.max_token_seconds:  # so that NaN is refused too
+            raise Unauthenticated(f"The access token lasts longer than {issuer.max_token_seconds} seconds.")
+        if issuer.acr and claims.get("acr") not in issuer.acr:
+            raise Unauthenticated(f"Sign in with one of: {' '.join(issuer.acr)}. The token's acr says otherwise.")
+        if not all(isinstance(methods, list) and each in methods for each in issuer.amr):
+            raise Unauthenticated(f"Sign in with all of: {' '.join(issuer.amr)}. The token's amr says otherwise.")
+
+    async def _client(self, subject: str) -> Client:
+        who = (self._issuer.partner, self._issuer.issuer, subject)
+        async with self._database.read() as session:
+            client = await store.find_external(session, *who)
+        if client is None:
+            async with self._database.write() as session:
+                client = await service.add_external_client(session, *who)
+        if client is None:
+            log.warning("the partner of an external issuer is not there", partner=self._issuer.partner)
+            raise Unauthenticated("The access token is not valid: the partner of its issuer is not there.")
+        return client
+
+    async def _load(self) -> Any:
+        return await fetch(self._outbound, self._issuer.jwks_uri or await self._discovered())
+
+    async def _discovered(self) -> str:
+        """The address of the keys (OpenID Connect Discovery 1.0, 4). Raises ``KeysUnreachable``."""
+        found = await fetch(self._outbound, self._issuer.issuer.rstrip("/") + DISCOVERY)
+        if not isinstance(found, dict) or found.get("issuer") != self._issuer.issuer:
+            raise KeysUnreachable("The discovery document is of another issuer.")
+        return str(found.get("jwks_uri"))

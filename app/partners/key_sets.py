@@ -1,0 +1,114 @@
+"""Public keys of others: which of a JSON Web Key Set (RFC 7517) are taken, and what they signed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, JWKRegistry, Key, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+
+from app.partners.errors import KeyUnusable, PrivateKeySent
+
+SIGNING_ALGORITHMS = ("Ed25519", "EdDSA", "ES256", "PS256", "RS256")
+MOST_KEYS = 10
+MOST_CHARACTERS = 16_384
+KID_LENGTH = 255
+SMALLEST_RSA, LARGEST_RSA = 3072, 4096
+RSA_EXPONENT_BITS = 32
+PUBLIC_MEMBERS = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
+PRIVATE_MEMBERS = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
+
+
+class _Registry(JWSRegistry):
+    """Takes EdDSA, which most libraries still write, for what RFC 9864 calls Ed25519."""
+
+    algorithms = {**JWSRegistry.algorithms, "EdDSA": JWSRegistry.algorithms["Ed25519"]}  # noqa: RUF012 - as in joserfc
+
+
+def registrable(jwks: Mapping[str, Any]) -> dict[str, Any]:
+    """A key set as it is kept: the public members of its keys.
+
+    Raises ``PrivateKeySent`` and ``KeyUnusable``, which never repeat what was sent.
+    """
+    keys = jwks.get("keys")
+    if not isinstance(keys, list) or not 1 <= len(keys) <= MOST_KEYS:
+        raise KeyUnusable(f"A key set is an object whose member keys lists 1 to {MOST_KEYS} keys.")
+    for position, jwk in enumerate(keys):
+        try:
+            _imported(jwk)
+        except KeyUnusable as wrong:
+            raise KeyUnusable(f"Key {position} {wrong.detail}.") from None
+        except PrivateKeySent:
+            raise PrivateKeySent(f"Key {position} is symmetric or has private members.") from None
+    if len({jwk["kid"] for jwk in keys}) < len(keys):
+        raise KeyUnusable("Two keys have the same kid.")
+    kept = {"keys": [_public(jwk) for jwk in keys]}
+    if len(json.dumps(kept)) > MOST_CHARACTERS:
+        raise KeyUnusable(f"The key set is longer than {MOST_CHARACTERS:,} characters.")
+    return kept
+
+
+def usable(jwks: Any, smallest_rsa: int = SMALLEST_RSA) -> dict[str, Key]:
+    """The keys of a set by their ``kid``; what cannot be used here is left out, as RFC 7517, 5 asks.
+
+    ``smallest_rsa`` is the length in bits of the shortest RSA key that is taken.
+    """
+    found: dict[str, Key] = {}
+    keys = jwks.get("keys") if isinstance(jwks, dict) else None
+    for jwk in keys if isinstance(keys, list) else []:
+        try:
+            found[jwk["kid"]] = _imported(jwk, smallest_rsa)
+        except (KeyUnusable, PrivateKeySent, KeyError, TypeError):
+            continue
+    return found
+
+
+def decode(token: str, key: Key) -> jwt.Token:
+    """Header and claims of a token that ``key`` signed, by an algorithm that is the key's own. Raises ``JoseError``."""
+    registry = _Registry(algorithms=_algorithms(key), strict_check_header=False)
+    return jwt.decode(token, key, registry=registry)
+
+
+def _public(jwk: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: jwk[name] for name in PUBLIC_MEMBERS if name in jwk}
+
+
+def _imported(jwk: Any, smallest_rsa: int = SMALLEST_RSA) -> Key:
+    """One key. Raises ``PrivateKeySent``, or ``KeyUnusable`` with what "it" is or has."""
+    if not isinstance(jwk, dict):
+        raise KeyUnusable("is not an object")
+    if PRIVATE_MEMBERS & jwk.keys():
+        raise PrivateKeySent
+    kid = jwk.get("kid")
+    if not isinstance(kid, str) or not 1 <= len(kid) <= KID_LENGTH or not kid.isprintable():
+        raise KeyUnusable(f"has no kid of 1 to {KID_LENGTH} printable characters")
+    if jwk.get("use", "sig") != "sig":
+        raise KeyUnusable("is not for signatures: its use is not sig")
+    try:
+        key = JWKRegistry.import_key(_public(jwk))
+    except (JoseError, ValueError, KeyError, TypeError):
+        raise KeyUnusable("cannot be read") from None
+    if not _algorithms(key) or (isinstance(key, RSAKey) and not _is_fit(key, smallest_rsa)):
+        bits = f"{smallest_rsa} to {LARGEST_RSA}"
+        raise KeyUnusable(f"is neither Ed25519, P-256, nor RSA of {bits} bits, or names an algorithm of another")
+    return key
+
+
+def _algorithms(key: Key) -> Sequence[str]:
+    """The algorithms that a key may check: those of its type, or the one that it names (RFC 7517, 4.4)."""
+    named = key.get("alg")
+    match key:
+        case OKPKey() if key.curve_name == "Ed25519" and named in (None, "Ed25519", "EdDSA"):
+            return ("Ed25519", "EdDSA")
+        case ECKey() if key.curve_name == "P-256" and named in (None, "ES256"):
+            return ("ES256",)
+        case RSAKey():
+            return [name for name in ("PS256", "RS256") if named in (None, name)]
+    return ()
+
+
+def _is_fit(key: RSAKey, smallest: int) -> bool:
+    public = key.public_key
+    return smallest <= public.key_size <= LARGEST_RSA and public.public_numbers().e.bit_length() <= RSA_EXPONENT_BITS

@@ -1,0 +1,238 @@
+"""The worker's part: takes events from the log and sends them, again and again until they are taken."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.db import Database, ReadSession, WriteSession
+from app.core.outbound import TOTAL_SECONDS, Outbound, Unreachable
+from app.core.principal import Principal
+from app.core.schemas import Timestamp
+from app.core.targets import UrlRefused
+from app.events import store as events
+from app.events.schemas import Event
+from app.webhooks import rules, service, signing, store
+from app.webhooks.models import PREVIOUS_SECRET, PRIVATE_KEY, SECRET, Webhook
+from app.webhooks.rules import DeliveryStatus
+from app.webhooks.store import Claimed, Verdict
+
+READ_AT_ONCE = 500
+SENT_AT_ONCE = 5  # to one webhook
+LANES = 30  # webhooks that are sent to at the same time
+LEASE = timedelta(seconds=4 * TOTAL_SECONDS)
+READ_OF_AN_ANSWER = 1024
+_random = random.SystemRandom()
+log = structlog.get_logger(__name__)
+
+
+class Payload(BaseModel):
+    """The body of a request, as Standard Webhooks has it; ``data`` is what ``GET /v1/events`` shows."""
+
+    type: str
+    timestamp: Timestamp
+    data: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one turn sends to one webhook, and what it needs for it."""
+
+    url: str
+    secrets: Sequence[str]
+    private_key: str
+    claimed: Sequence[Claimed]
+    events: Mapping[UUID, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one attempt."""
+
+    delivery: Claimed
+    status: int | None = None
+    error: str | None = None
+    retry_after: str | None = None
+
+
+def partner_of(webhook: Webhook) -> Principal:
+    """The webhook's partner as the reader of the log that it is by ``GET /v1/events``."""
+    partner = webhook.partner
+    return Principal(webhook.id, partner.id, partner.kind, partner.operator, frozenset())  # type: ignore[arg-type]  # a constraint holds the column to the kinds
+
+
+class Deliverer:
+    """Delivers; any number of workers share the work by locks and claims. ``clock`` gives the time in UTC."""
+
+    def __init__(
+        self, database: Database, outbound: Outbound, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._database = database
+        self._outbound = outbound
+        self._clock = clock
+        self._lanes: set[UUID] = set()
+
+    async def run(self, seconds: float) -> None:
+        """Deliver until cancelled, looking every so many ``seconds``."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                try:
+                    await self.take_in()
+                    for webhook_id in await self._due():
+                        self._lanes.add(webhook_id)
+                        group.create_task(self._lane(webhook_id))
+                except (SQLAlchemyError, OSError) as error:
+                    log.warning("webhooks failed; they go on", error=repr(error)[:500])
+                except Exception:
+                    log.exception("webhooks failed; they go on")
+                await asyncio.sleep(seconds)
+
+    async def turn(self) -> None:
+        """Take in what happened and send all that is due now, once."""
+        await self.take_in()
+        for webhook_id in await self._due():
+            while await self._send_some(webhook_id):
+                pass
+
+    async def take_in(self) -> None:
+        """Put what happened since on its way to the webhooks that want it."""
+        async with self._database.read() as session:
+            behind = await store.behind(session)
+        for webhook_id in behind:
+            more = True
+            while more:
+                async with self._database.write() as session:
+                    more = await self._take_in_some(session, webhook_id)
+
+    async def _take_in_some(self, session: WriteSession, webhook_id: UUID) -> bool:
+        webhook = await store.locked(session, webhook_id)
+        if webhook is None or webhook.after is None:
+            return False
+        newest = await events.newest_settled(session, after=webhook.after)
+        if newest is None:
+            return False
+        found = await events.read(session, partner_of(webhook), after=webhook.after, limit=READ_AT_ONCE)
+        wanted = [(each.id, each.name) for each in found if _wants(webhook, each)]
+        await store.add_deliveries(session, webhook.id, wanted, self._clock())
+        more = len(found) == READ_AT_ONCE
+        # a short page ends at or after the newest; from there on nothing before it is read again
+        webhook.after = found[-1].id if more else newest
+        return more
+
+    async def _due(self) -> list[UUID]:
+        async with self._database.read() as session:
+            found = await store.due(session, self._clock())
+        return [each for each in found if each not in self._lanes][: LANES - len(self._lanes)]
+
+    async def _lane(self, webhook_id: UUID) -> None:
+        """Send to one webhook until nothing is due, beside the other lanes: who is slow waits alone."""
+        try:
+            while await self._send_some(webhook_id):
+                pass
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("webhook failed; it goes on", webhook_id=str(webhook_id), error=repr(error)[:500])
+        except Exception:
+            log.exception("webhook failed; it goes on", webhook_id=str(webhook_id))
+        finally:
+            self._lanes.discard(webhook_id)
+
+    async def _send_some(self, webhook_id: UUID) -> bool:
+        """Claim, send outside of any transaction, settle; whether there was something to send."""
+        async with self._database.write() as session:
+            batch = await self._claim(session, webhook_id)
+        if batch is None:
+            return False
+        outcomes = await asyncio.gather(*(self._attempt(batch, each) for each in batch.claimed))
+        async with self._database.write() as session:
+            await self._settle(session, webhook_id, outcomes)
+        return True
+
+    async def _claim(self, session: WriteSession, webhook_id: UUID) -> Batch | None:
+        now = self._clock()
+        webhook = await store.locked(session, webhook_id)
+        if webhook is None or (webhook.paused_until and webhook.paused_until > now):
+            return None
+        claimed = await store.claim(session, webhook_id, now, limit=SENT_AT_ONCE, lease=LEASE)
+        if not claimed:
+            return None
+        found = await events.read_these(session, partner_of(webhook), [each.event_id for each in claimed])
+        return Batch(
+            url=webhook.url,
+            secrets=_secrets(session, webhook, now),
+            private_key=session.keyring.unseal_text(PRIVATE_KEY, webhook.sealed_private_key),
+            claimed=claimed,
+            events={each.id: each for each in found},
+        )
+
+    async def _attempt(self, batch: Batch, delivery: Claimed) -> Outcome:
+        found = batch.events.get(delivery.event_id)
+        if found is None:
+            return Outcome(delivery, error="The event is not the partner's business any more.")
+        event = Event.model_validate(found)
+        body = Payload(type=event.name, timestamp=event.occurred_at, data=event).model_dump_json()
+        signed = signing.headers(str(event.id), self._clock(), body, whsec=batch.secrets, private_key=batch.private_key)
+        try:
+            answer = await self._outbound.request(
+                "POST",
+                batch.url,
+                headers={"Content-Type": "application/json", **signed},
+                content=body.encode(),
+                limit=READ_OF_AN_ANSWER,
+            )
+        except UrlRefused as refused:
+            return Outcome(delivery, error=refused.detail)
+        except Unreachable as unreachable:
+            return Outcome(delivery, error=str(unreachable))
+        return Outcome(delivery, answer.status, retry_after=answer.headers.get("retry-after"))
+
+    async def _settle(self, session: WriteSession, webhook_id: UUID, outcomes: Sequence[Outcome]) -> None:
+        now = self._clock()
+        webhook = await store.locked(session, webhook_id, wait=True)  # first, as whoever deletes it does
+        await store.settle(session, [_verdict(each, now) for each in outcomes])
+        if webhook is None:
+            return
+        if any(rules.is_taken(each.status) for each in outcomes):
+            webhook.failing_since = None
+        elif webhook.failing_since is None:
+            webhook.failing_since = now
+        pauses = [until for each in outcomes if (until := rules.pause(each.retry_after, now))]
+        webhook.paused_until = max(pauses, default=None)
+        reason = rules.reason_to_disable([each.status for each in outcomes], webhook.failing_since, now)
+        if reason:
+            await service.disable(session, webhook, reason)
+
+
+def _wants(webhook: Webhook, event: Any) -> bool:
+    if event.name == rules.TEST_EVENT:
+        return bool(event.subject_id == webhook.id)
+    return rules.wants(webhook.event_types, event.name)
+
+
+def _secrets(session: ReadSession, webhook: Webhook, now: datetime) -> list[str]:
+    secrets = [session.keyring.unseal_text(SECRET, webhook.sealed_secret)]
+    if webhook.sealed_previous_secret and webhook.previous_secret_until and webhook.previous_secret_until > now:
+        secrets.append(session.keyring.unseal_text(PREVIOUS_SECRET, webhook.sealed_previous_secret))
+    return secrets
+
+
+def _verdict(outcome: Outcome, now: datetime) -> Verdict:
+    attempts = outcome.delivery.attempts
+    again = None
+    status = DeliveryStatus.DELIVERED
+    if not rules.is_taken(outcome.status):
+        again = rules.next_attempt(attempts, now, _random.random())
+        status = DeliveryStatus.PENDING if again else DeliveryStatus.FAILED
+    settled_at = None if again else now
+    return Verdict(outcome.delivery.id, attempts, status, again, outcome.status, outcome.error, settled_at)
+
+
+async def forget_old_deliveries(session: WriteSession) -> None:
+    """Drop what was settled longer ago than deliveries are kept."""
+    await store.forget_settled_before(session, datetime.now(UTC) - rules.KEPT)

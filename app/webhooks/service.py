@@ -1,0 +1,142 @@
+"""What partners do with their webhooks."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from app.core.db import WriteSession
+from app.core.errors import Invalid, InvalidValue
+from app.core.outbound import Outbound
+from app.core.preconditions import IfMatch
+from app.core.principal import Principal
+from app.core.schemas import validated
+from app.core.targets import UrlRefused
+from app.events import store as events
+from app.events.store import Happening
+from app.webhooks import rules, signing, store
+from app.webhooks.errors import WebhookDisabled, WebhookLimit
+from app.webhooks.models import PREVIOUS_SECRET, PRIVATE_KEY, SECRET, Webhook
+from app.webhooks.rules import DisabledReason, Status
+from app.webhooks.schemas import NewWebhook, WebhookChange, WebhookDetails
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A webhook and its secret, which is shown this once."""
+
+    webhook: Webhook
+    secret: str
+
+
+async def create(session: WriteSession, principal: Principal, outbound: Outbound, body: NewWebhook) -> Issued:
+    """Make a webhook that gets what happens from now on. Raises ``WebhookLimit``, ``Invalid``."""
+    _check_url(outbound, body.url)
+    if await store.count(session, principal.partner_id) >= rules.MOST_WEBHOOKS:
+        raise WebhookLimit(f"A partner has at most {rules.MOST_WEBHOOKS} webhooks.")
+    secret, private_key = signing.new_secret(), signing.new_private_key()
+    webhook = Webhook(
+        id=uuid7(),
+        partner_id=principal.partner_id,
+        **body.model_dump(),
+        sealed_secret=session.keyring.seal_text(SECRET, secret),
+        sealed_private_key=session.keyring.seal_text(PRIVATE_KEY, private_key),
+        public_key=signing.public_key_of(private_key),
+    )
+    await store.add(session, webhook)
+    webhook.after = await _record(session, principal, "webhook.created", webhook)
+    return Issued(webhook, secret)
+
+
+def _check_url(outbound: Outbound, url: str) -> None:
+    try:
+        outbound.check(url)
+    except UrlRefused as refused:
+        raise Invalid.of([UrlRefused.at("/url", refused.detail)]) from None
+
+
+async def _record(session: WriteSession, actor: Principal | None, name: str, webhook: Webhook) -> UUID:
+    """Record what happened to a webhook and give the event's id."""
+    details = {"url": webhook.url, "status": webhook.status, "reason": webhook.disabled_reason}
+    happening = Happening(name, webhook.id, webhook.partner_id, details=details)
+    (event_id,) = await events.record(session, actor, [happening])
+    return event_id
+
+
+async def change(
+    session: WriteSession,
+    principal: Principal,
+    outbound: Outbound,
+    webhook_id: UUID,
+    if_match: IfMatch,
+    patch: WebhookChange,
+) -> Webhook:
+    """Merge ``patch`` into a webhook. Raises ``NotFound``, ``VersionMismatch``, ``Invalid``."""
+    webhook = await store.get(session, principal, webhook_id, lock=True)
+    if_match.check(webhook)
+    held = {name: getattr(webhook, name) for name in WebhookDetails.model_fields}
+    details = validated(WebhookDetails, patch.onto(held)).model_dump()
+    _check_url(outbound, details["url"])
+    if details == held:
+        return webhook
+    for name, value in details.items():
+        setattr(webhook, name, value)
+    if details["status"] != held["status"]:
+        disabled = details["status"] == Status.DISABLED
+        webhook.disabled_reason = DisabledReason.BY_PARTNER if disabled else None
+    webhook.failing_since = webhook.paused_until = None
+    await store.changed(session, webhook)
+    name = "webhook.disabled" if webhook.status != held["status"] == Status.ACTIVE else "webhook.changed"
+    await _record(session, principal, name, webhook)
+    return webhook
+
+
+async def rotate_secret(session: WriteSession, principal: Principal, webhook_id: UUID, if_match: IfMatch) -> Issued:
+    """Give a webhook a new secret; the old one signs too for a day. Raises ``NotFound``, ``VersionMismatch``."""
+    webhook = await store.get(session, principal, webhook_id, lock=True)
+    if_match.check(webhook)
+    secret = signing.new_secret()
+    old = session.keyring.unseal_text(SECRET, webhook.sealed_secret)
+    webhook.sealed_previous_secret = session.keyring.seal_text(PREVIOUS_SECRET, old)
+    webhook.previous_secret_until = datetime.now(UTC) + rules.SECRET_OVERLAP
+    webhook.sealed_secret = session.keyring.seal_text(SECRET, secret)
+    await store.changed(session, webhook)
+    await _record(session, principal, "webhook.secret_rotated", webhook)
+    return Issued(webhook, secret)
+
+
+async def delete(session: WriteSession, principal: Principal, webhook_id: UUID, if_match: IfMatch) -> None:
+    """Delete a webhook. Raises ``NotFound``, ``VersionMismatch``."""
+    webhook = await store.get(session, principal, webhook_id, lock=True)
+    if_match.check(webhook)
+    await store.remove(session, webhook)
+    await _record(session, principal, "webhook.deleted", webhook)
+
+
+async def send_test(session: WriteSession, principal: Principal, webhook_id: UUID) -> UUID:
+    """Record an event that goes to this webhook alone; gives its id. Raises ``NotFound``, ``WebhookDisabled``."""
+    webhook = await store.get(session, principal, webhook_id)
+    if webhook.status == Status.DISABLED:
+        raise WebhookDisabled
+    return await _record(session, principal, rules.TEST_EVENT, webhook)
+
+
+async def replay(session: WriteSession, principal: Principal, webhook_id: UUID, after: UUID) -> Webhook:
+    """Deliver again what came after an event. Raises ``NotFound``, ``Invalid`` when there is no such event."""
+    webhook = await store.get(session, principal, webhook_id, lock=True)
+    try:
+        await events.read(session, principal, after=after, limit=1)
+    except Invalid:
+        raise Invalid.of([InvalidValue.at("/after", "There is no event of that id.")]) from None
+    await store.forget_settled_after(session, webhook, after)
+    webhook.after = after
+    await session.flush()
+    return webhook
+
+
+async def disable(session: WriteSession, webhook: Webhook, reason: str) -> None:
+    """Stop sending to a webhook, and say so in its partner's log."""
+    webhook.status, webhook.disabled_reason = Status.DISABLED, reason
+    await store.changed(session, webhook)
+    await _record(session, None, "webhook.disabled", webhook)

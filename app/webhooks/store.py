@@ -1,0 +1,206 @@
+"""Every SQL statement about webhooks and deliveries."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Integer, Text, Uuid, and_, delete, func, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
+from uuid_utils.compat import uuid7
+
+from app.core.db import ReadSession, WriteSession
+from app.core.errors import NotFound
+from app.core.orm import INSTANT, recordset
+from app.core.pagination import PageQuery, fetch_page
+from app.core.principal import Principal
+from app.events.models import Event
+from app.webhooks.models import Delivery, Webhook
+from app.webhooks.rules import DeliveryStatus, Status
+from app.webhooks.schemas import DeliveriesQuery
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery that one worker makes an attempt of, and which attempt it is."""
+
+    id: UUID
+    event_id: UUID
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an attempt ended and what follows; written only while it is still that attempt."""
+
+    id: UUID
+    attempts: int
+    status: str
+    next_attempt_at: datetime | None
+    response_status: int | None
+    last_error: str | None
+    settled_at: datetime | None
+
+
+async def add(session: WriteSession, webhook: Webhook) -> None:
+    """Insert a webhook."""
+    session.add(webhook)
+    await session.flush()
+    await session.refresh(webhook)
+
+
+async def count(session: WriteSession, partner_id: UUID) -> int:
+    """How many webhooks a partner has, while no other transaction makes one for it."""
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"webhooks {partner_id}", 0))))
+    return int(await session.scalar(select(func.count()).where(Webhook.partner_id == partner_id)) or 0)
+
+
+async def get(session: ReadSession, principal: Principal, webhook_id: UUID, *, lock: bool = False) -> Webhook:
+    """One webhook of the caller's own, locked for a change when ``lock``. Raises ``NotFound``."""
+    statement = select(Webhook).where(Webhook.id == webhook_id, Webhook.partner_id == principal.partner_id)
+    webhook = await session.scalar(statement.with_for_update(of=Webhook) if lock else statement)
+    if webhook is None:
+        raise NotFound
+    return webhook
+
+
+async def list_page(
+    session: ReadSession, principal: Principal, query: PageQuery
+) -> tuple[Sequence[Webhook], str | None]:
+    """A page of the caller's own webhooks."""
+    statement = select(Webhook).where(Webhook.partner_id == principal.partner_id)
+    return await fetch_page(session, statement, Webhook.id, query, list_name="webhooks")
+
+
+async def list_deliveries(
+    session: ReadSession, webhook: Webhook, query: DeliveriesQuery
+) -> tuple[Sequence[Delivery], str | None]:
+    """A page of a webhook's deliveries, newest first."""
+    statement = select(Delivery).where(Delivery.webhook_id == webhook.id).filter_by(**query.filters())
+    name = f"deliveries {webhook.id}"
+    return await fetch_page(session, statement, Delivery.id, query, list_name=name, descending=True)
+
+
+async def changed(session: WriteSession, webhook: Webhook) -> None:
+    """Write a changed webhook as its next version."""
+    webhook.version += 1
+    webhook.updated_at = func.now()
+    await session.flush()
+    await session.refresh(webhook)
+
+
+async def remove(session: WriteSession, webhook: Webhook) -> None:
+    """Delete a webhook and its deliveries."""
+    await session.delete(webhook)
+    await session.flush()
+
+
+async def locked(session: WriteSession, webhook_id: UUID, *, wait: bool = False) -> Webhook | None:
+    """An active webhook, for a change of the service's own; None when it is not, or unless ``wait`` held by another."""
+    statement = select(Webhook).where(Webhook.id == webhook_id, Webhook.status == Status.ACTIVE)
+    webhook: Webhook | None = await session.scalar(statement.with_for_update(of=Webhook, skip_locked=not wait))
+    return webhook
+
+
+async def behind(session: ReadSession) -> Sequence[UUID]:
+    """The active webhooks after whose position the log goes on."""
+    start = aliased(Event)
+    settled = Event.transaction_id < func.pg_snapshot_xmin(func.pg_current_snapshot())
+    later = tuple_(Event.transaction_id, Event.sequence) > tuple_(start.transaction_id, start.sequence)
+    statement = (
+        select(Webhook.id)
+        .join(start, start.id == Webhook.after)
+        .where(Webhook.status == Status.ACTIVE, select(Event.id).where(settled, later).exists())
+    )
+    return (await session.scalars(statement)).all()
+
+
+async def add_deliveries(
+    session: WriteSession, webhook_id: UUID, events: Sequence[tuple[UUID, str]], now: datetime
+) -> None:
+    """Put events (id and name) on their way, in this order; what is on its way already stays as it is."""
+    if not events:
+        return
+    kinds: dict[str, Any] = {
+        "id": Uuid, "webhook_id": Uuid, "event_id": Uuid, "event_type": Text, "next_attempt_at": INSTANT,
+    }  # fmt: skip
+    rows = [dict(zip(kinds, (uuid7(), webhook_id, event_id, name, now), strict=True)) for event_id, name in events]
+    batch = recordset("delivery", kinds, rows)
+    statement = insert(Delivery).from_select(list(kinds), select(*batch.c))
+    await session.execute(statement.on_conflict_do_nothing())
+
+
+async def due(session: ReadSession, now: datetime) -> Sequence[UUID]:
+    """The webhooks that have something to be sent now."""
+    waiting = select(Delivery.id).where(
+        Delivery.webhook_id == Webhook.id,
+        Delivery.status == DeliveryStatus.PENDING,
+        Delivery.next_attempt_at <= now,
+    )
+    unpaused = or_(Webhook.paused_until.is_(None), Webhook.paused_until <= now)
+    return (
+        await session.scalars(select(Webhook.id).where(Webhook.status == Status.ACTIVE, unpaused, waiting.exists()))
+    ).all()
+
+
+async def claim(
+    session: WriteSession, webhook_id: UUID, now: datetime, *, limit: int, lease: timedelta
+) -> list[Claimed]:
+    """Take up to ``limit`` due deliveries for an attempt; when the worker dies, they are due again after ``lease``."""
+    chosen = (
+        select(Delivery.id)
+        .where(
+            Delivery.webhook_id == webhook_id,
+            Delivery.status == DeliveryStatus.PENDING,
+            Delivery.next_attempt_at <= now,
+        )
+        .order_by(Delivery.next_attempt_at, Delivery.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("chosen")
+    )
+    statement = (
+        update(Delivery)
+        .where(Delivery.id == chosen.c.id)
+        .values(attempts=Delivery.attempts + 1, last_attempt_at=now, next_attempt_at=now + lease)
+        .returning(Delivery.id, Delivery.event_id, Delivery.attempts)
+        .execution_options(synchronize_session=False)
+    )
+    taken = [Claimed(id_, event_id, attempts) for id_, event_id, attempts in await session.execute(statement)]
+    return sorted(taken, key=lambda each: each.id)
+
+
+async def settle(session: WriteSession, verdicts: Sequence[Verdict]) -> None:
+    """Write how attempts ended."""
+    kinds: dict[str, Any] = {
+        "id": Uuid, "attempts": Integer, "status": Text, "next_attempt_at": INSTANT, "response_status": Integer,
+        "last_error": Text, "settled_at": INSTANT,
+    }  # fmt: skip
+    batch = recordset("verdict", kinds, [asdict(each) for each in verdicts])
+    written = ("status", "next_attempt_at", "response_status", "last_error", "settled_at")
+    await session.execute(
+        update(Delivery)
+        .where(Delivery.id == batch.c.id, Delivery.attempts == batch.c.attempts)
+        .values({name: batch.c[name] for name in written})
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def forget_settled_after(session: WriteSession, webhook: Webhook, event_id: UUID) -> None:
+    """Drop what was settled of the events after ``event_id``, so that they can be put on their way again."""
+    start = aliased(Event)
+    position = select(start.transaction_id, start.sequence).where(start.id == event_id).subquery()
+    again = and_(
+        Delivery.webhook_id == webhook.id,
+        Delivery.status != DeliveryStatus.PENDING,
+        Event.id == Delivery.event_id,
+        tuple_(Event.transaction_id, Event.sequence) > tuple_(position.c.transaction_id, position.c.sequence),
+    )
+    await session.execute(delete(Delivery).where(again).execution_options(synchronize_session=False))
+
+
+async def forget_settled_before(session: WriteSession, instant: datetime) -> None:
+    """Drop what was settled long ago."""
+    await session.execute(delete(Delivery).where(Delivery.settled_at < instant))

@@ -1,0 +1,81 @@
+// One registration from the application to the feed, by the generated types alone; prints what the service said.
+// URL and each caller's CLIENT_ID and CLIENT_SECRET come from the environment, e.g. OFFICER_CLIENT_ID.
+import createClient, { type Client } from "openapi-fetch";
+import type { components, paths } from "./schema.js";
+
+type Check = components["schemas"]["Check"];
+
+const baseUrl = process.env["URL"];
+const address = "203.99.50.18";
+
+/** The answer's body; a problem ends the journey. */
+function got<Body>(answer: { data?: Body; error?: unknown }): Body {
+  if (answer.data === undefined) throw new Error(`refused: ${JSON.stringify(answer.error)}`);
+  return answer.data;
+}
+
+/** A client with a token. */
+async function caller(name: string): Promise<Client<paths>> {
+  const client = createClient<paths>({ baseUrl });
+  const token = got(
+    await client.POST("/oauth/token", {
+      body: {
+        grant_type: "client_credentials",
+        client_id: process.env[`${name}_CLIENT_ID`],
+        client_secret: process.env[`${name}_CLIENT_SECRET`],
+      },
+      headers: { "Content-Type": "application/x-www-form-urlencoded" },
+    }),
+  );
+  return createClient<paths>({ baseUrl, headers: { Authorization: `Bearer ${token.access_token}` } });
+}
+
+/** What the feed says of the address once it is there; before the first publication it says nothing. */
+async function published(operator: Client<paths>): Promise<Check> {
+  for (const giveUp = Date.now() + 30_000; Date.now() < giveUp; ) {
+    const { data } = await operator.GET("/v1/allowlist/check", { params: { query: { address } } });
+    if (data?.allowed) return data;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error("the address did not come into the feed");
+}
+
+const association = await caller("ASSOCIATION");
+const officer = await caller("OFFICER");
+const operator = await caller("OPERATOR");
+
+const applicant = got(
+  await association.POST("/v1/applicants", {
+    body: { kind: "company", legal_name: "Indus Softworks (Pvt) Ltd", ntn: "7654321-0", email: "it@indus.example.pk" },
+  }),
+);
+const asked = got(
+  await association.POST("/v1/registrations", {
+    body: {
+      applicant_id: applicant.id,
+      track: "vpn_company",
+      purpose: "it_services",
+      protocol: "wireguard",
+      operator: "nayatel",
+      networks: ["203.99.50.16/29"],
+    },
+  }),
+);
+const params = { path: { registration_id: asked.id } };
+const read = await officer.GET("/v1/registrations/{registration_id}", { params });
+const decision = got(
+  await officer.POST("/v1/review-decisions", {
+    params: { header: { "if-match": read.response.headers.get("etag") ?? "" } },
+    body: { registration_id: asked.id, action: "approve" },
+  }),
+);
+const check = await published(operator);
+const history = got(await association.GET("/v1/registrations/{registration_id}/history", { params }));
+console.log(
+  JSON.stringify({
+    decided: decision.registration_id === asked.id,
+    network: check.network,
+    status: got(await association.GET("/v1/registrations/{registration_id}", { params })).status,
+    history: history.items.map((event) => event.name),
+  }),
+);

@@ -1,0 +1,43 @@
+"""The check that docs/audit.md shows is one that works."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support import processes
+from tests.support.events import told
+from tests.support.service import Caller, Service
+from tests.support.trees import recorded, sequenced
+
+PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
+
+
+@pytest.mark.slow
+async def test_an_outsider_proves_an_event_with_what_the_page_shows(service: Service, pseb: Caller) -> None:
+    (shown,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    await recorded(service, *(f"test.{number}" for number in range(9)))
+    await sequenced(service)
+    events = await told(pseb, "test.8")
+    with processes.serving(service.settings) as url:
+        login = (pseb.credentials.client_id, pseb.credentials.client_secret)
+        async with httpx.AsyncClient(base_url=url, auth=login) as http:
+            answer = await http.post("/oauth/token", data={"grant_type": "client_credentials"})
+        token = answer.json()["access_token"]
+
+        async def run(program: str, event_id: str) -> subprocess.CompletedProcess[str]:
+            given = {"PATH": os.environ["PATH"], "URL": url, "TOKEN": token}
+            command = [sys.executable, "-c", program, event_id]
+            return await asyncio.to_thread(subprocess.run, command, env=given, capture_output=True, text=True)
+
+        for event in (events[0], events[6], events[-1]):
+            done = await run(shown, event["id"])
+            assert done.returncode == 0, done.stderr
+            assert event["id"] in done.stdout
+        lied_to = shown.replace('proof["entry"].encode()', 'proof["entry"].replace("test", "tost").encode()')
+        assert "not in that tree" in (await run(lied_to, events[6]["id"])).stderr

@@ -1,0 +1,120 @@
+"""Every settled event gets its leaf once, in the order of the log, whatever happens meanwhile."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import select
+
+from app.audit import checkpoint, store
+from app.audit.errors import Difference
+from app.audit.models import Leaf
+from app.audit.sequencer import sequence
+from app.core.settings import Settings
+from app.events import store as events
+from app.events.models import Event
+from app.events.store import Happening
+from app.partners import store as partners
+from tests.support import postgres, processes
+from tests.support.service import Service
+from tests.support.trees import recorded, sequenced, size_of, verified
+
+ISSUER = "https://register.example.pk"
+
+
+async def leaves(service: Service) -> list[str]:
+    """The names of the events in the order of their leaves."""
+    statement = select(Event.name).join(Leaf, Leaf.event_id == Event.id).order_by(Leaf.position)
+    async with service.database.read() as session:
+        return list(await session.scalars(statement))
+
+
+async def test_without_an_event_nothing_is_signed(service: Service) -> None:
+    await sequence(service.database, ISSUER)
+    async with service.database.read() as session:
+        assert await store.newest_checkpoint(session) is None
+    assert (await verified(service)).size == 0
+
+
+async def test_an_event_that_commits_late_gets_its_leaf_once_and_before_those_that_came_after(service: Service) -> None:
+    await recorded(service, "test.first")
+    await sequenced(service)
+    async with service.database.write() as late:
+        await events.record(late, None, [Happening("test.late")])
+        await late.flush()
+        await recorded(service, "test.early")
+        await sequence(service.database, ISSUER)
+        assert await leaves(service) == ["test.first"]
+    await sequenced(service)
+    assert await leaves(service) == ["test.first", "test.late", "test.early"]
+    assert (await verified(service)).size == 3
+
+
+@pytest.mark.parametrize("batch", [1, 4, 7, 100])
+async def test_the_tree_is_the_same_whatever_the_batch(service: Service, batch: int) -> None:
+    names = [f"test.{number}" for number in range(21)]
+    await recorded(service, *names)
+    assert await sequenced(service, batch) == 21
+    assert await leaves(service) == names
+    assert (await verified(service, batch=5)).size == 21
+    async with service.database.read() as session:
+        signed = (await store.kept(session, 0, 21)).checkpoints
+    assert sorted(signed) == sorted({*range(batch, 21, batch), 21})
+
+
+async def test_sequencers_that_run_side_by_side_append_nothing_twice(service: Service) -> None:
+    writing = asyncio.gather(*(recorded(service, *(f"test.{n}.{m}" for m in range(5))) for n in range(6)))
+    await asyncio.gather(*(sequence(service.database, ISSUER, 2) for _ in range(4)))
+    await writing
+    assert await sequenced(service, 4) == 30
+    assert (await verified(service)).size == 30
+
+
+@pytest.mark.slow
+async def test_a_worker_that_is_killed_between_batches_is_gone_on_from(service: Service, settings: Settings) -> None:
+    await recorded(service, *(f"test.{number}" for number in range(12_000)))
+
+    async def begun() -> bool:
+        return await size_of(service) > 0
+
+    worker = processes.start("worker", processes.environment(settings))
+    try:
+        await processes.until(begun)
+    finally:
+        processes.kill(worker)
+    assert await sequenced(service) == 12_000
+    assert (await verified(service)).size == 12_000
+
+
+async def test_the_newest_checkpoint_is_signed_again_by_the_key_that_replaced_its_own(service: Service) -> None:
+    await recorded(service, "test.first")
+    await sequenced(service)
+    await recorded(service, "test.second")
+    await sequenced(service)
+    async with service.database.write() as session:
+        new = await partners.rotate_signing_key(session)
+    await service.let_keys_settle()
+    await sequence(service.database, ISSUER)
+    async with service.database.read() as session:
+        first, second = [await store.checkpoint_of(session, size) for size in (1, 2)]
+    assert checkpoint.signer_of(first.signed) != new
+    assert checkpoint.signer_of(second.signed) == new
+    assert (await verified(service)).size == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("UPDATE audit_nodes SET hash = sha256('x')", "subtrees"),
+        ("DELETE FROM audit_nodes", "subtrees"),
+        ("UPDATE audit_checkpoints SET root = sha256('x')", "signed"),
+        ("UPDATE audit_checkpoints SET size = 1", "signed"),
+    ],
+)
+async def test_nothing_is_signed_on_top_of_what_was_changed(service: Service, change: str, told: str) -> None:
+    await recorded(service, "test.1", "test.2", "test.3")
+    await sequenced(service)
+    await postgres.execute(service.settings.database_url, change)
+    await recorded(service, "test.4")
+    with pytest.raises(Difference, match=told):
+        await sequenced(service)
+    assert await leaves(service) == ["test.1", "test.2", "test.3"]

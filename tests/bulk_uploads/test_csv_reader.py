@@ -1,0 +1,141 @@
+"""Bytes in any parts become rows with their lines, or say where they stop being CSV."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.bulk_uploads.csv_reader import csv_rows
+from app.bulk_uploads.errors import CsvMalformed
+from app.bulk_uploads.rows import BYTE_ORDER_MARK, LARGEST_RECORD
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+CELLS = st.one_of(TEXT, st.sampled_from(['"', '""', ",", "\r", "\n", "\r\n", 'a"b', "a\nb\r\n", "دفتر", " "]))
+RECORDS = st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=8)
+
+
+def written(records: Sequence[Sequence[str]], end: str = "\r\n") -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator=end).writerows(records)
+    return text.getvalue().encode()
+
+
+def cut(body: bytes, at: Sequence[int]) -> list[bytes]:
+    places = [0, *sorted(each % (len(body) + 1) for each in at), len(body)]
+    return [body[begin:end] for begin, end in pairwise(places)]
+
+
+def lines_of(body: bytes) -> list[int]:
+    return [row.line for row in csv_rows([body])]
+
+
+def said(body: bytes) -> str:
+    with pytest.raises(CsvMalformed) as refused:
+        list(csv_rows([body]))
+    return refused.value.detail
+
+
+def test_a_file_that_ends_inside_a_quoted_cell_is_refused_with_the_line_where_its_row_begins() -> None:
+    assert "begins on line 3 " in said(b'a,b\r\n1,2\r\n3,"cut off\r\nin the mid')
+
+
+def test_text_after_a_closing_quote_is_refused_with_its_line() -> None:
+    assert "begins on line 2 " in said(b'a,b\n"1"x,2\n')
+
+
+def test_a_lone_carriage_return_outside_quotes_is_refused_with_its_line() -> None:
+    assert "begins on line 2 " in said(b"a,b\n1\r2,3\n")
+
+
+def test_a_quote_that_is_never_closed_is_refused_before_it_swallows_a_large_file() -> None:
+    taken = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal taken
+        yield b'a,b\n"'
+        while True:
+            taken += 1
+            yield b"x" * 1023 + b"\n"
+
+    with pytest.raises(CsvMalformed, match="begins on line 2 "):
+        list(csv_rows(endless()))
+    assert taken <= LARGEST_RECORD // 1024 + 1
+
+
+def test_a_line_without_end_is_refused_before_it_is_read_whole() -> None:
+    taken = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal taken
+        yield b"a,b\n"
+        while True:
+            taken += 1
+            yield b"x," * 524_288
+
+    with pytest.raises(CsvMalformed, match="Line 2 is longer"):
+        list(csv_rows(endless()))
+    assert taken <= LARGEST_RECORD // 2**20 + 1
+
+
+def test_a_record_of_many_cells_is_refused_before_it_is_read_whole() -> None:
+    taken = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal taken
+        yield b"a,b\n"
+        while True:
+            taken += 1
+            yield b'"' + b"x" * 2**20 + b'\n",'
+
+    with pytest.raises(CsvMalformed, match="begins on line 2 "):
+        list(csv_rows(endless()))
+    assert taken <= LARGEST_RECORD // 2**20 + 1
+
+
+def test_a_nul_is_a_character_of_its_cell_for_the_fields_rules_to_refuse() -> None:
+    assert [row.cells for row in csv_rows([b"a,b\x00c\r\nd,e\r\n"])] == [["a", "b\x00c"], ["d", "e"]]
+
+
+def test_a_cell_of_two_megabytes_is_read_whole() -> None:
+    wide = "x" * 2_000_000
+    (row,) = csv_rows(cut(written([[wide, "b"]]), range(0, 2_000_000, 65_536)))
+    assert row.cells == [wide, "b"]
+
+
+def test_blank_lines_are_passed_over_and_counted() -> None:
+    assert lines_of(b"a,b\n\n\r\n1,2\n\n3,4\n\n") == [1, 4, 6]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lines_end_with_lf_or_crlf_and_the_last_one_need_not(end: str) -> None:
+    body = written([["a", "b"], ["1", "2"]], end)
+    for each in (body, body.removesuffix(end.encode())):
+        assert [row.cells for row in csv_rows([each])] == [["a", "b"], ["1", "2"]]
+
+
+@given(records=RECORDS, at=st.lists(st.integers(0, 1_000), max_size=6), mark=st.booleans())
+def test_what_a_csv_writer_wrote_is_read_back_with_its_lines_however_it_was_cut(
+    records: list[list[str]], at: list[int], mark: bool
+) -> None:
+    body = BYTE_ORDER_MARK + written(records) if mark else written([["header"], *records])
+    expected = records if mark else [["header"], *records]
+    rows = list(csv_rows(cut(body, at)))
+    assert [row.cells for row in rows] == expected
+    begins = [1 + written(expected[:i]).count(b"\n") for i in range(len(expected))]
+    assert [row.line for row in rows] == begins
+    assert [row.end for row in rows[-1:]] == ([len(body)] if expected else [])
+
+
+@given(body=st.binary(max_size=200), at=st.lists(st.integers(0, 200), max_size=3))
+def test_any_bytes_are_read_or_refused_and_the_cut_makes_no_difference(body: bytes, at: list[int]) -> None:
+    def outcome(parts: list[bytes]) -> object:
+        try:
+            return list(csv_rows(parts))
+        except CsvMalformed as refused:
+            return refused.detail
+
+    assert outcome([body]) == outcome(cut(body, at))

@@ -1,0 +1,125 @@
+"""Lines of JSON become the rows that a CSV would have given, or say where they stop being objects."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.bulk_uploads.errors import NdjsonMalformed
+from app.bulk_uploads.ndjson_reader import ndjson_rows
+from app.bulk_uploads.parser import cells_of
+from app.bulk_uploads.rows import BYTE_ORDER_MARK, LARGEST_RECORD, Row
+from app.bulk_uploads.rules import COLUMNS
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+)
+
+
+def read(body: bytes) -> list[Row]:
+    header, *rows = ndjson_rows([body])
+    assert list(header.cells) == list(COLUMNS)
+    return rows
+
+
+def cells(line: str) -> dict[str, str]:
+    (row,) = read(line.encode())
+    found, errors = cells_of(row, COLUMNS)
+    assert not errors
+    return {name: cell for name, cell in found.items() if cell}
+
+
+def errors(line: str | bytes) -> list[tuple[str, str]]:
+    (row,) = read(line if isinstance(line, bytes) else line.encode())
+    return [(each.pointer, each.code) for each in cells_of(row, COLUMNS)[1]]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('{"track": ', "not JSON"),
+        ('{"track": "a"} {"track": "b"}', "not JSON"),
+        ('{"track": NaN}', "NaN"),
+        ("[1]", "not an object"),
+        ('"text"', "not an object"),
+        ("1", "not an object"),
+        ("null", "not an object"),
+        ("[" * 100_000, "nested too deeply"),
+        ("reference,track", "not JSON"),
+    ],
+    ids=["cut short", "two objects", "NaN", "list", "text", "number", "null", "deep", "CSV"],
+)
+def test_a_line_that_is_no_object_refuses_the_file_with_its_number(line: str, why: str) -> None:
+    with pytest.raises(NdjsonMalformed, match=r"^Line 3 .*" + why):
+        read(f'{{"track": "a"}}\n\n{line}\n'.encode())
+
+
+def test_a_line_without_end_is_refused_before_it_is_read_whole() -> None:
+    taken = 0
+
+    def endless() -> Any:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield b" " * 2**20
+
+    with pytest.raises(NdjsonMalformed, match="Line 1 is longer"):
+        list(ndjson_rows(endless()))
+    assert taken <= LARGEST_RECORD // 2**20 + 1
+
+
+def test_every_name_that_is_unknown_or_there_twice_and_every_value_that_is_no_text_is_named() -> None:
+    unknown = '"colour": "x", "a/b\\u0000": 1'
+    wrong = '"track": "a", "track": "b", "email": {}, "ntn": true, "networks": [[]], "cnic": []'
+    assert errors(f"{{{unknown}, {wrong}}}") == [
+        ("/colour", "invalid_value"),
+        ("/a~1b\\x00", "invalid_value"),
+        ("/track", "invalid_value"),
+        ("/email", "invalid_value"),
+        ("/ntn", "invalid_value"),
+        ("/networks", "invalid_value"),
+        ("/cnic", "invalid_value"),
+    ]
+
+
+def test_an_object_of_far_too_many_names_is_refused_without_naming_each() -> None:
+    assert errors(json.dumps(dict.fromkeys(map(str, range(100_000)), ""))) == [("", "invalid_value")]
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"legal_name": "\xff"}', b'{"legal_name": "\\ud800"}', b'{"legal_name": "\xed\xa0\x80"}']
+)
+def test_a_value_that_is_no_text_is_refused_and_can_be_exported(line: bytes) -> None:
+    assert errors(line) == [("/legal_name", "invalid_value")]
+    (row,) = read(line)
+    assert "".join(row.cells).encode("utf-8", "surrogateescape")
+
+
+def test_an_object_has_the_cells_that_a_csv_row_would_have() -> None:
+    assert cells('{"networks": ["203.99.50.1", "203.99.50.8/29"], "email": null, "track": ""}') == {
+        "networks": "203.99.50.1 203.99.50.8/29"
+    }
+    assert cells('{"networks": "203.99.50.1 203.99.50.2", "legal_name": "\\u0633 سندھ"}') == {
+        "networks": "203.99.50.1 203.99.50.2",
+        "legal_name": "س سندھ",
+    }
+
+
+@pytest.mark.parametrize("written", ["1234567", "9000112345671", "1.50", "1e400", "-0", "9" * 5_000])
+def test_a_number_is_the_text_that_was_written(written: str) -> None:
+    assert cells(f'{{"ntn": {written}}}') == {"ntn": written}
+
+
+def test_rows_have_their_lines_and_blank_ones_are_passed_over() -> None:
+    body = BYTE_ORDER_MARK + b'\n{"ntn": "1"}\r\n   \n{"ntn": "2"}'
+    assert [(row.line, row.end) for row in read(body)] == [(2, 18), (4, len(body))]
+
+
+@given(st.dictionaries(st.sampled_from(COLUMNS) | st.text(max_size=5), JSON, max_size=5))
+def test_any_object_is_a_row(given_: dict[str, Any]) -> None:
+    (row,) = read(json.dumps(given_).encode())
+    assert len(row.cells) == len(COLUMNS)
+    assert {name for name in given_ if name not in COLUMNS} == set() or row.errors

@@ -1,0 +1,81 @@
+"""The document has a bound on everything, and never a looser one than a schema states itself."""
+
+from typing import Any
+
+import pytest
+
+from app.core.openapi import completed
+
+
+def body(schema: dict[str, Any], media_type: str = "application/json") -> dict[str, Any]:
+    """``schema`` as it stands in a completed document."""
+    operation: dict[str, Any] = {
+        "operationId": "do",
+        "requestBody": {"content": {media_type: {"schema": schema}}},
+        "responses": {},
+    }
+    found = completed({"paths": {"/do": {"post": operation}}, "components": {}})
+    given: dict[str, Any] = found["paths"]["/do"]["post"]["requestBody"]["content"][media_type]["schema"]
+    return given
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"type": "string", "pattern": "^[a-z]+$", "maxLength": 9},
+        {"type": "string", "enum": ["a"]},
+        {"type": "string", "const": "a"},
+        {"type": "integer", "minimum": -5, "maximum": 5, "format": "int64"},
+        {"type": "array", "maxItems": 3, "items": {"type": "boolean"}},
+    ],
+)
+def test_what_a_schema_states_stays(stated: dict[str, Any]) -> None:
+    assert body(dict(stated)) == stated
+
+
+def test_an_example_that_looks_like_a_schema_stays() -> None:
+    example = {"type": "string"}
+    assert body({"type": "object", "examples": [example]})["examples"] == [{"type": "string"}]
+
+
+def test_a_text_has_a_length_and_no_control_character() -> None:
+    assert body({"type": "string"}) == {
+        "type": "string",
+        "maxLength": 2000,
+        "pattern": r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f]*$",
+    }
+    assert body({"type": "string", "format": "uuid"})["maxLength"] == 36
+
+
+def test_a_body_that_is_not_json_is_bytes() -> None:
+    assert body({"type": "string"}, "text/csv") == {"type": "string", "format": "binary", "maxLength": 2**31 - 1}
+
+
+@pytest.mark.parametrize(("stated", "width"), [({"maximum": 500}, "int32"), ({}, "int64"), ({"minimum": 1}, "int64")])
+def test_a_number_has_bounds_and_a_width(stated: dict[str, Any], width: str) -> None:
+    assert body({"type": "integer", **stated}) == {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 2**53 - 1,
+        "format": width,
+        **stated,
+    }
+
+
+def test_a_list_has_a_most() -> None:
+    assert body({"type": "array", "items": {"type": "boolean"}})["maxItems"] == 10_000_000
+
+
+def test_a_parameter_is_never_null() -> None:
+    nullable = {"anyOf": [{"type": "boolean"}, {"type": "null"}], "title": "Held"}
+    operation: dict[str, Any] = {"parameters": [{"name": "held", "in": "query", "schema": nullable}], "responses": {}}
+    completed({"paths": {"/do": {"get": operation}}, "components": {}})
+    assert operation["parameters"][0]["schema"] == {"type": "boolean", "title": "Held"}
+
+
+def test_what_is_counted_against_a_limit_shows_it() -> None:
+    responses: dict[str, Any] = {"200": {}, "429": {"headers": {"Retry-After": {}}}, "500": {}}
+    completed({"paths": {"/do": {"get": {"operationId": "do", "responses": responses}}}, "components": {}})
+    assert sorted(responses["200"]["headers"]) == ["RateLimit", "RateLimit-Policy"]
+    assert sorted(responses["429"]["headers"]) == ["RateLimit", "RateLimit-Policy", "Retry-After"]
+    assert "headers" not in responses["500"]

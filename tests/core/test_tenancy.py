@@ -1,0 +1,212 @@
+"""The database itself keeps partners apart: whatever a statement asks for, it meets one partner's rows."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import cycle
+from uuid import UUID
+
+import pytest
+from fastapi import Request
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from starlette.datastructures import State
+
+from app.core.db import SERVICE, TENANT, Database, ReadSession
+from app.core.principal import PartnerKind, Principal, caller_of
+from tests.support import cases, postgres, uploads
+from tests.support.service import Caller, Service
+
+# Not a table of the service's: Alembic, which owns it, writes its one row.
+ALEMBICS = {"alembic_version"}
+UNPROTECTED = """
+SELECT relname FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+  AND NOT (relrowsecurity AND relforcerowsecurity
+           AND EXISTS (SELECT FROM pg_policy WHERE polrelid = pg_class.oid))
+"""
+# Tables that say whose a row is, or lead to one that does.
+PARTNERS_OWN = """
+SELECT DISTINCT table_name FROM information_schema.columns
+WHERE table_schema = 'public' AND column_name IN ('partner_id', 'client_id', 'registration_id', 'bulk_upload_id')
+"""
+OPEN_TO_TENANTS = """
+SELECT polrelid::regclass::text FROM pg_policy
+WHERE 'register_tenant'::regrole = ANY(polroles) AND pg_get_expr(polqual, polrelid) = 'true'
+"""
+READABLE = """
+SELECT table_name FROM information_schema.role_table_grants
+WHERE grantee = 'register_tenant' AND privilege_type = 'SELECT' ORDER BY 1
+"""
+# what every reader of the list is told: networks and serials, and not whose they are
+THE_LIST = {"allowlist_entries"}
+MADE_BY_THE_WORKER = {"audit_leaves", "webhook_deliveries"}
+SHARED = {
+    "operators",
+    "operator_prefixes",
+    "country_prefixes",
+    "allowlist_feed",
+    "publications",
+    "audit_nodes",
+    "audit_checkpoints",
+}
+
+
+def acting_for(caller: Caller, kind: PartnerKind = "association", operator: str | None = None) -> Principal:
+    return Principal(caller.credentials.id, caller.credentials.partner_id, kind, operator, frozenset())
+
+
+async def names(session: ReadSession, statement: str) -> set[str]:
+    return set(await session.scalars(text(statement)))
+
+
+async def a_bit_of_everything(caller: Caller, officer: Caller) -> None:
+    case = await cases.submitted(caller, reference=f"{caller.credentials.client_id}")
+    await cases.decide(officer, case, "request_information", reason_codes=["other"], note="A note")
+    await caller.post("/v1/applicants", json=cases.company(), headers={"Idempotency-Key": "once"})
+    prefix = caller.credentials.client_id[:12]
+    await uploads.uploaded(caller, uploads.csv_of([uploads.row(f"{prefix}-1"), uploads.row(f"{prefix}-2", email="@")]))
+    await uploads.send(caller, uploads.csv_of([uploads.row(f"{prefix}-3")]))
+    hook = {"url": "https://hooks.example.pk/register", "event_types": ["*"]}
+    assert (await caller.post("/v1/webhooks", json=hook)).status_code == 201
+
+
+async def test_no_table_is_without_forced_row_level_security_and_a_policy(service: Service) -> None:
+    async with service.database.read() as session:
+        assert await names(session, UNPROTECTED) == ALEMBICS
+        assert await names(session, PARTNERS_OWN) & await names(session, OPEN_TO_TENANTS) == THE_LIST
+
+
+async def test_a_new_table_without_a_policy_would_be_found(service: Service, database_url: str) -> None:
+    await postgres.execute(database_url, "CREATE TABLE forgotten (partner_id uuid)")
+    async with service.database.read() as session:
+        assert "forgotten" in await names(session, UNPROTECTED)
+
+
+async def test_the_applications_roles_own_nothing_and_are_above_no_policy(service: Service) -> None:
+    async with service.database.read() as session:
+        assert await session.scalar(text("SELECT current_user")) == SERVICE
+        for role in (SERVICE, TENANT):
+            found = await session.execute(
+                text("SELECT rolsuper, rolbypassrls, rolcreaterole, rolcanlogin FROM pg_roles WHERE rolname = :role"),
+                {"role": role},
+            )
+            assert tuple(found.one()) == (False, False, False, False)
+            owned = text("SELECT count(*) FROM pg_class WHERE relowner = CAST(:role AS regrole)")
+            assert await session.scalar(owned, {"role": role}) == 0
+
+
+async def test_a_partner_meets_no_row_of_anothers_in_any_table(
+    service: Service, pseb: Caller, pasha: Caller, officer: Caller
+) -> None:
+    await a_bit_of_everything(pseb, officer)
+    mine, theirs = acting_for(pseb), acting_for(pasha)
+    async with service.database.read(mine) as own, service.database.read(theirs) as other:
+        readable = await names(own, READABLE) - SHARED - THE_LIST
+        met = {table: await own.scalar(text(f"SELECT count(*) FROM {table}")) for table in readable}
+        assert {table for table, count in met.items() if not count} <= MADE_BY_THE_WORKER
+        for table in readable:
+            statement = f"SELECT whole::text FROM {table} AS whole"
+            overlap = await names(own, statement) & await names(other, statement)
+            assert overlap == set() or table == "events", table
+            assert str(pseb.credentials.partner_id) not in " ".join(await names(other, statement)), table
+
+
+async def test_a_partner_that_is_nobody_meets_nothing(service: Service, pseb: Caller, officer: Caller) -> None:
+    await a_bit_of_everything(pseb, officer)
+    nobody = Principal(UUID(int=0), UUID(int=0), "operator", "", frozenset())
+    async with service.database.read(nobody) as session:
+        for table in await names(session, READABLE) - SHARED - THE_LIST - {"events"}:
+            assert await session.scalar(text(f"SELECT count(*) FROM {table}")) == 0, table
+
+
+async def test_an_operator_meets_the_cases_that_name_it_and_no_applicant(
+    service: Service, pseb: Caller, nayatel: Caller
+) -> None:
+    named = await cases.submitted(pseb, operator="nayatel")
+    await cases.submitted(pseb, operator="ptcl")
+    async with service.database.read(acting_for(nayatel, "operator", "nayatel")) as session:
+        assert await names(session, "SELECT id::text FROM registrations") == {named["id"]}
+        assert await names(session, "SELECT id::text FROM applicants") == set()
+        assert await names(session, "SELECT DISTINCT operator FROM events WHERE operator IS NOT NULL") == {"nayatel"}
+
+
+WRITES = [
+    "INSERT INTO partners (id, name, kind) VALUES (:partner, 'x', 'regulator')",
+    "INSERT INTO bulk_uploads SELECT gen_random_uuid(), :partner, client_id FROM registrations",
+    "INSERT INTO events (id, name, partner_id) VALUES (gen_random_uuid(), 'x', :partner)",
+    "INSERT INTO events (id, name) VALUES (gen_random_uuid(), 'everybodys')",
+    "UPDATE applicants SET partner_id = :partner",
+    "UPDATE registrations SET partner_id = :partner",
+    "DELETE FROM applicants",
+    "DELETE FROM registrations",
+    "UPDATE events SET name = 'x'",
+    "DELETE FROM events",
+    "TRUNCATE events",
+    "UPDATE partners SET kind = 'regulator'",
+    "UPDATE clients SET scopes = '{partners:admin}'",
+    "UPDATE allowlist_entries SET network = '8.8.8.8'",
+    "INSERT INTO publications (serial, count, added, removed, digest) VALUES (9, 0, 0, 0, '')",
+    "SELECT holder FROM allowlist_entries",
+    "SELECT * FROM signing_keys",
+    "SELECT * FROM data_keys",
+    "SELECT * FROM held_changes",
+]
+
+
+@pytest.mark.parametrize("statement", WRITES)
+async def test_a_partner_cannot_write_for_another_nor_touch_what_is_the_registers(
+    service: Service, pseb: Caller, pasha: Caller, statement: str
+) -> None:
+    await cases.submitted(pseb)
+    values = {"partner": pasha.credentials.partner_id} if ":partner" in statement else {}
+    with pytest.raises(DBAPIError, match=r"row-level security|permission denied"):
+        async with service.database.write(acting_for(pseb)) as session:
+            await session.execute(text(statement), values)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE events SET name = 'x'", "DELETE FROM events", "TRUNCATE events"])
+async def test_not_even_the_service_rewrites_the_log(service: Service, statement: str) -> None:
+    with pytest.raises(DBAPIError, match="permission denied"):
+        async with service.database.write() as session:
+            await session.execute(text(statement))
+
+
+async def test_what_is_done_beyond_tenancy_ends_with_its_block(service: Service, pseb: Caller, pasha: Caller) -> None:
+    await cases.submitted(pseb)
+    everyone = text("SELECT count(*) FROM registrations")
+    async with service.database.write(acting_for(pasha)) as session:
+        assert await session.scalar(everyone) == 0
+        async with session.beyond_tenancy(), session.beyond_tenancy():
+            assert await session.scalar(everyone) == 1
+        assert await session.scalar(everyone) == 0
+        async with session.begin_nested():
+            assert await session.scalar(everyone) == 0
+
+
+async def test_a_request_that_nobody_was_admitted_for_reaches_no_table(service: Service) -> None:
+    request = Request({"type": "http", "state": State()})
+    with pytest.raises(AttributeError):
+        async with service.database.reading(lambda: caller_of(request)) as session:
+            await session.execute(text("SELECT 1"))
+
+
+async def interleaved(database: Database, partners: Sequence[Principal], rounds: int) -> int:
+    """Read everything there is, in turn for each partner, on whatever connection is free; count strangers' rows."""
+    strangers = 0
+    for principal, _ in zip(cycle(partners), range(rounds), strict=False):
+        async with database.read(principal) as session:
+            seen = await session.scalars(text("SELECT partner_id FROM registrations"))
+            strangers += sum(partner_id != principal.partner_id for partner_id in seen)
+    return strangers
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_hundred_thousand_interleaved_transactions_on_pooled_connections_never_mix_partners(
+    service: Service, pseb: Caller, pasha: Caller
+) -> None:
+    for caller in (pseb, pasha):
+        await cases.submitted(caller)
+    partners = [acting_for(pseb), acting_for(pasha)]
+    rounds = [interleaved(service.database, partners[i % 2 :] + partners[: i % 2], 10_000) for i in range(10)]
+    assert await asyncio.gather(*rounds) == [0] * 10

@@ -1,0 +1,121 @@
+"""Tokens that were given out are called back: they end within seconds, in every process, and new ones count at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from app.core.settings import Settings
+from app.partners import service as partners
+from app.partners import store
+from tests.support import postgres
+from tests.support.service import Caller, Service
+from tests.support.signing import KEY, bearer, public
+
+CASES = "/v1/registrations"
+FEED = "/v1/allowlist"
+NO_POLL = 3600.0
+
+
+@pytest.fixture
+async def processes(database_url: str) -> AsyncIterator[list[Service]]:
+    """Two API processes that hear the doorbell and do not poll, on one database."""
+    services = [Service(postgres.settings_for(database_url, poll_seconds=NO_POLL)) for _ in range(2)]
+    first, second = (each.app.router.lifespan_context(each.app) for each in services)
+    async with first, second:
+        yield services
+    for each in services:
+        await each.http.aclose()
+        await each.database.close()
+
+
+async def _change(officer: Caller, caller: Caller, what: str, method: str = "POST", **kwargs: Any) -> dict[str, Any]:
+    """One operation on a caller's client."""
+    path = f"/v1/partners/{caller.credentials.partner_id}/clients/{caller.credentials.id}"
+    tag = (await officer.get(path)).headers["ETag"]
+    answer = await officer.request(method, f"{path}/{what}", headers={"If-Match": tag}, **kwargs)
+    assert answer.status_code == 200, answer.text
+    changed: dict[str, Any] = answer.json()
+    return changed
+
+
+async def _status(service: Service, token: str) -> int:
+    return (await service.http.get(CASES, headers=bearer(token))).status_code
+
+
+async def _refused_soon(service: Service, token: str) -> bool:
+    async with asyncio.timeout(30):
+        while await _status(service, token) != 401:
+            pass
+    return True
+
+
+async def test_a_disabled_clients_tokens_end_in_every_process_that_hears_of_it(processes: list[Service]) -> None:
+    officer, pseb = await processes[0].officer(), await processes[0].caller("pseb")
+    assert [await _status(each, pseb.token) for each in processes] == [200, 200]
+    await _change(officer, pseb, "disable")
+    assert [await _refused_soon(each, pseb.token) for each in processes] == [True, True]
+    assert [await _status(each, officer.token) for each in processes] == [200, 200]
+    answer = await processes[1].http.get(CASES, headers=bearer(pseb.token))
+    assert (answer.json()["code"], "called back" in answer.json()["detail"]) == ("unauthenticated", True)
+
+
+async def test_a_secret_that_stops_at_once_takes_its_tokens_along_and_the_new_ones_count_at_once(
+    service: Service, officer: Caller, pseb: Caller
+) -> None:
+    await _change(officer, pseb, "rotate")
+    await service.app.state.called_back.refresh()
+    assert await _status(service, pseb.token) == 200
+    issued = await _change(officer, pseb, "rotate?overlap_seconds=0")
+    await service.app.state.called_back.refresh()
+    assert await _status(service, pseb.token) == 401
+    login = {"client_id": issued["client_id"], "client_secret": issued["client_secret"]}
+    answer = await service.http.post("/oauth/token", data={"grant_type": "client_credentials", **login})
+    assert await _status(service, answer.json()["access_token"]) == 200
+
+
+async def test_a_client_with_other_keys_has_no_tokens_of_those_before(
+    service: Service, officer: Caller, pseb: Caller
+) -> None:
+    await _change(officer, pseb, "keys", "PUT", json={"jwks": public(KEY)})
+    await service.app.state.called_back.refresh()
+    assert await _status(service, pseb.token) == 401
+
+
+async def test_a_client_that_is_remembered_by_basic_is_asked_for_anew(
+    service: Service, officer: Caller, nayatel: Caller
+) -> None:
+    login = (nayatel.credentials.client_id, nayatel.credentials.client_secret)
+    assert (await service.http.get(FEED, auth=login)).status_code == 503  # known, and nothing is published yet
+    issued = await _change(officer, nayatel, "rotate?overlap_seconds=0")
+    await service.app.state.called_back.refresh()
+    assert (await service.http.get(FEED, auth=login)).status_code == 401
+    new = (issued["client_id"], issued["client_secret"])
+    assert [(await service.http.get(FEED, auth=new)).status_code for _ in range(2)] == [503, 503]
+
+
+async def test_a_token_that_is_under_way_meanwhile_is_called_back_too(
+    service: Service, officer: Caller, pseb: Caller
+) -> None:
+    known = pseb.credentials
+    async with service.database.read() as session:
+        proven = await store.get_client(session, known.partner_id, known.id)
+        key = await store.signing_key(session)
+    await _change(officer, pseb, "rotate?overlap_seconds=0")
+    late = partners.access_token(proven, proven.scopes, key, issuer=service.settings.public_url, seconds=600)
+    await service.app.state.called_back.refresh()
+    assert await _status(service, late) == 401
+
+
+async def test_what_was_called_back_is_forgotten_when_it_has_expired_anyway(
+    service: Service, officer: Caller, pseb: Caller, settings: Settings
+) -> None:
+    await _change(officer, pseb, "disable")
+    async with service.database.read() as session:
+        assert set(await store.called_back(session)) == {pseb.credentials.id}
+    await postgres.execute(
+        settings.database_url, "UPDATE clients SET tokens_not_before = tokens_not_before - interval '3 hours'"
+    )
+    async with service.database.read() as session:
+        assert await store.called_back(session) == {}

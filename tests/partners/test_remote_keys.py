@@ -1,0 +1,169 @@
+"""Keys that a client publishes are fetched rarely, from outside only, and no transaction waits for them."""
+
+from asyncio import StreamWriter, gather
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from app.core.preconditions import ANY_VERSION
+from app.core.settings import Settings
+from app.partners import remote_keys, store
+from app.partners import service as partners
+from app.partners.schemas import ClientKeys
+from tests.support import postgres
+from tests.support.receiver import Authority, Received, Receiver, answering, receiving
+from tests.support.service import Credentials, Service
+from tests.support.signing import KEY, OTHER, Provider, claims_of, form_of, signed
+
+
+@pytest.fixture
+async def receiver(tmp_path: Path) -> AsyncIterator[Receiver]:
+    """A server by https."""
+    authority = Authority(tmp_path)
+    async with receiving(authority.server("127.0.0.1")) as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def settings(database_url: str, receiver: Receiver, tmp_path: Path) -> Settings:
+    """Settings that let the server's place through."""
+    allowed = [f"127.0.0.1:{receiver.port}"]
+    return postgres.settings_for(database_url, outbound_allowed=allowed, outbound_ca_file=tmp_path / "ca.pem")
+
+
+@pytest.fixture
+def publisher(receiver: Receiver) -> Provider:
+    """Where the client publishes its keys."""
+    return Provider(receiver)
+
+
+@pytest.fixture
+async def client(service: Service, publisher: Provider) -> Credentials:
+    """A client that publishes its keys."""
+    made = await service.credentials("pseb")
+    await _publishes(service, made, f"{publisher.url}/keys")
+    return made
+
+
+async def _publishes(service: Service, credentials: Credentials, url: str) -> None:
+    async with service.database.write() as session:
+        client = await store.find_client(session, credentials.client_id)
+        assert client
+        await partners.set_keys(session, None, client, ANY_VERSION, ClientKeys(jwks_uri=url))
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets a time pass at once."""
+    return lambda name: monkeypatch.setattr(remote_keys, name, -1.0)
+
+
+async def _ask(service: Service, client: Credentials, key: Any = KEY) -> httpx.Response:
+    assertion = signed(claims_of(service, client.client_id), key)
+    return await service.http.post("/oauth/token", data=form_of(assertion))
+
+
+async def _status(service: Service, client: Credentials, key: Any = KEY) -> int:
+    return (await _ask(service, client, key)).status_code
+
+
+BROKEN = [
+    b"HTTP/1.1 500 x\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 302 x\r\nLocation: /keys\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200 x\r\nContent-Length: 1\r\n\r\n{",
+    b"HTTP/1.1 200 x\r\nContent-Length: 9000\r\n\r\n" + b"[" * 9_000,
+    b"HTTP/1.1 200 x\r\nContent-Length: 100000\r\n\r\n" + b" " * 100_000,
+    b"nothing",
+]
+
+
+@pytest.mark.parametrize("raw", BROKEN, ids=range(len(BROKEN)))
+async def test_keys_that_cannot_be_had_are_the_client_s_failure_and_nothing_of_the_answer_is_told(
+    service: Service, receiver: Receiver, client: Credentials, raw: bytes
+) -> None:
+    receiver.respond = answering(raw)
+    answer = await _ask(service, client)
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert answer.json()["error_description"] == "The keys of the client cannot be fetched just now."
+
+
+async def test_keys_inside_are_not_fetched_although_they_were_registered(
+    service: Service, receiver: Receiver, client: Credentials
+) -> None:
+    async with receiving() as inside:
+        await _publishes(service, client, f"https://127.0.0.1:{inside.port}/keys")
+        assert await _status(service, client) == 401
+        assert (inside.accepted, receiver.accepted) == (0, 0)
+
+
+async def test_one_answer_serves_for_minutes_and_however_many_ask_at_once(
+    service: Service, publisher: Provider, client: Credentials
+) -> None:
+    assert set(await gather(*(_status(service, client) for _ in range(6)))) == {200}
+    assert await _status(service, client) == 200
+    assert publisher.asked == ["/keys"]
+
+
+async def test_unknown_keys_make_the_service_ask_again_but_not_at_each_of_them(
+    service: Service, publisher: Provider, client: Credentials, later: Callable[[str], None]
+) -> None:
+    assert await _status(service, client) == 200
+    for _ in range(3):
+        assert await _status(service, client, OTHER) == 401
+    assert publisher.asked == ["/keys"]
+    publisher.keys = [KEY, OTHER]
+    later("ASKED_AGAIN_SECONDS")
+    assert await _status(service, client, OTHER) == 200
+    assert publisher.asked == ["/keys"] * 2
+
+
+async def test_a_key_that_is_no_longer_published_stops_when_the_keys_are_asked_for_again(
+    service: Service, publisher: Provider, client: Credentials, later: Callable[[str], None]
+) -> None:
+    assert await _status(service, client) == 200
+    publisher.keys = [OTHER]
+    later("ASKED_AGAIN_SECONDS")
+    assert await _status(service, client) == 200
+    later("FRESH_SECONDS")
+    assert await _status(service, client) == 401
+
+
+async def test_known_keys_go_on_for_an_hour_while_they_cannot_be_had(
+    service: Service, publisher: Provider, client: Credentials, later: Callable[[str], None]
+) -> None:
+    assert await _status(service, client) == 200
+    publisher.status = 503
+    later("FRESH_SECONDS")
+    later("ASKED_AGAIN_SECONDS")
+    assert await _status(service, client) == 200
+    assert publisher.asked == ["/keys"] * 2
+    later("TRUSTED_WITHOUT_ANSWER_SECONDS")
+    assert await _status(service, client) == 401
+    publisher.status = 200
+    assert await _status(service, client) == 200
+
+
+async def test_no_transaction_is_open_while_keys_are_fetched(
+    service: Service, receiver: Receiver, publisher: Provider, client: Credentials
+) -> None:
+    open_transactions: list[int] = []
+    answer = receiver.respond
+
+    async def watched(request: Received, writer: StreamWriter) -> None:
+        connection = await asyncpg.connect(service.settings.database_url)
+        open_transactions.append(
+            await connection.fetchval(
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()"
+            )
+        )
+        await connection.close()
+        await answer(request, writer)
+
+    receiver.respond = watched
+    assert await _status(service, client) == 200
+    assert open_transactions == [0]

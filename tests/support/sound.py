@@ -1,0 +1,36 @@
+"""A sound call of any operation: the document's own example, with the ids and names of what is there."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from schemathesis import APIOperation, Case
+
+Operation = APIOperation[Any, Any, Any, Any]
+
+
+def name_of(operation: Operation) -> str:
+    """Its ``operationId``."""
+    name: str = operation.definition.raw["operationId"]
+    return name
+
+
+def call_of(operation: Operation, known: Mapping[str, Any]) -> Case:
+    """The call that the document shows; what ``known`` has by the name of a parameter or field stands in its place.
+
+    Of the query only what is needed is sent. ``known["body"]`` stands for the whole body.
+    """
+    needed = [each for each in operation.query if each.is_required]
+    query = {each.name: known[each.name] if each.name in known else each.examples[0] for each in needed}
+    headers = {each.name: known[each.name] for each in operation.headers if each.name in known}
+    path = {each.name: known[each.name] for each in operation.path_parameters}
+    if not operation.body:
+        return operation.Case(path_parameters=path, query=query, headers=headers)
+    sent = operation.body[0]
+    body = known["body"] if "body" in known else _replaced(sent.examples[0], known)
+    return operation.Case(path_parameters=path, query=query, headers=headers, media_type=sent.media_type, body=body)
+
+
+def _replaced(value: Any, known: Mapping[str, Any]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: known[name] if name in known else _replaced(inner, known) for name, inner in value.items()}

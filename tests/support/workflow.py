@@ -1,0 +1,96 @@
+"""Random walks through the service: each call takes up what the answers before it gave."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from itertools import count
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.errors import Flaky
+from schemathesis import Case
+from schemathesis.core.failures import FailureGroup
+from schemathesis.core.transport import Response
+from schemathesis.schemas import BaseSchema
+
+from tests.support import sound
+
+WALKS = 8
+BOUNDS = settings(
+    max_examples=3,
+    stateful_step_count=12,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+class Calls:
+    """How calls are made and validated, and which operations answered one with a 2xx."""
+
+    def __init__(
+        self,
+        token_for: Callable[[sound.Operation], str | None],
+        known_to: Callable[[str], Mapping[str, Any]],
+        checks: list[Any],
+    ) -> None:
+        self._token_for = token_for
+        self.known_to = known_to
+        self.checks = checks
+        self.answered: Counter[str] = Counter()
+        self.refused: dict[str, str] = {}
+        self.failures: list[str] = []
+
+    def headers_for(self, operation: sound.Operation) -> dict[str, str]:
+        """The credentials that the operation asks for."""
+        token = self._token_for(operation)
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    def note(self, case: Case, response: Response) -> None:
+        """Keep what came of a call."""
+        name = sound.name_of(case.operation)
+        if 200 <= response.status_code < 300:
+            self.answered[name] += 1
+        else:
+            self.refused[name] = f"{response.status_code} {response.text[:300]}"
+
+    def make_sound_ones(self, schema: BaseSchema) -> None:
+        """Call each operation once as the document shows it."""
+        for found in schema.get_all_operations():
+            operation = found.ok()
+            case = sound.call_of(operation, self.known_to(sound.name_of(operation)))
+            headers = self.headers_for(operation)
+            self.note(case, case.call_and_validate(headers=headers, checks=self.checks))
+
+
+def walk(schema: BaseSchema, calls: Calls) -> None:
+    """Let answers lead to further calls, every second one with a sound body, as far as the bounds allow."""
+
+    class Walk(schema.as_state_machine()):  # type: ignore[misc]  # a class made of the document
+        def setup(self) -> None:
+            self.turns = count()
+
+        def before_call(self, case: Case) -> None:
+            if next(self.turns) % 2 == 0:
+                shown = sound.call_of(case.operation, {**calls.known_to(""), **case.path_parameters})
+                case.query, case.body, case.media_type = shown.query, shown.body, shown.media_type
+                case.headers.update(shown.headers)
+
+        def get_call_kwargs(self, case: Case) -> dict[str, Any]:
+            return {"headers": calls.headers_for(case.operation)}
+
+        def after_call(self, response: Response, case: Case) -> None:
+            super().after_call(response, case)
+            calls.note(case, response)
+
+        def validate_response(self, response: Response, case: Case, *_: Any, **__: Any) -> None:
+            try:
+                case.validate_response(response, checks=calls.checks)
+            except FailureGroup as failure:
+                calls.failures.append(str(failure))
+
+    for number in range(WALKS):
+        # a walk that repeats the beginning of another gets other answers, since the service has moved on
+        with suppress(Flaky):
+            seed(number)(Walk).run(settings=BOUNDS)

@@ -1,0 +1,321 @@
+"""Every event that a partner would read in the log reaches its receivers, at least once and whatever stops."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from functools import partial
+
+from sqlalchemy import text
+from standardwebhooks import Webhook
+
+from app.core.outbound import Outbound
+from app.core.settings import Settings
+from app.events import store as events
+from app.events.store import Happening
+from app.webhooks.delivery import Deliverer
+from app.webhooks.rules import KEPT
+from app.webhooks.store import forget_settled_before
+from tests.support import cases, hostile
+from tests.support.events import told
+from tests.support.processes import until
+from tests.support.receiver import Received, Receiver, answering
+from tests.support.service import Caller, Service
+from tests.support.webhooks import Clock, deliveries, made, tell, types, until_received, until_taken_in
+
+TAG_1 = {"If-Match": '"1"'}
+
+
+def ids(received: list[Received]) -> list[str]:
+    return [each.headers["webhook-id"] for each in received]
+
+
+async def has_received(receiver: Receiver, number: int) -> bool:
+    return len(receiver.received) >= number
+
+
+@asynccontextmanager
+async def running(deliverer: Deliverer) -> AsyncIterator[asyncio.Task[None]]:
+    """The worker's loop while the block runs."""
+    task = asyncio.create_task(deliverer.run(0.05))
+    yield task
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_a_name_that_leads_inside_is_never_connected_to_and_says_nothing_of_it(
+    service: Service, pseb: Caller, receiver: Receiver, settings: Settings, clock: Clock
+) -> None:
+    webhook = await made(pseb, receiver, url="https://receiver.example/hook")
+
+    async def inside(_: str, __: int) -> list[str]:
+        return [addresses.pop(0)]
+
+    deliverer = Deliverer(service.database, Outbound(settings, inside), clock)
+    addresses = list(hostile.ADDRESSES)
+    await tell(pseb, *["case.opened"] * len(addresses))
+    found = await until_taken_in(deliverer, pseb, webhook["path"], len(addresses))
+    assert addresses == []
+    assert {each["last_error"] for each in found} == {"The host has an address that is not public."}
+    assert {each["response_status"] for each in found} == {None}
+    assert receiver.accepted == 0
+
+
+async def test_a_redirect_to_the_inside_is_a_failure_and_no_body_is_kept_or_shown(
+    pseb: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
+) -> None:
+    inside = f"https://127.0.0.1:{other_receiver.port}/secret"
+    head = f"HTTP/1.1 302 Found\r\nLocation: {inside}\r\nX-Secret: SECRET\r\n\r\nSECRET BODY"
+    receiver.respond = answering(head.encode())
+    webhook = await made(pseb, receiver)
+    await tell(pseb, "case.opened")
+    await until_received(deliverer, receiver, 1)
+    (delivery,) = await deliveries(pseb, webhook["path"])
+    assert (delivery["status"], delivery["response_status"], delivery["last_error"]) == ("pending", 302, None)
+    assert other_receiver.accepted == 0
+    for path in ("", "/deliveries"):
+        assert "SECRET" not in (await pseb.get(webhook["path"] + path)).text
+
+
+async def test_a_partner_is_sent_what_it_would_read_in_the_log_and_nothing_else(
+    pseb: Caller, pasha: Caller, nayatel: Caller, officer: Caller, receiver: Receiver, other_receiver: Receiver,
+    deliverer: Deliverer,
+) -> None:  # fmt: skip
+    await made(pasha, other_receiver, event_types=["*"])
+    await made(nayatel, receiver, event_types=["registration.*"])
+    case = await cases.submitted(pseb)
+    refusal = {"reason_codes": ["other"], "note": "For the registrant alone"}
+    await cases.decide(officer, case, "reject", **refusal)
+    received = await until_received(deliverer, receiver, 2)
+    log = await told(nayatel, "registration.rejected")
+    payloads = [json.loads(each.body) for each in received]
+    assert [each["data"] for each in payloads] == [each for each in log if each["name"].startswith("registration.")]
+    assert [(each["type"], each["timestamp"]) for each in payloads] == [
+        (each["data"]["name"], each["data"]["occurred_at"]) for each in payloads
+    ]
+    assert "For the registrant alone" not in str(payloads)
+    assert not any("registration" in name for name in types(other_receiver.received))
+
+
+async def test_a_request_is_what_the_specification_says(pseb: Caller, receiver: Receiver, deliverer: Deliverer) -> None:
+    webhook = await made(pseb, receiver)
+    (event_id,) = await tell(pseb, "case.opened", note="\u067e\u0627\u06a9")
+    (request,) = await until_received(deliverer, receiver, 1)
+    assert (request.method, request.path) == ("POST", "/hook")
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["webhook-id"] == str(event_id)
+    versions = [each.partition(",")[0] for each in request.headers["webhook-signature"].split(" ")]
+    assert versions == ["v1", "v1a"]
+    payload = Webhook(webhook["secret"]).verify(request.body, request.headers)
+    assert payload.keys() == {"type", "timestamp", "data"}
+    (delivery,) = await deliveries(pseb, webhook["path"])
+    assert (delivery["event_id"], delivery["event_type"]) == (str(event_id), "case.opened")
+    assert (delivery["status"], delivery["attempts"], delivery["response_status"]) == ("delivered", 1, 204)
+    assert delivery["next_attempt_at"] is None
+
+
+async def test_only_the_wanted_types_are_sent_and_what_came_before_the_webhook_is_not(
+    pseb: Caller, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    await tell(pseb, "case.before")
+    await made(pseb, receiver, event_types=["case.*", "file.read"])
+    await tell(pseb, "case.opened", "file.written", "file.read", "casework.done", "case.closed")
+    received = await until_received(deliverer, receiver, 3)
+    assert sorted(types(received)) == ["case.closed", "case.opened", "file.read"]
+
+
+async def test_an_event_that_commits_late_is_not_skipped(
+    service: Service, pseb: Caller, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    await made(pseb, receiver)
+    happening = Happening("case.late", partner_id=pseb.credentials.partner_id)
+    async with service.database.write() as session:
+        await events.record(session, None, [happening])
+        await tell(pseb, "case.early")
+        for _ in range(3):
+            await deliverer.turn()
+        assert receiver.received == []
+    await until_received(deliverer, receiver, 2)
+    await deliverer.turn()
+    assert sorted(types(receiver.received)) == ["case.early", "case.late"]
+
+
+async def test_a_slow_receiver_holds_nobody_up(
+    pseb: Caller, pasha: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
+) -> None:
+    released = asyncio.Event()
+
+    async def hang(_: Received, __: asyncio.StreamWriter) -> None:
+        await released.wait()
+
+    receiver.respond = hang
+    await made(pseb, receiver)
+    await made(pasha, other_receiver)
+    await tell(pseb, "case.slow")
+    async with running(deliverer):
+        await until(partial(has_received, receiver, 1))
+        await tell(pasha, *["case.fast"] * 30)
+        await until(partial(has_received, other_receiver, 30))
+        assert len(receiver.received) == 1
+        released.set()
+
+
+async def test_several_workers_share_the_work_and_send_nothing_twice(
+    service: Service, settings: Settings, pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
+) -> None:
+    await made(pseb, receiver)
+    told_ids = await tell(pseb, *["case.opened"] * 40)
+    others = [Deliverer(service.database, Outbound(settings), clock) for _ in range(2)]
+    async with asyncio.timeout(30):
+        while len(receiver.received) < 40:
+            await asyncio.gather(*(each.turn() for each in (deliverer, *others)))
+    await deliverer.turn()
+    assert sorted(ids(receiver.received)) == sorted(map(str, told_ids))
+
+
+async def test_a_test_goes_to_its_webhook_alone_whatever_types_it_wants(
+    pseb: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
+) -> None:
+    webhook = await made(pseb, receiver)
+    await made(pseb, other_receiver, event_types=["*"])
+    answer = await pseb.post(f"{webhook['path']}/test")
+    assert answer.status_code == 202
+    await until_received(deliverer, receiver, 1)
+    assert ids(receiver.received) == [answer.json()["event_id"]]
+    assert types(receiver.received) == ["webhook.test"]
+    await tell(pseb, "case.last")
+    while "case.last" not in types(other_receiver.received):
+        await deliverer.turn()
+    assert "webhook.test" not in types(other_receiver.received)
+
+
+async def test_a_replay_delivers_what_came_after_an_event_again_by_the_same_ids(
+    pseb: Caller, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    (before,) = await tell(pseb, "case.before")
+    path = (await made(pseb, receiver))["path"]
+    told_ids = [str(each) for each in await tell(pseb, *["case.opened"] * 3)]
+    await until_received(deliverer, receiver, 3)
+    again = await pseb.post(f"{path}/replay", json={"after": told_ids[0]})
+    assert (again.status_code, again.headers["ETag"]) == (202, '"1"')
+    await until_received(deliverer, receiver, 5)
+    assert sorted(ids(receiver.received)[3:]) == told_ids[1:]
+    receiver.received.clear()
+    await pseb.post(f"{path}/replay", json={"after": str(before)})
+    await until_received(deliverer, receiver, 3)
+    await deliverer.turn()
+    assert sorted(ids(receiver.received)) == told_ids
+    assert [each["status"] for each in await deliveries(pseb, path)] == ["delivered"] * 3
+
+
+async def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(
+    pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
+) -> None:
+    webhook = await made(pseb, receiver)
+    old = Webhook(webhook["secret"])
+    answer = await pseb.post(f"{webhook['path']}/rotate-secret", headers=TAG_1)
+    new = Webhook(answer.json()["secret"])
+    assert answer.json()["previous_secret_until"]
+    await tell(pseb, "case.opened")
+    (request,) = await until_received(deliverer, receiver, 1)
+    assert old.verify(request.body, request.headers) == new.verify(request.body, request.headers)
+    clock.forward(timedelta(hours=25))
+    await tell(pseb, "case.opened")
+    later = (await until_received(deliverer, receiver, 2))[1]
+    assert [each.partition(",")[0] for each in later.headers["webhook-signature"].split(" ")] == ["v1", "v1a"]
+
+
+async def test_a_webhook_that_is_enabled_again_gets_what_happened_in_between(
+    pseb: Caller, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    path = (await made(pseb, receiver))["path"]
+    await pseb.patch(path, json={"status": "disabled"}, headers=TAG_1)
+    await tell(pseb, "case.meanwhile")
+    await told(pseb, "case.meanwhile")
+    await deliverer.turn()
+    assert receiver.accepted == 0
+    await pseb.patch(path, json={"status": "active"}, headers={"If-Match": '"2"'})
+    await until_received(deliverer, receiver, 1)
+    assert types(receiver.received) == ["case.meanwhile"]
+
+
+async def test_a_webhook_that_is_deleted_while_it_is_sent_to_takes_nothing_with_it(
+    pseb: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
+) -> None:
+    path = (await made(pseb, receiver))["path"]
+    await made(pseb, other_receiver)
+
+    async def vanish(_: Received, writer: asyncio.StreamWriter) -> None:
+        await pseb.delete(path, headers={"If-Match": "*"})
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    receiver.respond = vanish
+    await tell(pseb, "case.opened")
+    await until_received(deliverer, other_receiver, 1)
+    assert (await pseb.get(path)).status_code == 404
+
+
+async def test_deliveries_are_listed_newest_first_by_status_and_by_event(
+    pseb: Caller, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    path = (await made(pseb, receiver))["path"]
+    told_ids = [str(each) for each in await tell(pseb, "case.one", "case.two", "case.three")]
+    await until_received(deliverer, receiver, 3)
+    first = (await pseb.get(f"{path}/deliveries?limit=2")).json()
+    rest = (await pseb.get(f"{path}/deliveries?limit=2&cursor={first['next_cursor']}")).json()
+    assert [each["event_id"] for each in [*first["items"], *rest["items"]]] == told_ids[::-1]
+    assert rest["next_cursor"] is None
+    (one,) = await deliveries(pseb, path, f"&event_id={told_ids[1]}&status=delivered")
+    assert one["event_type"] == "case.two"
+    assert await deliveries(pseb, path, "&status=failed") == []
+
+
+async def test_what_was_settled_long_ago_is_forgotten(
+    service: Service, pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
+) -> None:
+    path = (await made(pseb, receiver))["path"]
+    await tell(pseb, "case.old")
+    await until_received(deliverer, receiver, 1)
+    clock.forward(KEPT + timedelta(hours=1))
+    receiver.respond = answering(b"HTTP/1.1 500 Oh\r\n\r\n")
+    await tell(pseb, "case.new")
+    await until_received(deliverer, receiver, 2)
+    async with service.database.write() as session:
+        await forget_settled_before(session, clock() - KEPT)
+    assert [each["event_type"] for each in await deliveries(pseb, path)] == ["case.new"]
+
+
+async def test_a_webhook_that_cannot_be_sent_to_holds_nobody_up(
+    service: Service, pseb: Caller, pasha: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
+) -> None:
+    broken = await made(pseb, receiver)
+    await made(pasha, other_receiver)
+    async with service.database.write() as session:
+        unusable = "UPDATE webhooks SET sealed_secret = 'eA==' WHERE id = :id"
+        await session.execute(text(unusable), {"id": broken["id"]})
+    async with running(deliverer):
+        for number in range(1, 4):
+            await tell(pseb, "case.opened")
+            await tell(pasha, "case.opened")
+            await until(partial(has_received, other_receiver, number))
+    assert receiver.accepted == 0
+
+
+async def test_the_loop_goes_on_after_a_fault(
+    service: Service, pseb: Caller, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    await made(pseb, receiver)
+    async with running(deliverer) as task:
+        async with service.database.write() as session:
+            await session.execute(text("SET LOCAL ROLE NONE"))
+            await session.execute(text("ALTER TABLE webhook_deliveries RENAME TO away"))
+        await tell(pseb, "case.opened")
+        await told(pseb, "case.opened")
+        await asyncio.sleep(0.2)
+        assert not task.done()
+        async with service.database.write() as session:
+            await session.execute(text("SET LOCAL ROLE NONE"))
+            await session.execute(text("ALTER TABLE away RENAME TO webhook_deliveries"))
+        await until(partial(has_received, receiver, 1))

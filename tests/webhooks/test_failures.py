@@ -1,0 +1,165 @@
+"""A receiver that fails is tried again for days, is left alone when it asks for it, and is given up in the end."""
+
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from app.core.settings import Settings
+from app.webhooks.delivery import Deliverer
+from app.webhooks.rules import ATTEMPTS
+from tests.support import processes
+from tests.support.events import told
+from tests.support.processes import until
+from tests.support.receiver import NO_CONTENT, Receiver, answering
+from tests.support.service import Caller
+from tests.support.webhooks import Clock, deliveries, made, tell, types, until_received
+
+BROKEN = b"HTTP/1.1 500 Oh no\r\n\r\n"
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+async def walk(deliverer: Deliverer, clock: Clock, hours: int) -> None:
+    """Let hours pass, looking every hour."""
+    for _ in range(hours):
+        clock.forward(HOUR)
+        await deliverer.turn()
+
+
+async def test_a_delivery_is_tried_ten_times_over_days_and_then_given_up(
+    pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
+) -> None:
+    receiver.respond = answering(BROKEN)
+    path = (await made(pseb, receiver))["path"]
+    (event_id,) = await tell(pseb, "case.opened")
+    await until_received(deliverer, receiver, 1)
+    await deliverer.turn()
+    assert receiver.accepted == 1  # not before its time
+    await walk(deliverer, clock, 100)
+    assert {each.headers["webhook-id"] for each in receiver.received} == {str(event_id)}
+    times = [int(each.headers["webhook-timestamp"]) for each in receiver.received]
+    assert (len(times), times) == (ATTEMPTS, sorted(set(times)))
+    (delivery,) = await deliveries(pseb, path)
+    assert (delivery["status"], delivery["attempts"], delivery["response_status"]) == ("failed", ATTEMPTS, 500)
+    assert delivery["next_attempt_at"] is None
+
+
+async def test_one_success_ends_the_tries_and_what_failed_since(
+    pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
+) -> None:
+    receiver.respond = answering(BROKEN)
+    path = (await made(pseb, receiver))["path"]
+    await tell(pseb, "case.opened")
+    await until_received(deliverer, receiver, 1)
+    assert (await pseb.get(path)).json()["failing_since"]
+    receiver.respond = answering(NO_CONTENT)
+    await walk(deliverer, clock, 3)
+    (delivery,) = await deliveries(pseb, path)
+    assert (delivery["status"], delivery["attempts"]) == ("delivered", 2)
+    shown = (await pseb.get(path)).json()
+    assert (shown["failing_since"], shown["version"]) == (None, 1)
+
+
+@pytest.mark.parametrize("raw", [b"not http", b"", b"HTTP/1.1 204 No Content\r\nContent-Le"])
+async def test_what_is_no_answer_is_a_failure_and_says_why(
+    pseb: Caller, receiver: Receiver, deliverer: Deliverer, raw: bytes
+) -> None:
+    receiver.respond = answering(raw)
+    path = (await made(pseb, receiver))["path"]
+    await tell(pseb, "case.opened")
+    await until_received(deliverer, receiver, 1)
+    (delivery,) = await deliveries(pseb, path)
+    assert (delivery["status"], delivery["response_status"]) == ("pending", None)
+    assert delivery["last_error"] in ("The answer is not HTTP/1.1.", "The connection was refused or lost.")
+
+
+async def test_a_receiver_that_asks_for_time_is_left_alone_altogether(
+    pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
+) -> None:
+    receiver.respond = answering(b"HTTP/1.1 429 Slow\r\nRetry-After: 7200\r\n\r\n")
+    await made(pseb, receiver)
+    await tell(pseb, "case.first")
+    await until_received(deliverer, receiver, 1)
+    receiver.respond = answering(NO_CONTENT)
+    await tell(pseb, "case.second")
+    await told(pseb, "case.second")
+    await walk(deliverer, clock, 1)
+    assert types(receiver.received) == ["case.first"]
+    await walk(deliverer, clock, 2)
+    assert sorted(types(receiver.received)) == ["case.first", "case.first", "case.second"]
+
+
+async def test_a_receiver_that_is_gone_is_disabled_at_once_and_its_partner_is_told(
+    pseb: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
+) -> None:
+    receiver.respond = answering(b"HTTP/1.1 410 Gone\r\n\r\n")
+    path = (await made(pseb, receiver))["path"]
+    await made(pseb, other_receiver, event_types=["webhook.disabled"])
+    await tell(pseb, "case.opened")
+    await until_received(deliverer, other_receiver, 1)
+    shown = (await pseb.get(path)).json()
+    assert (shown["status"], shown["disabled_reason"], shown["version"]) == ("disabled", "gone", 2)
+    (event,) = [each for each in await told(pseb, "webhook.disabled") if each["name"] == "webhook.disabled"]
+    assert (event["subject_id"], event["details"]["reason"]) == (shown["id"], "gone")
+    await tell(pseb, "case.closed")
+    await told(pseb, "case.closed")
+    await deliverer.turn()
+    assert receiver.accepted == 1
+
+
+async def test_a_receiver_that_fails_for_five_days_is_disabled_and_loses_nothing_when_it_comes_back(
+    pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
+) -> None:
+    receiver.respond = answering(BROKEN)
+    path = (await made(pseb, receiver))["path"]
+    sent = 0
+    while (shown := (await pseb.get(path)).json())["status"] == "active":
+        assert sent < 10
+        sent += 1
+        await tell(pseb, f"case.day_{'x' * sent}")
+        await told(pseb, f"case.day_{'x' * sent}")
+        clock.forward(DAY)
+        await deliverer.turn()
+    assert (shown["disabled_reason"], sent) == ("failing", 6)
+    asked = len(receiver.received)
+    clock.forward(30 * DAY)
+    await deliverer.turn()
+    assert len(receiver.received) == asked
+    receiver.respond = answering(NO_CONTENT)
+    await pseb.patch(path, json={"status": "active"}, headers={"If-Match": '"2"'})
+    await deliverer.turn()
+    found = await deliveries(pseb, path)
+    assert [each["status"] for each in found] == ["delivered"] * sent
+    assert (await pseb.get(path)).json()["disabled_reason"] is None
+
+
+@pytest.mark.slow
+async def test_a_worker_that_is_killed_in_an_attempt_leaves_the_event_to_the_next_one(
+    pseb: Caller, receiver: Receiver, settings: Settings, deliverer: Deliverer, clock: Clock
+) -> None:
+    path = (await made(pseb, receiver))["path"]
+    killed: list[bool] = []
+    places, ca = '["' + '","'.join(settings.outbound_allowed) + '"]', str(settings.outbound_ca_file)
+    environment = processes.environment(settings, OUTBOUND_ALLOWED=places, OUTBOUND_CA_FILE=ca)
+    process = processes.start("worker", environment)
+
+    async def kill(*_: object) -> None:
+        processes.kill(process)
+        killed.append(True)
+
+    receiver.respond = kill
+    await tell(pseb, *["case.opened"] * 8)
+
+    async def is_killed() -> bool:
+        return bool(killed)
+
+    await until(is_killed)
+    receiver.respond = answering(NO_CONTENT)
+    clock.forward(timedelta(minutes=2))
+    await until(partial(_all_delivered, deliverer, pseb, path, 8))
+    assert len({each.headers["webhook-id"] for each in receiver.received}) == 8
+
+
+async def _all_delivered(deliverer: Deliverer, caller: Caller, path: str, number: int) -> bool:
+    await deliverer.turn()
+    return [each["status"] for each in await deliveries(caller, path)] == ["delivered"] * number

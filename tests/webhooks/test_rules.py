@@ -1,0 +1,95 @@
+"""Which events are wanted, when an attempt is repeated, and when a webhook is given up."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.webhooks import rules
+
+NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("types", "name", "wanted"),
+    [
+        (["*"], "registration.approved", True),
+        (["registration.*"], "registration.approved", True),
+        (["registration.approved"], "registration.approved", True),
+        (["bulk_upload.*", "registration.approved"], "registration.approved", True),
+        (["registration.approved"], "registration.rejected", False),
+        (["reg.*"], "registration.approved", False),
+        (["registration.approved"], "registration.approved_later", False),
+        ([], "registration.approved", False),
+    ],
+)
+def test_an_event_is_wanted_by_its_name_its_subject_or_with_all(types: list[str], name: str, wanted: bool) -> None:
+    assert rules.wants(types, name) is wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "*.*", "registration", "registration.", ".approved", "a.b.c", "Registration.x", "registration.ap*", "* "],
+)
+def test_what_is_no_type_is_refused(text: str) -> None:
+    assert not re.match(rules.EVENT_TYPE, text)
+
+
+@given(st.floats(0, 1))
+def test_ten_attempts_go_over_three_days_and_each_wait_is_longer_than_the_one_before(jitter: float) -> None:
+    times = [NOW]
+    while (again := rules.next_attempt(len(times), times[-1], jitter)) is not None:
+        times.append(again)
+    waits = [after - before for before, after in pairwise(times)]
+    assert len(times) == rules.ATTEMPTS == 10
+    assert waits == sorted(waits)
+    assert waits[0] <= timedelta(seconds=6)
+    assert 3 * DAY < times[-1] - times[0] < 4 * DAY
+
+
+@pytest.mark.parametrize("status", [None, 100, 199, 300, 301, 304, 307, 400, 404, 410, 429, 500, 503, 999])
+def test_only_2xx_says_that_an_event_was_taken(status: int | None) -> None:
+    assert not rules.is_taken(status)
+    assert all(map(rules.is_taken, (200, 201, 202, 204, 299)))
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("0", 0),
+        ("120", 120),
+        ("86400", 86_400),
+        ("86401", 86_400),
+        ("9" * 400, 86_400),
+        (format_datetime(NOW + timedelta(minutes=5), usegmt=True), 300),
+        (format_datetime(NOW + 30 * DAY, usegmt=True), 86_400),
+        ("Sat, 21 Nov 2026 09:31:00 -0000", 60),
+    ],
+)
+def test_retry_after_is_honoured_for_a_day_at_most(header: str, seconds: int) -> None:
+    assert rules.pause(header, NOW) == NOW + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "-1", "1.5", "soon", "1e3", "\u0661", format_datetime(NOW - DAY, usegmt=True), "x" * 9_000]
+)
+def test_what_retry_after_does_not_say_is_not_waited_for(header: str | None) -> None:
+    assert rules.pause(header, NOW) is None
+
+
+@given(st.text(max_size=60))
+def test_whatever_retry_after_holds_it_pauses_for_a_day_at_most(header: str) -> None:
+    until = rules.pause(header, NOW)
+    assert until is None or NOW <= until <= NOW + DAY
+
+
+def test_a_webhook_is_given_up_at_once_when_it_is_gone_and_else_after_five_days_without_a_success() -> None:
+    assert rules.reason_to_disable([200, 410], None, NOW) == "gone"
+    assert rules.reason_to_disable([500], NOW - 5 * DAY, NOW) == "failing"
+    assert rules.reason_to_disable([500, None], NOW - 5 * DAY + timedelta(seconds=1), NOW) is None
+    assert rules.reason_to_disable([500], None, NOW) is None

@@ -3,6 +3,8 @@
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
@@ -23,6 +25,7 @@ ALGORITHM = "Ed25519"
 ACCESS = "at+jwt"  # RFC 9068, 2.1
 REFETCH_SECONDS = 5.0
 LONGEST_TOKEN = 16_384
+MOST_REMEMBERED = 10_000
 
 
 class Verifier(Protocol):
@@ -46,6 +49,15 @@ def unverified(token: str) -> jwt.Token:
     return jwt.Token(parts.headers(), claims if isinstance(claims, dict) else {})
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """What a token said whose signature was good: that need not be checked again until it ends."""
+
+    principal: Principal
+    expires: float
+    not_before: float
+
+
 class TokenVerifier:
     """Checks access tokens with the public keys, which it fetches again when it meets an unknown key id.
 
@@ -63,6 +75,7 @@ class TokenVerifier:
         self._is_called_back = is_called_back
         self._keys = KeySet([])
         self._fetched = float("-inf")
+        self._verified: dict[bytes, _Verified] = {}  # by the token's hash, with the keys at hand
         self._claims = jwt.JWTClaimsRegistry(
             iss={"essential": True, "value": issuer},
             aud={"essential": True, "value": issuer},
@@ -72,18 +85,27 @@ class TokenVerifier:
 
     async def verify(self, token: str) -> Principal:
         """The principal of a token. Raises ``Unauthenticated``, ``TokenExpired`` when it was good once."""
+        key = sha256(token.encode()).digest()
+        verified = self._verified.get(key)
+        if verified is None or time.time() >= verified.expires:
+            verified = await self._checked(token)
+            if len(self._verified) >= MOST_REMEMBERED:
+                self._verified.clear()
+            self._verified[key] = verified
+        if self._is_called_back(verified.principal.client_id, verified.not_before):
+            raise Unauthenticated("The access token is not valid: it was called back.")
+        return verified.principal
+
+    async def _checked(self, token: str) -> _Verified:
         try:
             decoded = await self._decode(token)
             self._claims.validate(decoded.claims)
-            principal = _principal(decoded)
-            called_back = self._is_called_back(principal.client_id, float(decoded.claims.get("tokens_not_before", 0)))
+            not_before = float(decoded.claims.get("tokens_not_before", 0))
+            return _Verified(_principal(decoded), float(decoded.claims["exp"]), not_before)
         except ExpiredTokenError:
             raise TokenExpired("The access token is not valid: it has expired.") from None
         except (JoseError, ValueError, KeyError, TypeError) as wrong:
             raise Unauthenticated(f"The access token is not valid: {_why(wrong)}.") from None
-        if called_back:
-            raise Unauthenticated("The access token is not valid: it was called back.")
-        return principal
 
     async def _decode(self, token: str) -> jwt.Token:
         try:
@@ -92,6 +114,7 @@ class TokenVerifier:
             if time.monotonic() - self._fetched < REFETCH_SECONDS:
                 raise
             self._keys = await self._load_keys()
+            self._verified.clear()
             self._fetched = time.monotonic()
             return jwt.decode(token, self._keys, algorithms=[ALGORITHM])
 

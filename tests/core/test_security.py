@@ -1,5 +1,6 @@
 """Only a token that this service signed, for itself, lately, opens a door, and only the doors of its scopes."""
 
+import asyncio
 import base64
 import json
 import time
@@ -79,6 +80,16 @@ async def test_a_token_that_has_expired_is_refused_and_says_so(service: Service,
     answer = await _read(service, f"Bearer {_signed(key, _claims(pseb, exp=int(time.time()) - 1))}")
     assert _unauthenticated(answer)
     assert "expired" in answer.json()["detail"]
+
+
+async def test_a_token_that_was_good_a_moment_ago_is_refused_when_it_has_expired(
+    service: Service, pseb: Caller
+) -> None:
+    ends = int(time.time()) + 2
+    token = _signed(await _own_key(service), _claims(pseb, exp=ends))
+    assert (await _read(service, f"Bearer {token}")).status_code == 200
+    await asyncio.sleep(ends - time.time() + 0.01)
+    assert _unauthenticated(await _read(service, f"Bearer {token}"))
 
 
 async def test_a_token_signed_by_another_key_is_refused(service: Service, pseb: Caller) -> None:

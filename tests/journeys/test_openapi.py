@@ -20,7 +20,7 @@ from schemathesis.specs.openapi import checks
 
 from app.main import create_app
 from app.partners.rules import ALLOWED, PartnerKind
-from tests.support import cases, postgres, sound, uploads, workflow
+from tests.support import cases, postgres, processes, sound, uploads, workflow
 from tests.support.held import held_removal
 from tests.support.service import Caller, Service
 
@@ -78,6 +78,7 @@ async def own_of_operations(service: Service, pseb: Caller, officer: Caller) -> 
     claim = f"/v1/registrations/{claimed['registration_id']}/claim"
     assert (await officer.post(claim, headers={"If-Match": "*"})).status_code == 200
     feed = (await officer.get("/v1/allowlist")).json()
+    with_secret = await service.credentials("with-a-secret")
     return {
         "issue_token": {"body": login_of(officer)},
         "correct_registration": await case_after("request_information"),
@@ -87,7 +88,32 @@ async def own_of_operations(service: Service, pseb: Caller, officer: Caller) -> 
         "give_case_back": claimed,
         "get_delta": {"session": feed["session"], "since": feed["serial"]},
         "create_partner": {"name": "newcomer"},
+        "rotate_secret": {"partner_id": str(with_secret.partner_id), "client_id": str(with_secret.id)},
+        **await of_webhooks(pseb),
+        **await of_the_audit(pseb),
     }
+
+
+async def of_webhooks(caller: Caller) -> dict[str, dict[str, Any]]:
+    """A webhook of the caller's for each operation on one, and an event to go on from."""
+    event = (await caller.get("/v1/events?limit=1")).json()["items"][0]
+    own = {}
+    for name in (name for name, path in PATHS.items() if "{webhook_id}" in path):
+        webhook = (await caller.post("/v1/webhooks", json={"url": f"https://{len(own)}.receiver.example/"})).json()
+        own[name] = {"webhook_id": webhook["id"], "after": event["id"]}
+    return own
+
+
+async def of_the_audit(caller: Caller) -> dict[str, dict[str, Any]]:
+    """An event that has its leaf in the tree, and the size of a checkpoint."""
+    event = (await caller.get("/v1/events?limit=1")).json()["items"][0]
+
+    async def has_its_leaf() -> bool:
+        return (await caller.get(f"/v1/audit/inclusion?event_id={event['id']}")).status_code == 200
+
+    await processes.until(has_its_leaf)
+    size = (await caller.get("/v1/audit/checkpoint")).json()["size"]
+    return {"get_inclusion": {"event_id": event["id"]}, "get_consistency": {"first": size, "second": size}}
 
 
 def login_of(caller: Caller) -> dict[str, str]:

@@ -73,7 +73,8 @@ def walk(schema: BaseSchema, calls: Calls) -> None:
 
         def before_call(self, case: Case) -> None:
             if next(self.turns) % 2 == 0:
-                shown = sound.call_of(case.operation, {**calls.known_to(""), **case.path_parameters})
+                known = calls.known_to(sound.name_of(case.operation))
+                shown = sound.call_of(case.operation, {**known, **case.path_parameters})
                 case.query, case.body, case.media_type = shown.query, shown.body, shown.media_type
                 case.headers.update(shown.headers)
 

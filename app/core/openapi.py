@@ -35,7 +35,7 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
         if "in" in each and "schema" in each:
             each["schema"] = _never_null(each["schema"])
         for media_type, content in each.get("content", {}).items():
-            if "json" not in media_type:
+            if not media_type.endswith(("/json", "+json")):
                 _bound_body(content["schema"])
     for each in _objects(document):
         _bound(each)

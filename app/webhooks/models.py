@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.core.orm import Base, Identified, Versioned, one_of, sealed_column
 from app.partners.models import Partner
-from app.webhooks.rules import DeliveryStatus, DisabledReason, Status
+from app.webhooks.rules import DeliveryStatus, DisabledReason, WebhookStatus
 
 SECRET, PREVIOUS_SECRET = "webhooks.sealed_secret", "webhooks.sealed_previous_secret"
 PRIVATE_KEY = "webhooks.sealed_private_key"
@@ -24,7 +24,7 @@ class Webhook(Identified, Versioned, Base):
 
     __tablename__ = "webhooks"
     __table_args__ = (
-        one_of("status", Status),
+        one_of("status", WebhookStatus),
         one_of("disabled_reason", DisabledReason),
         Index(None, "partner_id", "id"),
     )
@@ -33,7 +33,7 @@ class Webhook(Identified, Versioned, Base):
     url: Mapped[str]
     event_types: Mapped[list[str]] = mapped_column(ARRAY(Text))
     description: Mapped[str | None]
-    status: Mapped[str] = mapped_column(default=Status.ACTIVE)
+    status: Mapped[str] = mapped_column(default=WebhookStatus.ACTIVE)
     disabled_reason: Mapped[str | None]
     sealed_secret: Mapped[bytes] = sealed_column()
     sealed_previous_secret: Mapped[bytes | None] = sealed_column()

@@ -29,7 +29,7 @@ SECRET_OVERLAP = timedelta(hours=24)
 KEPT = timedelta(days=30)
 
 
-class Status(StrEnum):
+class WebhookStatus(StrEnum):
     """Whether a webhook is sent to."""
 
     ACTIVE = "active"

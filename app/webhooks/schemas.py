@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 from app.core.pagination import PageQuery
 from app.core.schemas import LINE, Body, Examples, Line200, MergePatch, Page, Resource, Timestamp
 from app.core.targets import URL_LENGTH
-from app.webhooks.rules import EVENT_TYPE, DeliveryStatus, DisabledReason, Status
+from app.webhooks.rules import EVENT_TYPE, DeliveryStatus, DisabledReason, WebhookStatus
 
 WEBHOOK_ID = "019b2f6e-8a10-7b3e-9d55-0b8d7f3e2a77"
 EVENT_ID = "019b2f6e-7a10-7c3e-9d55-0b8d7f3e2a11"
@@ -53,7 +53,7 @@ class NewWebhook(Body):
 class WebhookDetails(NewWebhook):
     """What a partner decides about its webhook."""
 
-    status: Status = Status.ACTIVE
+    status: WebhookStatus = WebhookStatus.ACTIVE
 
 
 class WebhookChange(MergePatch):
@@ -76,7 +76,7 @@ class Webhook(Resource):
     url: str
     event_types: list[str]
     description: str | None
-    status: Status
+    status: WebhookStatus
     disabled_reason: DisabledReason | None
     public_key: str
     previous_secret_until: Timestamp | None = Field(description="Until then the replaced secret signs too")

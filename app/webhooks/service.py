@@ -18,7 +18,7 @@ from app.events.store import Happening
 from app.webhooks import rules, signing, store
 from app.webhooks.errors import WebhookDisabled, WebhookLimit
 from app.webhooks.models import PREVIOUS_SECRET, PRIVATE_KEY, SECRET, Webhook
-from app.webhooks.rules import DisabledReason, Status
+from app.webhooks.rules import DisabledReason, WebhookStatus
 from app.webhooks.schemas import NewWebhook, WebhookChange, WebhookDetails
 
 
@@ -83,11 +83,11 @@ async def change(
     for name, value in details.items():
         setattr(webhook, name, value)
     if details["status"] != held["status"]:
-        disabled = details["status"] == Status.DISABLED
+        disabled = details["status"] == WebhookStatus.DISABLED
         webhook.disabled_reason = DisabledReason.BY_PARTNER if disabled else None
     webhook.failing_since = webhook.paused_until = None
     await store.changed(session, webhook)
-    name = "webhook.disabled" if webhook.status != held["status"] == Status.ACTIVE else "webhook.changed"
+    name = "webhook.disabled" if webhook.status != held["status"] == WebhookStatus.ACTIVE else "webhook.changed"
     await _record(session, principal, name, webhook)
     return webhook
 
@@ -117,7 +117,7 @@ async def delete(session: WriteSession, principal: Principal, webhook_id: UUID, 
 async def send_test(session: WriteSession, principal: Principal, webhook_id: UUID) -> UUID:
     """Record an event that goes to this webhook alone; gives its id. Raises ``NotFound``, ``WebhookDisabled``."""
     webhook = await store.get(session, principal, webhook_id)
-    if webhook.status == Status.DISABLED:
+    if webhook.status == WebhookStatus.DISABLED:
         raise WebhookDisabled
     return await _record(session, principal, rules.TEST_EVENT, webhook)
 
@@ -137,6 +137,6 @@ async def replay(session: WriteSession, principal: Principal, webhook_id: UUID, 
 
 async def disable(session: WriteSession, webhook: Webhook, reason: str) -> None:
     """Stop sending to a webhook, and say so in its partner's log."""
-    webhook.status, webhook.disabled_reason = Status.DISABLED, reason
+    webhook.status, webhook.disabled_reason = WebhookStatus.DISABLED, reason
     await store.changed(session, webhook)
     await _record(session, None, "webhook.disabled", webhook)

@@ -18,7 +18,7 @@ from app.core.pagination import PageQuery, fetch_page
 from app.core.principal import Principal
 from app.events.models import Event
 from app.webhooks.models import Delivery, Webhook
-from app.webhooks.rules import DeliveryStatus, Status
+from app.webhooks.rules import DeliveryStatus, WebhookStatus
 from app.webhooks.schemas import DeliveriesQuery
 
 
@@ -99,7 +99,7 @@ async def remove(session: WriteSession, webhook: Webhook) -> None:
 
 async def locked(session: WriteSession, webhook_id: UUID, *, wait: bool = False) -> Webhook | None:
     """An active webhook, for a change of the service's own; None when it is not, or unless ``wait`` held by another."""
-    statement = select(Webhook).where(Webhook.id == webhook_id, Webhook.status == Status.ACTIVE)
+    statement = select(Webhook).where(Webhook.id == webhook_id, Webhook.status == WebhookStatus.ACTIVE)
     webhook: Webhook | None = await session.scalar(statement.with_for_update(of=Webhook, skip_locked=not wait))
     return webhook
 
@@ -112,7 +112,7 @@ async def behind(session: ReadSession) -> Sequence[UUID]:
     statement = (
         select(Webhook.id)
         .join(start, start.id == Webhook.after)
-        .where(Webhook.status == Status.ACTIVE, select(Event.id).where(settled, later).exists())
+        .where(Webhook.status == WebhookStatus.ACTIVE, select(Event.id).where(settled, later).exists())
     )
     return (await session.scalars(statement)).all()
 
@@ -141,7 +141,9 @@ async def due(session: ReadSession, now: datetime) -> Sequence[UUID]:
     )
     unpaused = or_(Webhook.paused_until.is_(None), Webhook.paused_until <= now)
     return (
-        await session.scalars(select(Webhook.id).where(Webhook.status == Status.ACTIVE, unpaused, waiting.exists()))
+        await session.scalars(
+            select(Webhook.id).where(Webhook.status == WebhookStatus.ACTIVE, unpaused, waiting.exists())
+        )
     ).all()
 
 

@@ -197,6 +197,10 @@ async def test_every_operation_does_what_its_example_shows_and_its_answers_lead_
     assert len(led_on) > 4, calls.answered
 
 
+def test_no_two_schemas_share_a_name() -> None:
+    assert [name for name in document["components"]["schemas"] if "__" in name] == []
+
+
 def test_the_document_that_is_kept_is_the_one_that_is_served() -> None:
     kept = json.loads((Path(__file__).parents[2] / "openapi.json").read_text(encoding="utf-8"))
     assert kept == document, "run `make openapi`"

@@ -73,7 +73,7 @@ def _database(server_url: str, name: str) -> str:
 
 
 def _settings(url: str) -> Settings:
-    return Settings(database_url=url, secret_key=SECRET_KEY, log_level="error")  # type: ignore[arg-type]
+    return Settings(database_url=url, secret_key=SECRET_KEY, log_level="error")  # type: ignore[arg-type]  # read as the environment is
 
 
 async def _clients(url: str) -> dict[str, tuple[str, str]]:

@@ -1,0 +1,83 @@
+"""The worker's loop of deliveries: one partner's trouble is not another's, and a fault does not end it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+from sqlalchemy import text
+
+from app.webhooks.delivery import Deliverer
+from tests.support.events import told
+from tests.support.processes import until
+from tests.support.receiver import Received, Receiver
+from tests.support.service import Caller, Service
+from tests.support.webhooks import made, tell
+
+
+async def has_received(receiver: Receiver, number: int) -> bool:
+    return len(receiver.received) >= number
+
+
+@asynccontextmanager
+async def running(deliverer: Deliverer) -> AsyncIterator[asyncio.Task[None]]:
+    """The worker's loop while the block runs."""
+    task = asyncio.create_task(deliverer.run(0.05))
+    yield task
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_a_slow_receiver_holds_nobody_up(
+    pseb: Caller, pasha: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
+) -> None:
+    released = asyncio.Event()
+
+    async def hang(_: Received, __: asyncio.StreamWriter) -> None:
+        await released.wait()
+
+    receiver.respond = hang
+    await made(pseb, receiver)
+    await made(pasha, other_receiver)
+    await tell(pseb, "case.slow")
+    async with running(deliverer):
+        await until(partial(has_received, receiver, 1))
+        await tell(pasha, *["case.fast"] * 30)
+        await until(partial(has_received, other_receiver, 30))
+        assert len(receiver.received) == 1
+        released.set()
+
+
+async def test_a_webhook_that_cannot_be_sent_to_holds_nobody_up(
+    service: Service, pseb: Caller, pasha: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
+) -> None:
+    broken = await made(pseb, receiver)
+    await made(pasha, other_receiver)
+    async with service.database.write() as session:
+        unusable = "UPDATE webhooks SET sealed_secret = 'eA==' WHERE id = :id"
+        await session.execute(text(unusable), {"id": broken["id"]})
+    async with running(deliverer):
+        for number in range(1, 4):
+            await tell(pseb, "case.opened")
+            await tell(pasha, "case.opened")
+            await until(partial(has_received, other_receiver, number))
+    assert receiver.accepted == 0
+
+
+async def test_the_loop_goes_on_after_a_fault(
+    service: Service, pseb: Caller, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    await made(pseb, receiver)
+    async with running(deliverer) as task:
+        async with service.database.write() as session:
+            await session.execute(text("SET LOCAL ROLE NONE"))
+            await session.execute(text("ALTER TABLE webhook_deliveries RENAME TO away"))
+        await tell(pseb, "case.opened")
+        await told(pseb, "case.opened")
+        await asyncio.sleep(0.2)
+        assert not task.done()
+        async with service.database.write() as session:
+            await session.execute(text("SET LOCAL ROLE NONE"))
+            await session.execute(text("ALTER TABLE away RENAME TO webhook_deliveries"))
+        await until(partial(has_received, receiver, 1))

@@ -58,7 +58,9 @@ def downgrade() -> None:
     op.drop_constraint(op.f("clients_one_key_source_check"), "clients")
     op.drop_constraint(op.f("clients_token_endpoint_auth_method_check"), "clients")
     op.drop_constraint(op.f("clients_partner_id_external_issuer_external_subject_key"), "clients")
+    op.execute("SET LOCAL ROLE register_service")  # the owner meets no rows
     op.execute("UPDATE clients SET secret_hash = '' WHERE secret_hash IS NULL")
+    op.execute("SET LOCAL ROLE NONE")
     op.alter_column("clients", "secret_hash", nullable=False)
     for name in ADDED:
         op.drop_column("clients", name)

@@ -13,7 +13,7 @@ from sqlalchemy import (
     Select,
     Text,
     Uuid,
-    any_,
+    and_,
     cast,
     delete,
     func,
@@ -32,7 +32,7 @@ from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.bulk_uploads.schemas import BulkUploadsQuery, RowsQuery
 from app.core.db import Database, ReadSession, WriteSession
 from app.core.errors import NotFound
-from app.core.orm import among, array_of, columnar, recordset
+from app.core.orm import among, columnar, looked_up, recordset
 from app.core.pagination import fetch_page
 from app.core.principal import Principal
 
@@ -166,11 +166,10 @@ async def advance(session: WriteSession, upload: BulkUpload, values: dict[str, A
 
 async def known_references(session: ReadSession, upload_id: UUID, references: str) -> dict[str, int]:
     """The line of each of these references (``orm.column_text``) that an earlier row of the upload has."""
-    statement = (
-        select(BulkUploadRow.reference, func.min(BulkUploadRow.line))
-        .where(BulkUploadRow.bulk_upload_id == upload_id, BulkUploadRow.reference == any_(array_of(references)))
-        .group_by(BulkUploadRow.reference)
-    )
+    asked = columnar({"reference": Text}, {"reference": references}).subquery("asked")
+    same = and_(BulkUploadRow.bulk_upload_id == upload_id, BulkUploadRow.reference == asked.c.reference)
+    met = looked_up(select(func.min(BulkUploadRow.line).label("line")).where(same), "met")
+    statement = select(asked.c.reference, met.c.line).join(met, met.c.line.is_not(None))
     return {str(reference): line for reference, line in await session.execute(statement)}
 
 

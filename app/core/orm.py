@@ -138,24 +138,23 @@ def cells_of(text_: str) -> list[Any]:
     return [None if value == _NULL else value for value in text_.split(_BEGIN)[1:]]
 
 
-def array_of(text_: str) -> ColumnElement[Any]:
-    """The values of a ``column_text`` as an array of texts."""
-    split = func.string_to_array(literal(text_, Text), _SQL_BEGIN, _SQL_NULL, type_=ARRAY(Text))
-    return split[2:LARGEST_INTEGER]  # the first is what stands before all values
-
-
 def columnar(columns: Mapping[str, TypeEngine[Any] | type[TypeEngine[Any]]], texts: Mapping[str, str]) -> Rows:
     """A statement of the rows that came as a ``column_text`` a column, with their ``place``: 0 for the first.
 
     PostgreSQL takes a row apart at a third of what ``recordset`` costs it, and Python has nothing to do for it.
     """
     given = (
-        func.unnest(*(array_of(texts[key]) for key in columns))
+        func.unnest(*(_array_of(texts[key]) for key in columns))
         .table_valued(*(column(key, Text) for key in columns), with_ordinality="place", name="texts")
         .render_derived()
     )
     typed = (cast(given.c[key], kind).label(key) for key, kind in columns.items())
     return select(*typed, type_coerce(given.c.place - 1, BigInteger).label("place"))
+
+
+def _array_of(text_: str) -> ColumnElement[Any]:
+    split = func.string_to_array(literal(text_, Text), _SQL_BEGIN, _SQL_NULL, type_=ARRAY(Text))
+    return split[2:LARGEST_INTEGER]  # the first is what stands before all values
 
 
 def among(column_: ColumnElement[Any] | InstrumentedAttribute[Any], values: Collection[Any]) -> ColumnElement[bool]:

@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import CTE, Integer, Text, Uuid, any_, case, delete, func, literal, not_, select, true, update
+from sqlalchemy import CTE, Integer, Text, Uuid, and_, case, delete, func, literal, not_, select, true, update
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB, insert
 from sqlalchemy.exc import IntegrityError
 
 from app.applicants.store import Identity
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import Invalid
-from app.core.orm import INSTANT, Rows, among, array_of, column_text, columnar, looked_up, recordset
+from app.core.orm import INSTANT, Rows, among, column_text, columnar, looked_up, recordset
 from app.core.principal import Principal
 from app.events import store as events
 from app.registrations.batch import LOCK_STRIPES, Batch
@@ -69,8 +69,13 @@ async def take_turns(session: WriteSession, subjects: Collection[str], stripes: 
 
 async def by_reference(session: ReadSession, partner_id: UUID, batch: Batch) -> dict[str, Registration]:
     """The partner's cases of the references of a batch, by reference."""
-    one_of_them = Registration.reference == any_(array_of(batch.columns["reference"]))
-    statement = select(Registration).where(Registration.partner_id == partner_id, one_of_them)
+    asked = columnar({"reference": Text}, batch.columns).subquery("asked")
+    same = and_(Registration.partner_id == partner_id, Registration.reference == asked.c.reference)
+    met = looked_up(select(Registration.id).where(same), "met")
+    known = list(await session.scalars(select(met.c.id).select_from(asked).join(met, true())))
+    if not known:
+        return {}
+    statement = select(Registration).where(among(Registration.id, known))
     found = await session.scalars(statement.execution_options(populate_existing=True))
     return {each.reference: each for each in found if each.reference}
 
@@ -78,13 +83,12 @@ async def by_reference(session: ReadSession, partner_id: UUID, batch: Batch) -> 
 async def open_overlaps(session: ReadSession, batch: Batch) -> list[OpenOverlap]:
     """The open cases that overlap any of the networks of a batch."""
     asked = columnar({"network": CIDR}, batch.listed).subquery("asked")
-    met = looked_up(
-        select(Registration.subject, Registration.id)
-        .join(RegistrationNetwork, RegistrationNetwork.registration_id == Registration.id)
-        .where(RegistrationNetwork.network.op("&&")(asked.c.network), IS_OPEN),
-        "met",
-    )
-    statement = select(asked.c.place, met.c.subject, met.c.id).join(met, true())
+    overlapping = RegistrationNetwork.network.op("&&")(asked.c.network)
+    met = looked_up(select(RegistrationNetwork.registration_id).where(overlapping), "met")
+    of_it = and_(Registration.id == met.c.registration_id, IS_OPEN)
+    case_ = looked_up(select(Registration.subject, Registration.id).where(of_it), "case_")
+    found = select(asked.c.place, case_.c.subject, case_.c.id).select_from(asked)
+    statement = found.join(met, true()).join(case_, true())
     return [OpenOverlap(*row) for row in await session.execute(statement)]
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB
 from uuid_utils.compat import uuid7
 
-from app.core.orm import INSTANT, among, array_of, cells_of, column_text, columnar, one_of, recordset
+from app.core.orm import INSTANT, among, cells_of, column_text, columnar, one_of, recordset
 from app.operators.models import CountryPrefix, Operator
 from app.partners.models import Partner
 from tests.support.service import Service
@@ -50,7 +50,6 @@ async def test_a_column_comes_out_as_it_went_in(service: Service, values: list[s
     async with service.database.read() as session:
         found = (await session.execute(statement)).all()
         assert [tuple(row) for row in found] == [(value, value, i) for i, value in enumerate(values)]
-        assert await session.scalar(select(array_of(text))) == values
 
 
 def test_a_value_that_holds_what_parts_the_values_is_refused() -> None:

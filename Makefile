@@ -56,3 +56,4 @@ bench: .venv/development
 	$(BIN)/python -m bench.register
 	$(BIN)/python -m bench.uploads
 	$(BIN)/python -m bench.feed
+	$(BIN)/python -m bench.requests

@@ -1,11 +1,71 @@
-"""The baseline of a look-up: a bare FastAPI route that returns a constant."""
+"""The baselines of requests: bare routes that answer the same, without what the service does around them."""
 
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
 from fastapi import FastAPI
+from pydantic_core import to_json
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
-app = FastAPI()
+SHOWN = """SELECT id, partner_id, applicant_id, track, purpose, protocol, operator, subscriber_id,
+    (SELECT array_agg(network::text ORDER BY position)
+       FROM registration_networks WHERE registration_id = id) AS networks, reference,
+    description, status, flags, reason_codes, note, legal_basis, claimed_by, bulk_upload_id,
+    submitted_at, due_at, decided_at, expires_at, version, created_at, updated_at FROM registrations"""
+ONE = f"{SHOWN} WHERE id = $1"
+PAGE = f"SELECT json_agg(shown)::text FROM ({SHOWN} ORDER BY id LIMIT $1) AS shown"
+LIST = Path(os.environ["LIST_FILE"]).read_bytes() if "LIST_FILE" in os.environ else b""
+
+fastapi = FastAPI()
 
 
-@app.get("/constant")
+@fastapi.get("/constant")
 async def constant() -> dict[str, bool]:
     """A constant."""
     return {"allowed": True}
+
+
+@asynccontextmanager
+async def _pool(app: Starlette) -> AsyncIterator[None]:
+    async def leave(_: object) -> None:
+        """Nothing to reset: the routes set nothing."""
+
+    async with asyncpg.create_pool(os.environ["DATABASE_URL"], reset=leave) as pool:
+        app.state.pool = pool
+        yield
+
+
+async def _hello(_: Request) -> Response:
+    return PlainTextResponse("hello")
+
+
+async def _list(_: Request) -> Response:
+    return PlainTextResponse(LIST)
+
+
+async def _one(request: Request) -> Response:
+    row = await request.app.state.pool.fetchrow(ONE, UUID(request.path_params["id"]))
+    return Response(to_json(dict(row)), media_type="application/json")
+
+
+async def _page(request: Request) -> Response:
+    page = await request.app.state.pool.fetchval(PAGE, int(request.query_params["limit"]))
+    return Response(page, media_type="application/json")
+
+
+starlette = Starlette(
+    routes=[
+        Route("/hello", _hello),
+        Route("/list", _list),
+        Route("/registrations", _page),
+        Route("/registrations/{id}", _one),
+    ],
+    lifespan=_pool,
+)

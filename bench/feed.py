@@ -23,14 +23,12 @@ from app.core.db import Database
 from app.core.embedded import embedded_server
 from app.core.settings import Settings
 from app.migrating import migrate
-from app.partners import service as partners
 from app.partners.rules import PartnerKind
-from app.partners.schemas import NewClient, NewPartner
+from bench import partners
 from bench.processes import bare_api, nginx, our_api, seconds_for
 
 ENTRIES = int(os.environ.get("ENTRIES", "1000000"))
 ROUNDS = 5
-SECRET_KEY = "the-secret-of-a-benchmark-is-not-one-at-all"
 FILL = """INSERT INTO allowlist_entries (network, registration_id, holder)
           SELECT ('39.32.0.0'::inet + 2 * i)::cidr, gen_random_uuid(), 'bench' FROM generate_series(0, $1 - 1) i"""
 ADD_ONE = """INSERT INTO allowlist_entries (network, registration_id, holder)
@@ -40,8 +38,7 @@ ADD_ONE = """INSERT INTO allowlist_entries (network, registration_id, holder)
 def main() -> None:
     """Fill a database, measure, print."""
     with tempfile.TemporaryDirectory() as directory, embedded_server(Path(directory) / "postgresql") as url:
-        settings = Settings(database_url=url, secret_key=SECRET_KEY, statement_timeout_ms=900_000, log_level="error")
-        credentials, snapshot = asyncio.run(_publishing(settings))
+        credentials, snapshot = asyncio.run(_publishing(partners.settings(url, statement_timeout_ms=900_000)))
         _serving(url, credentials, snapshot)
 
 
@@ -69,12 +66,9 @@ async def _publishing(settings: Settings) -> tuple[str, Snapshot]:
     _show("refresh a reader", statistics.median(refreshed), "hashing the list once", hashed)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(f"peak memory of a process with publisher and reader: {peak} MiB")
-    async with database.write() as session:
-        partner = await partners.create_partner(session, None, NewPartner(name="bench", kind=PartnerKind.ASSOCIATION))
-        issued = await partners.create_client(session, None, partner, NewClient(name="bench"))
     await connection.close()
     await database.close()
-    return f"{issued.client.client_id}:{issued.client_secret}", snapshot
+    return ":".join(await partners.make_client(settings.database_url, PartnerKind.ASSOCIATION)), snapshot
 
 
 async def _timed(work: Callable[[], Awaitable[object]]) -> float:
@@ -86,7 +80,7 @@ async def _timed(work: Callable[[], Awaitable[object]]) -> float:
 def _serving(url: str, credentials: str, snapshot: Snapshot) -> None:
     headers = {"Authorization": f"Basic {b64encode(credentials.encode()).decode()}", "Accept-Encoding": "identity"}
     delta = f"/v1/allowlist/delta?session={snapshot.session}&since={snapshot.serial - 1}"
-    with our_api(url, SECRET_KEY) as ours, bare_api() as bare, nginx(snapshot.canonical) as file_server:
+    with our_api(url, partners.SECRET_KEY) as ours, bare_api() as bare, nginx(snapshot.canonical) as file_server:
         if file_server:
             served = seconds_for(ours, "/v1/allowlist?format=text", 30, headers) / 30
             _show(

@@ -8,38 +8,29 @@ table, then the same rows into the same indexed tables by one statement a table.
 import asyncio
 import json
 import os
-import platform
 import statistics
-import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
 import psutil
 
-from app.core.db import Database
 from app.core.embedded import embedded_server
-from app.core.settings import Settings
 from app.migrating import migrate
-from app.partners import service as partners
 from app.partners.rules import PartnerKind
-from app.partners.schemas import NewClient, NewPartner
-from bench import alone, rows
+from bench import alone, results, rows
+from bench.partners import SECRET_KEY, Caller, Credentials, make_client, settings
 from bench.processes import our_api, our_worker
 
 ROWS = int(os.environ.get("ROWS", "20437"))
 WRONG = float(os.environ.get("WRONG", "0"))
 SHUFFLED = os.environ.get("ORDER", "shuffled") == "shuffled"
 RUNS = int(os.environ.get("RUNS", "3"))
-SECRET_KEY = "the-secret-of-a-benchmark-is-not-one-at-all"
-RESULTS = Path(__file__).parent / "results"
 STEPS = ("upload", "approval", "publication")
 
 
@@ -53,10 +44,8 @@ def main() -> None:
             limit = asyncio.run(alone.measure(_database(url, f"alone{number}"), body))
             runs.append({"ours": ours, "postgresql_alone": limit})
             print(f"run {number + 1}: {json.dumps(runs[-1])}", flush=True)
-    result = {**_circumstances(), "rows": ROWS, "wrong": WRONG, "shuffled": SHUFFLED, "runs": runs}
-    RESULTS.mkdir(exist_ok=True)
-    order = "shuffled" if SHUFFLED else "sorted"
-    (RESULTS / f"uploads-{ROWS}-{order}-{WRONG:g}.json").write_text(json.dumps(result, indent=1) + "\n")
+    result = {"rows": ROWS, "wrong": WRONG, "shuffled": SHUFFLED, "runs": runs}
+    results.keep(f"uploads-{ROWS}-{'shuffled' if SHUFFLED else 'sorted'}-{WRONG:g}", result)
     _show(runs)
 
 
@@ -68,54 +57,20 @@ def _database(server_url: str, name: str) -> str:
 
     asyncio.run(make())
     url = server_url.replace("/postgres?", f"/{name}?")
-    asyncio.run(migrate(_settings(url)))
+    asyncio.run(migrate(settings(url)))
     return url
 
 
-def _settings(url: str) -> Settings:
-    return Settings(database_url=url, secret_key=SECRET_KEY, log_level="error")  # type: ignore[arg-type]  # read as the environment is
-
-
-async def _clients(url: str) -> dict[str, tuple[str, str]]:
-    database = Database(_settings(url))
-    made = {}
-    async with database.write() as session:
-        for kind in (PartnerKind.ASSOCIATION, PartnerKind.REGULATOR):
-            partner = await partners.create_partner(session, None, NewPartner(name=kind.value, kind=kind))
-            issued = await partners.create_client(session, None, partner, NewClient(name="bench"))
-            made[kind.value] = (issued.client.client_id, issued.client_secret)
-    await database.close()
-    return made
-
-
-class Caller:
-    """Calls the API as one client."""
-
-    def __init__(self, port: int, credentials: tuple[str, str]) -> None:
-        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=1_800)
-        self._credentials = credentials
-
-    def authorise(self) -> None:
-        """Get a token, which lasts ten minutes."""
-        form = {"grant_type": "client_credentials"}
-        answer = self._http.post("/oauth/token", data=form, auth=self._credentials).raise_for_status()
-        self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-
-    def call(self, method: str, path: str, **given: Any) -> Any:
-        """The JSON of an answer; raises ``httpx.HTTPStatusError``."""
-        answer = self._http.request(method, path, **given)
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
-            self.authorise()
-            answer = self._http.request(method, path, **given)
-        return answer.raise_for_status().json()
+async def _clients(url: str) -> dict[str, Credentials]:
+    return {kind.value: await make_client(url, kind) for kind in (PartnerKind.ASSOCIATION, PartnerKind.REGULATOR)}
 
 
 def _ours(url: str, body: bytes) -> dict[str, Any]:
     clients = asyncio.run(_clients(url))
     environment = {"MAX_UPLOAD_BYTES": str(len(body) + 1), "STATEMENT_TIMEOUT_MS": "30000"}
-    with our_api(url, SECRET_KEY, environment) as port, our_worker(url, SECRET_KEY) as worker:
-        association, officer = (Caller(port, clients[kind]) for kind in ("association", "regulator"))
-        other = Caller(port, clients["regulator"])
+    with our_api(url, SECRET_KEY, environment) as server, our_worker(url, SECRET_KEY) as worker:
+        association, officer = (Caller(server.port, clients[kind]) for kind in ("association", "regulator"))
+        other = Caller(server.port, clients["regulator"])
         quiet = _p99(other, seconds=3)
         times = {}
         with _watched(worker) as peak, _called(other) as answered:
@@ -197,18 +152,6 @@ def _watched(worker: int) -> Iterator[dict[str, int]]:
     finally:
         done.set()
         thread.join()
-
-
-def _circumstances() -> dict[str, Any]:
-    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "revision": revision.stdout.strip(),
-        "processors": os.cpu_count(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "load_average": os.getloadavg(),
-    }
 
 
 def _show(runs: list[dict[str, Any]]) -> None:

@@ -1,0 +1,83 @@
+"""A database for the benchmark of requests: a list in force, and cases that are copies of one submitted."""
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import asyncpg
+
+from app.allowlist.publisher import Publisher
+from app.core.db import Database
+from app.migrating import migrate
+from bench.partners import Caller, settings
+
+CASES, ENTRIES, ASKED_FOR = 20_000, 20_000, 2_000
+LIST = """INSERT INTO allowlist_entries (network, registration_id, holder)
+          SELECT ('39.32.0.0'::inet + 2 * i)::cidr, gen_random_uuid(), 'bench' FROM generate_series(0, $1 - 1) i"""
+COPIES = """
+WITH made AS (
+  INSERT INTO registrations (id, partner_id, client_id, applicant_id, subject, track, purpose, protocol, operator,
+                             subscriber_id, reference, description, due_at)
+  SELECT gen_random_uuid(), partner_id, client_id, applicant_id, subject, track, purpose, protocol, operator,
+         subscriber_id, reference || i, description, due_at
+  FROM registrations, generate_series(1, $1) i RETURNING id)
+INSERT INTO registration_networks
+SELECT id, position, ('58.27.0.0'::inet + 2 * row_number() OVER () + position)::cidr
+FROM made, generate_series(0, 1) position"""
+# What a submission cannot do without, committed: a case, its network, its event.
+SUBMISSION = """
+\\set address random(0, 16777215)
+BEGIN;
+INSERT INTO registrations (id, partner_id, client_id, applicant_id, subject, track, purpose, protocol, operator,
+    subscriber_id, reference, description, due_at)
+  VALUES (gen_random_uuid(), '{partner_id}', '{partner_id}', '{applicant_id}', 'bench', 'vpn_company', 'it_services',
+    'wireguard', 'nayatel', 'NAYATEL-00001234', gen_random_uuid()::text, 'Remote access to the head office', now())
+  RETURNING id AS case \\gset
+INSERT INTO registration_networks VALUES (:case, 0, ('100.0.0.0'::inet + :address)::cidr);
+INSERT INTO events (id, name, subject_id, partner_id, operator, actor_client_id, actor_partner_id, details)
+  VALUES (gen_random_uuid(), 'registration.submitted', :case, '{partner_id}', 'nayatel', '{partner_id}',
+    '{partner_id}', '{{"status": "submitted", "networks": ["39.32.0.1/32"], "reference": "BENCH-000001"}}');
+COMMIT;
+"""
+
+
+async def migrated_with_list(url: str) -> None:
+    """Bring the database to this code and publish a list."""
+    await migrate(settings(url))
+    connection, database = await asyncpg.connect(url), Database(settings(url))
+    await connection.execute(LIST, ENTRIES)
+    await Publisher(database).publish()
+    await connection.close()
+    await database.close()
+
+
+async def copied_cases(url: str) -> list[str]:
+    """Make copies of the one case that was submitted; gives the ids of some, in no order."""
+    connection = await asyncpg.connect(url)
+    await connection.execute(COPIES, CASES)
+    await connection.execute("VACUUM ANALYZE")
+    found = await connection.fetch("SELECT id::text FROM registrations ORDER BY random() LIMIT $1", ASKED_FOR)
+    await connection.close()
+    return [row["id"] for row in found]
+
+
+def make_applicant(caller: Caller, number: int) -> dict[str, Any]:
+    """A company of the caller's."""
+    name = f"Indus Softworks {number}"
+    company = {"kind": "company", "legal_name": name, "ntn": f"{number:07d}-{number % 10}",
+               "email": f"it@indus{number}.example.pk", "mobile": "+923001234567"}  # fmt: skip
+    applicant: dict[str, Any] = caller.call("POST", "/v1/applicants", json=company)
+    return applicant
+
+
+def submissions(applicants: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Bodies of registrations of addresses that nobody has, for each applicant in turn."""
+    for number in count():
+        scattered = number * 2_654_435_761 % 2**22
+        address = f"154.{128 + (scattered >> 16)}.{scattered >> 8 & 255}.{scattered & 255}"
+        yield {
+            "applicant_id": applicants[number % len(applicants)]["id"], "track": "vpn_company",
+            "purpose": "it_services", "protocol": "wireguard", "operator": "nayatel",
+            "subscriber_id": "NAYATEL-00001234", "networks": [address],
+            "reference": f"BENCH-{number}", "description": "Remote access to the head office",
+        }  # fmt: skip

@@ -1,8 +1,8 @@
-"""A file of registrations from upload to outcome, its approval and its publication, against PostgreSQL alone.
+"""Files of registrations from upload to outcome, their approval and publication, against PostgreSQL alone.
 
 The limit is taken in the same run, on the same server and in the same schema: COPY of the parsed rows into a staging
-table, then the same rows into the same indexed tables by one statement a table. ROWS, WRONG (a share), ORDER
-(``shuffled`` or ``sorted``) and RUNS are read from the environment.
+table, then the same rows into the same indexed tables by one statement a table. ROWS (one size or more), WRONG (a
+share), ORDER (``shuffled`` or ``sorted``) and RUNS are read from the environment.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ from typing import Any
 
 import asyncpg
 import psutil
+from rich.console import Console
+from rich.table import Table
 
 from app.core.embedded import embedded_server
 from app.migrating import migrate
@@ -27,7 +30,7 @@ from bench import alone, results, rows
 from bench.partners import SECRET_KEY, Caller, Credentials, make_client, settings
 from bench.processes import our_api, our_worker
 
-ROWS = int(os.environ.get("ROWS", "20437"))
+SIZES = tuple(map(int, os.environ.get("ROWS", "10000 20437 100000 1000000").split()))
 WRONG = float(os.environ.get("WRONG", "0"))
 SHUFFLED = os.environ.get("ORDER", "shuffled") == "shuffled"
 RUNS = int(os.environ.get("RUNS", "3"))
@@ -35,18 +38,35 @@ STEPS = ("upload", "approval", "publication")
 
 
 def main() -> None:
-    """Measure, print, and keep the result."""
-    body = rows.upload(ROWS, wrong=WRONG, shuffled=SHUFFLED)
-    runs = []
+    """Measure each size, print, and keep the results."""
+    measured = []
+    for size in SIZES:
+        body = rows.upload(size, wrong=WRONG, shuffled=SHUFFLED)
+        runs = [_run(body, number) for number in range(RUNS)]
+        measured.append({"rows": size, "wrong": WRONG, "shuffled": SHUFFLED, "median": _medians(runs), "runs": runs})
+        results.keep(f"uploads-{size}-{'shuffled' if SHUFFLED else 'sorted'}-{WRONG:g}", measured[-1])
+    _show(measured)
+
+
+def _run(body: bytes, number: int) -> dict[str, Any]:
+    """Both sides, one after the other, on a server of their own."""
     with tempfile.TemporaryDirectory() as directory, embedded_server(Path(directory) / "postgresql") as url:
-        for number in range(RUNS):
-            ours = _ours(_database(url, f"ours{number}"), body)
-            limit = asyncio.run(alone.measure(_database(url, f"alone{number}"), body))
-            runs.append({"ours": ours, "postgresql_alone": limit})
-            print(f"run {number + 1}: {json.dumps(runs[-1])}", flush=True)
-    result = {"rows": ROWS, "wrong": WRONG, "shuffled": SHUFFLED, "runs": runs}
-    results.keep(f"uploads-{ROWS}-{'shuffled' if SHUFFLED else 'sorted'}-{WRONG:g}", result)
-    _show(runs)
+        run = {
+            "ours": _ours(_database(url, "ours"), body),
+            "postgresql_alone": asyncio.run(alone.measure(_database(url, "alone"), body)),
+        }
+    print(f"run {number + 1}: {json.dumps(run)}", flush=True)
+    return run
+
+
+def _medians(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Seconds of both sides and their ratio, of each step."""
+    found = {}
+    for step in STEPS:
+        ours = statistics.median(run["ours"]["seconds"][step] for run in runs)
+        limit = statistics.median(run["postgresql_alone"][step] for run in runs)
+        found[step] = {"ours": round(ours, 2), "postgresql_alone": round(limit, 2), "ratio": round(ours / limit, 2)}
+    return found
 
 
 def _database(server_url: str, name: str) -> str:
@@ -73,7 +93,8 @@ def _ours(url: str, body: bytes) -> dict[str, Any]:
         other = Caller(server.port, clients["regulator"])
         quiet = _p99(other, seconds=3)
         times = {}
-        with _watched(worker) as peak, _called(other) as answered:
+        watched = {"api": server.process, "worker": psutil.Process(worker), "postgresql": _server_of(url)}
+        with _watched(watched) as peak, _called(other) as answered:
             began = time.perf_counter()
             upload = association.call("POST", "/v1/bulk-uploads", content=body, headers={"Content-Type": "text/csv"})
             while upload["status"] in ("received", "processing"):
@@ -132,18 +153,29 @@ def _called(caller: Caller) -> Iterator[list[float]]:
         thread.join()
 
 
+def _server_of(url: str) -> psutil.Process:
+    """The first process of a PostgreSQL server."""
+
+    async def ask() -> int:
+        connection = await asyncpg.connect(url)
+        first: int = psutil.Process(connection.get_server_pid()).ppid()
+        await connection.close()
+        return first
+
+    return psutil.Process(asyncio.run(ask()))
+
+
 @contextmanager
-def _watched(worker: int) -> Iterator[dict[str, int]]:
-    """The peak memory in MiB of a worker and of the process that reads for it, while the block runs."""
-    peak = {"worker": 0, "reading": 0}
+def _watched(processes: dict[str, psutil.Process]) -> Iterator[dict[str, int]]:
+    """The peak memory in MiB of processes while the block runs, each with those that it started, by their names."""
+    peak = Counter[str]()
     done = threading.Event()
 
     def watch() -> None:
-        process = psutil.Process(worker)
-        while not done.wait(0.1):
-            peak["worker"] = max(peak["worker"], process.memory_info().rss >> 20)
-            for child in process.children():
-                peak["reading"] = max(peak["reading"], child.memory_info().rss >> 20)
+        while not done.wait(0.25):
+            for name, process in processes.items():
+                for whose, size in _memory(name, process):
+                    peak[whose] = max(peak[whose], size >> 20)
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -154,12 +186,43 @@ def _watched(worker: int) -> Iterator[dict[str, int]]:
         thread.join()
 
 
-def _show(runs: list[dict[str, Any]]) -> None:
-    print(f"{ROWS:,} rows, median of {RUNS} runs\n{'':14}{'ours':>10}{'PostgreSQL':>12}{'ratio':>8}{'rows/s':>10}")
-    for step in STEPS:
-        ours = statistics.median(run["ours"]["seconds"][step] for run in runs)
-        limit = statistics.median(run["postgresql_alone"][step] for run in runs)
-        print(f"{step:14}{ours:9.2f}s{limit:11.2f}s{ours / limit:8.2f}{ROWS / ours:10,.0f}")
+def _memory(name: str, process: psutil.Process) -> Iterator[tuple[str, int]]:
+    """Resident bytes of a process and of each that it started; PostgreSQL's as a whole, what they share once."""
+    children = process.children()
+    if name == "postgresql":
+        yield name, sum(_of_process(each, "pss") for each in [process, *children])
+        return
+    yield name, _of_process(process, "rss")
+    for i, child in enumerate(each for each in children if "spawn_main" in " ".join(each.cmdline())):
+        yield f"{name}, process {i + 1} beside it", _of_process(child, "rss")
+
+
+def _of_process(process: psutil.Process, kind: str) -> int:
+    try:
+        size: int = getattr(process.memory_full_info(), kind)
+    except psutil.Error:  # it has just ended
+        return 0
+    return size
+
+
+def _show(measured: list[dict[str, Any]]) -> None:
+    order = "shuffled" if SHUFFLED else "sorted"
+    title = f"{order} rows, {WRONG:.0%} of them wrong; median of {RUNS} runs"
+    table = Table("rows", "step", "seconds", "PostgreSQL alone", "ratio", "rows a second", "µs a row", title=title)
+    for each in measured:
+        for step, found in each["median"].items():
+            ours, limit = found["ours"], found["postgresql_alone"]
+            rate, cost = each["rows"] / ours, ours / each["rows"] * 1_000_000
+            table.add_row(
+                f"{each['rows']:,}",
+                step,
+                f"{ours:.2f}",
+                f"{limit:.2f}",
+                f"{found['ratio']}",
+                f"{rate:,.0f}",
+                f"{cost:.1f}",
+            )
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":

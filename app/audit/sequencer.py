@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import count
 
 from prometheus_client import Gauge
 
@@ -12,10 +13,10 @@ from app.audit.entry import SALT_BYTES, leaf_of
 from app.audit.errors import Difference
 from app.audit.models import Checkpoint
 from app.audit.replay import KeptLeaf
-from app.audit.tree import Frontier, Node, Stretch
+from app.audit.tree import Frontier, Grown, Stretch
 from app.core.db import Database, WriteSession
 from app.events import store as events
-from app.events.models import Event
+from app.events.store import Recorded
 from app.partners import store as partners
 
 BATCH = 5_000
@@ -42,8 +43,9 @@ async def _append(session: WriteSession, issuer: str, batch: int) -> int:
     settled = await events.settled(session, after=last, limit=batch)
     if not settled and (newest is None or checkpoint.signer_of(newest.signed) == key.kid):
         return 0
-    leaves, nodes = await asyncio.to_thread(_grow, frontier, settled)
-    await store.append(session, leaves, nodes)
+    begin = frontier.size
+    leaves, grown = await asyncio.to_thread(_grow, frontier, settled)
+    await store.append(session, begin, leaves, grown)
     now = datetime.now(UTC)
     signed = checkpoint.sign(issuer, frontier.size, frontier.root(), now, key)
     await store.save(session, Checkpoint(size=frontier.size, root=frontier.root(), signed_at=now, signed=signed))
@@ -64,11 +66,7 @@ async def _frontier(session: WriteSession, newest: Checkpoint) -> Frontier:
     return frontier
 
 
-def _grow(frontier: Frontier, settled: Sequence[Event]) -> tuple[dict[int, KeptLeaf], list[tuple[Node, bytes]]]:
-    leaves: dict[int, KeptLeaf] = {}
-    nodes: list[tuple[Node, bytes]] = []
-    for event in settled:
-        salt = os.urandom(SALT_BYTES)
-        leaves[frontier.size] = KeptLeaf(event.id, salt)
-        nodes += frontier.append(leaf_of(event, frontier.size, salt))
-    return leaves, nodes
+def _grow(frontier: Frontier, settled: Sequence[Recorded]) -> tuple[list[KeptLeaf], list[Grown]]:
+    leaves = [KeptLeaf(event.id, os.urandom(SALT_BYTES)) for event in settled]
+    entries = zip(settled, count(frontier.size), leaves)
+    return leaves, frontier.extend([leaf_of(event, position, leaf.salt) for event, position, leaf in entries])

@@ -6,11 +6,13 @@ from uuid import UUID
 
 from sqlalchemy import BigInteger, LargeBinary, SmallInteger, Uuid, and_, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.types import TypeEngine
 
 from app.audit import tree
 from app.audit.models import Checkpoint, Leaf, TreeNode
 from app.audit.replay import Kept, KeptCheckpoint, KeptLeaf
-from app.audit.tree import Node
+from app.audit.tree import Grown, Node
+from app.core.batches import batch_of
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.orm import Base, recordset
@@ -79,26 +81,28 @@ async def extent(session: ReadSession) -> tuple[int, int, int]:
     return size, leaves, nodes
 
 
-async def append(session: WriteSession, leaves: Mapping[int, KeptLeaf], nodes: Sequence[tuple[Node, bytes]]) -> None:
-    """Record new leaves and the subtrees that they complete."""
+async def append(session: WriteSession, begin: int, leaves: Sequence[KeptLeaf], grown: Sequence[Grown]) -> None:
+    """Record new leaves, from the position ``begin`` on, and the subtrees that they complete."""
+    positions = range(begin, begin + len(leaves))
     await _insert(
         session,
         Leaf,
-        {"position": BigInteger, "event_id": Uuid, "salt": LargeBinary},
-        [{"position": place, "event_id": leaf.event_id, "salt": leaf.salt} for place, leaf in leaves.items()],
+        {"position": BigInteger(), "event_id": Uuid(), "salt": LargeBinary()},
+        [positions, [each.event_id for each in leaves], [each.salt for each in leaves]],
     )
+    nodes = [(each.level, place, hash_) for each in grown for place, hash_ in enumerate(each.hashes, each.first)]
     await _insert(
         session,
         TreeNode,
-        {"level": SmallInteger, "position": BigInteger, "hash": LargeBinary},
-        [{**node._asdict(), "hash": hash_} for node, hash_ in nodes],
+        {"level": SmallInteger(), "position": BigInteger(), "hash": LargeBinary()},
+        list(zip(*nodes, strict=True)) or [[], [], []],
     )
 
 
 async def _insert(
-    session: WriteSession, table: type[Base], kinds: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+    session: WriteSession, table: type[Base], kinds: Mapping[str, TypeEngine[Any]], columns: Sequence[Sequence[Any]]
 ) -> None:
-    batch = recordset("batch", kinds, rows)
+    batch = batch_of("batch", kinds, columns)
     await session.execute(insert(table).from_select(list(kinds), select(*batch.c)))
 
 

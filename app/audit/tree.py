@@ -5,6 +5,8 @@ from hashlib import sha256
 from itertools import chain
 from typing import NamedTuple
 
+HASH_BYTES = 32
+
 
 class Node(NamedTuple):
     """A complete subtree: of ``2 ** level`` leaves, from the leaf ``position * 2 ** level`` on."""

@@ -147,7 +147,7 @@ async def settled(session: ReadSession, *, after: UUID | None, limit: int) -> li
 
     Raises ``Invalid`` when there is no event ``after``.
     """
-    recorded = select(*(getattr(Event, name) for name in Recorded._fields)).where(SETTLED)
+    recorded = select(*(Event.__table__.c[name] for name in Recorded._fields)).where(SETTLED)
     found = await session.execute(await _in_order(session, recorded, after, limit))
     return [Recorded._make(each) for each in found]
 

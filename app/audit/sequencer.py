@@ -1,12 +1,9 @@
-"""The worker's part: gives each settled event its leaf, in the order of the log, and signs what the tree has become."""
+"""Gives each settled event its leaf, in the order of the log, and signs what the tree has become."""
 
-import asyncio
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import count
-
-from prometheus_client import Gauge
 
 from app.audit import checkpoint, store, tree
 from app.audit.entry import SALT_BYTES, leaf_of
@@ -20,7 +17,6 @@ from app.events.store import Recorded
 from app.partners import store as partners
 
 BATCH = 5_000
-SIZE = Gauge("audit_tree_size", "Leaves of the tree over the event log, as this process signed it last")
 
 
 async def sequence(database: Database, issuer: str, batch: int = BATCH) -> None:
@@ -44,12 +40,12 @@ async def _append(session: WriteSession, issuer: str, batch: int) -> int:
     if not settled and (newest is None or checkpoint.signer_of(newest.signed) == key.kid):
         return 0
     begin = frontier.size
-    leaves, grown = await asyncio.to_thread(_grow, frontier, settled)
-    await store.append(session, begin, leaves, grown)
+    leaves, grown = _grow(frontier, settled)
     now = datetime.now(UTC)
     signed = checkpoint.sign(issuer, frontier.size, frontier.root(), now, key)
+    # only the writing gives the transaction its id, and so holds the event log back
+    await store.append(session, begin, leaves, grown)
     await store.save(session, Checkpoint(size=frontier.size, root=frontier.root(), signed_at=now, signed=signed))
-    SIZE.set(frontier.size)
     return len(settled)
 
 

@@ -78,7 +78,7 @@ async def test_a_worker_that_is_killed_between_batches_is_gone_on_from(service: 
 
     worker = processes.start("worker", processes.environment(settings))
     try:
-        await processes.until(begun)
+        await processes.until(begun, 60)
     finally:
         processes.kill(worker)
     assert await sequenced(service) == 12_000

@@ -102,7 +102,7 @@ async def append(session: WriteSession, begin: int, leaves: Sequence[KeptLeaf], 
     salts = literal(b"".join(each.salt for each in leaves), LargeBinary)
     event_ids = literal([each.event_id for each in leaves], ARRAY(Uuid))
     leaf = func.unnest(event_ids).table_valued("event_id", with_ordinality="number", name="leaf").render_derived()
-    position, salt = begin + leaf.c.number - 1, _cut_out(salts, leaf.c.number, SALT_BYTES)
+    position, salt = literal(begin, BigInteger) + leaf.c.number - 1, _cut_out(salts, leaf.c.number, SALT_BYTES)
     await session.execute(
         insert(Leaf).from_select(["position", "event_id", "salt"], select(position, leaf.c.event_id, salt))
     )

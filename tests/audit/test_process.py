@@ -15,6 +15,8 @@ from tests.support import processes
 from tests.support.service import Service
 from tests.support.trees import recorded, size_of, verified
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def metrics_port() -> int:

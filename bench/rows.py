@@ -1,4 +1,4 @@
-"""Invented rows of an upload, any number of them, on addresses that the operators announce; some wrong on request."""
+"""Invented rows of an upload, any number of them, fifteen an applicant, on addresses that the operators announce."""
 
 import csv
 import io
@@ -9,6 +9,8 @@ from pathlib import Path
 
 from app.bulk_uploads.rules import COLUMNS
 
+ROWS_OF_AN_APPLICANT = 15
+STEP = 2_654_435_761  # a prime, so that neighbours belong to others
 OPERATORS = Path(__file__).parents[1] / "app" / "operators" / "reference" / "operators.json"
 WRONG = (
     ("email", "nobody at example"),
@@ -23,7 +25,8 @@ WRONG = (
 def upload(count: int, *, wrong: float, shuffled: bool) -> bytes:
     """A CSV file of ``count`` rows, sorted by address or shuffled, a share of them ``wrong``."""
     chance = random.Random(2024)
-    rows = [_row(i, operator, address) for i, (operator, address) in enumerate(_addresses(count))]
+    companies = count // ROWS_OF_AN_APPLICANT + 1
+    rows = [_row(i, i * STEP % companies, *found) for i, found in enumerate(_addresses(count))]
     for row in chance.sample(rows, int(count * wrong)):
         column, cell = chance.choice(WRONG)
         row[column] = cell
@@ -44,8 +47,7 @@ def _addresses(count: int) -> list[tuple[str, str]]:
     return found[:count]
 
 
-def _row(number: int, operator: str, address: str) -> dict[str, str]:
-    company = number * 2_654_435_761 % 4_294_967_296 % 70_001  # neighbours belong to others
+def _row(number: int, company: int, operator: str, address: str) -> dict[str, str]:
     return {
         "reference": f"B-{number:08d}",
         "track": "vpn_company",

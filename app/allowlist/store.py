@@ -1,16 +1,15 @@
 """Every SQL statement about entries and publications."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Integer, Uuid, and_, case, func, literal, select, true, update
+from sqlalchemy import Boolean, Uuid, and_, case, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import CIDR, insert
 
 from app.allowlist.models import Entry
 from app.core.db import ReadSession, WriteSession
-from app.core.orm import Rows, among, looked_up, recordset
+from app.core.orm import Rows, among, columnar, looked_up
 
 NOT_SYNCHRONIZED = {"synchronize_session": False}
 
@@ -25,19 +24,18 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """A granted network that shares addresses with network ``index`` of item ``item``."""
+    """A granted network that shares addresses with the network at ``place``."""
 
-    item: int
-    index: int
+    place: int
     holder: str
 
 
-async def overlaps(session: ReadSession, networks: Sequence[dict[str, Any]]) -> list[Overlap]:
-    """The granted entries that overlap any of ``networks`` (each with ``item``, ``index``, ``network``)."""
-    batch = recordset("asked", {"item": Integer, "index": Integer, "network": CIDR}, networks)
+async def overlaps(session: ReadSession, networks: Mapping[str, str]) -> list[Overlap]:
+    """The granted entries that overlap any of the networks of a column ``network`` (see ``orm.columnar``)."""
+    batch = columnar({"network": CIDR}, networks).subquery("asked")
     in_force = and_(Entry.removed_serial.is_(None), Entry.network.op("&&")(batch.c.network))
     met = looked_up(select(Entry.holder).where(in_force), "met")
-    statement = select(batch.c.item, batch.c.index, met.c.holder).join(met, true())
+    statement = select(batch.c.place, met.c.holder).join(met, true())
     return [Overlap(*row) for row in await session.execute(statement)]
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter as Counted
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,21 +17,25 @@ from app.applicants.service import Acquainted
 from app.applicants.store import Identity
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
-from app.bulk_uploads.reading import Stretch, cells_of_lines, reading_beside
+from app.bulk_uploads.reading import BrokenRow, ReadRows, Stretch, cells_of_lines, reading_beside, repeated
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
-from app.bulk_uploads.source import Chunk, JudgedRow, Superseded, chunks, stretches_of
+from app.bulk_uploads.source import Chunk, Superseded, chunks, stretches_of
 from app.bulk_uploads.unfolding import unfold
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, FieldError, Invalid
+from app.core.orm import cells_of
 from app.core.principal import Principal
 from app.core.problems import problem_of
 from app.events import store as events
 from app.events.store import Happening
 from app.registrations import service as registrations
 from app.registrations.errors import ReferenceDuplicate
-from app.registrations.rules import Asked, Ledger
+from app.registrations.rules import Ledger
+from app.registrations.service import Registered
 
 ROWS = Counter("bulk_upload_rows", "Rows of uploads by outcome", ["outcome"])
+# the columns of a batch that a created row's outcome has, by its own names
+CREATED = {"reference": "reference", "registration_id": "id"}
 log = structlog.get_logger(__name__)
 
 
@@ -49,6 +53,22 @@ class Series:
 
     rehearsal: Rehearsal | None
     acquainted: Acquainted = field(default_factory=Acquainted)
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What becomes of the rows of a chunk, sound ones by their place: refused, or known. The others are made cases."""
+
+    refused: dict[int, Sequence[FieldError]]
+    broken: Sequence[BrokenRow]
+    known: dict[int, Registered] = field(default_factory=dict)
+
+    def counts(self, rows: ReadRows) -> Counted[RowOutcome]:
+        """How many rows have which outcome."""
+        known = Counted(RowOutcome(each.outcome) for each in self.known.values())
+        refused = len(self.refused) + len(self.broken)
+        created = len(rows.batch.tracks) - len(self.refused) - len(self.known)
+        return known + Counted({RowOutcome.REFUSED: refused, RowOutcome.CREATED: created})
 
 
 async def ingest(database: Database, upload_id: UUID, chunk_rows: int, most_rows: int) -> bool:
@@ -104,101 +124,127 @@ async def _take_chunks(
     series = Series(Rehearsal() if upload.dry_run else None)
     async for chunk in chunks(database, upload, found, executor):
         async with database.write() as session:
-            await _judge(session, principal, upload, chunk.rows, series)
-            await _keep(session, upload, chunk)
-            upload = await _checkpoint(session, upload, chunk)
-        for outcome, count in Counted(each.outcome for each in chunk.rows).items():
-            ROWS.labels(outcome).inc(count)
+            verdict = await _judge(session, principal, upload, chunk.rows, series)
+            await _keep(session, upload, chunk, verdict)
+            upload = await _checkpoint(session, upload, chunk, verdict)
+        for outcome, count in verdict.counts(chunk.rows).items():
+            ROWS.labels(outcome.value).inc(count)
     await _complete(database, principal, upload)
 
 
 async def _judge(
-    session: WriteSession,
-    principal: Principal,
-    upload: BulkUpload,
-    rows: Sequence[JudgedRow],
-    series: Series,
-) -> None:
+    session: WriteSession, principal: Principal, upload: BulkUpload, rows: ReadRows, series: Series
+) -> Verdict:
     """Give each row of a chunk its outcome; a dry run takes back what the services did."""
-    await _refuse_repeated(session, upload, rows)
+    verdict = await _repeated(session, upload, rows)
     if series.rehearsal is None:
-        await _register(session, principal, upload, rows, series)
-        return
+        await _register(session, principal, upload, rows, series, verdict)
+        return verdict
     savepoint = await session.begin_nested()
-    await _register(session, principal, upload, rows, series)
+    await _register(session, principal, upload, rows, series, verdict)
     await savepoint.rollback()
-    for each in rows:
-        each.registration_id = each.registration_id if each.outcome == RowOutcome.UNCHANGED else None
+    return verdict
 
 
-async def _refuse_repeated(session: WriteSession, upload: BulkUpload, rows: Sequence[JudgedRow]) -> None:
-    """A reference stands once in an upload: its second row is refused."""
-    seen = await store.known_references(session, upload.id, {row.row.reference for row in rows if row.row.reference})
-    for each in rows:
-        line, reference = each.row.line, each.row.reference
-        if reference is not None and (first := seen.setdefault(reference, line)) != line:
-            said = f"The reference {reference!r} is on line {first} already."
-            each.errors = [*each.errors, ReferenceDuplicate.at("/reference", said)]
+async def _repeated(session: WriteSession, upload: BulkUpload, rows: ReadRows) -> Verdict:
+    """A reference stands once in an upload: the rows that repeat one of an earlier chunk are refused."""
+    seen = await store.known_references(session, upload.id, rows.references)
+    references = rows.batch.references() if seen else []
+    again: dict[int, Sequence[FieldError]] = {
+        i: [repeated(each, seen[each])] for i, each in enumerate(references) if each in seen
+    }
+    return Verdict(again, [_once(each, seen) for each in rows.broken])
+
+
+def _once(row: BrokenRow, seen: Mapping[str, int]) -> BrokenRow:
+    if row.reference is None or row.reference not in seen:
+        return row
+    others = [each for each in row.errors if each.code != ReferenceDuplicate.code]
+    return row._replace(errors=[*others, repeated(row.reference, seen[row.reference])])
 
 
 async def _register(
     session: WriteSession,
     principal: Principal,
     upload: BulkUpload,
-    rows: Sequence[JudgedRow],
+    rows: ReadRows,
     series: Series,
+    verdict: Verdict,
 ) -> None:
-    sound = [each for each in rows if not each.errors]
-    applying = [each.row.applicant for each in sound if each.row.applicant]
-    rehearsal = series.rehearsal
+    rehearsal, numbers = series.rehearsal, rows.batch.applicants
+    applying = [(i, number) for i, number in enumerate(numbers) if i not in verdict.refused]
     recorded = await applicants.record(
         session,
         principal,
-        applying,
+        [rows.applicants[number] for _, number in applying],
         kinds=rehearsal.kinds if rehearsal else None,
         acquainted=None if rehearsal else series.acquainted,
     )
-    applied: list[tuple[JudgedRow, Asked]] = []
-    identities: dict[UUID, Identity] = {}
-    for each, record in zip(sound, recorded, strict=True):
+    own: list[Identity | None] = [None] * len(rows.applicants)
+    for (i, number), record in zip(applying, recorded, strict=True):
         if isinstance(record, Invalid):
-            each.errors = record.errors
-        elif each.row.asked:
-            identities[record.identity.id] = record.identity
-            applied.append((each, each.row.asked._replace(applicant_id=record.identity.id)))
-    submitted = await registrations.submit(
+            verdict.refused[i] = record.errors
+        else:
+            own[number] = record.identity
+    outcomes = await registrations.submit(
         session,
         principal,
-        [asked for _, asked in applied],
-        known=identities,
+        rows.batch,
+        own,
+        left_out=frozenset(verdict.refused),
         bulk_upload_id=upload.id,
         ledger=rehearsal.ledger if rehearsal else None,
     )
-    for (each, _), outcome in zip(applied, submitted, strict=True):
+    for i, outcome in outcomes.items():
         if isinstance(outcome, DomainError):
-            each.errors = outcome.errors
+            verdict.refused[i] = outcome.errors
         else:
-            each.outcome, each.registration_id = RowOutcome(outcome.outcome), outcome.registration_id
+            verdict.known[i] = outcome
 
 
-async def _keep(session: WriteSession, upload: BulkUpload, chunk: Chunk) -> None:
-    refused = {each.row.line for each in chunk.rows if each.errors}
-    cells = cells_of_lines(chunk.body, upload.format, chunk.stretch.line, refused) if refused else {}
-    await store.add_rows(
-        session,
-        upload.id,
-        [
-            {
-                "line": each.row.line,
-                "outcome": each.outcome,
-                "reference": each.row.reference,
-                "registration_id": each.registration_id,
-                "problems": [_problem(each.row.line, error) for error in each.errors],
-                "sealed_cells": _sealed(session, cells[each.row.line]) if each.errors else None,
-            }
-            for each in chunk.rows
-        ],
-    )
+async def _keep(session: WriteSession, upload: BulkUpload, chunk: Chunk, verdict: Verdict) -> None:
+    created = {"line": chunk.rows.lines, **{name: chunk.rows.batch.columns[of] for name, of in CREATED.items()}}
+    apart = verdict.refused.keys() | verdict.known.keys()
+    await store.add_created(session, upload.id, created, apart, dry_run=upload.dry_run)
+    if apart or verdict.broken:
+        refused = [*_refused_later(chunk, upload.format, verdict), *verdict.broken]
+        others = [*_known(chunk.rows, verdict, upload.dry_run), *(_refused(session, each) for each in refused)]
+        await store.add_rows(session, upload.id, others)
+
+
+def _known(rows: ReadRows, verdict: Verdict, dry_run: bool) -> Iterator[dict[str, Any]]:
+    lines, references = cells_of(rows.lines), rows.batch.references()
+    for i, each in verdict.known.items():
+        is_there = each.outcome == "unchanged" or not dry_run
+        case = each.registration_id if is_there else None
+        said: dict[str, Any] = {
+            "outcome": each.outcome,
+            "reference": references[i],
+            "registration_id": case,
+            "problems": [],
+        }
+        yield {"line": int(lines[i]), **said}
+
+
+def _refused_later(chunk: Chunk, upload_format: str, verdict: Verdict) -> list[BrokenRow]:
+    """The rows that were sound by themselves, and are refused for what the register says."""
+    if not verdict.refused:
+        return []
+    lines, references = [int(each) for each in cells_of(chunk.rows.lines)], chunk.rows.batch.references()
+    cells = cells_of_lines(chunk.body, upload_format, chunk.stretch.line, {lines[i] for i in verdict.refused})
+    return [
+        BrokenRow(lines[i], references[i], cells[lines[i]], errors) for i, errors in sorted(verdict.refused.items())
+    ]
+
+
+def _refused(session: WriteSession, row: BrokenRow) -> dict[str, Any]:
+    return {
+        "line": row.line,
+        "outcome": RowOutcome.REFUSED,
+        "reference": row.reference,
+        "problems": [_problem(row.line, error) for error in row.errors],
+        "sealed_cells": _sealed(session, row.cells),
+    }
 
 
 def _sealed(session: WriteSession, cells: Sequence[str]) -> bytes:
@@ -209,8 +255,8 @@ def _problem(line: int, error: FieldError) -> dict[str, Any]:
     return {"line": line, "column": rules.column_of(error), "code": error.code, "detail": error.detail}
 
 
-async def _checkpoint(session: WriteSession, upload: BulkUpload, chunk: Chunk) -> BulkUpload:
-    outcomes = Counted(each.outcome for each in chunk.rows)
+async def _checkpoint(session: WriteSession, upload: BulkUpload, chunk: Chunk, verdict: Verdict) -> BulkUpload:
+    outcomes = verdict.counts(chunk.rows)
     counted = {name.value: getattr(upload, name) + outcomes[name] for name in RowOutcome}
     done = min(chunk.stretch.end, upload.bytes)  # a workbook's rows are longer than it is
     values = {"rows_done": upload.rows_done + chunk.stretch.rows, "bytes_done": done, **counted}

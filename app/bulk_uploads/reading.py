@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -17,7 +18,11 @@ from app.bulk_uploads.parser import cells_of, read_rows
 from app.bulk_uploads.rows import Row
 from app.core.companion import SPAWNING, stay_behind
 from app.core.errors import FieldError, Invalid
+from app.core.orm import column_text
 from app.core.schemas import Line100, validated
+from app.operators.rules import Atlas
+from app.registrations.batch import Batch
+from app.registrations.errors import ReferenceDuplicate
 from app.registrations.rules import Asked
 from app.registrations.schemas import RegistrationDetails
 
@@ -26,6 +31,8 @@ UNKNOWN_APPLICANT = UUID(int=0)
 STRETCH_BYTES = 8 * 1024 * 1024
 WORTH_A_PROCESS = 2 * 1024 * 1024
 NICENESS = 5
+# An applicant has many rows: what was found of the last ones is remembered.
+REMEMBERED = 50_000
 REFERENCE: TypeAdapter[str] = TypeAdapter(Line100)
 
 
@@ -39,14 +46,27 @@ class Stretch:
     rows: int
 
 
-class SoundRow(NamedTuple):
-    """A row as its two requests, or what is wrong with it."""
+class BrokenRow(NamedTuple):
+    """A row that cannot be acted on: its cells as they came, and what is wrong with them."""
 
     line: int
     reference: str | None
-    applicant: Particulars | None
-    asked: Asked | None
+    cells: Sequence[str]
     errors: Sequence[FieldError]
+
+
+class ReadRows(NamedTuple):
+    """The rows of a stretch: of the sound ones line, applicant and registration, in order, and the broken ones.
+
+    ``applicants`` are all that is said of one, by the numbers that ``batch`` has for them. ``references`` are those of
+    all rows, and ``lines`` those of the sound ones, as ``orm.column_text``.
+    """
+
+    lines: str
+    references: str
+    applicants: Sequence[Particulars]
+    batch: Batch
+    broken: Sequence[BrokenRow]
 
 
 def stretches(rows: Iterable[Row], done: int, most_rows: int) -> list[Stretch]:
@@ -66,27 +86,57 @@ def stretches(rows: Iterable[Row], done: int, most_rows: int) -> list[Stretch]:
     return found
 
 
-def sound_rows(body: bytes, upload_format: str, line: int, columns: Sequence[str]) -> list[SoundRow]:
+def read_stretch(body: bytes, upload_format: str, line: int, columns: Sequence[str], atlas: Atlas) -> ReadRows:
     """The rows of a stretch that begins on ``line``, judged by the rules of the JSON API."""
-    return [_sound(row, columns) for row in read_rows([body], upload_format, line)]
+    lines: list[str] = []
+    sound: list[Asked] = []
+    broken: list[BrokenRow] = []
+    said: dict[Particulars, int] = {}
+    applicants: list[int] = []
+    seen: dict[str, int] = {}
+    for row in read_rows([body], upload_format, line):
+        given, asked, reference, errors = _judged(row, columns)
+        if reference is not None and (first := seen.setdefault(reference, row.line)) != row.line:
+            errors = [*errors, repeated(reference, first)]
+        if errors or given is None or asked is None:
+            broken.append(BrokenRow(row.line, reference, row.cells, errors))
+            continue
+        lines.append(str(row.line))
+        applicants.append(said.setdefault(given, len(said)))
+        sound.append(asked)
+    return ReadRows(column_text(lines), column_text(seen), list(said), Batch.of(sound, applicants, atlas), broken)
 
 
-def _sound(row: Row, columns: Sequence[str]) -> SoundRow:
+def repeated(reference: str, first: int) -> FieldError:
+    """The error of a row whose reference stands on line ``first`` already."""
+    return ReferenceDuplicate.at("/reference", f"The reference {reference!r} is on line {first} already.")
+
+
+def _judged(
+    row: Row, columns: Sequence[str]
+) -> tuple[Particulars | None, Asked | None, str | None, Sequence[FieldError]]:
     cells, errors = cells_of(row, columns)
     if errors:
-        return SoundRow(row.line, None, None, None, errors)
-    applicant: Particulars | None = None
+        return None, None, None, errors
+    given = _applicant(tuple(cells.get(column, "") for column in rules.APPLICANT_COLUMNS))
     asked: Asked | None = None
-    try:
-        applicant = validated(ApplicantDetails, rules.applicant_fields(cells)).particulars
-    except Invalid as wrong:
-        errors += wrong.errors
     try:
         fields = {"applicant_id": UNKNOWN_APPLICANT, **rules.registration_fields(cells)}
         asked = validated(RegistrationDetails, fields).asked
     except Invalid as wrong:
-        errors += wrong.errors
-    return SoundRow(row.line, asked.reference if asked else _reference(cells), applicant, asked, errors)
+        errors = [*wrong.errors]
+    if isinstance(given, Invalid):
+        return None, asked, asked.reference if asked else _reference(cells), [*given.errors, *errors]
+    return given, asked, asked.reference if asked else _reference(cells), errors
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _applicant(cells: tuple[str, ...]) -> Particulars | Invalid:
+    fields = rules.applicant_fields(dict(zip(rules.APPLICANT_COLUMNS, cells, strict=True)))
+    try:
+        return validated(ApplicantDetails, fields).particulars
+    except Invalid as wrong:
+        return wrong
 
 
 def _reference(cells: Mapping[str, str]) -> str | None:
@@ -109,6 +159,7 @@ def reading_beside(size: int) -> Iterator[Executor | None]:
     """
     if size < WORTH_A_PROCESS:
         yield None
+        _applicant.cache_clear()
         return
     executor = ProcessPoolExecutor(1, SPAWNING, stay_behind, (NICENESS,))
     executor.submit(os.getpid)  # so that it starts now

@@ -12,22 +12,11 @@ from app.bulk_uploads import store
 from app.bulk_uploads.errors import TooManyRows
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.parser import read_rows
-from app.bulk_uploads.reading import SoundRow, Stretch, sound_rows, stretches
-from app.bulk_uploads.rules import RowOutcome
+from app.bulk_uploads.reading import ReadRows, Stretch, read_stretch, stretches
 from app.core.db import Database
-from app.core.errors import FieldError
+from app.operators import store as operators
 
 READ_AHEAD = 2
-
-
-@dataclass(slots=True)
-class JudgedRow:
-    """A row on its way to its outcome."""
-
-    row: SoundRow
-    errors: Sequence[FieldError]
-    outcome: RowOutcome = RowOutcome.REFUSED
-    registration_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +25,7 @@ class Chunk:
 
     stretch: Stretch
     body: bytes
-    rows: Sequence[JudgedRow]
+    rows: ReadRows
 
 
 class Superseded(Exception):
@@ -77,20 +66,22 @@ async def chunks(
     """Each chunk in order; the next ones are parsed and validated while one is registered."""
     loop = asyncio.get_running_loop()
     source = _Source(database, upload.id)
-    ahead: deque[tuple[Stretch, bytes, asyncio.Future[list[SoundRow]]]] = deque()
+    async with database.read() as session:
+        atlas = await operators.atlas(session)
+    ahead: deque[tuple[Stretch, bytes, asyncio.Future[ReadRows]]] = deque()
     for stretch in found:
         body = await source.read(stretch.begin, stretch.end)
-        given = (body, upload.format, stretch.line, upload.columns)
-        ahead.append((stretch, body, loop.run_in_executor(executor, sound_rows, *given)))
+        given = (body, upload.format, stretch.line, upload.columns, atlas)
+        ahead.append((stretch, body, loop.run_in_executor(executor, read_stretch, *given)))
         if len(ahead) > READ_AHEAD:
             yield await _next(ahead)
     while ahead:
         yield await _next(ahead)
 
 
-async def _next(ahead: deque[tuple[Stretch, bytes, asyncio.Future[list[SoundRow]]]]) -> Chunk:
+async def _next(ahead: deque[tuple[Stretch, bytes, asyncio.Future[ReadRows]]]) -> Chunk:
     stretch, body, reading = ahead.popleft()
-    return Chunk(stretch, body, [JudgedRow(row, row.errors) for row in await reading])
+    return Chunk(stretch, body, await reading)
 
 
 class _Source:

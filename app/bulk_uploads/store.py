@@ -1,6 +1,6 @@
 """Every SQL statement about uploads."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -13,10 +13,14 @@ from sqlalchemy import (
     Select,
     Text,
     Uuid,
+    and_,
+    cast,
     delete,
     func,
     insert,
     literal,
+    not_,
+    null,
     select,
     true,
     update,
@@ -28,7 +32,7 @@ from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.bulk_uploads.schemas import BulkUploadsQuery, RowsQuery
 from app.core.db import Database, ReadSession, WriteSession
 from app.core.errors import NotFound
-from app.core.orm import among, recordset
+from app.core.orm import among, columnar, looked_up, recordset
 from app.core.pagination import fetch_page
 from app.core.principal import Principal
 
@@ -160,13 +164,12 @@ async def advance(session: WriteSession, upload: BulkUpload, values: dict[str, A
     return await session.scalar(statement) is not None
 
 
-async def known_references(session: ReadSession, upload_id: UUID, references: Collection[str]) -> dict[str, int]:
-    """The line of each of these references that an earlier row of the upload has."""
-    statement = (
-        select(BulkUploadRow.reference, func.min(BulkUploadRow.line))
-        .where(BulkUploadRow.bulk_upload_id == upload_id, among(BulkUploadRow.reference, references))
-        .group_by(BulkUploadRow.reference)
-    )
+async def known_references(session: ReadSession, upload_id: UUID, references: str) -> dict[str, int]:
+    """The line of each of these references (``orm.column_text``) that an earlier row of the upload has."""
+    asked = columnar({"reference": Text}, {"reference": references}).subquery("asked")
+    same = and_(BulkUploadRow.bulk_upload_id == upload_id, BulkUploadRow.reference == asked.c.reference)
+    met = looked_up(select(func.min(BulkUploadRow.line).label("line")).where(same), "met")
+    statement = select(asked.c.reference, met.c.line).join(met, met.c.line.is_not(None))
     return {str(reference): line for reference, line in await session.execute(statement)}
 
 
@@ -184,6 +187,22 @@ async def add_rows(session: WriteSession, upload_id: UUID, rows: Sequence[dict[s
     batch = recordset("outcome", kinds, rows)
     columns = ["bulk_upload_id", *kinds]
     await session.execute(insert(BulkUploadRow).from_select(columns, select(literal(upload_id, Uuid), *batch.c)))
+
+
+async def add_created(
+    session: WriteSession, upload_id: UUID, created: Mapping[str, str], left_out: Collection[int], *, dry_run: bool
+) -> None:
+    """Keep that rows, given as ``orm.column_text``, were made cases; those at the places ``left_out`` were not.
+
+    After a dry run there are no such cases.
+    """
+    kinds: dict[str, Any] = {"line": Integer, "reference": Text, "registration_id": Uuid}
+    given = columnar(kinds, created).subquery("created")
+    outcome = {"bulk_upload_id": literal(upload_id, Uuid), "outcome": literal(RowOutcome.CREATED, Text)}
+    columns = [*kinds, *outcome, "problems"]
+    made = {"registration_id": null()} if dry_run else {}
+    rows = select(*(made.get(name, given.c[name]) for name in kinds), *outcome.values(), cast([], JSONB))
+    await session.execute(insert(BulkUploadRow).from_select(columns, rows.where(not_(among(given.c.place, left_out)))))
 
 
 async def erase_cells(session: WriteSession, days: int) -> None:

@@ -1,6 +1,6 @@
 """The declarative base, how constraints are named, and a batch of rows as a table of one statement."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     ColumnElement,
     Integer,
@@ -23,7 +24,9 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    select,
     text,
+    type_coerce,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, MappedColumn, mapped_column
@@ -40,6 +43,12 @@ TIME_ORDERED_UUID: ColumnElement[UUID] = literal_column(
     "int8send(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6), 'hex')::uuid",
     Uuid(),
 )
+
+
+# What begins a value in a column's text, and what stands for none: no text that is kept holds such characters.
+_BEGIN, _NULL = "\x1f", "\x1e"
+LARGEST_INTEGER = 2**31 - 1
+_SQL_BEGIN, _SQL_NULL = literal_column("E'\\x1f'", Text), literal_column("E'\\x1e'", Text)
 
 
 class Base(DeclarativeBase):
@@ -113,6 +122,39 @@ def _text_of(value: Any) -> str:
     if isinstance(value, bytes):  # as PostgreSQL writes bytea
         return f"\\x{value.hex()}"
     raise TypeError(f"{type(value).__name__} is nothing that JSON can say")
+
+
+def column_text(values: Iterable[str | None]) -> str:
+    """A column of many rows as the one text that ``columnar`` takes apart; no value holds U+001E or U+001F."""
+    listed = [_NULL if value is None else value for value in values]
+    text_ = _BEGIN.join(["", *listed])
+    if text_.count(_BEGIN) != len(listed):
+        raise ValueError("a value holds U+001F")
+    return text_
+
+
+def cells_of(text_: str) -> list[Any]:
+    """The values, texts or None, that a ``column_text`` was made of."""
+    return [None if value == _NULL else value for value in text_.split(_BEGIN)[1:]]
+
+
+def columnar(columns: Mapping[str, TypeEngine[Any] | type[TypeEngine[Any]]], texts: Mapping[str, str]) -> Rows:
+    """A statement of the rows that came as a ``column_text`` a column, with their ``place``: 0 for the first.
+
+    PostgreSQL takes a row apart at a third of what ``recordset`` costs it, and Python has nothing to do for it.
+    """
+    given = (
+        func.unnest(*(_array_of(texts[key]) for key in columns))
+        .table_valued(*(column(key, Text) for key in columns), with_ordinality="place", name="texts")
+        .render_derived()
+    )
+    typed = (cast(given.c[key], kind).label(key) for key, kind in columns.items())
+    return select(*typed, type_coerce(given.c.place - 1, BigInteger).label("place"))
+
+
+def _array_of(text_: str) -> ColumnElement[Any]:
+    split = func.string_to_array(literal(text_, Text), _SQL_BEGIN, _SQL_NULL, type_=ARRAY(Text))
+    return split[2:LARGEST_INTEGER]  # the first is what stands before all values
 
 
 def among(column_: ColumnElement[Any] | InstrumentedAttribute[Any], values: Collection[Any]) -> ColumnElement[bool]:

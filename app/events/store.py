@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Insert,
     Select,
     Text,
     Uuid,
@@ -88,10 +89,15 @@ async def record(session: WriteSession, actor: Principal | None, happenings: Seq
 
 async def record_each(session: WriteSession, actor: Principal | None, name: str, happened: Rows) -> None:
     """Record an event ``name`` for each row of a statement, in its order: its subject, partner, operator, details."""
+    await session.execute(recording(actor, name, happened))
+
+
+def recording(actor: Principal | None, name: str, happened: Rows) -> Insert:
+    """The statement of ``record_each``, for one that does what happened and tells it at once."""
     each = happened.subquery()
     columns = ["id", "name", "subject_id", "partner_id", "operator", "details", *_by(actor)]
     rows = select(TIME_ORDERED_UUID, literal(name, Text), *each.c, *_by(actor).values())
-    await session.execute(insert(Event).from_select(columns, rows))
+    return insert(Event).from_select(columns, rows)
 
 
 def _by(actor: Principal | None) -> dict[str, ColumnElement[Any]]:

@@ -1,27 +1,17 @@
 """Every SQL statement about operators and address allocations."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Text, delete, insert, select, true
 from sqlalchemy.dialects.postgresql import CIDR
 
 from app.core.db import ReadSession, WriteSession
-from app.core.networks import Network
 from app.core.orm import looked_up, recordset
 from app.operators.models import CountryPrefix, Operator, OperatorPrefix
 from app.operators.rules import Atlas
 
 # Up to so many networks are looked up one by one; for more, all prefixes are read once.
 FEW = 8
-
-
-class Claim(NamedTuple):
-    """A network of item ``item`` that is said to be of ``operator``."""
-
-    item: int
-    operator: str
-    network: Network
 
 
 async def all_operators(session: ReadSession) -> Sequence[Operator]:
@@ -34,20 +24,12 @@ async def known_codes(session: ReadSession) -> set[str]:
     return set(await session.scalars(select(Operator.code)))
 
 
-async def misplaced(session: ReadSession, claims: Sequence[Claim]) -> tuple[set[int], set[int]]:
-    """The items with a network outside the country's allocations, and those outside what the operator announces."""
-    atlas = await _atlas(session, claims)
-    outside = {each.item for each in claims if not atlas.is_in_country(each.network)}
-    return outside, {each.item for each in claims if not atlas.is_announced_by(each.operator, each.network)}
-
-
-async def _atlas(session: ReadSession, claims: Sequence[Claim]) -> Atlas:
-    """What there is around a few networks, or all of it for many: it is small."""
+async def atlas(session: ReadSession, networks: Sequence[str] | None = None) -> Atlas:
+    """What there is around a few networks, or all of it (None, or many): it is small."""
     country, announced = CountryPrefix.prefix, (OperatorPrefix.operator, OperatorPrefix.prefix)
     allocations, announcements = select(country), select(*announced)
-    if len(claims) <= FEW:
-        rows = [{"network": each.network.text} for each in claims]
-        asked = recordset("asked", {"network": CIDR}, rows)
+    if networks is not None and len(networks) <= FEW:
+        asked = recordset("asked", {"network": CIDR}, [{"network": each} for each in networks])
         around = looked_up(select(country).where(country.op(">>=")(asked.c.network)), "around")
         allocations = select(around.c.prefix).select_from(asked).join(around, true())
         around = looked_up(select(*announced).where(OperatorPrefix.prefix.op(">>=")(asked.c.network)), "around")

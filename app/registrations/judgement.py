@@ -1,28 +1,27 @@
 """Judging what is submitted: the facts of a whole batch in a few statements, then each item in order."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from app.allowlist import store as allowlist
 from app.allowlist.errors import NetworkTaken
-from app.applicants import store as applicants
 from app.applicants.store import Identity
 from app.core.db import WriteSession
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, NotFound
-from app.core.networks import Network, span
+from app.core.networks import span
 from app.core.principal import Principal
 from app.operators import store as operators
 from app.operators.errors import UnknownOperator
-from app.operators.store import Claim
 from app.registrations import intake
+from app.registrations.batch import Batch
 from app.registrations.errors import NetworkOverlap, ReferenceDuplicate
 from app.registrations.models import Registration
-from app.registrations.rules import EDITABLE, TRACKS, Asked, Flag, Ledger, touching
+from app.registrations.rules import EDITABLE, TRACKS, Asked, Flag, Ledger
 
+NOBODY = UUID(int=0)
 COMPARED = ("applicant_id", "track", "purpose", "protocol", "operator", "subscriber_id", "reference", "description")
 
 
@@ -41,87 +40,105 @@ class Unchanged(NamedTuple):
     registration_id: UUID
 
 
+Judged = Accepted | Unchanged | DomainError
+
+
 @dataclass(slots=True)
 class Facts:
-    """What the register says about the items of a batch, each by its position."""
+    """What the register says about the items of a batch, each by its position.
 
-    spans: list[list[Network]]
-    applicants: Mapping[UUID, Identity]
+    Those that are in none of it, and do not touch one another, may go in without being looked at one by one.
+    """
+
+    owners: Sequence[Identity | None]
     operator_codes: set[str]
-    outside_country: set[int]
-    operator_mismatch: set[int]
-    by_reference: dict[str, Registration]
+    by_reference: Mapping[str, Registration]
+    unfit: set[int]
     touching: set[int]
     granted: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     open: dict[int, list[tuple[int, str, UUID]]] = field(default_factory=lambda: defaultdict(list))
 
 
 async def gather(
-    session: WriteSession, principal: Principal, items: Sequence[Asked], known: Mapping[UUID, Identity] | None = None
+    session: WriteSession, principal: Principal, batch: Batch, applicants: Sequence[Identity | None]
 ) -> Facts:
-    """Everything needed to judge ``items``, and the turn to do it, kept until the commit.
+    """Everything needed to judge a batch, and the turn to do it, kept until the commit.
 
-    ``known`` are their applicants, where the caller has them at hand.
+    ``applicants`` are the caller's own that its items name by number; None: there is none.
     """
-    if known is None:
-        known = await applicants.identities(session, principal, list({each.applicant_id for each in items}))
-    spans = [[span(network) for network in each.networks] for each in items]
-    await intake.take_turns(session, {each.subject for each in known.values()}, list(chain.from_iterable(spans)))
-    claims = [Claim(i, each.operator, network) for i, each in enumerate(items) for network in spans[i]]
-    outside, mismatch = await operators.misplaced(session, claims)
-    references = [each.reference for each in items if each.reference]
+    await intake.take_turns(session, {each.subject for each in applicants if each}, batch.stripes)
+    owners = [applicants[number] for number in batch.applicants]
+    codes = await operators.known_codes(session)
     facts = Facts(
-        spans=spans,
-        applicants=known,
-        operator_codes=await operators.known_codes(session),
-        outside_country=outside,
-        operator_mismatch=mismatch,
-        by_reference=await intake.by_reference(session, principal.partner_id, references),
-        touching=touching((network, i) for i, listed in enumerate(spans) for network in listed),
+        owners=owners,
+        operator_codes=codes,
+        by_reference=await intake.by_reference(session, principal.partner_id, batch),
+        unfit={
+            i
+            for i, (owner, track, operator) in enumerate(zip(owners, batch.tracks, batch.operators, strict=True))
+            if owner is None or operator not in codes or owner.kind not in TRACKS[track].applicant_kinds
+        },
+        touching=set(batch.touching),
     )
-    asked: list[dict[str, Any]] = [
-        {"item": i, "index": index, "network": network}
-        for i, each in enumerate(items)
-        for index, network in enumerate(each.networks)
-    ]
     async with session.beyond_tenancy():
-        granted_entries = await allowlist.overlaps(session, asked)
-        open_cases = await intake.open_overlaps(session, asked)
-    for granted in granted_entries:
-        facts.granted[granted.item].append((granted.index, granted.holder))
-    for other in open_cases:
-        facts.open[other.item].append((other.index, other.subject, other.registration_id))
-        facts.touching.add(other.item)
+        granted = await allowlist.overlaps(session, batch.listed)
+        open_cases = await intake.open_overlaps(session, batch)
+    places = batch.places() if granted or open_cases else []
+    for each in granted:
+        item, index = places[each.place]
+        facts.granted[item].append((index, each.holder))
+    for case in open_cases:
+        item, index = places[case.place]
+        facts.open[item].append((index, case.subject, case.registration_id))
+        facts.touching.add(item)
     return facts
 
 
-def judge_new(position: int, asked: Asked, facts: Facts, ledger: Ledger) -> Accepted | Unchanged | DomainError:
+def judge_all(batch: Batch, facts: Facts, left_out: Collection[int], ledger: Ledger | None) -> dict[int, Judged]:
+    """The verdict on each item that has to be looked at, in order; all others may go in.
+
+    Those ``left_out`` are not judged. With a ``ledger`` of what was accepted before, each item is looked at.
+    """
+    references = set(facts.by_reference)
+    known = {i for i, each in enumerate(batch.references()) if each in references} if references else set[int]()
+    suspects = facts.unfit | facts.touching | facts.granted.keys() | known
+    if ledger is not None:
+        suspects = set(range(len(batch.tracks)))
+    if not suspects:
+        return {}
+    items = batch.items([owner.id if owner else NOBODY for owner in facts.owners])
+    flags, entered = batch.flags(), ledger if ledger is not None else Ledger()
+    return {i: judge_new(i, items[i], flags[i], facts, entered) for i in sorted(suspects) if i not in left_out}
+
+
+def judge_new(position: int, asked: Asked, flags: list[str], facts: Facts, ledger: Ledger) -> Judged:
     """An item as it was submitted: its reference may lead to a case that is there."""
     itself = facts.by_reference.get(asked.reference or "")
     if itself is not None and _says_the_same(asked, itself):
         return Unchanged(itself.id)
-    return judge(position, asked, facts, ledger, itself)
+    return judge(position, asked, flags, facts, ledger, itself)
 
 
 def judge(
-    position: int, asked: Asked, facts: Facts, ledger: Ledger, itself: Registration | None
+    position: int, asked: Asked, flags: list[str], facts: Facts, ledger: Ledger, itself: Registration | None
 ) -> Accepted | DomainError:
     """Whether an item may go in, with all that is wrong with it; ``itself`` is the case that it corrects.
 
-    What is accepted is entered in ``ledger``, so that a later item of the same applicant meets it.
+    ``flags`` are those of its addresses. What is accepted is entered in ``ledger``, so that a later item of the same
+    applicant meets it.
     """
-    identity = facts.applicants.get(asked.applicant_id)
-    if identity is None:
+    owner = facts.owners[position]
+    if owner is None:
         return NotFound("There is no such applicant.", [NotFound.at("/applicant_id", "There is no such applicant.")])
-    spans = facts.spans[position]
-    errors = _of_details(asked, facts, identity) + _of_reference(asked, facts, itself)
-    if position in facts.granted or position in facts.open:
-        errors += _of_networks(position, asked, facts, identity.subject, itself)
-    errors += [_own_overlap(asked, index) for index in ledger.overlapping(identity.subject, spans)]
+    spans = [span(network) for network in asked.networks]
+    errors = _of_details(asked, facts, owner) + _of_reference(asked, facts, itself)
+    errors += _of_networks(position, asked, facts, owner.subject, itself)
+    errors += [_own_overlap(asked, index) for index in ledger.overlapping(owner.subject, spans)]
     if errors:
         return Invalid.of(list({error.pointer: error for error in errors}.values()))
-    ledger.enter(identity.subject, spans)
-    return Accepted(asked, identity.subject, _flags(position, facts, identity.subject), itself)
+    ledger.enter(owner.subject, spans)
+    is_contested = any(holder != owner.subject for _, holder, _ in facts.open.get(position, ()))
+    return Accepted(asked, owner.subject, [*flags, Flag.CONTESTED.value] if is_contested else flags, itself)
 
 
 def _says_the_same(asked: Asked, held: Registration) -> bool:
@@ -169,14 +186,3 @@ def _of_networks(
 def _own_overlap(asked: Asked, index: int) -> FieldError:
     said = f"{asked.networks[index]} overlaps a network that this applicant has registered already."
     return NetworkOverlap.at(f"/networks/{index}", said)
-
-
-def _flags(position: int, facts: Facts, subject: str) -> list[str]:
-    flags = []
-    if position in facts.outside_country:
-        flags.append(Flag.OUTSIDE_COUNTRY.value)
-    if position in facts.operator_mismatch:
-        flags.append(Flag.OPERATOR_PREFIX_MISMATCH.value)
-    if any(holder != subject for _, holder, _ in facts.open.get(position, ())):
-        flags.append(Flag.CONTESTED.value)
-    return flags

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
 from app.core.db import Reading, ReadSession, Writing
-from app.core.errors import DomainError, MissingField, Unauthenticated
+from app.core.errors import MissingField, Unauthenticated
 from app.core.idempotency import Idempotent
 from app.core.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
 from app.core.pagination import PageQuery, decode_cursor, encode_cursor
@@ -93,9 +93,7 @@ async def create_registration(
     """
 
     async def create() -> Response:
-        (outcome,) = await service.submit(session, principal, [body.asked])
-        if isinstance(outcome, DomainError):
-            raise outcome
+        outcome = await service.submit_one(session, principal, body.asked)
         status = 201 if outcome.outcome == "created" else 200
         return await _answer(session, principal, outcome.registration_id, status)
 

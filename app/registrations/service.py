@@ -1,15 +1,14 @@
 """Submitting registrations, one or many, and what their submitters, officers' claims and time do to them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from uuid_utils.compat import uuid7
-
 from app.allowlist import service as allowlist
 from app.allowlist.store import Cause
-from app.applicants import service as applicants
+from app.applicants import service as applicant_records
+from app.applicants import store as applicants
 from app.applicants.store import Identity
 from app.core.db import WriteSession
 from app.core.errors import DomainError, Invalid
@@ -18,11 +17,14 @@ from app.core.principal import Principal
 from app.core.schemas import validated
 from app.events import store as events
 from app.events.store import Happening
+from app.operators import store as operators
 from app.registrations import intake, judgement, store
+from app.registrations.batch import Batch, networks_listed
 from app.registrations.errors import ClaimedByAnother, IllegalTransition, ReferenceDuplicate
-from app.registrations.judgement import Accepted, Unchanged
+from app.registrations.intake import NewCases
+from app.registrations.judgement import Accepted, Judged, Unchanged
 from app.registrations.models import Registration
-from app.registrations.rules import EDITABLE, TRACKS, Asked, Case, Ledger, Move, Status, next_status
+from app.registrations.rules import EDITABLE, TRACKS, Asked, Case, Flag, Ledger, Move, Status, next_status
 from app.registrations.schemas import RegistrationChange, RegistrationDetails
 
 EXPIRED_AT_ONCE = 5_000
@@ -36,60 +38,91 @@ class Registered(NamedTuple):
     outcome: Literal["created", "unchanged", "updated"]
 
 
+async def submit_one(session: WriteSession, principal: Principal, asked: Asked) -> Registered:
+    """Register one item: a batch of one. Raises ``NotFound`` for its applicant, ``Invalid``."""
+    batch, own = await _batch_of_one(session, principal, asked)
+    outcome = (await submit(session, principal, batch, own)).get(0)
+    if isinstance(outcome, DomainError):
+        raise outcome
+    return outcome or Registered(batch.ids()[0], "created")
+
+
+async def _batch_of_one(
+    session: WriteSession, principal: Principal, asked: Asked
+) -> tuple[Batch, list[Identity | None]]:
+    known = await applicants.identities(session, principal, [asked.applicant_id])
+    atlas = await operators.atlas(session, asked.networks)
+    return Batch.of([asked], [0], atlas), [known.get(asked.applicant_id)]
+
+
 async def submit(
     session: WriteSession,
     principal: Principal,
-    items: Sequence[Asked],
+    batch: Batch,
+    own: Sequence[Identity | None],
     *,
-    known: Mapping[UUID, Identity] | None = None,
+    left_out: Collection[int] = (),
     bulk_upload_id: UUID | None = None,
     ledger: Ledger | None = None,
-) -> list[Registered | DomainError]:
-    """Register each item for the caller's own applicants; one outcome an item, in order. One is a batch of one.
+) -> dict[int, Registered | DomainError]:
+    """Register each item of a batch but those ``left_out``, for the caller's ``own`` applicants, by their numbers.
 
-    An item whose reference is known and whose content is the same is ``unchanged``; with other content it
-    corrects and hands in again a case that may still be edited (``updated``), else it is refused. A ``ledger``
-    kept from batch to batch stands for what earlier ones were accepted with, when they are not in the database.
-    ``known`` are the caller's own applicants that the items name, where they are at hand.
+    Gives what became of each item that was not simply made a case: one whose reference is known and whose content is
+    the same is ``unchanged``; with other content it corrects and hands in again a case that may still be edited
+    (``updated``), else it is refused. A ``ledger`` kept from batch to batch stands for what earlier ones were accepted
+    with, when they are not in the database.
     """
-    facts = await judgement.gather(session, principal, items, known)
-    judged = _judge_all(items, facts, ledger if ledger is not None else Ledger())
-    new = {i: uuid7() for i, each in enumerate(judged) if isinstance(each, Accepted) and each.itself is None}
-    inserted = await _add(session, principal, {id_: judged[i] for i, id_ in new.items()}, bulk_upload_id)
-    corrected = {i: each.itself.id for i, each in enumerate(judged) if isinstance(each, Accepted) and each.itself}
-    met_before = await _correct(session, [judged[i] for i in corrected], hand_in=True)
-    ids = {i: id_ for i, id_ in {**new, **corrected}.items() if i in corrected or id_ in inserted}
-    await _put_networks(session, [(id_, items[i].networks) for i, id_ in ids.items()])
-    await store.refresh_contested(session, [*(ids[i] for i in facts.touching & ids.keys()), *met_before])
-    await _record_submitted(session, principal, list(ids.values()))
-    return [_outcome(each, ids.get(i), i in corrected) for i, each in enumerate(judged)]
+    facts = await judgement.gather(session, principal, batch, own)
+    judged = judgement.judge_all(batch, facts, left_out, ledger)
+    accepted = {i: each for i, each in judged.items() if isinstance(each, Accepted)}
+    corrected = {i: each for i, each in accepted.items() if each.itself}
+    new = NewCases(
+        principal,
+        bulk_upload_id,
+        own,
+        left_out={*left_out, *(i for i in judged if i not in accepted or i in corrected)},
+        contested=[i for i, each in accepted.items() if Flag.CONTESTED in each.flags],
+        due_at=_due_at_of_tracks(),
+    )
+    lost = await _add(session, batch, new)
+    met_before = await _correct(session, list(corrected.values()), hand_in=True)
+    met = {i for i in facts.touching if i not in new.left_out} - lost
+    ids = batch.ids() if met else []
+    await store.refresh_contested(session, [*(ids[i] for i in met), *_ids(corrected.values()), *met_before])
+    await _record_submitted(session, principal, _ids(corrected.values()))
+    return {i: _outcome(each) for i, each in judged.items() if i not in accepted or i in corrected} | dict.fromkeys(
+        lost, Invalid.of([ReferenceDuplicate.at("/reference", "The reference was taken a moment ago.")])
+    )
 
 
-def _judge_all(
-    items: Sequence[Asked], facts: judgement.Facts, ledger: Ledger
-) -> list[Accepted | Unchanged | DomainError]:
-    return [judgement.judge_new(i, item, facts, ledger) for i, item in enumerate(items)]
+def _ids(corrected: Iterable[Accepted]) -> list[UUID]:
+    return [each.itself.id for each in corrected if each.itself]
 
 
-def _outcome(
-    judged: Accepted | Unchanged | DomainError, registration_id: UUID | None, corrected: bool
-) -> Registered | DomainError:
+def _outcome(judged: Judged) -> Registered | DomainError:
     if isinstance(judged, DomainError):
         return judged
     if isinstance(judged, Unchanged):
         return Registered(judged.registration_id, "unchanged")
-    if registration_id is None:
-        return Invalid.of([ReferenceDuplicate.at("/reference", "The reference was taken a moment ago.")])
-    return Registered(registration_id, "updated" if corrected else "created")
+    assert judged.itself is not None
+    return Registered(judged.itself.id, "updated")
 
 
-async def _add(
-    session: WriteSession, principal: Principal, accepted: Mapping[UUID, Any], bulk_upload_id: UUID | None
-) -> set[UUID]:
-    """Write new cases; give those that are in."""
-    due_at = _due_at_of_tracks()
-    rows = [_row(each, id_, due_at) for id_, each in accepted.items()]
-    return await intake.add(session, principal, bulk_upload_id, rows) if rows else set()
+async def _add(session: WriteSession, batch: Batch, new: NewCases) -> set[int]:
+    """Write the new cases with their networks and events; give the places of those whose reference was just taken."""
+    expected = len(batch.tracks) - len(new.left_out)
+    if not expected:
+        return set()
+    lost: set[int] = set()
+    ids: list[UUID] = []
+    if await intake.add(session, batch, new) < expected:
+        ids = batch.ids()
+        there = await intake.those_in(session, ids)
+        lost = {i for i, id_ in enumerate(ids) if id_ not in there} - set(new.left_out)
+    out = {*new.left_out, *lost}
+    ids = batch.ids() if out else []
+    await intake.put_networks(session, batch.listed, [ids[i] for i in out])
+    return lost
 
 
 def _row(accepted: Accepted, id_: UUID, due_at: Mapping[str, datetime]) -> dict[str, Any]:
@@ -115,26 +148,18 @@ def _due_at_of_tracks() -> dict[str, datetime]:
     return {track: now + timedelta(hours=rule.decision_due_hours) for track, rule in TRACKS.items()}
 
 
-async def _put_networks(session: WriteSession, networks: Sequence[tuple[UUID, Sequence[str]]]) -> None:
-    rows = [
-        {"registration_id": id_, "position": position, "network": network}
-        for id_, listed in networks
-        for position, network in enumerate(listed)
-    ]
-    if rows:
-        await intake.put_networks(session, rows)
-
-
-async def _correct(session: WriteSession, accepted: Sequence[Any], *, hand_in: bool) -> set[UUID]:
+async def _correct(session: WriteSession, accepted: Sequence[Accepted], *, hand_in: bool) -> set[UUID]:
     """Write corrected details in the place of the old; give the cases that shared addresses with the old ones."""
     if not accepted:
         return set()
     due_at = _due_at_of_tracks()
-    rows = [_row(each, each.itself.id, due_at) for each in accepted]
+    rows = [_row(each, each.itself.id, due_at) for each in accepted if each.itself]
     ids = [row["id"] for row in rows]
     met_before = await store.sharing_addresses(session, ids)
     await intake.correct(session, rows, _handed_in() if hand_in else {})
     await intake.take_networks(session, ids)
+    listed = [(str(each.itself.id), each.asked.networks) for each in accepted if each.itself]
+    await intake.put_networks(session, networks_listed(listed))
     return met_before
 
 
@@ -177,7 +202,6 @@ async def correct(
     asked = validated(RegistrationDetails, patch.onto(_details(held))).asked
     accepted = await _judged_again(session, principal, asked, held)
     met_before = await _correct(session, [accepted], hand_in=False)
-    await _put_networks(session, [(held.id, asked.networks)])
     await store.refresh_contested(session, [held.id, *met_before])
     corrected = Happening("registration.corrected", held.id, held.partner_id, asked.operator, {"status": held.status})
     await events.record(session, principal, [corrected])
@@ -188,8 +212,9 @@ def _details(held: Registration) -> dict[str, Any]:
 
 
 async def _judged_again(session: WriteSession, principal: Principal, asked: Asked, held: Registration) -> Accepted:
-    facts = await judgement.gather(session, principal, [asked])
-    judged = judgement.judge(0, asked, facts, Ledger(), held)
+    batch, own = await _batch_of_one(session, principal, asked)
+    facts = await judgement.gather(session, principal, batch, own)
+    judged = judgement.judge(0, asked, batch.flags()[0], facts, Ledger(), held)
     if isinstance(judged, DomainError):
         raise judged
     return judged
@@ -259,4 +284,4 @@ async def erase(session: WriteSession, days: int) -> None:
     """Erase the personal data of what was withdrawn or rejected ``days`` ago; the history of its decisions stays."""
     before = datetime.now(UTC) - timedelta(days=days)
     await store.erase_texts(session, before)
-    await applicants.erase(session, await store.applicants_past_retention(session, before))
+    await applicant_records.erase(session, await store.applicants_past_retention(session, before))

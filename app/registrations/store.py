@@ -220,16 +220,15 @@ def _is_contested(ids: Sequence[UUID]) -> ColumnElement[bool]:
     """Whether a case of ``ids`` shares addresses with an open one of another subject."""
     case_, mine = aliased(Registration), aliased(RegistrationNetwork)
     theirs, other = aliased(RegistrationNetwork), aliased(Registration)
-    met = looked_up(
-        select(other.subject)
-        .join(theirs, theirs.registration_id == other.id)
-        .where(theirs.network.op("&&")(mine.network), other.status.in_(sorted(OPEN))),
-        "met",
-    )
+    met = looked_up(select(theirs.registration_id).where(theirs.network.op("&&")(mine.network)), "met")
+    of_it = and_(other.id == met.c.registration_id, other.status.in_(sorted(OPEN)))
+    holder = looked_up(select(other.subject).where(of_it), "holder")
     contested = (
         select(mine.registration_id)
+        .select_from(mine)
         .join(case_, case_.id == mine.registration_id)
-        .join(met, met.c.subject != case_.subject)
+        .join(met, true())
+        .join(holder, holder.c.subject != case_.subject)
         .where(among(mine.registration_id, ids))
     )
     return Registration.id.in_(contested)

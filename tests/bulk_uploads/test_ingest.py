@@ -126,7 +126,7 @@ async def test_a_worker_that_lost_its_claim_keeps_nothing_of_its_chunk(
     judge = ingesting._judge
     calls = 0
 
-    async def overtaken(*given: Any) -> None:
+    async def overtaken(*given: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 2:  # its connection with the claim is gone: another worker goes on from the checkpoint
@@ -136,7 +136,7 @@ async def test_a_worker_that_lost_its_claim_keeps_nothing_of_its_chunk(
                 " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
             )
             assert await ingest(other_database, upload_id, 10, 1_000)
-        await judge(*given)
+        return await judge(*given)
 
     monkeypatch.setattr(ingesting, "_judge", overtaken)
     with pytest.raises(DBAPIError):

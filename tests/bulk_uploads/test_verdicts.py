@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 from app.applicants.schemas import ApplicantDetails
 from app.bulk_uploads import rules
 from app.bulk_uploads.parser import read_rows
-from app.bulk_uploads.reading import cells_of_lines, sound_rows, stretches
+from app.bulk_uploads.reading import ReadRows, cells_of_lines, read_stretch, stretches
 from app.core.errors import Invalid
+from app.core.orm import cells_of
 from app.core.schemas import validated
+from app.operators.rules import Atlas
 from app.registrations.schemas import RegistrationDetails
 from tests.support import uploads
 
 NOBODY = UUID(int=0)
+NOWHERE = Atlas([], [])
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="'\x00"), max_size=12)
 CELLS: dict[str, st.SearchStrategy[str]] = {
     "reference": st.one_of(TEXT, st.just("x" * 101)),
@@ -57,17 +60,23 @@ def verdict(kind: Any, fields: dict[str, Any]) -> tuple[Any, set[tuple[str, str]
 
 @given(st.fixed_dictionaries(CELLS))
 def test_a_row_gets_the_verdict_of_the_json_api(cells: dict[str, str]) -> None:
-    (row,) = sound_rows(uploads.csv_of([cells]).partition(b"\n")[2], "csv", 2, rules.COLUMNS)
+    read = read_stretch(uploads.csv_of([cells]).partition(b"\n")[2], "csv", 2, rules.COLUMNS, NOWHERE)
     applicant, wrong = verdict(
         ApplicantDetails, {field: cells[column] for column, field in rules.APPLICANT_COLUMNS.items()}
     )
     fields = {column: cells[column] for column in rules.REGISTRATION_COLUMNS}
     listed = [each for each in cells["networks"].split(" ") if each]
     asked, also_wrong = verdict(RegistrationDetails, {**fields, "networks": listed or None, "applicant_id": NOBODY})
-    assert {(rules.column_of(error), error.code) for error in row.errors} == wrong | also_wrong
-    assert row.applicant == (applicant.particulars if applicant else None)
-    assert row.asked == (asked.asked if asked else None)
-    assert asked is None or row.reference == asked.reference
+    errors = {(rules.column_of(error), error.code) for row in read.broken for error in row.errors}
+    assert errors == wrong | also_wrong
+    if not errors and asked:
+        assert read.batch.items([NOBODY]) == [asked.asked]
+        assert (read.applicants, read.batch.applicants) == ([applicant.particulars], [0])
+    assert asked is None or references_of(read) == ([asked.reference] if asked.reference else [])
+
+
+def references_of(read: ReadRows) -> list[str]:
+    return cells_of(read.references)
 
 
 @given(
@@ -105,8 +114,11 @@ def test_stretches_of_every_format_give_the_rows_that_the_file_gives() -> None:
         done, *found = stretches(read_rows([body], upload_format), 1, 4)
         assert (done.rows, [each.rows for each in found]) == (1, [4, 2])
         read = [
-            (row.line, row.reference)
-            for each in found
-            for row in sound_rows(body[each.begin : each.end], upload_format, each.line, header.cells)
+            read_stretch(body[each.begin : each.end], upload_format, each.line, header.cells, NOWHERE) for each in found
         ]
-        assert read == [(row.line, f"R{i}") for i, row in enumerate(whole) if i]
+        places = [
+            (int(line), name)
+            for each in read
+            for line, name in zip(cells_of(each.lines), references_of(each), strict=True)
+        ]
+        assert places == [(row.line, f"R{i}") for i, row in enumerate(whole) if i]

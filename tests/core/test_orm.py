@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Boolean, Integer, Text, Uuid, column, func, select
@@ -11,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB
 from uuid_utils.compat import uuid7
 
-from app.core.orm import INSTANT, among, one_of, recordset
+from app.core.orm import INSTANT, among, cells_of, column_text, columnar, one_of, recordset
 from app.operators.models import CountryPrefix, Operator
 from app.partners.models import Partner
 from tests.support.service import Service
@@ -39,6 +40,21 @@ async def test_fifty_thousand_rows_are_one_statement(service: Service) -> None:
     async with service.database.read() as session:
         counted = (await session.execute(select(func.count(), func.sum(batch.c.n), func.max(batch.c.code)))).one()
     assert tuple(counted) == (MANY, MANY * (MANY - 1) // 2, "c9999")
+
+
+@pytest.mark.parametrize("values", [[], [""], [None], [None, "", "two\nlines", "سندھ", "it's \\ {a,b}", "\x1d"]])
+async def test_a_column_comes_out_as_it_went_in(service: Service, values: list[str | None]) -> None:
+    text = column_text(values)
+    assert cells_of(text) == values
+    statement = columnar({"value": Text, "again": Text}, {"value": text, "again": text})
+    async with service.database.read() as session:
+        found = (await session.execute(statement)).all()
+        assert [tuple(row) for row in found] == [(value, value, i) for i, value in enumerate(values)]
+
+
+def test_a_value_that_holds_what_parts_the_values_is_refused() -> None:
+    with pytest.raises(ValueError, match="U\\+001F"):
+        column_text(["a\x1fb"])
 
 
 async def test_fifty_thousand_values_are_one_parameter(service: Service) -> None:

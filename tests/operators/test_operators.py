@@ -10,7 +10,6 @@ from app.migrating import migrate
 from app.operators import service as operators
 from app.operators import store
 from app.operators.models import CountryPrefix, Operator, OperatorPrefix
-from app.operators.store import Claim
 from tests.support import cases
 from tests.support.service import Caller, Service
 
@@ -36,23 +35,22 @@ async def test_a_registration_cannot_name_an_operator_that_is_not_listed(pseb: C
 async def test_a_network_is_judged_by_the_country_s_allocations_and_by_what_its_operator_announces(
     service: Service,
 ) -> None:
-    inside = "45.115.84.0/24"
-    claims = [
-        Claim(0, "nayatel", span(inside)),
-        Claim(1, "ptcl", span(inside)),
-        Claim(2, "nayatel", span("8.8.8.8/32")),
-        Claim(3, "nobody", span(inside)),
-        Claim(4, "nayatel", span("128.0.0.0/1")),
-        Claim(5, "nayatel", span(inside)),
-        Claim(5, "nayatel", span("8.8.8.0/24")),
-        Claim(6, "nayatel", span("2001:4860:4860::8888/128")),
-        Claim(7, "nayatel", span("154.192.0.0/16")),
-    ]
+    claims = {
+        ("nayatel", "45.115.84.0/24"): (True, True),
+        ("ptcl", "45.115.84.0/24"): (True, False),
+        ("nobody", "45.115.84.0/24"): (True, False),
+        ("nayatel", "8.8.8.8/32"): (False, False),
+        ("nayatel", "128.0.0.0/1"): (False, False),
+        ("nayatel", "2001:4860:4860::8888/128"): (False, False),
+        ("nayatel", "154.192.0.0/16"): (False, True),
+    }
     async with service.database.read() as session:
-        outside, foreign = await store.misplaced(session, claims)
-        assert await store.misplaced(session, []) == (set(), set())
-    assert outside == {2, 4, 5, 6, 7}
-    assert foreign == {1, 2, 3, 4, 5, 6}
+        whole = await store.atlas(session)
+        for (operator, network), verdict in claims.items():
+            for atlas in (whole, await store.atlas(session, [network])):
+                lies = span(network)
+                assert (atlas.is_in_country(lies), atlas.is_announced_by(operator, lies)) == verdict
+        assert not (await store.atlas(session, [])).is_in_country(span("45.115.84.0/24"))
 
 
 async def test_the_reference_data_is_canonical_and_loading_it_again_changes_nothing(service: Service) -> None:

@@ -1,0 +1,112 @@
+"""Items as the register takes them in: column by column, with what of judging them needs nobody else's. Pure work."""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import NamedTuple
+from uuid import UUID
+
+from pydantic_core import to_json
+from uuid_utils import uuid7
+
+from app.core.networks import Network, span
+from app.core.orm import cells_of, column_text
+from app.operators.rules import Atlas
+from app.registrations.rules import Asked, Flag, block_of, touching
+
+# Locks of one transaction have a fixed number, however many networks and applicants its batch names.
+LOCK_STRIPES = 256
+
+
+class Batch(NamedTuple):
+    """Items in the form in which they are sent to the database and from a process to another.
+
+    ``columns`` and ``listed`` hold the texts of ``orm.column_text``: of the new cases, one an item, and of their
+    networks. ``applicants`` has for each item the number of its applicant among the batch's. ``touching`` are the items
+    that share addresses with another of the batch, ``stripes`` the turns that their networks have to wait for.
+    """
+
+    columns: dict[str, str]
+    listed: dict[str, str]
+    applicants: Sequence[int]
+    tracks: Sequence[str]
+    operators: Sequence[str]
+    touching: frozenset[int]
+    stripes: frozenset[int]
+
+    @classmethod
+    def of(cls, items: Sequence[Asked], applicants: Sequence[int], atlas: Atlas) -> "Batch":
+        """Items, the number of each one's applicant, and where networks lie."""
+        ids = [str(uuid7()) for _ in items]
+        spans = [[span(network) for network in each.networks] for each in items]
+        flat = list(chain.from_iterable(spans))
+        kept = {name: column_text([getattr(each, name) for each in items]) for name in _KEPT}
+        made = {
+            "id": column_text(ids),
+            "applicant": column_text(map(str, applicants)),
+            "networks": column_text(to_json(each.networks).decode() for each in items),
+            "flags": column_text(
+                _flags(each.operator, listed, atlas) for each, listed in zip(items, spans, strict=True)
+            ),
+        }
+        return cls(
+            columns=kept | made,
+            listed=networks_listed(zip(ids, (each.networks for each in items), strict=True)),
+            applicants=applicants,
+            tracks=[each.track for each in items],
+            operators=[each.operator for each in items],
+            touching=frozenset(touching((network, i) for i, listed in enumerate(spans) for network in listed)),
+            stripes=frozenset(block_of(network) % LOCK_STRIPES for network in flat),
+        )
+
+    def ids(self) -> list[UUID]:
+        """The ids that the items get if they become cases."""
+        return [UUID(each) for each in cells_of(self.columns["id"])]
+
+    def references(self) -> list[str | None]:
+        """The submitter's own key of each item."""
+        return cells_of(self.columns["reference"])
+
+    def flags(self) -> list[list[str]]:
+        """What is to be looked at in each item, as far as its addresses tell."""
+        return [each.strip("{}").split(",") if each != _NO_FLAGS else [] for each in cells_of(self.columns["flags"])]
+
+    def places(self) -> list[tuple[int, int]]:
+        """Of each network that is listed, the item and the position in it."""
+        item, found = -1, []
+        for position in map(int, cells_of(self.listed["position"])):
+            item += position == 0
+            found.append((item, position))
+        return found
+
+    def items(self, ids: Sequence[UUID]) -> list[Asked]:
+        """The items as they were; ``ids`` are those of their applicants."""
+        networks: list[list[str]] = [[] for _ in self.tracks]
+        for (item, _), network in zip(self.places(), cells_of(self.listed["network"]), strict=True):
+            networks[item].append(network)
+        columns = {name: cells_of(self.columns[name]) for name in _KEPT}
+        return [
+            Asked(applicant_id=id_, networks=listed, **dict(zip(_KEPT, cells, strict=True)))
+            for id_, listed, *cells in zip(ids, networks, *columns.values(), strict=True)
+        ]
+
+
+_KEPT = ("track", "purpose", "protocol", "operator", "subscriber_id", "reference", "description")
+_NO_FLAGS = "{}"
+
+
+def _flags(operator: str, networks: Iterable[Network], atlas: Atlas) -> str:
+    told = set()
+    for network in networks:
+        if not atlas.is_in_country(network):
+            told.add(Flag.OUTSIDE_COUNTRY.value)
+        if not atlas.is_announced_by(operator, network):
+            told.add(Flag.OPERATOR_PREFIX_MISMATCH.value)
+    return f"{{{','.join(sorted(told, reverse=True))}}}" if told else _NO_FLAGS
+
+
+def networks_listed(networks: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
+    """Cases' networks, each with its case and position, as the columns of ``intake.put_networks``."""
+    rows = [(id_, str(position), network) for id_, listed in networks for position, network in enumerate(listed)]
+    return {
+        name: column_text(row[i] for row in rows) for i, name in enumerate(("registration_id", "position", "network"))
+    }

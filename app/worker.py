@@ -3,23 +3,22 @@
 import asyncio
 import gc
 import signal
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
 import structlog
 from prometheus_client import start_http_server
-from sqlalchemy.exc import SQLAlchemyError
 from uuid_utils.compat import uuid7
 
 from app.allowlist.publisher import Publisher
-from app.audit.sequencer import sequence
+from app.audit.process import sequence_beside, tell_size
 from app.bulk_uploads import store as bulk_uploads
 from app.bulk_uploads.ingest import ingest
 from app.core import data_keys, idempotency, leases
 from app.core.data_keys import SealedColumn
 from app.core.db import Database
 from app.core.doorbell import Listener
+from app.core.loops import attempt, forever, until_told
 from app.core.observability import configure_logging
 from app.core.outbound import Outbound
 from app.core.settings import Settings
@@ -29,6 +28,7 @@ from app.registrations import service as registrations
 from app.webhooks.delivery import Deliverer, forget_old_deliveries
 
 HEARTBEAT_SECONDS = 5.0
+RESTART_SECONDS = 1.0
 SWEEP_SECONDS = 30.0
 ERASE_SECONDS = 600.0
 log = structlog.get_logger(__name__)
@@ -49,14 +49,15 @@ class Worker:
         """Work until cancelled. A loop that fails says so and goes on."""
         loops = (
             self._listener.run(),
-            self._forever("heartbeat", self._beat, lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
-            self._forever("publish", self._publisher.publish, lambda: self._rung("allowlist_pending")),
-            self._forever("ingest", self._ingest_waiting, lambda: self._rung("bulk_uploads")),
-            self._forever("audit", self._sequence, lambda: asyncio.sleep(self._settings.poll_seconds)),
+            forever("heartbeat", self._beat, lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
+            forever("publish", self._publisher.publish, lambda: self._rung("allowlist_pending")),
+            forever("ingest", self._ingest_waiting, lambda: self._rung("bulk_uploads")),
+            forever("audit", partial(sequence_beside, self._settings), lambda: asyncio.sleep(RESTART_SECONDS)),
+            forever("audit size", partial(tell_size, self._database), lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
             self._deliverer.run(self._settings.poll_seconds),
-            self._forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
-            self._forever("reseal", self.reseal, lambda: asyncio.sleep(SWEEP_SECONDS)),
-            self._forever("erase", self._erase, lambda: asyncio.sleep(ERASE_SECONDS)),
+            forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
+            forever("reseal", self.reseal, lambda: asyncio.sleep(SWEEP_SECONDS)),
+            forever("erase", self._erase, lambda: asyncio.sleep(ERASE_SECONDS)),
         )
         try:
             await asyncio.gather(*loops)
@@ -70,21 +71,6 @@ class Worker:
     async def _rung(self, channel: str) -> None:
         await self._listener.wait(channel, self._settings.poll_seconds)  # type: ignore[arg-type]  # one of its channels
 
-    async def _forever(
-        self, name: str, work: Callable[[], Awaitable[object]], pause: Callable[[], Awaitable[None]]
-    ) -> None:
-        while True:
-            await self._attempt(name, work)
-            await pause()
-
-    async def _attempt(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
-        try:
-            await work()
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("loop failed; it goes on", loop=name, error=repr(error)[:500])
-        except Exception:
-            log.exception("loop failed; it goes on", loop=name)
-
     async def _beat(self) -> None:
         async with self._database.write() as session:
             await health.beat(session, self._id)
@@ -96,10 +82,7 @@ class Worker:
             take = partial(
                 ingest, self._database, upload_id, self._settings.upload_chunk_rows, self._settings.max_upload_rows
             )
-            await self._attempt(f"ingest {upload_id}", take)
-
-    async def _sequence(self) -> None:
-        await sequence(self._database, self._settings.public_url)
+            await attempt(f"ingest {upload_id}", take)
 
     async def _sweep(self) -> None:
         expired = registrations.EXPIRED_AT_ONCE
@@ -136,21 +119,15 @@ class Worker:
             await bulk_uploads.erase_cells(session, days)
 
 
-async def _until_signalled(worker: Worker) -> None:
-    task = asyncio.create_task(worker.run())
-    loop = asyncio.get_running_loop()
-    for signal_ in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signal_, task.cancel)
-    try:
-        await task
-    except asyncio.CancelledError:
-        log.info("worker stopped")
-
-
 def run_worker(settings: Settings) -> None:
     """Run a worker until SIGINT or SIGTERM."""
     configure_logging(settings)
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, settings.host)
     gc.freeze()  # what is loaded by now stays: the collector need not go through it again and again
-    asyncio.run(_until_signalled(Worker(settings)))
+    asyncio.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    await until_told(Worker(settings).run(), [signal.SIGINT, signal.SIGTERM])
+    log.info("worker stopped")

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from app.cli import cli
+from app.cli.__main__ import cli
 from app.core.settings import Settings
 from tests.support import processes
 from tests.support.service import Service

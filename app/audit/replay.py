@@ -12,6 +12,7 @@ from app.audit.entry import leaf_of
 from app.audit.errors import Difference
 from app.audit.tree import Frontier, Node
 from app.events.models import Event
+from app.events.store import Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Kept:
     checkpoints: Mapping[int, KeptCheckpoint]
 
 
-def replay(frontier: Frontier, events: Sequence[Event], kept: Kept, keys: KeySet) -> None:
+def replay(frontier: Frontier, events: Sequence[Event | Recorded], kept: Kept, keys: KeySet) -> None:
     """Grow ``frontier`` by the next ``events`` of the log. Raises ``Difference`` at the first that was not kept so."""
     for event in events:
         size = frontier.size
@@ -55,7 +56,7 @@ def replay(frontier: Frontier, events: Sequence[Event], kept: Kept, keys: KeySet
         raise Difference(f"Position {frontier.size}: the log ends here, the tree at {kept.end}.")
 
 
-def _leaf(event: Event, position: int, leaf: KeptLeaf | None) -> bytes:
+def _leaf(event: Event | Recorded, position: int, leaf: KeptLeaf | None) -> bytes:
     if leaf is None:
         raise Difference(f"Position {position}: the leaf of event {event.id} is gone.")
     if leaf.event_id != event.id:

@@ -1,25 +1,22 @@
-"""The worker's part: gives each settled event its leaf, in the order of the log, and signs what the tree has become."""
+"""Gives each settled event its leaf, in the order of the log, and signs what the tree has become."""
 
-import asyncio
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
-
-from prometheus_client import Gauge
+from itertools import count
 
 from app.audit import checkpoint, store, tree
 from app.audit.entry import SALT_BYTES, leaf_of
 from app.audit.errors import Difference
 from app.audit.models import Checkpoint
 from app.audit.replay import KeptLeaf
-from app.audit.tree import Frontier, Node, Stretch
+from app.audit.tree import Frontier, Grown, Stretch
 from app.core.db import Database, WriteSession
 from app.events import store as events
-from app.events.models import Event
+from app.events.store import Recorded
 from app.partners import store as partners
 
 BATCH = 5_000
-SIZE = Gauge("audit_tree_size", "Leaves of the tree over the event log, as this process signed it last")
 
 
 async def sequence(database: Database, issuer: str, batch: int = BATCH) -> None:
@@ -42,12 +39,13 @@ async def _append(session: WriteSession, issuer: str, batch: int) -> int:
     settled = await events.settled(session, after=last, limit=batch)
     if not settled and (newest is None or checkpoint.signer_of(newest.signed) == key.kid):
         return 0
-    leaves, nodes = await asyncio.to_thread(_grow, frontier, settled)
-    await store.append(session, leaves, nodes)
+    begin = frontier.size
+    leaves, grown = _grow(frontier, settled)
     now = datetime.now(UTC)
     signed = checkpoint.sign(issuer, frontier.size, frontier.root(), now, key)
+    # only the writing gives the transaction its id, and so holds the event log back
+    await store.append(session, begin, leaves, grown)
     await store.save(session, Checkpoint(size=frontier.size, root=frontier.root(), signed_at=now, signed=signed))
-    SIZE.set(frontier.size)
     return len(settled)
 
 
@@ -64,11 +62,7 @@ async def _frontier(session: WriteSession, newest: Checkpoint) -> Frontier:
     return frontier
 
 
-def _grow(frontier: Frontier, settled: Sequence[Event]) -> tuple[dict[int, KeptLeaf], list[tuple[Node, bytes]]]:
-    leaves: dict[int, KeptLeaf] = {}
-    nodes: list[tuple[Node, bytes]] = []
-    for event in settled:
-        salt = os.urandom(SALT_BYTES)
-        leaves[frontier.size] = KeptLeaf(event.id, salt)
-        nodes += frontier.append(leaf_of(event, frontier.size, salt))
-    return leaves, nodes
+def _grow(frontier: Frontier, settled: Sequence[Recorded]) -> tuple[list[KeptLeaf], list[Grown]]:
+    leaves = [KeptLeaf(event.id, os.urandom(SALT_BYTES)) for event in settled]
+    entries = zip(settled, count(frontier.size), leaves)
+    return leaves, frontier.extend([leaf_of(event, position, leaf.salt) for event, position, leaf in entries])

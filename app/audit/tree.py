@@ -5,6 +5,8 @@ from hashlib import sha256
 from itertools import chain
 from typing import NamedTuple
 
+HASH_BYTES = 32
+
 
 class Node(NamedTuple):
     """A complete subtree: of ``2 ** level`` leaves, from the leaf ``position * 2 ** level`` on."""
@@ -18,6 +20,14 @@ class Stretch(NamedTuple):
 
     begin: int
     end: int
+
+
+class Grown(NamedTuple):
+    """Complete subtrees side by side: ``hashes`` of those of ``level``, from the one at ``first`` on."""
+
+    level: int
+    first: int
+    hashes: list[bytes]
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -69,17 +79,25 @@ class Frontier:
         self.size = size
         self._peaks = list(peaks)
 
+    def extend(self, leaves: Sequence[bytes]) -> list[Grown]:
+        """Grow by the hashes of leaves; give the subtrees that this completes, the leaves themselves first."""
+        grown: list[Grown] = []
+        left_over: list[bytes] = []
+        level, first, hashes = 0, self.size, list(leaves)
+        while hashes:
+            grown.append(Grown(level, first, hashes))
+            waiting = [self._peaks.pop(), *hashes] if first & 1 else hashes
+            if len(waiting) & 1:
+                left_over.append(waiting[-1])
+            hashes = [node_hash(left, right) for left, right in zip(waiting[::2], waiting[1::2], strict=False)]
+            level, first = level + 1, first >> 1
+        self._peaks += reversed(left_over)
+        self.size += len(leaves)
+        return grown
+
     def append(self, leaf: bytes) -> list[tuple[Node, bytes]]:
         """Grow by a leaf's hash; give each subtree that this completes, the leaf first."""
-        level, position, subtree = 0, self.size, leaf
-        completed = [(Node(level, position), subtree)]
-        while position & 1:
-            subtree = node_hash(self._peaks.pop(), subtree)
-            level, position = level + 1, position >> 1
-            completed.append((Node(level, position), subtree))
-        self._peaks.append(subtree)
-        self.size += 1
-        return completed
+        return [(Node(level, first), subtree) for level, first, (subtree,) in self.extend([leaf])]
 
     def root(self) -> bytes:
         """The root of the tree as it is now; of an empty one, SHA-256 of nothing."""

@@ -1,15 +1,11 @@
 """From bytes to sound rows: pure work on values, so that another process can do it beside the worker's SQL."""
 
-import gc
 import os
-import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context, parent_process
-from threading import Thread
 from typing import NamedTuple
 from uuid import UUID
 
@@ -20,6 +16,7 @@ from app.applicants.schemas import ApplicantDetails
 from app.bulk_uploads import rules
 from app.bulk_uploads.parser import cells_of, read_rows
 from app.bulk_uploads.rows import Row
+from app.core.companion import SPAWNING, stay_behind
 from app.core.errors import FieldError, Invalid
 from app.core.orm import column_text
 from app.core.schemas import Line100, validated
@@ -164,24 +161,9 @@ def reading_beside(size: int) -> Iterator[Executor | None]:
         yield None
         _applicant.cache_clear()
         return
-    executor = ProcessPoolExecutor(1, get_context("spawn"), _stay_behind)
+    executor = ProcessPoolExecutor(1, SPAWNING, stay_behind, (NICENESS,))
     executor.submit(os.getpid)  # so that it starts now
     try:
         yield executor
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-
-
-def _stay_behind() -> None:
-    """Leave the processor to those who answer requests, signals to the parent, and end when that does."""
-    gc.freeze()
-    os.nice(NICENESS)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

@@ -94,11 +94,12 @@ Said = Annotated[str, BeforeValidator(lambda text: CONTROL_BUT_BREAKS.sub(" ", t
 Instant = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST, examples=["2027-01-31T12:00:00Z"])]
 
 
-def _rfc3339(value: datetime) -> str:
+def rfc3339(value: datetime) -> str:
+    """A moment as every answer writes it."""
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-Timestamp = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str)]
+Timestamp = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 
 
 class Body(BaseModel):

@@ -1,6 +1,7 @@
 """Recording events in the transaction in which they happen, and reading them without skipping one."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -22,7 +23,6 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.orm import aliased
 from uuid_utils.compat import uuid7
 
 from app.core.db import ReadSession, WriteSession
@@ -37,6 +37,10 @@ KEPT_FROM_OPERATORS = ("note", "legal_basis")
 SETTLED = Event.transaction_id < func.pg_snapshot_xmin(func.pg_current_snapshot())
 
 
+# The order of the log; the id decides between rows that only a hand could have given the same place.
+PLACE = (Event.transaction_id, Event.sequence, Event.id)
+
+
 class Happening(NamedTuple):
     """An event before it is recorded. ``name`` is ``subject.action``; whose business it is as in ``Event``."""
 
@@ -45,6 +49,20 @@ class Happening(NamedTuple):
     partner_id: UUID | None = None
     operator: str | None = None
     details: dict[str, Any] | None = None
+
+
+class Recorded(NamedTuple):
+    """An event as it is recorded, but for its place in the log; the names are those of ``Event``."""
+
+    id: UUID
+    occurred_at: datetime
+    name: str
+    subject_id: UUID | None
+    partner_id: UUID | None
+    operator: str | None
+    actor_client_id: UUID | None
+    actor_partner_id: UUID | None
+    details: dict[str, Any]
 
 
 async def record(session: WriteSession, actor: Principal | None, happenings: Sequence[Happening]) -> list[UUID]:
@@ -130,13 +148,14 @@ async def get(session: ReadSession, principal: Principal, event_id: UUID) -> Eve
     return event
 
 
-async def settled(session: ReadSession, *, after: UUID | None, limit: int) -> Sequence[Event]:
+async def settled(session: ReadSession, *, after: UUID | None, limit: int) -> list[Recorded]:
     """The events of the whole log after ``after``, as they are recorded, in the order that can no longer change.
 
     Raises ``Invalid`` when there is no event ``after``.
     """
-    statement = await _in_order(session, select(Event).where(SETTLED), after, limit)
-    return (await session.scalars(statement)).all()
+    recorded = select(*(Event.__table__.c[name] for name in Recorded._fields)).where(SETTLED)
+    found = await session.execute(await _in_order(session, recorded, after, limit))
+    return [Recorded._make(each) for each in found]
 
 
 async def read(
@@ -155,16 +174,17 @@ async def read(
 
 
 async def _in_order(session: ReadSession, statement: Select[Any], after: UUID | None, limit: int) -> Select[Any]:
-    # the id decides between rows that only a hand could have given the same place
     if after is not None:
-        if await session.get(Event, after) is None:
+        start = await session.get(Event, after)
+        if start is None:
             raise Invalid.of([InvalidValue.at("/query/after", "There is no event of that id.")])
-        start = aliased(Event)
-        statement = statement.join(start, start.id == after).where(
-            tuple_(Event.transaction_id, Event.sequence, Event.id)
-            > tuple_(start.transaction_id, start.sequence, start.id)
-        )
-    return statement.order_by(Event.transaction_id, Event.sequence, Event.id).limit(limit)
+        statement = statement.where(_comes_after(start))
+    return statement.order_by(*PLACE).limit(limit)
+
+
+def _comes_after(start: Event) -> ColumnElement[bool]:
+    """By values, not by a join with ``start``: for that the index would be read from the log's first event on."""
+    return tuple_(*PLACE) > tuple_(*(literal(getattr(start, each.key), each.type) for each in PLACE))
 
 
 async def read_these(session: ReadSession, principal: Principal, ids: Sequence[UUID]) -> Sequence[Any]:
@@ -175,17 +195,9 @@ async def read_these(session: ReadSession, principal: Principal, ids: Sequence[U
 
 async def newest_settled(session: ReadSession, *, after: UUID) -> UUID | None:
     """The last event that ``read`` can give to anyone, None when that is not after ``after``."""
-    start = aliased(Event)
-    statement = (
-        select(Event.id)
-        .join(start, start.id == after)
-        .where(
-            SETTLED,
-            tuple_(Event.transaction_id, Event.sequence, Event.id)
-            > tuple_(start.transaction_id, start.sequence, start.id),
-        )
-        .order_by(Event.transaction_id.desc(), Event.sequence.desc(), Event.id.desc())
-        .limit(1)
-    )
-    newest: UUID | None = await session.scalar(statement)
+    start = await session.get(Event, after)
+    if start is None:
+        return None
+    newest_first = select(Event.id).where(SETTLED, _comes_after(start)).order_by(*(each.desc() for each in PLACE))
+    newest: UUID | None = await session.scalar(newest_first.limit(1))
     return newest

@@ -1,11 +1,18 @@
 """An entry is the same bytes for ever: canonical JSON by RFC 8785, whoever writes it."""
 
+import hmac
+from datetime import UTC
+from hashlib import sha256
+from typing import Any
+
+import orjson
 import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.audit.entry import canonical
+from app.audit.entry import Entry, canonical, disclosures, entry_of
+from app.events.store import Recorded
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
@@ -16,6 +23,62 @@ VALUES = st.recursive(
     | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
 )
+OBJECTS = st.dictionaries(TEXT | st.sampled_from(["note", "legal_basis"]), VALUES, max_size=4)
+EVENTS = st.builds(
+    Recorded,
+    id=st.uuids(),
+    occurred_at=st.datetimes(timezones=st.just(UTC)),
+    name=TEXT,
+    subject_id=st.none() | st.uuids(),
+    partner_id=st.none() | st.uuids(),
+    operator=st.none() | TEXT,
+    actor_client_id=st.none() | st.uuids(),
+    actor_partner_id=st.none() | st.uuids(),
+    details=OBJECTS,
+)
+SALTS = st.binary(min_size=32, max_size=32)
+
+
+def as_its_schema_has_it(event: Recorded, position: int, salt: bytes) -> Entry:
+    """The entry as the page on the audit describes it, word by word."""
+
+    def committed(name: str, value: Any) -> str:
+        own = hmac.digest(salt, name.encode(), "sha256").hex()
+        return sha256(rfc8785.dumps([own, value])).hexdigest()
+
+    remarks = {name: value for name, value in event.details.items() if name in ("note", "legal_basis")}
+    client = str(event.actor_client_id) if event.actor_client_id else None
+    return Entry(
+        position=position,
+        id=event.id,
+        occurred_at=event.occurred_at,
+        name=event.name,
+        subject_id=event.subject_id,
+        partner_id=event.partner_id,
+        operator=event.operator,
+        actor_partner_id=event.actor_partner_id,
+        details={name: value for name, value in event.details.items() if name not in remarks},
+        commitments={
+            "actor_client_id": committed("actor_client_id", client),
+            "remarks": committed("remarks", remarks),
+        },
+    )
+
+
+@given(EVENTS, st.integers(0, 2**53 - 1), SALTS)
+def test_an_entry_is_what_its_schema_says_in_canonical_form(event: Recorded, position: int, salt: bytes) -> None:
+    entry = as_its_schema_has_it(event, position, salt)
+    assert entry_of(event, position, salt) == rfc8785.dumps(entry.model_dump(mode="json"))
+
+
+@given(EVENTS, SALTS)
+def test_what_is_disclosed_is_what_was_committed_to(event: Recorded, salt: bytes) -> None:
+    commitments = orjson.loads(entry_of(event, 0, salt))["commitments"]
+    opened = {
+        name: sha256(rfc8785.dumps([each.salt, each.value])).hexdigest()
+        for name, each in disclosures(event, salt).items()
+    }
+    assert opened == commitments
 
 
 @pytest.mark.parametrize("number", [2**53, -(2**53), 2**80])

@@ -152,6 +152,16 @@ def test_a_tree_goes_on_from_the_subtrees_of_its_right_edge(first: int, second: 
     assert tree.subtrees_of(second) == len(tree.completed_between(0, second))
 
 
+@given(st.lists(SIZES, min_size=1, max_size=6))
+def test_a_tree_is_the_same_whether_it_grew_by_one_leaf_or_by_many(ends: list[int]) -> None:
+    frontier, hashes = Frontier(), {}
+    for end in sorted(ends):
+        for grown in frontier.extend(GROWN.leaves[frontier.size : end]):
+            hashes.update({Node(grown.level, grown.first + n): each for n, each in enumerate(grown.hashes)})
+    assert (frontier.size, frontier.root()) == (max(ends), GROWN.roots[max(ends)])
+    assert hashes == {node: GROWN.hashes[node] for node in tree.completed_between(0, max(ends))}
+
+
 @given(SIZES, SIZES, st.integers(0, 8))
 def test_every_leaf_is_proven_and_no_other_proof_is_taken(position: int, size: int, number: int) -> None:
     position, size = min(position, size) - 1, max(position, size)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import cli
+from app.cli.__main__ import cli
 from app.core.settings import Settings
 from tests.support import processes, uploads
 from tests.support.service import Caller, Credentials, Service

@@ -1,0 +1,37 @@
+"""Loops of background processes: they go on through failures, and end when they are told to."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+log = structlog.get_logger(__name__)
+
+
+async def forever(name: str, work: Callable[[], Awaitable[object]], pause: Callable[[], Awaitable[None]]) -> None:
+    """Work, pause, and work again until cancelled; a failure is logged under ``name``."""
+    while True:
+        await attempt(name, work)
+        await pause()
+
+
+async def attempt(name: str, work: Callable[[], Awaitable[object]]) -> None:
+    """Work once; a failure is logged under ``name``."""
+    try:
+        await work()
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("loop failed; it goes on", loop=name, error=repr(error)[:500])
+    except Exception:
+        log.exception("loop failed; it goes on", loop=name)
+
+
+async def until_told(work: Coroutine[None, None, None], signals: Sequence[signal.Signals]) -> None:
+    """Work until one of ``signals`` comes; the work is cancelled, and ends in its own way."""
+    task = asyncio.create_task(work)
+    for each in signals:
+        asyncio.get_running_loop().add_signal_handler(each, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,87 @@
+"""The tree grows in a process of its own, which a worker starts, keeps, and takes along when it ends."""
+
+import signal
+from collections.abc import Iterator
+from functools import partial
+from subprocess import Popen
+
+import httpx
+import psutil
+import pytest
+
+from app.audit.process import NICENESS
+from app.core.settings import Settings
+from tests.support import processes
+from tests.support.service import Service
+from tests.support.trees import recorded, size_of, verified
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def metrics_port() -> int:
+    return processes.free_port()
+
+
+@pytest.fixture
+def worker(settings: Settings, metrics_port: int) -> Iterator[Popen[bytes]]:
+    with processes.running("worker", processes.environment(settings, WORKER_METRICS_PORT=str(metrics_port))) as worker:
+        yield worker
+
+
+async def has_size(service: Service, size: int) -> bool:
+    return await size_of(service) == size
+
+
+async def sequencing(service: Service, worker: Popen[bytes], size: int) -> psutil.Process:
+    """The process that makes the leaves, once the tree has grown to ``size``."""
+    await processes.until(partial(has_size, service, size))
+    (found,) = (each for each in psutil.Process(worker.pid).children() if "spawn_main" in " ".join(each.cmdline()))
+    return found
+
+
+async def gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+async def test_when_it_is_killed_another_goes_on(service: Service, worker: Popen[bytes]) -> None:
+    await recorded(service, "test.before")
+    first = await sequencing(service, worker, 1)
+    first.kill()
+    await processes.until(partial(gone, first))
+    await recorded(service, "test.after")
+    second = await sequencing(service, worker, 2)
+    assert second.pid != first.pid
+    assert (await verified(service)).size == 2
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+async def test_it_ends_with_its_worker(service: Service, worker: Popen[bytes], how: signal.Signals) -> None:
+    await recorded(service, "test.event")
+    process = await sequencing(service, worker, 1)
+    worker.send_signal(how)
+    await processes.until(partial(gone, process), 10)
+
+
+async def test_a_ctrl_c_that_reaches_it_too_is_for_the_worker(service: Service, worker: Popen[bytes]) -> None:
+    await recorded(service, "test.before")
+    process = await sequencing(service, worker, 1)
+    process.send_signal(signal.SIGINT)
+    await recorded(service, "test.after")
+    assert await sequencing(service, worker, 2) == process
+
+
+async def test_requests_and_uploads_go_before_it(service: Service, worker: Popen[bytes]) -> None:
+    await recorded(service, "test.event")
+    assert (await sequencing(service, worker, 1)).nice() == psutil.Process(worker.pid).nice() + NICENESS
+
+
+async def test_the_worker_tells_the_size_of_the_tree(service: Service, worker: Popen[bytes], metrics_port: int) -> None:
+    await recorded(service, "test.1", "test.2", "test.3")
+
+    async def told() -> bool:
+        async with httpx.AsyncClient() as http:
+            return "\naudit_tree_size 3.0\n" in (await http.get(f"http://127.0.0.1:{metrics_port}/metrics")).text
+
+    await sequencing(service, worker, 3)
+    await processes.until(told)

@@ -22,7 +22,7 @@ from app.core.schemas import validated
 from app.events import store as events
 from app.events.store import Happening
 
-REMEMBERED = 50_000
+REMEMBERED = 100_000
 
 
 class Recorded(NamedTuple):
@@ -41,9 +41,9 @@ class Acquainted:
     def __init__(self) -> None:
         self._said: dict[tuple[str, str], tuple[Particulars, Recorded]] = {}
 
-    def recall(self, given: Particulars) -> Recorded | None:
-        """The record of an applicant of whom the very same was said last."""
-        said, recorded = self._said.get(given.identity, (None, None))
+    def recall(self, identity: tuple[str, str], given: Particulars) -> Recorded | None:
+        """The record of the applicant of this identity, if the very same was said last."""
+        said, recorded = self._said.get(identity, (None, None))
         return recorded if said == given else None
 
     def remember(self, given: Particulars, identity: Identity) -> None:
@@ -80,12 +80,14 @@ async def record(
     batch to batch spares looking up who is in it again.
     """
     known = acquainted or Acquainted()
-    distinct = dict.fromkeys(items)
-    times_said = Counter(each.identity for each in distinct)
+    identities = {each: each.identity for each in dict.fromkeys(items)}
+    times_said = Counter(identities.values())
     outcomes: dict[Particulars, Recorded | Invalid] = {
-        each: met for each in distinct if times_said[each.identity] == 1 and (met := known.recall(each))
+        each: met
+        for each, identity in identities.items()
+        if times_said[identity] == 1 and (met := known.recall(identity, each))
     }
-    rows = {each: _row(session.keyring, each) for each in distinct if each not in outcomes}
+    rows = {each: _row(session.keyring, each) for each in identities if each not in outcomes}
     if rows:
         outcomes |= await _conflicts(session, principal, rows, kinds if kinds is not None else {})
         latest = {rows[each]["subject"]: each for each in items if each not in outcomes}

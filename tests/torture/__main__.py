@@ -11,14 +11,15 @@ from collections import Counter
 from tests.torture.run import Outcome, run
 
 FAULTS_SHOWN = 30
+KILLS_A_MINUTE = 10
 
 
 def main() -> int:
     """Run, print, and give the exit code."""
     kills = int(os.environ.get("KILLS", "200"))
     seed = int(os.environ.get("SEED") or secrets.randbelow(1_000_000))
-    _say(f"{kills} kills, SEED={seed}. It takes about {kills / 12:.0f} minutes.")
-    outcome = run(kills, seed)
+    _say(f"{kills} kills, SEED={seed}. It takes about {kills / KILLS_A_MINUTE:.0f} minutes.")
+    outcome = run(kills, seed, _say)
     _say(*_table(outcome))
     faults = outcome.faults
     _say("", f"{len(faults)} faults.", *faults[:FAULTS_SHOWN])

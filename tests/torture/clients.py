@@ -1,5 +1,6 @@
 """Partners' systems at work: each uploads, registers, withdraws or decides, and writes down what it was told."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from tests.torture.journal import Case, Journal, Told
 REGISTRATIONS, DECISIONS = "/v1/registrations", "/v1/review-decisions"
 MOVED_ON = (httpx.codes.CONFLICT, httpx.codes.PRECONDITION_FAILED)
 SHARE_OF_FILES = 0.3
+STUCK_SECONDS = 120
 FIRST_VERSION, AFTER_APPROVAL = '"1"', '"2"'
 REVOCATION = {"action": "revoke", "reason_codes": ["misuse"], "legal_basis": "Section 9"}
 
@@ -48,13 +50,21 @@ def connected(url: str, who: Credentials, journal: Journal) -> Iterator[ServiceC
         yield client
 
 
+class Stuck(Exception):
+    """An upload stands still, though nobody hinders it any more."""
+
+
 class _Watching:
-    """Follows how far an upload is; what was told once is never taken back."""
+    """Follows how far an upload is; what was told once is never taken back.
+
+    Raises ``Stuck`` when it has stood still for ``STUCK_SECONDS``.
+    """
 
     def __init__(self, journal: Journal, *, may_begin_again: bool) -> None:
         self._journal = journal
         self._may_begin_again = may_begin_again
         self._done = 0
+        self._moved = time.monotonic()
 
     def sent(self, name: str, done: int, total: int) -> None:
         """Bytes on their way are no news."""
@@ -63,7 +73,10 @@ class _Watching:
         """So many rows are done."""
         if done < self._done and not self._may_begin_again:
             self._journal.complain(f"{name} had {self._done} rows done, and then {done}")
-        self._done = done
+        if done != self._done:
+            self._done, self._moved = done, time.monotonic()
+        elif time.monotonic() - self._moved > STUCK_SECONDS:
+            raise Stuck(f"{name} stands at {done} rows")
 
 
 class Association:

@@ -18,7 +18,7 @@ from app.partners.rules import PartnerKind
 from app.uploader.client import Refused, ServiceClient, Unreachable
 from tests.support import processes
 from tests.support.service import Credentials, Service
-from tests.torture.clients import Association, Officer, Work, connected
+from tests.torture.clients import Association, Officer, Stuck, Work, connected
 from tests.torture.journal import Fact, Journal
 from tests.torture.register import AWAY
 from tests.torture.stack import Stack, Victim, running
@@ -32,6 +32,7 @@ PARTNERS = ("pseb", "pasha", "pseb", "pasha")
 LONGEST_PEACE_SECONDS, LONGEST_ABSENCE_SECONDS = 2.0, 0.5
 SHARE_IN_HASTE = 0.2
 SETTLE_SECONDS = 180
+TOLD_EVERY = 20
 UNDER_WAY = "SELECT count(*) FROM bulk_uploads WHERE status = 'processing'"
 
 
@@ -65,8 +66,11 @@ class Outcome:
         return [*self.complaints, *lost, *(f"twice, or not asked for: {fact}" for fact in self.surplus)]
 
 
-def run(kills: int, seed: int) -> Outcome:
-    """So many kills at random. ``seed`` fixes victims, pauses and files, not what the processes make of them."""
+def run(kills: int, seed: int, tell: Callable[[str], None] = lambda _: None) -> Outcome:
+    """So many kills at random; ``tell`` hears how far it is.
+
+    ``seed`` fixes victims, pauses and files, not what the processes make of them.
+    """
     random = Random(seed)
     journal, outcome = Journal(), Outcome()
     with running(random) as stack:
@@ -75,8 +79,10 @@ def run(kills: int, seed: int) -> Outcome:
         began = time.monotonic()
         who = asyncio.run(_credentials(stack))
         with _at_work(stack, who, journal, random):
-            for victim in _victims(kills, random):
+            for number, victim in enumerate(_victims(kills, random), 1):
                 _hurt(stack, victim, random, outcome)
+                if number % TOLD_EVERY == 0:
+                    tell(f"{number} of {kills} kills")
             stack.wait_until_ready()
         outcome.seconds = time.monotonic() - began
         _settle(stack, who, journal)
@@ -150,8 +156,8 @@ def _take_turns(turn: Callable[[], None], ended: Event, journal: Journal) -> Non
     while not ended.is_set():
         try:
             turn()
-        except (Refused, Unreachable) as no:
-            journal.complain(f"a client was sent away: {no}")
+        except (Refused, Unreachable, Stuck) as no:
+            journal.complain(f"a client could not go on: {no}")
 
 
 def _raise_what_broke(running_: list[Future[None]]) -> None:

@@ -24,8 +24,8 @@ from tests.torture.register import AWAY, Register
 
 WORKERS = 2
 CHUNK_ROWS = "20"
-READY_SECONDS = 90
-GONE_SECONDS = 10
+READY_SECONDS = 120
+GONE_SECONDS = 30
 # below the ports that systems give to connections going out, so that no one takes it while the API is away
 PORTS = range(20_000, 30_000)
 BEATEN_SINCE = "SELECT count(*) FROM workers WHERE id > $1"

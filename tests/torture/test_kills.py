@@ -1,8 +1,21 @@
 """Whatever process dies at whatever moment: nothing acknowledged is lost, and nothing is done twice."""
 
+from collections import Counter
+
 import pytest
 
-from tests.torture.run import DECK, run
+from tests.torture.run import DECK, Outcome, run
+
+
+def test_what_is_lost_doubled_or_not_asked_for_is_a_fault() -> None:
+    told = Counter([("row", 1), ("row", 2), ("row", 3)])
+    outcome = Outcome(expected=told, found=Counter([("row", 2), ("row", 3), ("row", 3), ("row", 4)]))
+    assert outcome.faults == [
+        "lost: ('row', 1)",
+        "twice, or not asked for: ('row', 3)",
+        "twice, or not asked for: ('row', 4)",
+    ]
+    assert Outcome(expected=told, found=told.copy()).faults == []
 
 
 @pytest.mark.slow

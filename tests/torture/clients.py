@@ -51,13 +51,13 @@ def connected(url: str, who: Credentials, journal: Journal) -> Iterator[ServiceC
 
 
 class Stuck(Exception):
-    """An upload stands still, though nobody hinders it any more."""
+    """An upload stands still, though nothing is killed any more."""
 
 
 class _Watching:
     """Follows how far an upload is; what was told once is never taken back.
 
-    Raises ``Stuck`` when it has stood still for ``STUCK_SECONDS``.
+    Raises ``Stuck`` when it has stood still for ``STUCK_SECONDS`` since the last kill.
     """
 
     def __init__(self, journal: Journal, *, may_begin_again: bool) -> None:
@@ -75,7 +75,7 @@ class _Watching:
             self._journal.complain(f"{name} had {self._done} rows done, and then {done}")
         if done != self._done:
             self._done, self._moved = done, time.monotonic()
-        elif time.monotonic() - self._moved > STUCK_SECONDS:
+        elif time.monotonic() - max(self._moved, self._journal.peace_since) > STUCK_SECONDS:
             raise Stuck(f"{name} stands at {done} rows")
 
 

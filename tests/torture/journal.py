@@ -1,5 +1,6 @@
 """What clients asked for and were told: from it follows, fact by fact, what the register must say at the end."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -69,7 +70,7 @@ class Told:
 
 
 class Journal:
-    """Kept by many threads at once."""
+    """Kept by many threads at once. ``peace_since`` is when the last kill was, by the monotonic clock."""
 
     def __init__(self) -> None:
         self.told: list[Told] = []
@@ -77,6 +78,7 @@ class Journal:
         self.applicants: set[tuple[str, str]] = set()
         self.complaints: list[str] = []
         self.answers: Counter[str] = Counter()
+        self.peace_since = math.inf
         self._lock = Lock()
 
     def count(self, what: str) -> None:

@@ -149,6 +149,7 @@ def _at_work(stack: Stack, who: dict[str, Credentials], journal: Journal, random
                 yield
             finally:
                 ended.set()
+                journal.peace_since = time.monotonic()
             _raise_what_broke(running_)
 
 

@@ -4,7 +4,9 @@ from collections import Counter
 
 import pytest
 
-from tests.torture.run import DECK, Outcome, run
+from tests.torture.run import Outcome, run
+
+KILLS, MEETS_EACH_VICTIM = 8, 1
 
 
 def test_what_is_lost_doubled_or_not_asked_for_is_a_fault() -> None:
@@ -19,11 +21,11 @@ def test_what_is_lost_doubled_or_not_asked_for_is_a_fault() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_kills_at_random_lose_nothing_and_double_nothing() -> None:
-    outcome = run(kills=len(DECK), seed=1)
+    outcome = run(KILLS, seed=MEETS_EACH_VICTIM)
     assert outcome.faults == []
-    assert outcome.kills.total() == len(DECK)
+    assert outcome.kills.total() == KILLS
     assert outcome.met_uploads, "no kill met an upload under way"
     assert outcome.answers["requests sent again"], "no client lost an answer"
     assert {fact[0] for fact in outcome.found} >= {"upload", "row", "registration", "event", "network on the list"}

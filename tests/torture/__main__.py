@@ -33,7 +33,7 @@ def _table(outcome: Outcome) -> list[str]:
     )
     told = outcome.answers
     twice = told["keys used twice on purpose"]
-    answers_lost = told["answers given again"] - twice
+    again = told["answers given again"]
     return [
         "", "| killed | times | ready again after, at most | on average |", "|---|---|---|---|",
         *(f"| {each} | {count} | {_seconds(outcome.readiness.get(each, []))} |" for each, count in _kills(outcome)),
@@ -43,10 +43,11 @@ def _table(outcome: Outcome) -> list[str]:
         "", "| | |", "|---|---|",
         f"| minutes | {outcome.seconds / 60:.1f} |",
         f"| kills while an upload was under way | {outcome.met_uploads} |",
-        f"| writes that were acknowledged | {told['writes acknowledged'] + answers_lost:,} |",
+        f"| writes that were acknowledged | {told['writes acknowledged'] + again - twice:,} |",
         f"| requests sent again, after a lost connection or a 503 | {told['requests sent again']:,} |",
-        f"| of these, done the first time, and the answer lost | {answers_lost:,} |",
+        f"| answers that were lost on purpose | {told['answers lost on purpose']:,} |",
         f"| keys used twice on purpose | {twice:,} |",
+        f"| answers given again under their key | {again:,} |",
         f"| complaints of clients | {len(outcome.complaints)} |",
     ]  # fmt: skip
 

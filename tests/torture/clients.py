@@ -19,7 +19,7 @@ from tests.support import cases as sound
 from tests.support.service import Credentials
 from tests.torture import files
 from tests.torture.files import File
-from tests.torture.journal import Case, Journal, Told
+from tests.torture.journal import Case, Journal, Told, acknowledges
 
 REGISTRATIONS, DECISIONS = "/v1/registrations", "/v1/review-decisions"
 MOVED_ON = (httpx.codes.CONFLICT, httpx.codes.PRECONDITION_FAILED)
@@ -42,11 +42,22 @@ def _key(random: Random) -> str:
 
 
 @contextmanager
-def connected(url: str, who: Credentials, journal: Journal) -> Iterator[ServiceClient]:
-    """The uploader's own client, which tries again; the journal sees every answer and every repeat."""
+def connected(url: str, who: Credentials, journal: Journal, lost: float = 0.0) -> Iterator[ServiceClient]:
+    """The uploader's own client, which tries again; the journal sees every answer and every repeat.
+
+    Of the answers that acknowledge a write, the share ``lost`` does not arrive, as if the connection broke just then.
+    """
+    random = Random(who.client_id)
+
+    def arrives(answer: httpx.Response) -> None:
+        if acknowledges(answer) and random.random() < lost:
+            journal.count("answers lost on purpose")
+            raise httpx.ReadError("the connection is lost", request=answer.request)
+        journal.answered(answer)
+
     login = (who.client_id, who.client_secret)
     with ServiceClient(url, login, tell=lambda _: journal.count("requests sent again")) as client:
-        client._http.event_hooks = {"response": [journal.answered]}
+        client._http.event_hooks = {"response": [arrives]}
         yield client
 
 

@@ -69,6 +69,12 @@ class Told:
             yield "row", id_, each.line, str(outcome), each.reference, self.cases[each.line]
 
 
+def acknowledges(answer: httpx.Response) -> bool:
+    """Whether an answer says that something was written."""
+    is_write = answer.request.method == "POST" and answer.request.url.path != "/oauth/token"
+    return is_write and answer.is_success
+
+
 class Journal:
     """Kept by many threads at once. ``peace_since`` is when the last kill was, by the monotonic clock."""
 
@@ -88,10 +94,9 @@ class Journal:
 
     def answered(self, answer: httpx.Response) -> None:
         """An answer came."""
-        is_write = answer.request.method == "POST" and answer.request.url.path != "/oauth/token"
         if answer.headers.get("Idempotency-Replayed"):
             self.count("answers given again")
-        elif is_write and answer.is_success:
+        elif acknowledges(answer):
             self.count("writes acknowledged")
         if answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
             self.complain(f"{answer.request.method} {answer.url.path} was answered 500")

@@ -30,7 +30,7 @@ DECK = (
 )  # fmt: skip
 PARTNERS = ("pseb", "pasha", "pseb", "pasha")
 LONGEST_PEACE_SECONDS, LONGEST_ABSENCE_SECONDS = 2.0, 0.5
-SHARE_IN_HASTE = 0.2
+SHARE_IN_HASTE, SHARE_LOST = 0.2, 0.1
 SETTLE_SECONDS = 180
 TOLD_EVERY = 20
 UNDER_WAY = "SELECT count(*) FROM bulk_uploads WHERE status = 'processing'"
@@ -137,7 +137,7 @@ def _at_work(stack: Stack, who: dict[str, Credentials], journal: Journal, random
     with ExitStack() as connections:
 
         def client(name: str) -> ServiceClient:
-            return connections.enter_context(connected(stack.url, who[name], journal))
+            return connections.enter_context(connected(stack.url, who[name], journal, SHARE_LOST))
 
         turns = [
             Association(client(name), name, journal, work, Random(random.getrandbits(64))).turn for name in PARTNERS

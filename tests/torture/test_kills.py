@@ -28,4 +28,5 @@ def test_kills_at_random_lose_nothing_and_double_nothing() -> None:
     assert outcome.kills.total() == KILLS
     assert outcome.met_uploads, "no kill met an upload under way"
     assert outcome.answers["requests sent again"], "no client lost an answer"
+    assert outcome.answers["answers given again"], "no key was used twice"
     assert {fact[0] for fact in outcome.found} >= {"upload", "row", "registration", "event", "network on the list"}

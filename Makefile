@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint openapi contract format bench sbom clean
+.PHONY: run test torture lint openapi contract format bench sbom clean
 
 run: .venv/runtime
 	@exec $(BIN)/python -m app.cli run
 
 test: .venv/development
 	$(BIN)/pytest -n auto $(ARGS)
+
+# Kill API, workers and PostgreSQL at random under load, 200 times; KILLS and SEED are read from the environment.
+torture: .venv/development
+	$(BIN)/python -m tests.torture
 
 lint: .venv/development contract
 	$(BIN)/ruff format --check .

@@ -2,16 +2,17 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any
 
 import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy import Connection, event, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
 
 from app.core import data_keys
 from app.core.keyring import Keyring
@@ -84,6 +85,17 @@ class WriteSession(ReadSession):
     """A session whose transaction commits when the block that opened it ends well."""
 
 
+class _Pool(AsyncAdaptedQueuePool):
+    """Tells of a connection that is lost while it is made ready, as of one that cannot be had; SQLAlchemy does not."""
+
+    def connect(self) -> PoolProxiedConnection:
+        """A connection. Raises ``ConnectionError`` for one that was lost."""
+        try:
+            return super().connect()
+        except (asyncpg.InterfaceError, asyncpg.PostgresError) as lost:
+            raise ConnectionError(f"the connection was lost: {lost!r}") from lost
+
+
 def _connecting(settings: Settings) -> Callable[[], Awaitable[Any]]:
     """How a connection is made: by asyncpg's own reading of the URL, so that ``sslmode`` is understood."""
     limits = {
@@ -112,6 +124,7 @@ class Database:
         self.engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=_connecting(settings),
+            poolclass=_Pool,
             native_inet_types=False,
             hide_parameters=True,  # they hold personal data, and errors are logged
             pool_size=settings.database_pool,
@@ -145,10 +158,13 @@ class Database:
             yield session
 
     async def _keep_keys(self) -> None:
-        """Read the database's keys now and then; while it does not answer, go on with those at hand."""
+        """Read the database's keys now and then; while it does not answer, go on with those at hand, if there are."""
         if time.monotonic() - self._keys_read >= KEYS_READ_AGAIN_SECONDS:
-            with suppress(SQLAlchemyError, OSError):
+            try:
                 await self.read_keys()
+            except (SQLAlchemyError, OSError) as error:
+                if self._keys_read == float("-inf") and is_outage(error):
+                    raise
 
     async def read_keys(self) -> None:
         """Read the database's keys."""
@@ -167,7 +183,8 @@ def is_outage(error: BaseException) -> bool:
         state = getattr(error.orig, "sqlstate", None)
         if state is not None:
             return str(state).startswith(BUSY_STATES)
-        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+        # InternalError without a state: the driver was interrupted by the loss of its connection
+        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError | InternalError)
     return isinstance(error, PoolTimeout | OSError)
 
 

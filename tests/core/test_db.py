@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
+import asyncpg
 import pytest
 from fastapi import Request
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InternalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from uuid_utils.compat import uuid7
 
 from app.core.db import Database, Writing, is_outage
 from app.core.principal import Principal, admit
 from app.core.settings import Settings
+from app.partners import store as partners
 from tests.support import cases, postgres
 from tests.support.service import Caller, Service
 
@@ -131,6 +134,44 @@ async def test_a_refused_connection_is_an_outage_when_the_server_is_busy_or_star
 ) -> None:
     async with _server_that_only_says(sqlstate) as url, _database(postgres.settings_for(url)) as database:
         assert is_outage(await _error_of(database, "SELECT 1")) is outage
+
+
+async def test_a_connection_that_is_lost_while_it_is_made_ready_is_an_outage(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = asyncpg.connect
+
+    async def lost_at_once(*args: Any, **kwargs: Any) -> Any:
+        connection = await connect(*args, **kwargs)
+        await connection.close()
+        return connection
+
+    async with _database(postgres.settings_for(database_url)) as database:
+        monkeypatch.setattr(asyncpg, "connect", lost_at_once)
+        assert is_outage(await _error_of(database, "SELECT 1"))
+        monkeypatch.undo()
+        await _run(database, "SELECT 1")
+
+
+async def test_a_driver_that_a_lost_connection_interrupted_says_so_by_an_outage() -> None:
+    interrupted = asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+    assert is_outage(InternalError("SELECT 1", {}, interrupted))
+
+
+async def test_nothing_is_done_without_keys_when_they_could_not_be_read(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = asyncpg.connect
+
+    async def away_once(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(asyncpg, "connect", connect)
+        raise ConnectionRefusedError
+
+    async with _database(service.settings) as database:
+        monkeypatch.setattr(asyncpg, "connect", away_once)
+        assert is_outage(await _error_of(database, "SELECT 1"))
+        async with database.read() as session:
+            assert await partners.signing_key(session)
 
 
 async def test_a_lost_connection_and_a_statement_that_takes_too_long_are_outages(database_url: str) -> None:

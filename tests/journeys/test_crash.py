@@ -1,7 +1,6 @@
 """Processes that are killed with -9 in the middle of their work lose nothing and do nothing twice."""
 
 import asyncio
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -15,28 +14,11 @@ from app.bulk_uploads.models import BulkUpload
 from app.core.settings import Settings
 from app.registrations.models import Registration
 from tests.support import processes, uploads
+from tests.support.processes import Killable
 from tests.support.service import Caller, Service
 
 ROWS = 2_000
 KILLS_AT = (100, 500, 900, 1_300, 1_700)
-
-
-class Killable:
-    """A process that can be killed and started again."""
-
-    def __init__(self, command: str, environment: dict[str, str]) -> None:
-        self._command = command
-        self._environment = environment
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> subprocess.Popen[bytes]:
-        self._process = processes.start(self._command, self._environment)
-        return self._process
-
-    def kill(self) -> None:
-        if self._process is not None:
-            processes.kill(self._process)
-            self._process = None
 
 
 @pytest.fixture

@@ -58,6 +58,27 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+class Killable:
+    """A process of ours that can be killed and started again."""
+
+    def __init__(self, command: str, environment_: dict[str, str], out: IO[bytes] | None = None) -> None:
+        self._command = command
+        self._environment = environment_
+        self._out = out
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Run it."""
+        self.process = start(self._command, self._environment, self._out)
+        return self.process
+
+    def kill(self) -> None:
+        """``kill -9``, if it runs."""
+        if self.process is not None:
+            kill(self.process)
+            self.process = None
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -1,0 +1,233 @@
+"""Partners' systems at work: each uploads, registers, withdraws or decides, and writes down what it was told."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import Empty, Queue
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from app.bulk_uploads.rules import RowOutcome
+from app.uploader import upload as uploading
+from app.uploader.client import Refused, ServiceClient
+from tests.support import cases as sound
+from tests.support.service import Credentials
+from tests.torture import files
+from tests.torture.files import File
+from tests.torture.journal import Case, Journal, Told, acknowledges
+
+REGISTRATIONS, DECISIONS = "/v1/registrations", "/v1/review-decisions"
+MOVED_ON = (httpx.codes.CONFLICT, httpx.codes.PRECONDITION_FAILED)
+SHARE_OF_FILES = 0.3
+STUCK_SECONDS = 120
+FIRST_VERSION, AFTER_APPROVAL = '"1"', '"2"'
+REVOCATION = {"action": "revoke", "reason_codes": ["misuse"], "legal_basis": "Section 9"}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be decided: an upload's cases, or one case."""
+
+    cases: list[Case]
+    upload_id: str | None = None
+
+
+def _key(random: Random) -> str:
+    return str(UUID(int=random.getrandbits(128)))
+
+
+@contextmanager
+def connected(url: str, who: Credentials, journal: Journal, lost: float = 0.0) -> Iterator[ServiceClient]:
+    """The uploader's own client, which tries again; the journal sees every answer and every repeat.
+
+    Of the answers that acknowledge a write, the share ``lost`` does not arrive, as if the connection broke just then.
+    """
+    random = Random(who.client_id)
+
+    def arrives(answer: httpx.Response) -> None:
+        if acknowledges(answer) and random.random() < lost:
+            journal.count("answers lost on purpose")
+            raise httpx.ReadError("the connection is lost", request=answer.request)
+        journal.answered(answer)
+
+    login = (who.client_id, who.client_secret)
+    with ServiceClient(url, login, tell=lambda _: journal.count("requests sent again")) as client:
+        client._http.event_hooks = {"response": [arrives]}
+        yield client
+
+
+class Stuck(Exception):
+    """An upload stands still, though nothing is killed any more."""
+
+
+class _Watching:
+    """Follows how far an upload is; what was told once is never taken back.
+
+    Raises ``Stuck`` when it has stood still for ``STUCK_SECONDS`` since the last kill.
+    """
+
+    def __init__(self, journal: Journal, *, may_begin_again: bool) -> None:
+        self._journal = journal
+        self._may_begin_again = may_begin_again
+        self._done = 0
+        self._moved = time.monotonic()
+
+    def sent(self, name: str, done: int, total: int) -> None:
+        """Bytes on their way are no news."""
+
+    def rows(self, name: str, done: int, _: int | None) -> None:
+        """So many rows are done."""
+        if done < self._done and not self._may_begin_again:
+            self._journal.complain(f"{name} had {self._done} rows done, and then {done}")
+        if done != self._done:
+            self._done, self._moved = done, time.monotonic()
+        elif time.monotonic() - max(self._moved, self._journal.peace_since) > STUCK_SECONDS:
+            raise Stuck(f"{name} stands at {done} rows")
+
+
+class Association:
+    """Registers addresses, by file and one by one, and withdraws some."""
+
+    def __init__(
+        self, client: ServiceClient, partner: str, journal: Journal, work: "Queue[Work]", random: Random
+    ) -> None:
+        self._client = client
+        self._partner = partner
+        self._name = f"{partner}-{random.getrandbits(32):08x}"
+        self._journal = journal
+        self._work = work
+        self._random = random
+        self._turns = 0
+
+    def turn(self) -> None:
+        """One thing after another that such a system does."""
+        self._turns += 1
+        if self._random.random() < SHARE_OF_FILES:
+            self._send_a_file(f"{self._name}-{self._turns}")
+        else:
+            self._register_one(f"{self._name}-{self._turns}")
+
+    def _send_a_file(self, name: str) -> None:
+        file = files.file(self._random, name)
+        if self._random.random() < 0.2:
+            self._upload(file, RowOutcome.CREATED, dry_run=True)
+        told = self._upload(file, RowOutcome.CREATED)
+        made = self._journal.keep_cases(self._partner, file.lines, told.cases)
+        if self._random.random() < 0.2:
+            again = self._upload(file, RowOutcome.UNCHANGED)
+            if again.cases != told.cases:
+                self._journal.complain(f"{name}, sent again, led to other registrations")
+        if self._random.random() < 0.5:
+            self._work.put(Work(made, told.upload["id"]))
+
+    def _upload(self, file: File, taken_as: RowOutcome, *, dry_run: bool = False) -> Told:
+        """Send a file, now and then twice under one key, follow it to its end and read what became of its rows."""
+        progress: Any = _Watching(self._journal, may_begin_again=dry_run)
+        key = _key(self._random)
+        sent = uploading.send(self._client, file.source, progress, dry_run=dry_run, key=key)
+        if self._random.random() < 0.3:
+            again = uploading.send(self._client, file.source, progress, dry_run=dry_run, key=key)
+            self._must_be_the_same(sent, again)
+        upload = uploading.follow(self._client, sent, progress, file.source.name)
+        rows = self._client.get(f"{uploading.UPLOADS}/{upload['id']}/rows?limit=500").json()["items"]
+        told = Told(upload, file, taken_as, {each["line"]: each["registration_id"] for each in rows})
+        self._must_be_done(told, Counter(each["outcome"] for each in rows))
+        self._journal.told.append(told)
+        return told
+
+    def _must_be_done(self, told: Told, outcomes: Counter[str]) -> None:
+        """An upload that says that it is completed has an outcome for each of its rows, and those that it should."""
+        counts = told.file.counts(told.taken_as)
+        if told.upload["status"] != "completed" or told.upload["counts"] != counts:
+            self._journal.complain(f"{told.file.source.name} ended as {told.upload}, and should count {counts}")
+        if {**counts, **outcomes, "total": outcomes.total()} != counts:
+            self._journal.complain(f"{told.file.source.name} said that it was done, and its rows were {outcomes}")
+
+    def _must_be_the_same(self, first: Any, again: Any) -> None:
+        self._journal.count("keys used twice on purpose")
+        if first != again:
+            self._journal.complain(f"a key gave two answers: {first} and {again}")
+
+    def _register_one(self, name: str) -> None:
+        details = sound.company()
+        applicant = self._post("/v1/applicants", details)
+        self._journal.know(self._partner, details["ntn"])
+        # without a reference, nothing but the key tells a repeat from another registration
+        reference = name if self._random.random() < 0.5 else None
+        network = files.address()
+        made = self._post(REGISTRATIONS, sound.registration(applicant["id"], networks=[network], reference=reference))
+        case = Case(made["id"], self._partner, f"{network}/32", reference)
+        self._journal.cases.append(case)
+        if self._random.random() < 0.3:
+            self._withdraw(case)
+        elif self._random.random() < 0.7:
+            self._work.put(Work([case]))
+
+    def _post(self, path: str, body: Any) -> Any:
+        """What a POST makes, asked for now and then twice under one key."""
+        key = {"Idempotency-Key": _key(self._random)}
+        made = self._client.post(path, key, json=body)
+        if self._random.random() < 0.3:
+            self._must_be_the_same(made, self._client.post(path, key, json=body))
+        return made
+
+    def _withdraw(self, case: Case) -> None:
+        """Take a case back. It takes no key: who lost the answer is told that the case has moved on, and reads it."""
+        path = f"{REGISTRATIONS}/{case.id}"
+        try:
+            status = self._client.post(f"{path}/withdraw", {"If-Match": FIRST_VERSION})["status"]
+        except Refused as refused:
+            if refused.status not in MOVED_ON:
+                raise
+            status = self._client.get(path).json()["status"]
+        if status != "withdrawn":
+            self._journal.complain(f"{case.id} was withdrawn and is {status}")
+        case.moves.append("withdraw")
+
+
+class Officer:
+    """Approves what it is given, an upload in one batch, and revokes some single approvals."""
+
+    def __init__(self, client: ServiceClient, journal: Journal, work: "Queue[Work]", random: Random) -> None:
+        self._client = client
+        self._journal = journal
+        self._work = work
+        self._random = random
+
+    def turn(self) -> None:
+        """The next piece of work, if there is one."""
+        try:
+            work = self._work.get(timeout=0.2)
+        except Empty:
+            return
+        if work.upload_id:
+            self._approve_upload(work)
+        else:
+            self._decide(work.cases[0])
+
+    def _approve_upload(self, work: Work) -> None:
+        selection = {"bulk_upload_id": work.upload_id, "status": "submitted"}
+        answer = self._client.post(f"{DECISIONS}/batch", json={"selection": selection, "action": "approve"})
+        count = len(work.cases)
+        if answer["counts"] != {"selected": count, "decided": count, "refused": 0}:
+            self._journal.complain(f"{count} cases were to be approved, and the answer was {answer}")
+        for case in work.cases:
+            case.moves.append("approve")
+
+    def _decide(self, case: Case) -> None:
+        asked: dict[str, Any] = {"registration_id": case.id}
+        self._client.post(DECISIONS, {"If-Match": FIRST_VERSION}, json={**asked, "action": "approve"})
+        case.moves.append("approve")
+        if self._random.random() < 0.3:
+            self._client.post(DECISIONS, {"If-Match": AFTER_APPROVAL}, json={**asked, **REVOCATION})
+            case.moves.append("revoke")
+
+    def release_held(self) -> None:
+        """Let go what is held because it was many at once."""
+        for held in self._client.get("/v1/allowlist/held?released=false").json()["items"]:
+            self._client.post(f"/v1/allowlist/held/{held['id']}/release")

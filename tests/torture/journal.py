@@ -1,0 +1,132 @@
+"""What clients asked for and were told: from it follows, fact by fact, what the register must say at the end."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+import httpx
+
+from app.bulk_uploads.rules import RowOutcome
+from tests.torture.files import File, Line
+
+Fact = tuple[Any, ...]
+"""A kind and what is said; a register says each once."""
+
+STATUS_AFTER = {"approve": "approved", "revoke": "revoked", "withdraw": "withdrawn"}
+
+
+@dataclass
+class Case:
+    """A registration that was acknowledged, and what was acknowledged of it since."""
+
+    id: str
+    partner: str
+    network: str
+    reference: str | None
+    moves: list[str] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        """Where it stands."""
+        return STATUS_AFTER[self.moves[-1]] if self.moves else "submitted"
+
+    def facts(self) -> Iterator[Fact]:
+        """Itself, its events, its decisions, its entry, and its place on the list."""
+        yield "registration", self.id, self.partner, self.network, self.reference, self.status
+        yield "event", "registration.submitted", self.id
+        for move in self.moves:
+            yield "event", f"registration.{STATUS_AFTER[move]}", self.id
+            if move != "withdraw":
+                yield "decision", self.id, move
+        if "approve" in self.moves:
+            yield "entry", self.network, "revoke" not in self.moves
+        if self.status == "approved":
+            yield "network on the list", self.network
+
+
+@dataclass
+class Told:
+    """An upload as its sender was told that it is completed, and the case of each of its rows."""
+
+    upload: dict[str, Any]
+    file: File
+    taken_as: RowOutcome
+    cases: dict[int, str | None]
+
+    def facts(self) -> Iterator[Fact]:
+        """Itself with the counts that its file must give, its events and the outcome of each row."""
+        id_, completed = self.upload["id"], datetime.fromisoformat(self.upload["completed_at"])
+        counts = self.file.counts(self.taken_as)
+        yield "upload", id_, "completed", self.upload["version"], completed, *(counts[name] for name in sorted(counts))
+        yield "event", "bulk_upload.received", id_
+        yield "event", "bulk_upload.completed", id_
+        for each in self.file.lines:
+            outcome = self.taken_as if each.is_sound else RowOutcome.REFUSED
+            yield "row", id_, each.line, str(outcome), each.reference, self.cases[each.line]
+
+
+def acknowledges(answer: httpx.Response) -> bool:
+    """Whether an answer says that something was written."""
+    is_write = answer.request.method == "POST" and answer.request.url.path != "/oauth/token"
+    return is_write and answer.is_success
+
+
+class Journal:
+    """Kept by many threads at once. ``peace_since`` is when the last kill was, by the monotonic clock."""
+
+    def __init__(self) -> None:
+        self.told: list[Told] = []
+        self.cases: list[Case] = []
+        self.applicants: set[tuple[str, str]] = set()
+        self.complaints: list[str] = []
+        self.answers: Counter[str] = Counter()
+        self.peace_since = math.inf
+        self._lock = Lock()
+
+    def count(self, what: str) -> None:
+        """One more of something that is only counted."""
+        with self._lock:
+            self.answers[what] += 1
+
+    def answered(self, answer: httpx.Response) -> None:
+        """An answer came."""
+        if answer.headers.get("Idempotency-Replayed"):
+            self.count("answers given again")
+        elif acknowledges(answer):
+            self.count("writes acknowledged")
+        if answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
+            self.complain(f"{answer.request.method} {answer.url.path} was answered 500")
+
+    def complain(self, about: str) -> None:
+        """Something that no client may meet, whatever is killed."""
+        with self._lock:
+            self.complaints.append(about)
+
+    def know(self, partner: str, ntn: str) -> None:
+        """An applicant was made, or was there."""
+        with self._lock:
+            self.applicants.add((partner, ntn))
+
+    def keep_cases(self, partner: str, lines: list[Line], ids: dict[int, str | None]) -> list[Case]:
+        """The registrations of an upload's sound rows, with their applicants."""
+        made = [Case(str(ids[each.line]), partner, each.network, each.reference) for each in lines if each.is_sound]
+        for each in lines:
+            if each.is_sound:
+                self.know(partner, each.ntn)
+        self.cases.extend(made)
+        return made
+
+    def facts(self) -> Counter[Fact]:
+        """Everything that the register must say, once each."""
+        expected: Counter[Fact] = Counter()
+        for told in self.told:
+            expected.update(told.facts())
+        for case in self.cases:
+            expected.update(case.facts())
+        for partner, ntn in self.applicants:
+            expected.update([("applicant", partner, ntn), ("event", "applicant.created", ntn)])
+        return expected

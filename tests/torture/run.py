@@ -1,0 +1,191 @@
+"""A run: clients at work, kills at random, then everything is left to settle and the register is gone through."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from queue import Queue
+from random import Random
+from threading import Event
+
+from app.partners.rules import PartnerKind
+from app.uploader.client import Refused, ServiceClient, Unreachable
+from tests.support import processes
+from tests.support.service import Credentials, Service
+from tests.torture.clients import Association, Officer, Stuck, Work, connected
+from tests.torture.journal import Fact, Journal
+from tests.torture.register import AWAY
+from tests.torture.stack import Stack, Victim, running
+
+# Any ten kills meet each kind of victim.
+DECK = (
+    Victim.API, Victim.API, Victim.WORKER, Victim.WORKER, Victim.WORKER, Victim.READER, Victim.BACKEND,
+    Victim.POSTMASTER, Victim.DATABASE, Victim.EVERYTHING,
+)  # fmt: skip
+PARTNERS = ("pseb", "pasha", "pseb", "pasha")
+LONGEST_PEACE_SECONDS, LONGEST_ABSENCE_SECONDS = 2.0, 0.5
+SHARE_IN_HASTE, SHARE_LOST = 0.2, 0.1
+SETTLE_SECONDS = 180
+TOLD_EVERY = 20
+UNDER_WAY = "SELECT count(*) FROM bulk_uploads WHERE status = 'processing'"
+
+
+@dataclass
+class Outcome:
+    """What a run found. ``faults`` is empty when every promise was kept."""
+
+    kills: Counter[Victim] = field(default_factory=Counter)
+    met_uploads: int = 0
+    readiness: dict[Victim, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+    answers: Counter[str] = field(default_factory=Counter)
+    expected: Counter[Fact] = field(default_factory=Counter)
+    found: Counter[Fact] = field(default_factory=Counter)
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def lost(self) -> Counter[Fact]:
+        """What clients were told, and the register does not say."""
+        return self.expected - self.found
+
+    @property
+    def surplus(self) -> Counter[Fact]:
+        """What the register says twice, or nobody asked for."""
+        return self.found - self.expected
+
+    @property
+    def faults(self) -> list[str]:
+        """Every broken promise."""
+        lost = [f"lost: {fact}" for fact in self.lost]
+        return [*self.complaints, *lost, *(f"twice, or not asked for: {fact}" for fact in self.surplus)]
+
+
+def run(kills: int, seed: int, tell: Callable[[str], None] = lambda _: None) -> Outcome:
+    """So many kills at random; ``tell`` hears how far it is.
+
+    ``seed`` fixes victims, pauses and files, not what the processes make of them.
+    """
+    random = Random(seed)
+    journal, outcome = Journal(), Outcome()
+    with running(random) as stack:
+        if not asyncio.run(stack.register.is_durable()):
+            journal.complain("PostgreSQL does not flush what it commits: the run shows nothing")
+        began = time.monotonic()
+        who = asyncio.run(_credentials(stack))
+        with _at_work(stack, who, journal, random):
+            for number, victim in enumerate(_victims(kills, random), 1):
+                _hurt(stack, victim, random, outcome)
+                if number % TOLD_EVERY == 0:
+                    tell(f"{number} of {kills} kills")
+            stack.wait_until_ready()
+        outcome.seconds = time.monotonic() - began
+        _settle(stack, who, journal)
+        outcome.expected = journal.facts()
+        outcome.found = asyncio.run(stack.register.facts())
+        with connected(stack.url, who["second-officer"], journal) as client:
+            outcome.found.update(
+                ("network on the list", each) for each in client.get("/v1/allowlist").json()["networks"]
+            )
+        _verify(stack, journal)
+    outcome.answers, outcome.complaints = journal.answers, journal.complaints
+    return outcome
+
+
+async def _credentials(stack: Stack) -> dict[str, Credentials]:
+    service = Service(stack.settings)
+    try:
+        regulator = {
+            name: await service.credentials("pta", PartnerKind.REGULATOR, client=name)
+            for name in ("officer", "second-officer")
+        }
+        return {**regulator, **{name: await service.credentials(name) for name in set(PARTNERS)}}
+    finally:
+        await service.close()
+
+
+def _victims(kills: int, random: Random) -> Iterator[Victim]:
+    decks = chain.from_iterable(random.sample(DECK, len(DECK)) for _ in repeat(None))
+    return (victim for _, victim in zip(range(kills), decks, strict=False))
+
+
+def _hurt(stack: Stack, victim: Victim, random: Random, outcome: Outcome) -> None:
+    """One kill, and a start of what is gone; now and then the next kill comes before all of it is ready."""
+    time.sleep(random.uniform(0, LONGEST_PEACE_SECONDS))
+    with suppress(*AWAY):  # the database may not be back from the kill before
+        outcome.met_uploads += bool(asyncio.run(stack.register.one(UNDER_WAY)))
+    met = stack.kill(victim)
+    outcome.kills[met] += 1
+    time.sleep(random.uniform(0, LONGEST_ABSENCE_SECONDS))
+    began = time.monotonic()
+    stack.start()
+    if random.random() >= SHARE_IN_HASTE:
+        stack.wait_until_ready()
+        outcome.readiness.setdefault(met, []).append(time.monotonic() - began)
+
+
+@contextmanager
+def _at_work(stack: Stack, who: dict[str, Credentials], journal: Journal, random: Random) -> Iterator[None]:
+    """Four systems of associations, and an officer, at work while the block runs; each finishes what it has begun."""
+    work: Queue[Work] = Queue()
+    ended = Event()
+    with ExitStack() as connections:
+
+        def client(name: str) -> ServiceClient:
+            return connections.enter_context(connected(stack.url, who[name], journal, SHARE_LOST))
+
+        turns = [
+            Association(client(name), name, journal, work, Random(random.getrandbits(64))).turn for name in PARTNERS
+        ]
+        turns.append(Officer(client("officer"), journal, work, Random(random.getrandbits(64))).turn)
+        with ThreadPoolExecutor(len(turns)) as threads:
+            running_ = [threads.submit(_take_turns, turn, ended, journal) for turn in turns]
+            try:
+                yield
+            finally:
+                ended.set()
+                journal.peace_since = time.monotonic()
+            _raise_what_broke(running_)
+
+
+def _take_turns(turn: Callable[[], None], ended: Event, journal: Journal) -> None:
+    while not ended.is_set():
+        try:
+            turn()
+        except (Refused, Unreachable, Stuck) as no:
+            journal.complain(f"a client could not go on: {no}")
+
+
+def _raise_what_broke(running_: list[Future[None]]) -> None:
+    for each in running_:
+        each.result()
+
+
+def _settle(stack: Stack, who: dict[str, Credentials], journal: Journal) -> None:
+    """Wait until nothing waits to be published, with what was held released, and every event has its leaf."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    with connected(stack.url, who["second-officer"], journal) as client:
+        officer = Officer(client, journal, Queue(), Random(0))
+        while not asyncio.run(stack.register.is_settled()):
+            assert time.monotonic() < deadline, "the register did not settle"
+            officer.release_held()
+            time.sleep(0.2)
+
+
+def _verify(stack: Stack, journal: Journal) -> None:
+    """What an operator would check: the log's proof, the sequence of publications, and that no process is left over."""
+    command = [sys.executable, "-m", "app.cli", "audit", "verify"]
+    done = subprocess.run(
+        command, env=processes.environment(stack.settings), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        journal.complain(f"audit verify found: {done.stderr}")
+    if asyncio.run(stack.register.publications_missing()):
+        journal.complain("publications are missing")
+    if left := stack.left_behind():
+        journal.complain(f"{left} processes outlived the worker that started them")

@@ -18,6 +18,7 @@ from app.allowlist.reader import SnapshotReader
 from app.allowlist.representations import Representation, negotiate
 from app.core import networks
 from app.core.db import Database
+from app.core.direct_route import DirectRoute
 from app.core.errors import (
     FieldError,
     Forbidden,
@@ -30,7 +31,7 @@ from app.core.networks import NetworkMalformed
 from app.core.problems import BODIES, documented
 from app.core.responses import json_answer, unchanged
 
-router = APIRouter(prefix="/allowlist", tags=["allowlist"], dependencies=[DOCUMENTED_BASIC])
+router = APIRouter(prefix="/allowlist", tags=["allowlist"], dependencies=[DOCUMENTED_BASIC], route_class=DirectRoute)
 LONGEST_WAIT_SECONDS = 60
 WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})")
 READS = (Unauthenticated, Forbidden)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy import Connection, event, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
@@ -84,6 +84,12 @@ class WriteSession(ReadSession):
     """A session whose transaction commits when the block that opened it ends well."""
 
 
+def _refuse_what_was_cut(connection: Any, *_: object) -> None:
+    """Let the pool replace connections that the other end has closed; to ask that end each time takes a round trip."""
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError
+
+
 def _connecting(settings: Settings) -> Callable[[], Awaitable[Any]]:
     """How a connection is made: by asyncpg's own reading of the URL, so that ``sslmode`` is understood."""
     limits = {
@@ -117,8 +123,8 @@ class Database:
             pool_size=settings.database_pool,
             max_overflow=0,
             pool_timeout=settings.lock_timeout_ms / 1000,
-            pool_pre_ping=True,
         )
+        event.listen(self.engine.sync_engine, "checkout", _refuse_what_was_cut)
         self._reading = self.engine.execution_options(postgresql_readonly=True)
         self._keys_read = float("-inf")
 
@@ -177,22 +183,18 @@ def database_of(request: Request) -> Database:
     return database
 
 
-async def _read_session(
-    request: Request, database: Annotated[Database, Depends(database_of)]
-) -> AsyncIterator[ReadSession]:
-    async with database.reading(lambda: caller_of(request)) as session:
+async def _read_session(request: Request) -> AsyncIterator[ReadSession]:
+    async with database_of(request).reading(lambda: caller_of(request)) as session:
         yield session
 
 
-async def _write_session(
-    request: Request, database: Annotated[Database, Depends(database_of)]
-) -> AsyncIterator[WriteSession]:
-    async with database.writing(lambda: caller_of(request)) as session:
+async def _write_session(request: Request) -> AsyncIterator[WriteSession]:
+    async with database_of(request).writing(lambda: caller_of(request)) as session:
         yield session
 
 
-async def _service_session(database: Annotated[Database, Depends(database_of)]) -> AsyncIterator[ReadSession]:
-    async with database.read() as session:
+async def _service_session(request: Request) -> AsyncIterator[ReadSession]:
+    async with database_of(request).read() as session:
         yield session
 
 

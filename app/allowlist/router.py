@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -58,10 +59,15 @@ def reader_of(request: Request) -> SnapshotReader:
     return reader
 
 
+@lru_cache(maxsize=64)
+def _http_date(moment: datetime) -> str:
+    return format_datetime(moment, usegmt=True)
+
+
 def _freshness(reader: SnapshotReader, published_at: datetime | None) -> dict[str, str]:
     headers = {"Cache-Control": "private, max-age=0, must-revalidate", "Vary": "Accept, Accept-Encoding, Authorization"}
     if published_at:
-        headers["Last-Modified"] = format_datetime(published_at, usegmt=True)
+        headers["Last-Modified"] = _http_date(published_at)
     if reader.is_stale:
         headers |= {"Age": str(reader.age), "Warning": '110 - "Response is Stale"'}
     return headers

@@ -76,6 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
         separate_input_output_schemas=False,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # the service has its own
         generate_unique_id_function=lambda route: route.name,
         openapi_tags=api.TAGS,
         contact={"name": "The operators of this register"},
@@ -100,7 +101,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.reader = SnapshotReader(database, settings)
     app.state.manifest = ManifestSigner(database, app.state.reader, settings.public_url)
     app.state.newest_migration = health.newest_migration()
-    for router in (tokens, api.router, health_router, problems):
+    for router in api.ROUTERS:
+        app.include_router(router, prefix=api.PREFIX)
+    for router in (tokens, health_router, problems):
         app.include_router(router)
     described = app.openapi
     app.openapi = cache(lambda: completed(described()))  # type: ignore[method-assign]  # FastAPI's way to extend it

@@ -46,12 +46,12 @@ def _credentials(encoded: str) -> tuple[str, str]:
 
 
 async def _reader(
-    request: Request, authorization: Annotated[str | None, Security(oauth2, scopes=[SCOPE])]
+    request: Request, needed: SecurityScopes, authorization: Annotated[str | None, Depends(oauth2)]
 ) -> Principal:
     scheme, _, rest = (authorization or "").partition(" ")
     try:
         if scheme.lower() != "basic":
-            return await authenticate(request, SecurityScopes([SCOPE]), authorization)
+            return await authenticate(request, needed, authorization)
         clients: BasicClients = request.app.state.basic
         principal = await clients.verify(*_credentials(rest.strip()), before_asking=lambda: count_login(request))
         admit(request, principal, "basic")
@@ -68,5 +68,5 @@ async def _reader(
 
 
 # the second dependency only documents that Basic is taken too
-Reader = Annotated[Principal, Depends(_reader)]
+Reader = Annotated[Principal, Security(_reader, scopes=[SCOPE])]
 DOCUMENTED_BASIC = Security(basic)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -18,6 +19,7 @@ from app.allowlist.reader import SnapshotReader
 from app.allowlist.representations import Representation, negotiate
 from app.core import networks
 from app.core.db import Database
+from app.core.direct_route import DirectRoute
 from app.core.errors import (
     FieldError,
     Forbidden,
@@ -30,7 +32,7 @@ from app.core.networks import NetworkMalformed
 from app.core.problems import BODIES, documented
 from app.core.responses import json_answer, unchanged
 
-router = APIRouter(prefix="/allowlist", tags=["allowlist"], dependencies=[DOCUMENTED_BASIC])
+router = APIRouter(prefix="/allowlist", tags=["allowlist"], dependencies=[DOCUMENTED_BASIC], route_class=DirectRoute)
 LONGEST_WAIT_SECONDS = 60
 WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})")
 READS = (Unauthenticated, Forbidden)
@@ -57,10 +59,15 @@ def reader_of(request: Request) -> SnapshotReader:
     return reader
 
 
+@lru_cache(maxsize=64)
+def _http_date(moment: datetime) -> str:
+    return format_datetime(moment, usegmt=True)
+
+
 def _freshness(reader: SnapshotReader, published_at: datetime | None) -> dict[str, str]:
     headers = {"Cache-Control": "private, max-age=0, must-revalidate", "Vary": "Accept, Accept-Encoding, Authorization"}
     if published_at:
-        headers["Last-Modified"] = format_datetime(published_at, usegmt=True)
+        headers["Last-Modified"] = _http_date(published_at)
     if reader.is_stale:
         headers |= {"Age": str(reader.age), "Warning": '110 - "Response is Stale"'}
     return headers

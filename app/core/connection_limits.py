@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from app.core import errors
 from app.core.errors import DomainError
 from app.core.problems import problem_response
-from app.core.response_headers import ResponseHeadersMiddleware, add_headers
+from app.core.response_headers import ResponseHeadersMiddleware, with_ours
 from app.core.settings import Settings
 
 # After a refusal, how long the rest of what the caller is sending is read, so that it gets to read the answer.
@@ -116,8 +116,8 @@ class _LimitedProtocol(HttpToolsProtocol):
         self._refused = True
         path = self.url.partition(b"?")[0][:LONGEST_ECHO].decode("ascii", "replace")
         answer = problem_response(refusal, path, {"Connection": "close"})
-        add_headers(answer.headers, path, https=self.limits.is_https)
-        fields = b"".join(name + b": " + value + b"\r\n" for name, value in answer.raw_headers)
+        headers = with_ours(answer.raw_headers, path, https=self.limits.is_https)
+        fields = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         self.transport.write(STATUS_LINE[answer.status_code] + fields + b"\r\n" + bytes(answer.body))
         if self.transport.can_write_eof():
             self.transport.write_eof()

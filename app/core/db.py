@@ -8,7 +8,14 @@ from typing import Annotated, Any
 import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy import Connection, event, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    InvalidatePoolError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
@@ -18,6 +25,7 @@ from app.core import data_keys
 from app.core.keyring import Keyring
 from app.core.principal import Principal, caller_of
 from app.core.settings import Settings
+from app.core.single_reads import SingleRead, SingleReads
 
 # Classes of SQLSTATE that say "not now": connection, resources, shutdown, deadlock, lock and statement time-outs.
 BUSY_STATES = ("08", "53", "57", "40001", "40P01", "55P03")
@@ -50,7 +58,11 @@ class _ActingSession(Session):
 def _act(session: _ActingSession, transaction: SessionTransaction, connection: Connection) -> None:
     tenant = session.tenant
     if tenant is not None and not transaction.nested:
-        connection.execute(ACT_AS_TENANT, {"partner": str(tenant.partner_id), "operator": tenant.operator or ""})
+        connection.execute(ACT_AS_TENANT, _tenant(tenant))
+
+
+def _tenant(principal: Principal) -> dict[str, str]:
+    return {"partner": str(principal.partner_id), "operator": principal.operator or ""}
 
 
 class ReadSession(AsyncSession):
@@ -96,9 +108,15 @@ class _Pool(AsyncAdaptedQueuePool):
             raise ConnectionError(f"the connection was lost: {lost!r}") from lost
 
 
-def _connecting(settings: Settings) -> Callable[[], Awaitable[Any]]:
-    """How a connection is made: by asyncpg's own reading of the URL, so that ``sslmode`` is understood."""
-    limits = {
+def _refuse_what_was_cut(connection: Any, *_: object) -> None:
+    """Let the pool replace connections that the other end has closed; to ask that end each time takes a round trip."""
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError
+
+
+def _options(settings: Settings) -> dict[str, str]:
+    """What a connection begins with."""
+    return {
         "application_name": "ip-registration",
         "role": SERVICE,
         "timezone": "UTC",
@@ -107,8 +125,12 @@ def _connecting(settings: Settings) -> Callable[[], Awaitable[Any]]:
         "idle_in_transaction_session_timeout": str(settings.idle_transaction_timeout_ms),
     }
 
+
+def _connecting(settings: Settings) -> Callable[[], Awaitable[Any]]:
+    """How a connection is made: by asyncpg's own reading of the URL, so that ``sslmode`` is understood."""
+
     async def connect() -> Any:
-        return await asyncpg.connect(settings.database_url, timeout=10, server_settings=limits)
+        return await asyncpg.connect(settings.database_url, timeout=10, server_settings=_options(settings))
 
     return connect
 
@@ -130,10 +152,18 @@ class Database:
             pool_size=settings.database_pool,
             max_overflow=0,
             pool_timeout=settings.lock_timeout_ms / 1000,
-            pool_pre_ping=True,
         )
+        event.listen(self.engine.sync_engine, "checkout", _refuse_what_was_cut)
+        patience = settings.lock_timeout_ms / 1000
+        act = SingleRead(ACT_AS_TENANT)
+        self._single = SingleReads(settings.database_url, _options(settings), act, settings.database_pool, patience)
         self._reading = self.engine.execution_options(postgresql_readonly=True)
         self._keys_read = float("-inf")
+
+    async def fetch(self, principal: Principal, read: SingleRead, **given: Any) -> list[Any]:
+        """The rows of one statement that reads, acting for ``principal``."""
+        tenant = None if principal.sees_all else _tenant(principal)
+        return await self._single.fetch(tenant, read, given)
 
     def read(self, principal: Principal | None = None) -> AbstractAsyncContextManager[ReadSession]:
         """A session that PostgreSQL holds to reading."""
@@ -174,18 +204,19 @@ class Database:
 
     async def close(self) -> None:
         """Give the connections back."""
+        await self._single.close()
         await self.engine.dispose()
 
 
 def is_outage(error: BaseException) -> bool:
     """Whether the database is down or busy, so that the same request may succeed later."""
+    state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith(BUSY_STATES)
     if isinstance(error, DBAPIError):
-        state = getattr(error.orig, "sqlstate", None)
-        if state is not None:
-            return str(state).startswith(BUSY_STATES)
         # InternalError without a state: the driver was interrupted by the loss of its connection
         return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError | InternalError)
-    return isinstance(error, PoolTimeout | OSError)
+    return isinstance(error, PoolTimeout | OSError | asyncpg.InterfaceError)
 
 
 def database_of(request: Request) -> Database:
@@ -194,22 +225,18 @@ def database_of(request: Request) -> Database:
     return database
 
 
-async def _read_session(
-    request: Request, database: Annotated[Database, Depends(database_of)]
-) -> AsyncIterator[ReadSession]:
-    async with database.reading(lambda: caller_of(request)) as session:
+async def _read_session(request: Request) -> AsyncIterator[ReadSession]:
+    async with database_of(request).reading(lambda: caller_of(request)) as session:
         yield session
 
 
-async def _write_session(
-    request: Request, database: Annotated[Database, Depends(database_of)]
-) -> AsyncIterator[WriteSession]:
-    async with database.writing(lambda: caller_of(request)) as session:
+async def _write_session(request: Request) -> AsyncIterator[WriteSession]:
+    async with database_of(request).writing(lambda: caller_of(request)) as session:
         yield session
 
 
-async def _service_session(database: Annotated[Database, Depends(database_of)]) -> AsyncIterator[ReadSession]:
-    async with database.read() as session:
+async def _service_session(request: Request) -> AsyncIterator[ReadSession]:
+    async with database_of(request).read() as session:
         yield session
 
 

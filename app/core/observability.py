@@ -2,15 +2,17 @@
 
 import logging
 import re
+import sys
 import time
 from collections.abc import MutableMapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, TextIO, cast
 
 import structlog
 from fastapi.routing import iter_route_contexts
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from app.core.settings import Settings
 
@@ -20,6 +22,16 @@ ROW = re.compile(r"\nDETAIL: .*?(?=\n\n(?:The above exception|During handling)|\
 REQUESTS = Counter("http_requests", "Requests answered", ["method", "route", "status"])
 SECONDS = Histogram("http_request_duration_seconds", "Time to the end of the answer", ["method", "route"])
 log = structlog.get_logger("http")
+
+
+class _StandardError:
+    """The stream that is standard error when a line is written."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def configure_logging(settings: Settings) -> None:
@@ -33,22 +45,19 @@ def configure_logging(settings: Settings) -> None:
     # pretty tracebacks show the values of variables, and a text that is not quoted can forge a line
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, repr_native_str=True)
     renderer: Any = plain if console else structlog.processors.JSONRenderer()
+    rendering: list[Any] = [structlog.processors.format_exc_info, _without_the_row, renderer]
+    # straight to the stream: the standard library would make two records of each line
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler()
+    handler = logging.StreamHandler(sys.stderr)
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                _without_the_row,
-                renderer,
-            ],
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name], processors=[remove_meta, *rendering]
         )
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
@@ -106,9 +115,15 @@ def _request_id(scope: Scope) -> str:
     return given.decode() if REQUEST_ID.fullmatch(given) else str(uuid7())
 
 
+@lru_cache(maxsize=1_000)
+def _metrics(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method, route, status), SECONDS.labels(method, route)
+
+
 def _record(scope: Scope, route: str, status: int, seconds: float) -> None:
-    REQUESTS.labels(scope["method"], route, status).inc()
-    SECONDS.labels(scope["method"], route).observe(seconds)
+    counter, histogram = _metrics(scope["method"], route, status)
+    counter.inc()
+    histogram.observe(seconds)
     log.info(
         "answered",
         method=scope["method"],

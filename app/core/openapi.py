@@ -25,8 +25,11 @@ VALUES = {"example", "examples", "default", "enum", "const"}  # not schemas
 def completed(document: dict[str, Any]) -> dict[str, Any]:
     """``document``, changed in place.
 
-    Every text, number and list has a bound, no parameter may be null, and what is counted against a limit shows it.
+    Paths stand in the order of the chapters, every text, number and list has a bound, no parameter may be null, and
+    what is counted against a limit shows it.
     """
+    chapters = [tag["name"] for tag in document.get("tags", ())]
+    document["paths"] = dict(sorted(document["paths"].items(), key=lambda path: _chapter(path[1], chapters)))
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in LIMITS.items()}
     document["components"]["headers"] = headers
     for each in _objects(document):
@@ -40,6 +43,11 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
     for each in _objects(document):
         _bound(each)
     return document
+
+
+def _chapter(operations: dict[str, Any], chapters: list[str]) -> int:
+    tags = next(iter(operations.values())).get("tags", ())
+    return min((chapters.index(tag) for tag in tags if tag in chapters), default=len(chapters))
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:

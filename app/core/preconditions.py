@@ -14,9 +14,14 @@ class HasVersion(Protocol):
         ...
 
 
-def etag_of(resource: HasVersion) -> str:
+def etag(version: int) -> str:
     """A strong entity tag: the version in quotes."""
-    return f'"{resource.version}"'
+    return f'"{version}"'
+
+
+def etag_of(resource: HasVersion) -> str:
+    """The entity tag of a resource as it is."""
+    return etag(resource.version)
 
 
 class IfMatch:

@@ -1,36 +1,40 @@
 """What every answer tells browsers and caches: what it may load and embed, and that what is someone's is not kept."""
 
-from starlette.datastructures import MutableHeaders
+from collections.abc import Iterable
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # What a page of ours may load: only what this service serves itself, whose network may have no way out. The pages of
 # the documentation carry their start script and styles inline; ReDoc searches in a worker of its own.
 PAGE_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+    b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    b"worker-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
-NO_PAGE_POLICY = "default-src 'none'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-HTTPS_ONLY = "max-age=31536000; includeSubDomains"  # a year, RFC 6797
+NO_PAGE_POLICY = b"default-src 'none'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")  # a year, RFC 6797
+NOT_KEPT = (b"cache-control", b"no-store")
 SOMEONES = ("/v1/", "/oauth/")
+Headers = list[tuple[bytes, bytes]]
 
 
-def add_headers(headers: MutableHeaders, path: str, *, https: bool) -> None:
-    """Add what every answer has.
+def with_ours(headers: Iterable[tuple[bytes, bytes]], path: str, *, https: bool) -> Headers:
+    """The header fields of an answer, names in small letters, and what every answer has.
 
     ``https`` says whether callers reach the service by HTTPS; then browsers are told to use nothing else.
     """
-    is_page = headers.get("content-type", "").startswith("text/html")
-    headers["Content-Security-Policy"] = PAGE_POLICY if is_page else NO_PAGE_POLICY
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "no-referrer"
+    given = dict(headers)
+    is_page = given.get(b"content-type", b"").startswith(b"text/html")
+    ours = [*headers, (b"content-security-policy", PAGE_POLICY if is_page else NO_PAGE_POLICY), *ALWAYS]
     if https:
-        headers["Strict-Transport-Security"] = HTTPS_ONLY
-    if path.startswith(SOMEONES):
-        headers.setdefault("Cache-Control", "no-store")
+        ours.append(HTTPS_ONLY)
+    if path.startswith(SOMEONES) and b"cache-control" not in given:
+        ours.append(NOT_KEPT)
+    return ours
 
 
 class ResponseHeadersMiddleware:
-    """Adds the headers to every answer, whoever made it, as ``add_headers`` says. Pure ASGI."""
+    """Adds the headers to every answer, whoever made it, as ``with_ours`` says. Pure ASGI."""
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self.app = app
@@ -44,7 +48,7 @@ class ResponseHeadersMiddleware:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                add_headers(MutableHeaders(scope=message), scope["path"], https=self._https)
+                message["headers"] = with_ours(message.get("headers", ()), scope["path"], https=self._https)
             await send(message)
 
         await self.app(scope, receive, with_headers)

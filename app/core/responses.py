@@ -1,5 +1,6 @@
 """Answers in one shape: JSON with an ETag where there is a version, pages with their link."""
 
+import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -8,13 +9,25 @@ from pydantic import BaseModel
 
 from app.core.errors import PreconditionRequired
 from app.core.pagination import next_link
-from app.core.preconditions import HasVersion, IfMatch, etag_of
+from app.core.preconditions import HasVersion, IfMatch, etag, etag_of
 
 
 def json_answer(body: BaseModel, status: int = 200, /, **headers: str) -> Response:
     """``body`` as JSON; header names are written with ``_`` for ``-``."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(body.model_dump_json(), status, named, media_type="application/json")
+
+
+def document_answer(version: int, document: str, status: int = 200, *, location: str | None = None) -> Response:
+    """``resource_answer`` of a resource that is JSON already."""
+    headers = {"ETag": etag(version), **({"Location": location} if location else {})}
+    return Response(document, status, headers, media_type="application/json")
+
+
+def documents_answer(request: Request, items: Sequence[str], next_cursor: str | None) -> Response:
+    """``page_answer`` of items that are JSON already."""
+    body = f'{{"items":[{",".join(items)}],"next_cursor":{json.dumps(next_cursor)}}}'
+    return Response(body, headers=_next(request, next_cursor), media_type="application/json")
 
 
 def resource_answer(body: Any, status: int = 200, *, location: str | None = None) -> Response:
@@ -26,8 +39,11 @@ def resource_answer(body: Any, status: int = 200, *, location: str | None = None
 def page_answer(request: Request, page: type[BaseModel], items: Sequence[Any], next_cursor: str | None) -> Response:
     """One page of a list, with ``Link: rel="next"`` unless it is the last."""
     body = page.model_validate({"items": items, "next_cursor": next_cursor}, from_attributes=True)
-    link = {"Link": next_link(request.url.path, request.query_params.multi_items(), next_cursor)} if next_cursor else {}
-    return json_answer(body, **link)
+    return json_answer(body, **_next(request, next_cursor))
+
+
+def _next(request: Request, cursor: str | None) -> dict[str, str]:
+    return {"Link": next_link(request.url.path, request.query_params.multi_items(), cursor)} if cursor else {}
 
 
 async def _if_match(
@@ -46,11 +62,13 @@ def not_modified(request: Request, resource: HasVersion) -> Response | None:
     return unchanged(request, etag_of(resource))
 
 
-def unchanged(request: Request, etag: str, **headers: str) -> Response | None:
-    """A 304 with ``etag`` when ``If-None-Match`` holds it (RFC 9110, 13.1.2), else None."""
+def unchanged(request: Request, tag: str, **headers: str) -> Response | None:
+    """A 304 with the entity tag when ``If-None-Match`` holds it (RFC 9110, 13.1.2), else None."""
     held = request.headers.get("if-none-match", "")
-    tags = {tag.strip().removeprefix("W/") for tag in held.split(",")}
-    if etag in tags or "*" in tags:
+    if not held:
+        return None
+    tags = {each.strip().removeprefix("W/") for each in held.split(",")}
+    if tag in tags or "*" in tags:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return Response(status_code=304, headers={"ETag": etag, **named})
+        return Response(status_code=304, headers={"ETag": tag, **named})
     return None

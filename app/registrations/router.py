@@ -6,22 +6,24 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
-from app.core.db import Reading, ReadSession, Writing
+from app.core.db import Reading, ReadSession, Writing, database_of
+from app.core.direct_route import DirectRoute
 from app.core.errors import MissingField, Unauthenticated
 from app.core.idempotency import Idempotent
 from app.core.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
 from app.core.pagination import PageQuery, decode_cursor, encode_cursor
+from app.core.preconditions import etag
 from app.core.principal import Principal
 from app.core.problems import BODIES, CHANGES, CREATES, READS, documented
-from app.core.responses import Precondition, not_modified, page_answer, resource_answer
+from app.core.responses import Precondition, document_answer, documents_answer, page_answer, unchanged
 from app.core.security import require
 from app.events import store as events
 from app.events.schemas import EventPage
 from app.operators.errors import UnknownOperator
-from app.registrations import models, rules, schemas, service, store
+from app.registrations import rules, schemas, service, store
 from app.registrations.errors import ClaimedByAnother, IllegalTransition, NetworkOverlap, ReferenceDuplicate
 
-router = APIRouter(tags=["registrations"])
+router = APIRouter(tags=["registrations"], route_class=DirectRoute)
 Reader = Annotated[Principal, require("registrations:read")]
 Writer = Annotated[Principal, require("registrations:write")]
 Officer = Annotated[Principal, require("reviews:write")]
@@ -30,21 +32,11 @@ DETAILS = (
     MissingField, UnknownOperator, NetworkMalformed, NetworkHostBits, NetworkTooWide,
     NetworkReserved, NetworkOverlap, NetworkTaken, ReferenceDuplicate,
 )  # fmt: skip
-KEPT_FROM_OPERATORS = ("note", "legal_basis", "description")
-
-
-def _shown(principal: Principal, registration: models.Registration) -> schemas.Registration:
-    shown = schemas.Registration.model_validate(registration)
-    hidden = () if principal.sees_all else ("claimed_by",)
-    if principal.partner_kind == "operator":
-        hidden = (*hidden, *KEPT_FROM_OPERATORS)
-    return shown.model_copy(update=dict.fromkeys(hidden))
 
 
 async def _answer(session: ReadSession, principal: Principal, registration_id: UUID, status: int = 200) -> Response:
-    registration = await store.get(session, principal, registration_id)
-    location = f"/v1/registrations/{registration.id}" if status == 201 else None
-    return resource_answer(_shown(principal, registration), status, location=location)
+    location = f"/v1/registrations/{registration_id}" if status == 201 else None
+    return document_answer(*await store.reread(session, principal, registration_id), status, location=location)
 
 
 @router.get(
@@ -107,11 +99,10 @@ async def create_registration(
     responses=documented(*READS),
 )
 async def list_registrations(
-    request: Request, query: Annotated[schemas.RegistrationsQuery, Query()], session: Reading, principal: Reader
+    request: Request, query: Annotated[schemas.RegistrationsQuery, Query()], principal: Reader
 ) -> Response:
     """Oldest first. An association sees its own, an operator those that name it, the regulator all."""
-    found, cursor = await store.list_page(session, principal, query)
-    return page_answer(request, schemas.RegistrationPage, [_shown(principal, each) for each in found], cursor)
+    return documents_answer(request, *await store.list_page(database_of(request), principal, query))
 
 
 @router.get(
@@ -120,10 +111,10 @@ async def list_registrations(
     response_model=schemas.Registration,
     responses=documented(*READS),
 )
-async def get_registration(request: Request, registration_id: UUID, session: Reading, principal: Reader) -> Response:
+async def get_registration(request: Request, registration_id: UUID, principal: Reader) -> Response:
     """Where a case stands and why: `status`, `reason_codes`, `note`, and `due_at` for the next decision."""
-    registration = await store.get(session, principal, registration_id)
-    return not_modified(request, registration) or resource_answer(_shown(principal, registration))
+    version, document = await store.read(database_of(request), principal, registration_id)
+    return unchanged(request, etag(version)) or document_answer(version, document)
 
 
 @router.patch(

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +11,10 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Text,
+    Uuid,
     and_,
     any_,
+    bindparam,
     case,
     cast,
     exists,
@@ -28,16 +31,20 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 
 from app.applicants.models import Applicant
-from app.core.db import ReadSession, WriteSession
+from app.core.db import Database, ReadSession, WriteSession
+from app.core.documents import documents, fetch_page_of, fields_of, page_of
 from app.core.errors import NotFound
 from app.core.orm import Rows, among, looked_up
-from app.core.pagination import fetch_page
 from app.core.principal import Principal
+from app.core.single_reads import SingleRead
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
 from app.registrations.rules import ERASABLE, OPEN, Case, Flag, Status
+from app.registrations.schemas import Registration as Resource
 from app.registrations.schemas import RegistrationsQuery
 
 ERASED_AT_ONCE = 5_000
+HIDDEN_FROM_PARTNERS = ("claimed_by",)
+HIDDEN_FROM_OPERATORS = ("note", "legal_basis", "description")
 NOT_SYNCHRONIZED = {"synchronize_session": False}
 
 
@@ -63,26 +70,67 @@ async def get(session: ReadSession, principal: Principal, registration_id: UUID,
     return registration
 
 
+@lru_cache(maxsize=1_000)
+def _fields(principal: Principal) -> Select[Any]:
+    """What the caller is shown of the cases that it may see."""
+    hidden = () if principal.sees_all else HIDDEN_FROM_PARTNERS
+    if principal.partner_kind == "operator":
+        hidden = (*hidden, *HIDDEN_FROM_OPERATORS)
+    return fields_of(Resource, Registration, hidden).where(visible_to(principal))
+
+
+@lru_cache(maxsize=1_000)
+def _one(principal: Principal) -> SingleRead:
+    return SingleRead(documents(_fields(principal).where(Registration.id == bindparam("id", type_=Uuid))))
+
+
+async def read(database: Database, principal: Principal, registration_id: UUID) -> tuple[int, str]:
+    """Version and JSON of one case as the caller may see it. Raises ``NotFound``."""
+    return _found(await database.fetch(principal, _one(principal), id=registration_id))
+
+
+async def reread(session: ReadSession, principal: Principal, registration_id: UUID) -> tuple[int, str]:
+    """``read`` in a transaction that may have changed the case."""
+    return _found((await session.execute(_one(principal).statement, {"id": registration_id})).all())
+
+
+def _found(rows: Sequence[Any]) -> tuple[int, str]:
+    if not rows:
+        raise NotFound
+    _, version, document = rows[0]
+    return version, document
+
+
 async def list_page(
-    session: ReadSession, principal: Principal, query: RegistrationsQuery
-) -> tuple[Sequence[Registration], str | None]:
-    """A page of the cases that the caller may see."""
-    filters = query.filters()
-    statement = select(Registration).where(visible_to(principal))
-    if flag := filters.pop("flag", None):
-        statement = statement.where(_flagged(flag))
-    if network := filters.pop("network", None):
-        statement = statement.where(_has_network(network))
-    return await fetch_page(session, statement.filter_by(**filters), Registration.id, query, list_name="registrations")
+    database: Database, principal: Principal, query: RegistrationsQuery
+) -> tuple[Sequence[str], str | None]:
+    """A page of the cases that the caller may see, each as its JSON."""
+    page = _page(principal, frozenset(query.filters()), begins=query.cursor is None)
+    return await fetch_page_of(database, principal, page, query, list_name="registrations")
+
+
+@lru_cache(maxsize=1_000)
+def _page(principal: Principal, filters: frozenset[str], *, begins: bool) -> SingleRead:
+    """The page with these filters, whatever their values."""
+    conditions = [FILTERS[name] if name in FILTERS else _has(name) for name in sorted(filters)]
+    return page_of(_fields(principal).where(*conditions), Registration.id, begins=begins)
+
+
+def _has(name: str) -> ColumnElement[bool]:
+    column: ColumnElement[Any] = getattr(Registration, name)
+    return column == bindparam(name)
 
 
 def _flagged(flag: str) -> ColumnElement[bool]:
     return literal(flag) == any_(Registration.flags)
 
 
-def _has_network(network: str) -> ColumnElement[bool]:
-    overlapping = RegistrationNetwork.network.op("&&")(network)
-    return exists().where(RegistrationNetwork.registration_id == Registration.id, overlapping)
+OVERLAPPING = RegistrationNetwork.network.op("&&")(bindparam("network"))
+# Those that are not a column's being equal to something.
+FILTERS = {
+    "flag": bindparam("flag", type_=Text) == any_(Registration.flags),
+    "network": exists().where(RegistrationNetwork.registration_id == Registration.id, OVERLAPPING),
+}
 
 
 CASE = select(

@@ -79,3 +79,9 @@ def test_what_is_counted_against_a_limit_shows_it() -> None:
     assert sorted(responses["200"]["headers"]) == ["RateLimit", "RateLimit-Policy"]
     assert sorted(responses["429"]["headers"]) == ["RateLimit", "RateLimit-Policy", "Retry-After"]
     assert "headers" not in responses["500"]
+
+
+def test_paths_stand_in_the_order_of_the_chapters() -> None:
+    tagged = {path: {"get": {"tags": [path[1:]]}} for path in ("/second", "/nowhere", "/first")}
+    found = completed({"tags": [{"name": "first"}, {"name": "second"}], "paths": tagged, "components": {}})
+    assert list(found["paths"]) == ["/first", "/second", "/nowhere"]

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
+from app.registrations.schemas import Registration
 from tests.support import cases, uploads
 from tests.support.service import Caller
 
@@ -38,6 +39,29 @@ async def test_another_associations_registration_looks_as_if_it_did_not_exist(ps
         assert {**answer.json(), "instance": ""} == {**unknown.json(), "instance": ""}
     assert await ids(pasha) == await ids(pasha, reference="mine") == await ids(pasha, network=case["networks"][0]) == []
     assert await ids(pasha, partner_id=case["partner_id"]) == []
+
+
+async def test_a_case_reads_the_same_wherever_it_is_read(pseb: Caller, officer: Caller) -> None:
+    told = {
+        "description": 'A "quote", a \\\\ and نام',
+        "subscriber_id": "N-7",
+        "networks": ["154.192.9.9", "2400:adc5::/48"],
+    }
+    made = await cases.submitted(pseb, **told)
+    listed = (
+        await pseb.get("/v1/registrations", params={"reference": made["reference"]} if made["reference"] else {})
+    ).json()
+    one = await pseb.get(f"/v1/registrations/{made['id']}")
+    assert (
+        [made]
+        == listed["items"]
+        == [one.json()]
+        == [Registration.model_validate_json(one.text).model_dump(mode="json")]
+    )
+    assert made["networks"] == ["154.192.9.9/32", "2400:adc5::/48"]
+    assert (await officer.get(f"/v1/registrations/{made['id']}")).json() == made
+    again = await pseb.get(f"/v1/registrations/{made['id']}", headers={"If-None-Match": one.headers["ETag"]})
+    assert (again.status_code, again.text) == (304, "")
 
 
 async def test_an_operator_sees_the_cases_that_name_it_without_what_is_between_others(

@@ -1,0 +1,91 @@
+"""A route that calls plain reads itself: the framework works out anew, for each request, what their parameters are.
+
+What is declared stays what is documented, and what is refused of an address is refused by the framework, in its words.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from fastapi import Request, Response
+from fastapi.params import Query, Security
+from fastapi.routing import APIRoute
+from fastapi.security import SecurityScopes
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from app.core.principal import Principal
+
+# How every dependency that gives a ``Principal`` is called: with the scopes needed and the field ``Authorization``.
+Authentication = Callable[[Request, SecurityScopes, str | None], Awaitable[Principal]]
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class DirectRoute(APIRoute):
+    """A route for ``APIRouter(route_class=DirectRoute)``.
+
+    It calls operations that take no more than the request, a ``Principal``, parts of the path and one model of single
+    values for the query, and that give a ``Response``. All others are the framework's to call.
+    """
+
+    def get_route_handler(self) -> Handler:
+        """What answers a request to this operation."""
+        framework = super().get_route_handler()
+        asked = _asked(self)
+        if asked is None:
+            return framework
+        operation = self.endpoint
+
+        async def handle(request: Request) -> Response:
+            try:
+                given = asked.read(request)
+            except ValidationError:
+                return await framework(request)
+            given[asked.caller] = await asked.authenticate(request, asked.scopes, request.headers.get("authorization"))
+            response: Response = await operation(**given)
+            return response
+
+        return handle
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What an operation asks for, by the names of its parameters."""
+
+    path: dict[str, TypeAdapter[Any]] = field(default_factory=dict)
+    query: dict[str, type[BaseModel]] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    caller: str = ""
+    authenticate: Authentication = field(init=False)
+    scopes: SecurityScopes = field(init=False)
+
+    def read(self, request: Request) -> dict[str, Any]:
+        """All but the caller. Raises ``ValidationError``."""
+        given: dict[str, Any] = dict.fromkeys(self.requests, request)
+        for name, kind in self.path.items():
+            given[name] = kind.validate_python(request.path_params[name])
+        for name, model in self.query.items():
+            given[name] = model.model_validate(dict(request.query_params))
+        return given
+
+
+def _asked(route: APIRoute) -> _Asked | None:
+    """What the operation of a route asks for; None when that is more than ``DirectRoute`` gives."""
+    hints = get_type_hints(route.endpoint, include_extras=True)
+    only_documented = all(isinstance(each, Security) for each in route.dependencies)
+    if not only_documented or hints.pop("return", None) is not Response or route.methods != {"GET"}:
+        return None
+    asked = _Asked()
+    for name, hint in hints.items():
+        kind, said = get_args(hint)[:2] if get_origin(hint) is Annotated else (hint, None)
+        if kind is Request:
+            asked.requests.append(name)
+        elif kind is Principal and isinstance(said, Security) and said.dependency:
+            asked.caller, asked.authenticate = name, said.dependency
+            asked.scopes = SecurityScopes(list(said.scopes or ()))
+        elif name in route.param_convertors:
+            asked.path[name] = TypeAdapter(hint)
+        elif isinstance(said, Query) and not asked.query and issubclass(kind, BaseModel):
+            asked.query[name] = kind
+        else:
+            return None
+    return asked if asked.caller else None

@@ -1,6 +1,6 @@
 """Every SQL statement about entries and publications."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -30,13 +30,19 @@ class Overlap:
     holder: str
 
 
-async def overlaps(session: ReadSession, networks: Mapping[str, str]) -> list[Overlap]:
-    """The granted entries that overlap any of the networks of a column ``network`` (see ``orm.columnar``)."""
-    batch = columnar({"network": CIDR}, networks).subquery("asked")
-    in_force = and_(Entry.removed_serial.is_(None), Entry.network.op("&&")(batch.c.network))
+def _overlapping() -> Rows:
+    asked = columnar({"network": CIDR}).subquery("asked")
+    in_force = and_(Entry.removed_serial.is_(None), Entry.network.op("&&")(asked.c.network))
     met = looked_up(select(Entry.holder).where(in_force), "met")
-    statement = select(batch.c.place, met.c.holder).join(met, true())
-    return [Overlap(*row) for row in await session.execute(statement)]
+    return select(asked.c.place, met.c.holder).join(met, true())
+
+
+_OVERLAPPING = _overlapping()
+
+
+async def overlaps(session: ReadSession, networks: str) -> list[Overlap]:
+    """The granted entries that overlap any of the networks (as ``orm.column_text``)."""
+    return [Overlap(*row) for row in await session.execute(_OVERLAPPING, {"network": networks})]
 
 
 async def revive(session: WriteSession, registration_ids: Collection[UUID]) -> None:

@@ -7,13 +7,17 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
+    Insert,
     Integer,
     LargeBinary,
     Select,
     Text,
     Uuid,
     and_,
+    bindparam,
+    case,
     cast,
     delete,
     func,
@@ -32,7 +36,7 @@ from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.bulk_uploads.schemas import BulkUploadsQuery, RowsQuery
 from app.core.db import Database, ReadSession, WriteSession
 from app.core.errors import NotFound
-from app.core.orm import among, columnar, looked_up, recordset
+from app.core.orm import AS_IT_IS, Rows, columnar, is_among, looked_up, recordset
 from app.core.pagination import fetch_page
 from app.core.principal import Principal
 
@@ -164,13 +168,21 @@ async def advance(session: WriteSession, upload: BulkUpload, values: dict[str, A
     return await session.scalar(statement) is not None
 
 
+def _earlier() -> Rows:
+    asked = columnar({"reference": Text}).subquery("asked")
+    of_upload = BulkUploadRow.bulk_upload_id == bindparam("bulk_upload_id")
+    same = and_(of_upload, BulkUploadRow.reference == asked.c.reference)
+    met = looked_up(select(func.min(BulkUploadRow.line).label("line")).where(same), "met")
+    return select(asked.c.reference, met.c.line).join(met, met.c.line.is_not(None))
+
+
+_EARLIER = _earlier()
+
+
 async def known_references(session: ReadSession, upload_id: UUID, references: str) -> dict[str, int]:
     """The line of each of these references (``orm.column_text``) that an earlier row of the upload has."""
-    asked = columnar({"reference": Text}, {"reference": references}).subquery("asked")
-    same = and_(BulkUploadRow.bulk_upload_id == upload_id, BulkUploadRow.reference == asked.c.reference)
-    met = looked_up(select(func.min(BulkUploadRow.line).label("line")).where(same), "met")
-    statement = select(asked.c.reference, met.c.line).join(met, met.c.line.is_not(None))
-    return {str(reference): line for reference, line in await session.execute(statement)}
+    found = await session.execute(_EARLIER, {"reference": references, "bulk_upload_id": upload_id})
+    return {str(reference): line for reference, line in found}
 
 
 async def drop_rows(session: WriteSession, upload_id: UUID) -> None:
@@ -189,6 +201,25 @@ async def add_rows(session: WriteSession, upload_id: UUID, rows: Sequence[dict[s
     await session.execute(insert(BulkUploadRow).from_select(columns, select(literal(upload_id, Uuid), *batch.c)))
 
 
+CREATED: dict[str, Any] = {"line": Integer, "reference": Text, "registration_id": Uuid}
+
+
+def _adding_created() -> Insert:
+    given = columnar(CREATED).subquery("created")
+    values: dict[str, Any] = {
+        **{name: given.c[name] for name in CREATED},
+        "registration_id": case((bindparam("dry_run", type_=Boolean), null()), else_=given.c.registration_id),
+        "bulk_upload_id": bindparam("bulk_upload_id", type_=Uuid),
+        "outcome": literal(RowOutcome.CREATED, Text),
+        "problems": cast([], JSONB),
+    }
+    rows = select(*values.values()).where(not_(is_among(given.c.place, "left_out")))
+    return insert(BulkUploadRow).from_select(list(values), rows).execution_options(**AS_IT_IS)
+
+
+_ADDING_CREATED = _adding_created()
+
+
 async def add_created(
     session: WriteSession, upload_id: UUID, created: Mapping[str, str], left_out: Collection[int], *, dry_run: bool
 ) -> None:
@@ -196,13 +227,8 @@ async def add_created(
 
     After a dry run there are no such cases.
     """
-    kinds: dict[str, Any] = {"line": Integer, "reference": Text, "registration_id": Uuid}
-    given = columnar(kinds, created).subquery("created")
-    outcome = {"bulk_upload_id": literal(upload_id, Uuid), "outcome": literal(RowOutcome.CREATED, Text)}
-    columns = [*kinds, *outcome, "problems"]
-    made = {"registration_id": null()} if dry_run else {}
-    rows = select(*(made.get(name, given.c[name]) for name in kinds), *outcome.values(), cast([], JSONB))
-    await session.execute(insert(BulkUploadRow).from_select(columns, rows.where(not_(among(given.c.place, left_out)))))
+    about = {"bulk_upload_id": upload_id, "left_out": list(left_out), "dry_run": dry_run}
+    await session.execute(_ADDING_CREATED, {**created, **about})
 
 
 async def erase_cells(session: WriteSession, days: int) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     any_,
+    bindparam,
     cast,
     column,
     func,
@@ -35,6 +36,8 @@ from sqlalchemy.types import TypeEngine, UserDefinedType
 from uuid_utils.compat import uuid7
 
 INSTANT = TIMESTAMP(timezone=True)
+# Parameters of a statement that inserts from a select are its own, and not rows to insert.
+AS_IT_IS = {"dml_strategy": "raw"}
 # A statement whose rows one domain names and another takes, so that they need not leave the database between.
 Rows = Select[*tuple[Any, ...]]
 # A UUIDv7 (RFC 9562, 5.7) made by the database: milliseconds, then what gen_random_uuid() gives, marked as version 7.
@@ -138,23 +141,29 @@ def cells_of(text_: str) -> list[Any]:
     return [None if value == _NULL else value for value in text_.split(_BEGIN)[1:]]
 
 
-def columnar(columns: Mapping[str, TypeEngine[Any] | type[TypeEngine[Any]]], texts: Mapping[str, str]) -> Rows:
-    """A statement of the rows that came as a ``column_text`` a column, with their ``place``: 0 for the first.
+def columnar(columns: Mapping[str, TypeEngine[Any] | type[TypeEngine[Any]]], prefix: str = "") -> Rows:
+    """A statement of rows that come as a ``column_text`` a column, with their ``place``: 0 for the first.
 
-    PostgreSQL takes a row apart at a third of what ``recordset`` costs it, and Python has nothing to do for it.
+    The texts are parameters of the columns' names after ``prefix``, so that it is made once. PostgreSQL takes a row
+    apart at a third of what ``recordset`` costs it, and Python has nothing to do for it.
     """
     given = (
-        func.unnest(*(_array_of(texts[key]) for key in columns))
-        .table_valued(*(column(key, Text) for key in columns), with_ordinality="place", name="texts")
+        func.unnest(*(_array_of(bindparam(f"{prefix}{key}", type_=Text)) for key in columns))
+        .table_valued(*(column(key, Text) for key in columns), with_ordinality="place", name=f"{prefix}texts")
         .render_derived()
     )
     typed = (cast(given.c[key], kind).label(key) for key, kind in columns.items())
     return select(*typed, type_coerce(given.c.place - 1, BigInteger).label("place"))
 
 
-def _array_of(text_: str) -> ColumnElement[Any]:
-    split = func.string_to_array(literal(text_, Text), _SQL_BEGIN, _SQL_NULL, type_=ARRAY(Text))
+def _array_of(joined: ColumnElement[str]) -> ColumnElement[Any]:
+    split = func.string_to_array(joined, _SQL_BEGIN, _SQL_NULL, type_=ARRAY(Text))
     return split[2:LARGEST_INTEGER]  # the first is what stands before all values
+
+
+def is_among(column_: ColumnElement[Any] | InstrumentedAttribute[Any], name: str) -> ColumnElement[bool]:
+    """``among`` for a statement that is made once: the values are the parameter ``name``, a list."""
+    return column_ == any_(bindparam(name, type_=ARRAY(column_.type)))
 
 
 def among(column_: ColumnElement[Any] | InstrumentedAttribute[Any], values: Collection[Any]) -> ColumnElement[bool]:

@@ -1,6 +1,6 @@
 """Recording events in the transaction in which they happen, and reading them without skipping one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -89,14 +89,17 @@ async def record(session: WriteSession, actor: Principal | None, happenings: Seq
 
 async def record_each(session: WriteSession, actor: Principal | None, name: str, happened: Rows) -> None:
     """Record an event ``name`` for each row of a statement, in its order: its subject, partner, operator, details."""
-    await session.execute(recording(actor, name, happened))
+    await session.execute(recording(name, happened, _by(actor)))
 
 
-def recording(actor: Principal | None, name: str, happened: Rows) -> Insert:
-    """The statement of ``record_each``, for one that does what happened and tells it at once."""
+def recording(name: str, happened: Rows, by: Mapping[str, ColumnElement[Any]]) -> Insert:
+    """The statement of ``record_each``, for one that does what happened and tells it at once.
+
+    ``by`` gives ``actor_client_id`` and ``actor_partner_id``.
+    """
     each = happened.subquery()
-    columns = ["id", "name", "subject_id", "partner_id", "operator", "details", *_by(actor)]
-    rows = select(TIME_ORDERED_UUID, literal(name, Text), *each.c, *_by(actor).values())
+    columns = ["id", "name", "subject_id", "partner_id", "operator", "details", *by]
+    rows = select(TIME_ORDERED_UUID, literal(name, Text), *each.c, *by.values())
     return insert(Event).from_select(columns, rows)
 
 

@@ -6,20 +6,20 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import CTE, Integer, Text, Uuid, and_, case, delete, func, literal, not_, select, true, update
+from sqlalchemy import CTE, Integer, Select, Text, Uuid, and_, bindparam, case, delete, func, not_, select, true, update
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB, insert
 from sqlalchemy.exc import IntegrityError
 
 from app.applicants.store import Identity
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import Invalid
-from app.core.orm import INSTANT, Rows, among, column_text, columnar, looked_up, recordset
+from app.core.orm import AS_IT_IS, INSTANT, Rows, among, column_text, columnar, is_among, looked_up, recordset
 from app.core.principal import Principal
 from app.events import store as events
 from app.registrations.batch import LOCK_STRIPES, Batch
 from app.registrations.errors import ReferenceDuplicate
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
-from app.registrations.rules import Flag, Status
+from app.registrations.rules import TRACKS, Flag, Status
 
 LOCK_CLASS = 0x52454749
 COLUMNS: dict[str, Any] = {
@@ -33,6 +33,7 @@ GIVEN: dict[str, Any] = {
     "subscriber_id": Text, "reference": Text, "description": Text, "flags": ARRAY(Text),
     "networks": JSONB,
 }  # fmt: skip
+APPLICANT: dict[str, Any] = {"id": Uuid, "subject": Text}
 LISTED: dict[str, Any] = {"registration_id": Uuid, "position": Integer, "network": CIDR}
 CORRECTED = ("track", "purpose", "protocol", "operator", "subscriber_id", "reference", "description", "flags")
 
@@ -60,19 +61,30 @@ class NewCases(NamedTuple):
     due_at: Mapping[str, datetime]
 
 
+_STRIPE = columnar({"number": Integer}).subquery("stripe")
+_TURNS = select(func.pg_advisory_xact_lock(LOCK_CLASS, _STRIPE.c.number))
+
+
 async def take_turns(session: WriteSession, subjects: Collection[str], stripes: Collection[int]) -> None:
     """Take turns with every other intake of these applicants or of these stripes until the transaction ends."""
     numbers = sorted({int(subject[:8], 16) % LOCK_STRIPES for subject in subjects} | set(stripes))
-    batch = columnar({"number": Integer}, {"number": column_text(map(str, numbers))}).subquery("stripe")
-    await session.execute(select(func.pg_advisory_xact_lock(LOCK_CLASS, batch.c.number)))
+    await session.execute(_TURNS, {"number": column_text(map(str, numbers))})
+
+
+def _known() -> Rows:
+    asked = columnar({"reference": Text}).subquery("asked")
+    same = and_(Registration.partner_id == bindparam("partner_id"), Registration.reference == asked.c.reference)
+    met = looked_up(select(Registration.id).where(same), "met")
+    return select(met.c.id).select_from(asked).join(met, true())
+
+
+_KNOWN = _known()
 
 
 async def by_reference(session: ReadSession, partner_id: UUID, batch: Batch) -> dict[str, Registration]:
     """The partner's cases of the references of a batch, by reference."""
-    asked = columnar({"reference": Text}, batch.columns).subquery("asked")
-    same = and_(Registration.partner_id == partner_id, Registration.reference == asked.c.reference)
-    met = looked_up(select(Registration.id).where(same), "met")
-    known = list(await session.scalars(select(met.c.id).select_from(asked).join(met, true())))
+    asked = {"reference": batch.columns["reference"], "partner_id": partner_id}
+    known = list(await session.scalars(_KNOWN, asked))
     if not known:
         return {}
     statement = select(Registration).where(among(Registration.id, known))
@@ -80,45 +92,40 @@ async def by_reference(session: ReadSession, partner_id: UUID, batch: Batch) -> 
     return {each.reference: each for each in found if each.reference}
 
 
-async def open_overlaps(session: ReadSession, batch: Batch) -> list[OpenOverlap]:
-    """The open cases that overlap any of the networks of a batch."""
-    asked = columnar({"network": CIDR}, batch.listed).subquery("asked")
-    overlapping = RegistrationNetwork.network.op("&&")(asked.c.network)
-    met = looked_up(select(RegistrationNetwork.registration_id).where(overlapping), "met")
+def _overlapping() -> Rows:
+    asked = columnar({"network": CIDR}).subquery("asked")
+    shared = RegistrationNetwork.network.op("&&")(asked.c.network)
+    met = looked_up(select(RegistrationNetwork.registration_id).where(shared), "met")
     of_it = and_(Registration.id == met.c.registration_id, IS_OPEN)
     case_ = looked_up(select(Registration.subject, Registration.id).where(of_it), "case_")
     found = select(asked.c.place, case_.c.subject, case_.c.id).select_from(asked)
-    statement = found.join(met, true()).join(case_, true())
-    return [OpenOverlap(*row) for row in await session.execute(statement)]
+    return found.join(met, true()).join(case_, true())
 
 
-async def add(session: WriteSession, batch: Batch, new: NewCases) -> int:
-    """Insert the items of a batch as cases, with the events that tell it; give how many are in.
+_OVERLAPPING = _overlapping()
 
-    Those whose reference another transaction has just taken are left out.
-    """
-    given = columnar(GIVEN, batch.columns).cte("given")
-    applicant = columnar({"id": Uuid, "subject": Text}, _applicants(new.applicants)).subquery("applicant")
-    due_at = case(*((given.c.track == track, literal(due, INSTANT)) for track, due in new.due_at.items()))
-    flags = case(
-        (among(given.c.place, new.contested), func.array_append(given.c.flags, Flag.CONTESTED.value)),
-        else_=given.c.flags,
-    )
+
+async def open_overlaps(session: ReadSession, batch: Batch) -> list[OpenOverlap]:
+    """The open cases that overlap any of the networks of a batch."""
+    found = await session.execute(_OVERLAPPING, {"network": batch.listed["network"]})
+    return [OpenOverlap(*row) for row in found]
+
+
+def _adding() -> Select[int]:
+    """Cases from the columns of a batch, with the event of each; gives how many."""
+    given = columnar(GIVEN).cte("given")
+    applicant = columnar(APPLICANT, "applicant_").subquery("applicants")
+    is_contested = is_among(given.c.place, "contested")
     values: dict[str, Any] = {
         **{name: given.c[name] for name in GIVEN if name not in ("applicant", "flags", "networks")},
-        "flags": flags,
-        "due_at": due_at,
+        "flags": case((is_contested, func.array_append(given.c.flags, Flag.CONTESTED.value)), else_=given.c.flags),
+        "due_at": case(*((given.c.track == track, bindparam(f"due_{track}", type_=INSTANT)) for track in TRACKS)),
         "applicant_id": applicant.c.id,
         "subject": applicant.c.subject,
-        "partner_id": literal(new.submitter.partner_id, Uuid),
-        "client_id": literal(new.submitter.client_id, Uuid),
-        "bulk_upload_id": literal(new.bulk_upload_id, Uuid),
+        **{name: bindparam(name, type_=Uuid) for name in ("partner_id", "client_id", "bulk_upload_id")},
     }
-    rows = (
-        select(*values.values())
-        .join(applicant, applicant.c.place == given.c.applicant)
-        .where(not_(among(given.c.place, new.left_out)))
-    )
+    taken_in = not_(is_among(given.c.place, "left_out"))
+    rows = select(*values.values()).join(applicant, applicant.c.place == given.c.applicant).where(taken_in)
     added = (
         insert(Registration)
         .from_select(list(values), rows)
@@ -126,15 +133,9 @@ async def add(session: WriteSession, batch: Batch, new: NewCases) -> int:
         .returning(Registration.id, Registration.partner_id, Registration.operator)
         .cte("added")
     )
-    told = events.recording(new.submitter, "registration.submitted", _submitted(added, given)).cte("told")
-    return await session.scalar(select(func.count()).select_from(added).add_cte(told)) or 0
-
-
-def _applicants(applicants: Sequence[Identity | None]) -> dict[str, str]:
-    return {
-        "id": column_text(str(each.id) if each else None for each in applicants),
-        "subject": column_text(each.subject if each else None for each in applicants),
-    }
+    by = {"actor_client_id": values["client_id"], "actor_partner_id": values["partner_id"]}
+    told = events.recording("registration.submitted", _submitted(added, given), by).cte("told")
+    return select(func.count()).select_from(added).add_cte(told)
 
 
 def _submitted(added: CTE, given: CTE) -> Rows:
@@ -146,6 +147,28 @@ def _submitted(added: CTE, given: CTE) -> Rows:
         .join(given, given.c.id == added.c.id)
         .order_by(given.c.place)
     )
+
+
+_ADDING = _adding()
+
+
+async def add(session: WriteSession, batch: Batch, new: NewCases) -> int:
+    """Insert the items of a batch as cases, with the events that tell it; give how many are in.
+
+    Those whose reference another transaction has just taken are left out.
+    """
+    given: dict[str, Any] = {
+        **batch.columns,
+        "applicant_id": column_text(str(each.id) if each else None for each in new.applicants),
+        "applicant_subject": column_text(each.subject if each else None for each in new.applicants),
+        "partner_id": new.submitter.partner_id,
+        "client_id": new.submitter.client_id,
+        "bulk_upload_id": new.bulk_upload_id,
+        "contested": list(new.contested),
+        "left_out": list(new.left_out),
+        **{f"due_{track}": due_at for track, due_at in new.due_at.items()},
+    }
+    return await session.scalar(_ADDING, given) or 0
 
 
 async def those_in(session: ReadSession, ids: Collection[UUID]) -> set[UUID]:
@@ -174,11 +197,20 @@ async def correct(session: WriteSession, rows: Sequence[dict[str, Any]], hand_in
         raise Invalid.of([ReferenceDuplicate.at("/reference")]) from taken
 
 
+_LISTED = columnar(LISTED).subquery("listed")
+_PUTTING = (
+    insert(RegistrationNetwork)
+    .from_select(
+        list(LISTED),
+        select(*(_LISTED.c[name] for name in LISTED)).where(not_(is_among(_LISTED.c.registration_id, "left_out"))),
+    )
+    .execution_options(**AS_IT_IS)
+)
+
+
 async def put_networks(session: WriteSession, listed: Mapping[str, str], left_out: Collection[UUID] = ()) -> None:
     """Give registrations their networks (the columns of ``batch.networks_listed``), but not those ``left_out``."""
-    batch = columnar(LISTED, listed).subquery("listed")
-    rows = select(*(batch.c[name] for name in LISTED)).where(not_(among(batch.c.registration_id, left_out)))
-    await session.execute(insert(RegistrationNetwork).from_select(list(LISTED), rows))
+    await session.execute(_PUTTING, {**listed, "left_out": list(left_out)})
 
 
 async def take_networks(session: WriteSession, ids: Collection[UUID]) -> None:

@@ -81,7 +81,7 @@ async def gather(
         touching=set(batch.touching),
     )
     async with session.beyond_tenancy():
-        granted = await allowlist.overlaps(session, batch.listed)
+        granted = await allowlist.overlaps(session, batch.listed["network"])
         open_cases = await intake.open_overlaps(session, batch)
     places = batch.places() if granted or open_cases else []
     for each in granted:

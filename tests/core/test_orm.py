@@ -46,9 +46,9 @@ async def test_fifty_thousand_rows_are_one_statement(service: Service) -> None:
 async def test_a_column_comes_out_as_it_went_in(service: Service, values: list[str | None]) -> None:
     text = column_text(values)
     assert cells_of(text) == values
-    statement = columnar({"value": Text, "again": Text}, {"value": text, "again": text})
+    statement = columnar({"value": Text, "again": Text}, "their_")
     async with service.database.read() as session:
-        found = (await session.execute(statement)).all()
+        found = (await session.execute(statement, {"their_value": text, "their_again": text})).all()
         assert [tuple(row) for row in found] == [(value, value, i) for i, value in enumerate(values)]
 
 

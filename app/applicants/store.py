@@ -4,7 +4,20 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, LargeBinary, Text, Uuid, and_, func, literal, select, true, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    LargeBinary,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    func,
+    literal,
+    select,
+    true,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from app.applicants.models import Applicant
@@ -13,7 +26,7 @@ from app.applicants.schemas import ApplicantsQuery
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.keyring import Keyring
-from app.core.orm import among, recordset
+from app.core.orm import among, is_among, recordset
 from app.core.pagination import fetch_page
 from app.core.principal import Principal
 
@@ -82,12 +95,15 @@ async def list_page(
     return await fetch_page(session, statement, Applicant.id, query, list_name="applicants")
 
 
+_IDENTITIES = select(Applicant.id, Applicant.kind, Applicant.subject).where(
+    is_among(Applicant.id, "ids"), Applicant.partner_id == bindparam("partner_id")
+)
+
+
 async def identities(session: ReadSession, principal: Principal, ids: Sequence[UUID]) -> dict[UUID, Identity]:
     """The records among ``ids`` that are the caller's own, for its registrations."""
-    statement = select(Applicant.id, Applicant.kind, Applicant.subject).where(
-        among(Applicant.id, ids), Applicant.partner_id == principal.partner_id
-    )
-    return {row.id: Identity(row.id, row.kind, row.subject) for row in await session.execute(statement)}
+    found = await session.execute(_IDENTITIES, {"ids": list(ids), "partner_id": principal.partner_id})
+    return {row.id: Identity(row.id, row.kind, row.subject) for row in found}
 
 
 async def known_as_other_kind(

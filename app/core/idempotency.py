@@ -7,7 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Header, Request, Response
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Text, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -32,6 +32,9 @@ class IdempotencyKey(Base):
     headers: Mapped[dict[str, str]] = mapped_column(JSONB)
     sealed_body: Mapped[bytes] = sealed_column()
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+
+_TURN = select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0)))
 
 
 class Replayed(Exception):
@@ -63,8 +66,7 @@ class Once:
         """
         if self._key is None:
             return await act()
-        lock = func.hashtextextended(f"{principal.client_id} {self._key}", 0)
-        if not await session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
+        if not await session.scalar(_TURN, {"key": f"{principal.client_id} {self._key}"}):
             raise RequestInProgress
         fingerprint = await self._fingerprint(session, body_digest)
         kept = await session.get(IdempotencyKey, (principal.client_id, self._key))

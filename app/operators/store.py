@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import BigInteger, Text, delete, insert, select, true
 from sqlalchemy.dialects.postgresql import CIDR
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.db import ReadSession, WriteSession
-from app.core.orm import looked_up, recordset
+from app.core.orm import Rows, column_text, columnar, looked_up, recordset
 from app.operators.models import CountryPrefix, Operator, OperatorPrefix
 from app.operators.rules import Atlas
 
@@ -19,23 +20,36 @@ async def all_operators(session: ReadSession) -> Sequence[Operator]:
     return (await session.scalars(select(Operator).order_by(Operator.code))).all()
 
 
+_CODES = select(Operator.code)
+_ALLOCATIONS = select(CountryPrefix.prefix)
+_ANNOUNCEMENTS = select(OperatorPrefix.operator, OperatorPrefix.prefix)
+
+
+def _around(everywhere: Rows, prefix: InstrumentedAttribute[str]) -> Rows:
+    asked = columnar({"network": CIDR}).subquery("asked")
+    around = looked_up(everywhere.where(prefix.op(">>=")(asked.c.network)), "around")
+    return select(*around.c).select_from(asked).join(around, true())
+
+
+_ALLOCATIONS_AROUND = _around(_ALLOCATIONS, CountryPrefix.prefix)
+_ANNOUNCEMENTS_AROUND = _around(_ANNOUNCEMENTS, OperatorPrefix.prefix)
+
+
 async def known_codes(session: ReadSession) -> set[str]:
     """The codes of all operators."""
-    return set(await session.scalars(select(Operator.code)))
+    return set(await session.scalars(_CODES))
 
 
 async def atlas(session: ReadSession, networks: Sequence[str] | None = None) -> Atlas:
     """What there is around a few networks, or all of it (None, or many): it is small."""
-    country, announced = CountryPrefix.prefix, (OperatorPrefix.operator, OperatorPrefix.prefix)
-    allocations, announcements = select(country), select(*announced)
     if networks is not None and len(networks) <= FEW:
-        asked = recordset("asked", {"network": CIDR}, [{"network": each} for each in networks])
-        around = looked_up(select(country).where(country.op(">>=")(asked.c.network)), "around")
-        allocations = select(around.c.prefix).select_from(asked).join(around, true())
-        around = looked_up(select(*announced).where(OperatorPrefix.prefix.op(">>=")(asked.c.network)), "around")
-        announcements = select(around.c.operator, around.c.prefix).select_from(asked).join(around, true())
-    found = await session.execute(announcements)
-    return Atlas(await session.scalars(allocations), [(operator, prefix) for operator, prefix in found])
+        asked = {"network": column_text(networks)}
+        allocations = await session.scalars(_ALLOCATIONS_AROUND, asked)
+        announcements = await session.execute(_ANNOUNCEMENTS_AROUND, asked)
+    else:
+        allocations = await session.scalars(_ALLOCATIONS)
+        announcements = await session.execute(_ANNOUNCEMENTS)
+    return Atlas(allocations, [(operator, prefix) for operator, prefix in announcements])
 
 
 async def replace_reference(

@@ -26,6 +26,7 @@ from app.migrating import migrate
 from app.partners.rules import PartnerKind
 from bench import partners
 from bench.processes import bare_api, nginx, our_api, seconds_for
+from bench.results import Ratios
 
 ENTRIES = int(os.environ.get("ENTRIES", "1000000"))
 ROUNDS = 5
@@ -38,11 +39,14 @@ ADD_ONE = """INSERT INTO allowlist_entries (network, registration_id, holder)
 def main() -> None:
     """Fill a database, measure, print."""
     with tempfile.TemporaryDirectory() as directory, embedded_server(Path(directory) / "postgresql") as url:
-        credentials, snapshot = asyncio.run(_publishing(partners.settings(url, statement_timeout_ms=900_000)))
-        _serving(url, credentials, snapshot)
+        ratios = Ratios()
+        settings = partners.settings(url, statement_timeout_ms=900_000)
+        credentials, snapshot, about = asyncio.run(_publishing(settings, ratios))
+        _serving(url, credentials, snapshot, ratios)
+        ratios.keep("feed", entries=ENTRIES, **about)
 
 
-async def _publishing(settings: Settings) -> tuple[str, Snapshot]:
+async def _publishing(settings: Settings, ratios: Ratios) -> tuple[str, Snapshot, dict[str, float]]:
     await migrate(settings)
     database = Database(settings)
     connection = await asyncpg.connect(settings.database_url)
@@ -50,7 +54,7 @@ async def _publishing(settings: Settings) -> tuple[str, Snapshot]:
     publisher, reader = Publisher(database), SnapshotReader(database, settings)
     began = time.perf_counter()
     await publisher.publish()
-    print(f"{ENTRIES:,} entries; the first publication of all of them took {time.perf_counter() - began:.1f} s")
+    first = time.perf_counter() - began
     await connection.execute("VACUUM ANALYZE")
     await reader.refresh()
     published, refreshed = [], []
@@ -62,13 +66,13 @@ async def _publishing(settings: Settings) -> tuple[str, Snapshot]:
     began = time.perf_counter()
     hashlib.sha256("\n".join([*snapshot.networks, ""]).encode()).hexdigest()
     hashed = time.perf_counter() - began
-    _show("publish a one-entry change", statistics.median(published), "hashing the list once", hashed)
-    _show("refresh a reader", statistics.median(refreshed), "hashing the list once", hashed)
+    ratios.add("publish a one-entry change", statistics.median(published), "hashing the list once", hashed)
+    ratios.add("refresh a reader", statistics.median(refreshed), "hashing the list once", hashed)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"peak memory of a process with publisher and reader: {peak} MiB")
+    about = {"first_publication_seconds": round(first, 1), "peak_mib_of_publisher_and_reader": peak}
     await connection.close()
     await database.close()
-    return ":".join(await partners.make_client(settings.database_url, PartnerKind.ASSOCIATION)), snapshot
+    return ":".join(await partners.make_client(settings.database_url, PartnerKind.ASSOCIATION)), snapshot, about
 
 
 async def _timed(work: Callable[[], Awaitable[object]]) -> float:
@@ -77,25 +81,18 @@ async def _timed(work: Callable[[], Awaitable[object]]) -> float:
     return time.perf_counter() - began
 
 
-def _serving(url: str, credentials: str, snapshot: Snapshot) -> None:
+def _serving(url: str, credentials: str, snapshot: Snapshot, ratios: Ratios) -> None:
     headers = {"Authorization": f"Basic {b64encode(credentials.encode()).decode()}", "Accept-Encoding": "identity"}
     delta = f"/v1/allowlist/delta?session={snapshot.session}&since={snapshot.serial - 1}"
     with our_api(url, partners.SECRET_KEY) as ours, bare_api() as bare, nginx(snapshot.canonical) as file_server:
         if file_server:
             served = seconds_for(ours, "/v1/allowlist?format=text", 30, headers) / 30
-            _show(
-                "serve the snapshot as text", served, "nginx, the same file", seconds_for(file_server, "/list", 30) / 30
-            )
+            limit = seconds_for(file_server, "/list", 30) / 30
+            ratios.add("serve the snapshot as text", served, "nginx, the same file", limit)
         constant = seconds_for(bare, "/constant", 2_000) / 2_000
         check = seconds_for(ours, "/v1/allowlist/check?address=39.40.0.2", 2_000, headers) / 2_000
-        _show("check an address", check, "a bare route", constant)
-        _show("serve a delta", seconds_for(ours, delta, 2_000, headers) / 2_000, "a bare route", constant)
-
-
-def _show(what: str, seconds: float, limit: str, limit_seconds: float) -> None:
-    print(
-        f"{what}: {seconds * 1000:.2f} ms; {limit}: {limit_seconds * 1000:.2f} ms; ratio {seconds / limit_seconds:.1f}"
-    )
+        ratios.add("check an address", check, "a bare route", constant)
+        ratios.add("serve a delta", seconds_for(ours, delta, 2_000, headers) / 2_000, "a bare route", constant)
 
 
 if __name__ == "__main__":

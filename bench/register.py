@@ -15,6 +15,7 @@ from rich.console import Console
 from app.demo.loading import load_sample
 from app.demo.stack import running_stack
 from bench.processes import free_port
+from bench.results import Ratios
 
 TABLES = ("applicants", "registrations", "registration_networks", "review_decisions", "allowlist_entries", "events")
 
@@ -28,10 +29,9 @@ def main() -> None:
     ):
         count, seconds = load_sample(stack.settings.public_url, stack.clients, console)
         copied = asyncio.run(_copy_again(stack.settings.database_url))
-    console.print(
-        f"{count:,} networks in the feed after {seconds:.1f} s; COPY and index of the same rows: {copied:.1f} s"
-    )
-    console.print(f"ratio {seconds / copied:.1f}")
+    ratios = Ratios()
+    ratios.add("from the first upload to the last network in the feed", seconds, "COPY of the same rows", copied)
+    ratios.keep("register", networks=count)
 
 
 async def _copy_again(database_url: str) -> float:

@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     rate_limit_token: int = Field(default=300, ge=0)
     rate_limit_failed_logins: int = Field(default=60, ge=0, description="Failures of one source address in a window")
 
-    upload_chunk_rows: int = Field(default=2_000, ge=1, le=10_000)
+    upload_chunk_rows: int = Field(default=5_000, ge=1, le=10_000)
     token_seconds: int = Field(default=600, ge=1, le=3600)
     idempotency_hours: int = Field(default=24, ge=1)
 

@@ -43,9 +43,13 @@ Acting = Callable[[], Principal | None]
 
 
 class _ActingSession(Session):
-    """Begins each transaction as the one it acts for; it asks who that is when the first statement comes."""
+    """Begins each transaction as the one it acts for; it asks who that is when the first statement comes.
+
+    Without keys it begins none.
+    """
 
     acting: Acting
+    keyless: Exception | None  # why the database's keys could not be read, when none are at hand
 
     @property
     def tenant(self) -> Principal | None:
@@ -56,6 +60,8 @@ class _ActingSession(Session):
 
 @event.listens_for(_ActingSession, "after_begin")
 def _act(session: _ActingSession, transaction: SessionTransaction, connection: Connection) -> None:
+    if session.keyless:
+        raise session.keyless
     tenant = session.tenant
     if tenant is not None and not transaction.nested:
         connection.execute(ACT_AS_TENANT, _tenant(tenant))
@@ -71,10 +77,11 @@ class ReadSession(AsyncSession):
     sync_session_class = _ActingSession
     sync_session: _ActingSession
 
-    def __init__(self, engine: AsyncEngine, keyring: Keyring, acting: Acting) -> None:
+    def __init__(self, engine: AsyncEngine, keyring: Keyring, acting: Acting, keyless: Exception | None) -> None:
         super().__init__(engine, expire_on_commit=False, autoflush=False)
         self.keyring = keyring
         self.sync_session.acting = acting
+        self.sync_session.keyless = keyless
         self._is_beyond_tenancy = False
 
     @asynccontextmanager
@@ -176,25 +183,29 @@ class Database:
     @asynccontextmanager
     async def reading(self, acting: Acting) -> AsyncIterator[ReadSession]:
         """``read`` for whom ``acting`` gives when the first statement comes."""
-        await self._keep_keys()
-        async with ReadSession(self._reading, self.keyring, acting) as session:
+        keyless = await self._keep_keys()
+        async with ReadSession(self._reading, self.keyring, acting, keyless) as session:
             yield session
 
     @asynccontextmanager
     async def writing(self, acting: Acting) -> AsyncIterator[WriteSession]:
         """``write`` for whom ``acting`` gives when the first statement comes."""
-        await self._keep_keys()
-        async with WriteSession(self.engine, self.keyring, acting) as session, session.begin():
+        keyless = await self._keep_keys()
+        async with WriteSession(self.engine, self.keyring, acting, keyless) as session, session.begin():
             yield session
 
-    async def _keep_keys(self) -> None:
-        """Read the database's keys now and then; while it does not answer, go on with those at hand, if there are."""
+    async def _keep_keys(self) -> Exception | None:
+        """Read the database's keys now and then; while it does not answer, go on with those at hand.
+
+        Gives the outage when there are none yet.
+        """
         if time.monotonic() - self._keys_read >= KEYS_READ_AGAIN_SECONDS:
             try:
                 await self.read_keys()
             except (SQLAlchemyError, OSError) as error:
                 if self._keys_read == float("-inf") and is_outage(error):
-                    raise
+                    return error
+        return None
 
     async def read_keys(self) -> None:
         """Read the database's keys."""

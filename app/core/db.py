@@ -169,6 +169,8 @@ class Database:
 
     async def fetch(self, principal: Principal, read: SingleRead, **given: Any) -> list[Any]:
         """The rows of one statement that reads, acting for ``principal``."""
+        if keyless := await self._keep_keys():
+            raise keyless
         tenant = None if principal.sees_all else _tenant(principal)
         return await self._single.fetch(tenant, read, given)
 

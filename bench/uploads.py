@@ -190,19 +190,21 @@ def _memory(name: str, process: psutil.Process) -> Iterator[tuple[str, int]]:
     """Resident bytes of a process and of each that it started; PostgreSQL's as a whole, what they share once."""
     children = process.children()
     if name == "postgresql":
-        yield name, sum(_of_process(each, "pss") for each in [process, *children])
+        taken = [_resident(each) for each in [process, *children]]
+        yield name, sum(own for own, _ in taken) + max(shared for _, shared in taken)
         return
-    yield name, _of_process(process, "rss")
+    yield name, sum(_resident(process))
     for i, child in enumerate(each for each in children if "spawn_main" in " ".join(each.cmdline())):
-        yield f"{name}, process {i + 1} beside it", _of_process(child, "rss")
+        yield f"{name}, process {i + 1} beside it", sum(_resident(child))
 
 
-def _of_process(process: psutil.Process, kind: str) -> int:
+def _resident(process: psutil.Process) -> tuple[int, int]:
+    """The bytes that are its own alone and those that it may share; none when it has just ended."""
     try:
-        size: int = getattr(process.memory_full_info(), kind)
-    except psutil.Error:  # it has just ended
-        return 0
-    return size
+        memory = process.memory_info()
+    except psutil.Error:
+        return 0, 0
+    return memory.rss - memory.shared, memory.shared
 
 
 def _show(measured: list[dict[str, Any]]) -> None:

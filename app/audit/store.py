@@ -16,6 +16,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -27,7 +28,7 @@ from app.audit.replay import Kept, KeptCheckpoint, KeptLeaf
 from app.audit.tree import HASH_BYTES, Grown, Node
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
-from app.core.orm import recordset
+from app.core.orm import looked_up, recordset
 
 
 async def take_turn(session: WriteSession) -> bool:
@@ -66,7 +67,9 @@ async def hashes(session: ReadSession, nodes: Iterable[Node]) -> dict[Node, byte
     kinds = {"level": SmallInteger, "position": BigInteger}
     wanted = recordset("wanted", kinds, [node._asdict() for node in nodes])
     same = and_(TreeNode.level == wanted.c.level, TreeNode.position == wanted.c.position)
-    found = await session.execute(select(TreeNode.level, TreeNode.position, TreeNode.hash).join(wanted, same))
+    kept = looked_up(select(TreeNode.hash).where(same), "kept")
+    columns = (wanted.c.level, wanted.c.position, kept.c.hash)
+    found = await session.execute(select(*columns).select_from(wanted).join(kept, true()))
     return {Node(level, position): hash_ for level, position, hash_ in found}
 
 

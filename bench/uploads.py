@@ -1,8 +1,8 @@
 """Files of registrations from upload to outcome, their approval and publication, against PostgreSQL alone.
 
-The limit is taken in the same run, on the same server and in the same schema: COPY of the parsed rows into a staging
-table, then the same rows into the same indexed tables by one statement a table. ROWS (one size or more), WRONG (a
-share), ORDER (``shuffled`` or ``sorted``) and RUNS are read from the environment.
+The limit is taken in the same run, on the same kind of server and in the same schema: COPY of the parsed rows into a
+staging table, then the same rows into the same indexed tables by one statement a table. ROWS (one size or more), WRONG
+(a share), ORDER (``shuffled`` or ``sorted``) and RUNS are read from the environment.
 """
 
 import asyncio
@@ -49,14 +49,19 @@ def main() -> None:
 
 
 def _run(body: bytes, number: int) -> dict[str, Any]:
-    """Both sides, one after the other, on a server of their own."""
-    with tempfile.TemporaryDirectory() as directory, embedded_server(Path(directory) / "postgresql") as url:
-        run = {
-            "ours": _ours(_database(url, "ours"), body),
-            "postgresql_alone": asyncio.run(alone.measure(_database(url, "alone"), body)),
-        }
+    """Both sides, one after the other, each on a server of its own: neither cleans up while the other is measured."""
+    with _server() as url:
+        ours = _ours(_database(url), body)
+    with _server() as url:
+        run = {"ours": ours, "postgresql_alone": asyncio.run(alone.measure(_database(url), body))}
     print(f"run {number + 1}: {json.dumps(run)}", flush=True)
     return run
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as directory, embedded_server(Path(directory) / "postgresql") as url:
+        yield url
 
 
 def _medians(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -69,14 +74,7 @@ def _medians(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     return found
 
 
-def _database(server_url: str, name: str) -> str:
-    async def make() -> None:
-        connection = await asyncpg.connect(server_url)
-        await connection.execute(f"CREATE DATABASE {name}")
-        await connection.close()
-
-    asyncio.run(make())
-    url = server_url.replace("/postgres?", f"/{name}?")
+def _database(url: str) -> str:
     asyncio.run(migrate(settings(url)))
     return url
 

@@ -1,7 +1,6 @@
 """The background loops: publish, ingest, deliver, grow the audit's tree, expire, and a sign of life."""
 
 import asyncio
-import gc
 import signal
 from datetime import timedelta
 from functools import partial
@@ -15,6 +14,7 @@ from app.audit.process import sequence_beside, tell_size
 from app.bulk_uploads import store as bulk_uploads
 from app.bulk_uploads.ingest import ingest
 from app.core import data_keys, idempotency, leases
+from app.core.companion import collect_seldom
 from app.core.data_keys import SealedColumn
 from app.core.db import Database
 from app.core.doorbell import Listener
@@ -124,7 +124,7 @@ def run_worker(settings: Settings) -> None:
     configure_logging(settings)
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, settings.host)
-    gc.freeze()  # what is loaded by now stays: the collector need not go through it again and again
+    collect_seldom()
     asyncio.run(_work(settings))
 
 

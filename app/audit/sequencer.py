@@ -24,10 +24,14 @@ async def sequence(database: Database, issuer: str, batch: int = BATCH) -> None:
 
     While another process is at it, there is nothing to do. Killed between two batches, the next one goes on.
     """
-    appended = batch
-    while appended == batch:
-        async with database.write() as session:
-            appended = await _append(session, issuer, batch) if await store.take_turn(session) else 0
+    while await sequence_batch(database, issuer, batch) == batch:
+        pass
+
+
+async def sequence_batch(database: Database, issuer: str, batch: int = BATCH) -> int:
+    """``sequence`` for at most ``batch`` events; gives how many."""
+    async with database.write() as session:
+        return await _append(session, issuer, batch) if await store.take_turn(session) else 0
 
 
 async def _append(session: WriteSession, issuer: str, batch: int) -> int:

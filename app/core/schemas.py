@@ -119,7 +119,11 @@ class Body(BaseModel):
         if not isinstance(given, dict):
             return handler(given)
         _few(given)
-        present = {key: value for key, value in given.items() if value is not None and not _is_blank(value)}
+        present = {
+            key: value
+            for key, value in given.items()
+            if value is not None and not (isinstance(value, str) and (not value or value.isspace()))
+        }
         errors: list[InitErrorDetails] = []
         result: Self | None = None
         try:
@@ -134,10 +138,6 @@ class Body(BaseModel):
         if errors or result is None:
             raise ValidationError.from_exception_data(cls.__name__, errors)
         return result
-
-
-def _is_blank(value: Any) -> bool:
-    return isinstance(value, str) and (not value or value.isspace())
 
 
 def _again(error: ErrorDetails) -> InitErrorDetails:

@@ -2,7 +2,7 @@
 
 The limit is taken in the same run, on the same kind of server and in the same schema: COPY of the parsed rows into a
 staging table, then the same rows into the same indexed tables by one statement a table. ROWS (one size or more), WRONG
-(a share), ORDER (``shuffled`` or ``sorted``) and RUNS are read from the environment.
+(a share), ORDER (``shuffled`` or ``sorted``), RUNS and DECIDE (0: uploads alone) are read from the environment.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ SIZES = tuple(map(int, os.environ.get("ROWS", "10000 20437 100000 1000000").spli
 WRONG = float(os.environ.get("WRONG", "0"))
 SHUFFLED = os.environ.get("ORDER", "shuffled") == "shuffled"
 RUNS = int(os.environ.get("RUNS", "3"))
-STEPS = ("upload", "approval", "publication")
+STEPS = ("upload", "approval", "publication")[: None if os.environ.get("DECIDE", "1") == "1" else 1]
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def _run(body: bytes, number: int) -> dict[str, Any]:
     with _server() as url:
         ours = _ours(_database(url), body)
     with _server() as url:
-        run = {"ours": ours, "postgresql_alone": asyncio.run(alone.measure(_database(url), body))}
+        run = {"ours": ours, "postgresql_alone": asyncio.run(alone.measure(_database(url), body, STEPS))}
     print(f"run {number + 1}: {json.dumps(run)}", flush=True)
     return run
 
@@ -101,15 +101,7 @@ def _ours(url: str, body: bytes) -> dict[str, Any]:
             times["upload"] = time.perf_counter() - began
         if upload["status"] != "completed":
             raise SystemExit(f"the upload ended as {upload}")
-        began = time.perf_counter()
-        selection = {"bulk_upload_id": upload["id"], "status": "submitted"}
-        decided = {"selection": selection, "action": "approve"}
-        approved = officer.call("POST", "/v1/review-decisions/batch", json=decided)["counts"]["decided"]
-        times["approval"] = time.perf_counter() - began
-        began = time.perf_counter()
-        while not officer.call("GET", "/v1/allowlist/publications?limit=1")["items"]:
-            time.sleep(0.1)
-        times["publication"] = time.perf_counter() - began
+        approved = _decided(officer, upload["id"], times) if "approval" in STEPS else None
     return {
         "seconds": times,
         "counts": upload["counts"],
@@ -117,6 +109,19 @@ def _ours(url: str, body: bytes) -> dict[str, Any]:
         "peak_mib": peak,
         "p99_ms": {"quiet": quiet, "during the upload": _at_99(answered)},
     }
+
+
+def _decided(officer: Caller, upload_id: str, times: dict[str, float]) -> int:
+    """Approve all of an upload and wait for the publication; gives how many."""
+    began = time.perf_counter()
+    decided = {"selection": {"bulk_upload_id": upload_id, "status": "submitted"}, "action": "approve"}
+    approved: int = officer.call("POST", "/v1/review-decisions/batch", json=decided)["counts"]["decided"]
+    times["approval"] = time.perf_counter() - began
+    began = time.perf_counter()
+    while not officer.call("GET", "/v1/allowlist/publications?limit=1")["items"]:
+        time.sleep(0.1)
+    times["publication"] = time.perf_counter() - began
+    return approved
 
 
 def _p99(caller: Caller, seconds: float) -> float:

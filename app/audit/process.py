@@ -16,7 +16,7 @@ from app.core.observability import configure_logging
 from app.core.settings import Settings
 
 NICENESS = 19
-# A batch a second is a tenth of a processor: after a million events at once it is some minutes behind, and no one waits.
+# A batch a second is a tenth of a processor: after a million events at once it is some minutes behind.
 PACE_SECONDS = 1.0
 SIZE = Gauge("audit_tree_size", "Leaves of the tree over the event log, as it was signed last")
 log = structlog.get_logger(__name__)

@@ -114,11 +114,9 @@ async def _add(session: WriteSession, batch: Batch, new: NewCases) -> set[int]:
     if not expected:
         return set()
     lost: set[int] = set()
-    ids: list[UUID] = []
     if await intake.add(session, batch, new) < expected:
-        ids = batch.ids()
-        there = await intake.those_in(session, ids)
-        lost = {i for i, id_ in enumerate(ids) if id_ not in there} - set(new.left_out)
+        there = await intake.those_in(session, batch.ids())
+        lost = {i for i, id_ in enumerate(batch.ids()) if id_ not in there} - set(new.left_out)
     out = {*new.left_out, *lost}
     ids = batch.ids() if out else []
     await intake.put_networks(session, batch.listed, [ids[i] for i in out])

@@ -125,18 +125,19 @@ def _judged(
         asked = validated(RegistrationDetails, fields).asked
     except Invalid as wrong:
         errors = [*wrong.errors]
-    if isinstance(given, Invalid):
-        return None, asked, asked.reference if asked else _reference(cells), [*given.errors, *errors]
-    return given, asked, asked.reference if asked else _reference(cells), errors
+    reference = asked.reference if asked else _reference(cells)
+    if isinstance(given, Particulars):
+        return given, asked, reference, errors
+    return None, asked, reference, [*given, *errors]
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _applicant(cells: tuple[str, ...]) -> Particulars | Invalid:
+def _applicant(cells: tuple[str, ...]) -> Particulars | tuple[FieldError, ...]:
     fields = rules.applicant_fields(dict(zip(rules.APPLICANT_COLUMNS, cells, strict=True)))
     try:
         return validated(ApplicantDetails, fields).particulars
     except Invalid as wrong:
-        return wrong
+        return wrong.errors  # without what the error holds on to
 
 
 def _reference(cells: Mapping[str, str]) -> str | None:

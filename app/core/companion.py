@@ -22,7 +22,7 @@ def collect_seldom() -> None:
     A batch is some ten thousand objects and no cycle: looking through them all the time costs a quarter more.
     """
     gc.freeze()
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 5, 5)
 
 
 def stay_behind(niceness: int) -> None:

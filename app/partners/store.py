@@ -88,7 +88,7 @@ async def add_external(session: WriteSession, partner_id: UUID, name: str, issue
     added: UUID | None = await session.scalar(
         insert(Client)
         .values(**person, name=name, client_id=name, scopes=[])
-        .on_conflict_do_nothing(index_elements=list(person))
+        .on_conflict_do_nothing()  # the name is the person's own too: of two at once, either may be met first
         .returning(Client.id)
     )
     return added

@@ -159,8 +159,10 @@ def reading_beside(size: int) -> Iterator[Executor | None]:
     The process ends with the block, or with its parent.
     """
     if size < WORTH_A_PROCESS:
-        yield None
-        _applicant.cache_clear()
+        try:
+            yield None
+        finally:
+            _applicant.cache_clear()
         return
     executor = ProcessPoolExecutor(1, SPAWNING, stay_behind, (NICENESS,))
     executor.submit(os.getpid)  # so that it starts now

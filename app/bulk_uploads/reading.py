@@ -6,6 +6,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 from typing import NamedTuple
 from uuid import UUID
 
@@ -29,7 +30,7 @@ from app.registrations.schemas import RegistrationDetails
 UNKNOWN_APPLICANT = UUID(int=0)
 # A stretch ends at so many bytes, however few its rows: what is read at once has a size of its own.
 STRETCH_BYTES = 8 * 1024 * 1024
-WORTH_A_PROCESS = 2 * 1024 * 1024
+WORTH_A_PROCESS = 6 * 1024 * 1024
 NICENESS = 5
 # An applicant has many rows: what was found of the last ones is remembered.
 REMEMBERED = 50_000
@@ -118,7 +119,7 @@ def _judged(
     cells, errors = cells_of(row, columns)
     if errors:
         return None, None, None, errors
-    given = _applicant(tuple(cells.get(column, "") for column in rules.APPLICANT_COLUMNS))
+    given = _applicant(tuple(map(cells.get, rules.APPLICANT_COLUMNS, repeat(""))))
     asked: Asked | None = None
     try:
         fields = {"applicant_id": UNKNOWN_APPLICANT, **rules.registration_fields(cells)}

@@ -1,7 +1,7 @@
 """What every reader of uploads gives: rows, each with its place; and the lines of a file of text."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.core.errors import FieldError, Invalid
 
@@ -10,8 +10,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LARGEST_RECORD = 8 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A row's cells as they came, its place in the file, and what its reader found wrong with it."""
 
     line: int

@@ -92,15 +92,14 @@ def check_header(header: Sequence[str]) -> None:
 
 def applicant_fields(cells: Mapping[str, str]) -> dict[str, Any]:
     """A row's applicant, by the names of the JSON body."""
-    return {field: cells[column] for column, field in APPLICANT_COLUMNS.items() if cells.get(column)}
+    return {field: cell for column, field in APPLICANT_COLUMNS.items() if (cell := cells.get(column))}
 
 
 def registration_fields(cells: Mapping[str, str]) -> dict[str, Any]:
     """A row's registration, by the names of the JSON body; ``networks`` is split at spaces."""
-    fields: dict[str, Any] = {column: cells[column] for column in REGISTRATION_COLUMNS if cells.get(column)}
+    fields: dict[str, Any] = {column: cell for column in REGISTRATION_COLUMNS if (cell := cells.get(column))}
     if "networks" in fields:
-        fields["networks"] = fields["networks"].split(" ")
-        fields["networks"] = [each for each in fields["networks"] if each]
+        fields["networks"] = [each for each in fields["networks"].split(" ") if each]
     return fields
 
 

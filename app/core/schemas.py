@@ -85,9 +85,10 @@ def _without_cnic(text: str) -> str:
 # Free text is kept and told as it is; a CNIC is sealed, and shown to those only who must see it.
 NO_CNIC = AfterValidator(_without_cnic)
 
-Line100 = Annotated[str, LINE, Field(max_length=100), NO_CNIC]
-Line200 = Annotated[str, LINE, Field(max_length=200), NO_CNIC]
-Paragraph = Annotated[str, PARAGRAPH, Field(max_length=LONGEST_TEXT), NO_CNIC]
+# A limit stands before what cleans the text, which runs first all the same: so Pydantic counts, and not Python.
+Line100 = Annotated[str, Field(max_length=100), LINE, NO_CNIC]
+Line200 = Annotated[str, Field(max_length=200), LINE, NO_CNIC]
+Paragraph = Annotated[str, Field(max_length=LONGEST_TEXT), PARAGRAPH, NO_CNIC]
 # What the service says; where it quotes what was sent, control characters are left out.
 Said = Annotated[str, BeforeValidator(lambda text: CONTROL_BUT_BREAKS.sub(" ", text)[:LONGEST_TEXT])]
 
@@ -130,10 +131,9 @@ class Body(BaseModel):
             result = handler(present)
         except ValidationError as wrong:
             errors = [_again(error) for error in wrong.errors(include_url=False)]
-        known = {error["loc"] for error in errors}
         for error in cls.across(present):
             place = tuple(int(part) if part.isdigit() else part for part in error.pointer.split("/")[1:])
-            if place not in known:
+            if all(place != known["loc"] for known in errors):
                 errors.append(InitErrorDetails(type=refusal(error.code, error.detail), loc=place, input=None))
         if errors or result is None:
             raise ValidationError.from_exception_data(cls.__name__, errors)

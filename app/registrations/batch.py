@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple
 from uuid import UUID
+from zlib import crc32
 
 from pydantic_core import to_json
 from uuid_utils import uuid7
@@ -22,7 +23,7 @@ class Batch(NamedTuple):
 
     ``columns`` and ``listed`` hold the texts of ``orm.column_text``: of the new cases, one an item, and of their
     networks. ``applicants`` has for each item the number of its applicant among the batch's. ``touching`` are the items
-    that share addresses with another of the batch, ``stripes`` the turns that their networks have to wait for.
+    that share addresses with another of the batch, ``stripes`` the turns that its networks and references wait for.
     """
 
     columns: dict[str, str]
@@ -55,7 +56,7 @@ class Batch(NamedTuple):
             tracks=[each.track for each in items],
             operators=[each.operator for each in items],
             touching=frozenset(touching((network, i) for i, listed in enumerate(spans) for network in listed)),
-            stripes=frozenset(block_of(network) % LOCK_STRIPES for network in flat),
+            stripes=_stripes(flat, (each.reference for each in items if each.reference)),
         )
 
     def ids(self) -> list[UUID]:
@@ -88,6 +89,11 @@ class Batch(NamedTuple):
             Asked(applicant_id=id_, networks=listed, **dict(zip(_KEPT, cells, strict=True)))
             for id_, listed, *cells in zip(ids, networks, *columns.values(), strict=True)
         ]
+
+
+def _stripes(networks: Iterable[Network], references: Iterable[str]) -> frozenset[int]:
+    numbers = chain(map(block_of, networks), (crc32(each.encode()) for each in references))
+    return frozenset(number % LOCK_STRIPES for number in numbers)
 
 
 _KEPT = ("track", "purpose", "protocol", "operator", "subscriber_id", "reference", "description")

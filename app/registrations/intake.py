@@ -6,18 +6,30 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import CTE, Integer, Select, Text, Uuid, and_, bindparam, case, delete, func, not_, select, true, update
-from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB, insert
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import (
+    Insert,
+    Integer,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    not_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB
 
 from app.applicants.store import Identity
 from app.core.db import ReadSession, WriteSession
-from app.core.errors import Invalid
 from app.core.orm import AS_IT_IS, INSTANT, Rows, among, column_text, columnar, is_among, looked_up, recordset
 from app.core.principal import Principal
 from app.events import store as events
 from app.registrations.batch import LOCK_STRIPES, Batch
-from app.registrations.errors import ReferenceDuplicate
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
 from app.registrations.rules import TRACKS, Flag, Status
 
@@ -66,7 +78,10 @@ _TURNS = select(func.pg_advisory_xact_lock(LOCK_CLASS, _STRIPE.c.number))
 
 
 async def take_turns(session: WriteSession, subjects: Collection[str], stripes: Collection[int]) -> None:
-    """Take turns with every other intake of these applicants or of these stripes until the transaction ends."""
+    """Take turns with every other intake of these applicants or of these stripes until the transaction ends.
+
+    What is read from then on of their cases, addresses and references nobody else changes.
+    """
     numbers = sorted({int(subject[:8], 16) % LOCK_STRIPES for subject in subjects} | set(stripes))
     await session.execute(_TURNS, {"number": column_text(map(str, numbers))})
 
@@ -111,8 +126,8 @@ async def open_overlaps(session: ReadSession, batch: Batch) -> list[OpenOverlap]
     return [OpenOverlap(*row) for row in found]
 
 
-def _adding() -> Select[int]:
-    """Cases from the columns of a batch, with the event of each; gives how many."""
+def _adding() -> Insert:
+    """Cases from the columns of a batch, with the event of each."""
     given = columnar(GIVEN).cte("given")
     applicant = columnar(APPLICANT, "applicant_").subquery("applicants")
     is_contested = is_among(given.c.place, "contested")
@@ -126,37 +141,22 @@ def _adding() -> Select[int]:
     }
     taken_in = not_(is_among(given.c.place, "left_out"))
     rows = select(*values.values()).join(applicant, applicant.c.place == given.c.applicant).where(taken_in)
-    added = (
-        insert(Registration)
-        .from_select(list(values), rows)
-        .on_conflict_do_nothing(index_elements=["partner_id", "reference"])
-        .returning(Registration.id, Registration.partner_id, Registration.operator)
-        .cte("added")
-    )
-    by = {"actor_client_id": values["client_id"], "actor_partner_id": values["partner_id"]}
-    told = events.recording("registration.submitted", _submitted(added, given), by).cte("told")
-    return select(func.count()).select_from(added).add_cte(told)
-
-
-def _submitted(added: CTE, given: CTE) -> Rows:
+    added = insert(Registration).from_select(list(values), rows).cte("added")
     details = func.jsonb_build_object(
         "status", Status.SUBMITTED.value, "networks", given.c.networks, "reference", given.c.reference
     )
-    return (
-        select(added.c.id, added.c.partner_id, added.c.operator, details.label("details"))
-        .join(given, given.c.id == added.c.id)
-        .order_by(given.c.place)
-    )
+    of_case = (given.c.id, values["partner_id"], given.c.operator, details.label("details"))
+    submitted = select(*of_case).where(taken_in).order_by(given.c.place)
+    by = {"actor_client_id": values["client_id"], "actor_partner_id": values["partner_id"]}
+    told = events.recording("registration.submitted", submitted, by)
+    return told.add_cte(added).execution_options(**AS_IT_IS)
 
 
 _ADDING = _adding()
 
 
-async def add(session: WriteSession, batch: Batch, new: NewCases) -> int:
-    """Insert the items of a batch as cases, with the events that tell it; give how many are in.
-
-    Those whose reference another transaction has just taken are left out.
-    """
+async def add(session: WriteSession, batch: Batch, new: NewCases) -> None:
+    """Insert the items of a batch as cases, with the events that tell it."""
     given: dict[str, Any] = {
         **batch.columns,
         "applicant_id": column_text(str(each.id) if each else None for each in new.applicants),
@@ -168,18 +168,13 @@ async def add(session: WriteSession, batch: Batch, new: NewCases) -> int:
         "left_out": list(new.left_out),
         **{f"due_{track}": due_at for track, due_at in new.due_at.items()},
     }
-    return await session.scalar(_ADDING, given) or 0
-
-
-async def those_in(session: ReadSession, ids: Collection[UUID]) -> set[UUID]:
-    """Which of these cases there are."""
-    return set(await session.scalars(select(Registration.id).where(among(Registration.id, ids))))
+    await session.execute(_ADDING, given)
 
 
 async def correct(session: WriteSession, rows: Sequence[dict[str, Any]], hand_in: dict[str, Any]) -> None:
     """Write corrected details to cases, each as its next version.
 
-    ``hand_in`` holds the values of handing in again, or none. Raises ``Invalid`` when a reference was just taken.
+    ``hand_in`` holds the values of handing in again, or none.
     """
     batch = recordset("corrected", COLUMNS, rows)
     values = {name: batch.c[name] for name in CORRECTED}
@@ -191,10 +186,7 @@ async def correct(session: WriteSession, rows: Sequence[dict[str, Any]], hand_in
         .values(version=Registration.version + 1, updated_at=func.now(), **values)
         .execution_options(synchronize_session=False)
     )
-    try:
-        await session.execute(statement)
-    except IntegrityError as taken:
-        raise Invalid.of([ReferenceDuplicate.at("/reference")]) from taken
+    await session.execute(statement)
 
 
 _LISTED = columnar(LISTED).subquery("listed")

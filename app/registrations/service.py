@@ -11,7 +11,7 @@ from app.applicants import service as applicant_records
 from app.applicants import store as applicants
 from app.applicants.store import Identity
 from app.core.db import WriteSession
-from app.core.errors import DomainError, Invalid
+from app.core.errors import DomainError
 from app.core.preconditions import IfMatch
 from app.core.principal import Principal
 from app.core.schemas import validated
@@ -20,7 +20,7 @@ from app.events.store import Happening
 from app.operators import store as operators
 from app.registrations import intake, judgement, store
 from app.registrations.batch import Batch, networks_listed
-from app.registrations.errors import ClaimedByAnother, IllegalTransition, ReferenceDuplicate
+from app.registrations.errors import ClaimedByAnother, IllegalTransition
 from app.registrations.intake import NewCases
 from app.registrations.judgement import Accepted, Judged, Unchanged
 from app.registrations.models import Registration
@@ -84,15 +84,13 @@ async def submit(
         contested=[i for i, each in accepted.items() if Flag.CONTESTED in each.flags],
         due_at=_due_at_of_tracks(),
     )
-    lost = await _add(session, batch, new)
+    await _add(session, batch, new)
     met_before = await _correct(session, list(corrected.values()), hand_in=True)
-    met = {i for i in facts.touching if i not in new.left_out} - lost
+    met = {i for i in facts.touching if i not in new.left_out}
     ids = batch.ids() if met else []
     await store.refresh_contested(session, [*(ids[i] for i in met), *_ids(corrected.values()), *met_before])
     await _record_submitted(session, principal, _ids(corrected.values()))
-    return {i: _outcome(each) for i, each in judged.items() if i not in accepted or i in corrected} | dict.fromkeys(
-        lost, Invalid.of([ReferenceDuplicate.at("/reference", "The reference was taken a moment ago.")])
-    )
+    return {i: _outcome(each) for i, each in judged.items() if i not in accepted or i in corrected}
 
 
 def _ids(corrected: Iterable[Accepted]) -> list[UUID]:
@@ -108,19 +106,12 @@ def _outcome(judged: Judged) -> Registered | DomainError:
     return Registered(judged.itself.id, "updated")
 
 
-async def _add(session: WriteSession, batch: Batch, new: NewCases) -> set[int]:
-    """Write the new cases with their networks and events; give the places of those whose reference was just taken."""
-    expected = len(batch.tracks) - len(new.left_out)
-    if not expected:
-        return set()
-    lost: set[int] = set()
-    if await intake.add(session, batch, new) < expected:
-        there = await intake.those_in(session, batch.ids())
-        lost = {i for i, id_ in enumerate(batch.ids()) if id_ not in there} - set(new.left_out)
-    out = {*new.left_out, *lost}
-    ids = batch.ids() if out else []
-    await intake.put_networks(session, batch.listed, [ids[i] for i in out])
-    return lost
+async def _add(session: WriteSession, batch: Batch, new: NewCases) -> None:
+    """Write the new cases with their networks and events."""
+    if len(new.left_out) < len(batch.tracks):
+        await intake.add(session, batch, new)
+        ids = batch.ids() if new.left_out else []
+        await intake.put_networks(session, batch.listed, [ids[i] for i in new.left_out])
 
 
 def _row(accepted: Accepted, id_: UUID, due_at: Mapping[str, datetime]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from uuid import UUID
 
 from app.bulk_uploads import store
@@ -32,17 +32,18 @@ class Superseded(Exception):
     """Another worker has moved the upload on; nothing of this chunk is kept."""
 
 
+async def _fetch(database: Database, upload_id: UUID, position: int) -> bytes | None:
+    async with database.read() as session:
+        return await store.read_part(session, upload_id, position)
+
+
 def _parts(database: Database, upload_id: UUID, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
-    """The upload's parts, for a thread: each is fetched on the loop when the parser comes to it."""
-
-    async def fetch(position: int) -> bytes | None:
-        async with database.read() as session:
-            return await store.read_part(session, upload_id, position)
-
-    position = 0
-    while (part := asyncio.run_coroutine_threadsafe(fetch(position), loop).result()) is not None:
+    """The upload's parts, for a thread: each is fetched on the loop while the parser is at the one before."""
+    fetching = (asyncio.run_coroutine_threadsafe(_fetch(database, upload_id, position), loop) for position in count())
+    fetched = next(fetching)
+    while (part := fetched.result()) is not None:
+        fetched = next(fetching)
         yield part
-        position += 1
 
 
 async def stretches_of(database: Database, upload: BulkUpload, chunk_rows: int, most_rows: int) -> list[Stretch]:
@@ -85,12 +86,11 @@ async def _next(ahead: deque[tuple[Stretch, bytes, asyncio.Future[ReadRows]]]) -
 
 
 class _Source:
-    """An upload's bytes in order, a part at a time in memory."""
+    """An upload's bytes in order, a part at a time in memory, and the next on its way."""
 
     def __init__(self, database: Database, upload_id: UUID) -> None:
-        self._database = database
-        self._upload_id = upload_id
-        self._position = 0  # of the next part
+        self._fetching = (asyncio.create_task(_fetch(database, upload_id, position)) for position in count())
+        self._fetched = next(self._fetching)
         self._begin = 0  # the place of the buffer's first byte in the file
         self._buffer = b""
 
@@ -99,10 +99,9 @@ class _Source:
         while self._begin + len(self._buffer) < end:
             kept = self._buffer[max(0, begin - self._begin) :]
             self._begin += len(self._buffer) - len(kept)
-            async with self._database.read() as session:
-                part = await store.read_part(session, self._upload_id, self._position)
+            part = await self._fetched
             if part is None:  # another worker has come to the end
                 raise Superseded
+            self._fetched = next(self._fetching)
             self._buffer = kept + part
-            self._position += 1
         return self._buffer[begin - self._begin : end - self._begin]

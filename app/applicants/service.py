@@ -1,6 +1,5 @@
 """Making and changing applicants, one or many."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -22,35 +21,12 @@ from app.core.schemas import validated
 from app.events import store as events
 from app.events.store import Happening
 
-REMEMBERED = 100_000
-
 
 class Recorded(NamedTuple):
     """The record that an item led to, and whether it was made for it."""
 
     identity: Identity
     created: bool
-
-
-class Acquainted:
-    """The applicants that one series of batches has just recorded: said again, they need not be looked up again.
-
-    It remembers a fixed number, and of each what was said last.
-    """
-
-    def __init__(self) -> None:
-        self._said: dict[tuple[str, str], tuple[Particulars, Recorded]] = {}
-
-    def recall(self, identity: tuple[str, str], given: Particulars) -> Recorded | None:
-        """The record of the applicant of this identity, if the very same was said last."""
-        said, recorded = self._said.get(identity, (None, None))
-        return recorded if said == given else None
-
-    def remember(self, given: Particulars, identity: Identity) -> None:
-        """Note what was said last of an applicant, and its record."""
-        self._said[given.identity] = given, Recorded(identity, created=False)
-        if len(self._said) > REMEMBERED:
-            del self._said[next(iter(self._said))]
 
 
 def _row(keyring: Keyring, given: Particulars) -> dict[str, Any]:
@@ -70,33 +46,21 @@ async def record(
     items: Sequence[Particulars],
     *,
     kinds: dict[str, str] | None = None,
-    acquainted: Acquainted | None = None,
 ) -> list[Recorded | Invalid]:
     """Find or make the caller's own record of each applicant and give it the item's details; one outcome an item.
 
     The last item about an applicant wins. An item is refused (``ApplicantConflict``) when its NTN or CNIC is
     known as another kind's, in the caller's records or earlier in ``items``. ``kinds`` kept from batch to batch
-    stand for what earlier ones were accepted with, when they are not in the database; ``acquainted`` kept from
-    batch to batch spares looking up who is in it again.
+    stand for what earlier ones were accepted with, when they are not in the database.
     """
-    known = acquainted or Acquainted()
-    identities = {each: each.identity for each in dict.fromkeys(items)}
-    times_said = Counter(identities.values())
-    outcomes: dict[Particulars, Recorded | Invalid] = {
-        each: met
-        for each, identity in identities.items()
-        if times_said[identity] == 1 and (met := known.recall(identity, each))
-    }
-    rows = {each: _row(session.keyring, each) for each in identities if each not in outcomes}
-    if rows:
-        outcomes |= await _conflicts(session, principal, rows, kinds if kinds is not None else {})
-        latest = {rows[each]["subject"]: each for each in items if each not in outcomes}
-        # in one order everywhere, so that two batches never wait for each other's rows
-        recorded = await _put(session, principal, {subject: rows[latest[subject]] for subject in sorted(latest)})
-        for subject, each in latest.items():
-            known.remember(each, recorded[subject].identity)
-        outcomes |= {each: recorded[row["subject"]] for each, row in rows.items() if each not in outcomes}
-    return [outcomes[each] for each in items]
+    if not items:
+        return []
+    rows = {each: _row(session.keyring, each) for each in dict.fromkeys(items)}
+    refused = await _conflicts(session, principal, rows, kinds if kinds is not None else {})
+    latest = {rows[each]["subject"]: rows[each] for each in items if each not in refused}
+    # in one order everywhere, so that two batches never wait for each other's rows
+    recorded = await _put(session, principal, dict(sorted(latest.items())))
+    return [refused.get(each) or recorded[rows[each]["subject"]] for each in items]
 
 
 async def _put(session: WriteSession, principal: Principal, accepted: dict[str, dict[str, Any]]) -> dict[str, Recorded]:

@@ -13,9 +13,9 @@ import structlog
 from prometheus_client import Counter
 
 from app.applicants import service as applicants
-from app.applicants.service import Acquainted
 from app.applicants.store import Identity
 from app.bulk_uploads import rules, store
+from app.bulk_uploads.acquaintance import Acquainted, particulars_of
 from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
 from app.bulk_uploads.reading import BrokenRow, ReadRows, Stretch, cells_of_lines, reading_beside, repeated
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
@@ -171,21 +171,8 @@ async def _register(
     series: Series,
     verdict: Verdict,
 ) -> None:
-    rehearsal, numbers = series.rehearsal, rows.batch.applicants
-    applying = [(i, number) for i, number in enumerate(numbers) if i not in verdict.refused]
-    recorded = await applicants.record(
-        session,
-        principal,
-        [rows.applicants[number] for _, number in applying],
-        kinds=rehearsal.kinds if rehearsal else None,
-        acquainted=None if rehearsal else series.acquainted,
-    )
-    own: list[Identity | None] = [None] * len(rows.applicants)
-    for (i, number), record in zip(applying, recorded, strict=True):
-        if isinstance(record, Invalid):
-            verdict.refused[i] = record.errors
-        else:
-            own[number] = record.identity
+    rehearsal = series.rehearsal
+    own = await _applicants(session, principal, rows, series, verdict)
     outcomes = await registrations.submit(
         session,
         principal,
@@ -200,6 +187,26 @@ async def _register(
             verdict.refused[i] = outcome.errors
         else:
             verdict.known[i] = outcome
+
+
+async def _applicants(
+    session: WriteSession, principal: Principal, rows: ReadRows, series: Series, verdict: Verdict
+) -> list[Identity | None]:
+    """Who the rows' applicants are, by their numbers: found or made, or the rows are refused."""
+    own = series.acquainted.recall(rows.applicants)
+    numbers = enumerate(rows.batch.applicants)
+    unknown = [(i, number) for i, number in numbers if own[number] is None and i not in verdict.refused]
+    given = [particulars_of(rows.applicants[number]) for _, number in unknown]
+    kinds = series.rehearsal.kinds if series.rehearsal else None
+    recorded = await applicants.record(session, principal, given, kinds=kinds)
+    for (i, number), record in zip(unknown, recorded, strict=True):
+        if isinstance(record, Invalid):
+            verdict.refused[i] = record.errors
+            continue
+        own[number] = record.identity
+        if series.rehearsal is None:
+            series.acquainted.remember(rows.applicants[number], record.identity)
+    return own
 
 
 async def _keep(session: WriteSession, upload: BulkUpload, chunk: Chunk, verdict: Verdict) -> None:

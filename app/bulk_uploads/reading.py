@@ -12,9 +12,9 @@ from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
-from app.applicants.rules import Particulars
 from app.applicants.schemas import ApplicantDetails
 from app.bulk_uploads import rules
+from app.bulk_uploads.acquaintance import said_of
 from app.bulk_uploads.parser import cells_of, read_rows
 from app.bulk_uploads.rows import Row
 from app.core.companion import SPAWNING, stay_behind
@@ -59,13 +59,13 @@ class BrokenRow(NamedTuple):
 class ReadRows(NamedTuple):
     """The rows of a stretch: of the sound ones line, applicant and registration, in order, and the broken ones.
 
-    ``applicants`` are all that is said of one, by the numbers that ``batch`` has for them. ``references`` are those of
-    all rows, and ``lines`` those of the sound ones, as ``orm.column_text``.
+    ``applicants`` are all that is said of one (``acquaintance.said_of``), by the numbers that ``batch`` has for them.
+    ``references`` are those of all rows, and ``lines`` those of the sound ones, as ``orm.column_text``.
     """
 
     lines: str
     references: str
-    applicants: Sequence[Particulars]
+    applicants: Sequence[str]
     batch: Batch
     broken: Sequence[BrokenRow]
 
@@ -92,7 +92,7 @@ def read_stretch(body: bytes, upload_format: str, line: int, columns: Sequence[s
     lines: list[str] = []
     sound: list[Asked] = []
     broken: list[BrokenRow] = []
-    said: dict[Particulars, int] = {}
+    said: dict[str, int] = {}
     applicants: list[int] = []
     seen: dict[str, int] = {}
     for row in read_rows([body], upload_format, line):
@@ -113,9 +113,7 @@ def repeated(reference: str, first: int) -> FieldError:
     return ReferenceDuplicate.at("/reference", f"The reference {reference!r} is on line {first} already.")
 
 
-def _judged(
-    row: Row, columns: Sequence[str]
-) -> tuple[Particulars | None, Asked | None, str | None, Sequence[FieldError]]:
+def _judged(row: Row, columns: Sequence[str]) -> tuple[str | None, Asked | None, str | None, Sequence[FieldError]]:
     cells, errors = cells_of(row, columns)
     if errors:
         return None, None, None, errors
@@ -127,16 +125,16 @@ def _judged(
     except Invalid as wrong:
         errors = [*wrong.errors]
     reference = asked.reference if asked else _reference(cells)
-    if isinstance(given, Particulars):
+    if isinstance(given, str):
         return given, asked, reference, errors
     return None, asked, reference, [*given, *errors]
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _applicant(cells: tuple[str, ...]) -> Particulars | tuple[FieldError, ...]:
+def _applicant(cells: tuple[str, ...]) -> str | tuple[FieldError, ...]:
     fields = rules.applicant_fields(dict(zip(rules.APPLICANT_COLUMNS, cells, strict=True)))
     try:
-        return validated(ApplicantDetails, fields).particulars
+        return said_of(validated(ApplicantDetails, fields).particulars)
     except Invalid as wrong:
         return wrong.errors  # without what the error holds on to
 

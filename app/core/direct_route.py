@@ -3,7 +3,7 @@
 What is declared stays what is documented, and what is refused of an address is refused by the framework, in its words.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -12,12 +12,12 @@ from fastapi.params import Query, Security
 from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.types import Receive, Scope, Send
 
 from app.core.principal import Principal
 
 # How every dependency that gives a ``Principal`` is called: with the scopes needed and the field ``Authorization``.
 Authentication = Callable[[Request, SecurityScopes, str | None], Awaitable[Principal]]
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class DirectRoute(APIRoute):
@@ -27,24 +27,20 @@ class DirectRoute(APIRoute):
     values for the query, and that give a ``Response``. All others are the framework's to call.
     """
 
-    def get_route_handler(self) -> Handler:
-        """What answers a request to this operation."""
-        framework = super().get_route_handler()
-        asked = _asked(self)
-        if asked is None:
-            return framework
-        operation = self.endpoint
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._asked = _asked(self)
 
-        async def handle(request: Request) -> Response:
-            try:
-                given = asked.read(request)
-            except ValidationError:
-                return await framework(request)
-            given[asked.caller] = await asked.authenticate(request, asked.scopes, request.headers.get("authorization"))
-            response: Response = await operation(**given)
-            return response
-
-        return handle
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; what is raised is for the application's handlers of exceptions."""
+        asked, request = self._asked, Request(scope, receive, send)
+        given = asked.read(request) if asked else None
+        if asked is None or given is None:
+            await super().handle(scope, receive, send)
+            return
+        given[asked.caller] = await asked.authenticate(request, asked.scopes, request.headers.get("authorization"))
+        response: Response = await self.endpoint(**given)
+        await response(scope, receive, send)
 
 
 @dataclass(slots=True)
@@ -58,13 +54,18 @@ class _Asked:
     authenticate: Authentication = field(init=False)
     scopes: SecurityScopes = field(init=False)
 
-    def read(self, request: Request) -> dict[str, Any]:
-        """All but the caller. Raises ``ValidationError``."""
+    def read(self, request: Request) -> dict[str, Any] | None:
+        """All but the caller; None for a request that the framework has to refuse."""
+        if request.method != "GET":
+            return None
         given: dict[str, Any] = dict.fromkeys(self.requests, request)
-        for name, kind in self.path.items():
-            given[name] = kind.validate_python(request.path_params[name])
-        for name, model in self.query.items():
-            given[name] = model.model_validate(dict(request.query_params))
+        try:
+            for name, kind in self.path.items():
+                given[name] = kind.validate_python(request.path_params[name])
+            for name, model in self.query.items():
+                given[name] = model.model_validate(dict(request.query_params))
+        except ValidationError:
+            return None
         return given
 
 

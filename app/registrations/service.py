@@ -18,7 +18,7 @@ from app.core.schemas import validated
 from app.events import store as events
 from app.events.store import Happening
 from app.operators import store as operators
-from app.registrations import intake, judgement, store
+from app.registrations import contests, intake, judgement, store
 from app.registrations.batch import Batch, networks_listed
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
 from app.registrations.intake import NewCases
@@ -88,7 +88,7 @@ async def submit(
     met_before = await _correct(session, list(corrected.values()), hand_in=True)
     met = {i for i in facts.touching if i not in new.left_out}
     ids = batch.ids() if met else []
-    await store.refresh_contested(session, [*(ids[i] for i in met), *_ids(corrected.values()), *met_before])
+    await contests.refresh(session, [*(ids[i] for i in met), *_ids(corrected.values()), *met_before])
     await _record_submitted(session, principal, _ids(corrected.values()))
     return {i: _outcome(each) for i, each in judged.items() if i not in accepted or i in corrected}
 
@@ -144,7 +144,7 @@ async def _correct(session: WriteSession, accepted: Sequence[Accepted], *, hand_
     due_at = _due_at_of_tracks()
     rows = [_row(each, each.itself.id, due_at) for each in accepted if each.itself]
     ids = [row["id"] for row in rows]
-    met_before = await store.sharing_addresses(session, ids)
+    met_before = await contests.sharing_addresses(session, ids)
     await intake.correct(session, rows, _handed_in() if hand_in else {})
     await intake.take_networks(session, ids)
     listed = [(str(each.itself.id), each.asked.networks) for each in accepted if each.itself]
@@ -191,7 +191,7 @@ async def correct(
     asked = validated(RegistrationDetails, patch.onto(_details(held))).asked
     accepted = await _judged_again(session, principal, asked, held)
     met_before = await _correct(session, [accepted], hand_in=False)
-    await store.refresh_contested(session, [held.id, *met_before])
+    await contests.refresh(session, [held.id, *met_before])
     corrected = Happening("registration.corrected", held.id, held.partner_id, asked.operator, {"status": held.status})
     await events.record(session, principal, [corrected])
 
@@ -216,7 +216,7 @@ async def hand_in_again(session: WriteSession, principal: Principal, registratio
     asked = validated(RegistrationDetails, _details(held)).asked
     await _judged_again(session, principal, asked, held)
     await store.move(session, [held.id], {**_handed_in(), "due_at": _due_at_of_tracks()[held.track]})
-    await store.refresh_contested(session, [held.id])
+    await contests.refresh(session, [held.id])
     await _record_submitted(session, principal, [held.id])
 
 
@@ -225,7 +225,7 @@ async def withdraw(session: WriteSession, principal: Principal, registration_id:
     held = await _own(session, principal, registration_id, if_match)
     target = _refuse_unless_possible(held.status, Move.WITHDRAW)
     await store.move(session, [held.id], {"status": target, "claimed_by": None})
-    await store.refresh_contested(session, [held.id])
+    await contests.refresh(session, [held.id])
     await _record(session, principal, "registration.withdrawn", held, {"status": target})
 
 

@@ -15,7 +15,6 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
-    case,
     cast,
     exists,
     false,
@@ -28,17 +27,18 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import aliased
 
 from app.applicants.models import Applicant
 from app.core.db import Database, ReadSession, WriteSession
 from app.core.documents import documents, fetch_page_of, fields_of, page_of
 from app.core.errors import NotFound
-from app.core.orm import Rows, among, looked_up
+from app.core.orm import Rows, among
 from app.core.principal import Principal
 from app.core.single_reads import SingleRead
-from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
-from app.registrations.rules import ERASABLE, OPEN, Case, Flag, Status
+from app.registrations import contests
+from app.registrations.contests import IS_CONTESTED
+from app.registrations.models import Registration, RegistrationNetwork
+from app.registrations.rules import ERASABLE, Case, Status
 from app.registrations.schemas import Registration as Resource
 from app.registrations.schemas import RegistrationsQuery
 
@@ -62,7 +62,7 @@ async def get(session: ReadSession, principal: Principal, registration_id: UUID,
     wanted = and_(Registration.id == registration_id, visible_to(principal))
     statement = select(Registration).where(wanted)
     if lock:
-        await _lock_contests(session, wanted)
+        await contests.lock(session, wanted)
         statement = statement.with_for_update(of=Registration)
     registration = await session.scalar(statement.execution_options(populate_existing=True))
     if registration is None:
@@ -121,10 +121,6 @@ def _has(name: str) -> ColumnElement[bool]:
     return column == bindparam(name)
 
 
-def _flagged(flag: str) -> ColumnElement[bool]:
-    return literal(flag) == any_(Registration.flags)
-
-
 OVERLAPPING = RegistrationNetwork.network.op("&&")(bindparam("network"))
 # Those that are not a column's being equal to something.
 FILTERS = {
@@ -141,32 +137,19 @@ CASE = select(
     Registration.client_id,
     Registration.operator,
     Registration.claimed_by,
-    _flagged(Flag.CONTESTED),
+    IS_CONTESTED,
 )
 
 
 async def lock_cases(session: WriteSession, condition: ColumnElement[bool], most: int) -> AsyncIterator[Sequence[Case]]:
     """The cases that meet a condition, locked in the order of their ids, ``most`` at a time."""
-    await _lock_contests(session, condition)
+    await contests.lock(session, condition)
     statement = CASE.where(condition).order_by(Registration.id).limit(most).with_for_update(of=Registration)
     cases = [Case(*row) for row in await session.execute(statement)]
     while cases:
         yield cases
         after = Registration.id > cases[-1].id
         cases = [Case(*row) for row in await session.execute(statement.where(after))] if len(cases) == most else []
-
-
-async def _lock_contests(session: ReadSession, condition: ColumnElement[bool]) -> None:
-    """Lock the contested cases that meet a condition together with the others of their contests, in the order of ids.
-
-    What happens to one changes the others' flags: two that happen at once take turns instead of waiting for each other.
-    """
-    contested = await ids_of(session, select(Registration.id).where(condition, _flagged(Flag.CONTESTED)))
-    if contested:
-        async with session.beyond_tenancy():
-            others = list(await sharing_addresses(session, contested))
-            ordered = select(Registration.id).where(with_ids(others)).order_by(Registration.id)
-            await session.execute(ordered.with_for_update(of=Registration))
 
 
 def with_ids(ids: Sequence[UUID]) -> ColumnElement[bool]:
@@ -223,63 +206,6 @@ def decided(ids: Sequence[UUID], details: dict[str, Any]) -> Rows:
     case_ = (Registration.id, Registration.partner_id, Registration.operator)
     said = cast(literal(to_json(details).decode(), Text), JSONB)
     return select(*case_, said.label("details")).where(with_ids(ids)).order_by(Registration.id)
-
-
-async def refresh_contested(session: WriteSession, ids: Sequence[UUID]) -> None:
-    """Set or clear the flag ``contested`` on ``ids`` and on the cases, whosever, that share addresses with them.
-
-    A case that is no longer open is not contested.
-    """
-    if not ids:
-        return
-    async with session.beyond_tenancy():
-        flagged = select(Registration.id).where(with_ids(ids), _flagged(Flag.CONTESTED))
-        touched = await sharing_addresses(session, ids) | set(await session.scalars(flagged))
-        if touched:
-            await _flag_contested(session, list(touched))
-
-
-async def _flag_contested(session: WriteSession, touched: Sequence[UUID]) -> None:
-    is_flagged, is_contested = _flagged(Flag.CONTESTED), and_(IS_OPEN, _is_contested(touched))
-    without = func.array_remove(Registration.flags, Flag.CONTESTED.value)
-    await session.execute(
-        update(Registration)
-        .where(with_ids(touched), is_contested != is_flagged)
-        .values(
-            version=Registration.version + 1,
-            updated_at=func.now(),
-            flags=case((is_flagged, without), else_=func.array_append(without, Flag.CONTESTED.value)),
-        )
-        .execution_options(**NOT_SYNCHRONIZED)
-    )
-
-
-async def sharing_addresses(session: ReadSession, ids: Sequence[UUID]) -> set[UUID]:
-    """Those of ``ids`` that have addresses in common with another case, whosever, and these others."""
-    mine, theirs = aliased(RegistrationNetwork), aliased(RegistrationNetwork)
-    met = looked_up(select(theirs.registration_id).where(theirs.network.op("&&")(mine.network)), "met")
-    pairs = select(mine.registration_id, met.c.registration_id).join(met, met.c.registration_id != mine.registration_id)
-    async with session.beyond_tenancy():
-        found = await session.execute(pairs.where(among(mine.registration_id, ids)))
-    return {id_ for pair in found for id_ in pair}
-
-
-def _is_contested(ids: Sequence[UUID]) -> ColumnElement[bool]:
-    """Whether a case of ``ids`` shares addresses with an open one of another subject."""
-    case_, mine = aliased(Registration), aliased(RegistrationNetwork)
-    theirs, other = aliased(RegistrationNetwork), aliased(Registration)
-    met = looked_up(select(theirs.registration_id).where(theirs.network.op("&&")(mine.network)), "met")
-    of_it = and_(other.id == met.c.registration_id, other.status.in_(sorted(OPEN)))
-    holder = looked_up(select(other.subject).where(of_it), "holder")
-    contested = (
-        select(mine.registration_id)
-        .select_from(mine)
-        .join(case_, case_.id == mine.registration_id)
-        .join(met, true())
-        .join(holder, holder.c.subject != case_.subject)
-        .where(among(mine.registration_id, ids))
-    )
-    return Registration.id.in_(contested)
 
 
 def _past_retention(before: datetime) -> ColumnElement[bool]:

@@ -147,7 +147,7 @@ async def test_a_worker_that_lost_its_claim_keeps_nothing_of_its_chunk(
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-@pytest.mark.parametrize("stop_at", ["_judge", "_keep", "_checkpoint", "_complete"])
+@pytest.mark.parametrize("stop_at", ["_judge", "keep", "_checkpoint", "_complete"])
 async def test_an_ingest_that_stops_anywhere_goes_on_without_loss_or_doubling(
     service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch, stop_at: str, dry_run: bool
 ) -> None:

@@ -64,7 +64,10 @@ async def test_a_reference_is_unique_within_its_partner_only(pseb: Caller, pasha
 
 async def test_of_submissions_at_once_under_one_reference_one_is_created(pseb: Caller) -> None:
     applicants = [(await pseb.post("/v1/applicants", json=cases.company())).json()["id"] for _ in range(4)]
-    bodies = [cases.registration(applicant, reference="one") for applicant in applicants]
+    bodies = [
+        cases.registration(applicant, reference="one", networks=[f"203.99.{160 + i}.5"])
+        for i, applicant in enumerate(applicants)
+    ]
     answers = await asyncio.gather(*(pseb.post("/v1/registrations", json=body) for body in bodies))
     assert Counter(answer.status_code for answer in answers) == {201: 1, 422: 3}
     refused = [cases.codes(answer) for answer in answers if answer.status_code == 422]

@@ -131,9 +131,10 @@ class Body(BaseModel):
             result = handler(present)
         except ValidationError as wrong:
             errors = [_again(error) for error in wrong.errors(include_url=False)]
+        known = {error["loc"] for error in errors}
         for error in cls.across(present):
             place = tuple(int(part) if part.isdigit() else part for part in error.pointer.split("/")[1:])
-            if all(place != known["loc"] for known in errors):
+            if place not in known:
                 errors.append(InitErrorDetails(type=refusal(error.code, error.detail), loc=place, input=None))
         if errors or result is None:
             raise ValidationError.from_exception_data(cls.__name__, errors)

@@ -17,6 +17,7 @@ from app.allowlist.snapshot import NotASnapshot
 from app.core.body_limit import BodyLimitMiddleware
 from app.core.db import Database
 from app.core.deprecation import DeprecationMiddleware
+from app.core.direct_route import DirectReadsMiddleware
 from app.core.doorbell import Listener
 from app.core.idempotency import add_replay_handler
 from app.core.limiting import RateLimitMiddleware, RateLimits
@@ -118,6 +119,7 @@ def create_app(settings: Settings) -> FastAPI:
         wider={UPLOADS: settings.max_upload_bytes},
         pace=settings.upload_bytes_per_second,
     )
+    app.add_middleware(DirectReadsMiddleware)
     app.add_middleware(ProblemsMiddleware)
     app.add_middleware(RateLimitMiddleware)
     app.add_middleware(ResponseHeadersMiddleware, https=settings.is_https)

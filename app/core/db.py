@@ -162,8 +162,10 @@ class Database:
         )
         event.listen(self.engine.sync_engine, "checkout", _refuse_what_was_cut)
         patience = settings.lock_timeout_ms / 1000
-        act = SingleRead(ACT_AS_TENANT)
-        self._single = SingleReads(settings.database_url, _options(settings), act, settings.database_pool, patience)
+        self._as_service, self._as_tenant = (
+            SingleReads(settings.database_url, {**_options(settings), "role": role}, settings.database_pool, patience)
+            for role in (SERVICE, TENANT)
+        )
         self._reading = self.engine.execution_options(postgresql_readonly=True)
         self._keys_read = float("-inf")
 
@@ -171,8 +173,10 @@ class Database:
         """The rows of one statement that reads, acting for ``principal``."""
         if keyless := await self._keep_keys():
             raise keyless
-        tenant = None if principal.sees_all else _tenant(principal)
-        return await self._single.fetch(tenant, read, given)
+        if principal.sees_all:
+            return await self._as_service.fetch(read.as_service, given)
+        tenant = {f"tenant_{name}": value for name, value in _tenant(principal).items()}
+        return await self._as_tenant.fetch(read.as_tenant, given | tenant)
 
     def read(self, principal: Principal | None = None) -> AbstractAsyncContextManager[ReadSession]:
         """A session that PostgreSQL holds to reading."""
@@ -217,7 +221,8 @@ class Database:
 
     async def close(self) -> None:
         """Give the connections back."""
-        await self._single.close()
+        await self._as_service.close()
+        await self._as_tenant.close()
         await self.engine.dispose()
 
 

@@ -1,18 +1,21 @@
-"""A route that calls plain reads itself: the framework works out anew, for each request, what their parameters are.
+"""Plain reads called directly: the framework looks for an operation, and works out its parameters, anew each time.
 
 What is declared stays what is documented, and what is refused of an address is refused by the framework, in its words.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from re import Pattern
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from urllib.parse import parse_qsl
 
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.params import Query, Security
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security import SecurityScopes
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from starlette.types import Receive, Scope, Send
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.principal import Principal
 
@@ -21,26 +24,62 @@ Authentication = Callable[[Request, SecurityScopes, str | None], Awaitable[Princ
 
 
 class DirectRoute(APIRoute):
-    """A route for ``APIRouter(route_class=DirectRoute)``.
+    """A route for ``APIRouter(route_class=DirectRoute)``, whose plain reads ``DirectReadsMiddleware`` calls.
 
-    It calls operations that take no more than the request, a ``Principal``, parts of the path and one model of single
+    These are operations that take no more than the request, a ``Principal``, parts of the path and one model of single
     values for the query, and that give a ``Response``. All others are the framework's to call.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._asked = _asked(self)
+        self.asked = _asked(self)
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; what is raised is for the application's handlers of exceptions."""
-        asked, request = self._asked, Request(scope, receive, send)
-        given = asked.read(request) if asked else None
-        if asked is None or given is None:
-            await super().handle(scope, receive, send)
-            return
-        given[asked.caller] = await asked.authenticate(request, asked.scopes, request.headers.get("authorization"))
-        response: Response = await self.endpoint(**given)
-        await response(scope, receive, send)
+
+class DirectReadsMiddleware:
+    """Answers the plain reads of every ``DirectRoute``, and passes on all else. Pure ASGI.
+
+    What they raise is for a middleware further out.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._reads: list[tuple[Pattern[str], BaseRoute]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request or pass it on."""
+        route = self._route_of(scope) if scope["type"] == "http" and scope["method"] == "GET" else None
+        if route is not None and (answer := await _answer(route, Request(scope, receive))):
+            await answer(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _route_of(self, scope: Scope) -> DirectRoute | None:
+        """The route that the framework would take, when it is one to call directly."""
+        if not self._reads:
+            self._reads = list(_reads_of(scope["app"]))
+        for path, route in self._reads:
+            if found := path.match(scope["path"]):
+                scope["path_params"] = found.groupdict()
+                return route if isinstance(route, DirectRoute) else None
+        return None
+
+
+def _reads_of(app: FastAPI) -> Iterator[tuple[Pattern[str], BaseRoute]]:
+    for each in iter_route_contexts(app.routes):
+        if "GET" in (each.methods or ()):
+            yield each.path_regex, each.original_route
+
+
+async def _answer(route: DirectRoute, request: Request) -> Response | None:
+    """The answer of a plain read; None for an operation or a request that is the framework's."""
+    asked = route.asked
+    given = asked.read(request) if asked else None
+    if asked is None or given is None:
+        return None
+    request.scope["endpoint"] = route.endpoint
+    given[asked.caller] = await asked.authenticate(request, asked.scopes, request.headers.get("authorization"))
+    response: Response = await route.endpoint(**given)
+    return response
 
 
 @dataclass(slots=True)
@@ -56,17 +95,20 @@ class _Asked:
 
     def read(self, request: Request) -> dict[str, Any] | None:
         """All but the caller; None for a request that the framework has to refuse."""
-        if request.method != "GET":
-            return None
         given: dict[str, Any] = dict.fromkeys(self.requests, request)
         try:
             for name, kind in self.path.items():
                 given[name] = kind.validate_python(request.path_params[name])
             for name, model in self.query.items():
-                given[name] = model.model_validate(dict(request.query_params))
+                given[name] = model.model_validate(_query_of(request))
         except ValidationError:
             return None
         return given
+
+
+def _query_of(request: Request) -> dict[str, str]:
+    """The last value of each name, as the framework reads an address."""
+    return dict(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
 
 
 def _asked(route: APIRoute) -> _Asked | None:

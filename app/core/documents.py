@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 from sqlalchemy import ColumnElement, Integer, Select, Text, bindparam, cast, func, literal_column, null, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import DeclarativeBase
 
 from app.core.db import Database
@@ -39,7 +40,7 @@ def _written(column: Any) -> ColumnElement[Any]:
 def documents(fields: Select[tuple[Any, ...]]) -> Select[tuple[Any, int, str]]:
     """``(id, version, JSON)`` of each row of ``fields``, in its order."""
     row = fields.subquery("document")
-    return select(row.c.id, row.c.version, cast(func.row_to_json(row.table_valued()), Text))
+    return select(row.c.id, row.c.version, cast(func.row_to_json(row.table_valued()), Text).label("document"))
 
 
 def page_of(fields: Select[tuple[Any, ...]], key: Any, *, begins: bool) -> SingleRead:
@@ -48,19 +49,21 @@ def page_of(fields: Select[tuple[Any, ...]], key: Any, *, begins: bool) -> Singl
     For ``fetch_page_of``, which knows its parameters.
     """
     rows = fields if begins else fields.where(key > bindparam("after"))
-    page = documents(rows.order_by(key).limit(bindparam("most", type_=Integer)))
-    return SingleRead(page.order_by(page.selected_columns[0]))
+    most: ColumnElement[int] = bindparam("most", type_=Integer)
+    page = documents(rows.order_by(key).limit(most + 1)).subquery("page")
+    items, ids = (func.array_agg(aggregate_order_by(each, page.c.id)) for each in (page.c.document, page.c.id))
+    return SingleRead(select(items, ids[most]), of_many=True)
 
 
 async def fetch_page_of(
     database: Database, principal: Principal, page: SingleRead, query: PageQuery, *, list_name: str
 ) -> tuple[Sequence[str], str | None]:
     """The JSON of each row of a page, and the cursor of the next or None; filters are parameters of their names."""
-    given: dict[str, Any] = {**query.filters(), "most": query.limit + 1}
+    given: dict[str, Any] = {**query.filters(), "most": query.limit}
     if query.cursor is not None:
         given["after"] = UUID(decode_cursor(database.keyring, list_name, query.cursor))
-    found = await database.fetch(principal, page, **given)
-    items = [document for _, _, document in found[: query.limit]]
-    if len(found) <= query.limit:
+    ((found, last),) = await database.fetch(principal, page, **given)
+    items = found or []  # of no rows, an aggregate is null
+    if len(items) <= query.limit:
         return items, None
-    return items, encode_cursor(database.keyring, list_name, found[query.limit - 1][0])
+    return items[: query.limit], encode_cursor(database.keyring, list_name, last)

@@ -168,6 +168,8 @@ def _located(error: Any) -> FieldError:
 
 
 async def _on_any_error(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, DomainError):
+        return problem_response(error, _instance(request))
     if is_outage(error):
         log.warning("database unavailable", error=repr(error)[:300])
         return problem_response(errors.Unavailable(), _instance(request))

@@ -1,23 +1,27 @@
-"""Reads of one statement on the driver itself: a transaction that acts for its caller, and rows as the driver has them.
+"""Reads of one statement on the driver itself, in one round trip where that is wise, and rows as the driver has them.
 
 What the session of a mapper does around a read of one row costs several times as much as the read.
 """
 
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import cached_property
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Executable
+from sqlalchemy import Label, Select, Text, bindparam, func, literal, select, true
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
+
+from app.core.orm import looked_up
 
 DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own lacks it
 
 
-class SingleRead:
-    """A statement that was compiled once; ``bindparam`` stands for what differs from call to call."""
+class Compiled:
+    """A statement as the driver takes it, and its arguments."""
 
-    def __init__(self, statement: Executable) -> None:
-        self.statement = statement
-        compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]  # every one has it
+    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
+        compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
         self.sql = str(compiled)
         self._names: list[str] = list(compiled.positiontup or ())
         self._values = dict(compiled.params)
@@ -28,32 +32,70 @@ class SingleRead:
         return [values[name] for name in self._names]
 
 
+class SingleRead:
+    """A statement to be made once; ``bindparam`` stands for what differs from call to call.
+
+    ``of_many`` says that PostgreSQL has to know whose rows it reads when it plans the statement: how many there are
+    decides how it goes about it.
+    """
+
+    def __init__(self, statement: Select[*tuple[Any, ...]], *, of_many: bool = False) -> None:
+        self.statement = statement
+        self._of_many = of_many
+
+    @cached_property
+    def as_service(self) -> Sequence[Compiled]:
+        """The statement as it is."""
+        return (Compiled(self.statement),)
+
+    @cached_property
+    def as_tenant(self) -> Sequence[Compiled]:
+        """What reads for the tenant of the parameters ``tenant_partner`` and ``tenant_operator``, and for nobody after.
+
+        The settings end with the transaction. Where they are made in the statement itself, its rows are looked up for
+        each row of theirs, which is one: none can be met before.
+        """
+        if self._of_many:
+            return (Compiled(ACTING), *self.as_service)
+        tenant = ACTING.subquery("tenant")
+        rows = looked_up(self.statement.where(tenant.c.partner.is_not(None), tenant.c.operator.is_not(None)), "rows")
+        return (Compiled(select(*rows.c).select_from(tenant).join(rows, true())),)
+
+
+def _set(name: str) -> Label[str]:
+    return func.set_config(f"register.{name}", bindparam(f"tenant_{name}", type_=Text), literal(True)).label(name)
+
+
+ACTING = select(_set("partner"), _set("operator"))
+
+
 class SingleReads:
     """At most ``size`` connections, made with ``options`` when they are first needed, awaited for ``patience`` seconds.
 
-    A transaction that acts for a tenant begins with ``act``, a statement with the parameters ``partner``, ``operator``.
+    They only read.
     """
 
-    def __init__(self, url: str, options: dict[str, str], act: SingleRead, size: int, patience: float) -> None:
+    def __init__(self, url: str, options: dict[str, str], size: int, patience: float) -> None:
         self._url = url
         self._options = {**options, "default_transaction_read_only": "on"}
-        self._act = act
         self._size = size
         self._patience = patience
         self._pool: asyncpg.Pool | None = None
 
-    async def fetch(self, tenant: dict[str, str] | None, read: SingleRead, given: dict[str, Any]) -> list[Any]:
-        """The rows of ``read`` that the tenant may see; all of them when there is none.
+    async def fetch(self, steps: Sequence[Compiled], given: dict[str, Any]) -> list[Any]:
+        """The rows of the last of the statements of one transaction.
 
         Raises asyncpg's errors, ``TimeoutError`` or ``OSError``.
         """
-        rows: list[Any]
-        async with (await self._opened()).acquire(timeout=self._patience) as connection:
-            if tenant is None:
-                return await connection.fetch(read.sql, *read.arguments(given))
-            async with connection.transaction():
-                await connection.fetchrow(self._act.sql, *self._act.arguments(tenant))
-                rows = await connection.fetch(read.sql, *read.arguments(given))
+        *before, read = steps
+        pool = await self._opened()
+        async with (
+            pool.acquire(timeout=self._patience) as connection,
+            connection.transaction() if before else nullcontext(),
+        ):
+            for each in before:
+                await connection.fetchrow(each.sql, *each.arguments(given))
+            rows: list[Any] = await connection.fetch(read.sql, *read.arguments(given))
         return rows
 
     async def _opened(self) -> asyncpg.Pool:

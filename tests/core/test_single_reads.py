@@ -8,7 +8,7 @@ from sqlalchemy import Boolean, Integer, bindparam, func, literal, select, text
 
 from app.core.db import SERVICE, TENANT, is_outage
 from app.core.principal import PartnerKind, Principal
-from app.core.single_reads import SingleRead
+from app.core.single_reads import SingleRead, SingleReads
 from app.registrations.models import Registration
 from tests.support import cases, postgres
 from tests.support.service import Caller, Service
@@ -58,19 +58,28 @@ async def test_a_database_that_is_away_is_an_outage_and_a_wrong_statement_is_not
     await away.close()
 
 
-async def test_a_connection_acts_for_whoever_asks_and_for_nobody_after(
-    service: Service, pseb: Caller, pasha: Caller, officer: Caller
-) -> None:
-    seen = []
+async def test_a_read_acts_for_whoever_asks(service: Service, pseb: Caller, pasha: Caller, officer: Caller) -> None:
     for caller, kind, expected in (
         (pseb, "association", (TENANT, str(pseb.credentials.partner_id))),
         (officer, "regulator", (SERVICE, "")),
         (pasha, "association", (TENANT, str(pasha.credentials.partner_id))),
     ):
-        ((pid, *who),) = await service.database.fetch(acting_for(caller, kind), WHO)
+        ((_, *who),) = await service.database.fetch(acting_for(caller, kind), WHO)
         assert tuple(who) == expected
-        seen.append(pid)
-    assert len(set(seen)) == 1
+
+
+async def test_a_connection_acts_for_nobody_after_a_read(service: Service, pseb: Caller) -> None:
+    await cases.submitted(pseb)
+    reads = SingleReads(service.settings.database_url, {"role": TENANT}, 1, 5.0)
+    partner = str(pseb.credentials.partner_id)
+    acting = {"tenant_partner": partner, "tenant_operator": ""}
+    ((first, *who),) = await reads.fetch(WHO.as_tenant, acting)
+    assert who == [TENANT, partner]
+    assert len(await reads.fetch(WHOSE.as_tenant, acting)) == 1
+    ((second, *nobody),) = await reads.fetch(WHO.as_service, {})
+    assert (nobody, second) == ([TENANT, ""], first)
+    assert await reads.fetch(WHOSE.as_service, {}) == []
+    await reads.close()
 
 
 async def test_reads_side_by_side_never_mix_partners(service: Service, pseb: Caller, pasha: Caller) -> None:

@@ -11,9 +11,9 @@ FAILED = Counter("login_failures", "Attempts to prove who one is that failed", [
 log = structlog.get_logger(__name__)
 
 
-def succeeded(way: Way, client_id: UUID) -> None:
-    """Say in the request's log lines who came in, and by which way."""
-    structlog.contextvars.bind_contextvars(way=way, client_id=str(client_id))
+def succeeded(way: Way, client_id: UUID, partner_id: UUID) -> None:
+    """Say in the request's log lines who came in, for whom, and by which way."""
+    structlog.contextvars.bind_contextvars(way=way, client_id=str(client_id), partner_id=str(partner_id))
 
 
 def failed(way: Way, reason: str, client_id: UUID | None = None) -> None:

@@ -1,13 +1,16 @@
 """Structured logs with a request id that is echoed, and the metrics of HTTP."""
 
+import json
 import logging
 import re
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, TextIO, cast
 
+import orjson
 import structlog
 from fastapi.routing import iter_route_contexts
 from prometheus_client import Counter, Histogram
@@ -44,7 +47,7 @@ def configure_logging(settings: Settings) -> None:
     console = settings.log_format == "console"
     # pretty tracebacks show the values of variables, and a text that is not quoted can forge a line
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, repr_native_str=True)
-    renderer: Any = plain if console else structlog.processors.JSONRenderer()
+    renderer: Any = plain if console else structlog.processors.JSONRenderer(_json)
     rendering: list[Any] = [structlog.processors.format_exc_info, _without_the_row, renderer]
     # straight to the stream: the standard library would make two records of each line
     structlog.configure(
@@ -62,6 +65,14 @@ def configure_logging(settings: Settings) -> None:
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
     logging.getLogger("uvicorn.access").disabled = True
+
+
+def _json(event: MutableMapping[str, Any], *, default: Callable[[Any], Any], **_: Any) -> str:
+    """An event as JSON in ASCII: no character of a caller's is taken for the end of a line."""
+    with suppress(TypeError):  # half a surrogate pair is not for ``orjson``
+        if (line := orjson.dumps(event, default=default)).isascii():
+            return line.decode()
+    return json.dumps(event, default=default)
 
 
 def _without_the_row(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-import structlog
 from fastapi import Request
 
 from app.core import login_attempts
@@ -47,8 +46,7 @@ class Principal:
 def admit(request: Request, principal: Principal, way: Way) -> None:
     """Let a request act for a principal that was checked by ``way``, and say so in its log lines."""
     request.state.principal = principal
-    login_attempts.succeeded(way, principal.client_id)
-    structlog.contextvars.bind_contextvars(partner_id=str(principal.partner_id))
+    login_attempts.succeeded(way, principal.client_id, principal.partner_id)
 
 
 def caller_of(request: Request) -> Principal:

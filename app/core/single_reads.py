@@ -77,7 +77,8 @@ class SingleReads:
 
     def __init__(self, url: str, options: dict[str, str], size: int, patience: float) -> None:
         self._url = url
-        self._options = {**options, "default_transaction_read_only": "on"}
+        # what is looked up by a key is in memory, so that PostgreSQL need not gather pages before it reads them
+        self._options = {**options, "default_transaction_read_only": "on", "random_page_cost": "1.1"}
         self._size = size
         self._patience = patience
         self._pool: asyncpg.Pool | None = None

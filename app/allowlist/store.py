@@ -8,6 +8,7 @@ from sqlalchemy import Boolean, Uuid, and_, case, func, literal, select, true, u
 from sqlalchemy.dialects.postgresql import CIDR, insert
 
 from app.allowlist.models import Entry
+from app.core.compiled import Compiled
 from app.core.db import ReadSession, WriteSession
 from app.core.orm import Rows, among, columnar, looked_up
 
@@ -37,12 +38,12 @@ def _overlapping() -> Rows:
     return select(asked.c.place, met.c.holder).join(met, true())
 
 
-_OVERLAPPING = _overlapping()
+_OVERLAPPING = Compiled(_overlapping())
 
 
 async def overlaps(session: ReadSession, networks: str) -> list[Overlap]:
     """The granted entries that overlap any of the networks (as ``orm.column_text``)."""
-    return [Overlap(*row) for row in await session.execute(_OVERLAPPING, {"network": networks})]
+    return [Overlap(*row) for row in await session.fetch(_OVERLAPPING, {"network": networks})]
 
 
 async def revive(session: WriteSession, registration_ids: Collection[UUID]) -> None:

@@ -1,7 +1,7 @@
 """The engine, and one session a request: reads that cannot write, writes that commit before the answer leaves."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any
 
@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
 
 from app.core import data_keys
+from app.core.compiled import Compiled
 from app.core.keyring import Keyring
 from app.core.principal import Principal, caller_of
 from app.core.settings import Settings
@@ -38,7 +39,8 @@ ACT_AS_TENANT = text(
     f"SELECT set_config('role', '{TENANT}', true), set_config('register.partner', :partner, true),"
     " set_config('register.operator', :operator, true)"
 )
-SWITCH_ROLE = text("SELECT set_config('role', :role, true)")
+SWITCH_ROLE = Compiled(text("SELECT set_config('role', :role, true)"))
+BEGIN = text("SELECT 1")
 Acting = Callable[[], Principal | None]
 
 
@@ -50,6 +52,7 @@ class _ActingSession(Session):
 
     acting: Acting
     keyless: Exception | None  # why the database's keys could not be read, when none are at hand
+    driver: Any = None  # asyncpg's connection of the transaction
 
     @property
     def tenant(self) -> Principal | None:
@@ -62,9 +65,16 @@ class _ActingSession(Session):
 def _act(session: _ActingSession, transaction: SessionTransaction, connection: Connection) -> None:
     if session.keyless:
         raise session.keyless
+    session.driver = connection.connection.driver_connection
     tenant = session.tenant
     if tenant is not None and not transaction.nested:
         connection.execute(ACT_AS_TENANT, _tenant(tenant))
+
+
+@event.listens_for(_ActingSession, "after_transaction_end")
+def _let_go(session: _ActingSession, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        session.driver = None
 
 
 def _tenant(principal: Principal) -> dict[str, str]:
@@ -84,6 +94,19 @@ class ReadSession(AsyncSession):
         self.sync_session.keyless = keyless
         self._is_beyond_tenancy = False
 
+    async def fetch(self, statement: Compiled, given: Mapping[str, Any]) -> list[Any]:
+        """The rows of a statement in the session's transaction, by the driver itself. Raises ``DBAPIError``."""
+        if self.sync_session.driver is None:
+            await self.connection()
+        driver = self.sync_session.driver
+        if not driver.is_in_transaction():
+            await self.execute(BEGIN)  # SQLAlchemy begins with the first statement of its own
+        try:
+            rows: list[Any] = await driver.fetch(statement.sql, *statement.arguments(given))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise OperationalError(statement.sql, None, error, hide_parameters=True) from error
+        return rows
+
     @asynccontextmanager
     async def beyond_tenancy(self) -> AsyncIterator[None]:
         """Let the statements of the block meet every partner's rows: what one may register depends on all of them.
@@ -93,10 +116,10 @@ class ReadSession(AsyncSession):
         if self._is_beyond_tenancy or self.sync_session.tenant is None:
             yield
             return
-        await self.execute(SWITCH_ROLE, {"role": SERVICE})
+        await self.fetch(SWITCH_ROLE, {"role": SERVICE})
         self._is_beyond_tenancy = True
         yield
-        await self.execute(SWITCH_ROLE, {"role": TENANT})
+        await self.fetch(SWITCH_ROLE, {"role": TENANT})
         self._is_beyond_tenancy = False
 
 

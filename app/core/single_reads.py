@@ -10,26 +10,9 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import Label, Select, Text, bindparam, func, literal, select, true
-from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
+from app.core.compiled import Compiled
 from app.core.orm import looked_up
-
-DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own lacks it
-
-
-class Compiled:
-    """A statement as the driver takes it, and its arguments."""
-
-    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
-        compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
-        self.sql = str(compiled)
-        self._names: list[str] = list(compiled.positiontup or ())
-        self._values = dict(compiled.params)
-
-    def arguments(self, given: dict[str, Any]) -> list[Any]:
-        """The values of its parameters, in order."""
-        values = {**self._values, **given}
-        return [values[name] for name in self._names]
 
 
 class SingleRead:

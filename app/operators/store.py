@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, Text, delete, insert, select, true
 from sqlalchemy.dialects.postgresql import CIDR
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.core.compiled import Compiled
 from app.core.db import ReadSession, WriteSession
 from app.core.orm import Rows, column_text, columnar, looked_up, recordset
 from app.operators.models import CountryPrefix, Operator, OperatorPrefix
@@ -20,9 +21,11 @@ async def all_operators(session: ReadSession) -> Sequence[Operator]:
     return (await session.scalars(select(Operator).order_by(Operator.code))).all()
 
 
-_CODES = select(Operator.code)
+_CODES = Compiled(select(Operator.code))
 _ALLOCATIONS = select(CountryPrefix.prefix)
 _ANNOUNCEMENTS = select(OperatorPrefix.operator, OperatorPrefix.prefix)
+
+_ALL_ALLOCATIONS, _ALL_ANNOUNCEMENTS = Compiled(_ALLOCATIONS), Compiled(_ANNOUNCEMENTS)
 
 
 def _around(everywhere: Rows, prefix: InstrumentedAttribute[str]) -> Rows:
@@ -31,25 +34,25 @@ def _around(everywhere: Rows, prefix: InstrumentedAttribute[str]) -> Rows:
     return select(*around.c).select_from(asked).join(around, true())
 
 
-_ALLOCATIONS_AROUND = _around(_ALLOCATIONS, CountryPrefix.prefix)
-_ANNOUNCEMENTS_AROUND = _around(_ANNOUNCEMENTS, OperatorPrefix.prefix)
+_ALLOCATIONS_AROUND = Compiled(_around(_ALLOCATIONS, CountryPrefix.prefix))
+_ANNOUNCEMENTS_AROUND = Compiled(_around(_ANNOUNCEMENTS, OperatorPrefix.prefix))
 
 
 async def known_codes(session: ReadSession) -> set[str]:
     """The codes of all operators."""
-    return set(await session.scalars(_CODES))
+    return {code for (code,) in await session.fetch(_CODES, {})}
 
 
 async def atlas(session: ReadSession, networks: Sequence[str] | None = None) -> Atlas:
     """What there is around a few networks, or all of it (None, or many): it is small."""
     if networks is not None and len(networks) <= FEW:
         asked = {"network": column_text(networks)}
-        allocations = await session.scalars(_ALLOCATIONS_AROUND, asked)
-        announcements = await session.execute(_ANNOUNCEMENTS_AROUND, asked)
+        allocations = await session.fetch(_ALLOCATIONS_AROUND, asked)
+        announcements = await session.fetch(_ANNOUNCEMENTS_AROUND, asked)
     else:
-        allocations = await session.scalars(_ALLOCATIONS)
-        announcements = await session.execute(_ANNOUNCEMENTS)
-    return Atlas(allocations, [(operator, prefix) for operator, prefix in announcements])
+        allocations = await session.fetch(_ALL_ALLOCATIONS, {})
+        announcements = await session.fetch(_ALL_ANNOUNCEMENTS, {})
+    return Atlas([prefix for (prefix,) in allocations], [(operator, prefix) for operator, prefix in announcements])
 
 
 async def replace_reference(

@@ -71,7 +71,7 @@ def _shared_with_others(ids: Sequence[UUID]) -> ColumnElement[bool]:
     case_, mine = aliased(Registration), aliased(RegistrationNetwork)
     theirs, other = aliased(RegistrationNetwork), aliased(Registration)
     met = looked_up(select(theirs.registration_id).where(theirs.network.op("&&")(mine.network)), "met")
-    of_it = and_(other.id == met.c.registration_id, other.status.in_(sorted(OPEN)))
+    of_it = and_(other.id == met.c.registration_id, among(other.status, sorted(OPEN)))
     holder = looked_up(select(other.subject).where(of_it), "holder")
     contested = (
         select(mine.registration_id)

@@ -25,8 +25,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB
 
 from app.applicants.store import Identity
+from app.core.compiled import Compiled
 from app.core.db import ReadSession, WriteSession
-from app.core.orm import AS_IT_IS, INSTANT, Rows, among, column_text, columnar, is_among, looked_up, recordset
+from app.core.orm import INSTANT, Rows, among, column_text, columnar, is_among, looked_up, recordset
 from app.core.principal import Principal
 from app.events import store as events
 from app.registrations.batch import LOCK_STRIPES, Batch
@@ -74,7 +75,7 @@ class NewCases(NamedTuple):
 
 
 _STRIPE = columnar({"number": Integer}).subquery("stripe")
-_TURNS = select(func.pg_advisory_xact_lock(LOCK_CLASS, _STRIPE.c.number))
+_TURNS = Compiled(select(func.pg_advisory_xact_lock(LOCK_CLASS, _STRIPE.c.number)))
 
 
 async def take_turns(session: WriteSession, subjects: Collection[str], stripes: Collection[int]) -> None:
@@ -83,7 +84,7 @@ async def take_turns(session: WriteSession, subjects: Collection[str], stripes: 
     What is read from then on of their cases, addresses and references nobody else changes.
     """
     numbers = sorted({int(subject[:8], 16) % LOCK_STRIPES for subject in subjects} | set(stripes))
-    await session.execute(_TURNS, {"number": column_text(map(str, numbers))})
+    await session.fetch(_TURNS, {"number": column_text(map(str, numbers))})
 
 
 def _known() -> Rows:
@@ -93,13 +94,13 @@ def _known() -> Rows:
     return select(met.c.id).select_from(asked).join(met, true())
 
 
-_KNOWN = _known()
+_KNOWN = Compiled(_known())
 
 
 async def by_reference(session: ReadSession, partner_id: UUID, batch: Batch) -> dict[str, Registration]:
     """The partner's cases of the references of a batch, by reference."""
     asked = {"reference": batch.columns["reference"], "partner_id": partner_id}
-    known = list(await session.scalars(_KNOWN, asked))
+    known = [id_ for (id_,) in await session.fetch(_KNOWN, asked)]
     if not known:
         return {}
     statement = select(Registration).where(among(Registration.id, known))
@@ -117,12 +118,12 @@ def _overlapping() -> Rows:
     return found.join(met, true()).join(case_, true())
 
 
-_OVERLAPPING = _overlapping()
+_OVERLAPPING = Compiled(_overlapping())
 
 
 async def open_overlaps(session: ReadSession, batch: Batch) -> list[OpenOverlap]:
     """The open cases that overlap any of the networks of a batch."""
-    found = await session.execute(_OVERLAPPING, {"network": batch.listed["network"]})
+    found = await session.fetch(_OVERLAPPING, {"network": batch.listed["network"]})
     return [OpenOverlap(*row) for row in found]
 
 
@@ -141,7 +142,8 @@ def _adding() -> Insert:
     }
     taken_in = not_(is_among(given.c.place, "left_out"))
     rows = select(*values.values()).join(applicant, applicant.c.place == given.c.applicant).where(taken_in)
-    added = insert(Registration).from_select(list(values), rows).cte("added")
+    # what else a case begins with, PostgreSQL knows
+    added = insert(Registration).from_select(list(values), rows, include_defaults=False).cte("added")
     details = func.jsonb_build_object(
         "status", Status.SUBMITTED.value, "networks", given.c.networks, "reference", given.c.reference
     )
@@ -149,10 +151,10 @@ def _adding() -> Insert:
     submitted = select(*of_case).where(taken_in).order_by(given.c.place)
     by = {"actor_client_id": values["client_id"], "actor_partner_id": values["partner_id"]}
     told = events.recording("registration.submitted", submitted, by)
-    return told.add_cte(added).execution_options(**AS_IT_IS)
+    return told.add_cte(added)
 
 
-_ADDING = _adding()
+_ADDING = Compiled(_adding())
 
 
 async def add(session: WriteSession, batch: Batch, new: NewCases) -> None:
@@ -168,7 +170,7 @@ async def add(session: WriteSession, batch: Batch, new: NewCases) -> None:
         "left_out": list(new.left_out),
         **{f"due_{track}": due_at for track, due_at in new.due_at.items()},
     }
-    await session.execute(_ADDING, given)
+    await session.fetch(_ADDING, given)
 
 
 async def correct(session: WriteSession, rows: Sequence[dict[str, Any]], hand_in: dict[str, Any]) -> None:
@@ -190,19 +192,13 @@ async def correct(session: WriteSession, rows: Sequence[dict[str, Any]], hand_in
 
 
 _LISTED = columnar(LISTED).subquery("listed")
-_PUTTING = (
-    insert(RegistrationNetwork)
-    .from_select(
-        list(LISTED),
-        select(*(_LISTED.c[name] for name in LISTED)).where(not_(is_among(_LISTED.c.registration_id, "left_out"))),
-    )
-    .execution_options(**AS_IT_IS)
-)
+_TAKEN = select(*(_LISTED.c[name] for name in LISTED)).where(not_(is_among(_LISTED.c.registration_id, "left_out")))
+_PUTTING = Compiled(insert(RegistrationNetwork).from_select(list(LISTED), _TAKEN))
 
 
 async def put_networks(session: WriteSession, listed: Mapping[str, str], left_out: Collection[UUID] = ()) -> None:
     """Give registrations their networks (the columns of ``batch.networks_listed``), but not those ``left_out``."""
-    await session.execute(_PUTTING, {**listed, "left_out": list(left_out)})
+    await session.fetch(_PUTTING, {**listed, "left_out": list(left_out)})
 
 
 async def take_networks(session: WriteSession, ids: Collection[UUID]) -> None:

@@ -91,7 +91,8 @@ async def read(database: Database, principal: Principal, registration_id: UUID) 
 
 async def reread(session: ReadSession, principal: Principal, registration_id: UUID) -> tuple[int, str]:
     """``read`` in a transaction that may have changed the case."""
-    return _found((await session.execute(_one(principal).statement, {"id": registration_id})).all())
+    (one,) = _one(principal).as_service
+    return _found(await session.fetch(one, {"id": registration_id}))
 
 
 def _found(rows: Sequence[Any]) -> tuple[int, str]:

@@ -1,13 +1,11 @@
 """An upload is taken in whole, once, in few statements, wherever its worker stops."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from app.bulk_uploads import ingest as ingesting
@@ -16,6 +14,7 @@ from app.bulk_uploads.ingest import ingest
 from app.core.db import Database
 from tests.support import cases, events, postgres, uploads
 from tests.support.service import Caller, Service
+from tests.support.statements import counted
 
 
 @pytest.fixture
@@ -55,19 +54,6 @@ async def references(caller: Caller) -> list[str]:
 async def parts_left(database: Database, upload_id: UUID) -> bool:
     async with database.read() as session:
         return await ingesting.store.read_part(session, upload_id, 0) is not None
-
-
-@contextmanager
-def counted(database: Database) -> Iterator[list[str]]:
-    """The statements that ``database`` sends."""
-    sent: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        sent.append(statement)
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(database.engine.sync_engine, "before_cursor_execute", note)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +176,7 @@ async def test_a_chunk_costs_the_same_statements_whatever_the_number_of_its_rows
         spoiled = rows(count, f"S{count}-")
         spoiled[0] |= {"email": "@"}
         await uploads.send(pseb, uploads.csv_of(spoiled), dry_run=dry_run)
-        with counted(service.database) as statements:
+        async with counted(service.database) as statements:
             await service.ingest_all()
         sent.append(sorted(statements))  # the file is fetched beside the others
     assert sent[0] == sent[1]

@@ -1,13 +1,10 @@
 """Many decisions at once: selected by id or by upload, each refusal told, in a few statements whatever the number."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-
-from sqlalchemy import event
 
 from tests.support import cases, uploads
 from tests.support.service import Caller, Service
+from tests.support.statements import counted
 
 BATCH = "/v1/review-decisions/batch"
 SOME_ID = "019b2f6e-6f00-7b1a-8c44-1f2e3d4c5b6a"
@@ -15,21 +12,6 @@ SOME_ID = "019b2f6e-6f00-7b1a-8c44-1f2e3d4c5b6a"
 
 async def batch(officer: Caller, selection: dict[str, Any], action: str = "approve", **verdict: Any) -> Any:
     return await officer.post(BATCH, json={"selection": selection, "action": action, **verdict})
-
-
-@contextmanager
-def counted(service: Service) -> Iterator[list[str]]:
-    """The statements that the application sends meanwhile."""
-    statements: list[str] = []
-    engine = service.app.state.database.engine.sync_engine
-
-    def note(_conn: Any, _cursor: Any, statement: str, _parameters: Any, _context: Any, executemany: bool) -> None:
-        assert not executemany
-        statements.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield statements
-    event.remove(engine, "before_cursor_execute", note)
 
 
 async def test_a_selection_that_is_none_is_refused(officer: Caller) -> None:
@@ -135,7 +117,7 @@ async def test_a_batch_takes_as_many_statements_for_300_registrations_as_for_10(
     for name, number in (("few", 10), ("many", 300)):
         rows = [uploads.row(f"{name}-{each}") for each in range(number)]
         upload = await uploads.uploaded(pseb, uploads.csv_of(rows))
-        with counted(service) as statements:
+        async with counted(service.app.state.database) as statements:
             outcome = (await batch(officer, {"bulk_upload_id": upload["id"], "status": "submitted"})).json()
         assert outcome["counts"]["decided"] == number
         taken.append(len(statements))

@@ -59,5 +59,6 @@ sbom: .venv/development
 bench: .venv/development
 	$(BIN)/python -m bench.register
 	$(BIN)/python -m bench.uploads
+	ROWS=1000000 ORDER=sorted DECIDE=0 $(BIN)/python -m bench.uploads
 	$(BIN)/python -m bench.feed
 	$(BIN)/python -m bench.requests

@@ -31,7 +31,7 @@ from bench.partners import SECRET_KEY, Caller, Credentials, make_client, setting
 from bench.processes import our_api, our_worker
 
 SIZES = tuple(map(int, os.environ.get("ROWS", "10000 20437 100000 1000000").split()))
-WRONG = float(os.environ.get("WRONG", "0"))
+WRONG = float(os.environ.get("WRONG", "0.02"))
 SHUFFLED = os.environ.get("ORDER", "shuffled") == "shuffled"
 RUNS = int(os.environ.get("RUNS", "3"))
 POSTGRESQL = {"shared_buffers": "1GB", "max_wal_size": "4GB"}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import asyncpg
 from fastapi import Depends, Request
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event, func, literal, text
 from sqlalchemy.exc import (
     DBAPIError,
     InterfaceError,
@@ -26,7 +26,7 @@ from app.core.compiled import Compiled
 from app.core.keyring import Keyring
 from app.core.principal import Principal, caller_of
 from app.core.settings import Settings
-from app.core.single_reads import SingleRead, SingleReads
+from app.core.single_reads import ACTING, SingleRead, SingleReads
 
 # Classes of SQLSTATE that say "not now": connection, resources, shutdown, deadlock, lock and statement time-outs.
 BUSY_STATES = ("08", "53", "57", "40001", "40P01", "55P03")
@@ -35,10 +35,7 @@ BUSY_STATES = ("08", "53", "57", "40001", "40P01", "55P03")
 KEYS_READ_AGAIN_SECONDS = 5.0
 # Row-level security goes by these roles (migrations/policies.py): every partner's rows, or one partner's alone.
 SERVICE, TENANT = "register_service", "register_tenant"
-ACT_AS_TENANT = text(
-    f"SELECT set_config('role', '{TENANT}', true), set_config('register.partner', :partner, true),"
-    " set_config('register.operator', :operator, true)"
-)
+ACT_AS_TENANT = ACTING.add_columns(func.set_config("role", TENANT, literal(True)))
 SWITCH_ROLE = Compiled(text("SELECT set_config('role', :role, true)"))
 BEGIN = text("SELECT 1")
 Acting = Callable[[], Principal | None]
@@ -78,7 +75,7 @@ def _let_go(session: _ActingSession, transaction: SessionTransaction) -> None:
 
 
 def _tenant(principal: Principal) -> dict[str, str]:
-    return {"partner": str(principal.partner_id), "operator": principal.operator or ""}
+    return {"tenant_partner": str(principal.partner_id), "tenant_operator": principal.operator or ""}
 
 
 class ReadSession(AsyncSession):
@@ -198,8 +195,7 @@ class Database:
             raise keyless
         if principal.sees_all:
             return await self._as_service.fetch(read.as_service, given)
-        tenant = {f"tenant_{name}": value for name, value in _tenant(principal).items()}
-        return await self._as_tenant.fetch(read.as_tenant, given | tenant)
+        return await self._as_tenant.fetch(read.as_tenant, given | _tenant(principal))
 
     def read(self, principal: Principal | None = None) -> AbstractAsyncContextManager[ReadSession]:
         """A session that PostgreSQL holds to reading."""

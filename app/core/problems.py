@@ -169,7 +169,7 @@ def _located(error: Any) -> FieldError:
 
 async def _on_any_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, DomainError):
-        return problem_response(error, _instance(request))
+        return await _on_domain_error(request, error)
     if is_outage(error):
         log.warning("database unavailable", error=repr(error)[:300])
         return problem_response(errors.Unavailable(), _instance(request))

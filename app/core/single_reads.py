@@ -49,6 +49,7 @@ def _set(name: str) -> Label[str]:
     return func.set_config(f"register.{name}", bindparam(f"tenant_{name}", type_=Text), literal(True)).label(name)
 
 
+# What the policies of row-level security go by (migrations/policies.py), until the transaction ends.
 ACTING = select(_set("partner"), _set("operator"))
 
 

@@ -1,7 +1,7 @@
 """Reads cannot write, a write that does not commit never looks as if it had, and an outage is told from a fault."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError, InternalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from uuid_utils.compat import uuid7
 
-from app.core.db import Database, Writing, is_outage
+from app.core.compiled import Compiled
+from app.core.db import Database, ReadSession, Writing, is_outage
 from app.core.principal import Principal, admit
 from app.core.settings import Settings
 from app.partners import store as partners
@@ -57,17 +58,31 @@ async def _server_that_only_says(sqlstate: str) -> AsyncIterator[str]:
         yield f"postgresql://u@127.0.0.1:{server.sockets[0].getsockname()[1]}/d?sslmode=disable"
 
 
-async def _run(database: Database, *statements: str, fault: type[Exception] | None = None) -> None:
+async def by_engine(session: ReadSession, statement: str, **given: Any) -> None:
+    await session.execute(text(statement), given)
+
+
+async def by_driver(session: ReadSession, statement: str, **given: Any) -> None:
+    await session.fetch(Compiled(text(statement)), given)
+
+
+Ask = Callable[..., Awaitable[None]]
+EITHER_WAY = pytest.mark.parametrize("ask", [by_engine, by_driver])
+
+
+async def _run(
+    database: Database, *statements: str, ask: Ask = by_engine, fault: type[Exception] | None = None
+) -> None:
     async with database.write() as session:
         for statement in statements:
-            await session.execute(text(statement))
+            await ask(session, statement)
         if fault:
             raise fault
 
 
-async def _error_of(database: Database, *statements: str) -> BaseException:
+async def _error_of(database: Database, *statements: str, ask: Ask = by_engine) -> BaseException:
     with pytest.raises((SQLAlchemyError, OSError)) as raised:
-        await _run(database, *statements)
+        await _run(database, *statements, ask=ask)
     return raised.value
 
 
@@ -104,18 +119,20 @@ async def test_the_transaction_is_committed_before_the_answer_leaves(service: Se
     assert committed_by_then == [1]
 
 
-async def test_a_session_that_reads_cannot_write(service: Service) -> None:
+@EITHER_WAY
+async def test_a_session_that_reads_cannot_write(service: Service, ask: Ask) -> None:
     async with service.database.read() as session:
         with pytest.raises(DBAPIError) as refused:
-            await session.execute(text(WRITE))
+            await ask(session, WRITE)
     assert not is_outage(refused.value)
     async with service.database.write() as session:  # on the same pool of connections
         await session.execute(text(WRITE))
 
 
-async def test_what_raises_leaves_nothing_behind(service: Service) -> None:
+@EITHER_WAY
+async def test_what_raises_leaves_nothing_behind(service: Service, ask: Ask) -> None:
     with pytest.raises(LookupError):
-        await _run(service.database, WRITE, fault=LookupError)
+        await _run(service.database, WRITE, ask=ask, fault=LookupError)
     async with service.database.read() as session:
         assert await session.scalar(text(COUNT)) == 0
 
@@ -174,10 +191,11 @@ async def test_nothing_is_done_without_keys_when_they_could_not_be_read(
             assert await partners.signing_key(session)
 
 
-async def test_a_lost_connection_and_a_statement_that_takes_too_long_are_outages(database_url: str) -> None:
+@EITHER_WAY
+async def test_a_lost_connection_and_a_statement_that_takes_too_long_are_outages(database_url: str, ask: Ask) -> None:
     async with _database(postgres.settings_for(database_url, statement_timeout_ms=100)) as database:
-        assert is_outage(await _error_of(database, "SET ROLE NONE", END_OWN_CONNECTION))
-        assert is_outage(await _error_of(database, "SELECT pg_sleep(5)"))
+        assert is_outage(await _error_of(database, "SET ROLE NONE", END_OWN_CONNECTION, ask=ask))
+        assert is_outage(await _error_of(database, "SELECT pg_sleep(5)", ask=ask))
 
 
 async def test_a_transaction_that_is_left_idle_is_ended(database_url: str) -> None:
@@ -206,12 +224,13 @@ async def test_a_lock_or_a_connection_that_is_not_free_in_time_is_an_outage(data
     assert is_outage(none_left)
 
 
-async def test_a_deadlock_is_an_outage_and_the_other_one_gets_through(service: Service) -> None:
+@EITHER_WAY
+async def test_a_deadlock_is_an_outage_and_the_other_one_gets_through(service: Service, ask: Ask) -> None:
     async def take(first: str, second: str, both_hold: asyncio.Barrier) -> None:
         async with service.database.write() as session:
-            await session.execute(text(f"LOCK TABLE {first}"))
+            await ask(session, f"LOCK TABLE {first}")
             await both_hold.wait()
-            await session.execute(text(f"LOCK TABLE {second}"))
+            await ask(session, f"LOCK TABLE {second}")
 
     both = asyncio.Barrier(2)
     ends = await asyncio.gather(
@@ -222,15 +241,17 @@ async def test_a_deadlock_is_an_outage_and_the_other_one_gets_through(service: S
 
 
 @pytest.mark.parametrize("statement", ["SELECT 1/0", "SELECT * FROM nothing", "INSERT INTO allowlist_feed VALUES (2)"])
-async def test_a_statement_of_ours_that_is_wrong_is_a_fault(service: Service, statement: str) -> None:
-    assert not is_outage(await _error_of(service.database, statement))
+@EITHER_WAY
+async def test_a_statement_of_ours_that_is_wrong_is_a_fault(service: Service, statement: str, ask: Ask) -> None:
+    assert not is_outage(await _error_of(service.database, statement, ask=ask))
     assert not is_outage(ValueError("x"))
 
 
-async def test_an_error_does_not_carry_the_values_of_its_statement(service: Service) -> None:
+@EITHER_WAY
+async def test_an_error_does_not_carry_the_values_of_its_statement(service: Service, ask: Ask) -> None:
     with pytest.raises(DBAPIError) as refused:
         async with service.database.read() as session:
-            await session.execute(text("SELECT CAST(:value AS integer) / 0, :other"), {"value": 1, "other": "Ayesha"})
+            await ask(session, "SELECT CAST(:value AS integer) / 0, CAST(:other AS text)", value=1, other="Ayesha")
     assert "Ayesha" not in repr(refused.value) + str(refused.value)
 
 

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi import checks
 
 from app.main import create_app
 from app.partners.rules import ALLOWED, PartnerKind
-from tests.support import cases, postgres, processes, sound, uploads, workflow
+from tests.support import cases, events, postgres, processes, sound, uploads, workflow
 from tests.support.held import held_removal
 from tests.support.service import Caller, Service
 
@@ -96,7 +96,7 @@ async def own_of_operations(service: Service, pseb: Caller, officer: Caller) -> 
 
 async def of_webhooks(caller: Caller) -> dict[str, dict[str, Any]]:
     """A webhook of the caller's for each operation on one, and an event to go on from."""
-    event = (await caller.get("/v1/events?limit=1")).json()["items"][0]
+    (event, *_) = await events.told(caller, "registration.submitted")
     own = {}
     for name in (name for name, path in PATHS.items() if "{webhook_id}" in path):
         webhook = (await caller.post("/v1/webhooks", json={"url": f"https://{len(own)}.receiver.example/"})).json()
@@ -106,7 +106,7 @@ async def of_webhooks(caller: Caller) -> dict[str, dict[str, Any]]:
 
 async def of_the_audit(caller: Caller) -> dict[str, dict[str, Any]]:
     """An event that has its leaf in the tree, and the size of a checkpoint."""
-    event = (await caller.get("/v1/events?limit=1")).json()["items"][0]
+    (event, *_) = await events.told(caller, "registration.submitted")
 
     async def has_its_leaf() -> bool:
         return (await caller.get(f"/v1/audit/inclusion?event_id={event['id']}")).status_code == 200

@@ -47,10 +47,16 @@ class Ratios:
         keep(name, {**more, "measured": self._rows})
 
 
+def _revision() -> str:
+    """The commit, marked when more was changed than results."""
+    changed = _said_by("git", "status", "--porcelain", "--", ".", ":(exclude)bench/results")
+    return _said_by("git", "describe", "--always") + ("-dirty" if changed else "")
+
+
 def _circumstances() -> dict[str, Any]:
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "revision": _said_by("git", "describe", "--always", "--dirty"),
+        "revision": _revision(),
         "processors": os.cpu_count(),
         "machine": platform.machine(),
         "load_average": os.getloadavg(),

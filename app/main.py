@@ -16,17 +16,16 @@ from app.allowlist.reader import SnapshotReader
 from app.allowlist.snapshot import NotASnapshot
 from app.core.body_limit import BodyLimitMiddleware
 from app.core.db import Database
-from app.core.deprecation import DeprecationMiddleware
 from app.core.direct_route import DirectReadsMiddleware
 from app.core.doorbell import Listener
+from app.core.exchange import ExchangeMiddleware
 from app.core.idempotency import add_replay_handler
-from app.core.limiting import RateLimitMiddleware, RateLimits
-from app.core.observability import ObservingMiddleware, configure_logging
+from app.core.limiting import RateLimits
+from app.core.logs import configure_logging
 from app.core.openapi import completed
 from app.core.outbound import Outbound
-from app.core.problems import ProblemsMiddleware, add_problem_handlers
+from app.core.problems import add_problem_handlers
 from app.core.problems import router as problems
-from app.core.response_headers import ResponseHeadersMiddleware
 from app.core.security import TokenVerifier
 from app.core.settings import Settings
 from app.health import store as health
@@ -111,7 +110,6 @@ def create_app(settings: Settings) -> FastAPI:
     add_problem_handlers(app)
     add_replay_handler(app)
     # the last added stands outermost
-    app.add_middleware(DeprecationMiddleware)
     app.add_middleware(
         BodyLimitMiddleware,
         limit=settings.max_body_bytes,
@@ -120,8 +118,5 @@ def create_app(settings: Settings) -> FastAPI:
         pace=settings.upload_bytes_per_second,
     )
     app.add_middleware(DirectReadsMiddleware)
-    app.add_middleware(ProblemsMiddleware)
-    app.add_middleware(RateLimitMiddleware)
-    app.add_middleware(ResponseHeadersMiddleware, https=settings.is_https)
-    app.add_middleware(ObservingMiddleware)
+    app.add_middleware(ExchangeMiddleware, https=settings.is_https)
     return app

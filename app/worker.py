@@ -18,8 +18,8 @@ from app.core.companion import collect_seldom
 from app.core.data_keys import SealedColumn
 from app.core.db import Database
 from app.core.doorbell import Listener
+from app.core.logs import configure_logging
 from app.core.loops import attempt, forever, until_told
-from app.core.observability import configure_logging
 from app.core.outbound import Outbound
 from app.core.settings import Settings
 from app.health import store as health

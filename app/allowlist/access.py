@@ -55,7 +55,7 @@ async def _reader(
         clients: BasicClients = request.app.state.basic
         principal = await clients.verify(*_credentials(rest.strip()), before_asking=lambda: count_login(request))
         admit(request, principal, "basic")
-        await count_client(request, principal.client_id)
+        await count_client(request, principal.named[0])
     except TokenExpired as refused:
         if request.app.state.reader.is_stale:
             raise Unavailable("The token has expired, and a new one cannot be had just now.") from None

@@ -11,8 +11,8 @@ from app.audit import store
 from app.audit.sequencer import sequence_batch
 from app.core.companion import run_beside, stay_behind
 from app.core.db import Database
+from app.core.logs import configure_logging
 from app.core.loops import forever, until_told
-from app.core.observability import configure_logging
 from app.core.settings import Settings
 
 NICENESS = 19

@@ -12,8 +12,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.core import errors
 from app.core.errors import DomainError
+from app.core.exchange import ExchangeMiddleware
 from app.core.problems import problem_response
-from app.core.response_headers import ResponseHeadersMiddleware, with_ours
+from app.core.response_headers import with_ours
 from app.core.settings import Settings
 
 # After a refusal, how long the rest of what the caller is sending is read, so that it gets to read the answer.
@@ -53,7 +54,7 @@ class _LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
         if len(self.connections) > self.limits.max_connections:
-            self.app = ResponseHeadersMiddleware(_overloaded, https=self.limits.is_https)
+            self.app = ExchangeMiddleware(_overloaded, https=self.limits.is_https)
         self._close_in(self.limits.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:

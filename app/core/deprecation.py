@@ -1,11 +1,11 @@
 """Announcing that an operation will go: marked in the OpenAPI document, and said with each of its answers."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Any
 
 from fastapi import Depends, Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 KEPT_AS = "deprecation"
 
@@ -36,19 +36,7 @@ def deprecated(
     return {"deprecated": True, "dependencies": [Depends(announce)]}
 
 
-class DeprecationMiddleware:
-    """Adds what a deprecated operation announces to its answer, whether that is a success or a problem. Pure ASGI."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
-        state = scope.setdefault("state", {}) if scope["type"] == "http" else {}
-
-        async def announced(message: Message) -> None:
-            if message["type"] == "http.response.start" and KEPT_AS in state:
-                message = {**message, "headers": [*message["headers"], *state[KEPT_AS]]}
-            await send(message)
-
-        await self.app(scope, receive, announced)
+def announced(state: Mapping[str, Any]) -> Sequence[tuple[bytes, bytes]]:
+    """The header fields that a request's ``state`` has for its answer, be that a success or a problem."""
+    fields: Sequence[tuple[bytes, bytes]] = state.get(KEPT_AS, ())
+    return fields

@@ -5,18 +5,18 @@ The fields are those of draft-ietf-httpapi-ratelimit-headers (``RateLimit-Policy
 
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv6Address, ip_address, ip_network
-from uuid import UUID
 
 from fastapi import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.db import Database
-from app.core.problems import problem_response
+from app.core.errors import TooManyRequests
 from app.core.rate_limits import Counted, Quota, RateLimiter
 from app.core.settings import Settings
 
 READING = ("GET", "HEAD")
 LEASE_CONNECTIONS = 2
+TOO_MANY = 429
+Fields = Sequence[tuple[bytes, bytes]]
 
 
 class RateLimits:
@@ -78,16 +78,16 @@ def _is_401(status: int) -> bool:
     return status == 401
 
 
-async def count_client(request: Request, client_id: UUID) -> None:
+async def count_client(request: Request, client_id: str) -> None:
     """Count a request of a client that is known. Raises ``TooManyRequests``."""
     limits: RateLimits = request.app.state.limits
-    await limits.count(request, limits.class_of(request.method, request.scope["path"]), str(client_id))
+    await limits.count(request, limits.class_of(request.scope["method"], request.scope["path"]), client_id)
 
 
-async def count_token(request: Request, client_id: UUID) -> None:
+async def count_token(request: Request, client_id: str) -> None:
     """Count a token that a client is about to get. Raises ``TooManyRequests``."""
     limits: RateLimits = request.app.state.limits
-    await limits.count(request, "token", str(client_id))
+    await limits.count(request, "token", client_id)
 
 
 async def count_login(request: Request) -> None:
@@ -109,60 +109,23 @@ def _source(request: Request) -> str:
     return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else host
 
 
-class RateLimitMiddleware:
-    """Puts the header fields on what was counted, and does not count what an answer shows to be free. Pure ASGI."""
+def settle(counted: Sequence[Counted], status: int) -> tuple[Fields, TooManyRequests | None]:
+    """What an answer of this status counts as; what it shows to be free is given back.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with a list for what it is counted as."""
-        counted: list[Counted] = []
-        scope["counted"] = counted
-        replaced = False
-
-        async def settled(message: Message) -> None:
-            nonlocal replaced
-            if replaced:
-                return
-            if counted and message["type"] == "http.response.start":
-                shown = _settled(counted, message["status"])
-                marked = _marking(send, shown)
-                over = next((each for each in shown if not each.passed), None)
-                if over and message["status"] != 429:
-                    replaced = True
-                    await problem_response(over.refusal, scope["path"])(scope, receive, marked)
-                else:
-                    await marked(message)
-            else:
-                await send(message)
-
-        await self.app(scope, receive, settled)
+    Gives the header fields that say so, and the refusal that has to be answered in its place.
+    """
+    kept = [each for each in counted if _stays(each, status)]
+    if not kept:
+        return (), None
+    over = next((each.refusal for each in kept if not each.passed), None) if status != TOO_MANY else None
+    left = ", ".join([f'"{each.quota.name}";r={each.remaining};t={each.seconds}' for each in kept])
+    policies = ", ".join([each.quota.policy for each in kept])
+    return ((b"ratelimit-policy", policies.encode()), (b"ratelimit", left.encode())), over
 
 
-def _settled(counted: Sequence[Counted], status: int) -> list[Counted]:
-    """What an answer counts as; the rest is given back."""
-    kept = []
-    for each in counted:
-        if each.quota.counts(status) or (status == 429 and not each.passed):
-            kept.append(each)
-        elif each.passed:
-            each.give_back()
-    return kept
-
-
-def _marking(send: Send, counted: Sequence[Counted]) -> Send:
-    fields = [
-        (b"ratelimit-policy", ", ".join([each.quota.policy for each in counted]).encode()),
-        (
-            b"ratelimit",
-            ", ".join(f'"{each.quota.name}";r={each.remaining};t={each.seconds}' for each in counted).encode(),
-        ),
-    ]
-
-    async def marked(message: Message) -> None:
-        if counted and message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], *fields]}
-        await send(message)
-
-    return marked
+def _stays(counted: Counted, status: int) -> bool:
+    if counted.quota.counts(status) or (status == TOO_MANY and not counted.passed):
+        return True
+    if counted.passed:
+        counted.give_back()
+    return False

@@ -6,14 +6,16 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
+from app.core.observability import tell
+
 Way = Literal["secret", "assertion", "basic", "token", "external_token"]
 FAILED = Counter("login_failures", "Attempts to prove who one is that failed", ["way"])
 log = structlog.get_logger(__name__)
 
 
-def succeeded(way: Way, client_id: UUID, partner_id: UUID) -> None:
+def succeeded(way: Way, client_id: str, partner_id: str) -> None:
     """Say in the request's log lines who came in, for whom, and by which way."""
-    structlog.contextvars.bind_contextvars(way=way, client_id=str(client_id), partner_id=str(partner_id))
+    tell(way=way, client_id=client_id, partner_id=partner_id)
 
 
 def failed(way: Way, reason: str, client_id: UUID | None = None) -> None:

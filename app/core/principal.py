@@ -1,6 +1,7 @@
 """Who acts: the client of a request, the partner it acts for, and what it may."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 from uuid import UUID
 
@@ -27,7 +28,7 @@ SCOPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Principal:
     """The client that acts, and the partner it acts for, as its token says."""
 
@@ -42,11 +43,16 @@ class Principal:
         """Whether the caller's business is every partner's case."""
         return self.partner_kind == "regulator"
 
+    @cached_property
+    def named(self) -> tuple[str, str]:
+        """The client and the partner as log lines and quotas name them."""
+        return str(self.client_id), str(self.partner_id)
+
 
 def admit(request: Request, principal: Principal, way: Way) -> None:
     """Let a request act for a principal that was checked by ``way``, and say so in its log lines."""
     request.state.principal = principal
-    login_attempts.succeeded(way, principal.client_id, principal.partner_id)
+    login_attempts.succeeded(way, *principal.named)
 
 
 def caller_of(request: Request) -> Principal:

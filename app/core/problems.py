@@ -167,7 +167,8 @@ def _located(error: Any) -> FieldError:
     return field_error(error, loc)
 
 
-async def _on_any_error(request: Request, error: Exception) -> JSONResponse:
+async def answer_to(request: Request, error: Exception) -> JSONResponse:
+    """The problem of what no handler of the framework's took; a fault is logged."""
     if isinstance(error, DomainError):
         return await _on_domain_error(request, error)
     if is_outage(error):
@@ -175,33 +176,6 @@ async def _on_any_error(request: Request, error: Exception) -> JSONResponse:
         return problem_response(errors.Unavailable(), _instance(request))
     log.error("request failed", exc_info=error)
     return problem_response(errors.Internal(), _instance(request))
-
-
-class ProblemsMiddleware:
-    """The last net: what no handler took becomes a problem while the request id is still at hand.
-
-    Pure ASGI; it stands inside the observing middleware and outside the routes.
-    """
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Pass the request on; answer for what it raises, unless an answer has begun."""
-        begun = False
-
-        async def watched(message: Any) -> None:
-            nonlocal begun
-            begun = begun or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watched)
-        except Exception as error:
-            if scope["type"] != "http" or begun:
-                raise
-            response = await _on_any_error(Request(scope), error)
-            await response(scope, receive, send)
 
 
 def add_problem_handlers(app: FastAPI) -> None:

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
 # What a page of ours may load: only what this service serves itself, whose network may have no way out. The pages of
 # the documentation carry their start script and styles inline; ReDoc searches in a worker of its own.
 PAGE_POLICY = (
@@ -31,24 +29,3 @@ def with_ours(headers: Iterable[tuple[bytes, bytes]], path: str, *, https: bool)
     if path.startswith(SOMEONES) and b"cache-control" not in given:
         ours.append(NOT_KEPT)
     return ours
-
-
-class ResponseHeadersMiddleware:
-    """Adds the headers to every answer, whoever made it, as ``with_ours`` says. Pure ASGI."""
-
-    def __init__(self, app: ASGIApp, *, https: bool) -> None:
-        self.app = app
-        self._https = https
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = with_ours(message.get("headers", ()), scope["path"], https=self._https)
-            await send(message)
-
-        await self.app(scope, receive, with_headers)

@@ -160,9 +160,9 @@ async def authenticate(
         login_attempts.failed(way, refused.detail)
         raise
     admit(request, principal, way)
-    await count_client(request, principal.client_id)
-    missing = sorted(set(needed.scopes) - principal.scopes)
-    if missing:
+    await count_client(request, principal.named[0])
+    if not principal.scopes.issuperset(needed.scopes):
+        missing = sorted(set(needed.scopes) - principal.scopes)
         raise Forbidden(f"The token lacks the scope {' '.join(missing)}.")
     return principal
 

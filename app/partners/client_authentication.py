@@ -46,7 +46,7 @@ class TokenClients:
         except AssertionRefused as refused:
             login_attempts.failed("assertion", str(refused), client.id if client else None)
             raise
-        login_attempts.succeeded("assertion", signer.id, signer.partner_id)
+        login_attempts.succeeded("assertion", str(signer.id), str(signer.partner_id))
         return signer
 
     async def _signer(self, assertion: str, client: Client | None, named: str | None, kid: object) -> Client:

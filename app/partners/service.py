@@ -176,7 +176,7 @@ async def known_client(session: ReadSession, client_id: str, client_secret: str,
     if recognised is None:
         login_attempts.failed(way, "unknown client, disabled, or wrong secret", client.id if client else None)
     else:
-        login_attempts.succeeded(way, recognised.client.id, recognised.client.partner_id)
+        login_attempts.succeeded(way, str(recognised.client.id), str(recognised.client.partner_id))
     return recognised
 
 

@@ -104,7 +104,7 @@ async def issue_token(
         client = await _authenticated(request, presented)
     except _Refused as refused:
         return _refused(*refused.args)
-    await count_token(request, client.id)
+    await count_token(request, str(client.id))
     scopes = rules.granted_scopes(client.scopes, scope)
     if scopes is None:
         return _refused("invalid_scope", f"This client holds: {' '.join(client.scopes)}.")

@@ -6,15 +6,16 @@ import httpx
 import pytest
 from fastapi import FastAPI, Response
 
-from app.core.deprecation import DeprecationMiddleware, deprecated
+from app.core.deprecation import deprecated
 from app.core.errors import NotFound
+from app.core.exchange import ExchangeMiddleware
 from app.core.problems import add_problem_handlers
 
 SINCE = datetime(2027, 1, 1, tzinfo=UTC)
 SUNSET = datetime(2027, 7, 1, tzinfo=UTC)
 
 app = FastAPI()
-app.add_middleware(DeprecationMiddleware)
+app.add_middleware(ExchangeMiddleware, https=False)
 add_problem_handlers(app)
 
 

@@ -10,9 +10,9 @@ from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 from pydantic import BaseModel, ConfigDict
 
-from app.core.deprecation import DeprecationMiddleware
-from app.core.direct_route import DirectRoute
+from app.core.direct_route import DirectReadsMiddleware, DirectRoute
 from app.core.errors import Forbidden
+from app.core.exchange import ExchangeMiddleware
 from app.core.principal import Principal
 from app.core.problems import add_problem_handlers
 from app.core.security import oauth2
@@ -67,7 +67,8 @@ def _app(route_class: type[APIRoute]) -> FastAPI:
         return Response(f"{thing_id}")
 
     app = FastAPI(redirect_slashes=False)
-    app.add_middleware(DeprecationMiddleware)
+    app.add_middleware(DirectReadsMiddleware)
+    app.add_middleware(ExchangeMiddleware, https=False)
     add_problem_handlers(app)
     app.include_router(router, prefix="/v1")
     return app
@@ -76,7 +77,7 @@ def _app(route_class: type[APIRoute]) -> FastAPI:
 async def _answer(route_class: type[APIRoute], path: str, headers: dict[str, str]) -> tuple[object, ...]:
     transport = httpx.ASGITransport(_app(route_class))
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
-        answer = await client.get(f"/v1{path}", headers=headers)
+        answer = await client.get(f"/v1{path}", headers={**headers, "X-Request-ID": "the-same"})
     return answer.status_code, answer.text, answer.headers
 
 

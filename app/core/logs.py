@@ -1,0 +1,72 @@
+"""How log lines are written: one an event on standard error, as JSON or for a console."""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, MutableMapping
+from contextlib import suppress
+from typing import Any, TextIO, cast
+
+import orjson
+import structlog
+
+from app.core.observability import with_told
+from app.core.settings import Settings
+
+# PostgreSQL tells the values of a row that breaks a constraint; this is where they stand in a chain of exceptions
+ROW = re.compile(r"\nDETAIL: .*?(?=\n\n(?:The above exception|During handling)|\Z)", re.DOTALL)
+
+
+class _StandardError:
+    """The stream that is standard error when a line is written."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def configure_logging(settings: Settings) -> None:
+    """One line an event on standard error, as JSON or for a console; the standard library's logs too."""
+    shared: list[Any] = [
+        with_told,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    console = settings.log_format == "console"
+    # pretty tracebacks show the values of variables, and a text that is not quoted can forge a line
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, repr_native_str=True)
+    renderer: Any = plain if console else structlog.processors.JSONRenderer(_json)
+    rendering: list[Any] = [structlog.processors.format_exc_info, _without_the_row, renderer]
+    # straight to the stream: the standard library would make two records of each line
+    structlog.configure(
+        processors=[*shared, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _StandardError())),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name], processors=[remove_meta, *rendering]
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
+    logging.getLogger("uvicorn.access").disabled = True
+
+
+def _json(event: MutableMapping[str, Any], *, default: Callable[[Any], Any], **_: Any) -> str:
+    """An event as JSON in ASCII: no character of a caller's is taken for the end of a line."""
+    with suppress(TypeError):  # half a surrogate pair is not for ``orjson``
+        if (line := orjson.dumps(event, default=default)).isascii():
+            return line.decode()
+    return json.dumps(event, default=default)
+
+
+def _without_the_row(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if "exception" in event:
+        event["exception"] = ROW.sub("", event["exception"])
+    return event

@@ -75,7 +75,12 @@ def _freshness(reader: SnapshotReader, published_at: datetime | None) -> dict[st
 
 def takes_gzip(request: Request) -> bool:
     """Whether ``Accept-Encoding`` (RFC 9110, 12.5.3) takes gzip."""
-    codings = request.headers.get("accept-encoding", "").lower().replace(" ", "").split(",")
+    return _is_gzip_in(request.headers.get("accept-encoding", ""))
+
+
+@lru_cache(maxsize=64)
+def _is_gzip_in(accepted: str) -> bool:
+    codings = accepted.lower().replace(" ", "").split(",")
     return any(coding == "gzip" or (coding.startswith("gzip;q=") and coding[7:].strip("0.")) for coding in codings)
 
 

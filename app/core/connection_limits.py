@@ -5,6 +5,7 @@ would hold its connection for ever.
 """
 
 import asyncio
+from itertools import chain
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -87,7 +88,7 @@ class _LimitedProtocol(HttpToolsProtocol):
             self._refusal = errors.AddressTooLong(said)
         elif (
             len(self.headers) > self.limits.max_headers
-            or sum(len(name) + len(value) for name, value in self.headers) > self.limits.max_header_bytes
+            or sum(map(len, chain.from_iterable(self.headers))) > self.limits.max_header_bytes
         ):
             self._refusal = self._too_large()
         if self._refusal:

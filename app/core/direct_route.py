@@ -5,6 +5,7 @@ What is declared stays what is documented, and what is refused of an address is 
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from re import Pattern
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
@@ -44,6 +45,7 @@ class DirectReadsMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self._reads: list[tuple[Pattern[str], BaseRoute]] = []
+        self._without_parameters: dict[str, BaseRoute] = {}  # by path, once one was asked for
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request or pass it on."""
@@ -55,13 +57,21 @@ class DirectReadsMiddleware:
 
     def _route_of(self, scope: Scope) -> DirectRoute | None:
         """The route that the framework would take, when it is one to call directly."""
+        route, scope["path_params"] = self._without_parameters.get(scope["path"]), {}
+        if route is None:
+            route, scope["path_params"] = self._matched(scope)
+        return route if isinstance(route, DirectRoute) else None
+
+    def _matched(self, scope: Scope) -> tuple[BaseRoute | None, dict[str, str]]:
         if not self._reads:
             self._reads = list(_reads_of(scope["app"]))
         for path, route in self._reads:
             if found := path.match(scope["path"]):
-                scope["path_params"] = found.groupdict()
-                return route if isinstance(route, DirectRoute) else None
-        return None
+                parameters = found.groupdict()
+                if not parameters:
+                    self._without_parameters[scope["path"]] = route
+                return route, parameters
+        return None, {}
 
 
 def _reads_of(app: FastAPI) -> Iterator[tuple[Pattern[str], BaseRoute]]:
@@ -100,15 +110,19 @@ class _Asked:
             for name, kind in self.path.items():
                 given[name] = kind.validate_python(request.path_params[name])
             for name, model in self.query.items():
-                given[name] = model.model_validate(_query_of(request))
+                given[name] = _read(model, request.scope["query_string"])
         except ValidationError:
             return None
         return given
 
 
-def _query_of(request: Request) -> dict[str, str]:
-    """The last value of each name, as the framework reads an address."""
-    return dict(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+@lru_cache(maxsize=500)
+def _read(model: type[BaseModel], query: bytes) -> BaseModel:
+    """The last value of each name, as the framework reads an address; what is asked again and again is read once.
+
+    Raises ``ValidationError``.
+    """
+    return model.model_validate(dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)))
 
 
 def _asked(route: APIRoute) -> _Asked | None:

@@ -4,7 +4,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
@@ -16,16 +16,17 @@ from app.core.settings import Settings
 
 # PostgreSQL tells the values of a row that breaks a constraint; this is where they stand in a chain of exceptions
 ROW = re.compile(r"\nDETAIL: .*?(?=\n\n(?:The above exception|During handling)|\Z)", re.DOTALL)
+Event = MutableMapping[str, Any]
 
 
 class _StandardError:
-    """The stream that is standard error when a line is written."""
+    """The stream that is standard error when a line is written; it holds back no whole line."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        """Nothing is held back."""
 
 
 def configure_logging(settings: Settings) -> None:
@@ -38,8 +39,7 @@ def configure_logging(settings: Settings) -> None:
     console = settings.log_format == "console"
     # pretty tracebacks show the values of variables, and a text that is not quoted can forge a line
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, repr_native_str=True)
-    renderer: Any = plain if console else structlog.processors.JSONRenderer(_json)
-    rendering: list[Any] = [structlog.processors.format_exc_info, _without_the_row, renderer]
+    rendering: list[Any] = [_with_fault, plain if console else _json]
     # straight to the stream: the standard library would make two records of each line
     structlog.configure(
         processors=[*shared, *rendering],
@@ -58,15 +58,17 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("uvicorn.access").disabled = True
 
 
-def _json(event: MutableMapping[str, Any], *, default: Callable[[Any], Any], **_: Any) -> str:
+def _json(_: Any, __: str, event: Event) -> str:
     """An event as JSON in ASCII: no character of a caller's is taken for the end of a line."""
     with suppress(TypeError):  # half a surrogate pair is not for ``orjson``
-        if (line := orjson.dumps(event, default=default)).isascii():
+        if (line := orjson.dumps(event, default=repr)).isascii():
             return line.decode()
-    return json.dumps(event, default=default)
+    return json.dumps(event, default=repr)
 
 
-def _without_the_row(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    if "exception" in event:
-        event["exception"] = ROW.sub("", event["exception"])
+def _with_fault(logger: Any, name: str, event: Event) -> Event:
+    """The traceback of a fault as text, without the values of its row."""
+    if event.get("exc_info"):
+        event = structlog.processors.format_exc_info(logger, name, event)
+        event["exception"] = ROW.sub("", event.get("exception", ""))
     return event

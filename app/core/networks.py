@@ -122,6 +122,8 @@ _RESERVED = Disjoint(RESERVED_IPV4 + RESERVED_IPV6)
 
 def parse_address(text: str) -> IPv4Address | IPv6Address:
     """One address in standard notation. Raises ``NetworkMalformed``."""
+    if packed := _packed_ipv4(text):
+        return IPv4Address(packed)
     if text.isascii() and "%" not in text:
         with suppress(AddressValueError):
             return IPv6Address(text) if ":" in text else IPv4Address(text)
@@ -152,13 +154,20 @@ def parse(text: str) -> Network:
 def _plain_ipv4(text: str) -> Network | None:
     """A single routable IPv4 address in the notation that the system writes itself: most of what is sent."""
     address = text.removesuffix("/32")
-    try:
-        packed = inet_pton(AF_INET, address)
-    except (OSError, ValueError):
+    if not (packed := _packed_ipv4(address)):
         return None
     first = int.from_bytes(packed)
     network = Network(first, first, f"{address}/32")
-    return network if inet_ntop(AF_INET, packed) == address and not _RESERVED.touches(network) else None
+    return None if _RESERVED.touches(network) else network
+
+
+def _packed_ipv4(text: str) -> bytes | None:
+    """The four bytes of an IPv4 address in the notation that the system writes itself."""
+    try:
+        packed = inet_pton(AF_INET, text)
+    except (OSError, ValueError):
+        return None
+    return packed if inet_ntop(AF_INET, packed) == text else None
 
 
 def _parsed(text: str) -> Network:

@@ -21,7 +21,7 @@ _told: ContextVar[dict[str, str]] = ContextVar("told")  # what every log line of
 
 def begin(scope: Scope) -> bytes:
     """Begin a request: gives its id, the caller's own or a new one, which each of its log lines carries."""
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    given = dict(scope["headers"]).get(b"x-request-id", b"")
     request_id = given.decode() if REQUEST_ID.fullmatch(given) else str(uuid7())
     _told.set({"request_id": request_id})
     return request_id.encode()

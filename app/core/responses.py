@@ -65,10 +65,12 @@ def not_modified(request: Request, resource: HasVersion) -> Response | None:
 def unchanged(request: Request, tag: str, **headers: str) -> Response | None:
     """A 304 with the entity tag when ``If-None-Match`` holds it (RFC 9110, 13.1.2), else None."""
     held = request.headers.get("if-none-match", "")
-    if not held:
-        return None
-    tags = {each.strip().removeprefix("W/") for each in held.split(",")}
-    if tag in tags or "*" in tags:
+    if held and (held == tag or _holds(held, tag)):
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return Response(status_code=304, headers={"ETag": tag, **named})
     return None
+
+
+def _holds(held: str, tag: str) -> bool:
+    tags = {each.strip().removeprefix("W/") for each in held.split(",")}
+    return tag in tags or "*" in tags

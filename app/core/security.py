@@ -14,6 +14,7 @@ from fastapi.security import OAuth2, SecurityScopes
 from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
+from starlette.datastructures import State
 
 from app.core import login_attempts
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated
@@ -149,13 +150,13 @@ async def authenticate(
     request: Request, needed: SecurityScopes, authorization: Annotated[str | None, Depends(oauth2)]
 ) -> Principal:
     """The caller of a request. Raises ``Unauthenticated``, or ``Forbidden`` when a scope is missing."""
-    scheme, _, token = (authorization or "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    scheme, _, sent = (authorization or "").partition(" ")
+    token = sent.strip()
+    if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("The request carries no bearer token.")
-    verifier = _verifier(request, token.strip())
-    way: Way = "token" if verifier is request.app.state.verifier else "external_token"
+    way, verifier = _verifier(request.app.state, token)
     try:
-        principal = await verifier.verify(token.strip())
+        principal = await verifier.verify(token)
     except Unauthenticated as refused:
         login_attempts.failed(way, refused.detail)
         raise
@@ -167,11 +168,11 @@ async def authenticate(
     return principal
 
 
-def _verifier(request: Request, token: str) -> Verifier:
+def _verifier(state: State, token: str) -> tuple[Way, Verifier]:
     """The verifier of the issuer that the token claims to be from; the service's own unless that one is configured."""
-    own: Verifier = request.app.state.verifier
-    external: Mapping[str, Verifier] = request.app.state.external
-    return external.get(str(unverified(token).claims.get("iss")), own) if external else own
+    external: Mapping[str, Verifier] = state.external
+    issuer = external.get(str(unverified(token).claims.get("iss"))) if external else None
+    return ("external_token", issuer) if issuer else ("token", state.verifier)
 
 
 def require(*scopes: str) -> Any:

@@ -4,15 +4,19 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 import asyncpg
 from fastapi import FastAPI
+from pydantic import BaseModel
 from pydantic_core import to_json
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+
+from bench.inserts import CASE, EVENT, NETWORK
 
 SHOWN = """SELECT id, partner_id, applicant_id, track, purpose, protocol, operator, subscriber_id,
     (SELECT array_agg(network::text ORDER BY position)
@@ -33,7 +37,7 @@ async def constant() -> dict[str, bool]:
 
 
 @asynccontextmanager
-async def _pool(app: Starlette) -> AsyncIterator[None]:
+async def _pool(app: Any) -> AsyncIterator[None]:
     async def leave(_: object) -> None:
         """Nothing to reset: the routes set nothing."""
 
@@ -69,3 +73,37 @@ starlette = Starlette(
     ],
     lifespan=_pool,
 )
+
+
+class Submission(BaseModel):
+    """A registration whose fields are of the right type, and no more."""
+
+    applicant_id: UUID
+    track: str
+    purpose: str
+    protocol: str
+    operator: str
+    subscriber_id: str
+    networks: list[str]
+    reference: str
+    description: str
+
+
+INSERTED = (
+    CASE.format(new="$1", partner="$2", applicant="$3", reference="$4"),
+    NETWORK.format(case="$1", network="$2::text::cidr"),
+    EVENT.format(case="$1", partner="$2"),
+)
+submitting = FastAPI(lifespan=_pool)
+PARTNER = os.environ.get("PARTNER_ID", "")
+
+
+@submitting.post("/registrations", status_code=201)
+async def submit(request: Request, body: Submission) -> dict[str, Any]:
+    """The inserts of a submission, committed, with no rule and no question."""
+    id_ = uuid4()
+    async with request.app.state.pool.acquire() as connection, connection.transaction():
+        await connection.execute(INSERTED[0], id_, UUID(PARTNER), body.applicant_id, body.reference)
+        await connection.execute(INSERTED[1], id_, f"{body.networks[0]}/32")
+        await connection.execute(INSERTED[2], id_, UUID(PARTNER))
+    return {"id": id_, **body.model_dump()}

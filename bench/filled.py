@@ -24,21 +24,6 @@ WITH made AS (
 INSERT INTO registration_networks
 SELECT id, position, ('58.27.0.0'::inet + 2 * row_number() OVER () + position)::cidr
 FROM made, generate_series(0, 1) position"""
-# What a submission cannot do without, committed: a case, its network, its event.
-SUBMISSION = """
-\\set address random(0, 16777215)
-BEGIN;
-INSERT INTO registrations (id, partner_id, client_id, applicant_id, subject, track, purpose, protocol, operator,
-    subscriber_id, reference, description, due_at)
-  VALUES (gen_random_uuid(), '{partner_id}', '{partner_id}', '{applicant_id}', 'bench', 'vpn_company', 'it_services',
-    'wireguard', 'nayatel', 'NAYATEL-00001234', gen_random_uuid()::text, 'Remote access to the head office', now())
-  RETURNING id AS case \\gset
-INSERT INTO registration_networks VALUES (:case, 0, ('100.0.0.0'::inet + :address)::cidr);
-INSERT INTO events (id, name, subject_id, partner_id, operator, actor_client_id, actor_partner_id, details)
-  VALUES (gen_random_uuid(), 'registration.submitted', :case, '{partner_id}', 'nayatel', '{partner_id}',
-    '{partner_id}', '{{"status": "submitted", "networks": ["39.32.0.1/32"], "reference": "BENCH-000001"}}');
-COMMIT;
-"""
 
 
 async def migrated_with_list(url: str) -> None:

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from app.core.embedded import embedded_server
 from app.partners.rules import PartnerKind
-from bench import filled, load, results
+from bench import filled, inserts, load, results
 from bench.load import Answered, written
 from bench.partners import SECRET_KEY, Caller, make_client
 from bench.processes import Server, bare_api, our_api
@@ -47,11 +47,11 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An operation of ours, its peer, and the ratio that is aimed at."""
+    """An operation of ours, its peer, and the ratio that is aimed at; None: the peer is there to be compared with."""
 
     ours: Side
     peer: Side
-    target: float
+    target: float | None
 
 
 def main() -> None:
@@ -69,11 +69,12 @@ def main() -> None:
             held = caller.answer("GET", FEED, headers={"Accept-Encoding": "identity"})
             listed = Path(directory) / "list"
             listed.write_bytes(held.content)
-            with bare_api("starlette", {"DATABASE_URL": url, "LIST_FILE": str(listed)}) as bare:
+            surroundings = {"DATABASE_URL": url, "LIST_FILE": str(listed), "PARTNER_ID": applicants[0]["partner_id"]}
+            with bare_api("starlette", surroundings) as bare, bare_api("submitting", surroundings) as submitting:
                 pairs = [
                     *_reads(ours, bare, token, ids),
                     *_feed(ours, bare, constant, token, held.headers["ETag"]),
-                    _submissions(ours, token, bodies, url, applicants[0]),
+                    *_submissions(ours, submitting, token, bodies, url, applicants[0]),
                 ]
                 chosen = [pair for pair in pairs if ONLY in pair.ours.name]
                 measured = [_measured(pair, connections) for pair in chosen for connections in CONNECTIONS]
@@ -112,16 +113,22 @@ def _feed(ours: Server, bare: Server, constant: Server, token: dict[str, str], e
 
 
 def _submissions(
-    ours: Server, token: dict[str, str], bodies: Iterator[dict[str, Any]], url: str, applicant: dict[str, Any]
-) -> Pair:
-    requests = (written("POST", "/v1/registrations", token, body) for body in bodies)
-    script = filled.SUBMISSION.format(partner_id=applicant["partner_id"], applicant_id=applicant["id"])
+    ours: Server,
+    bare: Server,
+    token: dict[str, str],
+    bodies: Iterator[dict[str, Any]],
+    url: str,
+    applicant: dict[str, Any],
+) -> list[Pair]:
+    def submitted(server: Server, path: str, connections: int) -> Answered:
+        requests = [written("POST", path, token, body) for body in islice(bodies, MOST_SUBMISSIONS)]
+        return load.on_server(server.port, requests, connections, SECONDS)
 
-    def submitted(connections: int) -> Answered:
-        return load.on_server(ours.port, list(islice(requests, MOST_SUBMISSIONS)), connections, SECONDS)
-
-    peer = Side("pgbench, the same inserts", partial(load.on_database, url, script, seconds=SECONDS))
-    return Pair(Side("submit a registration", submitted, ours), peer, 0.33)
+    script = inserts.script(applicant["partner_id"], applicant["id"])
+    side = Side("submit a registration", partial(submitted, ours, "/v1/registrations"), ours)
+    alone = Side("pgbench, the same inserts", partial(load.on_database, url, script, seconds=SECONDS))
+    framework = Side("FastAPI, the same inserts", partial(submitted, bare, "/registrations"), bare)
+    return [Pair(side, alone, 0.33), Pair(side, framework, None)]
 
 
 def _measured(pair: Pair, connections: int) -> dict[str, Any]:
@@ -162,7 +169,7 @@ def _show(measured: Sequence[dict[str, Any]]) -> None:
         cpu = (f"{side['processor_microseconds']:g}" for side in (ours, peer))
         rates = f"{ours['per_second']:,.0f}", each["peer"], f"{peer['per_second']:,.0f}"
         table.add_row(
-            each["operation"], str(each["connections"]), *rates, str(each["ratio"]), str(each["target"]), *cpu
+            each["operation"], str(each["connections"]), *rates, str(each["ratio"]), str(each["target"] or ""), *cpu
         )
     Console(width=150).print(table)
 

@@ -174,6 +174,7 @@ async def test_a_connection_over_the_limit_is_told_to_come_again(port: int) -> N
     await over.send(LIVE + b"\r\n")
     status, fields, problem = await over.answer()
     assert (status, problem["code"], fields["connection"]) == (503, "unavailable", "close")
+    assert "x-request-id" in fields
     assert int(fields["retry-after"]) > 0
     await over.ends()
     for each in held:

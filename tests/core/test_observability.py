@@ -182,3 +182,17 @@ async def test_the_logs_tell_who_asked_what_and_hold_no_secret_and_no_token(
     assert (line["method"], line["path"], line["level"]) == ("POST", "/v1/applicants", "info")
     assert line["source"] == "127.0.0.1"
     assert (line["client_id"], line["partner_id"]) == (str(credentials.id), str(credentials.partner_id))
+
+
+async def test_what_is_said_of_one_request_is_in_no_line_of_another(
+    settings: Settings, pseb: Caller, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with _served(settings, log) as url:
+        async with httpx.AsyncClient(base_url=url) as one_connection:
+            for headers in ({"Authorization": f"Bearer {pseb.token}"}, {}):
+                await one_connection.get("/v1/tracks", headers=headers)
+    known, unknown = (each for each in map(json.loads, log.read_text().splitlines()) if each.get("path"))
+    assert (known["status"], known["client_id"]) == (200, str(pseb.credentials.id))
+    assert (unknown["status"], {"client_id", "partner_id", "way"} & unknown.keys()) == (401, set())
+    assert known["request_id"] != unknown["request_id"]

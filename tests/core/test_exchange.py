@@ -1,0 +1,44 @@
+"""What every exchange passes holds whoever answers, and whatever goes wrong on the way."""
+
+from typing import Any
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from app.core.exchange import ExchangeMiddleware
+
+
+async def _sent(app: Any, messages: list[Message]) -> None:
+    """What ``app`` sends to a GET, in ``messages``."""
+    scope = {"type": "http", "method": "GET", "path": "/v1/things", "headers": [], "client": ("192.0.2.7", 1)}
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    await ExchangeMiddleware(app, https=False)(scope, receive, send)
+
+
+async def test_no_problem_is_put_behind_an_answer_that_broke_off() -> None:
+    async def breaks_off(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half of", "more_body": True})
+        raise RuntimeError
+
+    messages: list[Message] = []
+    with pytest.raises(RuntimeError):
+        await _sent(breaks_off, messages)
+    assert [each["type"] for each in messages] == ["http.response.start", "http.response.body"]
+
+
+async def test_a_fault_before_an_answer_is_one_problem_with_the_fields_of_every_answer() -> None:
+    async def fails(_: Scope, __: Receive, ___: Send) -> None:
+        raise RuntimeError
+
+    messages: list[Message] = []
+    await _sent(fails, messages)
+    start, body = messages
+    assert (start["status"], b'"code":"internal"' in body["body"]) == (500, True)
+    assert {b"x-request-id", b"content-security-policy", b"cache-control"} <= dict(start["headers"]).keys()

@@ -1,5 +1,6 @@
 """The baselines of requests: bare routes that answer the same, without what the service does around them."""
 
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ SHOWN = """SELECT id, partner_id, applicant_id, track, purpose, protocol, operat
     submitted_at, due_at, decided_at, expires_at, version, created_at, updated_at FROM registrations"""
 ONE = f"{SHOWN} WHERE id = $1"
 PAGE = f"SELECT json_agg(shown)::text FROM ({SHOWN} ORDER BY id LIMIT $1) AS shown"
+FIELDS = json.loads(os.environ.get("FIELDS", "{}"))
 LIST = Path(os.environ["LIST_FILE"]).read_bytes() if "LIST_FILE" in os.environ else b""
 
 fastapi = FastAPI()
@@ -50,6 +52,10 @@ async def _hello(_: Request) -> Response:
     return PlainTextResponse("hello")
 
 
+async def _unchanged(_: Request) -> Response:
+    return Response(status_code=304, headers=FIELDS)
+
+
 async def _list(_: Request) -> Response:
     return PlainTextResponse(LIST)
 
@@ -67,6 +73,7 @@ async def _page(request: Request) -> Response:
 starlette = Starlette(
     routes=[
         Route("/hello", _hello),
+        Route("/unchanged", _unchanged),
         Route("/list", _list),
         Route("/registrations", _page),
         Route("/registrations/{id}", _one),

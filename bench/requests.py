@@ -6,6 +6,7 @@ part of an operation's name) are read from the environment.
 """
 
 import asyncio
+import json
 import os
 import statistics
 import tempfile
@@ -32,6 +33,7 @@ SECONDS = int(os.environ.get("SECONDS", "2"))
 ONLY = os.environ.get("ONLY", "")
 APPLICANTS, MOST_SUBMISSIONS = 64, 3_000 * SECONDS
 FEED = "/v1/allowlist?format=text"
+OF_THE_BODY = ("content-length", "content-type", "repr-digest", "date")
 # Requests are logged, and counted against limits that none of these loads reaches.
 CHANGES = {"LOG_LEVEL": "info", "RATE_LIMIT_READ": "1000000000", "RATE_LIMIT_WRITE": "1000000000"}
 
@@ -69,7 +71,10 @@ def main() -> None:
             held = caller.answer("GET", FEED, headers={"Accept-Encoding": "identity"})
             listed = Path(directory) / "list"
             listed.write_bytes(held.content)
-            surroundings = {"DATABASE_URL": url, "LIST_FILE": str(listed), "PARTNER_ID": applicants[0]["partner_id"]}
+            surroundings = {
+                "DATABASE_URL": url, "LIST_FILE": str(listed), "PARTNER_ID": applicants[0]["partner_id"],
+                "FIELDS": json.dumps({name: held.headers[name] for name in held.headers if name not in OF_THE_BODY}),
+            }  # fmt: skip
             with bare_api("starlette", surroundings) as bare, bare_api("submitting", surroundings) as submitting:
                 pairs = [
                     *_reads(ours, bare, token, ids),
@@ -105,10 +110,12 @@ def _feed(ours: Server, bare: Server, constant: Server, token: dict[str, str], e
     whole = [written("GET", FEED, token)]
     unchanged = [written("GET", FEED, {**token, "If-None-Match": etag})]
     answer, same, hello = ([written("GET", path)] for path in ("/constant", "/list", "/hello"))
+    fields = [written("GET", "/unchanged", {**token, "If-None-Match": etag})]
     return [
         Pair(_on(ours, "check an address", check), _on(constant, "FastAPI, a constant", answer), 0.7),
         Pair(_on(ours, "the list as text", whole), _on(bare, "Starlette, the same bytes", same), 0.7),
         Pair(_on(ours, "the list unchanged (304)", unchanged), _on(bare, "Starlette, hello", hello), 0.5),
+        Pair(_on(ours, "the list unchanged (304)", unchanged), _on(bare, "Starlette, the same fields", fields), None),
     ]
 
 

@@ -67,18 +67,15 @@ class _LimitedProtocol(HttpToolsProtocol):
             return
         self._head_bytes += len(data)
         super().data_received(data)
-        if (
-            self._in_head
-            and not self._refused
-            and self._head_bytes > self.limits.max_url_bytes + self.limits.max_header_bytes
-        ):
-            self._refuse(self._too_large())
+        if self._in_head and not self._refused:  # a head that came whole needs no clock
+            if self._head_bytes > self.limits.max_url_bytes + self.limits.max_header_bytes:
+                self._refuse(self._too_large())
+            elif self._deadline is None:
+                self._close_in(self.limits.header_seconds)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head, self._head_bytes = True, 0
-        if self._deadline is None:
-            self._close_in(self.limits.header_seconds)
 
     def on_headers_complete(self) -> None:
         self._stop_clock()

@@ -58,7 +58,7 @@ class RateLimits:
         """
         quota = self._quotas.get(name)
         counted: list[Counted] = request.scope["counted"]
-        if quota is None or any(each.quota is quota for each in counted):
+        if quota is None or (counted and any(each.quota is quota for each in counted)):
             return
         taken = await self._limiter.take(quota, subject)
         counted.append(taken)

@@ -11,7 +11,7 @@ from typing import Any, TextIO, cast
 import orjson
 import structlog
 
-from app.core.observability import with_told
+from app.core.observability import with_circumstances
 from app.core.settings import Settings
 
 # PostgreSQL tells the values of a row that breaks a constraint; this is where they stand in a chain of exceptions
@@ -31,18 +31,13 @@ class _StandardError:
 
 def configure_logging(settings: Settings) -> None:
     """One line an event on standard error, as JSON or for a console; the standard library's logs too."""
-    shared: list[Any] = [
-        with_told,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
     console = settings.log_format == "console"
     # pretty tracebacks show the values of variables, and a text that is not quoted can forge a line
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, repr_native_str=True)
     rendering: list[Any] = [_with_fault, plain if console else _json]
     # straight to the stream: the standard library would make two records of each line
     structlog.configure(
-        processors=[*shared, *rendering],
+        processors=[with_circumstances, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
@@ -51,7 +46,8 @@ def configure_logging(settings: Settings) -> None:
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name], processors=[remove_meta, *rendering]
+            foreign_pre_chain=[with_circumstances, structlog.stdlib.add_logger_name],
+            processors=[remove_meta, *rendering],
         )
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import MutableMapping
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -32,9 +33,10 @@ def tell(**facts: str) -> None:
     _told.get({}).update(facts)
 
 
-def with_told(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The event of a log line with what was said of its request, as a processor of ``structlog``."""
-    return {**_told.get({}), **event}
+def with_circumstances(_: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A log line's event with its level, its time and what was said of its request: a processor of ``structlog``."""
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return {**_told.get({}), **event, "level": level, "timestamp": now}
 
 
 class Recorder:

@@ -51,11 +51,11 @@ class Principal:
 
 def admit(request: Request, principal: Principal, way: Way) -> None:
     """Let a request act for a principal that was checked by ``way``, and say so in its log lines."""
-    request.state.principal = principal
+    request.scope["principal"] = principal
     login_attempts.succeeded(way, *principal.named)
 
 
 def caller_of(request: Request) -> Principal:
     """The principal that a request was admitted for; asking before that is a fault of ours."""
-    principal: Principal = request.state.principal
+    principal: Principal = request.scope["principal"]
     return principal

@@ -9,7 +9,10 @@ PAGE_POLICY = (
     b"worker-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 NO_PAGE_POLICY = b"default-src 'none'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+POLICY = b"content-security-policy"
 ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+OF_A_PAGE = ((POLICY, PAGE_POLICY), *ALWAYS)
+OF_NO_PAGE = ((POLICY, NO_PAGE_POLICY), *ALWAYS)
 HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")  # a year, RFC 6797
 NOT_KEPT = (b"cache-control", b"no-store")
 SOMEONES = ("/v1/", "/oauth/")
@@ -23,7 +26,7 @@ def with_ours(headers: Iterable[tuple[bytes, bytes]], path: str, *, https: bool)
     """
     given = dict(headers)
     is_page = given.get(b"content-type", b"").startswith(b"text/html")
-    ours = [*headers, (b"content-security-policy", PAGE_POLICY if is_page else NO_PAGE_POLICY), *ALWAYS]
+    ours = [*headers, *(OF_A_PAGE if is_page else OF_NO_PAGE)]
     if https:
         ours.append(HTTPS_ONLY)
     if path.startswith(SOMEONES) and b"cache-control" not in given:

@@ -35,7 +35,9 @@ APPLICANTS, MOST_SUBMISSIONS = 64, 3_000 * SECONDS
 FEED = "/v1/allowlist?format=text"
 OF_THE_BODY = ("content-length", "content-type", "repr-digest", "date")
 # Requests are logged, and counted against limits that none of these loads reaches.
-CHANGES = {"LOG_LEVEL": "info", "RATE_LIMIT_READ": "1000000000", "RATE_LIMIT_WRITE": "1000000000"}
+CHANGES = {
+    "LOG_LEVEL": "info", "RATE_LIMIT_READ": "1000000000", "RATE_LIMIT_WRITE": "1000000000", "TOKEN_SECONDS": "3600",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

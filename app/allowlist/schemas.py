@@ -5,32 +5,28 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from app.allowlist.delta import Removal
 from app.allowlist.formats import DIGEST, FormatName
 from app.allowlist.guards import HeldKind
 from app.allowlist.snapshot import Held
 from app.core.pagination import PageQuery
-from app.core.schemas import LINE, Body, Instant, Page, Resource, Timestamp, refusal
+from app.core.schemas import LINE, Body, Instant, Page, Query, Resource, Timestamp, refusal
 
 MOST_CHECKS = 10_000
 LARGEST_SERIAL = 2**31 - 1
 
 
-class SnapshotQuery(BaseModel):
+class SnapshotQuery(Query):
     """Which representation of the list."""
-
-    model_config = ConfigDict(extra="forbid", use_enum_values=True)
 
     format: Annotated[FormatName | None, Field(description="Absent: by `Accept`")] = None
     family: Annotated[Literal["4", "6"] | None, Field(description="Only IPv4 or only IPv6")] = None
 
 
-class CheckQuery(BaseModel):
+class CheckQuery(Query):
     """The address to ask about, now or then."""
-
-    model_config = ConfigDict(extra="forbid")
 
     address: Annotated[str, LINE, Field(max_length=60, examples=["203.99.50.5"])]
     at: Annotated[Instant | None, Field(description="As the list stood at this time")] = None
@@ -130,10 +126,8 @@ PublicationPage = Page[Publication]
 PublicationsQuery = PageQuery
 
 
-class DeltaQuery(BaseModel):
+class DeltaQuery(Query):
     """From where to catch up."""
-
-    model_config = ConfigDict(extra="forbid")
 
     session: UUID
     since: Annotated[int, Field(ge=0, le=LARGEST_SERIAL, description="The serial that the caller holds")]

@@ -3,10 +3,10 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from app.audit.entry import Disclosure
-from app.core.schemas import Examples, Resource, Timestamp
+from app.core.schemas import Examples, Query, Resource, Timestamp
 
 LARGEST_SIZE = 2**62
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 in lower-case hexadecimal")]
@@ -76,11 +76,7 @@ class Consistency(Resource):
     path: Annotated[list[Hash], Field(description="The hashes that lead from the first root to the second")]
 
 
-class _Query(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class CheckpointQuery(_Query):
+class CheckpointQuery(Query):
     """Which checkpoint."""
 
     size: Annotated[Size | None, Field(description="Of the tree; absent: the newest")] = None
@@ -92,7 +88,7 @@ class InclusionQuery(CheckpointQuery):
     event_id: Annotated[UUID, Field(description="The `id` of an event of GET /v1/events")]
 
 
-class ConsistencyQuery(_Query):
+class ConsistencyQuery(Query):
     """Which two trees."""
 
     first: Annotated[Size, Field(description="The size of the smaller tree, of which there is a checkpoint")]

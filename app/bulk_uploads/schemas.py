@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from app.bulk_uploads.rules import RowOutcome, UploadFormat, UploadStatus
 from app.core.pagination import PageQuery
-from app.core.schemas import Examples, Page, Problem, Resource, Timestamp
+from app.core.schemas import Examples, Page, Problem, Query, Resource, Timestamp
 
 UPLOAD_ID = "019b2f6e-7000-7b1a-8c44-1f2e3d4c5b6a"
 EXAMPLE: Examples = {
@@ -30,10 +30,8 @@ EXAMPLE: Examples = {
 }
 
 
-class UploadQuery(BaseModel):
+class UploadQuery(Query):
     """How to take an upload."""
-
-    model_config = ConfigDict(extra="forbid")
 
     dry_run: Annotated[bool, Field(description="Judge every row and register none")] = False
 

@@ -14,10 +14,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.params import Query, Security
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security import SecurityScopes
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.core import schemas
 from app.core.principal import Principal
 
 # How every dependency that gives a ``Principal`` is called: with the scopes needed and the field ``Authorization``.
@@ -27,8 +28,8 @@ Authentication = Callable[[Request, SecurityScopes, str | None], Awaitable[Princ
 class DirectRoute(APIRoute):
     """A route for ``APIRouter(route_class=DirectRoute)``, whose plain reads ``DirectReadsMiddleware`` calls.
 
-    These are operations that take no more than the request, a ``Principal``, parts of the path and one model of single
-    values for the query, and that give a ``Response``. All others are the framework's to call.
+    These are operations that take no more than the request, a ``Principal``, parts of the path and one ``Query`` of
+    single values, and that give a ``Response``. All others are the framework's to call.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -97,7 +98,7 @@ class _Asked:
     """What an operation asks for, by the names of its parameters."""
 
     path: dict[str, TypeAdapter[Any]] = field(default_factory=dict)
-    query: dict[str, type[BaseModel]] = field(default_factory=dict)
+    query: dict[str, type[schemas.Query]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     caller: str = ""
     authenticate: Authentication = field(init=False)
@@ -117,7 +118,7 @@ class _Asked:
 
 
 @lru_cache(maxsize=500)
-def _read(model: type[BaseModel], query: bytes) -> BaseModel:
+def _read(model: type[schemas.Query], query: bytes) -> schemas.Query:
     """The last value of each name, as the framework reads an address; what is asked again and again is read once.
 
     Raises ``ValidationError``.
@@ -141,7 +142,7 @@ def _asked(route: APIRoute) -> _Asked | None:
             asked.scopes = SecurityScopes(list(said.scopes or ()))
         elif name in route.param_convertors:
             asked.path[name] = TypeAdapter(hint)
-        elif isinstance(said, Query) and not asked.query and issubclass(kind, BaseModel):
+        elif isinstance(said, Query) and not asked.query and issubclass(kind, schemas.Query):
             asked.query[name] = kind
         else:
             return None

@@ -8,22 +8,20 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import Select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.db import ReadSession
 from app.core.errors import Invalid, InvalidValue
 from app.core.keyring import Keyring
-from app.core.schemas import LINE, LONGEST_PAGE
+from app.core.schemas import LINE, LONGEST_PAGE, Query
 
 SIGNATURE_DIGITS = 32
 
 
-class PageQuery(BaseModel):
-    """The parameters of every list; a domain's filters are fields of a subclass. Unknown ones are refused."""
-
-    model_config = ConfigDict(extra="forbid", use_enum_values=True)
+class PageQuery(Query):
+    """The parameters of every list; a domain's filters are fields of a subclass."""
 
     limit: Annotated[int, Field(ge=1, le=LONGEST_PAGE, description="How many items a page holds")] = 50
     cursor: Annotated[

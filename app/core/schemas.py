@@ -163,6 +163,12 @@ class MergePatch(BaseModel):
         return {**current, **self.model_dump(exclude_unset=True)}
 
 
+class Query(BaseModel):
+    """The parameters of an address: unknown ones are refused, and callers who ask the same may share one of these."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=True)
+
+
 class Resource(BaseModel):
     """An answer's body."""
 

@@ -8,8 +8,8 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response, Security
 from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
-from pydantic import BaseModel, ConfigDict
 
+from app.core import schemas
 from app.core.direct_route import DirectReadsMiddleware, DirectRoute
 from app.core.errors import Forbidden
 from app.core.exchange import ExchangeMiddleware
@@ -25,9 +25,7 @@ PATHS = (
 )  # fmt: skip
 
 
-class Wanted(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Wanted(schemas.Query):
     limit: int = 1
 
 

@@ -57,7 +57,7 @@ class _Exchange:
         self._send = send
         self._https = https
         self._is_replaced = False
-        self._request_id = observability.begin(scope)
+        self._request_id = observability.identified(scope)
         self._counted: list[Counted] = []
         scope["counted"] = self._counted
         self._state: dict[str, Any] = scope.setdefault("state", {})

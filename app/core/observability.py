@@ -20,8 +20,8 @@ log = structlog.get_logger("http")
 _told: ContextVar[dict[str, str]] = ContextVar("told")  # what every log line of a request says of it
 
 
-def begin(scope: Scope) -> bytes:
-    """Begin a request: gives its id, the caller's own or a new one, which each of its log lines carries."""
+def identified(scope: Scope) -> bytes:
+    """The id of a request that begins, the caller's own or a new one; each of its log lines carries it from now on."""
     given = dict(scope["headers"]).get(b"x-request-id", b"")
     request_id = given.decode() if REQUEST_ID.fullmatch(given) else str(uuid7())
     _told.set({"request_id": request_id})

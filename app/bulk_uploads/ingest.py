@@ -16,11 +16,13 @@ from app.bulk_uploads.acquaintance import Acquainted, particulars_of
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.outcomes import Verdict, keep
 from app.bulk_uploads.reading import BrokenRow, ReadRows, Stretch, reading_beside, repeated
+from app.bulk_uploads.repeats import Sieve
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.bulk_uploads.source import Chunk, Superseded, chunks, stretches_of
 from app.bulk_uploads.unfolding import unfold
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, FieldError, Invalid
+from app.core.orm import cells_of
 from app.core.principal import Principal
 from app.core.problems import problem_of
 from app.events import store as events
@@ -46,6 +48,7 @@ class Series:
     """What the chunks of an upload hand on to one another."""
 
     rehearsal: Rehearsal | None
+    sieve: Sieve
     acquainted: Acquainted = field(default_factory=Acquainted)
 
 
@@ -99,7 +102,7 @@ async def _take_chunks(
     database: Database, upload: BulkUpload, found: Sequence[Stretch], executor: Executor | None
 ) -> None:
     principal = _submitter(upload)
-    series = Series(Rehearsal() if upload.dry_run else None)
+    series = Series(Rehearsal() if upload.dry_run else None, Sieve(is_first=upload.rows_done == 0))
     async for chunk in chunks(database, upload, found, executor):
         async with database.write() as session:
             verdict = await _judge(session, principal, upload, chunk.rows, series)
@@ -114,7 +117,7 @@ async def _judge(
     session: WriteSession, principal: Principal, upload: BulkUpload, rows: ReadRows, series: Series
 ) -> Verdict:
     """Give each row of a chunk its outcome; a dry run takes back what the services did."""
-    verdict = await _repeated(session, upload, rows)
+    verdict = await _repeated(session, upload, rows, series.sieve)
     if series.rehearsal is None:
         await _register(session, principal, upload, rows, series, verdict)
         return verdict
@@ -124,9 +127,10 @@ async def _judge(
     return verdict
 
 
-async def _repeated(session: WriteSession, upload: BulkUpload, rows: ReadRows) -> Verdict:
+async def _repeated(session: WriteSession, upload: BulkUpload, rows: ReadRows, sieve: Sieve) -> Verdict:
     """A reference stands once in an upload: the rows that repeat one of an earlier chunk are refused."""
-    seen = await store.known_references(session, upload.id, rows.references)
+    suspects = sieve.may_repeat(cells_of(rows.references))
+    seen = await store.known_references(session, upload.id, suspects) if suspects else {}
     references = rows.batch.references() if seen else []
     again: dict[int, Sequence[FieldError]] = {
         i: [repeated(each, seen[each])] for i, each in enumerate(references) if each in seen

@@ -2,18 +2,18 @@
 
 import json
 from collections import Counter as Counted
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
-from app.bulk_uploads.reading import BrokenRow, ReadRows, cells_of_lines
+from app.bulk_uploads.reading import BrokenRow, ReadRows, cells_as_sent
 from app.bulk_uploads.rules import RowOutcome
 from app.bulk_uploads.source import Chunk
 from app.core.db import WriteSession
 from app.core.errors import FieldError
-from app.core.orm import cells_of
+from app.core.orm import cells_at
 from app.registrations.service import Registered
 
 # the columns of a batch that a created row's outcome has, by its own names
@@ -48,28 +48,25 @@ async def keep(session: WriteSession, upload: BulkUpload, chunk: Chunk, verdict:
 
 
 def _known(rows: ReadRows, verdict: Verdict, dry_run: bool) -> Iterator[dict[str, Any]]:
-    lines, references = cells_of(rows.lines), rows.batch.references()
-    for i, each in verdict.known.items():
+    lines, references = _places(rows, verdict.known)
+    for line, reference, each in zip(lines, references, verdict.known.values(), strict=True):
         is_there = each.outcome == "unchanged" or not dry_run
         case = each.registration_id if is_there else None
-        said: dict[str, Any] = {
-            "outcome": each.outcome,
-            "reference": references[i],
-            "registration_id": case,
-            "problems": [],
-        }
-        yield {"line": int(lines[i]), **said}
+        said: dict[str, Any] = {"outcome": each.outcome, "reference": reference, "registration_id": case}
+        yield {"line": line, "problems": [], **said}
 
 
-def _refused_later(chunk: Chunk, upload_format: str, verdict: Verdict) -> list[BrokenRow]:
+def _refused_later(chunk: Chunk, upload_format: str, verdict: Verdict) -> Iterator[BrokenRow]:
     """The rows that were sound by themselves, and are refused for what the register says."""
-    if not verdict.refused:
-        return []
-    lines, references = [int(each) for each in cells_of(chunk.rows.lines)], chunk.rows.batch.references()
-    cells = cells_of_lines(chunk.body, upload_format, chunk.stretch.line, {lines[i] for i in verdict.refused})
-    return [
-        BrokenRow(lines[i], references[i], cells[lines[i]], errors) for i, errors in sorted(verdict.refused.items())
-    ]
+    lines, references = _places(chunk.rows, verdict.refused)
+    for line, reference, (i, errors) in zip(lines, references, verdict.refused.items(), strict=True):
+        begin, end = chunk.rows.bounds[2 * i : 2 * i + 2]
+        yield BrokenRow(line, reference, cells_as_sent(chunk.body[begin:end], upload_format, line), errors)
+
+
+def _places(rows: ReadRows, places: Collection[int]) -> tuple[Iterator[int], list[str | None]]:
+    """Lines and references of the sound rows at some places."""
+    return map(int, cells_at(rows.lines, places)), cells_at(rows.batch.columns["reference"], places)
 
 
 def _refused(session: WriteSession, row: BrokenRow) -> dict[str, Any]:

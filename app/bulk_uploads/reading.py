@@ -1,6 +1,7 @@
 """From bytes to sound rows: pure work on values, so that another process can do it beside the worker's SQL."""
 
 import os
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -60,10 +61,12 @@ class ReadRows(NamedTuple):
     """The rows of a stretch: of the sound ones line, applicant and registration, in order, and the broken ones.
 
     ``applicants`` are all that is said of one (``acquaintance.said_of``), by the numbers that ``batch`` has for them.
-    ``references`` are those of all rows, and ``lines`` those of the sound ones, as ``orm.column_text``.
+    ``references`` are those of all rows, and ``lines`` those of the sound ones, as ``orm.column_text``; ``bounds`` are
+    where each of the sound ones begins and ends among the stretch's bytes, one after the other.
     """
 
     lines: str
+    bounds: Sequence[int]
     references: str
     applicants: Sequence[str]
     batch: Batch
@@ -90,12 +93,15 @@ def stretches(rows: Iterable[Row], done: int, most_rows: int) -> list[Stretch]:
 def read_stretch(body: bytes, upload_format: str, line: int, columns: Sequence[str], atlas: Atlas) -> ReadRows:
     """The rows of a stretch that begins on ``line``, judged by the rules of the JSON API."""
     lines: list[str] = []
+    bounds = array("L")
+    end = 0
     sound: list[Asked] = []
     broken: list[BrokenRow] = []
     said: dict[str, int] = {}
     applicants: list[int] = []
     seen: dict[str, int] = {}
     for row in read_rows([body], upload_format, line):
+        begin, end = end, row.end
         given, asked, reference, errors = _judged(row, columns)
         if reference is not None and (first := seen.setdefault(reference, row.line)) != row.line:
             errors = [*errors, repeated(reference, first)]
@@ -103,9 +109,11 @@ def read_stretch(body: bytes, upload_format: str, line: int, columns: Sequence[s
             broken.append(BrokenRow(row.line, reference, row.cells, errors))
             continue
         lines.append(str(row.line))
+        bounds.extend((begin, end))
         applicants.append(said.setdefault(given, len(said)))
         sound.append(asked)
-    return ReadRows(column_text(lines), column_text(seen), list(said), Batch.of(sound, applicants, atlas), broken)
+    batch = Batch.of(sound, applicants, atlas)
+    return ReadRows(column_text(lines), bounds, column_text(seen), list(said), batch, broken)
 
 
 def repeated(reference: str, first: int) -> FieldError:
@@ -146,9 +154,9 @@ def _reference(cells: Mapping[str, str]) -> str | None:
         return None
 
 
-def cells_of_lines(body: bytes, upload_format: str, line: int, wanted: set[int]) -> dict[int, Sequence[str]]:
-    """The cells, as they came, of those rows of a stretch that begin on the lines ``wanted``."""
-    return {row.line: row.cells for row in read_rows([body], upload_format, line) if row.line in wanted}
+def cells_as_sent(row: bytes, upload_format: str, line: int) -> Sequence[str]:
+    """The cells, as they came, of a row that begins on ``line``."""
+    return next(read_rows([row], upload_format, line)).cells
 
 
 @contextmanager

@@ -43,8 +43,13 @@ class Lines:
         rest = b""
         for part in self._parts:
             *whole, rest = (rest + part).split(b"\n")
-            if len(rest) > LARGEST_RECORD:
-                raise self._malformed(f"Line {self.lines + 1} is longer than {LARGEST_RECORD} bytes.")
-            yield from (line + b"\n" for line in whole)
+            for line in whole:
+                self._check(line)
+                yield line + b"\n"
+            self._check(rest)
         if rest:
             yield rest
+
+    def _check(self, line: bytes) -> None:
+        if len(line) > LARGEST_RECORD:
+            raise self._malformed(f"Line {self.lines + 1} is longer than {LARGEST_RECORD} bytes.")

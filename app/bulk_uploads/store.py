@@ -36,7 +36,7 @@ from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.bulk_uploads.schemas import BulkUploadsQuery, RowsQuery
 from app.core.db import Database, ReadSession, WriteSession
 from app.core.errors import NotFound
-from app.core.orm import AS_IT_IS, Rows, columnar, is_among, looked_up, recordset
+from app.core.orm import AS_IT_IS, Rows, column_text, columnar, is_among, looked_up, recordset
 from app.core.pagination import fetch_page
 from app.core.principal import Principal
 
@@ -179,9 +179,10 @@ def _earlier() -> Rows:
 _EARLIER = _earlier()
 
 
-async def known_references(session: ReadSession, upload_id: UUID, references: str) -> dict[str, int]:
-    """The line of each of these references (``orm.column_text``) that an earlier row of the upload has."""
-    found = await session.execute(_EARLIER, {"reference": references, "bulk_upload_id": upload_id})
+async def known_references(session: ReadSession, upload_id: UUID, references: Sequence[str]) -> dict[str, int]:
+    """The line of each of these references that an earlier row of the upload has."""
+    asked = {"reference": column_text(references), "bulk_upload_id": upload_id}
+    found = await session.execute(_EARLIER, asked)
     return {str(reference): line for reference, line in found}
 
 

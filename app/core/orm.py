@@ -141,6 +141,12 @@ def cells_of(text_: str) -> list[Any]:
     return [None if value == _NULL else value for value in text_.split(_BEGIN)[1:]]
 
 
+def cells_at(text_: str, places: Iterable[int]) -> list[Any]:
+    """Those of ``cells_of`` at some ``places``, 0 for the first."""
+    values = text_.split(_BEGIN)
+    return [None if values[place + 1] == _NULL else values[place + 1] for place in places]
+
+
 def columnar(columns: Mapping[str, TypeEngine[Any] | type[TypeEngine[Any]]], prefix: str = "") -> Rows:
     """A statement of rows that come as a ``column_text`` a column, with their ``place``: 0 for the first.
 

@@ -1,16 +1,16 @@
 """Items as the register takes them in: column by column, with what of judging them needs nobody else's. Pure work."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple
 from uuid import UUID
 from zlib import crc32
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from uuid_utils import uuid7
 
 from app.core.networks import Network, span
-from app.core.orm import cells_of, column_text
+from app.core.orm import cells_at, cells_of, column_text
 from app.operators.rules import Atlas
 from app.registrations.rules import Asked, Flag, block_of, touching
 
@@ -59,17 +59,18 @@ class Batch(NamedTuple):
             stripes=_stripes(flat, (each.reference for each in items if each.reference)),
         )
 
-    def ids(self) -> list[UUID]:
-        """The ids that the items get if they become cases."""
-        return [UUID(each) for each in cells_of(self.columns["id"])]
+    def ids(self, places: Iterable[int]) -> list[UUID]:
+        """The ids that the items at these places get if they become cases."""
+        return [UUID(each) for each in cells_at(self.columns["id"], places)]
 
     def references(self) -> list[str | None]:
         """The submitter's own key of each item."""
         return cells_of(self.columns["reference"])
 
-    def flags(self) -> list[list[str]]:
-        """What is to be looked at in each item, as far as its addresses tell."""
-        return [each.strip("{}").split(",") if each != _NO_FLAGS else [] for each in cells_of(self.columns["flags"])]
+    def flags(self, places: Iterable[int]) -> list[list[str]]:
+        """What is to be looked at in the items at these places, as far as their addresses tell."""
+        found = cells_at(self.columns["flags"], places)
+        return [each.strip("{}").split(",") if each != _NO_FLAGS else [] for each in found]
 
     def places(self) -> list[tuple[int, int]]:
         """Of each network that is listed, the item and the position in it."""
@@ -79,12 +80,10 @@ class Batch(NamedTuple):
             found.append((item, position))
         return found
 
-    def items(self, ids: Sequence[UUID]) -> list[Asked]:
-        """The items as they were; ``ids`` are those of their applicants."""
-        networks: list[list[str]] = [[] for _ in self.tracks]
-        for (item, _), network in zip(self.places(), cells_of(self.listed["network"]), strict=True):
-            networks[item].append(network)
-        columns = {name: cells_of(self.columns[name]) for name in _KEPT}
+    def items(self, places: Collection[int], ids: Sequence[UUID]) -> list[Asked]:
+        """The items at these places as they were; ``ids`` are those of their applicants."""
+        columns = {name: cells_at(self.columns[name], places) for name in _KEPT}
+        networks = map(from_json, cells_at(self.columns["networks"], places))
         return [
             Asked(applicant_id=id_, networks=listed, **dict(zip(_KEPT, cells, strict=True)))
             for id_, listed, *cells in zip(ids, networks, *columns.values(), strict=True)

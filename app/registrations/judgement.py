@@ -104,11 +104,12 @@ def judge_all(batch: Batch, facts: Facts, left_out: Collection[int], ledger: Led
     suspects = facts.unfit | facts.touching | facts.granted.keys() | known
     if ledger is not None:
         suspects = set(range(len(batch.tracks)))
-    if not suspects:
-        return {}
-    items = batch.items([owner.id if owner else NOBODY for owner in facts.owners])
-    flags, entered = batch.flags(), ledger if ledger is not None else Ledger()
-    return {i: judge_new(i, items[i], flags[i], facts, entered) for i in sorted(suspects) if i not in left_out}
+    wanted = sorted(suspects.difference(left_out))
+    owners = [facts.owners[i] for i in wanted]
+    items = batch.items(wanted, [owner.id if owner else NOBODY for owner in owners])
+    entered = ledger if ledger is not None else Ledger()
+    judging = zip(wanted, items, batch.flags(wanted), strict=True)
+    return {i: judge_new(i, asked, flags, facts, entered) for i, asked, flags in judging}
 
 
 def judge_new(position: int, asked: Asked, flags: list[str], facts: Facts, ledger: Ledger) -> Judged:

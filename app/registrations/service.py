@@ -44,7 +44,7 @@ async def submit_one(session: WriteSession, principal: Principal, asked: Asked) 
     outcome = (await submit(session, principal, batch, own)).get(0)
     if isinstance(outcome, DomainError):
         raise outcome
-    return outcome or Registered(batch.ids()[0], "created")
+    return outcome or Registered(batch.ids([0])[0], "created")
 
 
 async def _batch_of_one(
@@ -86,9 +86,8 @@ async def submit(
     )
     await _add(session, batch, new)
     met_before = await _correct(session, list(corrected.values()), hand_in=True)
-    met = {i for i in facts.touching if i not in new.left_out}
-    ids = batch.ids() if met else []
-    await contests.refresh(session, [*(ids[i] for i in met), *_ids(corrected.values()), *met_before])
+    met = batch.ids(facts.touching.difference(new.left_out))
+    await contests.refresh(session, [*met, *_ids(corrected.values()), *met_before])
     await _record_submitted(session, principal, _ids(corrected.values()))
     return {i: _outcome(each) for i, each in judged.items() if i not in accepted or i in corrected}
 
@@ -110,8 +109,7 @@ async def _add(session: WriteSession, batch: Batch, new: NewCases) -> None:
     """Write the new cases with their networks and events."""
     if len(new.left_out) < len(batch.tracks):
         await intake.add(session, batch, new)
-        ids = batch.ids() if new.left_out else []
-        await intake.put_networks(session, batch.listed, [ids[i] for i in new.left_out])
+        await intake.put_networks(session, batch.listed, batch.ids(new.left_out))
 
 
 def _row(accepted: Accepted, id_: UUID, due_at: Mapping[str, datetime]) -> dict[str, Any]:
@@ -203,7 +201,7 @@ def _details(held: Registration) -> dict[str, Any]:
 async def _judged_again(session: WriteSession, principal: Principal, asked: Asked, held: Registration) -> Accepted:
     batch, own = await _batch_of_one(session, principal, asked)
     facts = await judgement.gather(session, principal, batch, own)
-    judged = judgement.judge(0, asked, batch.flags()[0], facts, Ledger(), held)
+    judged = judgement.judge(0, asked, batch.flags([0])[0], facts, Ledger(), held)
     if isinstance(judged, DomainError):
         raise judged
     return judged

@@ -130,6 +130,16 @@ def test_what_a_csv_writer_wrote_is_read_back_with_its_lines_however_it_was_cut(
     assert [row.end for row in rows[-1:]] == ([len(body)] if expected else [])
 
 
+@given(text=st.text(st.sampled_from('ab,"\r\n '), max_size=20))
+def test_any_text_is_read_as_the_library_reads_it(text: str) -> None:
+    try:
+        expected = [cells for cells in csv.reader(io.StringIO(text, newline="\n"), strict=True) if cells]
+    except csv.Error:
+        assert said(text.encode())
+        return
+    assert [row.cells for row in csv_rows([text.encode()])] == expected
+
+
 @given(body=st.binary(max_size=200), at=st.lists(st.integers(0, 200), max_size=3))
 def test_any_bytes_are_read_or_refused_and_the_cut_makes_no_difference(body: bytes, at: list[int]) -> None:
     def outcome(parts: list[bytes]) -> object:

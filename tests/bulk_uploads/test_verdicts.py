@@ -1,6 +1,7 @@
 """A row of an upload gets the verdict of the JSON API, and a file read in stretches is the file read whole."""
 
 import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from app.applicants.schemas import ApplicantDetails
 from app.bulk_uploads import rules
 from app.bulk_uploads.parser import read_rows
-from app.bulk_uploads.reading import ReadRows, cells_of_lines, read_stretch, stretches
+from app.bulk_uploads.reading import ReadRows, Stretch, cells_as_sent, read_stretch, stretches
 from app.core.errors import Invalid
 from app.core.orm import cells_of
 from app.core.schemas import validated
@@ -70,7 +71,7 @@ def test_a_row_gets_the_verdict_of_the_json_api(cells: dict[str, str]) -> None:
     errors = {(rules.column_of(error), error.code) for row in read.broken for error in row.errors}
     assert errors == wrong | also_wrong
     if not errors and asked:
-        assert read.batch.items([NOBODY]) == [asked.asked]
+        assert read.batch.items([0], [NOBODY]) == [asked.asked]
         assert (read.applicants, read.batch.applicants) == ([applicant.particulars], [0])
     assert asked is None or references_of(read) == ([asked.reference] if asked.reference else [])
 
@@ -93,9 +94,9 @@ def test_a_file_read_in_stretches_is_the_file_read_whole(records: list[str], don
     assert sum(each.rows for each in found) == len(whole)
     assert all(each.rows <= most for each in found[1:])
     read = [
-        (line, list(cells))
+        (row.line, list(row.cells))
         for each in found[1:]
-        for line, cells in cells_of_lines(body[each.begin : each.end], "csv", each.line, set(range(100))).items()
+        for row in read_rows([body[each.begin : each.end]], "csv", each.line)
     ]
     assert read == [(row.line, list(row.cells)) for row in whole[done:]]
     assert list(header.cells) == ["one", "two"]
@@ -122,3 +123,13 @@ def test_stretches_of_every_format_give_the_rows_that_the_file_gives() -> None:
             for line, name in zip(cells_of(each.lines), references_of(each), strict=True)
         ]
         assert places == [(row.line, f"R{i}") for i, row in enumerate(whole) if i]
+        assert [cells for each in zip(found, read, strict=True) for cells in _again(body, upload_format, *each)] == [
+            row.cells for row in whole[1:]
+        ]
+
+
+def _again(body: bytes, upload_format: str, stretch: Stretch, read: ReadRows) -> Iterator[Sequence[str]]:
+    """The cells of a stretch's sound rows, each from its own bytes."""
+    begins, ends = read.bounds[::2], read.bounds[1::2]
+    for line, begin, end in zip(cells_of(read.lines), begins, ends, strict=True):
+        yield cells_as_sent(body[stretch.begin : stretch.end][begin:end], upload_format, int(line))

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB
 from uuid_utils.compat import uuid7
 
-from app.core.orm import INSTANT, among, cells_of, column_text, columnar, one_of, recordset
+from app.core.orm import INSTANT, among, cells_at, cells_of, column_text, columnar, one_of, recordset
 from app.operators.models import CountryPrefix, Operator
 from app.partners.models import Partner
 from tests.support.service import Service
@@ -46,6 +46,7 @@ async def test_fifty_thousand_rows_are_one_statement(service: Service) -> None:
 async def test_a_column_comes_out_as_it_went_in(service: Service, values: list[str | None]) -> None:
     text = column_text(values)
     assert cells_of(text) == values
+    assert cells_at(text, range(len(values))) == values
     statement = columnar({"value": Text, "again": Text}, "their_")
     async with service.database.read() as session:
         found = (await session.execute(statement, {"their_value": text, "their_again": text})).all()

@@ -65,9 +65,13 @@ def cells_of(row: Row, columns: Sequence[str]) -> tuple[dict[str, str], list[Fie
         said = f"The row has {len(row.cells)} cells, the header {len(columns)}."
         at = columns[len(row.cells)] if len(row.cells) < len(columns) else columns[-1]
         return {}, [InvalidValue.at(f"/{at}", said)]
-    cells = dict(zip(columns, row.cells, strict=True))
-    whole = "".join(row.cells)
-    if "'" in whole:
-        cells = {name: rules.unguarded(cell) for name, cell in cells.items()}
-    broken = [] if whole.isascii() else [name for name, cell in cells.items() if rules.has_surrogate(cell)]
+    cells = {name: rules.unguarded(cell) for name, cell in zip(columns, row.cells, strict=True)}
+    broken = [name for name, cell in cells.items() if rules.has_surrogate(cell)]
     return cells, [*row.errors, *(InvalidValue.at(f"/{name}", "The cell is not valid UTF-8.") for name in broken)]
+
+
+def is_plain(row: Row, columns: Sequence[str]) -> bool:
+    """Whether ``cells_of`` would give a row's cells as they are, with nothing wrong."""
+    whole = "".join(row.cells)
+    is_text = "'" not in whole and (whole.isascii() or not rules.has_surrogate(whole))
+    return is_text and len(row.cells) == len(columns) and not row.errors

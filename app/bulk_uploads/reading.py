@@ -16,8 +16,9 @@ from pydantic import TypeAdapter, ValidationError
 from app.applicants.schemas import ApplicantDetails
 from app.bulk_uploads import rules
 from app.bulk_uploads.acquaintance import said_of
-from app.bulk_uploads.parser import cells_of, read_rows
+from app.bulk_uploads.parser import cells_of, is_plain, read_rows
 from app.bulk_uploads.rows import Row
+from app.core.columnwise import Columnwise
 from app.core.companion import SPAWNING, stay_behind
 from app.core.errors import FieldError, Invalid
 from app.core.orm import column_text
@@ -36,6 +37,11 @@ NICENESS = 5
 # An applicant has many rows: what was found of the last ones is remembered.
 REMEMBERED = 50_000
 REFERENCE: TypeAdapter[str] = TypeAdapter(Line100)
+ASKED = [name for name in Asked._fields if name in rules.REGISTRATION_COLUMNS]
+REGISTRATIONS = Columnwise(RegistrationDetails, {"networks": rules.networks_of})
+
+# What a row says of its applicant, what it asks for, its reference, and what is wrong with it.
+Judged = tuple[str | None, Asked | None, str | None, Sequence[FieldError]]
 
 
 @dataclass(slots=True)
@@ -100,9 +106,10 @@ def read_stretch(body: bytes, upload_format: str, line: int, columns: Sequence[s
     said: dict[str, int] = {}
     applicants: list[int] = []
     seen: dict[str, int] = {}
-    for row in read_rows([body], upload_format, line):
+    rows = list(read_rows([body], upload_format, line))
+    for row, judged in zip(rows, _judged_together(rows, columns), strict=True):
         begin, end = end, row.end
-        given, asked, reference, errors = _judged(row, columns)
+        given, asked, reference, errors = judged or _judged(row, columns)
         if reference is not None and (first := seen.setdefault(reference, row.line)) != row.line:
             errors = [*errors, repeated(reference, first)]
         if errors or given is None or asked is None:
@@ -116,12 +123,28 @@ def read_stretch(body: bytes, upload_format: str, line: int, columns: Sequence[s
     return ReadRows(column_text(lines), bounds, column_text(seen), list(said), batch, broken)
 
 
+def _judged_together(rows: Sequence[Row], columns: Sequence[str]) -> list[Judged | None]:
+    """Of each row that is plain and sound what ``_judged`` would give; None for the others."""
+    found: list[Judged | None] = [None] * len(rows)
+    plain = [i for i, row in enumerate(rows) if is_plain(row, columns)]
+    cells = dict(zip(columns, zip(*(rows[i].cells for i in plain), strict=True), strict=False))
+    absent = [""] * len(plain)
+    applicants = zip(*(cells.get(name, absent) for name in rules.APPLICANT_COLUMNS), strict=True)
+    fields = {name: cells.get(name, absent) for name in ASKED}
+    registrations = REGISTRATIONS.sound(fields, {"applicant_id": UNKNOWN_APPLICANT})
+    for i, given, values in zip(plain, map(_applicant, applicants), registrations, strict=True):
+        if values and isinstance(given, str):
+            asked = Asked(UNKNOWN_APPLICANT, *values)
+            found[i] = given, asked, asked.reference, ()
+    return found
+
+
 def repeated(reference: str, first: int) -> FieldError:
     """The error of a row whose reference stands on line ``first`` already."""
     return ReferenceDuplicate.at("/reference", f"The reference {reference!r} is on line {first} already.")
 
 
-def _judged(row: Row, columns: Sequence[str]) -> tuple[str | None, Asked | None, str | None, Sequence[FieldError]]:
+def _judged(row: Row, columns: Sequence[str]) -> Judged:
     cells, errors = cells_of(row, columns)
     if errors:
         return None, None, None, errors

@@ -96,11 +96,16 @@ def applicant_fields(cells: Mapping[str, str]) -> dict[str, Any]:
 
 
 def registration_fields(cells: Mapping[str, str]) -> dict[str, Any]:
-    """A row's registration, by the names of the JSON body; ``networks`` is split at spaces."""
+    """A row's registration, by the names of the JSON body."""
     fields: dict[str, Any] = {column: cell for column in REGISTRATION_COLUMNS if (cell := cells.get(column))}
     if "networks" in fields:
-        fields["networks"] = [each for each in fields["networks"].split(" ") if each]
+        fields["networks"] = networks_of(fields["networks"])
     return fields
+
+
+def networks_of(cell: str) -> list[str]:
+    """The networks of a cell, where spaces part them."""
+    return [each for each in cell.split(" ") if each]
 
 
 def column_of(error: FieldError) -> str:

@@ -177,6 +177,7 @@ class Database:
             native_inet_types=False,
             hide_parameters=True,  # they hold personal data, and errors are logged
             pool_size=settings.database_pool,
+            pool_use_lifo=True,  # a connection just used has its plans and caches at hand
             max_overflow=0,
             pool_timeout=settings.lock_timeout_ms / 1000,
         )

@@ -47,6 +47,11 @@ def _few(given: dict[str, Any]) -> None:
         raise refusal("invalid_value", f"An object of {len(given)} fields; no body has more than {MOST_FIELDS}.")
 
 
+def is_blank(text: str) -> bool:
+    """Whether a text says nothing: it stands for an absent one."""
+    return not text or text.isspace()
+
+
 def refuse_as_given(check: Any) -> AfterValidator:
     """A validator of a function that raises ``Invalid``: its code and detail become the field's."""
 
@@ -123,7 +128,7 @@ class Body(BaseModel):
         present = {
             key: value
             for key, value in given.items()
-            if value is not None and not (isinstance(value, str) and (not value or value.isspace()))
+            if value is not None and not (isinstance(value, str) and is_blank(value))
         }
         errors: list[InitErrorDetails] = []
         result: Self | None = None

@@ -165,9 +165,8 @@ def missing_for_track(given: Mapping[str, Any]) -> Iterable[FieldError]:
     """An error for each field that the given track needs and that is absent."""
     track = given.get("track")
     rule = TRACKS.get(track) if isinstance(track, str) else None
-    for name in rule.required if rule else ():
-        if name not in given:
-            yield MissingField.at(f"/{name}", f"The track {track} needs {name}.")
+    missing = [name for name in rule.required if name not in given] if rule else ()
+    return [MissingField.at(f"/{name}", f"The track {track} needs {name}.") for name in missing]
 
 
 def overlaps_within(given: Mapping[str, Any]) -> Iterable[FieldError]:
@@ -199,7 +198,7 @@ def touching(networks_of: Iterable[tuple[Network, int]]) -> set[int]:
     """Of networks, each with the item that it is of, the items whose networks share addresses with another's."""
     met: set[int] = set()
     widest: tuple[Network, int] | None = None
-    for network, item in sorted(networks_of):
+    for network, item in sorted(networks_of, key=lambda each: each[0].first):
         if widest and network.first <= widest[0].last:
             met |= {item, widest[1]} if item != widest[1] else set()
         if widest is None or network.last > widest[0].last:

@@ -147,6 +147,7 @@ def _options(settings: Settings) -> dict[str, str]:
         "application_name": "ip-registration",
         "role": SERVICE,
         "timezone": "UTC",
+        "jit": "off",  # a batch's look-ups seem costly to the planner, and compiling them takes longer than they do
         "statement_timeout": str(settings.statement_timeout_ms),
         "lock_timeout": str(settings.lock_timeout_ms),
         "idle_in_transaction_session_timeout": str(settings.idle_transaction_timeout_ms),

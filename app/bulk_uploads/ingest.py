@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -11,7 +12,7 @@ from prometheus_client import Counter
 
 from app.applicants import service as applicants
 from app.applicants.store import Identity
-from app.bulk_uploads import store
+from app.bulk_uploads import rules, store
 from app.bulk_uploads.acquaintance import Acquainted, particulars_of
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.outcomes import Verdict, keep
@@ -20,8 +21,8 @@ from app.bulk_uploads.repeats import Sieve
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.bulk_uploads.source import Chunk, Superseded, chunks, stretches_of
 from app.bulk_uploads.unfolding import unfold
-from app.core.db import Database, WriteSession
-from app.core.errors import DomainError, FieldError, Invalid
+from app.core.db import Database, WriteSession, is_outage
+from app.core.errors import DomainError, FieldError, Internal, Invalid
 from app.core.orm import cells_of
 from app.core.principal import Principal
 from app.core.problems import problem_of
@@ -57,25 +58,34 @@ async def ingest(database: Database, upload_id: UUID, chunk_rows: int, most_rows
 
     The file is read to its end before its first row is acted on, so that a file that is broken or has more than
     ``most_rows`` changes nothing. Rows are parsed and validated beside while those before them are registered.
+    A fault of the service puts the upload off, says so in it, and is raised.
     """
     async with store.claimed(database, upload_id) as is_mine:
         if not is_mine:
             return False
-        async with database.read() as session:
-            upload = await store.waiting_upload(session, upload_id)
-        if upload is None:
-            return True
         try:
-            upload = await unfold(database, upload)
-            with reading_beside(upload.bytes) as executor:
-                found = await stretches_of(database, upload, chunk_rows, most_rows)
-                upload = await _start(database, upload, found)
-                await _take_chunks(database, upload, found[1:], executor)
+            await _ingest(database, upload_id, chunk_rows, most_rows)
         except Invalid as broken:
             await _fail(database, upload_id, broken)
         except Superseded:
             log.info("another worker moved the upload on", bulk_upload_id=str(upload_id))
+        except Exception as fault:
+            if not is_outage(fault):
+                await _put_off(database, upload_id)
+            raise
         return True
+
+
+async def _ingest(database: Database, upload_id: UUID, chunk_rows: int, most_rows: int) -> None:
+    async with database.read() as session:
+        upload = await store.waiting_upload(session, upload_id)
+    if upload is None:
+        return
+    upload = await unfold(database, upload)
+    with reading_beside(upload.bytes) as executor:
+        found = await stretches_of(database, upload, chunk_rows, most_rows)
+        upload = await _start(database, upload, found)
+        await _take_chunks(database, upload, found[1:], executor)
 
 
 async def _start(database: Database, upload: BulkUpload, found: Sequence[Stretch]) -> BulkUpload:
@@ -216,8 +226,24 @@ async def _complete(database: Database, principal: Principal, upload: BulkUpload
         )
 
 
+async def _put_off(database: Database, upload_id: UUID) -> None:
+    async with database.write() as session:
+        upload = await store.waiting_upload(session, upload_id)
+        if upload:
+            retry_at = datetime.now(UTC) + rules.pause_after(upload.faults + 1)
+            said = (
+                f"The service failed after {upload.rows_done} rows of the file, which are judged and kept. It tries "
+                f"the others again by itself at {retry_at:%Y-%m-%dT%H:%M:%SZ}; there is no need to send them again."
+            )
+            await store.put_off(session, upload, retry_at, _told(Internal(said), upload_id))
+
+
+def _told(problem: DomainError, upload_id: UUID) -> dict[str, Any]:
+    return problem_of(problem, f"/v1/bulk-uploads/{upload_id}").model_dump(mode="json")
+
+
 async def _fail(database: Database, upload_id: UUID, broken: Invalid) -> None:
-    problem = problem_of(broken, f"/v1/bulk-uploads/{upload_id}").model_dump(mode="json")
+    problem = _told(broken, upload_id)
     values = {"status": UploadStatus.FAILED, "completed_at": datetime.now(UTC), "problem": problem}
     async with database.write() as session:
         upload = await store.waiting_upload(session, upload_id)

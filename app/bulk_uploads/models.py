@@ -16,7 +16,10 @@ SEALED_CELLS = "bulk_upload_rows.sealed_cells"
 
 
 class BulkUpload(Identified, Versioned, Base):
-    """A file of registrations. ``rows_done`` is the checkpoint: rows up to it are in the register, none beyond."""
+    """A file of registrations. ``rows_done`` is the checkpoint: rows up to it are in the register, none beyond.
+
+    ``faults`` counts how often the service itself failed at it; it tries again from ``retry_at`` on.
+    """
 
     __tablename__ = "bulk_uploads"
     __table_args__ = (
@@ -42,6 +45,8 @@ class BulkUpload(Identified, Versioned, Base):
     updated: Mapped[int] = mapped_column(server_default=text("0"))
     refused: Mapped[int] = mapped_column(server_default=text("0"))
     problem: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    faults: Mapped[int] = mapped_column(server_default=text("0"))
+    retry_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -29,6 +30,7 @@ NEEDED_COLUMNS = ("track", "applicant_kind", "legal_name", "email", "purpose", "
 COLUMN_OF_FIELD = {field: column for column, field in APPLICANT_COLUMNS.items()}
 MOST_COLUMNS = 64
 FORMULA = re.compile(r"[=+\-@\t\r]")
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=10)
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -64,6 +66,11 @@ class RowOutcome(StrEnum):
     UNCHANGED = "unchanged"
     UPDATED = "updated"
     REFUSED = "refused"
+
+
+def pause_after(faults: int) -> timedelta:
+    """How long an upload waits once the service has failed at it so many times."""
+    return min(FIRST_PAUSE * (1 << min(faults - 1, 10)), LONGEST_PAUSE)
 
 
 def check_header(header: Sequence[str]) -> None:

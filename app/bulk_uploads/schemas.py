@@ -63,7 +63,7 @@ class BulkUpload(Resource):
     bytes_done: int
     rows_done: int
     counts: Counts
-    problem: Annotated[Problem | None, Field(description="Why it failed, as a whole")]
+    problem: Annotated[Problem | None, Field(description="Why it failed as a whole, or why it is held up")]
     version: int
     created_at: Timestamp
     updated_at: Timestamp

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -126,8 +126,9 @@ def _refused_after(upload_id: UUID, line: int) -> Select[Any]:
 
 
 async def waiting(session: ReadSession) -> Sequence[UUID]:
-    """The uploads that are not done, oldest first."""
-    statement = select(BulkUpload.id).where(BulkUpload.status.in_(WAITING)).order_by(BulkUpload.id)
+    """The uploads that are not done and not put off, oldest first."""
+    is_due = func.coalesce(BulkUpload.retry_at <= func.now(), true())
+    statement = select(BulkUpload.id).where(BulkUpload.status.in_(WAITING), is_due).order_by(BulkUpload.id)
     return (await session.scalars(statement)).all()
 
 
@@ -157,7 +158,11 @@ async def waiting_upload(session: ReadSession, upload_id: UUID) -> BulkUpload | 
 
 
 async def advance(session: WriteSession, upload: BulkUpload, values: dict[str, Any]) -> bool:
-    """Move an upload on from the checkpoint that ``upload`` was read at; False when another worker has."""
+    """Move an upload on from the checkpoint that ``upload`` was read at; False when another worker has.
+
+    What held it up is over.
+    """
+    values = {"problem": None, "retry_at": None, **values}
     statement = (
         update(BulkUpload)
         .where(BulkUpload.id == upload.id, BulkUpload.rows_done == upload.rows_done, BulkUpload.status.in_(WAITING))
@@ -166,6 +171,11 @@ async def advance(session: WriteSession, upload: BulkUpload, values: dict[str, A
         .execution_options(synchronize_session=False)
     )
     return await session.scalar(statement) is not None
+
+
+async def put_off(session: WriteSession, upload: BulkUpload, retry_at: datetime, problem: dict[str, Any]) -> None:
+    """Let an upload that stands where ``upload`` was read wait, and say why."""
+    await advance(session, upload, {"problem": problem, "faults": upload.faults + 1, "retry_at": retry_at})
 
 
 def _earlier() -> Rows:

@@ -46,11 +46,14 @@ def send(
 
 def follow(client: ServiceClient, upload: Any, progress: Progress, name: str) -> Any:
     """The upload as it is at its end, shown on the way there. Raises ``Refused`` or ``Unreachable``."""
-    pause, etag = FIRST_POLL_SECONDS, ""
+    pause, etag, held_up = FIRST_POLL_SECONDS, "", None
     while True:
         progress.rows(name, upload["rows_done"], upload["counts"]["total"])
         if upload["status"] not in UNDER_WAY:
             return upload
+        if upload["problem"] and upload["problem"] != held_up:
+            held_up = upload["problem"]
+            progress.tell(held_up["detail"])
         time.sleep(pause)
         pause = min(LONGEST_POLL_SECONDS, pause * SLOWER)
         answer = client.get(f"{UPLOADS}/{upload['id']}", **({"If-None-Match": etag} if etag else {}))

@@ -167,6 +167,51 @@ async def test_an_ingest_that_stops_anywhere_goes_on_without_loss_or_doubling(
     assert not await parts_left(service.database, upload_id)
 
 
+async def test_an_upload_that_the_service_fails_at_says_so_waits_and_goes_on_by_itself(
+    service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = await received(pseb, uploads.csv_of(rows(25)))
+    judge = ingesting._judge
+
+    async def faulty(*given: Any) -> Any:
+        if (await state(pseb, upload_id))["rows_done"] == 10:
+            raise ZeroDivisionError
+        return await judge(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ingesting, "_judge", faulty)
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                await ingest(service.database, upload_id, 10, 1_000)
+    held_up = await state(pseb, upload_id)
+    assert (held_up["status"], held_up["problem"]["code"]) == ("processing", "internal")
+    assert "after 10 rows" in held_up["problem"]["detail"]
+    await service.ingest_all(10)
+    assert (await state(pseb, upload_id))["rows_done"] == 10
+
+    await postgres.execute(service.settings.database_url, "UPDATE bulk_uploads SET retry_at = now()")
+    await service.ingest_all(10)
+    done = await state(pseb, upload_id)
+    assert (done["status"], done["problem"], done["counts"]["created"]) == ("completed", None, 25)
+
+
+async def test_an_outage_of_the_database_does_not_put_an_upload_off(
+    service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = await received(pseb, uploads.csv_of(rows(3)))
+
+    async def cut(*_: Any) -> Any:
+        raise ConnectionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ingesting, "_judge", cut)
+        with pytest.raises(ConnectionError):
+            await ingest(service.database, upload_id, 10, 1_000)
+    assert (await state(pseb, upload_id))["problem"] is None
+    await service.ingest_all(10)
+    assert (await state(pseb, upload_id))["status"] == "completed"
+
+
 @pytest.mark.parametrize("dry_run", [False, True])
 async def test_a_chunk_costs_the_same_statements_whatever_the_number_of_its_rows(
     service: Service, pseb: Caller, dry_run: bool

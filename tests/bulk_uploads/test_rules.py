@@ -40,3 +40,8 @@ def test_networks_are_split_at_any_number_of_spaces_and_empty_cells_are_absent()
 def test_an_error_is_about_the_column_that_the_field_came_from() -> None:
     pointers = {"/kind": "applicant_kind", "/networks/3": "networks", "/email": "email", "": ""}
     assert {each: rules.column_of(FieldError(each, "x", "")) for each in pointers} == pointers
+
+
+def test_pauses_grow_from_seconds_to_minutes_and_no_further() -> None:
+    pauses = [rules.pause_after(faults).total_seconds() for faults in (1, 2, 3, 7, 8, 1_000_000)]
+    assert pauses == [5, 10, 20, 320, 600, 600]

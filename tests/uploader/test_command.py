@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import pytest
 from typer.testing import CliRunner
 
+from app.bulk_uploads import ingest as ingesting
 from app.cli.__main__ import cli
 from app.core.settings import Settings
-from tests.support import processes, uploads
+from tests.support import postgres, processes, uploads
 from tests.support.service import Caller, Credentials, Service
 
 pytestmark = pytest.mark.slow
@@ -206,6 +207,35 @@ async def test_an_upload_outlives_a_server_that_is_killed_and_started_again(
     assert (told.returncode, counts(told)) == (0, {"status": "completed", "total": 200, "created": 200})
     assert "Trying again" in told.stderr
     assert len(await uploads_there()) == 1
+
+
+async def test_an_upload_that_the_service_fails_at_is_followed_with_the_reason(
+    service: Service, client: Credentials, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "register.csv").write_bytes(uploads.csv_of([uploads.row("A")]))
+
+    async def faulty(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    async def is_held_up() -> bool:
+        async with service.database.read() as session:
+            waiting = await ingesting.store.waiting(session)
+        for upload_id in waiting:
+            with pytest.raises(ZeroDivisionError):
+                await ingesting.ingest(service.database, upload_id, 10, 1_000)
+        return bool(waiting)
+
+    with processes.serving(settings) as url:
+        process = started(login(client, url), str(tmp_path / "register.csv"))
+        with monkeypatch.context() as patched:
+            patched.setattr(ingesting, "_judge", faulty)
+            await processes.until(is_held_up)
+        await asyncio.sleep(3)  # longer than between two looks at it
+        await postgres.execute(settings.database_url, "UPDATE bulk_uploads SET retry_at = now()")
+        await service.ingest_all()
+        told = await ended(process)
+    assert told.returncode == 0
+    assert told.stderr.count("The service failed after 0 rows") == 1
 
 
 async def test_an_interrupted_one_says_how_to_go_on_and_ends_with_130(

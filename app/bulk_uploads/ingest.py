@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -113,13 +114,14 @@ async def _take_chunks(
 ) -> None:
     principal = _submitter(upload)
     series = Series(Rehearsal() if upload.dry_run else None, Sieve(is_first=upload.rows_done == 0))
-    async for chunk in chunks(database, upload, found, executor):
-        async with database.write() as session:
-            verdict = await _judge(session, principal, upload, chunk.rows, series)
-            await keep(session, upload, chunk, verdict)
-            upload = await _checkpoint(session, upload, chunk, verdict)
-        for outcome, count in verdict.counts(chunk.rows).items():
-            ROWS.labels(outcome.value).inc(count)
+    async with aclosing(chunks(database, upload, found, executor)) as taken:
+        async for chunk in taken:
+            async with database.write() as session:
+                verdict = await _judge(session, principal, upload, chunk.rows, series)
+                await keep(session, upload, chunk, verdict)
+                upload = await _checkpoint(session, upload, chunk, verdict)
+            for outcome, count in verdict.counts(chunk.rows).items():
+                ROWS.labels(outcome.value).inc(count)
     await _complete(database, principal, upload)
 
 

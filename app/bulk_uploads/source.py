@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import count, islice
+from typing import Any
 from uuid import UUID
 
 from app.bulk_uploads import store
@@ -41,9 +42,12 @@ def _parts(database: Database, upload_id: UUID, loop: asyncio.AbstractEventLoop)
     """The upload's parts, for a thread: each is fetched on the loop while the parser is at the one before."""
     fetching = (asyncio.run_coroutine_threadsafe(_fetch(database, upload_id, position), loop) for position in count())
     fetched = next(fetching)
-    while (part := fetched.result()) is not None:
-        fetched = next(fetching)
-        yield part
+    try:
+        while (part := fetched.result()) is not None:
+            fetched = next(fetching)
+            yield part
+    finally:
+        fetched.cancel()
 
 
 async def stretches_of(database: Database, upload: BulkUpload, chunk_rows: int, most_rows: int) -> list[Stretch]:
@@ -63,21 +67,24 @@ async def stretches_of(database: Database, upload: BulkUpload, chunk_rows: int, 
 
 async def chunks(
     database: Database, upload: BulkUpload, found: Sequence[Stretch], executor: Executor | None
-) -> AsyncIterator[Chunk]:
-    """Each chunk in order; the next ones are parsed and validated while one is registered."""
+) -> AsyncGenerator[Chunk, None]:
+    """Each chunk in order; the next ones are parsed and validated while one is registered. To be closed after use."""
     loop = asyncio.get_running_loop()
     source = _Source(database, upload.id)
     async with database.read() as session:
         atlas = await operators.atlas(session)
     ahead: deque[tuple[Stretch, bytes, asyncio.Future[ReadRows]]] = deque()
-    for stretch in found:
-        body = await source.read(stretch.begin, stretch.end)
-        given = (body, upload.format, stretch.line, upload.columns, atlas)
-        ahead.append((stretch, body, loop.run_in_executor(executor, read_stretch, *given)))
-        if len(ahead) > READ_AHEAD:
+    try:
+        for stretch in found:
+            body = await source.read(stretch.begin, stretch.end)
+            given = (body, upload.format, stretch.line, upload.columns, atlas)
+            ahead.append((stretch, body, loop.run_in_executor(executor, read_stretch, *given)))
+            if len(ahead) > READ_AHEAD:
+                yield await _next(ahead)
+        while ahead:
             yield await _next(ahead)
-    while ahead:
-        yield await _next(ahead)
+    finally:
+        await _let_go([source.fetched, *(reading for _, _, reading in ahead)])
 
 
 async def _next(ahead: deque[tuple[Stretch, bytes, asyncio.Future[ReadRows]]]) -> Chunk:
@@ -85,12 +92,19 @@ async def _next(ahead: deque[tuple[Stretch, bytes, asyncio.Future[ReadRows]]]) -
     return Chunk(stretch, body, await reading)
 
 
+async def _let_go(ahead: Sequence[asyncio.Future[Any]]) -> None:
+    """End what is under way and nobody waits for any more, whatever comes of it."""
+    for each in ahead:
+        each.cancel()
+    await asyncio.gather(*ahead, return_exceptions=True)
+
+
 class _Source:
     """An upload's bytes in order, a part at a time in memory, and the next on its way."""
 
     def __init__(self, database: Database, upload_id: UUID) -> None:
         self._fetching = (asyncio.create_task(_fetch(database, upload_id, position)) for position in count())
-        self._fetched = next(self._fetching)
+        self.fetched = next(self._fetching)
         self._begin = 0  # the place of the buffer's first byte in the file
         self._buffer = b""
 
@@ -99,9 +113,9 @@ class _Source:
         while self._begin + len(self._buffer) < end:
             kept = self._buffer[max(0, begin - self._begin) :]
             self._begin += len(self._buffer) - len(kept)
-            part = await self._fetched
+            part = await self.fetched
             if part is None:  # another worker has come to the end
                 raise Superseded
-            self._fetched = next(self._fetching)
+            self.fetched = next(self._fetching)
             self._buffer = kept + part
         return self._buffer[begin - self._begin : end - self._begin]

@@ -1,6 +1,7 @@
 """An upload is taken in whole, once, in few statements, wherever its worker stops."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from app.bulk_uploads import ingest as ingesting
-from app.bulk_uploads import reading
+from app.bulk_uploads import reading, source
 from app.bulk_uploads.ingest import ingest
 from app.core.db import Database
 from tests.support import cases, events, postgres, uploads
@@ -193,6 +194,36 @@ async def test_an_upload_that_the_service_fails_at_says_so_waits_and_goes_on_by_
     await service.ingest_all(10)
     done = await state(pseb, upload_id)
     assert (done["status"], done["problem"], done["counts"]["created"]) == ("completed", None, 25)
+
+
+async def test_what_was_fetched_and_read_ahead_of_a_fault_ends_with_it(
+    service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = await received(pseb, uploads.csv_of(rows(25)))
+    unasked: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unasked.append(context))
+    fetch, take = source._fetch, ingesting._take_chunks
+
+    async def cut_later(database: Database, upload_id: UUID, position: int) -> bytes | None:
+        if position:
+            raise ConnectionError
+        return await fetch(database, upload_id, position)
+
+    async def take_from_cut(*given: Any) -> None:
+        monkeypatch.setattr(source, "_fetch", cut_later)
+        monkeypatch.setattr(source, "read_stretch", fault)
+        await take(*given)
+
+    monkeypatch.setattr(ingesting, "_take_chunks", take_from_cut)
+    with pytest.raises(ZeroDivisionError):
+        await ingest(service.database, upload_id, 10, 1_000)
+    gc.collect()
+    await asyncio.sleep(0)
+    assert unasked == []
+
+
+def fault(*_: Any) -> Any:
+    raise ZeroDivisionError
 
 
 async def test_an_outage_of_the_database_does_not_put_an_upload_off(

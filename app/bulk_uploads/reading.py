@@ -2,46 +2,27 @@
 
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import repeat
 from typing import NamedTuple
-from uuid import UUID
 
-from pydantic import TypeAdapter, ValidationError
-
-from app.applicants.schemas import ApplicantDetails
-from app.bulk_uploads import rules
-from app.bulk_uploads.acquaintance import said_of
-from app.bulk_uploads.parser import cells_of, is_plain, read_rows
+from app.bulk_uploads.judging import forget_applicants, judged
+from app.bulk_uploads.parser import read_rows
 from app.bulk_uploads.rows import Row
-from app.core.columnwise import Columnwise
 from app.core.companion import SPAWNING, stay_behind
-from app.core.errors import FieldError, Invalid
+from app.core.errors import FieldError
 from app.core.orm import column_text
-from app.core.schemas import Line100, validated
 from app.operators.rules import Atlas
 from app.registrations.batch import Batch
 from app.registrations.errors import ReferenceDuplicate
 from app.registrations.rules import Asked
-from app.registrations.schemas import RegistrationDetails
 
-UNKNOWN_APPLICANT = UUID(int=0)
 # A stretch ends at so many bytes, however few its rows: what is read at once has a size of its own.
 STRETCH_BYTES = 8 * 1024 * 1024
 WORTH_A_PROCESS = 6 * 1024 * 1024
 NICENESS = 5
-# An applicant has many rows: what was found of the last ones is remembered.
-REMEMBERED = 50_000
-REFERENCE: TypeAdapter[str] = TypeAdapter(Line100)
-ASKED = [name for name in Asked._fields if name in rules.REGISTRATION_COLUMNS]
-REGISTRATIONS = Columnwise(RegistrationDetails, {"networks": rules.networks_of})
-
-# What a row says of its applicant, what it asks for, its reference, and what is wrong with it.
-Judged = tuple[str | None, Asked | None, str | None, Sequence[FieldError]]
 
 
 @dataclass(slots=True)
@@ -107,9 +88,9 @@ def read_stretch(body: bytes, upload_format: str, line: int, columns: Sequence[s
     applicants: list[int] = []
     seen: dict[str, int] = {}
     rows = list(read_rows([body], upload_format, line))
-    for row, judged in zip(rows, _judged_together(rows, columns), strict=True):
+    for row, verdict in zip(rows, judged(rows, columns), strict=True):
         begin, end = end, row.end
-        given, asked, reference, errors = judged or _judged(row, columns)
+        given, asked, reference, errors = verdict
         if reference is not None and (first := seen.setdefault(reference, row.line)) != row.line:
             errors = [*errors, repeated(reference, first)]
         if errors or given is None or asked is None:
@@ -123,58 +104,9 @@ def read_stretch(body: bytes, upload_format: str, line: int, columns: Sequence[s
     return ReadRows(column_text(lines), bounds, column_text(seen), list(said), batch, broken)
 
 
-def _judged_together(rows: Sequence[Row], columns: Sequence[str]) -> list[Judged | None]:
-    """Of each row that is plain and sound what ``_judged`` would give; None for the others."""
-    found: list[Judged | None] = [None] * len(rows)
-    plain = [i for i, row in enumerate(rows) if is_plain(row, columns)]
-    cells = dict(zip(columns, zip(*(rows[i].cells for i in plain), strict=True), strict=False))
-    absent = [""] * len(plain)
-    applicants = zip(*(cells.get(name, absent) for name in rules.APPLICANT_COLUMNS), strict=True)
-    fields = {name: cells.get(name, absent) for name in ASKED}
-    registrations = REGISTRATIONS.sound(fields, {"applicant_id": UNKNOWN_APPLICANT})
-    for i, given, values in zip(plain, map(_applicant, applicants), registrations, strict=True):
-        if values and isinstance(given, str):
-            asked = Asked(UNKNOWN_APPLICANT, *values)
-            found[i] = given, asked, asked.reference, ()
-    return found
-
-
 def repeated(reference: str, first: int) -> FieldError:
     """The error of a row whose reference stands on line ``first`` already."""
     return ReferenceDuplicate.at("/reference", f"The reference {reference!r} is on line {first} already.")
-
-
-def _judged(row: Row, columns: Sequence[str]) -> Judged:
-    cells, errors = cells_of(row, columns)
-    if errors:
-        return None, None, None, errors
-    given = _applicant(tuple(map(cells.get, rules.APPLICANT_COLUMNS, repeat(""))))
-    asked: Asked | None = None
-    try:
-        fields = {"applicant_id": UNKNOWN_APPLICANT, **rules.registration_fields(cells)}
-        asked = validated(RegistrationDetails, fields).asked
-    except Invalid as wrong:
-        errors = [*wrong.errors]
-    reference = asked.reference if asked else _reference(cells)
-    if isinstance(given, str):
-        return given, asked, reference, errors
-    return None, asked, reference, [*given, *errors]
-
-
-@lru_cache(maxsize=REMEMBERED)
-def _applicant(cells: tuple[str, ...]) -> str | tuple[FieldError, ...]:
-    fields = rules.applicant_fields(dict(zip(rules.APPLICANT_COLUMNS, cells, strict=True)))
-    try:
-        return said_of(validated(ApplicantDetails, fields).particulars)
-    except Invalid as wrong:
-        return wrong.errors  # without what the error holds on to
-
-
-def _reference(cells: Mapping[str, str]) -> str | None:
-    try:
-        return REFERENCE.validate_python(cells.get("reference", "")) or None
-    except ValidationError:
-        return None
 
 
 def cells_as_sent(row: bytes, upload_format: str, line: int) -> Sequence[str]:
@@ -192,7 +124,7 @@ def reading_beside(size: int) -> Iterator[Executor | None]:
         try:
             yield None
         finally:
-            _applicant.cache_clear()
+            forget_applicants()
         return
     executor = ProcessPoolExecutor(1, SPAWNING, stay_behind, (NICENESS,))
     executor.submit(os.getpid)  # so that it starts now

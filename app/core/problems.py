@@ -95,7 +95,8 @@ def documented(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
     An operation that asks who calls is limited in its rate.
     """
     limited = (errors.TooManyRequests,) if errors.Unauthenticated in kinds else ()
-    every: tuple[type[DomainError], ...] = (*kinds, *limited, errors.InvalidValue, errors.Unavailable, errors.Internal)
+    anywhere = (errors.InvalidValue, errors.AddressTooLong, errors.Unavailable, errors.Internal)
+    every: tuple[type[DomainError], ...] = (*kinds, *limited, *anywhere)
     by_status: dict[int | str, dict[str, Any]] = {}
     for kind in dict.fromkeys(every):
         example = problem_of(kind(), "/v1/...").model_dump(mode="json", exclude_defaults=True)

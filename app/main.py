@@ -36,6 +36,7 @@ from app.partners.called_back import CalledBack
 from app.partners.client_authentication import TokenClients
 from app.partners.external_tokens import external_verifiers
 from app.partners.token_endpoint import router as tokens
+from app.registrations.submissions import Submissions
 
 DESCRIPTION = """The register of IP addresses used for VPNs and static-IP services.
 
@@ -98,6 +99,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.basic = BasicClients(database, app.state.called_back.is_called_back)
     app.state.outbound = Outbound(settings)
     app.state.token_clients = TokenClients(database, app.state.outbound, settings.public_url)
+    app.state.submissions = Submissions(database)
     app.state.reader = SnapshotReader(database, settings)
     app.state.manifest = ManifestSigner(database, app.state.reader, settings.public_url)
     app.state.newest_migration = health.newest_migration()

@@ -1,19 +1,21 @@
 """``Idempotency-Key``: a repeated POST replays the first answer instead of doing the work again."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Header, Request, Response
-from sqlalchemy import Text, bindparam, delete, func, insert, select
+from sqlalchemy import Integer, LargeBinary, Text, Uuid, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.compiled import Compiled
 from app.core.db import WriteSession
-from app.core.errors import IdempotencyConflict, RequestInProgress
-from app.core.orm import Base, sealed_column
+from app.core.errors import DomainError, IdempotencyConflict, RequestInProgress
+from app.core.keyring import Keyring
+from app.core.orm import Base, column_text, columnar, is_among, recordset, sealed_column
 from app.core.principal import Principal
 
 SEALED_BODY = "idempotency_keys.sealed_body"
@@ -34,11 +36,17 @@ class IdempotencyKey(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 
-_TURN = select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0)))
+_ASKED = columnar({"key": Text}).subquery("asked")
+_TURN = func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("client", type_=Text) + " " + _ASKED.c.key, 0))
+_TURNS = Compiled(select(_ASKED.c.key).where(_TURN))
+_OF_CLIENT = IdempotencyKey.client_id == bindparam("client_id", type_=Uuid)
+_KEPT = Compiled(select(*IdempotencyKey.__table__.c).where(_OF_CLIENT, is_among(IdempotencyKey.key, "keys")))
+_KEYS = {"client_id": Uuid, "key": Text, "fingerprint": Text, "status": Integer, "headers": JSONB,
+         "sealed_body": LargeBinary}  # fmt: skip
 
 
 class Replayed(Exception):
-    """Carries the kept answer past the transaction, which is rolled back: a repeat changes nothing."""
+    """Carries the kept answer past the transaction: a repeat changes nothing."""
 
     def __init__(self, response: Response) -> None:
         super().__init__()
@@ -46,11 +54,11 @@ class Replayed(Exception):
 
 
 class Once:
-    """One request's ``Idempotency-Key``, claimed and kept in the transaction that does the work."""
+    """One request's ``Idempotency-Key``, if it has one: claimed and kept in the transaction that does the work."""
 
     def __init__(self, request: Request, key: str | None) -> None:
         self._request = request
-        self._key = key
+        self.key = key
 
     async def answer(
         self,
@@ -59,43 +67,105 @@ class Once:
         act: Callable[[], Awaitable[Response]],
         body_digest: str | None = None,
     ) -> Response:
-        """The answer of ``act``, or the kept one when the key has come with this request before.
+        """The answer of ``act``: ``answer_each`` of one request, whose refusal is raised."""
 
-        ``body_digest`` stands for a body that was streamed. Raises ``IdempotencyConflict`` when the key came
-        with another request and ``RequestInProgress`` while the first one is being worked on.
+        async def act_on(_: Sequence[int]) -> list[Response]:
+            return [await act()]
+
+        asked = await self.asked(session.keyring, body_digest)
+        (answer,) = await answer_each(session, principal, [asked], act_on)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def asked(self, keyring: Keyring, body_digest: str | None = None) -> "Keyed":
+        """Key and fingerprint of the request; ``body_digest`` stands for a body that was streamed.
+
+        The fingerprint tells one request from another; it is keyed, since a body may hold what could be guessed.
         """
-        if self._key is None:
-            return await act()
-        if not await session.scalar(_TURN, {"key": f"{principal.client_id} {self._key}"}):
-            raise RequestInProgress
-        fingerprint = await self._fingerprint(session, body_digest)
-        kept = await session.get(IdempotencyKey, (principal.client_id, self._key))
-        if kept is not None:
-            raise self._replay(session, kept, fingerprint)
-        response = await act()
-        await session.execute(
-            insert(IdempotencyKey).values(
-                client_id=principal.client_id,
-                key=self._key,
-                fingerprint=fingerprint,
-                status=response.status_code,
-                headers={name: response.headers[name] for name in KEPT_HEADERS if name in response.headers},
-                sealed_body=session.keyring.seal(SEALED_BODY, bytes(response.body)),
-            )
-        )
-        return response
-
-    async def _fingerprint(self, session: WriteSession, body_digest: str | None) -> str:
-        """What tells one request from another; keyed, since a body may hold a number that could be guessed."""
+        if self.key is None:
+            return Keyed(None, "")
         body = body_digest or hashlib.sha256(await self._request.body()).hexdigest()
         url = self._request.url
-        return session.keyring.keyed_hash("fingerprint", f"{self._request.method} {url.path}?{url.query}\n{body}")
+        text = f"{self._request.method} {url.path}?{url.query}\n{body}"
+        return Keyed(self.key, keyring.keyed_hash("fingerprint", text))
 
-    def _replay(self, session: WriteSession, kept: IdempotencyKey, fingerprint: str) -> Exception:
-        if kept.fingerprint != fingerprint:
-            return IdempotencyConflict()
-        body = session.keyring.unseal(SEALED_BODY, kept.sealed_body)
-        return Replayed(Response(body, kept.status, {**kept.headers, "Idempotency-Replayed": "true"}))
+
+class Keyed(NamedTuple):
+    """The key that came with a request, or None, and what tells that request from another."""
+
+    key: str | None
+    fingerprint: str
+
+
+Answers = Sequence[Response | DomainError]
+
+
+async def answer_each(
+    session: WriteSession,
+    principal: Principal,
+    asked: Sequence[Keyed],
+    act_on: Callable[[Sequence[int]], Awaitable[Answers]],
+) -> list[Response | Exception]:
+    """The answers of ``act_on`` to requests of one client, which it is given by their places, each done once.
+
+    In the place of one that must not be done stands ``Replayed`` when its key has come with this request before,
+    ``IdempotencyConflict`` when it came with another, and ``RequestInProgress`` while the first is being worked on.
+    """
+    settled = await _settled(session, principal, asked)
+    wanted = [place for place in range(len(asked)) if place not in settled]
+    answers = dict(zip(wanted, await act_on(wanted), strict=True)) if wanted else {}
+    done = [(asked[place], each) for place, each in answers.items() if isinstance(each, Response)]
+    await _keep(session, principal, [(keyed, each) for keyed, each in done if keyed.key is not None])
+    return [settled.get(place) or answers[place] for place in range(len(asked))]
+
+
+async def _settled(session: WriteSession, principal: Principal, asked: Sequence[Keyed]) -> dict[int, Exception]:
+    """The requests that must not be done, by their places, and why."""
+    first: dict[str, int] = {}
+    for place, (key, _) in enumerate(asked):
+        if key is not None:
+            first.setdefault(key, place)
+    if not first:
+        return {}
+    named = {"client": str(principal.client_id), "key": column_text(first)}
+    held = {key for (key,) in await session.fetch(_TURNS, named)}
+    kept = await session.fetch(_KEPT, {"client_id": principal.client_id, "keys": list(held)})
+    known = {each["key"]: _replay(session, each, asked[first[each["key"]]]) for each in kept}
+    settled: dict[int, Exception] = {}
+    for place, (key, _) in enumerate(asked):
+        if key is None:
+            continue
+        if key not in held or first[key] != place:
+            settled[place] = RequestInProgress()
+        elif key in known:
+            settled[place] = known[key]
+    return settled
+
+
+def _replay(session: WriteSession, kept: Any, asked: Keyed) -> Exception:
+    if kept["fingerprint"] != asked.fingerprint:
+        return IdempotencyConflict()
+    body = session.keyring.unseal(SEALED_BODY, kept["sealed_body"])
+    return Replayed(Response(body, kept["status"], {**kept["headers"], "Idempotency-Replayed": "true"}))
+
+
+async def _keep(session: WriteSession, principal: Principal, answers: Sequence[tuple[Keyed, Response]]) -> None:
+    if not answers:
+        return
+    rows = [
+        {
+            "client_id": principal.client_id,
+            "key": keyed.key,
+            "fingerprint": keyed.fingerprint,
+            "status": answer.status_code,
+            "headers": {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers},
+            "sealed_body": session.keyring.seal(SEALED_BODY, bytes(answer.body)),
+        }
+        for keyed, answer in answers
+    ]
+    batch = recordset("answer", _KEYS, rows)
+    await session.execute(insert(IdempotencyKey).from_select(list(_KEYS), select(*batch.c), include_defaults=False))
 
 
 async def _once(

@@ -22,6 +22,7 @@ from app.events.schemas import EventPage
 from app.operators.errors import UnknownOperator
 from app.registrations import rules, schemas, service, store
 from app.registrations.errors import ClaimedByAnother, IllegalTransition, NetworkOverlap, ReferenceDuplicate
+from app.registrations.submissions import Submissions
 
 router = APIRouter(tags=["registrations"], route_class=DirectRoute)
 Reader = Annotated[Principal, require("registrations:read")]
@@ -34,9 +35,9 @@ DETAILS = (
 )  # fmt: skip
 
 
-async def _answer(session: ReadSession, principal: Principal, registration_id: UUID, status: int = 200) -> Response:
-    location = f"/v1/registrations/{registration_id}" if status == 201 else None
-    return document_answer(*await store.reread(session, principal, registration_id), status, location=location)
+async def _answer(session: ReadSession, principal: Principal, registration_id: UUID) -> Response:
+    changed = await store.reread(session, principal, [registration_id])
+    return document_answer(*changed[registration_id])
 
 
 @router.get(
@@ -76,20 +77,15 @@ async def list_tracks(request: Request, _: Annotated[Principal, require()]) -> R
     },
 )
 async def create_registration(
-    body: schemas.RegistrationDetails, session: Writing, principal: Writer, once: Idempotent
+    request: Request, body: schemas.RegistrationDetails, principal: Writer, once: Idempotent
 ) -> Response:
     """Submits a registration for one of your own applicants.
 
     A `reference` that you have used before leads to the case that is there: the same content again changes
     nothing, other content corrects a case that was sent back and hands it in again, else it is refused.
     """
-
-    async def create() -> Response:
-        outcome = await service.submit_one(session, principal, body.asked)
-        status = 201 if outcome.outcome == "created" else 200
-        return await _answer(session, principal, outcome.registration_id, status)
-
-    return await once.answer(session, principal, create)
+    submissions: Submissions = request.app.state.submissions
+    return await submissions.submit(principal, body.asked, once)
 
 
 @router.get(

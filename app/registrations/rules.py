@@ -1,7 +1,7 @@
 """The legal moves of a case, what each track needs, and networks that must not overlap. Pure functions of values."""
 
 from bisect import bisect_right, insort
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -204,6 +204,20 @@ def touching(networks_of: Iterable[tuple[Network, int]]) -> set[int]:
         if widest is None or network.last > widest[0].last:
             widest = network, item
     return met
+
+
+def waves(references: Sequence[str | None]) -> list[list[int]]:
+    """The places of items in groups that follow one another, in none of which a reference stands twice."""
+    met = Counter[str]()
+    found: list[list[int]] = []
+    for place, reference in enumerate(references):
+        number = met[reference] if reference else 0
+        if reference:
+            met[reference] += 1
+        if number == len(found):
+            found.append([])
+        found[number].append(place)
+    return found
 
 
 def block_of(network: Network) -> int:

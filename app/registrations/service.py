@@ -24,7 +24,7 @@ from app.registrations.errors import ClaimedByAnother, IllegalTransition
 from app.registrations.intake import NewCases
 from app.registrations.judgement import Accepted, Judged, Unchanged
 from app.registrations.models import Registration
-from app.registrations.rules import EDITABLE, TRACKS, Asked, Case, Flag, Ledger, Move, Status, next_status
+from app.registrations.rules import EDITABLE, TRACKS, Asked, Case, Flag, Ledger, Move, Status, next_status, waves
 from app.registrations.schemas import RegistrationChange, RegistrationDetails
 
 EXPIRED_AT_ONCE = 5_000
@@ -38,21 +38,31 @@ class Registered(NamedTuple):
     outcome: Literal["created", "unchanged", "updated"]
 
 
-async def submit_one(session: WriteSession, principal: Principal, asked: Asked) -> Registered:
-    """Register one item: a batch of one. Raises ``NotFound`` for its applicant, ``Invalid``."""
-    batch, own = await _batch_of_one(session, principal, asked)
-    outcome = (await submit(session, principal, batch, own)).get(0)
-    if isinstance(outcome, DomainError):
-        raise outcome
-    return outcome or Registered(batch.ids([0])[0], "created")
+async def submit_each(
+    session: WriteSession, principal: Principal, asked: Sequence[Asked]
+) -> list[Registered | DomainError]:
+    """Register single items, each for an applicant of the caller's. In the place of one that is refused stands why.
+
+    Those of one reference follow one another: the later ones meet what the first has made.
+    """
+    outcomes: dict[int, Registered | DomainError] = {}
+    for wave in waves([each.reference for each in asked]):
+        batch, own = await _batch_of(session, principal, [asked[place] for place in wave])
+        special = await submit(session, principal, batch, own)
+        ids = batch.ids(range(len(wave)))
+        outcomes |= {place: special.get(i) or Registered(ids[i], "created") for i, place in enumerate(wave)}
+    return [outcomes[place] for place in range(len(asked))]
 
 
-async def _batch_of_one(
-    session: WriteSession, principal: Principal, asked: Asked
+async def _batch_of(
+    session: WriteSession, principal: Principal, asked: Sequence[Asked]
 ) -> tuple[Batch, list[Identity | None]]:
-    known = await applicants.identities(session, principal, [asked.applicant_id])
-    atlas = await operators.atlas(session, asked.networks)
-    return Batch.of([asked], [0], atlas), [known.get(asked.applicant_id)]
+    numbers: dict[UUID, int] = {}
+    for each in asked:
+        numbers.setdefault(each.applicant_id, len(numbers))
+    known = await applicants.identities(session, principal, list(numbers))
+    atlas = await operators.atlas(session, [network for each in asked for network in each.networks])
+    return Batch.of(asked, [numbers[each.applicant_id] for each in asked], atlas), [known.get(id_) for id_ in numbers]
 
 
 async def submit(
@@ -199,7 +209,7 @@ def _details(held: Registration) -> dict[str, Any]:
 
 
 async def _judged_again(session: WriteSession, principal: Principal, asked: Asked, held: Registration) -> Accepted:
-    batch, own = await _batch_of_one(session, principal, asked)
+    batch, own = await _batch_of(session, principal, [asked])
     facts = await judgement.gather(session, principal, batch, own)
     judged = judgement.judge(0, asked, batch.flags([0])[0], facts, Ledger(), held)
     if isinstance(judged, DomainError):

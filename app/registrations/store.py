@@ -1,6 +1,6 @@
 """Reading registrations, and moving them from status to status."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -29,10 +29,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.applicants.models import Applicant
+from app.core.compiled import Compiled
 from app.core.db import Database, ReadSession, WriteSession
 from app.core.documents import documents, fetch_page_of, fields_of, page_of
 from app.core.errors import NotFound
-from app.core.orm import Rows, among
+from app.core.orm import Rows, among, is_among
 from app.core.principal import Principal
 from app.core.single_reads import SingleRead
 from app.registrations import contests
@@ -86,20 +87,22 @@ def _one(principal: Principal) -> SingleRead:
 
 async def read(database: Database, principal: Principal, registration_id: UUID) -> tuple[int, str]:
     """Version and JSON of one case as the caller may see it. Raises ``NotFound``."""
-    return _found(await database.fetch(principal, _one(principal), id=registration_id))
-
-
-async def reread(session: ReadSession, principal: Principal, registration_id: UUID) -> tuple[int, str]:
-    """``read`` in a transaction that may have changed the case."""
-    (one,) = _one(principal).as_service
-    return _found(await session.fetch(one, {"id": registration_id}))
-
-
-def _found(rows: Sequence[Any]) -> tuple[int, str]:
+    rows = await database.fetch(principal, _one(principal), id=registration_id)
     if not rows:
         raise NotFound
     _, version, document = rows[0]
     return version, document
+
+
+@lru_cache(maxsize=1_000)
+def _these(principal: Principal) -> Compiled:
+    return Compiled(documents(_fields(principal).where(is_among(Registration.id, "ids"))))
+
+
+async def reread(session: ReadSession, principal: Principal, ids: Collection[UUID]) -> dict[UUID, tuple[int, str]]:
+    """``read`` of those of ``ids`` that the caller may see, in a transaction that may have changed them."""
+    found = await session.fetch(_these(principal), {"ids": list(ids)})
+    return {id_: (version, document) for id_, version, document in found}
 
 
 async def list_page(

@@ -18,6 +18,7 @@ from app.registrations.rules import (
     next_status,
     overlaps_within,
     touching,
+    waves,
 )
 from tests.support.blocks import Block, blocks, overlap, without_overlaps
 
@@ -120,3 +121,19 @@ def test_items_that_touch_one_another_are_those_that_a_comparison_of_every_pair_
         if i != j and any(overlap(one, other) for one in mine for other in theirs)
     }
     assert touching((networks.span(text), i) for i, texts in enumerate(listed) for text in texts) == expected
+
+
+@given(st.lists(st.none() | st.sampled_from("abc")))
+def test_items_of_one_reference_follow_one_another_in_their_order(references: list[str | None]) -> None:
+    found = waves(references)
+    assert sorted(place for wave in found for place in wave) == list(range(len(references)))
+    assert all(found)
+    for wave in found:
+        named = [references[place] for place in wave if references[place]]
+        assert len(named) == len(set(named))
+        assert wave == sorted(wave)
+    turn_of = {place: turn for turn, wave in enumerate(found) for place in wave}
+    for reference in set(references) - {None}:
+        turns = [turn_of[place] for place, each in enumerate(references) if each == reference]
+        assert turns == list(range(len(turns)))
+    assert all(turn_of[place] == 0 for place, each in enumerate(references) if each is None)

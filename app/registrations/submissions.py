@@ -1,0 +1,73 @@
+"""Single submissions, taken in together: those of one client that wait are a batch of one transaction."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+from fastapi import Response
+
+from app.core.db import Database, WriteSession
+from app.core.errors import DomainError
+from app.core.idempotency import Answers, Keyed, Once, answer_each
+from app.core.principal import Principal
+from app.core.responses import document_answer
+from app.core.together import Together
+from app.registrations import service, store
+from app.registrations.rules import Asked
+
+MOST_TOGETHER = 64
+MANY_CLIENTS = 1_000
+
+
+class Submission(NamedTuple):
+    """What a client asks for, and the key under which it does so once."""
+
+    asked: Asked
+    keyed: Keyed
+
+
+class Submissions:
+    """Takes a process's single submissions in."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._of_clients: dict[Principal, Together[Submission, Response | Exception]] = {}
+
+    async def submit(self, principal: Principal, asked: Asked, once: Once) -> Response:
+        """The answer to a submission, which is committed. Raises ``NotFound`` for its applicant, ``Invalid``."""
+        submission = Submission(asked, await once.asked(self._database.keyring))
+        answer = await self._together(principal).do(submission)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _together(self, principal: Principal) -> Together[Submission, Response | Exception]:
+        if principal not in self._of_clients:
+            if len(self._of_clients) >= MANY_CLIENTS:
+                self._of_clients = {whose: each for whose, each in self._of_clients.items() if not each.is_idle}
+            self._of_clients[principal] = Together(partial(self._submit, principal), MOST_TOGETHER)
+        return self._of_clients[principal]
+
+    async def _submit(self, principal: Principal, waiting: Sequence[Submission]) -> list[Response | Exception]:
+        async with self._database.write(principal) as session:
+
+            async def act_on(places: Sequence[int]) -> Answers:
+                return await _answers(session, principal, [waiting[place].asked for place in places])
+
+            return await answer_each(session, principal, [each.keyed for each in waiting], act_on)
+
+
+async def _answers(session: WriteSession, principal: Principal, asked: Sequence[Asked]) -> Answers:
+    outcomes = await service.submit_each(session, principal, asked)
+    ids = [each.registration_id for each in outcomes if not isinstance(each, DomainError)]
+    documents = await store.reread(session, principal, ids)
+    return [
+        each
+        if isinstance(each, DomainError)
+        else document_answer(
+            *documents[each.registration_id],
+            status=201 if each.outcome == "created" else 200,
+            location=f"/v1/registrations/{each.registration_id}" if each.outcome == "created" else None,
+        )
+        for each in outcomes
+    ]

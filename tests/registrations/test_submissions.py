@@ -1,0 +1,161 @@
+"""Submissions that come at once are taken in together, and each is answered as if it had come alone."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from sqlalchemy import func, select, text
+
+from app.core.idempotency import IdempotencyKey
+from app.core.settings import Settings
+from app.events.models import Event
+from app.registrations.batch import LOCK_STRIPES
+from app.registrations.intake import take_turns
+from app.registrations.models import Registration
+from tests.support import cases
+from tests.support.service import Caller, Service
+
+PATH = "/v1/registrations"
+
+
+async def _applicant(caller: Caller) -> str:
+    return str((await caller.post("/v1/applicants", json=cases.company())).json()["id"])
+
+
+async def _at_once(
+    service: Service, caller: Caller, bodies: list[dict[str, Any]], headers: list[dict[str, str]] | None = None
+) -> list[httpx.Response]:
+    """The answers to what comes while the first is kept waiting by somebody who reads the operators' table."""
+    async with service.database.write() as other:
+        await other.execute(text("LOCK TABLE operators IN ACCESS EXCLUSIVE MODE"))
+        asked = zip(bodies, headers or [{}] * len(bodies), strict=True)
+        tasks = [asyncio.create_task(caller.post(PATH, json=body, headers=extra)) for body, extra in asked]
+        await asyncio.sleep(0.3)
+    return list(await asyncio.gather(*tasks))
+
+
+async def _transactions(service: Service) -> int:
+    async with service.database.read() as session:
+        events = select(func.count(Event.transaction_id.distinct())).where(Event.name == "registration.submitted")
+        return int(await session.scalar(events) or 0)
+
+
+async def test_each_gets_its_own_refusal_and_the_others_are_made(service: Service, pseb: Caller, pasha: Caller) -> None:
+    mine, theirs = await _applicant(pseb), await _applicant(pasha)
+    bodies = [
+        cases.registration(mine),
+        cases.registration(theirs),
+        cases.registration(mine, operator="nobody"),
+        cases.registration(mine, networks=["203.99.160.0/28"]),
+        cases.registration(mine, networks=["203.99.160.5"]),
+        cases.registration(mine, track="vpn_freelancer"),
+        cases.registration(mine),
+    ]
+    answers = await _at_once(service, pseb, bodies)
+    assert [answer.status_code for answer in answers] == [201, 404, 422, 201, 422, 422, 201]
+    refused = [cases.codes(answer) for answer in answers if answer.status_code >= 400]
+    assert refused == [
+        {"/applicant_id": "not_found"},
+        {"/operator": "unknown_operator"},
+        {"/networks/0": "network_overlap"},
+        {"/track": "invalid_value"},
+    ]
+    async with service.database.read() as session:
+        assert await session.scalar(select(func.count()).select_from(Registration)) == 3
+
+
+async def test_what_waits_is_one_transaction_and_each_answer_is_the_case_as_it_stands(
+    service: Service, pseb: Caller
+) -> None:
+    applicants = [await _applicant(pseb) for _ in range(3)]
+    bodies = [cases.registration(applicants[i % 3], reference=f"at-once-{i}") for i in range(40)]
+    answers = await _at_once(service, pseb, bodies)
+    assert {answer.status_code for answer in answers} == {201}
+    for body, answer in zip(bodies, answers, strict=True):
+        made = answer.json()
+        assert (made["reference"], made["applicant_id"]) == (body["reference"], body["applicant_id"])
+        read = await pseb.get(answer.headers["Location"])
+        assert (read.json(), read.headers["ETag"]) == (made, answer.headers["ETag"])
+    assert await _transactions(service) <= 2  # of the first, and of all that came meanwhile
+
+
+async def test_of_one_reference_at_once_the_first_is_made_and_the_others_meet_it(
+    service: Service, pseb: Caller
+) -> None:
+    applicant = await _applicant(pseb)
+    same = cases.registration(applicant, reference="one")
+    answers = await _at_once(service, pseb, [same, same, same, cases.registration(applicant, reference="one")])
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 200: 2, 422: 1}
+    assert cases.codes(answers[3]) == {"/reference": "reference_duplicate"}
+    assert len({answer.json()["id"] for answer in answers[:3]}) == 1
+
+
+async def test_two_of_ones_applicants_on_one_address_at_once_are_both_contested(service: Service, pseb: Caller) -> None:
+    contested = cases.address()
+    bodies = [cases.registration(await _applicant(pseb), networks=[contested]) for _ in range(3)]
+    answers = await _at_once(service, pseb, bodies)
+    assert {answer.status_code for answer in answers} == {201}
+    now = [(await pseb.get(answer.headers["Location"])).json()["flags"] for answer in answers]
+    assert all("contested" in flags for flags in now)
+
+
+async def test_each_key_stands_for_its_own_request(service: Service, pseb: Caller) -> None:
+    applicant = await _applicant(pseb)
+    bodies = [cases.registration(applicant) for _ in range(4)]
+    bodies.append(cases.registration(applicant, operator="nobody"))
+    keys = [{"Idempotency-Key": uuid4().hex} for _ in bodies]
+    first = await _at_once(service, pseb, bodies, keys)
+    assert [answer.status_code for answer in first] == [201] * 4 + [422]
+    others = [bodies[1], bodies[1], bodies[2], bodies[3], {**bodies[4], "operator": "nayatel"}]
+    again = await _at_once(service, pseb, others, keys)
+    assert [answer.status_code for answer in again] == [422, 201, 201, 201, 201]
+    assert again[0].json()["code"] == "idempotency_conflict"
+    for before, now in zip(first[1:4], again[1:4], strict=True):
+        assert (now.content, now.headers["ETag"], now.headers["Location"]) == (
+            before.content,
+            before.headers["ETag"],
+            before.headers["Location"],
+        )
+        assert now.headers["Idempotency-Replayed"] == "true"
+    assert "Idempotency-Replayed" not in again[4].headers
+    async with service.database.read() as session:
+        assert await session.scalar(select(func.count()).select_from(Registration)) == 5
+        assert await session.scalar(select(func.count()).select_from(IdempotencyKey)) == 5
+
+
+async def test_of_one_key_at_once_one_request_is_done_and_the_others_are_told_to_wait(
+    service: Service, pseb: Caller
+) -> None:
+    body, key = cases.registration(await _applicant(pseb)), {"Idempotency-Key": "one"}
+    answers = await _at_once(
+        service, pseb, [cases.registration(body["applicant_id"]), body, body, body], [{}, *[key] * 3]
+    )
+    assert [answer.status_code for answer in answers] == [201, 201, 409, 409]
+    assert {answer.json()["code"] for answer in answers[2:]} == {"request_in_progress"}
+
+
+async def test_what_comes_at_once_from_several_partners_stays_apart(
+    service: Service, pseb: Caller, pasha: Caller
+) -> None:
+    bodies = {caller: cases.registration(await _applicant(caller), reference="ours") for caller in (pseb, pasha)}
+    many = [(caller, bodies[caller]) for _ in range(5) for caller in bodies]
+    answers = await asyncio.gather(*(caller.post(PATH, json=body) for caller, body in many))
+    assert Counter(answer.status_code for answer in answers) == {201: 2, 200: 8}
+    for (caller, _), answer in zip(many, answers, strict=True):
+        assert answer.json()["partner_id"] == str(caller.credentials.partner_id)
+
+
+async def test_a_register_that_is_busy_makes_nothing_and_says_so(settings: Settings) -> None:
+    service = Service(settings.model_copy(update={"lock_timeout_ms": 300}))
+    pseb = await service.caller("pseb")
+    bodies = [cases.registration(await _applicant(pseb)) for _ in range(3)]
+    async with service.database.write() as other:
+        await take_turns(other, [], range(LOCK_STRIPES))
+        answers = await asyncio.gather(*(pseb.post(PATH, json=body) for body in bodies))
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(503, "unavailable")}
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
+    assert (await pseb.get(PATH)).json()["items"] == []
+    assert (await pseb.post(PATH, json=bodies[0])).status_code == 201
+    await service.close()

@@ -1,6 +1,7 @@
 """The API process: ``create_app(settings)`` and what lives as long as it does."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import cache
@@ -58,6 +59,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with suppress(SQLAlchemyError, OSError, NotASnapshot):
         await called_back.refresh()
         await reader.refresh()
+    gc.freeze()  # looking through what stays loaded for cycles would stop everybody for a tenth of a second
     tasks = [asyncio.create_task(each) for each in (listener.run(), reader.run(listener), called_back.run(listener))]
     yield
     for task in tasks:

@@ -8,7 +8,6 @@ from sqlalchemy import Boolean, Uuid, and_, case, func, literal, select, true, u
 from sqlalchemy.dialects.postgresql import CIDR, insert
 
 from app.allowlist.models import Entry
-from app.core.compiled import Compiled
 from app.core.db import ReadSession, WriteSession
 from app.core.orm import Rows, among, columnar, looked_up
 
@@ -23,14 +22,6 @@ class Cause:
     in_mass: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Overlap:
-    """A granted network that shares addresses with the network at ``place``."""
-
-    place: int
-    holder: str
-
-
 def _overlapping() -> Rows:
     asked = columnar({"network": CIDR}).subquery("asked")
     in_force = and_(Entry.removed_serial.is_(None), Entry.network.op("&&")(asked.c.network))
@@ -38,12 +29,8 @@ def _overlapping() -> Rows:
     return select(asked.c.place, met.c.holder).join(met, true())
 
 
-_OVERLAPPING = Compiled(_overlapping())
-
-
-async def overlaps(session: ReadSession, networks: str) -> list[Overlap]:
-    """The granted entries that overlap any of the networks (as ``orm.column_text``)."""
-    return [Overlap(*row) for row in await session.fetch(_OVERLAPPING, {"network": networks})]
+# Of each network of the parameter ``network`` (an ``orm.column_text``) its place, and the holder of what overlaps it.
+OVERLAPS = _overlapping()
 
 
 async def revive(session: WriteSession, registration_ids: Collection[UUID]) -> None:

@@ -1,6 +1,7 @@
-"""What is asked for one by one and done many at a time: what comes while others are being worked on goes next, at once.
+"""What is asked for one by one and done many at a time: what comes while others are being worked on goes next.
 
-Nobody waits for company: who comes alone is served alone.
+Who comes alone is served alone and at once. Only where several came at once is there a short pause before the next
+turn, as PostgreSQL has one before a commit that others may join (``commit_delay``).
 """
 
 import asyncio
@@ -10,6 +11,8 @@ from typing import Generic, TypeVar
 
 from app.core.db import is_outage
 
+# In this time those who were just answered can ask again, and need not wait for a turn that begins without them.
+PAUSE_SECONDS = 0.001
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
@@ -43,6 +46,8 @@ class Together(Generic[Item, Outcome]):
         while self._waiting:
             taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             await self._settle(taken)
+            if len(taken) > 1:
+                await asyncio.sleep(PAUSE_SECONDS)
         self._working = None
 
     async def _settle(self, taken: Sequence[tuple[Item, "asyncio.Future[Outcome]"]]) -> None:

@@ -7,14 +7,21 @@ from app.core.networks import Disjoint, Network
 
 
 class Atlas:
-    """The country's allocations and each operator's prefixes, in memory, to look many networks up in."""
+    """The operators, the country's allocations and each operator's prefixes, in memory, to look many networks up in.
 
-    def __init__(self, country: Iterable[str], announced: Iterable[tuple[str, str]]) -> None:
-        prefixes = defaultdict[str, list[str]](list)
-        for operator, prefix in announced:
-            prefixes[operator].append(prefix)
-        self._country = Disjoint.outermost(country)
+    ``rows`` are pairs: an operator's code and a prefix that it announces; a code alone; an allocated prefix alone.
+    """
+
+    def __init__(self, rows: Iterable[tuple[str | None, str | None]]) -> None:
+        prefixes = defaultdict[str | None, list[str]](list)
+        for operator, prefix in rows:
+            prefixes[operator] += [prefix] if prefix is not None else []
+        self._country = Disjoint.outermost(prefixes.pop(None, ()))
         self._announced = {operator: Disjoint.outermost(listed) for operator, listed in prefixes.items()}
+
+    def knows(self, operator: str) -> bool:
+        """Whether there is an operator of this code."""
+        return operator in self._announced
 
     def is_in_country(self, network: Network) -> bool:
         """Whether an allocation holds the network whole."""

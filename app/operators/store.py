@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import BigInteger, Text, delete, insert, select, true
+from sqlalchemy import BigInteger, Text, cast, delete, insert, null, select, true, union_all
 from sqlalchemy.dialects.postgresql import CIDR
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -13,7 +13,7 @@ from app.operators.models import CountryPrefix, Operator, OperatorPrefix
 from app.operators.rules import Atlas
 
 # Up to so many networks are looked up one by one; for more, all prefixes are read once.
-FEW = 8
+FEW = 256
 
 
 async def all_operators(session: ReadSession) -> Sequence[Operator]:
@@ -21,11 +21,10 @@ async def all_operators(session: ReadSession) -> Sequence[Operator]:
     return (await session.scalars(select(Operator).order_by(Operator.code))).all()
 
 
-_CODES = Compiled(select(Operator.code))
-_ALLOCATIONS = select(CountryPrefix.prefix)
+_NO_PREFIX, _NOBODY = cast(null(), CIDR).label("prefix"), cast(null(), Text).label("operator")
+_CODES = select(Operator.code, _NO_PREFIX)
+_ALLOCATIONS = select(_NOBODY, CountryPrefix.prefix)
 _ANNOUNCEMENTS = select(OperatorPrefix.operator, OperatorPrefix.prefix)
-
-_ALL_ALLOCATIONS, _ALL_ANNOUNCEMENTS = Compiled(_ALLOCATIONS), Compiled(_ANNOUNCEMENTS)
 
 
 def _around(everywhere: Rows, prefix: InstrumentedAttribute[str]) -> Rows:
@@ -34,25 +33,23 @@ def _around(everywhere: Rows, prefix: InstrumentedAttribute[str]) -> Rows:
     return select(*around.c).select_from(asked).join(around, true())
 
 
-_ALLOCATIONS_AROUND = Compiled(_around(_ALLOCATIONS, CountryPrefix.prefix))
-_ANNOUNCEMENTS_AROUND = Compiled(_around(_ANNOUNCEMENTS, OperatorPrefix.prefix))
-
-
-async def known_codes(session: ReadSession) -> set[str]:
-    """The codes of all operators."""
-    return {code for (code,) in await session.fetch(_CODES, {})}
+_EVERYWHERE = Compiled(union_all(_CODES, _ALLOCATIONS, _ANNOUNCEMENTS))
+_AROUND = Compiled(
+    union_all(
+        _CODES,
+        _around(_ALLOCATIONS, CountryPrefix.prefix),
+        _around(_ANNOUNCEMENTS, OperatorPrefix.prefix),
+    )
+)
 
 
 async def atlas(session: ReadSession, networks: Sequence[str] | None = None) -> Atlas:
-    """What there is around a few networks, or all of it (None, or many): it is small."""
+    """What there is around a few networks, or all of it (None, or many): it is small. It knows every operator."""
     if networks is not None and len(networks) <= FEW:
-        asked = {"network": column_text(networks)}
-        allocations = await session.fetch(_ALLOCATIONS_AROUND, asked)
-        announcements = await session.fetch(_ANNOUNCEMENTS_AROUND, asked)
+        found = await session.fetch(_AROUND, {"network": column_text(networks)})
     else:
-        allocations = await session.fetch(_ALL_ALLOCATIONS, {})
-        announcements = await session.fetch(_ALL_ANNOUNCEMENTS, {})
-    return Atlas([prefix for (prefix,) in allocations], [(operator, prefix) for operator, prefix in announcements])
+        found = await session.fetch(_EVERYWHERE, {})
+    return Atlas(found)
 
 
 async def replace_reference(

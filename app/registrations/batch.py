@@ -23,15 +23,16 @@ class Batch(NamedTuple):
 
     ``columns`` and ``listed`` hold the texts of ``orm.column_text``: of the new cases, one an item, and of their
     networks. ``applicants`` has for each item the number of its applicant among the batch's. ``touching`` are the items
-    that share addresses with another of the batch, ``stripes`` the turns that its networks and references wait for.
+    that share addresses with another of the batch, ``strangers`` those that name an operator that there is not,
+    ``stripes`` the turns that its networks and references wait for.
     """
 
     columns: dict[str, str]
     listed: dict[str, str]
     applicants: Sequence[int]
     tracks: Sequence[str]
-    operators: Sequence[str]
     touching: frozenset[int]
+    strangers: frozenset[int]
     stripes: frozenset[int]
 
     @classmethod
@@ -54,8 +55,8 @@ class Batch(NamedTuple):
             listed=networks_listed(zip(ids, (each.networks for each in items), strict=True)),
             applicants=applicants,
             tracks=[each.track for each in items],
-            operators=[each.operator for each in items],
             touching=frozenset(touching((network, i) for i, listed in enumerate(spans) for network in listed)),
+            strangers=frozenset(i for i, each in enumerate(items) if not atlas.knows(each.operator)),
             stripes=_stripes(flat, (each.reference for each in items if each.reference)),
         )
 

@@ -1,7 +1,6 @@
 """The SQL of taking registrations in: what is there already, and what goes in."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -14,16 +13,20 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    cast,
     delete,
     func,
     insert,
     not_,
+    null,
     select,
     true,
+    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB
 
+from app.allowlist import store as allowlist
 from app.applicants.store import Identity
 from app.core.compiled import Compiled
 from app.core.db import ReadSession, WriteSession
@@ -51,13 +54,12 @@ LISTED: dict[str, Any] = {"registration_id": Uuid, "position": Integer, "network
 CORRECTED = ("track", "purpose", "protocol", "operator", "subscriber_id", "reference", "description", "flags")
 
 
-@dataclass(frozen=True, slots=True)
-class OpenOverlap:
-    """An open case with a network that shares addresses with the network at ``place``."""
+class Overlap(NamedTuple):
+    """What shares addresses with the network at ``place``: an open case, or a granted entry, which has no id here."""
 
     place: int
     subject: str
-    registration_id: UUID
+    registration_id: UUID | None
 
 
 class NewCases(NamedTuple):
@@ -108,7 +110,7 @@ async def by_reference(session: ReadSession, partner_id: UUID, batch: Batch) -> 
     return {each.reference: each for each in found if each.reference}
 
 
-def _overlapping() -> Rows:
+def _open_overlaps() -> Rows:
     asked = columnar({"network": CIDR}).subquery("asked")
     shared = RegistrationNetwork.network.op("&&")(asked.c.network)
     met = looked_up(select(RegistrationNetwork.registration_id).where(shared), "met")
@@ -118,13 +120,12 @@ def _overlapping() -> Rows:
     return found.join(met, true()).join(case_, true())
 
 
-_OVERLAPPING = Compiled(_overlapping())
+_OVERLAPS = Compiled(union_all(allowlist.OVERLAPS.add_columns(cast(null(), Uuid)), _open_overlaps()))
 
 
-async def open_overlaps(session: ReadSession, batch: Batch) -> list[OpenOverlap]:
-    """The open cases that overlap any of the networks of a batch."""
-    found = await session.fetch(_OVERLAPPING, {"network": batch.listed["network"]})
-    return [OpenOverlap(*row) for row in found]
+async def overlaps(session: ReadSession, batch: Batch) -> list[Overlap]:
+    """The granted entries and the open cases that overlap any of the networks of a batch."""
+    return [Overlap(*row) for row in await session.fetch(_OVERLAPS, {"network": batch.listed["network"]})]
 
 
 def _adding() -> Insert:

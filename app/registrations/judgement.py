@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
-from app.allowlist import store as allowlist
 from app.allowlist.errors import NetworkTaken
 from app.applicants.store import Identity
 from app.core.db import WriteSession
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, NotFound
 from app.core.networks import span
 from app.core.principal import Principal
-from app.operators import store as operators
 from app.operators.errors import UnknownOperator
 from app.registrations import intake
 from app.registrations.batch import Batch
@@ -51,9 +49,9 @@ class Facts:
     """
 
     owners: Sequence[Identity | None]
-    operator_codes: set[str]
+    strangers: Collection[int]
     by_reference: Mapping[str, Registration]
-    unfit: set[int]
+    unfit: frozenset[int]
     touching: set[int]
     granted: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     open: dict[int, list[tuple[int, str, UUID]]] = field(default_factory=lambda: defaultdict(list))
@@ -68,29 +66,27 @@ async def gather(
     """
     await intake.take_turns(session, {each.subject for each in applicants if each}, batch.stripes)
     owners = [applicants[number] for number in batch.applicants]
-    codes = await operators.known_codes(session)
     facts = Facts(
         owners=owners,
-        operator_codes=codes,
+        strangers=batch.strangers,
         by_reference=await intake.by_reference(session, principal.partner_id, batch),
-        unfit={
+        unfit=batch.strangers.union(
             i
-            for i, (owner, track, operator) in enumerate(zip(owners, batch.tracks, batch.operators, strict=True))
-            if owner is None or operator not in codes or owner.kind not in TRACKS[track].applicant_kinds
-        },
+            for i, (owner, track) in enumerate(zip(owners, batch.tracks, strict=True))
+            if owner is None or owner.kind not in TRACKS[track].applicant_kinds
+        ),
         touching=set(batch.touching),
     )
     async with session.beyond_tenancy():
-        granted = await allowlist.overlaps(session, batch.listed["network"])
-        open_cases = await intake.open_overlaps(session, batch)
-    places = batch.places() if granted or open_cases else []
-    for each in granted:
+        met = await intake.overlaps(session, batch)
+    places = batch.places() if met else []
+    for each in met:
         item, index = places[each.place]
-        facts.granted[item].append((index, each.holder))
-    for case in open_cases:
-        item, index = places[case.place]
-        facts.open[item].append((index, case.subject, case.registration_id))
-        facts.touching.add(item)
+        if each.registration_id is None:
+            facts.granted[item].append((index, each.subject))
+        else:
+            facts.open[item].append((index, each.subject, each.registration_id))
+            facts.touching.add(item)
     return facts
 
 
@@ -101,7 +97,7 @@ def judge_all(batch: Batch, facts: Facts, left_out: Collection[int], ledger: Led
     """
     references = set(facts.by_reference)
     known = {i for i, each in enumerate(batch.references()) if each in references} if references else set[int]()
-    suspects = facts.unfit | facts.touching | facts.granted.keys() | known
+    suspects = {*facts.unfit, *facts.touching, *facts.granted, *known}
     if ledger is not None:
         suspects = set(range(len(batch.tracks)))
     wanted = sorted(suspects.difference(left_out))
@@ -132,7 +128,7 @@ def judge(
     if owner is None:
         return NotFound("There is no such applicant.", [NotFound.at("/applicant_id", "There is no such applicant.")])
     spans = [span(network) for network in asked.networks]
-    errors = _of_details(asked, facts, owner) + _of_reference(asked, facts, itself)
+    errors = _of_details(position, asked, facts, owner) + _of_reference(asked, facts, itself)
     errors += _of_networks(position, asked, facts, owner.subject, itself)
     errors += [_own_overlap(asked, index) for index in ledger.overlapping(owner.subject, spans)]
     if errors:
@@ -147,12 +143,12 @@ def _says_the_same(asked: Asked, held: Registration) -> bool:
     return same and sorted(asked.networks) == sorted(held.networks)
 
 
-def _of_details(asked: Asked, facts: Facts, identity: Identity) -> list[FieldError]:
+def _of_details(position: int, asked: Asked, facts: Facts, identity: Identity) -> list[FieldError]:
     errors = []
     kinds = TRACKS[asked.track].applicant_kinds
     if identity.kind not in kinds:
         errors.append(InvalidValue.at("/track", f"{asked.track} is for {' or '.join(kinds)}, not for {identity.kind}."))
-    if asked.operator not in facts.operator_codes:
+    if position in facts.strangers:
         errors.append(
             UnknownOperator.at("/operator", f"There is no operator {asked.operator!r}. GET /v1/operators lists them.")
         )

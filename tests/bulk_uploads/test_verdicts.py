@@ -20,7 +20,7 @@ from app.registrations.schemas import RegistrationDetails
 from tests.support import uploads
 
 NOBODY = UUID(int=0)
-NOWHERE = Atlas([], [])
+NOWHERE = Atlas([])
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="'\x00"), max_size=12)
 CELLS: dict[str, st.SearchStrategy[str]] = {
     "reference": st.one_of(TEXT, st.just("x" * 101)),

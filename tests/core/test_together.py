@@ -7,7 +7,7 @@ from contextvars import ContextVar
 import pytest
 
 from app.core.errors import Unavailable
-from app.core.together import Together
+from app.core.together import PAUSE_SECONDS, Together
 
 
 class Work:
@@ -71,7 +71,7 @@ async def test_who_goes_away_takes_nothing_from_the_others() -> None:
     work.may_go_on.set()
     assert await tasks[2] == 6
     assert [number for batch in work.batches for number in batch] == [1, 2, 3]
-    await asyncio.sleep(0)
+    await asyncio.sleep(10 * PAUSE_SECONDS)
     assert together.is_idle
 
 
@@ -87,6 +87,18 @@ async def test_who_comes_alone_is_served_alone_and_at_once() -> None:
     together = Together(work.double, 10)
     assert [await together.do(number) for number in (1, 2)] == [2, 4]
     assert work.batches == [[1], [2]]
+
+
+async def test_who_asks_again_when_answered_is_in_the_next_turn_with_the_others() -> None:
+    work = Work()
+    together = Together(work.double, 10)
+
+    async def ask(number: int) -> None:
+        for _ in range(3):
+            await together.do(number)
+
+    await asyncio.gather(*map(ask, (1, 2, 3)))
+    assert [sorted(batch) for batch in work.batches] == [[1, 2, 3]] * 3
 
 
 async def test_what_is_said_of_one_request_is_not_said_of_the_work_of_all() -> None:

@@ -208,6 +208,8 @@ async def _checkpoint(session: WriteSession, upload: BulkUpload, chunk: Chunk, v
     counted = {name.value: getattr(upload, name) + outcomes[name] for name in RowOutcome}
     done = min(chunk.stretch.end, upload.bytes)  # a workbook's rows are longer than it is
     values = {"rows_done": upload.rows_done + chunk.stretch.rows, "bytes_done": done, **counted}
+    if not upload.dry_run:  # one that is tried again from its first row has not got over a fault by getting this far
+        values["faults"] = 0
     if not await store.advance(session, upload, values):
         raise Superseded
     moved = await store.waiting_upload(session, upload.id)

@@ -1,5 +1,6 @@
 """The engine, and one session a request: reads that cannot write, writes that commit before the answer leaves."""
 
+import errno
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -30,7 +31,8 @@ from app.core.single_reads import ACTING, SingleRead, SingleReads
 
 # Classes of SQLSTATE that say "not now": connection, resources, shutdown, deadlock, lock and statement time-outs.
 BUSY_STATES = ("08", "53", "57", "40001", "40P01", "55P03")
-
+# What no connection fails with: this machine's own disk is full or broken.
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 KEYS_READ_AGAIN_SECONDS = 5.0
 # Row-level security goes by these roles (migrations/policies.py): every partner's rows, or one partner's alone.
@@ -255,6 +257,8 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
         # InternalError without a state: the driver was interrupted by the loss of its connection
         return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError | InternalError)
+    if isinstance(error, OSError) and error.errno in DISK_FAULTS:
+        return False
     return isinstance(error, PoolTimeout | OSError | asyncpg.InterfaceError)
 
 

@@ -1,7 +1,6 @@
 """An upload is taken in whole, once, in few statements, wherever its worker stops."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -10,7 +9,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from app.bulk_uploads import ingest as ingesting
-from app.bulk_uploads import reading, source
+from app.bulk_uploads import reading
 from app.bulk_uploads.ingest import ingest
 from app.core.db import Database
 from tests.support import cases, events, postgres, uploads
@@ -28,17 +27,6 @@ async def other_database(database_url: str) -> AsyncIterator[Database]:
 
 def rows(count: int, prefix: str = "R") -> list[dict[str, str]]:
     return [uploads.row(f"{prefix}{i:04d}") for i in range(count)]
-
-
-async def received(caller: Caller, body: bytes) -> UUID:
-    answer = await uploads.send(caller, body)
-    assert answer.status_code == 202, answer.text
-    return UUID(answer.json()["id"])
-
-
-async def state(caller: Caller, upload_id: UUID) -> dict[str, Any]:
-    found: dict[str, Any] = (await caller.get(f"/v1/bulk-uploads/{upload_id}")).json()
-    return found
 
 
 async def references(caller: Caller) -> list[str]:
@@ -65,9 +53,9 @@ async def parts_left(database: Database, upload_id: UUID) -> bool:
 async def test_a_file_that_breaks_on_its_last_line_registers_nothing(
     service: Service, pseb: Caller, last: bytes, line: int
 ) -> None:
-    upload_id = await received(pseb, uploads.csv_of(rows(50)) + last)
+    upload_id = await uploads.received(pseb, uploads.csv_of(rows(50)) + last)
     await service.ingest_all(chunk_rows=10)
-    failed = await state(pseb, upload_id)
+    failed = await uploads.state(pseb, upload_id)
     assert (failed["status"], failed["rows_done"], failed["counts"]["created"]) == ("failed", 0, 0)
     assert (failed["problem"]["code"], failed["problem"]["status"]) == ("csv_malformed", 422)
     assert f"line {line} " in failed["problem"]["detail"]
@@ -88,12 +76,12 @@ async def test_a_header_without_rows_is_done_at_once(service: Service, pseb: Cal
 async def test_two_workers_on_one_upload_take_each_row_once(
     service: Service, pseb: Caller, other_database: Database
 ) -> None:
-    upload_id = await received(pseb, uploads.csv_of(rows(60)))
+    upload_id = await uploads.received(pseb, uploads.csv_of(rows(60)))
     took = await asyncio.gather(
         ingest(service.database, upload_id, 7, 1_000), ingest(other_database, upload_id, 7, 1_000)
     )
     assert sorted(took) == [False, True]
-    done = await state(pseb, upload_id)
+    done = await uploads.state(pseb, upload_id)
     assert (done["status"], done["rows_done"], done["counts"]["created"]) == ("completed", 60, 60)
     assert await references(pseb) == [f"R{i:04d}" for i in range(60)]
     assert not await ingest_again(other_database, pseb, upload_id)
@@ -101,15 +89,15 @@ async def test_two_workers_on_one_upload_take_each_row_once(
 
 async def ingest_again(database: Database, caller: Caller, upload_id: UUID) -> bool:
     """Whether ingesting an upload once more changes anything."""
-    before = await state(caller, upload_id)
+    before = await uploads.state(caller, upload_id)
     await ingest(database, upload_id, 7, 1_000)
-    return before != await state(caller, upload_id)
+    return before != await uploads.state(caller, upload_id)
 
 
 async def test_a_worker_that_lost_its_claim_keeps_nothing_of_its_chunk(
     service: Service, pseb: Caller, other_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upload_id = await received(pseb, uploads.csv_of(rows(30)))
+    upload_id = await uploads.received(pseb, uploads.csv_of(rows(30)))
     judge = ingesting._judge
     calls = 0
 
@@ -128,7 +116,7 @@ async def test_a_worker_that_lost_its_claim_keeps_nothing_of_its_chunk(
     monkeypatch.setattr(ingesting, "_judge", overtaken)
     with pytest.raises(DBAPIError):
         await ingest(service.database, upload_id, 10, 1_000)
-    done = await state(pseb, upload_id)
+    done = await uploads.state(pseb, upload_id)
     assert (done["status"], done["rows_done"], done["counts"]["created"]) == ("completed", 30, 30)
     assert await references(pseb) == [f"R{i:04d}" for i in range(30)]
 
@@ -156,91 +144,16 @@ async def test_an_ingest_that_stops_anywhere_goes_on_without_loss_or_doubling(
         patched.setattr(ingesting, stop_at, stopping)
         with pytest.raises(asyncio.CancelledError):
             await ingest(service.database, upload_id, 10, 1_000)
-    assert (await state(pseb, upload_id))["status"] == "processing"
+    assert (await uploads.state(pseb, upload_id))["status"] == "processing"
 
     await service.ingest_all(10)
-    done = await state(pseb, upload_id)
+    done = await uploads.state(pseb, upload_id)
     assert done["status"] == "completed"
     assert done["counts"] == {"total": 25, "created": 20, "unchanged": 0, "updated": 0, "refused": 5}
     listed = (await pseb.get(f"/v1/bulk-uploads/{upload_id}/rows")).json()["items"]
     assert [row["line"] for row in listed] == list(range(2, 27))
     assert len(await references(pseb)) == (0 if dry_run else 20)
     assert not await parts_left(service.database, upload_id)
-
-
-async def test_an_upload_that_the_service_fails_at_says_so_waits_and_goes_on_by_itself(
-    service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    upload_id = await received(pseb, uploads.csv_of(rows(25)))
-    judge = ingesting._judge
-
-    async def faulty(*given: Any) -> Any:
-        if (await state(pseb, upload_id))["rows_done"] == 10:
-            raise ZeroDivisionError
-        return await judge(*given)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(ingesting, "_judge", faulty)
-        for _ in range(2):
-            with pytest.raises(ZeroDivisionError):
-                await ingest(service.database, upload_id, 10, 1_000)
-    held_up = await state(pseb, upload_id)
-    assert (held_up["status"], held_up["problem"]["code"]) == ("processing", "internal")
-    assert "after 10 rows" in held_up["problem"]["detail"]
-    await service.ingest_all(10)
-    assert (await state(pseb, upload_id))["rows_done"] == 10
-
-    await postgres.execute(service.settings.database_url, "UPDATE bulk_uploads SET retry_at = now()")
-    await service.ingest_all(10)
-    done = await state(pseb, upload_id)
-    assert (done["status"], done["problem"], done["counts"]["created"]) == ("completed", None, 25)
-
-
-async def test_what_was_fetched_and_read_ahead_of_a_fault_ends_with_it(
-    service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    upload_id = await received(pseb, uploads.csv_of(rows(25)))
-    unasked: list[Any] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: unasked.append(context))
-    fetch, take = source._fetch, ingesting._take_chunks
-
-    async def cut_later(database: Database, upload_id: UUID, position: int) -> bytes | None:
-        if position:
-            raise ConnectionError
-        return await fetch(database, upload_id, position)
-
-    async def take_from_cut(*given: Any) -> None:
-        monkeypatch.setattr(source, "_fetch", cut_later)
-        monkeypatch.setattr(source, "read_stretch", fault)
-        await take(*given)
-
-    monkeypatch.setattr(ingesting, "_take_chunks", take_from_cut)
-    with pytest.raises(ZeroDivisionError):
-        await ingest(service.database, upload_id, 10, 1_000)
-    gc.collect()
-    await asyncio.sleep(0)
-    assert unasked == []
-
-
-def fault(*_: Any) -> Any:
-    raise ZeroDivisionError
-
-
-async def test_an_outage_of_the_database_does_not_put_an_upload_off(
-    service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    upload_id = await received(pseb, uploads.csv_of(rows(3)))
-
-    async def cut(*_: Any) -> Any:
-        raise ConnectionError
-
-    with monkeypatch.context() as patched:
-        patched.setattr(ingesting, "_judge", cut)
-        with pytest.raises(ConnectionError):
-            await ingest(service.database, upload_id, 10, 1_000)
-    assert (await state(pseb, upload_id))["problem"] is None
-    await service.ingest_all(10)
-    assert (await state(pseb, upload_id))["status"] == "completed"
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
@@ -294,7 +207,7 @@ async def test_the_end_of_an_upload_is_an_event_with_its_counts(pseb: Caller) ->
 async def test_a_file_of_too_many_rows_fails_as_a_whole_and_says_so(service: Service, pseb: Caller) -> None:
     at_the_limit, over = uploads.csv_of(rows(10, "A")), uploads.csv_of(rows(11, "B"))
     for body in (at_the_limit, over):
-        await ingest(service.database, await received(pseb, body), 5, 10)
+        await ingest(service.database, await uploads.received(pseb, body), 5, 10)
     done, failed = (await pseb.get("/v1/bulk-uploads")).json()["items"]
     assert (done["status"], done["counts"]["created"]) == ("completed", 10)
     assert (failed["status"], failed["problem"]["code"]) == ("failed", "too_many_rows")

@@ -1,6 +1,7 @@
 """Reads cannot write, a write that does not commit never looks as if it had, and an outage is told from a fault."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -245,6 +246,12 @@ async def test_a_deadlock_is_an_outage_and_the_other_one_gets_through(service: S
 async def test_a_statement_of_ours_that_is_wrong_is_a_fault(service: Service, statement: str, ask: Ask) -> None:
     assert not is_outage(await _error_of(service.database, statement, ask=ask))
     assert not is_outage(ValueError("x"))
+
+
+def test_a_full_disk_of_ones_own_is_a_fault_and_no_outage_of_the_database() -> None:
+    assert not is_outage(OSError(errno.ENOSPC, "No space left on device"))
+    assert is_outage(OSError(errno.EHOSTUNREACH, "No route to host"))
+    assert is_outage(OSError("Multiple exceptions: [Errno 111] Connect call failed"))
 
 
 @EITHER_WAY

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import httpx
 import xlsxwriter
@@ -79,3 +80,16 @@ async def uploaded(
     await caller.service.ingest_all(chunk_rows)
     done: dict[str, Any] = (await caller.get(answer.headers["Location"])).json()
     return done
+
+
+async def received(caller: Caller, body: bytes, *, dry_run: bool = False) -> UUID:
+    """The id of an upload that was taken and waits."""
+    answer = await send(caller, body, dry_run=dry_run)
+    assert answer.status_code == 202, answer.text
+    return UUID(answer.json()["id"])
+
+
+async def state(caller: Caller, upload_id: UUID) -> dict[str, Any]:
+    """An upload as its submitter sees it."""
+    found: dict[str, Any] = (await caller.get(f"/v1/bulk-uploads/{upload_id}")).json()
+    return found

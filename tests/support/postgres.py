@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -19,6 +21,7 @@ from app.migrating import migrate
 
 VERSION = int(os.environ.get("POSTGRES_VERSION", "18"))
 TEMPLATE = "template_register"
+IN_MEMORY, ROOM_BYTES = Path("/dev/shm"), 6 * 1024**3
 SECRET_KEY = "the-secret-of-the-tests-is-not-one-at-all"
 
 
@@ -49,9 +52,11 @@ async def execute(url: str, *statements: str) -> None:
         await connection.close()
 
 
+@cache
 def directory_of(run: str) -> Path:
-    """Where the server of a run keeps its data, and what is to be gone with it."""
-    return Path(tempfile.gettempdir()) / f"ip-registration-{run}-{VERSION}"
+    """Where the server of a run keeps its data, and what is to be gone with it: in memory, where there is enough."""
+    is_roomy = IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES
+    return (IN_MEMORY if is_roomy else Path(tempfile.gettempdir())) / f"ip-registration-{run}-{VERSION}"
 
 
 @contextmanager

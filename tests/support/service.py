@@ -5,6 +5,8 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from fastapi import FastAPI
+from starlette.routing import BaseRoute
 
 from app.allowlist.models import Publication
 from app.allowlist.publisher import Publisher
@@ -32,12 +34,23 @@ class Credentials:
     partner_id: UUID
 
 
+_routes: list[BaseRoute] = []
+
+
+def _application(settings: Settings) -> FastAPI:
+    """The application; what the framework works out about its operations, it works out once for all tests."""
+    app = create_app(settings)
+    _routes[:] = _routes or app.router.routes
+    app.router.routes[:] = _routes
+    return app
+
+
 class Service:
     """A running application on a database of its own."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.app = create_app(settings)
+        self.app = _application(settings)
         self.database = Database(settings)
         self.publisher = Publisher(self.database)
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)

@@ -25,13 +25,13 @@ VALUES = {"example", "examples", "default", "enum", "const"}  # not schemas
 def completed(document: dict[str, Any]) -> dict[str, Any]:
     """``document``, changed in place.
 
-    Paths stand in the order of the chapters, every text, number and list has a bound, no parameter may be null, and
-    what is counted against a limit shows it.
+    Paths stand in the order of the chapters, every text, number and list has a bound, no parameter may be null, what is
+    counted against a limit shows it, and what tells of a problem stands once, under its code.
     """
     chapters = [tag["name"] for tag in document.get("tags", ())]
     document["paths"] = dict(sorted(document["paths"].items(), key=lambda path: _chapter(path[1], chapters)))
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in LIMITS.items()}
-    document["components"]["headers"] = headers
+    document["components"] |= {"headers": headers, "examples": {}, "responses": {}}
     for each in _objects(document):
         if "operationId" in each and "429" in each["responses"]:
             _show_limits(each["responses"])
@@ -42,6 +42,9 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
                 _bound_body(content["schema"])
     for each in _objects(document):
         _bound(each)
+    for each in _objects(document["paths"]):
+        if "operationId" in each:
+            _refer_to_problems(each["responses"], document["components"])
     return document
 
 
@@ -74,6 +77,22 @@ def _show_limits(responses: dict[str, Any]) -> None:
         if status[0] in "24":
             limits = {name: {"$ref": f"#/components/headers/{name}"} for name in LIMITS}
             answer["headers"] = {**answer.get("headers", {}), **limits}
+
+
+def _refer_to_problems(responses: dict[str, Any], components: dict[str, Any]) -> None:
+    """Let an answer that is one problem stand once, under its code, and so each example of one that is several.
+
+    What is told of that problem otherwise here stays here.
+    """
+    for status, answer in responses.items():
+        examples = answer.get("content", {}).get("application/problem+json", {}).get("examples", {})
+        for code, example in examples.items():
+            components["examples"][code] = example
+            examples[code] = {"$ref": f"#/components/examples/{code}"}
+        if len(examples) == 1:
+            (code,) = examples
+            if components["responses"].setdefault(code, answer) == answer:
+                responses[status] = {"$ref": f"#/components/responses/{code}"}
 
 
 def _bound_body(schema: dict[str, Any]) -> None:

@@ -85,3 +85,30 @@ def test_paths_stand_in_the_order_of_the_chapters() -> None:
     tagged = {path: {"get": {"tags": [path[1:]]}} for path in ("/second", "/nowhere", "/first")}
     found = completed({"tags": [{"name": "first"}, {"name": "second"}], "paths": tagged, "components": {}})
     assert list(found["paths"]) == ["/first", "/second", "/nowhere"]
+
+
+def test_a_problem_stands_once_and_what_differs_of_it_stays_where_it_is() -> None:
+    def answer(*codes: str, **more: Any) -> dict[str, Any]:
+        examples = {code: {"value": {"code": code}} for code in codes}
+        content = {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}
+        }
+        return {"description": " ".join(codes), "content": content, **more}
+
+    operations = {
+        "first": {"404": answer("not_found"), "409": answer("conflict", "busy")},
+        "second": {"404": answer("not_found"), "200": {"description": "Well"}},
+        "third": {"404": answer("not_found", headers={"Age": {}})},
+    }
+    paths = {f"/{name}": {"get": {"operationId": name, "responses": each}} for name, each in operations.items()}
+    found = completed({"paths": paths, "components": {}})
+    first, second, third = (found["paths"][f"/{name}"]["get"]["responses"] for name in operations)
+    assert first["404"] == second["404"] == {"$ref": "#/components/responses/not_found"}
+    assert second["200"] == {"description": "Well"}
+    assert third["404"]["headers"] == {"Age": {}}
+    both = first["409"]["content"]["application/problem+json"]["examples"]
+    assert both == {code: {"$ref": f"#/components/examples/{code}"} for code in ("conflict", "busy")}
+    assert found["components"]["examples"] == {
+        code: {"value": {"code": code}} for code in ("not_found", "conflict", "busy")
+    }
+    assert found["components"]["responses"].keys() == {"not_found"}

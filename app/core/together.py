@@ -43,12 +43,14 @@ class Together(Generic[Item, Outcome]):
         return await outcome
 
     async def _work(self) -> None:
-        while self._waiting:
-            taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-            await self._settle(taken)
-            if len(taken) > 1:
-                await asyncio.sleep(PAUSE_SECONDS)
-        self._working = None
+        try:
+            while self._waiting:
+                taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                await self._settle(taken)
+                if len(taken) > 1:
+                    await asyncio.sleep(PAUSE_SECONDS)
+        finally:
+            self._working = None
 
     async def _settle(self, taken: Sequence[tuple[Item, "asyncio.Future[Outcome]"]]) -> None:
         try:

@@ -58,7 +58,7 @@ class Once:
 
     def __init__(self, request: Request, key: str | None) -> None:
         self._request = request
-        self.key = key
+        self._key = key
 
     async def answer(
         self,
@@ -83,12 +83,12 @@ class Once:
 
         The fingerprint tells one request from another; it is keyed, since a body may hold what could be guessed.
         """
-        if self.key is None:
+        if self._key is None:
             return Keyed(None, "")
         body = body_digest or hashlib.sha256(await self._request.body()).hexdigest()
         url = self._request.url
         text = f"{self._request.method} {url.path}?{url.query}\n{body}"
-        return Keyed(self.key, keyring.keyed_hash("fingerprint", text))
+        return Keyed(self._key, keyring.keyed_hash("fingerprint", text))
 
 
 class Keyed(NamedTuple):
@@ -98,6 +98,7 @@ class Keyed(NamedTuple):
     fingerprint: str
 
 
+# What became of requests: an answer, or why one is refused.
 Answers = Sequence[Response | DomainError]
 
 

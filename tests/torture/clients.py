@@ -3,8 +3,10 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, Queue
 from random import Random
 from typing import Any
@@ -24,6 +26,7 @@ from tests.torture.journal import Case, Journal, Told, acknowledges
 REGISTRATIONS, DECISIONS = "/v1/registrations", "/v1/review-decisions"
 MOVED_ON = (httpx.codes.CONFLICT, httpx.codes.PRECONDITION_FAILED)
 SHARE_OF_FILES = 0.3
+AT_ONCE = (1, 1, 1, 6)
 STUCK_SECONDS = 120
 FIRST_VERSION, AFTER_APPROVAL = '"1"', '"2"'
 REVOCATION = {"action": "revoke", "reason_codes": ["misuse"], "legal_basis": "Section 9"}
@@ -110,7 +113,7 @@ class Association:
         if self._random.random() < SHARE_OF_FILES:
             self._send_a_file(f"{self._name}-{self._turns}")
         else:
-            self._register_one(f"{self._name}-{self._turns}")
+            self._register(f"{self._name}-{self._turns}")
 
     def _send_a_file(self, name: str) -> None:
         file = files.file(self._random, name)
@@ -153,15 +156,25 @@ class Association:
         if first != again:
             self._journal.complain(f"a key gave two answers: {first} and {again}")
 
-    def _register_one(self, name: str) -> None:
+    def _register(self, name: str) -> None:
+        """Register addresses of an applicant, mostly one, now and then several at once."""
         details = sound.company()
         applicant = self._post("/v1/applicants", details)
         self._journal.know(self._partner, details["ntn"])
+        count = self._random.choice(AT_ONCE)
         # without a reference, nothing but the key tells a repeat from another registration
-        reference = name if self._random.random() < 0.5 else None
-        network = files.address()
-        made = self._post(REGISTRATIONS, sound.registration(applicant["id"], networks=[network], reference=reference))
-        case = Case(made["id"], self._partner, f"{network}/32", reference)
+        references = [f"{name}-{i}" if self._random.random() < 0.5 else None for i in range(count)]
+        networks = [files.address() for _ in range(count)]
+        asked = [
+            sound.registration(applicant["id"], networks=[network], reference=reference)
+            for network, reference in zip(networks, references, strict=True)
+        ]
+        with ThreadPoolExecutor(count) as at_once:
+            made = list(at_once.map(partial(self._post, REGISTRATIONS), asked))
+        for each, network, reference in zip(made, networks, references, strict=True):
+            self._go_on_with(Case(each["id"], self._partner, f"{network}/32", reference))
+
+    def _go_on_with(self, case: Case) -> None:
         self._journal.cases.append(case)
         if self._random.random() < 0.3:
             self._withdraw(case)

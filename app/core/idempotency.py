@@ -123,25 +123,17 @@ async def answer_each(
 
 async def _settled(session: WriteSession, principal: Principal, asked: Sequence[Keyed]) -> dict[int, Exception]:
     """The requests that must not be done, by their places, and why."""
-    first: dict[str, int] = {}
-    for place, (key, _) in enumerate(asked):
-        if key is not None:
-            first.setdefault(key, place)
-    if not first:
+    keyed = [(place, key) for place, (key, _) in enumerate(asked) if key is not None]
+    if not keyed:
         return {}
-    named = {"client": str(principal.client_id), "key": column_text(first)}
-    held = {key for (key,) in await session.fetch(_TURNS, named)}
+    first = {key: place for place, key in reversed(keyed)}
+    held = {
+        key for (key,) in await session.fetch(_TURNS, {"client": str(principal.client_id), "key": column_text(first)})
+    }
     kept = await session.fetch(_KEPT, {"client_id": principal.client_id, "keys": list(held)})
-    known = {each["key"]: _replay(session, each, asked[first[each["key"]]]) for each in kept}
-    settled: dict[int, Exception] = {}
-    for place, (key, _) in enumerate(asked):
-        if key is None:
-            continue
-        if key not in held or first[key] != place:
-            settled[place] = RequestInProgress()
-        elif key in known:
-            settled[place] = known[key]
-    return settled
+    known = {first[each["key"]]: _replay(session, each, asked[first[each["key"]]]) for each in kept}
+    waiting = {place: RequestInProgress() for place, key in keyed if key not in held or place != first[key]}
+    return {**known, **waiting}
 
 
 def _replay(session: WriteSession, kept: Any, asked: Keyed) -> Exception:

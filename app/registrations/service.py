@@ -46,8 +46,12 @@ async def submit_each(
     Those of one reference follow one another: the later ones meet what the first has made.
     """
     outcomes: dict[int, Registered | DomainError] = {}
-    for wave in waves([each.reference for each in asked]):
-        batch, own = await _batch_of(session, principal, [asked[place] for place in wave])
+    following = waves([each.reference for each in asked])
+    batches = [await _batch_of(session, principal, [asked[place] for place in wave]) for wave in following]
+    if len(batches) > 1:  # all at once and in order: who takes some later may be waited for by whom it waits for
+        subjects = {each.subject for _, own in batches for each in own if each}
+        await intake.take_turns(session, subjects, set().union(*(batch.stripes for batch, _ in batches)))
+    for wave, (batch, own) in zip(following, batches, strict=True):
         special = await submit(session, principal, batch, own)
         ids = batch.ids(range(len(wave)))
         outcomes |= {place: special.get(i) or Registered(ids[i], "created") for i, place in enumerate(wave)}

@@ -9,11 +9,15 @@ import httpx
 from sqlalchemy import func, select, text
 
 from app.core.idempotency import IdempotencyKey
+from app.core.principal import Principal
 from app.core.settings import Settings
 from app.events.models import Event
 from app.registrations.batch import LOCK_STRIPES
 from app.registrations.intake import take_turns
 from app.registrations.models import Registration
+from app.registrations.rules import Asked
+from app.registrations.schemas import RegistrationDetails
+from app.registrations.service import submit_each
 from tests.support import cases
 from tests.support.service import Caller, Service
 
@@ -145,6 +149,27 @@ async def test_what_comes_at_once_from_several_partners_stays_apart(
     assert Counter(answer.status_code for answer in answers) == {201: 2, 200: 8}
     for (caller, _), answer in zip(many, answers, strict=True):
         assert answer.json()["partner_id"] == str(caller.credentials.partner_id)
+
+
+async def test_batches_of_two_processes_that_repeat_references_do_not_wait_for_each_other(
+    service: Service, pseb: Caller, pasha: Caller
+) -> None:
+    addresses = [cases.address(), "203.99.160.5"]
+    asked: dict[Caller, list[Asked]] = {}
+    for caller, networks in ((pseb, addresses), (pasha, addresses[::-1])):
+        bodies = [
+            cases.registration(await _applicant(caller), reference="one", networks=[network]) for network in networks
+        ]
+        asked[caller] = [RegistrationDetails.model_validate(body).asked for body in bodies]
+
+    async def submit(caller: Caller) -> list[Any]:
+        who = Principal(caller.credentials.id, caller.credentials.partner_id, "association", None, frozenset())
+        async with service.database.write(who) as session:
+            return await submit_each(session, who, asked[caller])
+
+    outcomes = await asyncio.gather(submit(pseb), submit(pasha))
+    for first, second in outcomes:
+        assert (first.outcome, second.code) == ("created", "reference_duplicate")
 
 
 async def test_a_register_that_is_busy_makes_nothing_and_says_so(settings: Settings) -> None:

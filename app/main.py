@@ -17,7 +17,7 @@ from app.allowlist.reader import SnapshotReader
 from app.allowlist.snapshot import NotASnapshot
 from app.core.body_limit import BodyLimitMiddleware
 from app.core.db import Database
-from app.core.direct_route import DirectReadsMiddleware
+from app.core.direct_route import DirectMiddleware
 from app.core.doorbell import Listener
 from app.core.exchange import ExchangeMiddleware
 from app.core.idempotency import add_replay_handler
@@ -114,6 +114,7 @@ def create_app(settings: Settings) -> FastAPI:
     add_problem_handlers(app)
     add_replay_handler(app)
     # the last added stands outermost
+    app.add_middleware(DirectMiddleware)
     app.add_middleware(
         BodyLimitMiddleware,
         limit=settings.max_body_bytes,
@@ -121,6 +122,5 @@ def create_app(settings: Settings) -> FastAPI:
         wider={UPLOADS: settings.max_upload_bytes},
         pace=settings.upload_bytes_per_second,
     )
-    app.add_middleware(DirectReadsMiddleware)
     app.add_middleware(ExchangeMiddleware, https=settings.is_https)
     return app

@@ -23,7 +23,6 @@ from sqlalchemy.dialects.postgresql import insert
 from app.applicants.models import Applicant
 from app.applicants.rules import ApplicantKind
 from app.applicants.schemas import ApplicantsQuery
-from app.core.compiled import Compiled
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.keyring import Keyring
@@ -96,17 +95,10 @@ async def list_page(
     return await fetch_page(session, statement, Applicant.id, query, list_name="applicants")
 
 
-_IDENTITIES = Compiled(
-    select(Applicant.id, Applicant.kind, Applicant.subject).where(
-        is_among(Applicant.id, "ids"), Applicant.partner_id == bindparam("partner_id")
-    )
+# Of the records of the parameter ``ids`` those of the partner ``partner_id``: what makes an ``Identity``.
+IDENTITIES = select(Applicant.id, Applicant.kind, Applicant.subject).where(
+    is_among(Applicant.id, "ids"), Applicant.partner_id == bindparam("partner_id")
 )
-
-
-async def identities(session: ReadSession, principal: Principal, ids: Sequence[UUID]) -> dict[UUID, Identity]:
-    """The records among ``ids`` that are the caller's own, for its registrations."""
-    found = await session.fetch(_IDENTITIES, {"ids": list(ids), "partner_id": principal.partner_id})
-    return {row[0]: Identity(*row) for row in found}
 
 
 async def known_as_other_kind(

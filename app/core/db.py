@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import asyncpg
 from fastapi import Depends, Request
-from sqlalchemy import Connection, event, func, literal, text
+from sqlalchemy import Connection, Text, cast, event, false, func, literal, null, select, text
 from sqlalchemy.exc import (
     DBAPIError,
     InterfaceError,
@@ -38,8 +38,14 @@ KEYS_READ_AGAIN_SECONDS = 5.0
 # Row-level security goes by these roles (migrations/policies.py): every partner's rows, or one partner's alone.
 SERVICE, TENANT = "register_service", "register_tenant"
 ACT_AS_TENANT = ACTING.add_columns(func.set_config("role", TENANT, literal(True)))
-SWITCH_ROLE = Compiled(text("SELECT set_config('role', :role, true)"))
+NOTHING = Compiled(select(cast(null(), Text)).where(false()))
+# Look-ups by key need no plan that fits their values, and none that reads a table whole as long as it is small.
+PLAN_ONCE = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+ACT_AS_TENANT_OF_FEW = ACT_AS_TENANT.add_columns(
+    *(func.set_config(name, value, literal(True)) for name, value in PLAN_ONCE.items())
+)
 BEGIN = text("SELECT 1")
+Asking = tuple[Compiled, Mapping[str, Any]]
 Acting = Callable[[], Principal | None]
 
 
@@ -51,6 +57,7 @@ class _ActingSession(Session):
 
     acting: Acting
     keyless: Exception | None  # why the database's keys could not be read, when none are at hand
+    of_few: bool
     driver: Any = None  # asyncpg's connection of the transaction
 
     @property
@@ -67,7 +74,7 @@ def _act(session: _ActingSession, transaction: SessionTransaction, connection: C
     session.driver = connection.connection.driver_connection
     tenant = session.tenant
     if tenant is not None and not transaction.nested:
-        connection.execute(ACT_AS_TENANT, _tenant(tenant))
+        connection.execute(ACT_AS_TENANT_OF_FEW if session.of_few else ACT_AS_TENANT, _tenant(tenant))
 
 
 @event.listens_for(_ActingSession, "after_transaction_end")
@@ -86,12 +93,16 @@ class ReadSession(AsyncSession):
     sync_session_class = _ActingSession
     sync_session: _ActingSession
 
-    def __init__(self, engine: AsyncEngine, keyring: Keyring, acting: Acting, keyless: Exception | None) -> None:
+    def __init__(
+        self, engine: AsyncEngine, keyring: Keyring, acting: Acting, keyless: Exception | None, *, of_few: bool = False
+    ) -> None:
         super().__init__(engine, expire_on_commit=False, autoflush=False)
         self.keyring = keyring
         self.sync_session.acting = acting
         self.sync_session.keyless = keyless
+        self.sync_session.of_few = of_few
         self._is_beyond_tenancy = False
+        self._blocks = 0
 
     async def fetch(self, statement: Compiled, given: Mapping[str, Any]) -> list[Any]:
         """The rows of a statement in the session's transaction, by the driver itself. Raises ``DBAPIError``."""
@@ -107,19 +118,34 @@ class ReadSession(AsyncSession):
         return rows
 
     @asynccontextmanager
-    async def beyond_tenancy(self) -> AsyncIterator[None]:
+    async def beyond_tenancy(self, entering: Asking | None = None) -> AsyncIterator[list[Any]]:
         """Let the statements of the block meet every partner's rows: what one may register depends on all of them.
 
-        What they find out about others is not to be told. An error in the block must end the transaction.
+        What they find out about others is not to be told. An error in the block must end the transaction. ``entering``
+        is asked for the tenant still and leads there, in one round trip; its rows are given.
         """
-        if self._is_beyond_tenancy or self.sync_session.tenant is None:
-            yield
-            return
-        await self.fetch(SWITCH_ROLE, {"role": SERVICE})
-        self._is_beyond_tenancy = True
-        yield
-        await self.fetch(SWITCH_ROLE, {"role": TENANT})
-        self._is_beyond_tenancy = False
+        if self.sync_session.tenant is None or self._blocks:
+            found = await self.fetch(*entering) if entering else []
+        else:
+            found = await self._turn(SERVICE, entering)
+        self._blocks += 1
+        yield found
+        self._blocks -= 1
+        if self._is_beyond_tenancy and not self._blocks:
+            await self._turn(TENANT)
+
+    async def fetch_last(self, statement: Compiled, given: Mapping[str, Any]) -> list[Any]:
+        """``fetch`` for the last statement of a block of ``beyond_tenancy``, which leads back in that round trip."""
+        if self._is_beyond_tenancy and self._blocks == 1:
+            return await self._turn(TENANT, (statement, given))
+        return await self.fetch(statement, given)
+
+    async def _turn(self, role: str, asking: Asking | None = None) -> list[Any]:
+        """The rows of a statement, after which the transaction goes on in a role."""
+        statement, given = asking or (NOTHING, {})
+        found = await self.fetch(statement.turning, {**given, "turning_to": role})
+        self._is_beyond_tenancy = role == SERVICE
+        return found
 
 
 class WriteSession(ReadSession):
@@ -205,9 +231,14 @@ class Database:
         """A session that PostgreSQL holds to reading."""
         return self.reading(lambda: principal)
 
-    def write(self, principal: Principal | None = None) -> AbstractAsyncContextManager[WriteSession]:
-        """One transaction: committed when the block ends, rolled back when it raises."""
-        return self.writing(lambda: principal)
+    def write(
+        self, principal: Principal | None = None, *, of_few: bool = False
+    ) -> AbstractAsyncContextManager[WriteSession]:
+        """One transaction: committed when the block ends, rolled back when it raises.
+
+        ``of_few`` says that its statements look a few rows up by their keys, so that PostgreSQL plans them once only.
+        """
+        return self.writing(lambda: principal, of_few=of_few)
 
     @asynccontextmanager
     async def reading(self, acting: Acting) -> AsyncIterator[ReadSession]:
@@ -217,10 +248,11 @@ class Database:
             yield session
 
     @asynccontextmanager
-    async def writing(self, acting: Acting) -> AsyncIterator[WriteSession]:
+    async def writing(self, acting: Acting, *, of_few: bool = False) -> AsyncIterator[WriteSession]:
         """``write`` for whom ``acting`` gives when the first statement comes."""
         keyless = await self._keep_keys()
-        async with WriteSession(self.engine, self.keyring, acting, keyless) as session, session.begin():
+        session = WriteSession(self.engine, self.keyring, acting, keyless, of_few=of_few)
+        async with session, session.begin():
             yield session
 
     async def _keep_keys(self) -> Exception | None:

@@ -1,8 +1,9 @@
-"""Plain reads called directly: the framework looks for an operation, and works out its parameters, anew each time.
+"""Plain operations called directly: the framework looks for them, and works out their parameters, anew each time.
 
-What is declared stays what is documented, and what is refused of an address is refused by the framework, in its words.
+What is declared stays what is documented, and what is refused of a request is refused by the framework, in its words.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,25 +12,26 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
 from fastapi import FastAPI, Request, Response
-from fastapi.params import Query, Security
+from fastapi.params import Depends, Header, Query, Security
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security import SecurityScopes
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core import schemas
 from app.core.principal import Principal
 
 # How every dependency that gives a ``Principal`` is called: with the scopes needed and the field ``Authorization``.
 Authentication = Callable[[Request, SecurityScopes, str | None], Awaitable[Principal]]
+METHODS = ("GET", "POST")
 
 
 class DirectRoute(APIRoute):
-    """A route for ``APIRouter(route_class=DirectRoute)``, whose plain reads ``DirectReadsMiddleware`` calls.
+    """A route for ``APIRouter(route_class=DirectRoute)``, whose plain operations ``DirectMiddleware`` calls.
 
-    These are operations that take no more than the request, a ``Principal``, parts of the path and one ``Query`` of
-    single values, and that give a ``Response``. All others are the framework's to call.
+    These take no more than the request, a ``Principal``, parts of the path, one ``Query`` of single values, one body
+    of JSON, and what is made of one header field, and they give a ``Response``. All others are the framework's to call.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -37,74 +39,116 @@ class DirectRoute(APIRoute):
         self.asked = _asked(self)
 
 
-class DirectReadsMiddleware:
-    """Answers the plain reads of every ``DirectRoute``, and passes on all else. Pure ASGI.
+class DirectMiddleware:
+    """Answers the plain operations of every ``DirectRoute``, and passes on all else. Pure ASGI.
 
     What they raise is for a middleware further out.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self._reads: list[tuple[Pattern[str], BaseRoute]] = []
-        self._without_parameters: dict[str, BaseRoute] = {}  # by path, once one was asked for
+        self._routes: dict[str, list[tuple[Pattern[str], BaseRoute]]] = {}
+        self._without_parameters: dict[tuple[str, str], BaseRoute] = {}  # once one was asked for
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request or pass it on."""
-        route = self._route_of(scope) if scope["type"] == "http" and scope["method"] == "GET" else None
-        if route is not None and (answer := await _answer(route, Request(scope, receive))):
-            await answer(scope, receive, send)
-        else:
+        asked = self._asked_of(scope) if scope["type"] == "http" and scope["method"] in METHODS else None
+        if asked is None:
             await self.app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        sent = _Sent(request)
+        given = await asked.read(request, sent)
+        if given is None:
+            await self.app(scope, sent.receive, send)
+            return
+        scope["endpoint"] = asked.endpoint
+        given[asked.caller] = await asked.authenticate(request, asked.scopes, request.headers.get("authorization"))
+        answer = await asked.endpoint(**given)
+        await answer(scope, receive, send)
 
-    def _route_of(self, scope: Scope) -> DirectRoute | None:
-        """The route that the framework would take, when it is one to call directly."""
-        route, scope["path_params"] = self._without_parameters.get(scope["path"]), {}
+    def _asked_of(self, scope: Scope) -> "_Asked | None":
+        """What the operation asks for that the framework would take, when it is one to call directly."""
+        route, scope["path_params"] = self._without_parameters.get((scope["method"], scope["path"])), {}
         if route is None:
             route, scope["path_params"] = self._matched(scope)
-        return route if isinstance(route, DirectRoute) else None
+        return route.asked if isinstance(route, DirectRoute) else None
 
     def _matched(self, scope: Scope) -> tuple[BaseRoute | None, dict[str, str]]:
-        if not self._reads:
-            self._reads = list(_reads_of(scope["app"]))
-        for path, route in self._reads:
+        if not self._routes:
+            self._routes = {method: list(_routes_of(scope["app"], method)) for method in METHODS}
+        for path, route in self._routes[scope["method"]]:
             if found := path.match(scope["path"]):
                 parameters = found.groupdict()
                 if not parameters:
-                    self._without_parameters[scope["path"]] = route
+                    self._without_parameters[scope["method"], scope["path"]] = route
                 return route, parameters
         return None, {}
 
 
-def _reads_of(app: FastAPI) -> Iterator[tuple[Pattern[str], BaseRoute]]:
+def _routes_of(app: FastAPI, method: str) -> Iterator[tuple[Pattern[str], BaseRoute]]:
     for each in iter_route_contexts(app.routes):
-        if "GET" in (each.methods or ()):
+        if method in (each.methods or ()):
             yield each.path_regex, each.original_route
 
 
-async def _answer(route: DirectRoute, request: Request) -> Response | None:
-    """The answer of a plain read; None for an operation or a request that is the framework's."""
-    asked = route.asked
-    given = asked.read(request) if asked else None
-    if asked is None or given is None:
-        return None
-    request.scope["endpoint"] = route.endpoint
-    given[asked.caller] = await asked.authenticate(request, asked.scopes, request.headers.get("authorization"))
-    response: Response = await route.endpoint(**given)
-    return response
+class _Sent:
+    """The body of a request, which the framework may have to read again."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._body: bytes | None = None
+        self._fault: Exception | None = None
+
+    async def json(self) -> Any:
+        """What it says. Raises ``ValueError`` when it is no JSON, or not all of it came."""
+        try:
+            self._body = await self._request.body()
+        except Exception as fault:  # noqa: BLE001 - the framework meets it again
+            self._fault = fault
+        return json.loads(self._body or b"")
+
+    async def receive(self) -> Message:
+        """As it came."""
+        if self._fault is not None:
+            raise self._fault
+        body, self._body = self._body, None
+        if body is None:
+            return await self._request.receive()
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+@dataclass(frozen=True, slots=True)
+class _OfField:
+    """What a dependency makes of a request and one header field."""
+
+    make: Callable[..., Awaitable[Any]]
+    request: str
+    parameter: str
+    name: str
+    kind: TypeAdapter[Any]
+
+    async def of(self, request: Request) -> Any:
+        """What it makes. Raises ``ValidationError``."""
+        value = self.kind.validate_python(request.headers.get(self.name))
+        return await self.make(**{self.request: request, self.parameter: value})
 
 
 @dataclass(slots=True)
 class _Asked:
     """What an operation asks for, by the names of its parameters."""
 
+    endpoint: Callable[..., Awaitable[Response]]
     path: dict[str, TypeAdapter[Any]] = field(default_factory=dict)
     query: dict[str, type[schemas.Query]] = field(default_factory=dict)
+    body: dict[str, type[schemas.Body]] = field(default_factory=dict)
+    of_fields: dict[str, _OfField] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     caller: str = ""
     authenticate: Authentication = field(init=False)
     scopes: SecurityScopes = field(init=False)
 
-    def read(self, request: Request) -> dict[str, Any] | None:
+    async def read(self, request: Request, sent: _Sent) -> dict[str, Any] | None:
         """All but the caller; None for a request that the framework has to refuse."""
         given: dict[str, Any] = dict.fromkeys(self.requests, request)
         try:
@@ -112,7 +156,13 @@ class _Asked:
                 given[name] = kind.validate_python(request.path_params[name])
             for name, model in self.query.items():
                 given[name] = _read(model, request.scope["query_string"])
-        except ValidationError:
+            for name, of_field in self.of_fields.items():
+                given[name] = await of_field.of(request)
+            for name, body in self.body.items():
+                if request.headers.get("content-type") != "application/json":
+                    return None
+                given[name] = body.model_validate(await sent.json())
+        except (ValueError, RecursionError):  # Pydantic's and JSON's are such
             return None
         return given
 
@@ -130,11 +180,15 @@ def _asked(route: APIRoute) -> _Asked | None:
     """What the operation of a route asks for; None when that is more than ``DirectRoute`` gives."""
     hints = get_type_hints(route.endpoint, include_extras=True)
     only_documented = all(isinstance(each, Security) for each in route.dependencies)
-    if not only_documented or hints.pop("return", None) is not Response or route.methods != {"GET"}:
+    if (
+        not only_documented
+        or hints.pop("return", None) is not Response
+        or not set(METHODS).issuperset(route.methods or ())
+    ):
         return None
-    asked = _Asked()
+    asked = _Asked(route.endpoint)
     for name, hint in hints.items():
-        kind, said = get_args(hint)[:2] if get_origin(hint) is Annotated else (hint, None)
+        kind, said = _kind_of(hint)
         if kind is Request:
             asked.requests.append(name)
         elif kind is Principal and isinstance(said, Security) and said.dependency:
@@ -144,6 +198,30 @@ def _asked(route: APIRoute) -> _Asked | None:
             asked.path[name] = TypeAdapter(hint)
         elif isinstance(said, Query) and not asked.query and issubclass(kind, schemas.Query):
             asked.query[name] = kind
+        elif isinstance(said, Depends) and (of_field := _of_field(said)):
+            asked.of_fields[name] = of_field
+        elif said is None and not asked.body and isinstance(kind, type) and issubclass(kind, schemas.Body):
+            asked.body[name] = kind
         else:
             return None
     return asked if asked.caller else None
+
+
+def _kind_of(hint: Any) -> tuple[Any, Any]:
+    """The type of a parameter, and what is said of it in its annotation."""
+    kind, said = get_args(hint)[:2] if get_origin(hint) is Annotated else (hint, None)
+    return kind, said
+
+
+def _of_field(said: Depends) -> _OfField | None:
+    """A dependency that makes something of the request and one header field; None for any other."""
+    if isinstance(said, Security) or said.dependency is None:
+        return None
+    hints = get_type_hints(said.dependency, include_extras=True)
+    hints.pop("return", None)
+    requests = [name for name, hint in hints.items() if hint is Request]
+    fields = [name for name, hint in hints.items() if isinstance(_kind_of(hint)[1], Header)]
+    if len(hints) != 2 or len(requests) != 1 or len(fields) != 1:
+        return None
+    ((request,), (parameter,)) = requests, fields
+    return _OfField(said.dependency, request, parameter, parameter.replace("_", "-"), TypeAdapter(hints[parameter]))

@@ -1,14 +1,15 @@
 """Every SQL statement about operators and address allocations."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import BigInteger, Text, cast, delete, insert, null, select, true, union_all
+from sqlalchemy import BigInteger, CompoundSelect, Text, cast, delete, insert, null, select, true, union_all
 from sqlalchemy.dialects.postgresql import CIDR
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.compiled import Compiled
 from app.core.db import ReadSession, WriteSession
-from app.core.orm import Rows, column_text, columnar, looked_up, recordset
+from app.core.orm import Rows, columnar, looked_up, recordset
 from app.operators.models import CountryPrefix, Operator, OperatorPrefix
 from app.operators.rules import Atlas
 
@@ -33,23 +34,26 @@ def _around(everywhere: Rows, prefix: InstrumentedAttribute[str]) -> Rows:
     return select(*around.c).select_from(asked).join(around, true())
 
 
-_EVERYWHERE = Compiled(union_all(_CODES, _ALLOCATIONS, _ANNOUNCEMENTS))
-_AROUND = Compiled(
-    union_all(
-        _CODES,
-        _around(_ALLOCATIONS, CountryPrefix.prefix),
-        _around(_ANNOUNCEMENTS, OperatorPrefix.prefix),
-    )
+_EVERYWHERE = union_all(_CODES, _ALLOCATIONS, _ANNOUNCEMENTS)
+_AROUND = union_all(
+    _CODES,
+    _around(_ALLOCATIONS, CountryPrefix.prefix),
+    _around(_ANNOUNCEMENTS, OperatorPrefix.prefix),
 )
+_ALL = Compiled(_EVERYWHERE)
 
 
-async def atlas(session: ReadSession, networks: Sequence[str] | None = None) -> Atlas:
-    """What there is around a few networks, or all of it (None, or many): it is small. It knows every operator."""
-    if networks is not None and len(networks) <= FEW:
-        found = await session.fetch(_AROUND, {"network": column_text(networks)})
-    else:
-        found = await session.fetch(_EVERYWHERE, {})
-    return Atlas(found)
+def charts(networks: Sequence[str]) -> CompoundSelect[*tuple[Any, ...]]:
+    """The rows of an ``Atlas`` for networks, which are its parameter ``network``: those around them, or all for many.
+
+    Every operator is among them.
+    """
+    return _AROUND if len(networks) <= FEW else _EVERYWHERE
+
+
+async def atlas(session: ReadSession) -> Atlas:
+    """All that there is: it is small."""
+    return Atlas(await session.fetch(_ALL, {}))
 
 
 async def replace_reference(

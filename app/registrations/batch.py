@@ -91,6 +91,12 @@ class Batch(NamedTuple):
         ]
 
 
+def stripes_of(items: Sequence[Asked]) -> frozenset[int]:
+    """The turns that the networks and references of items wait for."""
+    spans = (span(network) for each in items for network in each.networks)
+    return _stripes(spans, (each.reference for each in items if each.reference))
+
+
 def _stripes(networks: Iterable[Network], references: Iterable[str]) -> frozenset[int]:
     numbers = chain(map(block_of, networks), (crc32(each.encode()) for each in references))
     return frozenset(number % LOCK_STRIPES for number in numbers)

@@ -2,10 +2,14 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
+    CTE,
+    BigInteger,
+    CompoundSelect,
     Insert,
     Integer,
     Text,
@@ -17,25 +21,29 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     not_,
     null,
     select,
     true,
+    union,
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, BIT, CIDR, JSONB
 
 from app.allowlist import store as allowlist
-from app.applicants.store import Identity
+from app.applicants.store import IDENTITIES, Identity
 from app.core.compiled import Compiled
-from app.core.db import ReadSession, WriteSession
+from app.core.db import Asking, ReadSession, WriteSession
 from app.core.orm import INSTANT, Rows, among, column_text, columnar, is_among, looked_up, recordset
 from app.core.principal import Principal
 from app.events import store as events
-from app.registrations.batch import LOCK_STRIPES, Batch
+from app.operators import store as operators
+from app.operators.rules import Atlas
+from app.registrations.batch import LOCK_STRIPES, Batch, stripes_of
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
-from app.registrations.rules import TRACKS, Flag, Status
+from app.registrations.rules import TRACKS, Asked, Flag, Status
 
 LOCK_CLASS = 0x52454749
 COLUMNS: dict[str, Any] = {
@@ -76,38 +84,65 @@ class NewCases(NamedTuple):
     due_at: Mapping[str, datetime]
 
 
-_STRIPE = columnar({"number": Integer}).subquery("stripe")
-_TURNS = Compiled(select(func.pg_advisory_xact_lock(LOCK_CLASS, _STRIPE.c.number)))
+def _turns(subjects: CTE) -> Rows:
+    """Nothing, once each turn is taken: in the same order by everyone, so that no two wait for each other."""
+    told = columnar({"number": Integer}).subquery("told")
+    of_subject = cast(cast(literal("x") + func.left(subjects.c.subject, 8), BIT(32)), BigInteger) % LOCK_STRIPES
+    numbers = union(select(cast(of_subject, Integer).label("number")), select(told.c.number)).subquery("numbers")
+    ordered = select(numbers.c.number).order_by(numbers.c.number).offset(0).subquery("ordered")
+    turns = select(func.pg_advisory_xact_lock(LOCK_CLASS, ordered.c.number).label("taken")).cte("turns")
+    return select(*_NOTHING).where(cast(turns.c.taken, Text).is_(None))
 
 
-async def take_turns(session: WriteSession, subjects: Collection[str], stripes: Collection[int]) -> None:
-    """Take turns with every other intake of these applicants or of these stripes until the transaction ends.
+_NOTHING = (cast(null(), Uuid), cast(null(), Text), cast(null(), Text))
+_TURNS = Compiled(_turns(columnar({"subject": Text}).cte("subjects")))
+
+
+def turns(subjects: Collection[str], batch: Batch) -> Asking:
+    """Takes turns with every other intake of these applicants, or of a batch's stripes, until the transaction ends.
 
     What is read from then on of their cases, addresses and references nobody else changes.
     """
-    numbers = sorted({int(subject[:8], 16) % LOCK_STRIPES for subject in subjects} | set(stripes))
-    await session.fetch(_TURNS, {"number": column_text(map(str, numbers))})
+    return _TURNS, {"subject": column_text(subjects), "number": column_text(map(str, batch.stripes))}
+
+
+@lru_cache
+def _arriving(charts: CompoundSelect[*tuple[Any, ...]]) -> Compiled:
+    own = IDENTITIES.cte("own")
+    charted = charts.subquery("charted")
+    known = select(cast(null(), Uuid), charted.c.code, cast(charted.c.prefix, Text))
+    return Compiled(union_all(select(*own.c), known, _turns(own)))
+
+
+def arrival(principal: Principal, asked: Sequence[Asked]) -> Asking:
+    """Asks for what ``Arrived`` holds of items of a client, and takes their turns, as ``turns``."""
+    networks = [network for each in asked for network in each.networks]
+    return _arriving(operators.charts(networks)), {
+        "ids": list({each.applicant_id for each in asked}),
+        "partner_id": principal.partner_id,
+        "network": column_text(networks),
+        "number": column_text(map(str, stripes_of(asked))),
+    }
+
+
+class Arrived(NamedTuple):
+    """What there is around the networks of items, and those of their applicants that are the client's own."""
+
+    applicants: dict[UUID, Identity]
+    atlas: Atlas
+
+    @classmethod
+    def of(cls, found: Sequence[Any]) -> "Arrived":
+        """From the rows of ``arrival``."""
+        applicants = {id_: Identity(id_, *rest) for id_, *rest in found if id_}
+        return cls(applicants, Atlas((operator, prefix) for id_, operator, prefix in found if not id_))
 
 
 def _known() -> Rows:
     asked = columnar({"reference": Text}).subquery("asked")
     same = and_(Registration.partner_id == bindparam("partner_id"), Registration.reference == asked.c.reference)
     met = looked_up(select(Registration.id).where(same), "met")
-    return select(met.c.id).select_from(asked).join(met, true())
-
-
-_KNOWN = Compiled(_known())
-
-
-async def by_reference(session: ReadSession, partner_id: UUID, batch: Batch) -> dict[str, Registration]:
-    """The partner's cases of the references of a batch, by reference."""
-    asked = {"reference": batch.columns["reference"], "partner_id": partner_id}
-    known = [id_ for (id_,) in await session.fetch(_KNOWN, asked)]
-    if not known:
-        return {}
-    statement = select(Registration).where(among(Registration.id, known))
-    found = await session.scalars(statement.execution_options(populate_existing=True))
-    return {each.reference: each for each in found if each.reference}
+    return select(cast(null(), BigInteger), cast(null(), Text), met.c.id).select_from(asked).join(met, true())
 
 
 def _open_overlaps() -> Rows:
@@ -120,12 +155,31 @@ def _open_overlaps() -> Rows:
     return found.join(met, true()).join(case_, true())
 
 
-_OVERLAPS = Compiled(union_all(allowlist.OVERLAPS.add_columns(cast(null(), Uuid)), _open_overlaps()))
+_MEETING = Compiled(union_all(_known(), allowlist.OVERLAPS.add_columns(cast(null(), Uuid)), _open_overlaps()))
 
 
-async def overlaps(session: ReadSession, batch: Batch) -> list[Overlap]:
-    """The granted entries and the open cases that overlap any of the networks of a batch."""
-    return [Overlap(*row) for row in await session.fetch(_OVERLAPS, {"network": batch.listed["network"]})]
+class Met(NamedTuple):
+    """What a batch meets: its submitter's cases of its references, and what shares addresses with its networks."""
+
+    known: Sequence[UUID]
+    overlaps: Sequence[Overlap]
+
+
+async def meet(session: ReadSession, partner_id: UUID, batch: Batch) -> Met:
+    """What a batch of a partner meets, whosever. The last that is asked for beyond tenancy."""
+    asked = {"reference": batch.columns["reference"], "network": batch.listed["network"], "partner_id": partner_id}
+    found = await session.fetch_last(_MEETING, asked)
+    known = [id_ for place, _, id_ in found if place is None]
+    return Met(known, [Overlap(*row) for row in found if row[0] is not None])
+
+
+async def by_reference(session: ReadSession, known: Collection[UUID]) -> dict[str, Registration]:
+    """Cases of the caller's, by their references."""
+    if not known:
+        return {}
+    statement = select(Registration).where(among(Registration.id, known))
+    found = await session.scalars(statement.execution_options(populate_existing=True))
+    return {each.reference: each for each in found if each.reference}
 
 
 def _adding() -> Insert:

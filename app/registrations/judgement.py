@@ -11,11 +11,11 @@ from app.applicants.store import Identity
 from app.core.db import WriteSession
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, NotFound
 from app.core.networks import span
-from app.core.principal import Principal
 from app.operators.errors import UnknownOperator
 from app.registrations import intake
 from app.registrations.batch import Batch
 from app.registrations.errors import NetworkOverlap, ReferenceDuplicate
+from app.registrations.intake import Met
 from app.registrations.models import Registration
 from app.registrations.rules import EDITABLE, TRACKS, Asked, Flag, Ledger
 
@@ -57,19 +57,16 @@ class Facts:
     open: dict[int, list[tuple[int, str, UUID]]] = field(default_factory=lambda: defaultdict(list))
 
 
-async def gather(
-    session: WriteSession, principal: Principal, batch: Batch, applicants: Sequence[Identity | None]
-) -> Facts:
-    """Everything needed to judge a batch, and the turn to do it, kept until the commit.
+async def gather(session: WriteSession, batch: Batch, applicants: Sequence[Identity | None], met: Met) -> Facts:
+    """Everything needed to judge a batch that has its turn and ``met`` what it meets.
 
     ``applicants`` are the caller's own that its items name by number; None: there is none.
     """
-    await intake.take_turns(session, {each.subject for each in applicants if each}, batch.stripes)
     owners = [applicants[number] for number in batch.applicants]
     facts = Facts(
         owners=owners,
         strangers=batch.strangers,
-        by_reference=await intake.by_reference(session, principal.partner_id, batch),
+        by_reference=await intake.by_reference(session, met.known),
         unfit=batch.strangers.union(
             i
             for i, (owner, track) in enumerate(zip(owners, batch.tracks, strict=True))
@@ -77,10 +74,8 @@ async def gather(
         ),
         touching=set(batch.touching),
     )
-    async with session.beyond_tenancy():
-        met = await intake.overlaps(session, batch)
-    places = batch.places() if met else []
-    for each in met:
+    places = batch.places() if met.overlaps else []
+    for each in met.overlaps:
         item, index = places[each.place]
         if each.registration_id is None:
             facts.granted[item].append((index, each.subject))

@@ -8,7 +8,6 @@ from uuid import UUID
 from app.allowlist import service as allowlist
 from app.allowlist.store import Cause
 from app.applicants import service as applicant_records
-from app.applicants import store as applicants
 from app.applicants.store import Identity
 from app.core.db import WriteSession
 from app.core.errors import DomainError
@@ -17,11 +16,10 @@ from app.core.principal import Principal
 from app.core.schemas import validated
 from app.events import store as events
 from app.events.store import Happening
-from app.operators import store as operators
 from app.registrations import contests, intake, judgement, store
 from app.registrations.batch import Batch, networks_listed
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
-from app.registrations.intake import NewCases
+from app.registrations.intake import Arrived, Met, NewCases
 from app.registrations.judgement import Accepted, Judged, Unchanged
 from app.registrations.models import Registration
 from app.registrations.rules import EDITABLE, TRACKS, Asked, Case, Flag, Ledger, Move, Status, next_status, waves
@@ -47,26 +45,36 @@ async def submit_each(
     """
     outcomes: dict[int, Registered | DomainError] = {}
     following = waves([each.reference for each in asked])
-    batches = [await _batch_of(session, principal, [asked[place] for place in wave]) for wave in following]
-    if len(batches) > 1:  # all at once and in order: who takes some later may be waited for by whom it waits for
-        subjects = {each.subject for _, own in batches for each in own if each}
-        await intake.take_turns(session, subjects, set().union(*(batch.stripes for batch, _ in batches)))
+    batches, met = await _arrive(session, principal, [[asked[place] for place in wave] for wave in following])
     for wave, (batch, own) in zip(following, batches, strict=True):
-        special = await submit(session, principal, batch, own)
+        if wave is following[0]:
+            special = await _settle(session, principal, batch, own, met)
+        else:
+            special = await submit(session, principal, batch, own)
         ids = batch.ids(range(len(wave)))
         outcomes |= {place: special.get(i) or Registered(ids[i], "created") for i, place in enumerate(wave)}
     return [outcomes[place] for place in range(len(asked))]
 
 
-async def _batch_of(
-    session: WriteSession, principal: Principal, asked: Sequence[Asked]
-) -> tuple[Batch, list[Identity | None]]:
+async def _arrive(
+    session: WriteSession, principal: Principal, waves_: Sequence[Sequence[Asked]]
+) -> tuple[list[tuple[Batch, list[Identity | None]]], Met]:
+    """A batch of each wave with the caller's own applicants by their numbers, and what the first of them meets.
+
+    All turns are taken: who takes some later may be waited for by whom it waits for.
+    """
+    async with session.beyond_tenancy(intake.arrival(principal, [each for wave in waves_ for each in wave])) as found:
+        arrived = Arrived.of(found)
+        batches = [_batch_of(arrived, wave) for wave in waves_]
+        return batches, await intake.meet(session, principal.partner_id, batches[0][0])
+
+
+def _batch_of(arrived: Arrived, asked: Sequence[Asked]) -> tuple[Batch, list[Identity | None]]:
     numbers: dict[UUID, int] = {}
     for each in asked:
         numbers.setdefault(each.applicant_id, len(numbers))
-    known = await applicants.identities(session, principal, list(numbers))
-    atlas = await operators.atlas(session, [network for each in asked for network in each.networks])
-    return Batch.of(asked, [numbers[each.applicant_id] for each in asked], atlas), [known.get(id_) for id_ in numbers]
+    batch = Batch.of(asked, [numbers[each.applicant_id] for each in asked], arrived.atlas)
+    return batch, [arrived.applicants.get(id_) for id_ in numbers]
 
 
 async def submit(
@@ -86,7 +94,26 @@ async def submit(
     (``updated``), else it is refused. A ``ledger`` kept from batch to batch stands for what earlier ones were accepted
     with, when they are not in the database.
     """
-    facts = await judgement.gather(session, principal, batch, own)
+    async with session.beyond_tenancy(intake.turns({each.subject for each in own if each}, batch)):
+        met = await intake.meet(session, principal.partner_id, batch)
+    return await _settle(
+        session, principal, batch, own, met, left_out=left_out, bulk_upload_id=bulk_upload_id, ledger=ledger
+    )
+
+
+async def _settle(
+    session: WriteSession,
+    principal: Principal,
+    batch: Batch,
+    own: Sequence[Identity | None],
+    met: Met,
+    *,
+    left_out: Collection[int] = (),
+    bulk_upload_id: UUID | None = None,
+    ledger: Ledger | None = None,
+) -> dict[int, Registered | DomainError]:
+    """``submit`` of a batch that has its turn, and ``met`` what it meets."""
+    facts = await judgement.gather(session, batch, own, met)
     judged = judgement.judge_all(batch, facts, left_out, ledger)
     accepted = {i: each for i, each in judged.items() if isinstance(each, Accepted)}
     corrected = {i: each for i, each in accepted.items() if each.itself}
@@ -100,8 +127,8 @@ async def submit(
     )
     await _add(session, batch, new)
     met_before = await _correct(session, list(corrected.values()), hand_in=True)
-    met = batch.ids(facts.touching.difference(new.left_out))
-    await contests.refresh(session, [*met, *_ids(corrected.values()), *met_before])
+    touching = batch.ids(facts.touching.difference(new.left_out))
+    await contests.refresh(session, [*touching, *_ids(corrected.values()), *met_before])
     await _record_submitted(session, principal, _ids(corrected.values()))
     return {i: _outcome(each) for i, each in judged.items() if i not in accepted or i in corrected}
 
@@ -213,8 +240,8 @@ def _details(held: Registration) -> dict[str, Any]:
 
 
 async def _judged_again(session: WriteSession, principal: Principal, asked: Asked, held: Registration) -> Accepted:
-    batch, own = await _batch_of(session, principal, [asked])
-    facts = await judgement.gather(session, principal, batch, own)
+    ((batch, own),), met = await _arrive(session, principal, [[asked]])
+    facts = await judgement.gather(session, batch, own, met)
     judged = judgement.judge(0, asked, batch.flags([0])[0], facts, Ledger(), held)
     if isinstance(judged, DomainError):
         raise judged

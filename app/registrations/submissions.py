@@ -8,7 +8,7 @@ from fastapi import Response
 
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError
-from app.core.idempotency import Answers, Keyed, Once, answer_each
+from app.core.idempotency import Answers, Keyed, Once, Replayed, answer_each
 from app.core.principal import Principal
 from app.core.responses import document_answer
 from app.core.together import Together
@@ -37,6 +37,8 @@ class Submissions:
         """The answer to a submission, which is committed. Raises ``NotFound`` for its applicant, ``Invalid``."""
         submission = Submission(asked, await once.asked(self._database.keyring))
         answer = await self._together(principal).do(submission)
+        if isinstance(answer, Replayed):
+            return answer.response
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -49,7 +51,7 @@ class Submissions:
         return self._of_clients[principal]
 
     async def _submit(self, principal: Principal, waiting: Sequence[Submission]) -> list[Response | Exception]:
-        async with self._database.write(principal) as session:
+        async with self._database.write(principal, of_few=True) as session:
 
             async def act_on(places: Sequence[int]) -> Answers:
                 return await _answers(session, principal, [waiting[place].asked for place in places])

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 
 from app.core import schemas
-from app.core.direct_route import DirectReadsMiddleware, DirectRoute
+from app.core.direct_route import DirectMiddleware, DirectRoute
 from app.core.errors import Forbidden
 from app.core.exchange import ExchangeMiddleware
 from app.core.principal import Principal
@@ -65,7 +65,7 @@ def _app(route_class: type[APIRoute]) -> FastAPI:
         return Response(f"{thing_id}")
 
     app = FastAPI(redirect_slashes=False)
-    app.add_middleware(DirectReadsMiddleware)
+    app.add_middleware(DirectMiddleware)
     app.add_middleware(ExchangeMiddleware, https=False)
     add_problem_handlers(app)
     app.include_router(router, prefix="/v1")

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Executable, Text, bindparam, cast, func, literal, null, select, union_all
+from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
+
+from app.core.tenancy import acting, turning
 
 DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own lacks it
 
@@ -21,14 +23,14 @@ class Compiled:
         self._values = dict(compiled.params)
 
     @cached_property
-    def turning(self) -> "Compiled":
-        """The same, a query, at whose end the transaction takes the role of the parameter ``turning_to``.
+    def acting(self) -> "Compiled":
+        """``tenancy.acting`` of it, which must be a query."""
+        return Compiled(acting(self._statement))
 
-        Whose rows it meets itself is settled before it begins.
-        """
-        turned = func.set_config("role", bindparam("turning_to", type_=Text), literal(True))
-        nothing = (cast(null(), each.type) for each in self._statement.selected_columns)
-        return Compiled(union_all(self._statement, select(*nothing).where(turned.is_(None))))
+    @cached_property
+    def turning(self) -> "Compiled":
+        """``tenancy.turning`` of it, which must be a query."""
+        return Compiled(turning(self._statement))
 
     def arguments(self, given: Mapping[str, Any]) -> list[Any]:
         """The values of its parameters, in order."""

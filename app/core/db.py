@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import asyncpg
 from fastapi import Depends, Request
-from sqlalchemy import Connection, Text, cast, event, false, func, literal, null, select, text
+from sqlalchemy import Connection, event, func, literal, text
 from sqlalchemy.exc import (
     DBAPIError,
     InterfaceError,
@@ -23,11 +23,14 @@ from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
 
 from app.core import data_keys
+from app.core.asking import Asker, Transaction
 from app.core.compiled import Compiled
 from app.core.keyring import Keyring
 from app.core.principal import Principal, caller_of
 from app.core.settings import Settings
-from app.core.single_reads import ACTING, SingleRead, SingleReads
+from app.core.single_reads import Connections, SingleRead
+from app.core.tenancy import ACTING, SERVICE, TENANT
+from app.core.tenancy import tenant as tenant_parameters
 
 # Classes of SQLSTATE that say "not now": connection, resources, shutdown, deadlock, lock and statement time-outs.
 BUSY_STATES = ("08", "53", "57", "40001", "40P01", "55P03")
@@ -35,17 +38,8 @@ BUSY_STATES = ("08", "53", "57", "40001", "40P01", "55P03")
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 KEYS_READ_AGAIN_SECONDS = 5.0
-# Row-level security goes by these roles (migrations/policies.py): every partner's rows, or one partner's alone.
-SERVICE, TENANT = "register_service", "register_tenant"
 ACT_AS_TENANT = ACTING.add_columns(func.set_config("role", TENANT, literal(True)))
-NOTHING = Compiled(select(cast(null(), Text)).where(false()))
-# Look-ups by key need no plan that fits their values, and none that reads a table whole as long as it is small.
-PLAN_ONCE = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
-ACT_AS_TENANT_OF_FEW = ACT_AS_TENANT.add_columns(
-    *(func.set_config(name, value, literal(True)) for name, value in PLAN_ONCE.items())
-)
 BEGIN = text("SELECT 1")
-Asking = tuple[Compiled, Mapping[str, Any]]
 Acting = Callable[[], Principal | None]
 
 
@@ -57,7 +51,6 @@ class _ActingSession(Session):
 
     acting: Acting
     keyless: Exception | None  # why the database's keys could not be read, when none are at hand
-    of_few: bool
     driver: Any = None  # asyncpg's connection of the transaction
 
     @property
@@ -74,7 +67,7 @@ def _act(session: _ActingSession, transaction: SessionTransaction, connection: C
     session.driver = connection.connection.driver_connection
     tenant = session.tenant
     if tenant is not None and not transaction.nested:
-        connection.execute(ACT_AS_TENANT_OF_FEW if session.of_few else ACT_AS_TENANT, _tenant(tenant))
+        connection.execute(ACT_AS_TENANT, tenant_parameters(tenant))
 
 
 @event.listens_for(_ActingSession, "after_transaction_end")
@@ -83,26 +76,22 @@ def _let_go(session: _ActingSession, transaction: SessionTransaction) -> None:
         session.driver = None
 
 
-def _tenant(principal: Principal) -> dict[str, str]:
-    return {"tenant_partner": str(principal.partner_id), "tenant_operator": principal.operator or ""}
-
-
-class ReadSession(AsyncSession):
+class ReadSession(AsyncSession, Asker):
     """A session on a read-only transaction, with the keys that sealed columns and cursors need."""
 
     sync_session_class = _ActingSession
     sync_session: _ActingSession
 
-    def __init__(
-        self, engine: AsyncEngine, keyring: Keyring, acting: Acting, keyless: Exception | None, *, of_few: bool = False
-    ) -> None:
+    def __init__(self, engine: AsyncEngine, keyring: Keyring, acting: Acting, keyless: Exception | None) -> None:
         super().__init__(engine, expire_on_commit=False, autoflush=False)
         self.keyring = keyring
         self.sync_session.acting = acting
         self.sync_session.keyless = keyless
-        self.sync_session.of_few = of_few
-        self._is_beyond_tenancy = False
-        self._blocks = 0
+
+    @property
+    def tenant(self) -> Principal | None:
+        """The partner whose rows alone the transaction may see; None: everybody's."""
+        return self.sync_session.tenant
 
     async def fetch(self, statement: Compiled, given: Mapping[str, Any]) -> list[Any]:
         """The rows of a statement in the session's transaction, by the driver itself. Raises ``DBAPIError``."""
@@ -116,36 +105,6 @@ class ReadSession(AsyncSession):
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise OperationalError(statement.sql, None, error, hide_parameters=True) from error
         return rows
-
-    @asynccontextmanager
-    async def beyond_tenancy(self, entering: Asking | None = None) -> AsyncIterator[list[Any]]:
-        """Let the statements of the block meet every partner's rows: what one may register depends on all of them.
-
-        What they find out about others is not to be told. An error in the block must end the transaction. ``entering``
-        is asked for the tenant still and leads there, in one round trip; its rows are given.
-        """
-        if self.sync_session.tenant is None or self._blocks:
-            found = await self.fetch(*entering) if entering else []
-        else:
-            found = await self._turn(SERVICE, entering)
-        self._blocks += 1
-        yield found
-        self._blocks -= 1
-        if self._is_beyond_tenancy and not self._blocks:
-            await self._turn(TENANT)
-
-    async def fetch_last(self, statement: Compiled, given: Mapping[str, Any]) -> list[Any]:
-        """``fetch`` for the last statement of a block of ``beyond_tenancy``, which leads back in that round trip."""
-        if self._is_beyond_tenancy and self._blocks == 1:
-            return await self._turn(TENANT, (statement, given))
-        return await self.fetch(statement, given)
-
-    async def _turn(self, role: str, asking: Asking | None = None) -> list[Any]:
-        """The rows of a statement, after which the transaction goes on in a role."""
-        statement, given = asking or (NOTHING, {})
-        found = await self.fetch(statement.turning, {**given, "turning_to": role})
-        self._is_beyond_tenancy = role == SERVICE
-        return found
 
 
 class WriteSession(ReadSession):
@@ -213,7 +172,7 @@ class Database:
         event.listen(self.engine.sync_engine, "checkout", _refuse_what_was_cut)
         patience = settings.lock_timeout_ms / 1000
         self._as_service, self._as_tenant = (
-            SingleReads(settings.database_url, {**_options(settings), "role": role}, settings.database_pool, patience)
+            Connections(settings.database_url, {**_options(settings), "role": role}, settings.database_pool, patience)
             for role in (SERVICE, TENANT)
         )
         self._reading = self.engine.execution_options(postgresql_readonly=True)
@@ -225,20 +184,27 @@ class Database:
             raise keyless
         if principal.sees_all:
             return await self._as_service.fetch(read.as_service, given)
-        return await self._as_tenant.fetch(read.as_tenant, given | _tenant(principal))
+        return await self._as_tenant.fetch(read.as_tenant, given | tenant_parameters(principal))
 
     def read(self, principal: Principal | None = None) -> AbstractAsyncContextManager[ReadSession]:
         """A session that PostgreSQL holds to reading."""
         return self.reading(lambda: principal)
 
-    def write(
-        self, principal: Principal | None = None, *, of_few: bool = False
-    ) -> AbstractAsyncContextManager[WriteSession]:
-        """One transaction: committed when the block ends, rolled back when it raises.
+    def write(self, principal: Principal | None = None) -> AbstractAsyncContextManager[WriteSession]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        return self.writing(lambda: principal)
 
-        ``of_few`` says that its statements look a few rows up by their keys, so that PostgreSQL plans them once only.
+    @asynccontextmanager
+    async def write_few(self, principal: Principal) -> AsyncIterator[Transaction]:
+        """``write`` without a session, for statements that look few rows up by their keys, each planned once only.
+
+        The first must be a query.
         """
-        return self.writing(lambda: principal, of_few=of_few)
+        if keyless := await self._keep_keys():
+            raise keyless
+        connections = self._as_service if principal.sees_all else self._as_tenant
+        async with connections.writing() as connection:
+            yield Transaction(connection, self.keyring, None if principal.sees_all else principal)
 
     @asynccontextmanager
     async def reading(self, acting: Acting) -> AsyncIterator[ReadSession]:
@@ -248,11 +214,10 @@ class Database:
             yield session
 
     @asynccontextmanager
-    async def writing(self, acting: Acting, *, of_few: bool = False) -> AsyncIterator[WriteSession]:
+    async def writing(self, acting: Acting) -> AsyncIterator[WriteSession]:
         """``write`` for whom ``acting`` gives when the first statement comes."""
         keyless = await self._keep_keys()
-        session = WriteSession(self.engine, self.keyring, acting, keyless, of_few=of_few)
-        async with session, session.begin():
+        async with WriteSession(self.engine, self.keyring, acting, keyless) as session, session.begin():
             yield session
 
     async def _keep_keys(self) -> Exception | None:

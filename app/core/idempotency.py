@@ -7,15 +7,17 @@ from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Header, Request, Response
-from sqlalchemy import Integer, LargeBinary, Text, Uuid, bindparam, delete, func, insert, select
+from pydantic_core import from_json
+from sqlalchemy import Integer, LargeBinary, Text, Uuid, bindparam, cast, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.asking import Asker
 from app.core.compiled import Compiled
 from app.core.db import WriteSession
 from app.core.errors import DomainError, IdempotencyConflict, RequestInProgress
 from app.core.keyring import Keyring
-from app.core.orm import Base, column_text, columnar, is_among, recordset, sealed_column
+from app.core.orm import Base, column_text, columnar, is_among, records, rows_text, sealed_column
 from app.core.principal import Principal
 
 SEALED_BODY = "idempotency_keys.sealed_body"
@@ -40,9 +42,16 @@ _ASKED = columnar({"key": Text}).subquery("asked")
 _TURN = func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("client", type_=Text) + " " + _ASKED.c.key, 0))
 _TURNS = Compiled(select(_ASKED.c.key).where(_TURN))
 _OF_CLIENT = IdempotencyKey.client_id == bindparam("client_id", type_=Uuid)
-_KEPT = Compiled(select(*IdempotencyKey.__table__.c).where(_OF_CLIENT, is_among(IdempotencyKey.key, "keys")))
+_ANSWER = (
+    IdempotencyKey.key, IdempotencyKey.fingerprint, IdempotencyKey.status,
+    cast(IdempotencyKey.headers, Text).label("headers"), IdempotencyKey.sealed_body,
+)  # fmt: skip
+_KEPT = Compiled(select(*_ANSWER).where(_OF_CLIENT, is_among(IdempotencyKey.key, "keys")))
 _KEYS = {"client_id": Uuid, "key": Text, "fingerprint": Text, "status": Integer, "headers": JSONB,
          "sealed_body": LargeBinary}  # fmt: skip
+_KEEPING = Compiled(
+    insert(IdempotencyKey).from_select(list(_KEYS), select(*records("answers", _KEYS).c), include_defaults=False)
+)
 
 
 class Replayed(Exception):
@@ -103,7 +112,7 @@ Answers = Sequence[Response | DomainError]
 
 
 async def answer_each(
-    session: WriteSession,
+    session: Asker,
     principal: Principal,
     asked: Sequence[Keyed],
     act_on: Callable[[Sequence[int]], Awaitable[Answers]],
@@ -121,7 +130,7 @@ async def answer_each(
     return [settled.get(place) or answers[place] for place in range(len(asked))]
 
 
-async def _settled(session: WriteSession, principal: Principal, asked: Sequence[Keyed]) -> dict[int, Exception]:
+async def _settled(session: Asker, principal: Principal, asked: Sequence[Keyed]) -> dict[int, Exception]:
     """The requests that must not be done, by their places, and why."""
     keyed = [(place, key) for place, (key, _) in enumerate(asked) if key is not None]
     if not keyed:
@@ -136,14 +145,15 @@ async def _settled(session: WriteSession, principal: Principal, asked: Sequence[
     return {**known, **waiting}
 
 
-def _replay(session: WriteSession, kept: Any, asked: Keyed) -> Exception:
+def _replay(session: Asker, kept: Any, asked: Keyed) -> Exception:
     if kept["fingerprint"] != asked.fingerprint:
         return IdempotencyConflict()
     body = session.keyring.unseal(SEALED_BODY, kept["sealed_body"])
-    return Replayed(Response(body, kept["status"], {**kept["headers"], "Idempotency-Replayed": "true"}))
+    headers = from_json(kept["headers"])
+    return Replayed(Response(body, kept["status"], {**headers, "Idempotency-Replayed": "true"}))
 
 
-async def _keep(session: WriteSession, principal: Principal, answers: Sequence[tuple[Keyed, Response]]) -> None:
+async def _keep(session: Asker, principal: Principal, answers: Sequence[tuple[Keyed, Response]]) -> None:
     if not answers:
         return
     rows = [
@@ -157,8 +167,7 @@ async def _keep(session: WriteSession, principal: Principal, answers: Sequence[t
         }
         for keyed, answer in answers
     ]
-    batch = recordset("answer", _KEYS, rows)
-    await session.execute(insert(IdempotencyKey).from_select(list(_KEYS), select(*batch.c), include_defaults=False))
+    await session.fetch(_KEEPING, {"answers": rows_text(rows)})
 
 
 async def _once(

@@ -104,16 +104,30 @@ def one_of(name: str, values: type[StrEnum]) -> CheckConstraint:
     return CheckConstraint(f"{name} IN ({listed})", name=name)
 
 
-def recordset(
-    name: str, columns: Mapping[str, TypeEngine[Any] | type[TypeEngine[Any]]], rows: Sequence[Mapping[str, Any]]
-) -> TableValuedAlias:
+Columns = Mapping[str, TypeEngine[Any] | type[TypeEngine[Any]]]
+
+
+def recordset(name: str, columns: Columns, rows: Sequence[Mapping[str, Any]]) -> TableValuedAlias:
     """``rows`` as a table of one statement, whatever their number: one JSON parameter, typed by ``columns``.
 
     A key that a row lacks is NULL. Values are what JSON can say, or bytes; PostgreSQL reads them as the column's type.
     """
-    document = cast(literal(orjson.dumps(rows, default=_text_of).decode(), Text), JSON)
+    return _typed(name, columns, literal(rows_text(rows), Text))
+
+
+def records(name: str, columns: Columns) -> TableValuedAlias:
+    """``recordset`` for a statement that is made once: the rows are the parameter ``name``, a ``rows_text``."""
+    return _typed(name, columns, bindparam(name, type_=Text))
+
+
+def rows_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as the one text that ``records`` takes apart."""
+    return orjson.dumps(rows, default=_text_of).decode()
+
+
+def _typed(name: str, columns: Columns, document: ColumnElement[str]) -> TableValuedAlias:
     return (
-        func.json_to_recordset(document)
+        func.json_to_recordset(cast(document, JSON))
         .table_valued(*(column(key, kind) for key, kind in columns.items()), name=name)
         .render_derived(name=name, with_types=True)
     )
@@ -147,7 +161,7 @@ def cells_at(text_: str, places: Iterable[int]) -> list[Any]:
     return [None if values[place + 1] == _NULL else values[place + 1] for place in places]
 
 
-def columnar(columns: Mapping[str, TypeEngine[Any] | type[TypeEngine[Any]]], prefix: str = "") -> Rows:
+def columnar(columns: Columns, prefix: str = "") -> Rows:
     """A statement of rows that come as a ``column_text`` a column, with their ``place``: 0 for the first.
 
     The texts are parameters of the columns' names after ``prefix``, so that it is made once. PostgreSQL takes a row

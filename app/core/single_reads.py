@@ -1,18 +1,19 @@
-"""Reads of one statement on the driver itself, in one round trip where that is wise, and rows as the driver has them.
+"""Connections of the driver itself: reads of one statement, in one round trip where that is wise, and small writes.
 
 What the session of a mapper does around a read of one row costs several times as much as the read.
 """
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Label, Select, Text, bindparam, func, literal, select, true
+from asyncpg.pool import PoolConnectionProxy
+from sqlalchemy import Select
 
 from app.core.compiled import Compiled
-from app.core.orm import looked_up
+from app.core.tenancy import ACTING
 
 
 class SingleRead:
@@ -35,28 +36,24 @@ class SingleRead:
     def as_tenant(self) -> Sequence[Compiled]:
         """What reads for the tenant of the parameters ``tenant_partner`` and ``tenant_operator``, and for nobody after.
 
-        The settings end with the transaction. Where they are made in the statement itself, its rows are looked up for
-        each row of theirs, which is one: none can be met before.
+        The settings end with the transaction.
         """
-        if self._of_many:
-            return (Compiled(ACTING), *self.as_service)
-        tenant = ACTING.subquery("tenant")
-        rows = looked_up(self.statement.where(tenant.c.partner.is_not(None), tenant.c.operator.is_not(None)), "rows")
-        return (Compiled(select(*rows.c).select_from(tenant).join(rows, true())),)
+        (statement,) = self.as_service
+        return (_ACTING, statement) if self._of_many else (statement.acting,)
 
 
-def _set(name: str) -> Label[str]:
-    return func.set_config(f"register.{name}", bindparam(f"tenant_{name}", type_=Text), literal(True)).label(name)
+_ACTING = Compiled(ACTING)
 
 
-# What the policies of row-level security go by (migrations/policies.py), until the transaction ends.
-ACTING = select(_set("partner"), _set("operator"))
+# What a transaction of few rows begins with. Look-ups by key need no plan that fits their values, and none that reads a
+# table whole as long as it is small.
+_BEGIN = "BEGIN READ WRITE; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off"
 
 
-class SingleReads:
+class Connections:
     """At most ``size`` connections, made with ``options`` when they are first needed, awaited for ``patience`` seconds.
 
-    They only read.
+    They only read, but in a transaction that is begun as one that writes.
     """
 
     def __init__(self, url: str, options: dict[str, str], size: int, patience: float) -> None:
@@ -73,15 +70,36 @@ class SingleReads:
         Raises asyncpg's errors, ``TimeoutError`` or ``OSError``.
         """
         *before, read = steps
-        pool = await self._opened()
         async with (
-            pool.acquire(timeout=self._patience) as connection,
+            self._acquired() as connection,
             connection.transaction() if before else nullcontext(),
         ):
             for each in before:
                 await connection.fetchrow(each.sql, *each.arguments(given))
             rows: list[Any] = await connection.fetch(read.sql, *read.arguments(given))
         return rows
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[PoolConnectionProxy]:
+        """A transaction that looks few rows up by their keys: committed when the block ends, else rolled back.
+
+        Raises asyncpg's errors, ``TimeoutError`` or ``OSError``.
+        """
+        async with self._acquired() as connection:
+            await connection.execute(_BEGIN)
+            try:
+                yield connection
+            except BaseException:
+                if not connection.is_closed():
+                    await connection.execute("ROLLBACK")
+                raise
+            await connection.execute("COMMIT")
+
+    @asynccontextmanager
+    async def _acquired(self) -> AsyncIterator[PoolConnectionProxy]:
+        pool = await self._opened()
+        async with pool.acquire(timeout=self._patience) as connection:
+            yield connection
 
     async def _opened(self) -> asyncpg.Pool:
         if self._pool is None:  # here, since a pool belongs to the loop in which it is made

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, any_, case, func, literal, select, true, update
+from sqlalchemy import ColumnElement, Update, and_, any_, case, func, literal, select, true, update
 from sqlalchemy.orm import aliased
 
-from app.core.db import ReadSession, WriteSession
-from app.core.orm import among, looked_up
+from app.core.asking import Asker
+from app.core.compiled import Compiled
+from app.core.db import ReadSession
+from app.core.orm import Rows, among, is_among, looked_up
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
 from app.registrations.rules import OPEN, Flag
 
@@ -27,7 +29,10 @@ async def lock(session: ReadSession, condition: ColumnElement[bool]) -> None:
             await session.execute(ordered.with_for_update(of=Registration))
 
 
-async def refresh(session: WriteSession, ids: Sequence[UUID]) -> None:
+_FLAGGED = Compiled(select(Registration.id).where(is_among(Registration.id, "ids"), IS_CONTESTED))
+
+
+async def refresh(session: Asker, ids: Sequence[UUID]) -> None:
     """Set or clear the flag ``contested`` on ``ids`` and on the cases, whosever, that share addresses with them.
 
     A case that is no longer open is not contested.
@@ -35,38 +40,30 @@ async def refresh(session: WriteSession, ids: Sequence[UUID]) -> None:
     if not ids:
         return
     async with session.beyond_tenancy():
-        flagged = select(Registration.id).where(among(Registration.id, ids), IS_CONTESTED)
-        touched = await sharing_addresses(session, ids) | set(await session.scalars(flagged))
+        flagged = {id_ for (id_,) in await session.fetch(_FLAGGED, {"ids": list(ids)})}
+        touched = await sharing_addresses(session, ids) | flagged
         if touched:
-            await _flag(session, list(touched))
+            await session.fetch(_FLAGGING, {"ids": list(touched)})
 
 
-async def _flag(session: WriteSession, touched: Sequence[UUID]) -> None:
-    is_contested = and_(IS_OPEN, _shared_with_others(touched))
-    without = func.array_remove(Registration.flags, Flag.CONTESTED.value)
-    await session.execute(
-        update(Registration)
-        .where(among(Registration.id, touched), is_contested != IS_CONTESTED)
-        .values(
-            version=Registration.version + 1,
-            updated_at=func.now(),
-            flags=case((IS_CONTESTED, without), else_=func.array_append(without, Flag.CONTESTED.value)),
-        )
-        .execution_options(synchronize_session=False)
-    )
-
-
-async def sharing_addresses(session: ReadSession, ids: Sequence[UUID]) -> set[UUID]:
-    """Those of ``ids`` that have addresses in common with another case, whosever, and these others."""
+def _sharing() -> Rows:
     mine, theirs = aliased(RegistrationNetwork), aliased(RegistrationNetwork)
     met = looked_up(select(theirs.registration_id).where(theirs.network.op("&&")(mine.network)), "met")
-    pairs = select(mine.registration_id, met.c.registration_id).join(met, met.c.registration_id != mine.registration_id)
+    pairs = select(mine.registration_id, met.c.registration_id.label("other"))
+    return pairs.join(met, met.c.registration_id != mine.registration_id).where(is_among(mine.registration_id, "ids"))
+
+
+_SHARING = Compiled(_sharing())
+
+
+async def sharing_addresses(session: Asker, ids: Sequence[UUID]) -> set[UUID]:
+    """Those of ``ids`` that have addresses in common with another case, whosever, and these others."""
     async with session.beyond_tenancy():
-        found = await session.execute(pairs.where(among(mine.registration_id, ids)))
+        found = await session.fetch(_SHARING, {"ids": list(ids)})
     return {id_ for pair in found for id_ in pair}
 
 
-def _shared_with_others(ids: Sequence[UUID]) -> ColumnElement[bool]:
+def _shared_with_others() -> ColumnElement[bool]:
     """Whether a case of ``ids`` shares addresses with an open one of another subject."""
     case_, mine = aliased(Registration), aliased(RegistrationNetwork)
     theirs, other = aliased(RegistrationNetwork), aliased(Registration)
@@ -79,6 +76,23 @@ def _shared_with_others(ids: Sequence[UUID]) -> ColumnElement[bool]:
         .join(case_, case_.id == mine.registration_id)
         .join(met, true())
         .join(holder, holder.c.subject != case_.subject)
-        .where(among(mine.registration_id, ids))
+        .where(is_among(mine.registration_id, "ids"))
     )
     return Registration.id.in_(contested)
+
+
+def _flagging() -> Update:
+    is_contested = and_(IS_OPEN, _shared_with_others())
+    without = func.array_remove(Registration.flags, Flag.CONTESTED.value)
+    return (
+        update(Registration)
+        .where(is_among(Registration.id, "ids"), is_contested != IS_CONTESTED)
+        .values(
+            version=Registration.version + 1,
+            updated_at=func.now(),
+            flags=case((IS_CONTESTED, without), else_=func.array_append(without, Flag.CONTESTED.value)),
+        )
+    )
+
+
+_FLAGGING = Compiled(_flagging())

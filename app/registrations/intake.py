@@ -13,6 +13,7 @@ from sqlalchemy import (
     Insert,
     Integer,
     Text,
+    Update,
     Uuid,
     and_,
     bindparam,
@@ -34,9 +35,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, BIT, CIDR, JSONB
 
 from app.allowlist import store as allowlist
 from app.applicants.store import IDENTITIES, Identity
+from app.core.asking import Asker, Asking
 from app.core.compiled import Compiled
-from app.core.db import Asking, ReadSession, WriteSession
-from app.core.orm import INSTANT, Rows, among, column_text, columnar, is_among, looked_up, recordset
+from app.core.orm import INSTANT, Rows, column_text, columnar, is_among, looked_up, records, rows_text
 from app.core.principal import Principal
 from app.events import store as events
 from app.operators import store as operators
@@ -68,6 +69,22 @@ class Overlap(NamedTuple):
     place: int
     subject: str
     registration_id: UUID | None
+
+
+class Held(NamedTuple):
+    """What a case that is there says, by which what is submitted is known again."""
+
+    id: UUID
+    applicant_id: UUID
+    track: str
+    purpose: str
+    protocol: str | None
+    operator: str
+    subscriber_id: str | None
+    reference: str | None
+    description: str | None
+    networks: Sequence[str]
+    status: str
 
 
 class NewCases(NamedTuple):
@@ -165,7 +182,7 @@ class Met(NamedTuple):
     overlaps: Sequence[Overlap]
 
 
-async def meet(session: ReadSession, partner_id: UUID, batch: Batch) -> Met:
+async def meet(session: Asker, partner_id: UUID, batch: Batch) -> Met:
     """What a batch of a partner meets, whosever. The last that is asked for beyond tenancy."""
     asked = {"reference": batch.columns["reference"], "network": batch.listed["network"], "partner_id": partner_id}
     found = await session.fetch_last(_MEETING, asked)
@@ -173,12 +190,17 @@ async def meet(session: ReadSession, partner_id: UUID, batch: Batch) -> Met:
     return Met(known, [Overlap(*row) for row in found if row[0] is not None])
 
 
-async def by_reference(session: ReadSession, known: Collection[UUID]) -> dict[str, Registration]:
+_NETWORKS = cast(Registration.networks, ARRAY(Text))  # which the driver would make objects of
+_HELD = Compiled(
+    select(*(_NETWORKS if name == "networks" else getattr(Registration, name) for name in Held._fields)).where(
+        is_among(Registration.id, "ids")
+    )
+)
+
+
+async def by_reference(session: Asker, known: Collection[UUID]) -> dict[str, Held]:
     """Cases of the caller's, by their references."""
-    if not known:
-        return {}
-    statement = select(Registration).where(among(Registration.id, known))
-    found = await session.scalars(statement.execution_options(populate_existing=True))
+    found = [Held(*row) for row in await session.fetch(_HELD, {"ids": list(known)})] if known else []
     return {each.reference: each for each in found if each.reference}
 
 
@@ -212,7 +234,7 @@ def _adding() -> Insert:
 _ADDING = Compiled(_adding())
 
 
-async def add(session: WriteSession, batch: Batch, new: NewCases) -> None:
+async def add(session: Asker, batch: Batch, new: NewCases) -> None:
     """Insert the items of a batch as cases, with the events that tell it."""
     given: dict[str, Any] = {
         **batch.columns,
@@ -228,22 +250,26 @@ async def add(session: WriteSession, batch: Batch, new: NewCases) -> None:
     await session.fetch(_ADDING, given)
 
 
-async def correct(session: WriteSession, rows: Sequence[dict[str, Any]], hand_in: dict[str, Any]) -> None:
-    """Write corrected details to cases, each as its next version.
+# What a case begins anew with when it is handed in again; ``due_at`` is its track's.
+HANDED_IN: dict[str, Any] = {
+    "reason_codes": [], "note": None, "legal_basis": None, "decided_at": None, "status": Status.SUBMITTED,
+    "submitted_at": func.now(),
+}  # fmt: skip
 
-    ``hand_in`` holds the values of handing in again, or none.
-    """
-    batch = recordset("corrected", COLUMNS, rows)
-    values = {name: batch.c[name] for name in CORRECTED}
-    if hand_in:
-        values |= {**hand_in, "due_at": batch.c.due_at}
-    statement = (
-        update(Registration)
-        .where(Registration.id == batch.c.id)
-        .values(version=Registration.version + 1, updated_at=func.now(), **values)
-        .execution_options(synchronize_session=False)
-    )
-    await session.execute(statement)
+
+def _correcting(*, hand_in: bool) -> Update:
+    batch = records("corrected", COLUMNS)
+    values = {name: batch.c[name] for name in CORRECTED} | ({**HANDED_IN, "due_at": batch.c.due_at} if hand_in else {})
+    its_next = {"version": Registration.version + 1, "updated_at": func.now()}
+    return update(Registration).where(Registration.id == batch.c.id).values(**its_next, **values)
+
+
+_CORRECTING = {hand_in: Compiled(_correcting(hand_in=hand_in)) for hand_in in (False, True)}
+
+
+async def correct(session: Asker, rows: Sequence[dict[str, Any]], *, hand_in: bool) -> None:
+    """Write corrected details to cases, each as its next version, and hand them in again if ``hand_in``."""
+    await session.fetch(_CORRECTING[hand_in], {"corrected": rows_text(rows)})
 
 
 _LISTED = columnar(LISTED).subquery("listed")
@@ -251,12 +277,14 @@ _TAKEN = select(*(_LISTED.c[name] for name in LISTED)).where(not_(is_among(_LIST
 _PUTTING = Compiled(insert(RegistrationNetwork).from_select(list(LISTED), _TAKEN))
 
 
-async def put_networks(session: WriteSession, listed: Mapping[str, str], left_out: Collection[UUID] = ()) -> None:
+async def put_networks(session: Asker, listed: Mapping[str, str], left_out: Collection[UUID] = ()) -> None:
     """Give registrations their networks (the columns of ``batch.networks_listed``), but not those ``left_out``."""
     await session.fetch(_PUTTING, {**listed, "left_out": list(left_out)})
 
 
-async def take_networks(session: WriteSession, ids: Collection[UUID]) -> None:
+_TAKING = Compiled(delete(RegistrationNetwork).where(is_among(RegistrationNetwork.registration_id, "ids")))
+
+
+async def take_networks(session: Asker, ids: Collection[UUID]) -> None:
     """Take the networks of registrations away, before they get others."""
-    owner = RegistrationNetwork.registration_id
-    await session.execute(delete(RegistrationNetwork).where(among(owner, ids)))
+    await session.fetch(_TAKING, {"ids": list(ids)})

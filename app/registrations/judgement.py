@@ -8,15 +8,14 @@ from uuid import UUID
 
 from app.allowlist.errors import NetworkTaken
 from app.applicants.store import Identity
-from app.core.db import WriteSession
+from app.core.asking import Asker
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, NotFound
 from app.core.networks import span
 from app.operators.errors import UnknownOperator
 from app.registrations import intake
 from app.registrations.batch import Batch
 from app.registrations.errors import NetworkOverlap, ReferenceDuplicate
-from app.registrations.intake import Met
-from app.registrations.models import Registration
+from app.registrations.intake import Held, Met
 from app.registrations.rules import EDITABLE, TRACKS, Asked, Flag, Ledger
 
 NOBODY = UUID(int=0)
@@ -29,7 +28,7 @@ class Accepted(NamedTuple):
     asked: Asked
     subject: str
     flags: list[str]
-    itself: Registration | None
+    itself: Held | None
 
 
 class Unchanged(NamedTuple):
@@ -50,14 +49,14 @@ class Facts:
 
     owners: Sequence[Identity | None]
     strangers: Collection[int]
-    by_reference: Mapping[str, Registration]
+    by_reference: Mapping[str, Held]
     unfit: frozenset[int]
     touching: set[int]
     granted: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     open: dict[int, list[tuple[int, str, UUID]]] = field(default_factory=lambda: defaultdict(list))
 
 
-async def gather(session: WriteSession, batch: Batch, applicants: Sequence[Identity | None], met: Met) -> Facts:
+async def gather(session: Asker, batch: Batch, applicants: Sequence[Identity | None], met: Met) -> Facts:
     """Everything needed to judge a batch that has its turn and ``met`` what it meets.
 
     ``applicants`` are the caller's own that its items name by number; None: there is none.
@@ -112,7 +111,7 @@ def judge_new(position: int, asked: Asked, flags: list[str], facts: Facts, ledge
 
 
 def judge(
-    position: int, asked: Asked, flags: list[str], facts: Facts, ledger: Ledger, itself: Registration | None
+    position: int, asked: Asked, flags: list[str], facts: Facts, ledger: Ledger, itself: Held | None
 ) -> Accepted | DomainError:
     """Whether an item may go in, with all that is wrong with it; ``itself`` is the case that it corrects.
 
@@ -133,7 +132,7 @@ def judge(
     return Accepted(asked, owner.subject, [*flags, Flag.CONTESTED.value] if is_contested else flags, itself)
 
 
-def _says_the_same(asked: Asked, held: Registration) -> bool:
+def _says_the_same(asked: Asked, held: Held) -> bool:
     same = all(getattr(asked, name) == getattr(held, name) for name in COMPARED)
     return same and sorted(asked.networks) == sorted(held.networks)
 
@@ -150,7 +149,7 @@ def _of_details(position: int, asked: Asked, facts: Facts, identity: Identity) -
     return errors
 
 
-def _of_reference(asked: Asked, facts: Facts, itself: Registration | None) -> list[FieldError]:
+def _of_reference(asked: Asked, facts: Facts, itself: Held | None) -> list[FieldError]:
     holder = facts.by_reference.get(asked.reference or "")
     if holder is None or (itself is not None and holder.id == itself.id and itself.status in EDITABLE):
         return []
@@ -158,9 +157,7 @@ def _of_reference(asked: Asked, facts: Facts, itself: Registration | None) -> li
     return [ReferenceDuplicate.at("/reference", said)]
 
 
-def _of_networks(
-    position: int, asked: Asked, facts: Facts, subject: str, itself: Registration | None
-) -> list[FieldError]:
+def _of_networks(position: int, asked: Asked, facts: Facts, subject: str, itself: Held | None) -> list[FieldError]:
     own = [_own_overlap(asked, index) for index, holder in facts.granted.get(position, ()) if holder == subject]
     own += [
         _own_overlap(asked, index)

@@ -9,6 +9,7 @@ from app.allowlist import service as allowlist
 from app.allowlist.store import Cause
 from app.applicants import service as applicant_records
 from app.applicants.store import Identity
+from app.core.asking import Asker
 from app.core.db import WriteSession
 from app.core.errors import DomainError
 from app.core.preconditions import IfMatch
@@ -19,7 +20,7 @@ from app.events.store import Happening
 from app.registrations import contests, intake, judgement, store
 from app.registrations.batch import Batch, networks_listed
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
-from app.registrations.intake import Arrived, Met, NewCases
+from app.registrations.intake import Arrived, Held, Met, NewCases
 from app.registrations.judgement import Accepted, Judged, Unchanged
 from app.registrations.models import Registration
 from app.registrations.rules import EDITABLE, TRACKS, Asked, Case, Flag, Ledger, Move, Status, next_status, waves
@@ -36,9 +37,7 @@ class Registered(NamedTuple):
     outcome: Literal["created", "unchanged", "updated"]
 
 
-async def submit_each(
-    session: WriteSession, principal: Principal, asked: Sequence[Asked]
-) -> list[Registered | DomainError]:
+async def submit_each(session: Asker, principal: Principal, asked: Sequence[Asked]) -> list[Registered | DomainError]:
     """Register single items, each for an applicant of the caller's. In the place of one that is refused stands why.
 
     Those of one reference follow one another: the later ones meet what the first has made.
@@ -57,7 +56,7 @@ async def submit_each(
 
 
 async def _arrive(
-    session: WriteSession, principal: Principal, waves_: Sequence[Sequence[Asked]]
+    session: Asker, principal: Principal, waves_: Sequence[Sequence[Asked]]
 ) -> tuple[list[tuple[Batch, list[Identity | None]]], Met]:
     """A batch of each wave with the caller's own applicants by their numbers, and what the first of them meets.
 
@@ -78,7 +77,7 @@ def _batch_of(arrived: Arrived, asked: Sequence[Asked]) -> tuple[Batch, list[Ide
 
 
 async def submit(
-    session: WriteSession,
+    session: Asker,
     principal: Principal,
     batch: Batch,
     own: Sequence[Identity | None],
@@ -102,7 +101,7 @@ async def submit(
 
 
 async def _settle(
-    session: WriteSession,
+    session: Asker,
     principal: Principal,
     batch: Batch,
     own: Sequence[Identity | None],
@@ -146,7 +145,7 @@ def _outcome(judged: Judged) -> Registered | DomainError:
     return Registered(judged.itself.id, "updated")
 
 
-async def _add(session: WriteSession, batch: Batch, new: NewCases) -> None:
+async def _add(session: Asker, batch: Batch, new: NewCases) -> None:
     """Write the new cases with their networks and events."""
     if len(new.left_out) < len(batch.tracks):
         await intake.add(session, batch, new)
@@ -176,7 +175,7 @@ def _due_at_of_tracks() -> dict[str, datetime]:
     return {track: now + timedelta(hours=rule.decision_due_hours) for track, rule in TRACKS.items()}
 
 
-async def _correct(session: WriteSession, accepted: Sequence[Accepted], *, hand_in: bool) -> set[UUID]:
+async def _correct(session: Asker, accepted: Sequence[Accepted], *, hand_in: bool) -> set[UUID]:
     """Write corrected details in the place of the old; give the cases that shared addresses with the old ones."""
     if not accepted:
         return set()
@@ -184,21 +183,16 @@ async def _correct(session: WriteSession, accepted: Sequence[Accepted], *, hand_
     rows = [_row(each, each.itself.id, due_at) for each in accepted if each.itself]
     ids = [row["id"] for row in rows]
     met_before = await contests.sharing_addresses(session, ids)
-    await intake.correct(session, rows, _handed_in() if hand_in else {})
+    await intake.correct(session, rows, hand_in=hand_in)
     await intake.take_networks(session, ids)
     listed = [(str(each.itself.id), each.asked.networks) for each in accepted if each.itself]
     await intake.put_networks(session, networks_listed(listed))
     return met_before
 
 
-def _handed_in() -> dict[str, Any]:
-    cleared: dict[str, Any] = {"reason_codes": [], "note": None, "legal_basis": None, "decided_at": None}
-    return {**cleared, "status": Status.SUBMITTED, "submitted_at": datetime.now(UTC)}
-
-
-async def _record_submitted(session: WriteSession, principal: Principal, ids: Sequence[UUID]) -> None:
+async def _record_submitted(session: Asker, principal: Principal, ids: Sequence[UUID]) -> None:
     if ids:
-        await events.record_each(session, principal, "registration.submitted", store.submitted(ids))
+        await store.tell_submitted(session, principal, ids)
 
 
 async def _own(session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch) -> Registration:
@@ -242,7 +236,9 @@ def _details(held: Registration) -> dict[str, Any]:
 async def _judged_again(session: WriteSession, principal: Principal, asked: Asked, held: Registration) -> Accepted:
     ((batch, own),), met = await _arrive(session, principal, [[asked]])
     facts = await judgement.gather(session, batch, own, met)
-    judged = judgement.judge(0, asked, batch.flags([0])[0], facts, Ledger(), held)
+    judged = judgement.judge(
+        0, asked, batch.flags([0])[0], facts, Ledger(), Held(*(getattr(held, name) for name in Held._fields))
+    )
     if isinstance(judged, DomainError):
         raise judged
     return judged
@@ -254,7 +250,7 @@ async def hand_in_again(session: WriteSession, principal: Principal, registratio
     _refuse_unless_possible(held.status, Move.SUBMIT)
     asked = validated(RegistrationDetails, _details(held)).asked
     await _judged_again(session, principal, asked, held)
-    await store.move(session, [held.id], {**_handed_in(), "due_at": _due_at_of_tracks()[held.track]})
+    await store.move(session, [held.id], {**intake.HANDED_IN, "due_at": _due_at_of_tracks()[held.track]})
     await contests.refresh(session, [held.id])
     await _record_submitted(session, principal, [held.id])
 

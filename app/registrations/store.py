@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.applicants.models import Applicant
+from app.core.asking import Asker
 from app.core.compiled import Compiled
 from app.core.db import Database, ReadSession, WriteSession
 from app.core.documents import documents, fetch_page_of, fields_of, page_of
@@ -36,6 +37,7 @@ from app.core.errors import NotFound
 from app.core.orm import Rows, among, is_among
 from app.core.principal import Principal
 from app.core.single_reads import SingleRead
+from app.events import store as events
 from app.registrations import contests
 from app.registrations.contests import IS_CONTESTED
 from app.registrations.models import Registration, RegistrationNetwork
@@ -99,7 +101,7 @@ def _these(principal: Principal) -> Compiled:
     return Compiled(documents(_fields(principal).where(is_among(Registration.id, "ids"))))
 
 
-async def reread(session: ReadSession, principal: Principal, ids: Collection[UUID]) -> dict[UUID, tuple[int, str]]:
+async def reread(session: Asker, principal: Principal, ids: Collection[UUID]) -> dict[UUID, tuple[int, str]]:
     """``read`` of those of ``ids`` that the caller may see, in a transaction that may have changed them."""
     found = await session.fetch(_these(principal), {"ids": list(ids)})
     return {id_: (version, document) for id_, version, document in found}
@@ -196,13 +198,22 @@ async def move(session: WriteSession, ids: Sequence[UUID], values: dict[str, Any
     )
 
 
-def submitted(ids: Sequence[UUID]) -> Rows:
-    """What is told of cases as they are handed in, each as ``events.record_each`` takes it."""
+def _submitted() -> Rows:
     details = func.jsonb_build_object(
         "status", Registration.status, "networks", Registration.networks, "reference", Registration.reference
     )
     case_ = (Registration.id, Registration.partner_id, Registration.operator)
-    return select(*case_, details.label("details")).where(with_ids(ids)).order_by(Registration.id)
+    return select(*case_, details.label("details")).where(is_among(Registration.id, "ids")).order_by(Registration.id)
+
+
+_BY = {name: bindparam(name, type_=Uuid) for name in ("actor_client_id", "actor_partner_id")}
+_TELLING = Compiled(events.recording("registration.submitted", _submitted(), _BY))
+
+
+async def tell_submitted(session: Asker, actor: Principal, ids: Sequence[UUID]) -> None:
+    """Record that cases which are there were handed in again."""
+    by = {"actor_client_id": actor.client_id, "actor_partner_id": actor.partner_id}
+    await session.fetch(_TELLING, {"ids": list(ids), **by})
 
 
 def decided(ids: Sequence[UUID], details: dict[str, Any]) -> Rows:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from fastapi import Response
 
-from app.core.db import Database, WriteSession
+from app.core.asking import Asker
+from app.core.db import Database
 from app.core.errors import DomainError
 from app.core.idempotency import Answers, Keyed, Once, Replayed, answer_each
 from app.core.principal import Principal
@@ -51,7 +52,7 @@ class Submissions:
         return self._of_clients[principal]
 
     async def _submit(self, principal: Principal, waiting: Sequence[Submission]) -> list[Response | Exception]:
-        async with self._database.write(principal, of_few=True) as session:
+        async with self._database.write_few(principal) as session:
 
             async def act_on(places: Sequence[int]) -> Answers:
                 return await _answers(session, principal, [waiting[place].asked for place in places])
@@ -59,7 +60,7 @@ class Submissions:
             return await answer_each(session, principal, [each.keyed for each in waiting], act_on)
 
 
-async def _answers(session: WriteSession, principal: Principal, asked: Sequence[Asked]) -> Answers:
+async def _answers(session: Asker, principal: Principal, asked: Sequence[Asked]) -> Answers:
     outcomes = await service.submit_each(session, principal, asked)
     ids = [each.registration_id for each in outcomes if not isinstance(each, DomainError)]
     documents = await store.reread(session, principal, ids)

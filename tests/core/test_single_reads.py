@@ -8,7 +8,7 @@ from sqlalchemy import Boolean, Integer, bindparam, func, literal, select, text
 
 from app.core.db import SERVICE, TENANT, is_outage
 from app.core.principal import PartnerKind, Principal
-from app.core.single_reads import SingleRead, SingleReads
+from app.core.single_reads import Connections, SingleRead
 from app.registrations.models import Registration
 from tests.support import cases, postgres
 from tests.support.service import Caller, Service
@@ -70,7 +70,7 @@ async def test_a_read_acts_for_whoever_asks(service: Service, pseb: Caller, pash
 
 async def test_a_connection_acts_for_nobody_after_a_read(service: Service, pseb: Caller) -> None:
     await cases.submitted(pseb)
-    reads = SingleReads(service.settings.database_url, {"role": TENANT}, 1, 5.0)
+    reads = Connections(service.settings.database_url, {"role": TENANT}, 1, 5.0)
     partner = str(pseb.credentials.partner_id)
     acting = {"tenant_partner": partner, "tenant_operator": ""}
     ((first, *who),) = await reads.fetch(WHO.as_tenant, acting)

@@ -1,6 +1,6 @@
 """Rows as the JSON of their resource, written by PostgreSQL: nothing is decoded only to be encoded again."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -21,14 +21,18 @@ UTC: ColumnElement[str] = literal_column("'UTC'")
 
 
 def fields_of(
-    resource: type[BaseModel], entity: type[DeclarativeBase], hidden: Collection[str] = ()
+    resource: type[BaseModel],
+    entity: type[DeclarativeBase],
+    hidden: Collection[str] = (),
+    instead: Mapping[str, ColumnElement[Any]] | None = None,
 ) -> Select[tuple[Any, ...]]:
-    """The fields of ``resource`` from the columns of ``entity`` that are called the same; those ``hidden`` are null."""
+    """The fields of ``resource`` from the columns of ``entity`` that are called the same, or from those given instead.
+
+    Those ``hidden`` are null.
+    """
+    given = {**{name: getattr(entity, name) for name in resource.model_fields}, **(instead or {})}
     return select(
-        *(
-            (cast(null(), Text) if name in hidden else _written(getattr(entity, name))).label(name)
-            for name in resource.model_fields
-        )
+        *((cast(null(), Text) if name in hidden else _written(each)).label(name) for name, each in given.items())
     )
 
 

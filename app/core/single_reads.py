@@ -3,6 +3,7 @@
 What the session of a mapper does around a read of one row costs several times as much as the read.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import cached_property
@@ -98,8 +99,12 @@ class Connections:
     @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[PoolConnectionProxy]:
         pool = await self._opened()
-        async with pool.acquire(timeout=self._patience) as connection:
+        async with asyncio.timeout(self._patience):  # the pool's own makes a task of each acquisition
+            connection = await pool.acquire()
+        try:
             yield connection
+        finally:
+            await pool.release(connection)
 
     async def _opened(self) -> asyncpg.Pool:
         if self._pool is None:  # here, since a pool belongs to the loop in which it is made

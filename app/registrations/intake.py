@@ -274,7 +274,8 @@ async def correct(session: Asker, rows: Sequence[dict[str, Any]], *, hand_in: bo
 
 _LISTED = columnar(LISTED).subquery("listed")
 _TAKEN = select(*(_LISTED.c[name] for name in LISTED)).where(not_(is_among(_LISTED.c.registration_id, "left_out")))
-_PUTTING = Compiled(insert(RegistrationNetwork).from_select(list(LISTED), _TAKEN))
+PUTTING = insert(RegistrationNetwork).from_select(list(LISTED), _TAKEN)
+_PUTTING = Compiled(PUTTING)
 
 
 async def put_networks(session: Asker, listed: Mapping[str, str], left_out: Collection[UUID] = ()) -> None:

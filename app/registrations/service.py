@@ -28,13 +28,16 @@ from app.registrations.schemas import RegistrationChange, RegistrationDetails
 
 EXPIRED_AT_ONCE = 5_000
 SWEEP = Cause(None, in_mass=True)
+# Version and JSON of cases, as ``store.reread`` gives them.
+Documents = dict[UUID, tuple[int, str]]
 
 
 class Registered(NamedTuple):
-    """The registration that an item led to, and what was done to it."""
+    """The registration that an item led to, what was done to it, and where known its version and JSON."""
 
     registration_id: UUID
     outcome: Literal["created", "unchanged", "updated"]
+    document: tuple[int, str] | None = None
 
 
 async def submit_each(session: Asker, principal: Principal, asked: Sequence[Asked]) -> list[Registered | DomainError]:
@@ -47,11 +50,11 @@ async def submit_each(session: Asker, principal: Principal, asked: Sequence[Aske
     batches, met = await _arrive(session, principal, [[asked[place] for place in wave] for wave in following])
     for wave, (batch, own) in zip(following, batches, strict=True):
         if wave is following[0]:
-            special = await _settle(session, principal, batch, own, met)
+            special, shown = await _settle(session, principal, batch, own, met, show=True)
         else:
-            special = await submit(session, principal, batch, own)
-        ids = batch.ids(range(len(wave)))
-        outcomes |= {place: special.get(i) or Registered(ids[i], "created") for i, place in enumerate(wave)}
+            special, shown = await submit(session, principal, batch, own), {}
+        made = [Registered(id_, "created", shown.get(id_)) for id_ in batch.ids(range(len(wave)))]
+        outcomes |= {place: special.get(i, made[i]) for i, place in enumerate(wave)}
     return [outcomes[place] for place in range(len(asked))]
 
 
@@ -95,9 +98,10 @@ async def submit(
     """
     async with session.beyond_tenancy(intake.turns({each.subject for each in own if each}, batch)):
         met = await intake.meet(session, principal.partner_id, batch)
-    return await _settle(
+    special, _ = await _settle(
         session, principal, batch, own, met, left_out=left_out, bulk_upload_id=bulk_upload_id, ledger=ledger
     )
+    return special
 
 
 async def _settle(
@@ -110,8 +114,12 @@ async def _settle(
     left_out: Collection[int] = (),
     bulk_upload_id: UUID | None = None,
     ledger: Ledger | None = None,
-) -> dict[int, Registered | DomainError]:
-    """``submit`` of a batch that has its turn, and ``met`` what it meets."""
+    show: bool = False,
+) -> tuple[dict[int, Registered | DomainError], Documents]:
+    """``submit`` of a batch that has its turn, and ``met`` what it meets.
+
+    Gives the documents of its new cases too if it is to ``show`` them, where they are still as they were made.
+    """
     facts = await judgement.gather(session, batch, own, met)
     judged = judgement.judge_all(batch, facts, left_out, ledger)
     accepted = {i: each for i, each in judged.items() if isinstance(each, Accepted)}
@@ -124,12 +132,13 @@ async def _settle(
         contested=[i for i, each in accepted.items() if Flag.CONTESTED in each.flags],
         due_at=_due_at_of_tracks(),
     )
-    await _add(session, batch, new)
+    shown = await _add(session, batch, new, show=show)
     met_before = await _correct(session, list(corrected.values()), hand_in=True)
     touching = batch.ids(facts.touching.difference(new.left_out))
     await contests.refresh(session, [*touching, *_ids(corrected.values()), *met_before])
     await _record_submitted(session, principal, _ids(corrected.values()))
-    return {i: _outcome(each) for i, each in judged.items() if i not in accepted or i in corrected}
+    special = {i: _outcome(each) for i, each in judged.items() if i not in accepted or i in corrected}
+    return special, {id_: each for id_, each in shown.items() if id_ not in touching}
 
 
 def _ids(corrected: Iterable[Accepted]) -> list[UUID]:
@@ -145,11 +154,17 @@ def _outcome(judged: Judged) -> Registered | DomainError:
     return Registered(judged.itself.id, "updated")
 
 
-async def _add(session: Asker, batch: Batch, new: NewCases) -> None:
-    """Write the new cases with their networks and events."""
-    if len(new.left_out) < len(batch.tracks):
-        await intake.add(session, batch, new)
-        await intake.put_networks(session, batch.listed, batch.ids(new.left_out))
+async def _add(session: Asker, batch: Batch, new: NewCases, *, show: bool) -> Documents:
+    """Write the new cases with their networks and events; give their documents if it is to ``show`` them."""
+    added = [i for i in range(len(batch.tracks)) if i not in new.left_out]
+    if not added:
+        return {}
+    await intake.add(session, batch, new)
+    left_out = batch.ids(new.left_out)
+    if show:
+        return await store.put_networks(session, new.submitter, batch.ids(added), batch.listed, left_out)
+    await intake.put_networks(session, batch.listed, left_out)
+    return {}
 
 
 def _row(accepted: Accepted, id_: UUID, due_at: Mapping[str, datetime]) -> dict[str, Any]:

@@ -1,20 +1,21 @@
 """Single submissions, taken in together: those of one client that wait are a batch of one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
+from uuid import UUID
 
 from fastapi import Response
 
 from app.core.asking import Asker
 from app.core.db import Database
-from app.core.errors import DomainError
 from app.core.idempotency import Answers, Keyed, Once, Replayed, answer_each
 from app.core.principal import Principal
 from app.core.responses import document_answer
 from app.core.together import Together
 from app.registrations import service, store
 from app.registrations.rules import Asked
+from app.registrations.service import Registered
 
 MOST_TOGETHER = 64
 MANY_CLIENTS = 1_000
@@ -62,15 +63,14 @@ class Submissions:
 
 async def _answers(session: Asker, principal: Principal, asked: Sequence[Asked]) -> Answers:
     outcomes = await service.submit_each(session, principal, asked)
-    ids = [each.registration_id for each in outcomes if not isinstance(each, DomainError)]
-    documents = await store.reread(session, principal, ids)
-    return [
-        each
-        if isinstance(each, DomainError)
-        else document_answer(
-            *documents[each.registration_id],
-            status=201 if each.outcome == "created" else 200,
-            location=f"/v1/registrations/{each.registration_id}" if each.outcome == "created" else None,
-        )
-        for each in outcomes
-    ]
+    made = [each for each in outcomes if isinstance(each, Registered)]
+    unknown = [each.registration_id for each in made if each.document is None]
+    documents = await store.reread(session, principal, unknown) if unknown else {}
+    return [_answer(each, documents) if isinstance(each, Registered) else each for each in outcomes]
+
+
+def _answer(made: Registered, documents: Mapping[UUID, tuple[int, str]]) -> Response:
+    document = made.document or documents[made.registration_id]
+    if made.outcome != "created":
+        return document_answer(*document)
+    return document_answer(*document, status=201, location=f"/v1/registrations/{made.registration_id}")

@@ -34,7 +34,7 @@ class Representation:
         """SHA-256 of the body without content coding."""
         return hashlib.sha256(self.body).digest()
 
-    @property
+    @cached_property
     def repr_digest(self) -> str:
         """``Repr-Digest`` (RFC 9530)."""
         return repr_digest(self.sha256)

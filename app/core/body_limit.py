@@ -5,6 +5,8 @@ import asyncio
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+WITHOUT_BODY = ("GET", "HEAD")  # no operation reads one
+
 
 class BodyLimitMiddleware:
     """Refuses bodies over a limit in bytes, by their declared length or as they come, and those that come too slowly.
@@ -22,7 +24,7 @@ class BodyLimitMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its body counted."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["method"] in WITHOUT_BODY:
             await self.app(scope, receive, send)
             return
         path = scope["path"]

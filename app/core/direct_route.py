@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.params import Depends, Header, Query, Security
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security import SecurityScopes
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -64,6 +64,9 @@ class DirectMiddleware:
             return
         scope["endpoint"] = asked.endpoint
         given[asked.caller] = await asked.authenticate(request, asked.scopes, request.headers.get("authorization"))
+        if not asked.is_valid(given):
+            await self.app(scope, sent.receive, send)
+            return
         answer = await asked.endpoint(**given)
         await answer(scope, receive, send)
 
@@ -149,22 +152,30 @@ class _Asked:
     scopes: SecurityScopes = field(init=False)
 
     async def read(self, request: Request, sent: _Sent) -> dict[str, Any] | None:
-        """All but the caller; None for a request that the framework has to refuse."""
+        """All but the caller, the body as JSON; None for a request that the framework has to refuse."""
         given: dict[str, Any] = dict.fromkeys(self.requests, request)
         try:
             for name, kind in self.path.items():
                 given[name] = kind.validate_python(request.path_params[name])
             for name, model in self.query.items():
                 given[name] = _read(model, request.scope["query_string"])
-            for name, of_field in self.of_fields.items():
-                given[name] = await of_field.of(request)
-            for name, body in self.body.items():
+            for name in self.body:
                 if request.headers.get("content-type") != "application/json":
                     return None
-                given[name] = body.model_validate(await sent.json())
+                given[name] = await sent.json()
+            for name, of_field in self.of_fields.items():  # which may read the body again
+                given[name] = await of_field.of(request)
         except (ValueError, RecursionError):  # Pydantic's and JSON's are such
             return None
         return given
+
+    def is_valid(self, given: dict[str, Any]) -> bool:
+        """Whether the body is one; then it stands in its place. To be asked once it is known who sends it."""
+        try:
+            given.update({name: model.model_validate(given[name]) for name, model in self.body.items()})
+        except ValidationError:
+            return False
+        return True
 
 
 @lru_cache(maxsize=500)

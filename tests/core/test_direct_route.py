@@ -5,11 +5,12 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response, Security
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response, Security
 from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 
 from app.core import schemas
+from app.core.body_limit import BodyLimitMiddleware
 from app.core.direct_route import DirectMiddleware, DirectRoute
 from app.core.errors import Forbidden
 from app.core.exchange import ExchangeMiddleware
@@ -27,6 +28,17 @@ PATHS = (
 
 class Wanted(schemas.Query):
     limit: int = 1
+
+
+class Thing(schemas.Body):
+    name: schemas.Line100
+    size: int = 1
+
+
+async def _labelled(
+    request: Request, label: Annotated[str | None, Header(pattern="^[a-z]+$", examples=["small"])] = None
+) -> bytes:
+    return await request.body() + (label or "none").encode()
 
 
 async def _known(
@@ -64,18 +76,27 @@ def _app(route_class: type[APIRoute]) -> FastAPI:
     async def announced(thing_id: UUID, _: Reader) -> Response:
         return Response(f"{thing_id}")
 
+    @router.post("", status_code=201)
+    async def made(body: Thing, caller: Reader, labelled: Annotated[bytes, Depends(_labelled)]) -> Response:
+        return Response(f"{body!r} {caller.operator} {labelled!r}", 201)
+
     app = FastAPI(redirect_slashes=False)
     app.add_middleware(DirectMiddleware)
+    app.add_middleware(BodyLimitMiddleware, limit=100_000, seconds=1, wider={}, pace=1)
     app.add_middleware(ExchangeMiddleware, https=False)
     add_problem_handlers(app)
     app.include_router(router, prefix="/v1")
     return app
 
 
-async def _answer(route_class: type[APIRoute], path: str, headers: dict[str, str]) -> tuple[object, ...]:
+async def _answer(
+    route_class: type[APIRoute], path: str, headers: dict[str, str], body: bytes | None = None
+) -> tuple[object, ...]:
     transport = httpx.ASGITransport(_app(route_class))
+    method = "GET" if body is None else "POST"
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
-        answer = await client.get(f"/v1{path}", headers={**headers, "X-Request-ID": "the-same"})
+        fields = {**headers, "X-Request-ID": "the-same"}
+        answer = await client.request(method, f"/v1{path}", headers=fields, content=body)
     return answer.status_code, answer.text, answer.headers
 
 
@@ -83,6 +104,41 @@ async def _answer(route_class: type[APIRoute], path: str, headers: dict[str, str
 @pytest.mark.parametrize("path", PATHS)
 async def test_every_answer_is_the_one_that_the_framework_gives(path: str, headers: dict[str, str]) -> None:
     assert await _answer(DirectRoute, path, headers) == await _answer(APIRoute, path, headers)
+
+
+JSON = {"Content-Type": "application/json"}
+SENT = {
+    "right": (201, JSON, b'{"name": " a thing "}'),
+    "right and labelled": (201, {**JSON, "Label": "small"}, b'{"name": "a", "size": 2}'),
+    "JSON with a character set": (201, {"Content-Type": "application/json; charset=utf-8"}, b'{"name": "a"}'),
+    "another JSON": (201, {"Content-Type": "application/merge-patch+json"}, b'{"name": "a"}'),
+    "wrong label": (422, {**JSON, "Label": "SMALL"}, b'{"name": "a"}'),
+    "wrong size": (422, JSON, b'{"name": "a", "size": "b"}'),
+    "unknown field": (422, JSON, b'{"name": "a", "colour": "b"}'),
+    "nothing": (422, JSON, b""),
+    "null": (422, JSON, b"null"),
+    "a list": (422, JSON, b"[]"),
+    "half": (422, JSON, b'{"name": '),
+    "no text": (422, JSON, b"\xff\xfe\xff"),
+    "deep": (422, JSON, b"[" * 50_000),
+    "no JSON": (415, {"Content-Type": "text/plain"}, b'{"name": "a"}'),
+    "of no type": (415, {}, b'{"name": "a"}'),
+    "too large": (413, JSON, b'{"name": "' + b"a" * 100_000 + b'"}'),
+}
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer one"}], ids=["unknown", "known"])
+@pytest.mark.parametrize("sent", SENT)
+async def test_what_is_sent_is_read_or_refused_as_the_framework_does(sent: str, headers: dict[str, str]) -> None:
+    status, fields, body = SENT[sent]
+    answer = await _answer(DirectRoute, "/things", {**headers, **fields}, body)
+    assert answer == await _answer(APIRoute, "/things", {**headers, **fields}, body)
+    if headers:
+        assert answer[0] == status
+
+
+async def test_what_a_caller_sends_is_not_validated_before_it_is_known_who_it_is() -> None:
+    assert (await _answer(DirectRoute, "/things", JSON, b'{"size": 1}'))[0] == 403
 
 
 def test_what_is_documented_is_the_same() -> None:

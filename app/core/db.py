@@ -25,10 +25,11 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
 from app.core import data_keys
 from app.core.asking import Asker, Transaction
 from app.core.compiled import Compiled
+from app.core.connections import READING, WRITING_FEW, Connections
 from app.core.keyring import Keyring
 from app.core.principal import Principal, caller_of
 from app.core.settings import Settings
-from app.core.single_reads import Connections, SingleRead
+from app.core.single_reads import SingleRead
 from app.core.tenancy import ACTING, SERVICE, TENANT
 from app.core.tenancy import tenant as tenant_parameters
 
@@ -150,6 +151,14 @@ def _connecting(settings: Settings) -> Callable[[], Awaitable[Any]]:
     return connect
 
 
+def _connections(settings: Settings, role: str, options: dict[str, str]) -> Connections:
+    """Connections of the driver itself that have a role from their beginning."""
+    patience = settings.lock_timeout_ms / 1000
+    return Connections(
+        settings.database_url, {**_options(settings), "role": role, **options}, settings.database_pool, patience
+    )
+
+
 class Database:
     """The pool of connections and the two ways to use it; a session acts for ``principal``, or for the service."""
 
@@ -170,10 +179,9 @@ class Database:
             pool_timeout=settings.lock_timeout_ms / 1000,
         )
         event.listen(self.engine.sync_engine, "checkout", _refuse_what_was_cut)
-        patience = settings.lock_timeout_ms / 1000
-        self._as_service, self._as_tenant = (
-            Connections(settings.database_url, {**_options(settings), "role": role}, settings.database_pool, patience)
-            for role in (SERVICE, TENANT)
+        self._single_reads, self._small_writes = (
+            {role: _connections(settings, role, options) for role in (SERVICE, TENANT)}
+            for options in (READING, WRITING_FEW)
         )
         self._reading = self.engine.execution_options(postgresql_readonly=True)
         self._keys_read = float("-inf")
@@ -183,8 +191,8 @@ class Database:
         if keyless := await self._keep_keys():
             raise keyless
         if principal.sees_all:
-            return await self._as_service.fetch(read.as_service, given)
-        return await self._as_tenant.fetch(read.as_tenant, given | tenant_parameters(principal))
+            return await self._single_reads[SERVICE].fetch(read.as_service, given)
+        return await self._single_reads[TENANT].fetch(read.as_tenant, given | tenant_parameters(principal))
 
     def read(self, principal: Principal | None = None) -> AbstractAsyncContextManager[ReadSession]:
         """A session that PostgreSQL holds to reading."""
@@ -202,9 +210,9 @@ class Database:
         """
         if keyless := await self._keep_keys():
             raise keyless
-        connections = self._as_service if principal.sees_all else self._as_tenant
-        async with connections.writing() as connection:
-            yield Transaction(connection, self.keyring, None if principal.sees_all else principal)
+        tenant = None if principal.sees_all else principal
+        async with self._small_writes[TENANT if tenant else SERVICE].transaction() as connection:
+            yield Transaction(connection, self.keyring, tenant)
 
     @asynccontextmanager
     async def reading(self, acting: Acting) -> AsyncIterator[ReadSession]:
@@ -241,8 +249,8 @@ class Database:
 
     async def close(self) -> None:
         """Give the connections back."""
-        await self._as_service.close()
-        await self._as_tenant.close()
+        for each in (*self._single_reads.values(), *self._small_writes.values()):
+            await each.close()
         await self.engine.dispose()
 
 

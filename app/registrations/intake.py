@@ -31,17 +31,19 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, BIT, CIDR, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, BIT, CIDR, JSONB, aggregate_order_by
 
 from app.allowlist import store as allowlist
 from app.applicants.store import IDENTITIES, Identity
 from app.core.asking import Asker, Asking
 from app.core.compiled import Compiled
+from app.core.documents import documents
 from app.core.orm import INSTANT, Rows, column_text, columnar, is_among, looked_up, records, rows_text
 from app.core.principal import Principal
 from app.events import store as events
 from app.operators import store as operators
 from app.operators.rules import Atlas
+from app.registrations import store
 from app.registrations.batch import LOCK_STRIPES, Batch, stripes_of
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
 from app.registrations.rules import TRACKS, Asked, Flag, Status
@@ -274,13 +276,38 @@ async def correct(session: Asker, rows: Sequence[dict[str, Any]], *, hand_in: bo
 
 _LISTED = columnar(LISTED).subquery("listed")
 _TAKEN = select(*(_LISTED.c[name] for name in LISTED)).where(not_(is_among(_LISTED.c.registration_id, "left_out")))
-PUTTING = insert(RegistrationNetwork).from_select(list(LISTED), _TAKEN)
-_PUTTING = Compiled(PUTTING)
+_INSERTED = insert(RegistrationNetwork).from_select(list(LISTED), _TAKEN)
+_PUTTING = Compiled(_INSERTED)
 
 
 async def put_networks(session: Asker, listed: Mapping[str, str], left_out: Collection[UUID] = ()) -> None:
     """Give registrations their networks (the columns of ``batch.networks_listed``), but not those ``left_out``."""
     await session.fetch(_PUTTING, {**listed, "left_out": list(left_out)})
+
+
+_PUT = _INSERTED.returning(*RegistrationNetwork.__table__.c).cte("put")
+_JUST_PUT = (
+    select(func.array_agg(aggregate_order_by(_PUT.c.network, _PUT.c.position)))
+    .where(_PUT.c.registration_id == Registration.id)
+    .scalar_subquery()
+)
+
+
+@lru_cache(maxsize=1_000)
+def _putting(principal: Principal) -> Compiled:
+    return Compiled(documents(store.fields(principal, _JUST_PUT).where(is_among(Registration.id, "ids"))))
+
+
+async def put_and_show(
+    session: Asker,
+    principal: Principal,
+    ids: Collection[UUID],
+    listed: Mapping[str, str],
+    left_out: Collection[UUID],
+) -> dict[UUID, tuple[int, str]]:
+    """``put_networks`` to ``ids``, which have none, and ``store.reread`` of these, in one round trip."""
+    found = await session.fetch(_putting(principal), {**listed, "ids": list(ids), "left_out": list(left_out)})
+    return {id_: (version, document) for id_, version, document in found}
 
 
 _TAKING = Compiled(delete(RegistrationNetwork).where(is_among(RegistrationNetwork.registration_id, "ids")))

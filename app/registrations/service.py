@@ -162,7 +162,7 @@ async def _add(session: Asker, batch: Batch, new: NewCases, *, show: bool) -> Do
     await intake.add(session, batch, new)
     left_out = batch.ids(new.left_out)
     if show:
-        return await store.put_networks(session, new.submitter, batch.ids(added), batch.listed, left_out)
+        return await intake.put_and_show(session, new.submitter, batch.ids(added), batch.listed, left_out)
     await intake.put_networks(session, batch.listed, left_out)
     return {}
 

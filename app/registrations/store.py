@@ -1,6 +1,6 @@
 """Reading registrations, and moving them from status to status."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -26,7 +26,7 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+from sqlalchemy.dialects.postgresql import JSONB
 
 from app.applicants.models import Applicant
 from app.core.asking import Asker
@@ -38,7 +38,7 @@ from app.core.orm import Rows, among, is_among
 from app.core.principal import Principal
 from app.core.single_reads import SingleRead
 from app.events import store as events
-from app.registrations import contests, intake
+from app.registrations import contests
 from app.registrations.contests import IS_CONTESTED
 from app.registrations.models import NETWORKS, Registration, RegistrationNetwork
 from app.registrations.rules import ERASABLE, Case, Status
@@ -74,8 +74,8 @@ async def get(session: ReadSession, principal: Principal, registration_id: UUID,
 
 
 @lru_cache(maxsize=1_000)
-def _fields(principal: Principal, networks: ColumnElement[Any] = NETWORKS) -> Select[Any]:
-    """What the caller is shown of the cases that it may see."""
+def fields(principal: Principal, networks: ColumnElement[Any] = NETWORKS) -> Select[Any]:
+    """What the caller is shown of the cases that it may see; ``networks`` may come from elsewhere than their table."""
     hidden = () if principal.sees_all else HIDDEN_FROM_PARTNERS
     if principal.partner_kind == "operator":
         hidden = (*hidden, *HIDDEN_FROM_OPERATORS)
@@ -84,7 +84,7 @@ def _fields(principal: Principal, networks: ColumnElement[Any] = NETWORKS) -> Se
 
 @lru_cache(maxsize=1_000)
 def _one(principal: Principal) -> SingleRead:
-    return SingleRead(documents(_fields(principal).where(Registration.id == bindparam("id", type_=Uuid))))
+    return SingleRead(documents(fields(principal).where(Registration.id == bindparam("id", type_=Uuid))))
 
 
 async def read(database: Database, principal: Principal, registration_id: UUID) -> tuple[int, str]:
@@ -98,37 +98,12 @@ async def read(database: Database, principal: Principal, registration_id: UUID) 
 
 @lru_cache(maxsize=1_000)
 def _these(principal: Principal) -> Compiled:
-    return Compiled(documents(_fields(principal).where(is_among(Registration.id, "ids"))))
+    return Compiled(documents(fields(principal).where(is_among(Registration.id, "ids"))))
 
 
 async def reread(session: Asker, principal: Principal, ids: Collection[UUID]) -> dict[UUID, tuple[int, str]]:
     """``read`` of those of ``ids`` that the caller may see, in a transaction that may have changed them."""
     found = await session.fetch(_these(principal), {"ids": list(ids)})
-    return {id_: (version, document) for id_, version, document in found}
-
-
-_PUT = intake.PUTTING.returning(*RegistrationNetwork.__table__.c).cte("put")
-_JUST_PUT = (
-    select(func.array_agg(aggregate_order_by(_PUT.c.network, _PUT.c.position)))
-    .where(_PUT.c.registration_id == Registration.id)
-    .scalar_subquery()
-)
-
-
-@lru_cache(maxsize=1_000)
-def _putting(principal: Principal) -> Compiled:
-    return Compiled(documents(_fields(principal, _JUST_PUT).where(is_among(Registration.id, "ids"))))
-
-
-async def put_networks(
-    session: Asker,
-    principal: Principal,
-    ids: Collection[UUID],
-    listed: Mapping[str, str],
-    left_out: Collection[UUID],
-) -> dict[UUID, tuple[int, str]]:
-    """``intake.put_networks`` to ``ids``, which have none, and ``reread`` of these, in one round trip."""
-    found = await session.fetch(_putting(principal), {**listed, "ids": list(ids), "left_out": list(left_out)})
     return {id_: (version, document) for id_, version, document in found}
 
 
@@ -144,7 +119,7 @@ async def list_page(
 def _page(principal: Principal, filters: frozenset[str], *, begins: bool) -> SingleRead:
     """The page with these filters, whatever their values."""
     conditions = [FILTERS[name] if name in FILTERS else _has(name) for name in sorted(filters)]
-    return page_of(_fields(principal).where(*conditions), Registration.id, begins=begins)
+    return page_of(fields(principal).where(*conditions), Registration.id, begins=begins)
 
 
 def _has(name: str) -> ColumnElement[bool]:

@@ -6,9 +6,10 @@ import asyncpg
 import pytest
 from sqlalchemy import Boolean, Integer, bindparam, func, literal, select, text
 
+from app.core.connections import Connections
 from app.core.db import SERVICE, TENANT, is_outage
 from app.core.principal import PartnerKind, Principal
-from app.core.single_reads import Connections, SingleRead
+from app.core.single_reads import SingleRead
 from app.registrations.models import Registration
 from tests.support import cases, postgres
 from tests.support.service import Caller, Service

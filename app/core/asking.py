@@ -1,5 +1,6 @@
 """Statements asked of the driver itself in a transaction, as a partner, or beyond what one partner may see."""
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,7 +18,7 @@ Asking = tuple[Compiled, Mapping[str, Any]]
 NOTHING = Compiled(select(cast(null(), Text)).where(false()))
 
 
-class Asker:
+class Asker(ABC):
     """A transaction that acts for ``tenant``, with the keys that sealed columns and cursors need."""
 
     keyring: Keyring
@@ -25,13 +26,13 @@ class Asker:
     _blocks = 0
 
     @property
+    @abstractmethod
     def tenant(self) -> Principal | None:
         """The partner whose rows alone the transaction may see; None: everybody's."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def fetch(self, statement: Compiled, given: Mapping[str, Any]) -> list[Any]:
         """The rows of a statement. Raises SQLAlchemy's or asyncpg's errors (``db.is_outage`` knows both)."""
-        raise NotImplementedError
 
     @asynccontextmanager
     async def beyond_tenancy(self, entering: Asking | None = None) -> AsyncIterator[list[Any]]:

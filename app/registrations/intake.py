@@ -74,19 +74,11 @@ class Overlap(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What a case that is there says, by which what is submitted is known again."""
+    """A case that is there, and what it asks for."""
 
     id: UUID
-    applicant_id: UUID
-    track: str
-    purpose: str
-    protocol: str | None
-    operator: str
-    subscriber_id: str | None
-    reference: str | None
-    description: str | None
-    networks: Sequence[str]
     status: str
+    asked: Asked
 
 
 class NewCases(NamedTuple):
@@ -193,17 +185,15 @@ async def meet(session: Asker, partner_id: UUID, batch: Batch) -> Met:
 
 
 _NETWORKS = cast(Registration.networks, ARRAY(Text))  # which the driver would make objects of
-_HELD = Compiled(
-    select(*(_NETWORKS if name == "networks" else getattr(Registration, name) for name in Held._fields)).where(
-        is_among(Registration.id, "ids")
-    )
-)
+_ASKED = (_NETWORKS if name == "networks" else getattr(Registration, name) for name in Asked._fields)
+_HELD = Compiled(select(Registration.id, Registration.status, *_ASKED).where(is_among(Registration.id, "ids")))
 
 
 async def by_reference(session: Asker, known: Collection[UUID]) -> dict[str, Held]:
     """Cases of the caller's, by their references."""
-    found = [Held(*row) for row in await session.fetch(_HELD, {"ids": list(known)})] if known else []
-    return {each.reference: each for each in found if each.reference}
+    found = await session.fetch(_HELD, {"ids": list(known)}) if known else []
+    cases = [Held(id_, status, Asked(*asked)) for id_, status, *asked in found]
+    return {each.asked.reference: each for each in cases if each.asked.reference}
 
 
 def _adding() -> Insert:

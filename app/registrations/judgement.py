@@ -19,7 +19,6 @@ from app.registrations.intake import Held, Met
 from app.registrations.rules import EDITABLE, TRACKS, Asked, Flag, Ledger
 
 NOBODY = UUID(int=0)
-COMPARED = ("applicant_id", "track", "purpose", "protocol", "operator", "subscriber_id", "reference", "description")
 
 
 class Accepted(NamedTuple):
@@ -105,7 +104,7 @@ def judge_all(batch: Batch, facts: Facts, left_out: Collection[int], ledger: Led
 def judge_new(position: int, asked: Asked, flags: list[str], facts: Facts, ledger: Ledger) -> Judged:
     """An item as it was submitted: its reference may lead to a case that is there."""
     itself = facts.by_reference.get(asked.reference or "")
-    if itself is not None and _says_the_same(asked, itself):
+    if itself is not None and _says_the_same(asked, itself.asked):
         return Unchanged(itself.id)
     return judge(position, asked, flags, facts, ledger, itself)
 
@@ -132,9 +131,12 @@ def judge(
     return Accepted(asked, owner.subject, [*flags, Flag.CONTESTED.value] if is_contested else flags, itself)
 
 
-def _says_the_same(asked: Asked, held: Held) -> bool:
-    same = all(getattr(asked, name) == getattr(held, name) for name in COMPARED)
-    return same and sorted(asked.networks) == sorted(held.networks)
+def _says_the_same(asked: Asked, held: Asked) -> bool:
+    return _in_order(asked) == _in_order(held)
+
+
+def _in_order(asked: Asked) -> Asked:
+    return asked._replace(networks=sorted(asked.networks))
 
 
 def _of_details(position: int, asked: Asked, facts: Facts, identity: Identity) -> list[FieldError]:

@@ -251,9 +251,7 @@ def _details(held: Registration) -> dict[str, Any]:
 async def _judged_again(session: WriteSession, principal: Principal, asked: Asked, held: Registration) -> Accepted:
     ((batch, own),), met = await _arrive(session, principal, [[asked]])
     facts = await judgement.gather(session, batch, own, met)
-    judged = judgement.judge(
-        0, asked, batch.flags([0])[0], facts, Ledger(), Held(*(getattr(held, name) for name in Held._fields))
-    )
+    judged = judgement.judge(0, asked, batch.flags([0])[0], facts, Ledger(), Held(held.id, held.status, asked))
     if isinstance(judged, DomainError):
         raise judged
     return judged

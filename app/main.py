@@ -5,11 +5,14 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import cache
+from types import SimpleNamespace
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from joserfc.jwk import KeySet
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.types import ASGIApp
 
 from app import __version__, api
 from app.allowlist.manifest import ManifestSigner
@@ -71,7 +74,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def create_app(settings: Settings) -> FastAPI:
     """The application, with everything it needs in ``app.state``; it connects when it starts."""
-    configure_logging(settings)
+    configure_logging(settings.log_level, settings.log_format)
     app = FastAPIOffline(
         title="IP registration service",
         version=__version__,
@@ -92,19 +95,24 @@ def create_app(settings: Settings) -> FastAPI:
         async with database.read() as session:
             return await partners.public_keys(session)
 
-    app.state.settings = settings
-    app.state.database = database
-    app.state.called_back = CalledBack(database, settings.poll_seconds)
-    app.state.verifier = TokenVerifier(settings.public_url, load_keys, app.state.called_back.is_called_back)
-    app.state.limits = RateLimits(settings, feed=FEED, special=RATE_CLASSES)
-    app.state.external = external_verifiers(settings, database)
-    app.state.basic = BasicClients(database, app.state.called_back.is_called_back)
-    app.state.outbound = Outbound(settings)
-    app.state.token_clients = TokenClients(database, app.state.outbound, settings.public_url)
-    app.state.submissions = Submissions(database)
-    app.state.reader = SnapshotReader(database, settings)
-    app.state.manifest = ManifestSigner(database, app.state.reader, settings.public_url)
-    app.state.newest_migration = health.newest_migration()
+    called_back = CalledBack(database, settings.poll_seconds)
+    outbound, reader = Outbound(settings), SnapshotReader(database, settings)
+    # every request looks things up here, of which the framework's own kind of state makes a call
+    app.state = SimpleNamespace(  # type: ignore[assignment]
+        settings=settings,
+        database=database,
+        called_back=called_back,
+        verifier=TokenVerifier(settings.public_url, load_keys, called_back.is_called_back),
+        limits=RateLimits(settings, feed=FEED, special=RATE_CLASSES),
+        external=external_verifiers(settings, database),
+        basic=BasicClients(database, called_back.is_called_back),
+        outbound=outbound,
+        token_clients=TokenClients(database, outbound, settings.public_url),
+        submissions=Submissions(database),
+        reader=reader,
+        manifest=ManifestSigner(database, reader, settings.public_url),
+        newest_migration=health.newest_migration(),
+    )
     for router in api.ROUTERS:
         app.include_router(router, prefix=api.PREFIX)
     for router in (tokens, health_router, problems):
@@ -113,14 +121,19 @@ def create_app(settings: Settings) -> FastAPI:
     app.openapi = cache(lambda: completed(described()))  # type: ignore[method-assign]  # FastAPI's way to extend it
     add_problem_handlers(app)
     add_replay_handler(app)
-    # the last added stands outermost
-    app.add_middleware(DirectMiddleware)
-    app.add_middleware(
-        BodyLimitMiddleware,
+    app.middleware_stack = _around(app, settings)
+    return app
+
+
+def _around(app: FastAPI, settings: Settings) -> ASGIApp:
+    """What every request passes on its way to the framework, and plain operations without going there."""
+    framework = app.build_middleware_stack()
+    assert isinstance(framework, ServerErrorMiddleware)  # in whose place the exchange answers what nobody caught
+    limited = BodyLimitMiddleware(
+        DirectMiddleware(framework.app),
         limit=settings.max_body_bytes,
         seconds=settings.body_seconds,
         wider={UPLOADS: settings.max_upload_bytes},
         pace=settings.upload_bytes_per_second,
     )
-    app.add_middleware(ExchangeMiddleware, https=settings.is_https)
-    return app
+    return ExchangeMiddleware(limited, https=settings.is_https)

@@ -121,7 +121,7 @@ class Worker:
 
 def run_worker(settings: Settings) -> None:
     """Run a worker until SIGINT or SIGTERM."""
-    configure_logging(settings)
+    configure_logging(settings.log_level, settings.log_format)
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, settings.host)
     collect_seldom()

@@ -11,7 +11,7 @@ from app.allowlist.access import DOCUMENTED_BASIC, Reader
 from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import SnapshotBody
 from app.allowlist.manifest import delta_bytes
-from app.allowlist.representations import repr_digest
+from app.allowlist.representations import Caching, repr_digest
 from app.allowlist.router import REPRESENTATIONS, reader_of, represented, takes_gzip
 from app.core.db import Reading, Writing
 from app.core.errors import Forbidden, NotAcceptable, NotFound, SelfReview, Unauthenticated
@@ -23,7 +23,7 @@ from app.core.security import require
 router = APIRouter(prefix="/allowlist", tags=["allowlist"])
 Serial = Annotated[int, Path(ge=1, le=schemas.LARGEST_SERIAL)]
 Officer = Annotated[Principal, require("allowlist:publish")]
-IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Accept, Accept-Encoding"}
+IMMUTABLE = Caching("private, max-age=31536000, immutable", "Accept, Accept-Encoding")
 
 
 @router.get(
@@ -42,7 +42,7 @@ async def get_snapshot(
     gzipped = takes_gzip(request)
     family = int(query.family) if query.family else None
     shown = await reader.representations.of(snapshot, query.format or "json", family, gzipped=gzipped)
-    return represented(request, shown, IMMUTABLE, gzipped=gzipped)
+    return represented(request, shown, IMMUTABLE)
 
 
 @router.get(
@@ -60,9 +60,8 @@ async def get_delta_of(request: Request, serial: Serial, _: Reader) -> Response:
     if delta is None:
         raise SnapshotRequired(f"The delta of serial {serial} is not kept.")
     body = delta_bytes(feed, delta)
-    return Response(
-        body, media_type="application/json", headers={**IMMUTABLE, "Repr-Digest": repr_digest(sha256(body).digest())}
-    )
+    headers = {**IMMUTABLE.fields, "Repr-Digest": repr_digest(sha256(body).digest())}
+    return Response(body, media_type="application/json", headers=headers)
 
 
 @router.get(

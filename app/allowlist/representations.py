@@ -5,7 +5,11 @@ import gzip
 import hashlib
 from base64 import b64encode
 from collections import OrderedDict
-from functools import cached_property
+from email.utils import format_datetime
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+from fastapi import Response
 
 from app.allowlist.formats import FORMATS
 from app.allowlist.snapshot import Snapshot
@@ -14,34 +18,53 @@ from app.core.errors import NotAcceptable
 MOST_KEPT = 48
 
 
+class Caching(NamedTuple):
+    """How long an answer may be kept, and by what it differs: the values of ``Cache-Control`` and ``Vary``."""
+
+    control: str
+    vary: str
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """As header fields."""
+        return {"Cache-Control": self.control, "Vary": self.vary}
+
+
+class Answers(NamedTuple):
+    """What is answered with a representation, and to a caller that holds it."""
+
+    whole: Response
+    unchanged: Response
+
+
 class Representation:
-    """The bytes of one format and family at one serial."""
+    """The bytes of one format, family and content coding at one serial, with their digest and entity tag."""
 
-    def __init__(self, snapshot: Snapshot, name: str, family: int | None) -> None:
+    def __init__(self, snapshot: Snapshot, name: str, family: int | None, *, gzipped: bool) -> None:
         chosen = FORMATS[name]
-        self.media_type = chosen.media_type
-        self.published_at = snapshot.published_at
-        self.body = chosen.write(snapshot, family).encode()
-        self._tag = f"{snapshot.session}-{snapshot.serial}-{name}{family or ''}"
+        plain = chosen.write(snapshot, family).encode()
+        # the same bytes in every process
+        self._body = gzip.compress(plain, compresslevel=6, mtime=0) if gzipped else plain
+        self._answers: dict[Caching, Answers] = {}
+        # of the body without content coding
+        self.sha256 = hashlib.sha256(plain).digest()
+        # strong; each content coding has its own (RFC 9110, 8.8.3.3)
+        self.etag = f'"{snapshot.session}-{snapshot.serial}-{name}{family or ""}{"-gzip" if gzipped else ""}"'
+        self._described = {"Content-Type": chosen.media_type, "Repr-Digest": repr_digest(self.sha256)}
+        if gzipped:
+            self._described["Content-Encoding"] = "gzip"
+        if snapshot.published_at:
+            self._described["Last-Modified"] = format_datetime(snapshot.published_at, usegmt=True)
 
-    @cached_property
-    def gzipped(self) -> bytes:
-        """The body in gzip, the same bytes in every process."""
-        return gzip.compress(self.body, compresslevel=6, mtime=0)
+    def answers(self, caching: Caching) -> Answers:
+        """The answers, made once: they are the same for everybody who asks."""
+        if caching not in self._answers:
+            self._answers[caching] = self._answered(caching)
+        return self._answers[caching]
 
-    @cached_property
-    def sha256(self) -> bytes:
-        """SHA-256 of the body without content coding."""
-        return hashlib.sha256(self.body).digest()
-
-    @cached_property
-    def repr_digest(self) -> str:
-        """``Repr-Digest`` (RFC 9530)."""
-        return repr_digest(self.sha256)
-
-    def etag(self, *, gzipped: bool) -> str:
-        """The strong entity tag; each content coding has its own (RFC 9110, 8.8.3.3)."""
-        return f'"{self._tag}{"-gzip" if gzipped else ""}"'
+    def _answered(self, caching: Caching) -> Answers:
+        kept = {**caching.fields, "ETag": self.etag}
+        return Answers(Response(self._body, headers={**kept, **self._described}), Response(None, 304, kept))
 
 
 def repr_digest(digest: bytes) -> str:
@@ -58,13 +81,15 @@ class Representations:
     async def of(self, snapshot: Snapshot, name: str, family: int | None, *, gzipped: bool) -> Representation:
         """The list in a format, ready to be sent."""
         key = (snapshot.session, snapshot.serial, name, family, gzipped)
-        if key not in self._made:
-            self._made[key] = asyncio.create_task(asyncio.to_thread(_make, snapshot, name, family, gzipped))
+        making = self._made.get(key)
+        if making is None:
+            made = partial(Representation, snapshot, name, family, gzipped=gzipped)
+            making = self._made[key] = asyncio.create_task(asyncio.to_thread(made))
             while len(self._made) > MOST_KEPT:
                 self._made.popitem(last=False)
         self._made.move_to_end(key)
         try:
-            return await asyncio.shield(self._made[key])
+            return making.result() if making.done() else await asyncio.shield(making)
         except asyncio.CancelledError:
             raise
         except BaseException:
@@ -72,12 +97,7 @@ class Representations:
             raise
 
 
-def _make(snapshot: Snapshot, name: str, family: int | None, gzipped: bool) -> Representation:
-    made = Representation(snapshot, name, family)
-    _ = made.sha256, made.gzipped if gzipped else b""
-    return made
-
-
+@lru_cache(maxsize=64)
 def negotiate(accept: str) -> str:
     """The format that an ``Accept`` header prefers (RFC 9110, 12.5.1); JSON where all are equal.
 

@@ -2,9 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
-from datetime import datetime
-from email.utils import format_datetime
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -16,8 +13,8 @@ from app.allowlist.delta import net
 from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import FORMATS, SnapshotBody
 from app.allowlist.reader import SnapshotReader
-from app.allowlist.representations import Representation, negotiate
-from app.core import networks
+from app.allowlist.representations import Caching, Representation, negotiate
+from app.core import networks, request_fields
 from app.core.db import Database
 from app.core.direct_route import DirectRoute
 from app.core.errors import (
@@ -30,11 +27,12 @@ from app.core.errors import (
 )
 from app.core.networks import NetworkMalformed
 from app.core.problems import BODIES, documented
-from app.core.responses import json_answer, unchanged
+from app.core.responses import is_held, json_answer
 
 router = APIRouter(prefix="/allowlist", tags=["allowlist"], dependencies=[DOCUMENTED_BASIC], route_class=DirectRoute)
 LONGEST_WAIT_SECONDS = 60
 WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})")
+CHECKED_EACH_TIME = Caching("private, max-age=0, must-revalidate", "Accept, Accept-Encoding, Authorization")
 READS = (Unauthenticated, Forbidden)
 REPRESENTATIONS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -59,23 +57,17 @@ def reader_of(request: Request) -> SnapshotReader:
     return reader
 
 
-@lru_cache(maxsize=64)
-def _http_date(moment: datetime) -> str:
-    return format_datetime(moment, usegmt=True)
-
-
-def _freshness(reader: SnapshotReader, published_at: datetime | None) -> dict[str, str]:
-    headers = {"Cache-Control": "private, max-age=0, must-revalidate", "Vary": "Accept, Accept-Encoding, Authorization"}
-    if published_at:
-        headers["Last-Modified"] = _http_date(published_at)
-    if reader.is_stale:
-        headers |= {"Age": str(reader.age), "Warning": '110 - "Response is Stale"'}
-    return headers
+def _aged(answer: Response, reader: SnapshotReader) -> Response:
+    """The answer, with its age when the database has been out of reach."""
+    if not reader.is_stale:
+        return answer
+    aged = {**answer.headers, "Age": str(reader.age), "Warning": '110 - "Response is Stale"'}
+    return Response(answer.body, answer.status_code, aged)
 
 
 def takes_gzip(request: Request) -> bool:
     """Whether ``Accept-Encoding`` (RFC 9110, 12.5.3) takes gzip."""
-    return _is_gzip_in(request.headers.get("accept-encoding", ""))
+    return _is_gzip_in(request_fields.first(request.scope, b"accept-encoding") or "")
 
 
 @lru_cache(maxsize=64)
@@ -84,15 +76,10 @@ def _is_gzip_in(accepted: str) -> bool:
     return any(coding == "gzip" or (coding.startswith("gzip;q=") and coding[7:].strip("0.")) for coding in codings)
 
 
-def represented(request: Request, shown: Representation, headers: Mapping[str, str], *, gzipped: bool) -> Response:
+def represented(request: Request, shown: Representation, caching: Caching) -> Response:
     """A representation with its validators, or 304 when the caller holds it."""
-    etag = shown.etag(gzipped=gzipped)
-    if fresh := unchanged(request, etag, **headers):
-        return fresh
-    own = {"ETag": etag, "Repr-Digest": shown.repr_digest, "Content-Type": shown.media_type}
-    if gzipped:
-        own["Content-Encoding"] = "gzip"
-    return Response(shown.gzipped if gzipped else shown.body, headers={**headers, **own})
+    answers = shown.answers(caching)
+    return answers.unchanged if is_held(request, shown.etag) else answers.whole
 
 
 @router.get(
@@ -109,11 +96,11 @@ async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery
     served, with `Age` and `Warning`.
     """
     reader = reader_of(request)
-    name = query.format or negotiate(request.headers.get("accept", ""))
+    name = query.format or negotiate(request_fields.first(request.scope, b"accept") or "")
     gzipped = takes_gzip(request)
     family = int(query.family) if query.family else None
     shown = await reader.representations.of(reader.current(), name, family, gzipped=gzipped)
-    return represented(request, shown, _freshness(reader, shown.published_at), gzipped=gzipped)
+    return _aged(represented(request, shown, CHECKED_EACH_TIME), reader)
 
 
 @router.get(
@@ -154,8 +141,9 @@ async def get_delta(
         removed=removed,
         digest=snapshot.digest,
     )
-    headers = {**_freshness(reader, None), **applied}
-    return Response(body.model_dump_json(by_alias=True), media_type="application/json", headers=headers)
+    headers = {**CHECKED_EACH_TIME.fields, **applied}
+    answer = Response(body.model_dump_json(by_alias=True), media_type="application/json", headers=headers)
+    return _aged(answer, reader)
 
 
 @router.get(
@@ -172,7 +160,8 @@ async def get_manifest(request: Request, _: Reader) -> Response:
     """
     signer: manifest.ManifestSigner = request.app.state.manifest
     signed = await signer.current()
-    return Response(signed, media_type=manifest.MEDIA_TYPE, headers=_freshness(reader_of(request), None))
+    answer = Response(signed, media_type=manifest.MEDIA_TYPE, headers=CHECKED_EACH_TIME.fields)
+    return _aged(answer, reader_of(request))
 
 
 def _checked(reader: SnapshotReader, text: str) -> schemas.Check:

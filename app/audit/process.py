@@ -37,7 +37,7 @@ async def tell_size(database: Database) -> None:
 
 def _run(settings: Settings) -> None:
     stay_behind(NICENESS)
-    configure_logging(settings)
+    configure_logging(settings.log_level, settings.log_format)
     asyncio.run(until_told(_sequence_forever(settings), [signal.SIGTERM]))
 
 

@@ -15,7 +15,7 @@ from app.core import errors
 from app.core.errors import DomainError
 from app.core.exchange import ExchangeMiddleware
 from app.core.problems import problem_response
-from app.core.response_headers import with_ours
+from app.core.response_headers import add_ours
 from app.core.settings import Settings
 
 # After a refusal, how long the rest of what the caller is sending is read, so that it gets to read the answer.
@@ -115,7 +115,8 @@ class _LimitedProtocol(HttpToolsProtocol):
         self._refused = True
         path = self.url.partition(b"?")[0][:LONGEST_ECHO].decode("ascii", "replace")
         answer = problem_response(refusal, path, {"Connection": "close"})
-        headers = with_ours(answer.raw_headers, path, https=self.limits.is_https)
+        headers = [*answer.raw_headers]
+        add_ours(answer.status_code, headers, path, https=self.limits.is_https)
         fields = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         self.transport.write(STATUS_LINE[answer.status_code] + fields + b"\r\n" + bytes(answer.body))
         if self.transport.can_write_eof():

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core import schemas
+from app.core import request_fields, schemas
 from app.core.principal import Principal
 
 # How every dependency that gives a ``Principal`` is called: with the scopes needed and the field ``Authorization``.
@@ -63,8 +63,10 @@ class DirectMiddleware:
             await self.app(scope, sent.receive, send)
             return
         scope["endpoint"] = asked.endpoint
-        given[asked.caller] = await asked.authenticate(request, asked.scopes, request.headers.get("authorization"))
-        if not asked.is_valid(given):
+        given[asked.caller] = await asked.authenticate(
+            request, asked.scopes, request_fields.first(scope, b"authorization")
+        )
+        if asked.body and not asked.is_valid(given):
             await self.app(scope, sent.receive, send)
             return
         answer = await asked.endpoint(**given)
@@ -128,12 +130,12 @@ class _OfField:
     make: Callable[..., Awaitable[Any]]
     request: str
     parameter: str
-    name: str
+    name: bytes
     kind: TypeAdapter[Any]
 
     async def of(self, request: Request) -> Any:
         """What it makes. Raises ``ValidationError``."""
-        value = self.kind.validate_python(request.headers.get(self.name))
+        value = self.kind.validate_python(request_fields.first(request.scope, self.name))
         return await self.make(**{self.request: request, self.parameter: value})
 
 
@@ -160,7 +162,7 @@ class _Asked:
             for name, model in self.query.items():
                 given[name] = _read(model, request.scope["query_string"])
             for name in self.body:
-                if request.headers.get("content-type") != "application/json":
+                if request_fields.first(request.scope, b"content-type") != "application/json":
                     return None
                 given[name] = await sent.json()
             for name, of_field in self.of_fields.items():  # which may read the body again
@@ -235,4 +237,6 @@ def _of_field(said: Depends) -> _OfField | None:
     if len(hints) != 2 or len(requests) != 1 or len(fields) != 1:
         return None
     ((request,), (parameter,)) = requests, fields
-    return _OfField(said.dependency, request, parameter, parameter.replace("_", "-"), TypeAdapter(hints[parameter]))
+    return _OfField(
+        said.dependency, request, parameter, parameter.replace("_", "-").encode(), TypeAdapter(hints[parameter])
+    )

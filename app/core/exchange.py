@@ -11,7 +11,7 @@ from app.core.deprecation import announced
 from app.core.limiting import settle
 from app.core.problems import answer_to, problem_response
 from app.core.rate_limits import Counted
-from app.core.response_headers import with_ours
+from app.core.response_headers import add_ours
 
 WENT_AWAY = 499  # the caller was gone before an answer began
 
@@ -86,6 +86,6 @@ class _Exchange:
 
     async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
-        headers = with_ours(headers, self._scope["path"], https=self._https)
+        add_ours(status, headers, self._scope["path"], https=self._https)
         headers.append((b"x-request-id", self._request_id))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

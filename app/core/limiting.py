@@ -8,6 +8,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 from fastapi import Request
 
+from app.core import request_fields
 from app.core.db import Database
 from app.core.errors import TooManyRequests
 from app.core.rate_limits import Counted, Quota, RateLimiter
@@ -62,7 +63,7 @@ class RateLimits:
             return
         taken = await self._limiter.take(quota, subject)
         counted.append(taken)
-        if not taken.passed and not (name == "feed" and "if-none-match" in request.headers):
+        if not taken.passed and not (name == "feed" and request_fields.first(request.scope, b"if-none-match")):
             raise taken.refusal
 
     async def close(self) -> None:
@@ -117,10 +118,10 @@ def settle(counted: Sequence[Counted], status: int) -> tuple[Fields, TooManyRequ
     kept = [each for each in counted if _stays(each, status)]
     if not kept:
         return (), None
-    over = next((each.refusal for each in kept if not each.passed), None) if status != TOO_MANY else None
+    over = [each.refusal for each in kept if not each.passed and status != TOO_MANY]
     left = ", ".join([f'"{each.quota.name}";r={each.remaining};t={each.seconds}' for each in kept])
-    policies = ", ".join([each.quota.policy for each in kept])
-    return ((b"ratelimit-policy", policies.encode()), (b"ratelimit", left.encode())), over
+    policies = b", ".join([each.quota.policy for each in kept])
+    return ((b"ratelimit-policy", policies), (b"ratelimit", left.encode())), over[0] if over else None
 
 
 def _stays(counted: Counted, status: int) -> bool:

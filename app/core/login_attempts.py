@@ -6,7 +6,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
-from app.core.observability import tell
+from app.core.logs import tell
 
 Way = Literal["secret", "assertion", "basic", "token", "external_token"]
 FAILED = Counter("login_failures", "Attempts to prove who one is that failed", ["way"])

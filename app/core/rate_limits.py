@@ -41,9 +41,9 @@ class Quota:
     counts: Callable[[int], bool] = _always
 
     @cached_property
-    def policy(self) -> str:
+    def policy(self) -> bytes:
         """Its item of ``RateLimit-Policy``."""
-        return f'"{self.name}";q={self.requests};w={self.window}'
+        return f'"{self.name}";q={self.requests};w={self.window}'.encode()
 
     @property
     def portion(self) -> int:

@@ -1,7 +1,5 @@
 """What every answer tells browsers and caches: what it may load and embed, and that what is someone's is not kept."""
 
-from collections.abc import Iterable
-
 # What a page of ours may load: only what this service serves itself, whose network may have no way out. The pages of
 # the documentation carry their start script and styles inline; ReDoc searches in a worker of its own.
 PAGE_POLICY = (
@@ -15,20 +13,22 @@ OF_A_PAGE = ((POLICY, PAGE_POLICY), *ALWAYS)
 OF_NO_PAGE = ((POLICY, NO_PAGE_POLICY), *ALWAYS)
 HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")  # a year, RFC 6797
 NOT_KEPT = (b"cache-control", b"no-store")
+UNCHANGED = 304
 SOMEONES = ("/v1/", "/oauth/")
 Headers = list[tuple[bytes, bytes]]
 
 
-def with_ours(headers: Iterable[tuple[bytes, bytes]], path: str, *, https: bool) -> Headers:
-    """The header fields of an answer, names in small letters, and what every answer has.
+def add_ours(status: int, headers: Headers, path: str, *, https: bool) -> None:
+    """Add what every answer has to the header fields of one, whose names are in small letters.
 
-    ``https`` says whether callers reach the service by HTTPS; then browsers are told to use nothing else.
+    ``https`` says whether callers reach the service by HTTPS; then browsers are told to use nothing else. A 304 has
+    nothing to load or to read, and what was said of the answer that it stands for goes on counting (RFC 9111, 4.3.4).
     """
     given = dict(headers)
-    is_page = given.get(b"content-type", b"").startswith(b"text/html")
-    ours = [*headers, *(OF_A_PAGE if is_page else OF_NO_PAGE)]
+    if status != UNCHANGED:
+        is_page = given.get(b"content-type", b"").startswith(b"text/html")
+        headers += OF_A_PAGE if is_page else OF_NO_PAGE
     if https:
-        ours.append(HTTPS_ONLY)
-    if path.startswith(SOMEONES) and b"cache-control" not in given:
-        ours.append(NOT_KEPT)
-    return ours
+        headers.append(HTTPS_ONLY)
+    if b"cache-control" not in given and path.startswith(SOMEONES):
+        headers.append(NOT_KEPT)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 
+from app.core import request_fields
 from app.core.errors import PreconditionRequired
 from app.core.pagination import next_link
 from app.core.preconditions import HasVersion, IfMatch, etag, etag_of
@@ -62,15 +63,15 @@ def not_modified(request: Request, resource: HasVersion) -> Response | None:
     return unchanged(request, etag_of(resource))
 
 
-def unchanged(request: Request, tag: str, **headers: str) -> Response | None:
-    """A 304 with the entity tag when ``If-None-Match`` holds it (RFC 9110, 13.1.2), else None."""
-    held = request.headers.get("if-none-match", "")
-    if held and (held == tag or _holds(held, tag)):
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return Response(status_code=304, headers={"ETag": tag, **named})
-    return None
+def unchanged(request: Request, tag: str) -> Response | None:
+    """A 304 with the entity tag when ``If-None-Match`` holds it, else None."""
+    return Response(None, 304, {"ETag": tag}) if is_held(request, tag) else None
 
 
-def _holds(held: str, tag: str) -> bool:
+def is_held(request: Request, tag: str) -> bool:
+    """Whether ``If-None-Match`` holds the entity tag by weak comparison (RFC 9110, 13.1.2)."""
+    held = request_fields.first(request.scope, b"if-none-match")
+    if not held or held == tag:
+        return held == tag
     tags = {each.strip().removeprefix("W/") for each in held.split(",")}
     return tag in tags or "*" in tags

@@ -14,7 +14,6 @@ from fastapi.security import OAuth2, SecurityScopes
 from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
-from starlette.datastructures import State
 
 from app.core import login_attempts
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated
@@ -168,7 +167,7 @@ async def authenticate(
     return principal
 
 
-def _verifier(state: State, token: str) -> tuple[Way, Verifier]:
+def _verifier(state: Any, token: str) -> tuple[Way, Verifier]:
     """The verifier of the issuer that the token claims to be from; the service's own unless that one is configured."""
     external: Mapping[str, Verifier] = state.external
     issuer = external.get(str(unverified(token).claims.get("iss"))) if external else None

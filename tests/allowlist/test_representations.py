@@ -1,9 +1,17 @@
-"""Which representation an Accept header asks for."""
+"""Which representation an Accept header asks for, and how often it is made."""
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 
-from app.allowlist.representations import negotiate
+from app.allowlist import representations
+from app.allowlist.representations import Caching, Representation, Representations, negotiate
+from app.allowlist.snapshot import Snapshot
 from app.core.errors import NotAcceptable
+
+LIST = Snapshot(UUID(int=1), 7, datetime(2026, 11, 1, tzinfo=UTC), [("39.32.0.0/24", 3)])
 
 
 @pytest.mark.parametrize(
@@ -38,3 +46,36 @@ def test_a_quality_that_is_no_number_counts_for_nothing(quality: str) -> None:
 )
 def test_the_format_of_the_highest_quality_is_chosen_the_more_specific_range_first(accept: str, chosen: str) -> None:
     assert negotiate(accept) == chosen
+
+
+async def test_a_representation_that_could_not_be_made_is_made_for_the_next_who_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = Representations()
+    with monkeypatch.context() as without:
+        without.setattr(representations, "Representation", _fails)
+        with pytest.raises(MemoryError):
+            await kept.of(LIST, "text", None, gzipped=False)
+    assert (await kept.of(LIST, "text", None, gzipped=False)).answers(Caching("", "")).whole.body == b"39.32.0.0/24\n"
+
+
+def _fails(*_: object, **__: object) -> Representation:
+    raise MemoryError
+
+
+async def test_all_who_ask_get_the_one_that_was_made_and_each_coding_has_its_own() -> None:
+    kept = Representations()
+    asked = [kept.of(LIST, "text", None, gzipped=False) for _ in range(5)]
+    first, *others = await asyncio.gather(*asked)
+    again = await kept.of(LIST, "text", None, gzipped=False)
+    assert all(each is first for each in (*others, again))
+    gzipped = await kept.of(LIST, "text", None, gzipped=True)
+    assert (gzipped.sha256, gzipped.etag != first.etag) == (first.sha256, True)
+
+
+async def test_the_answers_differ_by_how_long_they_may_be_kept_and_by_nothing_else() -> None:
+    shown = await Representations().of(LIST, "text", None, gzipped=False)
+    long, short = (shown.answers(Caching(control, "Accept")) for control in ("immutable", "no-cache"))
+    assert set(long.whole.raw_headers) - set(short.whole.raw_headers) == {(b"cache-control", b"immutable")}
+    assert len(long.whole.raw_headers) == len(short.whole.raw_headers)
+    assert dict(long.unchanged.headers) == {"cache-control": "immutable", "vary": "Accept", "etag": shown.etag}

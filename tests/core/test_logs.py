@@ -1,0 +1,66 @@
+"""A line is one event, for the levels that are asked for, in a form that can be read back."""
+
+import json
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import structlog
+
+from app.core.logs import begin, configure_logging, tell, write
+
+
+@pytest.fixture(autouse=True)
+def _configuration_restored() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+@pytest.mark.parametrize("text", ["plain", "a\nb", "é\u2028", "half \ud800"])
+def test_any_text_is_one_line_of_json_with_its_time_in_utc(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    configure_logging("info", "json")
+    structlog.get_logger().info("seen", text=text)
+    line = capsys.readouterr().err
+    assert line.isascii()
+    assert line.count("\n") == 1
+    event = json.loads(line)
+    assert (event["event"], event["level"], event["text"]) == ("seen", "info", text)
+    assert event["timestamp"].endswith("Z")
+    assert datetime.now(UTC) - datetime.fromisoformat(event["timestamp"]) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
+    configure_logging("warning", log_format)  # type: ignore[arg-type]  # both are formats
+    log = structlog.get_logger()
+    log.info("quiet")
+    log.warning("loud")
+    logging.getLogger("a library").info("quiet")
+    logging.getLogger("a library").warning("loud")
+    written = capsys.readouterr().err
+    assert (written.count("quiet"), written.count("loud")) == (0, 2)
+
+
+def test_an_event_that_is_ready_is_written_as_one_of_words_is(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+    log = structlog.get_logger().bind()
+    log.info("seen", number=1)
+    write(log, "info", {"event": "seen", "number": 1})
+    one, other = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert {**one, "timestamp": ""} == {**other, "timestamp": ""}
+
+
+def test_a_request_that_begins_knows_nothing_of_the_one_before(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+    begin(request_id="1")
+    tell(client_id="a")
+    structlog.get_logger().info("first")
+    begin(request_id="2")
+    structlog.get_logger().info("second")
+    first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert (first["request_id"], first["client_id"], second["request_id"]) == ("1", "a", "2")
+    assert "client_id" not in second

@@ -1,7 +1,9 @@
 """The background loops: publish, ingest, deliver, grow the audit's tree, expire, and a sign of life."""
 
 import asyncio
+import os
 import signal
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -125,7 +127,15 @@ def run_worker(settings: Settings) -> None:
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, settings.host)
     collect_seldom()
+    _give_way()
     asyncio.run(_work(settings))
+
+
+def _give_way() -> None:
+    """Take no processor from who is woken at the same moment: an API process, or PostgreSQL for it (``sched(7)``)."""
+    if hasattr(os, "SCHED_BATCH"):  # Linux
+        with suppress(OSError):  # a sandbox may forbid it; then the worker is as others are
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 async def _work(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """The worker's loops go on through outages, stop when they are told to, and do what time asks for."""
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
+import psutil
 import pytest
 from sqlalchemy import text
 
@@ -144,6 +146,19 @@ async def test_windows_of_rate_limits_that_have_ended_are_dropped(service: Servi
     assert not await swept()
     async with working(settings):
         await processes.until(swept)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux has it")
+async def test_a_worker_and_what_works_beside_it_give_way_to_who_is_asked_something(settings: Settings) -> None:
+    with processes.running("worker", processes.environment(settings)) as worker:
+        of_worker = psutil.Process(worker.pid)
+
+        async def has_begun() -> bool:
+            return bool(of_worker.children())
+
+        await processes.until(has_begun)
+        found = {os.sched_getscheduler(each.pid) for each in (of_worker, *of_worker.children(recursive=True))}
+        assert found == {os.SCHED_BATCH}
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])

@@ -26,7 +26,7 @@ from rich.table import Table
 from app.core.embedded import embedded_server
 from app.migrating import migrate
 from app.partners.rules import PartnerKind
-from bench import alone, results, rows
+from bench import alone, other, results, rows
 from bench.partners import SECRET_KEY, Caller, Credentials, make_client, settings
 from bench.processes import our_api, our_worker
 
@@ -36,6 +36,7 @@ SHUFFLED = os.environ.get("ORDER", "shuffled") == "shuffled"
 RUNS = int(os.environ.get("RUNS", "3"))
 POSTGRESQL = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
 PIECE_BYTES = 64 * 1024
+QUIET_SECONDS = 20
 STEPS = ("upload", "approval", "publication")[: None if os.environ.get("DECIDE", "1") == "1" else 1]
 
 
@@ -103,12 +104,12 @@ def _ours(url: str, body: bytes) -> dict[str, Any]:
     environment = {"MAX_UPLOAD_BYTES": str(len(body) + 1), "STATEMENT_TIMEOUT_MS": "30000"}
     with our_api(url, SECRET_KEY, environment) as server, our_worker(url, SECRET_KEY) as worker:
         association, officer = (Caller(server.port, clients[kind]) for kind in ("association", "regulator"))
-        other = Caller(server.port, clients["regulator"])
         times = {}
         watched = {"api": server.process, "worker": psutil.Process(worker), "postgresql": _server_of(url)}
-        with _watched(watched):  # which costs the other caller something, before as meanwhile
-            quiet = _p99(other, seconds=10)
-        with _watched(watched) as peak, _called(other) as answered:
+        # which costs the other caller something, before as meanwhile
+        with _watched(watched), other.calling(server.port, clients["regulator"]) as before:
+            time.sleep(QUIET_SECONDS)
+        with _watched(watched) as peak, other.calling(server.port, clients["regulator"]) as meanwhile:
             began = time.perf_counter()
             sent = {"Content-Type": "text/csv", "Content-Length": str(len(body))}
             upload = association.call("POST", "/v1/bulk-uploads", content=_in_pieces(body), headers=sent)
@@ -124,7 +125,7 @@ def _ours(url: str, body: bytes) -> dict[str, Any]:
         "counts": upload["counts"],
         "approved": approved,
         "peak_mib": peak,
-        "p99_ms": {"quiet": quiet, "during the upload": _at_99(answered)},
+        "p99_ms": {"quiet": _at_99(before), "during the upload": _at_99(meanwhile)},
     }
 
 
@@ -146,37 +147,8 @@ def _decided(officer: Caller, upload_id: str, times: dict[str, float]) -> int:
     return approved
 
 
-def _p99(caller: Caller, seconds: float) -> float:
-    with _called(caller) as answered:
-        time.sleep(seconds)
-    return _at_99(answered)
-
-
 def _at_99(seconds: list[float]) -> float:
     return round(statistics.quantiles(seconds, n=100)[98] * 1_000, 2) if len(seconds) > 1 else 0.0
-
-
-@contextmanager
-def _called(caller: Caller) -> Iterator[list[float]]:
-    """The times of a read of the register, called again and again while the block runs."""
-    answered: list[float] = []
-    done = threading.Event()
-    caller.authorise()
-    caller.call("GET", "/v1/registrations?limit=1")
-
-    def call() -> None:
-        while not done.wait(0.05):
-            began = time.perf_counter()
-            caller.call("GET", "/v1/registrations?limit=1")
-            answered.append(time.perf_counter() - began)
-
-    thread = threading.Thread(target=call)
-    thread.start()
-    try:
-        yield answered
-    finally:
-        done.set()
-        thread.join()
 
 
 def _server_of(url: str) -> psutil.Process:

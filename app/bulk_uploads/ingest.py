@@ -29,7 +29,7 @@ from app.core.principal import Principal
 from app.core.problems import problem_of
 from app.events import store as events
 from app.events.store import Happening
-from app.registrations import service as registrations
+from app.registrations import submitting
 from app.registrations.errors import ReferenceDuplicate
 from app.registrations.rules import Ledger
 
@@ -167,7 +167,7 @@ async def _register(
 ) -> None:
     rehearsal = series.rehearsal
     own = await _applicants(session, principal, rows, series, verdict)
-    outcomes = await registrations.submit(
+    outcomes = await submitting.submit(
         session,
         principal,
         rows.batch,

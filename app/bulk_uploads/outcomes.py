@@ -14,7 +14,7 @@ from app.bulk_uploads.source import Chunk
 from app.core.db import WriteSession
 from app.core.errors import FieldError
 from app.core.orm import cells_at
-from app.registrations.service import Registered
+from app.registrations.submitting import Registered
 
 # the columns of a batch that a created row's outcome has, by its own names
 CREATED = {"reference": "reference", "registration_id": "id"}

@@ -61,7 +61,7 @@ def write(log: Any, level: str, event: Event) -> None:
 
 
 def _write_facts(log: Any, level: str, event: str | None = None, **facts: Any) -> None:
-    write(log, level, {**facts, "event": event})
+    write(log, level, {"event": event, **facts})
 
 
 def _with_circumstances(_: Any, level: str, event: Event) -> Event:

@@ -212,6 +212,8 @@ _TELLING = Compiled(events.recording("registration.submitted", _submitted(), _BY
 
 async def tell_submitted(session: Asker, actor: Principal, ids: Sequence[UUID]) -> None:
     """Record that cases which are there were handed in again."""
+    if not ids:
+        return
     by = {"actor_client_id": actor.client_id, "actor_partner_id": actor.partner_id}
     await session.fetch(_TELLING, {"ids": list(ids), **by})
 

@@ -13,9 +13,9 @@ from app.core.idempotency import Answers, Keyed, Once, Replayed, answer_each
 from app.core.principal import Principal
 from app.core.responses import document_answer
 from app.core.together import Together
-from app.registrations import service, store
+from app.registrations import store, submitting
 from app.registrations.rules import Asked
-from app.registrations.service import Registered
+from app.registrations.submitting import Registered
 
 MOST_TOGETHER = 64
 MANY_CLIENTS = 1_000
@@ -62,7 +62,7 @@ class Submissions:
 
 
 async def _answers(session: Asker, principal: Principal, asked: Sequence[Asked]) -> Answers:
-    outcomes = await service.submit_each(session, principal, asked)
+    outcomes = await submitting.submit_each(session, principal, asked)
     made = [each for each in outcomes if isinstance(each, Registered)]
     unknown = [each.registration_id for each in made if each.document is None]
     documents = await store.reread(session, principal, unknown) if unknown else {}

@@ -17,7 +17,7 @@ from app.registrations.intake import LOCK_CLASS
 from app.registrations.models import Registration
 from app.registrations.rules import Asked
 from app.registrations.schemas import RegistrationDetails
-from app.registrations.service import submit_each
+from app.registrations.submitting import submit_each
 from tests.support import cases
 from tests.support.service import Caller, Service
 

@@ -1,0 +1,193 @@
+"""Submitting registrations, one or many: what each item of a batch is made, and where one is refused, why."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+from app.applicants.store import Identity
+from app.core.asking import Asker
+from app.core.errors import DomainError
+from app.core.principal import Principal
+from app.registrations import contests, intake, judgement, store
+from app.registrations.batch import Batch, networks_listed
+from app.registrations.intake import Arrived, Met, NewCases
+from app.registrations.judgement import Accepted, Judged, Unchanged
+from app.registrations.rules import TRACKS, Asked, Flag, Ledger, waves
+
+# Version and JSON of cases, as ``store.reread`` gives them.
+Documents = dict[UUID, tuple[int, str]]
+
+
+class Registered(NamedTuple):
+    """The registration that an item led to, what was done to it, and where known its version and JSON."""
+
+    registration_id: UUID
+    outcome: Literal["created", "unchanged", "updated"]
+    document: tuple[int, str] | None = None
+
+
+async def submit_each(session: Asker, principal: Principal, asked: Sequence[Asked]) -> list[Registered | DomainError]:
+    """Register single items, each for an applicant of the caller's. In the place of one that is refused stands why.
+
+    Those of one reference follow one another: the later ones meet what the first has made.
+    """
+    outcomes: dict[int, Registered | DomainError] = {}
+    following = waves([each.reference for each in asked])
+    batches, met = await arrive(session, principal, [[asked[place] for place in wave] for wave in following])
+    for wave, (batch, own) in zip(following, batches, strict=True):
+        if wave is following[0]:
+            special, shown = await _settle(session, principal, batch, own, met, show=True)
+        else:
+            special, shown = await submit(session, principal, batch, own), {}
+        made = [Registered(id_, "created", shown.get(id_)) for id_ in batch.ids(range(len(wave)))]
+        outcomes |= {place: special.get(i, made[i]) for i, place in enumerate(wave)}
+    return [outcomes[place] for place in range(len(asked))]
+
+
+async def arrive(
+    session: Asker, principal: Principal, waves_: Sequence[Sequence[Asked]]
+) -> tuple[list[tuple[Batch, list[Identity | None]]], Met]:
+    """A batch of each wave with the caller's own applicants by their numbers, and what the first of them meets.
+
+    All turns are taken: who takes some later may be waited for by whom it waits for.
+    """
+    async with session.beyond_tenancy(intake.arrival(principal, [each for wave in waves_ for each in wave])) as found:
+        arrived = Arrived.of(found)
+        batches = [_batch_of(arrived, wave) for wave in waves_]
+        return batches, await intake.meet(session, principal.partner_id, batches[0][0])
+
+
+def _batch_of(arrived: Arrived, asked: Sequence[Asked]) -> tuple[Batch, list[Identity | None]]:
+    numbers: dict[UUID, int] = {}
+    for each in asked:
+        numbers.setdefault(each.applicant_id, len(numbers))
+    batch = Batch.of(asked, [numbers[each.applicant_id] for each in asked], arrived.atlas)
+    return batch, [arrived.applicants.get(id_) for id_ in numbers]
+
+
+async def submit(
+    session: Asker,
+    principal: Principal,
+    batch: Batch,
+    own: Sequence[Identity | None],
+    *,
+    left_out: Collection[int] = (),
+    bulk_upload_id: UUID | None = None,
+    ledger: Ledger | None = None,
+) -> dict[int, Registered | DomainError]:
+    """Register each item of a batch but those ``left_out``, for the caller's ``own`` applicants, by their numbers.
+
+    Gives what became of each item that was not simply made a case: one whose reference is known and whose content is
+    the same is ``unchanged``; with other content it corrects and hands in again a case that may still be edited
+    (``updated``), else it is refused. A ``ledger`` kept from batch to batch stands for what earlier ones were accepted
+    with, when they are not in the database.
+    """
+    async with session.beyond_tenancy(intake.turns({each.subject for each in own if each}, batch)):
+        met = await intake.meet(session, principal.partner_id, batch)
+    special, _ = await _settle(
+        session, principal, batch, own, met, left_out=left_out, bulk_upload_id=bulk_upload_id, ledger=ledger
+    )
+    return special
+
+
+async def _settle(
+    session: Asker,
+    principal: Principal,
+    batch: Batch,
+    own: Sequence[Identity | None],
+    met: Met,
+    *,
+    left_out: Collection[int] = (),
+    bulk_upload_id: UUID | None = None,
+    ledger: Ledger | None = None,
+    show: bool = False,
+) -> tuple[dict[int, Registered | DomainError], Documents]:
+    """``submit`` of a batch that has its turn, and ``met`` what it meets.
+
+    Gives the documents of its new cases too if it is to ``show`` them, where they are still as they were made.
+    """
+    facts = await judgement.gather(session, batch, own, met)
+    judged = judgement.judge_all(batch, facts, left_out, ledger)
+    accepted = {i: each for i, each in judged.items() if isinstance(each, Accepted)}
+    corrected = {i: each for i, each in accepted.items() if each.itself}
+    new = NewCases(
+        principal,
+        bulk_upload_id,
+        own,
+        left_out={*left_out, *(i for i in judged if i not in accepted or i in corrected)},
+        contested=[i for i, each in accepted.items() if Flag.CONTESTED in each.flags],
+        due_at=due_at_of_tracks(),
+    )
+    shown = await _add(session, batch, new, show=show)
+    met_before = await write_corrected(session, list(corrected.values()), hand_in=True)
+    touching = batch.ids(facts.touching.difference(new.left_out))
+    await contests.refresh(session, [*touching, *_ids(corrected.values()), *met_before])
+    await store.tell_submitted(session, principal, _ids(corrected.values()))
+    special = {i: _outcome(each) for i, each in judged.items() if i not in accepted or i in corrected}
+    return special, {id_: each for id_, each in shown.items() if id_ not in touching}
+
+
+def _ids(corrected: Iterable[Accepted]) -> list[UUID]:
+    return [each.itself.id for each in corrected if each.itself]
+
+
+def _outcome(judged: Judged) -> Registered | DomainError:
+    if isinstance(judged, DomainError):
+        return judged
+    if isinstance(judged, Unchanged):
+        return Registered(judged.registration_id, "unchanged")
+    assert judged.itself is not None
+    return Registered(judged.itself.id, "updated")
+
+
+async def _add(session: Asker, batch: Batch, new: NewCases, *, show: bool) -> Documents:
+    """Write the new cases with their networks and events; give their documents if it is to ``show`` them."""
+    added = [i for i in range(len(batch.tracks)) if i not in new.left_out]
+    if not added:
+        return {}
+    await intake.add(session, batch, new)
+    left_out = batch.ids(new.left_out)
+    if show:
+        return await intake.put_and_show(session, new.submitter, batch.ids(added), batch.listed, left_out)
+    await intake.put_networks(session, batch.listed, left_out)
+    return {}
+
+
+def _row(accepted: Accepted, id_: UUID, due_at: Mapping[str, datetime]) -> dict[str, Any]:
+    asked = accepted.asked
+    return {
+        "id": id_,
+        "applicant_id": asked.applicant_id,
+        "subject": accepted.subject,
+        "track": asked.track,
+        "purpose": asked.purpose,
+        "protocol": asked.protocol,
+        "operator": asked.operator,
+        "subscriber_id": asked.subscriber_id,
+        "reference": asked.reference,
+        "description": asked.description,
+        "flags": accepted.flags,
+        "due_at": due_at[asked.track],
+    }
+
+
+def due_at_of_tracks() -> dict[str, datetime]:
+    """When a case of each track that is submitted now has to be decided."""
+    now = datetime.now(UTC)
+    return {track: now + timedelta(hours=rule.decision_due_hours) for track, rule in TRACKS.items()}
+
+
+async def write_corrected(session: Asker, accepted: Sequence[Accepted], *, hand_in: bool) -> set[UUID]:
+    """Write corrected details in the place of the old; give the cases that shared addresses with the old ones."""
+    if not accepted:
+        return set()
+    due_at = due_at_of_tracks()
+    rows = [_row(each, each.itself.id, due_at) for each in accepted if each.itself]
+    ids = [row["id"] for row in rows]
+    met_before = await contests.sharing_addresses(session, ids)
+    await intake.correct(session, rows, hand_in=hand_in)
+    await intake.take_networks(session, ids)
+    listed = [(str(each.itself.id), each.asked.networks) for each in accepted if each.itself]
+    await intake.put_networks(session, networks_listed(listed))
+    return met_before

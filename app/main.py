@@ -97,8 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     called_back = CalledBack(database, settings.poll_seconds)
     outbound, reader = Outbound(settings), SnapshotReader(database, settings)
-    # every request looks things up here, of which the framework's own kind of state makes a call
-    app.state = SimpleNamespace(  # type: ignore[assignment]
+    app.state = SimpleNamespace(  # type: ignore[assignment]  # the framework's own makes a call of each look-up
         settings=settings,
         database=database,
         called_back=called_back,

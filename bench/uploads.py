@@ -26,7 +26,7 @@ from rich.table import Table
 from app.core.embedded import embedded_server
 from app.migrating import migrate
 from app.partners.rules import PartnerKind
-from bench import alone, other, results, rows
+from bench import alone, filled, other, results, rows
 from bench.partners import SECRET_KEY, Caller, Credentials, make_client, settings
 from bench.processes import our_api, our_worker
 
@@ -106,7 +106,9 @@ def _ours(url: str, body: bytes) -> dict[str, Any]:
         association, officer = (Caller(server.port, clients[kind]) for kind in ("association", "regulator"))
         times = {}
         watched = {"api": server.process, "worker": psutil.Process(worker), "postgresql": _server_of(url)}
-        # which costs the other caller something, before as meanwhile
+        applicant = filled.make_applicant(association, 0)
+        association.call("POST", "/v1/registrations", json=next(filled.submissions([applicant])))
+        # the other caller reads that case, and is watched, before as meanwhile
         with _watched(watched), other.calling(server.port, clients["regulator"]) as before:
             time.sleep(QUIET_SECONDS)
         with _watched(watched) as peak, other.calling(server.port, clients["regulator"]) as meanwhile:

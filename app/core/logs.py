@@ -39,7 +39,7 @@ def configure_logging(level: str, log_format: Literal["json", "console"]) -> Non
     logging.getLogger("uvicorn.access").disabled = True
 
 
-def begin(**facts: str) -> None:
+def tell_first(**facts: str) -> None:
     """Say this of a request that begins, and forget what was said of others."""
     _told.set(facts)
 

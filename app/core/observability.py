@@ -22,7 +22,7 @@ def identified(scope: Scope) -> bytes:
     """The id of a request that begins, the caller's own or a new one; each of its log lines carries it from now on."""
     given = request_fields.first(scope, b"x-request-id")
     request_id = given if given and REQUEST_ID.fullmatch(given) else str(uuid7())
-    logs.begin(request_id=request_id)
+    logs.tell_first(request_id=request_id)
     return request_id.encode()
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import structlog
 
-from app.core.logs import begin, configure_logging, tell, write
+from app.core.logs import configure_logging, tell, tell_first, write
 
 
 @pytest.fixture(autouse=True)
@@ -56,10 +56,10 @@ def test_an_event_that_is_ready_is_written_as_one_of_words_is(capsys: pytest.Cap
 
 def test_a_request_that_begins_knows_nothing_of_the_one_before(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "json")
-    begin(request_id="1")
+    tell_first(request_id="1")
     tell(client_id="a")
     structlog.get_logger().info("first")
-    begin(request_id="2")
+    tell_first(request_id="2")
     structlog.get_logger().info("second")
     first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     assert (first["request_id"], first["client_id"], second["request_id"]) == ("1", "a", "2")

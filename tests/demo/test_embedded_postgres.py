@@ -140,6 +140,9 @@ async def test_what_the_servers_user_cannot_reach_stays_closed_and_lies_elsewher
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded, "ROOTS_HOME", place / "home")
+    reachable = embedded._is_reachable
+    # as if the packages lay in a closed directory as well
+    monkeypatch.setattr(embedded, "_is_reachable", lambda path, user: path.name != "postgres" and reachable(path, user))
     closed = place / "closed"
     closed.mkdir(mode=0o700)
     with embedded_postgres(closed / "data" / "postgresql", keep=False) as url:

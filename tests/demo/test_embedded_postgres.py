@@ -91,6 +91,13 @@ def test_a_path_that_a_url_cannot_name_is_refused(place: Path) -> None:
             pass
 
 
+def test_a_link_to_data_that_is_gone_is_told_and_not_begun_afresh(place: Path) -> None:
+    (place / "postgresql").symlink_to(place / "gone" / "postgresql")
+    with pytest.raises(ServerNotStarted, match="which is gone"), embedded_postgres(place / "postgresql"):
+        pass
+    assert not (place / "gone").exists()
+
+
 async def test_one_directory_has_one_server_at_a_time(place: Path) -> None:
     with embedded_postgres(place / "postgresql") as url:
         with pytest.raises(ServerNotStarted, match="Another process"), embedded_postgres(place / "postgresql"):

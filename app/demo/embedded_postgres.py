@@ -287,7 +287,8 @@ def _reachable_data(directory: Path, user: str | None) -> Path:
     """The data directory where the server's user can reach it: ``directory`` itself, or what a link there names."""
     if directory.is_symlink() and not directory.resolve().parent.exists():
         raise ServerNotStarted(
-            f"{directory} leads to {directory.resolve()}, which is gone.\nPut it back, or delete the link to begin afresh."
+            f"{directory} leads to {directory.resolve()}, which is gone.\n"
+            "Put it back, or delete the link to begin afresh."
         )
     if directory.is_symlink() or _is_reachable(directory.parent, user):
         return directory.resolve()

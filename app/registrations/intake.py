@@ -146,31 +146,36 @@ class Arrived(NamedTuple):
     atlas: Atlas
 
 
+# Not known when the statement is planned: of a partner that had no case yet, PostgreSQL would look through all for each
+# reference.
+_SUBMITTER = select(bindparam("partner_id", type_=Uuid)).scalar_subquery()
+
+
 def _known() -> Rows:
     asked = columnar({"reference": Text}).subquery("asked")
-    same = and_(Registration.partner_id == bindparam("partner_id"), Registration.reference == asked.c.reference)
+    same = and_(Registration.partner_id == _SUBMITTER, Registration.reference == asked.c.reference)
     met = looked_up(select(Registration.id).where(same), "met")
     return select(cast(null(), BigInteger), cast(null(), Text), met.c.id).select_from(asked).join(met, true())
 
 
-_IS_OWN = Registration.partner_id == bindparam("partner_id")
+# By id alone: with the partner among the conditions, PostgreSQL may look through all its cases for each.
+_CASE = (Registration.id, Registration.subject, Registration.partner_id)
 
 
 def _granted_overlaps() -> Rows:
     granted = allowlist.OVERLAPS.subquery("granted")
-    of_it = and_(Registration.id == granted.c.registration_id, _IS_OWN)
-    own = looked_up(select(Registration.subject).where(of_it), "own")
-    return select(granted.c.place, own.c.subject, cast(null(), Uuid)).select_from(granted).outerjoin(own, true())
+    case_ = looked_up(select(*_CASE).where(Registration.id == granted.c.registration_id), "case_")
+    own = case((case_.c.partner_id == _SUBMITTER, case_.c.subject))
+    return select(granted.c.place, own, cast(null(), Uuid)).select_from(granted).outerjoin(case_, true())
 
 
 def _open_overlaps() -> Rows:
     asked = columnar({"network": CIDR}).subquery("asked")
     shared = RegistrationNetwork.network.op("&&")(asked.c.network)
     met = looked_up(select(RegistrationNetwork.registration_id).where(shared), "met")
-    of_it = and_(Registration.id == met.c.registration_id, _IS_OWN, IS_OPEN)
-    own = looked_up(select(Registration.subject, Registration.id).where(of_it), "own")
-    found = select(asked.c.place, own.c.subject, own.c.id).select_from(asked)
-    return found.join(met, true()).join(own, true())
+    case_ = looked_up(select(*_CASE).where(Registration.id == met.c.registration_id, IS_OPEN), "case_")
+    found = select(asked.c.place, case_.c.subject, case_.c.id).select_from(asked)
+    return found.join(met, true()).join(case_, case_.c.partner_id == _SUBMITTER)
 
 
 _MEETING = Compiled(union_all(_known(), _granted_overlaps(), _open_overlaps()))

@@ -35,7 +35,9 @@ TABLES: dict[str, dict[str, Any]] = {
     "clients": {"may": "SELECT (id, partner_id)", "own": OWN},
     "idempotency_keys": {"may": "SELECT, INSERT", "own": OF_OWN_CLIENT},
     "applicants": {"may": "SELECT, INSERT, UPDATE", "own": OWN},
-    "registrations": {"may": "SELECT, INSERT, UPDATE", "own": OWN},
+    # IS TRUE keeps an index by partner from being used for it: a case is looked up by its id, whatever is known of how
+    # many its partner has
+    "registrations": {"may": "SELECT, INSERT, UPDATE", "own": f"({OWN}) IS TRUE"},
     # with any condition the index by address could not be used; whose a network is, ``registrations`` says
     "registration_networks": {"may": "SELECT, INSERT, DELETE", "own": OF_OWN_CASE, "everybodys": True},
     "allowlist_entries": {"may": "SELECT (network, registration_id, removed_serial)", "everybodys": True},

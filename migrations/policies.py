@@ -2,7 +2,7 @@
 
 from alembic import op
 
-SERVICE, TENANT = "register_service", "register_tenant"
+SERVICE, TENANT, INTAKE = "register_service", "register_tenant", "register_intake"
 EVERYTHING = "SELECT, INSERT, UPDATE, DELETE"
 
 
@@ -37,3 +37,23 @@ def unprotect(table: str) -> None:
         op.execute(f"DROP POLICY IF EXISTS {table}_{role.removeprefix('register_')} ON {table}")
     op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
+
+
+def open_to_intake(table: str, may: str, *, own: str | None = None, everybodys: bool = False) -> None:
+    """Let ``register_intake``, which takes a partner's registrations in, do ``may`` with rows of a table.
+
+    ``own`` is the condition of the rows that it may see and write. Of a table that is ``everybodys`` it may read every
+    row, as far as ``may`` names columns.
+    """
+    if own is not None:
+        op.execute(f"CREATE POLICY {table}_intake ON {table} TO {INTAKE} USING ({own}) WITH CHECK ({own})")
+    if everybodys:
+        op.execute(f"CREATE POLICY {table}_intake_reads ON {table} FOR SELECT TO {INTAKE} USING (true)")
+    op.execute(f"GRANT {may} ON {table} TO {INTAKE}")
+
+
+def close_to_intake(table: str) -> None:
+    """The way back from ``open_to_intake``."""
+    op.execute(f"REVOKE ALL ON {table} FROM {INTAKE}")
+    for policy in ("intake", "intake_reads"):
+        op.execute(f"DROP POLICY IF EXISTS {table}_{policy} ON {table}")

@@ -25,11 +25,11 @@ class Cause:
 def _overlapping() -> Rows:
     asked = columnar({"network": CIDR}).subquery("asked")
     in_force = and_(Entry.removed_serial.is_(None), Entry.network.op("&&")(asked.c.network))
-    met = looked_up(select(Entry.holder).where(in_force), "met")
-    return select(asked.c.place, met.c.holder).join(met, true())
+    met = looked_up(select(Entry.registration_id).where(in_force), "met")
+    return select(asked.c.place, met.c.registration_id).join(met, true())
 
 
-# Of each network of the parameter ``network`` (an ``orm.column_text``) its place, and the holder of what overlaps it.
+# Of each network of the parameter ``network`` (an ``orm.column_text``) its place, and the case whose grant overlaps it.
 OVERLAPS = _overlapping()
 
 

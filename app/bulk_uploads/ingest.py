@@ -94,7 +94,7 @@ async def _start(database: Database, upload: BulkUpload, found: Sequence[Stretch
     if upload.total is not None and not upload.dry_run:
         return upload
     total = sum(each.rows for each in found)
-    async with database.write() as session:
+    async with store.writing_for(database, upload) as session:
         fresh = {"rows_done": 0, "bytes_done": 0, "created": 0, "unchanged": 0, "updated": 0, "refused": 0}
         await store.drop_rows(session, upload.id)
         if not await store.advance(session, upload, {"status": UploadStatus.PROCESSING, "total": total, **fresh}):
@@ -104,19 +104,14 @@ async def _start(database: Database, upload: BulkUpload, found: Sequence[Stretch
         return started
 
 
-def _submitter(upload: BulkUpload) -> Principal:
-    """Who sent the upload: its rows become the sender's, and the worker can do no more for it than that."""
-    return Principal(upload.client_id, upload.partner_id, "association", None, frozenset())
-
-
 async def _take_chunks(
     database: Database, upload: BulkUpload, found: Sequence[Stretch], executor: Executor | None
 ) -> None:
-    principal = _submitter(upload)
+    principal = store.submitter_of(upload)
     series = Series(Rehearsal() if upload.dry_run else None, Sieve(is_first=upload.rows_done == 0))
     async with aclosing(chunks(database, upload, found, executor)) as taken:
         async for chunk in taken:
-            async with database.write() as session:
+            async with store.writing_for(database, upload) as session:
                 verdict = await _judge(session, principal, upload, chunk.rows, series)
                 await keep(session, upload, chunk, verdict)
                 upload = await _checkpoint(session, upload, chunk, verdict)
@@ -220,7 +215,7 @@ async def _checkpoint(session: WriteSession, upload: BulkUpload, chunk: Chunk, v
 async def _complete(database: Database, principal: Principal, upload: BulkUpload) -> None:
     counts = {name.value: getattr(upload, name) for name in RowOutcome}
     values = {"status": UploadStatus.COMPLETED, "completed_at": datetime.now(UTC), "bytes_done": upload.bytes}
-    async with database.write() as session:
+    async with store.writing_for(database, upload) as session:
         if not await store.advance(session, upload, values):
             raise Superseded
         await store.drop_parts(session, upload.id)
@@ -231,15 +226,17 @@ async def _complete(database: Database, principal: Principal, upload: BulkUpload
 
 
 async def _put_off(database: Database, upload_id: UUID) -> None:
-    async with database.write() as session:
+    async with database.read() as session:
         upload = await store.waiting_upload(session, upload_id)
-        if upload:
-            retry_at = datetime.now(UTC) + rules.pause_after(upload.faults + 1)
-            said = (
-                f"The service failed after {upload.rows_done} rows of the file, which are judged and kept. It tries "
-                f"the others again by itself at {retry_at:%Y-%m-%dT%H:%M:%SZ}; there is no need to send them again."
-            )
-            await store.put_off(session, upload, retry_at, _told(Internal(said), upload_id))
+    if upload is None:
+        return
+    retry_at = datetime.now(UTC) + rules.pause_after(upload.faults + 1)
+    said = (
+        f"The service failed after {upload.rows_done} rows of the file, which are judged and kept. It tries "
+        f"the others again by itself at {retry_at:%Y-%m-%dT%H:%M:%SZ}; there is no need to send them again."
+    )
+    async with store.writing_for(database, upload) as session:
+        await store.put_off(session, upload, retry_at, _told(Internal(said), upload_id))
 
 
 def _told(problem: DomainError, upload_id: UUID) -> dict[str, Any]:
@@ -249,9 +246,12 @@ def _told(problem: DomainError, upload_id: UUID) -> dict[str, Any]:
 async def _fail(database: Database, upload_id: UUID, broken: Invalid) -> None:
     problem = _told(broken, upload_id)
     values = {"status": UploadStatus.FAILED, "completed_at": datetime.now(UTC), "problem": problem}
-    async with database.write() as session:
+    async with database.read() as session:
         upload = await store.waiting_upload(session, upload_id)
-        if upload and await store.advance(session, upload, values):
+    if upload is None:
+        return
+    async with store.writing_for(database, upload) as session:
+        if await store.advance(session, upload, values):
             await store.drop_parts(session, upload.id)
             happening = Happening("bulk_upload.failed", upload.id, upload.partner_id, details={"code": broken.code})
             await events.record(session, None, [happening])

@@ -1,7 +1,7 @@
 """Every SQL statement about uploads."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -39,11 +39,22 @@ from app.core.errors import NotFound
 from app.core.orm import AS_IT_IS, Rows, column_text, columnar, is_among, looked_up, recordset
 from app.core.pagination import fetch_page
 from app.core.principal import Principal
+from app.core.tenancy import INTAKE
 
 SEALED_PART = "bulk_upload_parts.sealed"
 EXPORTED_AT_ONCE = 1_000
 PART_BYTES = 1024 * 1024
 WAITING = (UploadStatus.RECEIVED.value, UploadStatus.PROCESSING.value)
+
+
+def submitter_of(upload: BulkUpload) -> Principal:
+    """The client that sent an upload, with no rights beyond those of its partner's own rows."""
+    return Principal(upload.client_id, upload.partner_id, "association", None, frozenset())
+
+
+def writing_for(database: Database, upload: BulkUpload) -> AbstractAsyncContextManager[WriteSession]:
+    """A transaction in which the worker acts for the partner that sent an upload."""
+    return database.write(submitter_of(upload), INTAKE)
 
 
 async def add(session: WriteSession, upload: BulkUpload) -> None:

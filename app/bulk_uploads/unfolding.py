@@ -45,7 +45,7 @@ async def _replace(database: Database, upload: BulkUpload, lines: IO[bytes]) -> 
     lines.seek(0)
     columns = read_header(lines, UploadFormat.XLSX)
     lines.seek(0)
-    async with database.write() as session:
+    async with store.writing_for(database, upload) as session:
         if await store.advance(session, upload, {"columns": columns}):  # else another worker has it
             await store.drop_parts(session, upload.id)
             position = 0

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from app.core.tenancy import acting, turning
+from app.core.tenancy import acting
 
 DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own lacks it
 
@@ -26,11 +26,6 @@ class Compiled:
     def acting(self) -> "Compiled":
         """``tenancy.acting`` of it, which must be a query."""
         return Compiled(acting(self._statement))
-
-    @cached_property
-    def turning(self) -> "Compiled":
-        """``tenancy.turning`` of it, which must be a query."""
-        return Compiled(turning(self._statement))
 
     def arguments(self, given: Mapping[str, Any]) -> list[Any]:
         """The values of its parameters, in order."""

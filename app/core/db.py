@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import asyncpg
 from fastapi import Depends, Request
-from sqlalchemy import Connection, event, func, literal, text
+from sqlalchemy import Connection, Text, bindparam, event, func, literal, text
 from sqlalchemy.exc import (
     DBAPIError,
     InterfaceError,
@@ -30,7 +30,7 @@ from app.core.keyring import Keyring
 from app.core.principal import Principal, caller_of
 from app.core.settings import Settings
 from app.core.single_reads import SingleRead
-from app.core.tenancy import ACTING, SERVICE, TENANT
+from app.core.tenancy import ACTING, INTAKE, SERVICE, TENANT
 from app.core.tenancy import tenant as tenant_parameters
 
 # Classes of SQLSTATE that say "not now": connection, resources, shutdown, deadlock, lock and statement time-outs.
@@ -39,7 +39,7 @@ BUSY_STATES = ("08", "53", "57", "40001", "40P01", "55P03")
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 KEYS_READ_AGAIN_SECONDS = 5.0
-ACT_AS_TENANT = ACTING.add_columns(func.set_config("role", TENANT, literal(True)))
+ACT_AS_PARTNER = ACTING.add_columns(func.set_config("role", bindparam("role", type_=Text), literal(True)))
 BEGIN = text("SELECT 1")
 Acting = Callable[[], Principal | None]
 
@@ -51,6 +51,7 @@ class _ActingSession(Session):
     """
 
     acting: Acting
+    role: str  # of a transaction that acts for a partner
     keyless: Exception | None  # why the database's keys could not be read, when none are at hand
     driver: Any = None  # asyncpg's connection of the transaction
 
@@ -68,7 +69,7 @@ def _act(session: _ActingSession, transaction: SessionTransaction, connection: C
     session.driver = connection.connection.driver_connection
     tenant = session.tenant
     if tenant is not None and not transaction.nested:
-        connection.execute(ACT_AS_TENANT, tenant_parameters(tenant))
+        connection.execute(ACT_AS_PARTNER, {**tenant_parameters(tenant), "role": session.role})
 
 
 @event.listens_for(_ActingSession, "after_transaction_end")
@@ -83,16 +84,14 @@ class ReadSession(AsyncSession, Asker):
     sync_session_class = _ActingSession
     sync_session: _ActingSession
 
-    def __init__(self, engine: AsyncEngine, keyring: Keyring, acting: Acting, keyless: Exception | None) -> None:
+    def __init__(
+        self, engine: AsyncEngine, keyring: Keyring, acting: Acting, keyless: Exception | None, role: str = TENANT
+    ) -> None:
         super().__init__(engine, expire_on_commit=False, autoflush=False)
         self.keyring = keyring
         self.sync_session.acting = acting
+        self.sync_session.role = role
         self.sync_session.keyless = keyless
-
-    @property
-    def tenant(self) -> Principal | None:
-        """The partner whose rows alone the transaction may see; None: everybody's."""
-        return self.sync_session.tenant
 
     async def fetch(self, statement: Compiled, given: Mapping[str, Any]) -> list[Any]:
         """The rows of a statement in the session's transaction, by the driver itself. Raises ``DBAPIError``."""
@@ -180,8 +179,8 @@ class Database:
         )
         event.listen(self.engine.sync_engine, "checkout", _refuse_what_was_cut)
         self._single_reads, self._small_writes = (
-            {role: _connections(settings, role, options) for role in (SERVICE, TENANT)}
-            for options in (READING, WRITING_FEW)
+            {role: _connections(settings, role, options) for role in (SERVICE, partners)}
+            for partners, options in ((TENANT, READING), (INTAKE, WRITING_FEW))
         )
         self._reading = self.engine.execution_options(postgresql_readonly=True)
         self._keys_read = float("-inf")
@@ -198,20 +197,22 @@ class Database:
         """A session that PostgreSQL holds to reading."""
         return self.reading(lambda: principal)
 
-    def write(self, principal: Principal | None = None) -> AbstractAsyncContextManager[WriteSession]:
-        """One transaction: committed when the block ends, rolled back when it raises."""
-        return self.writing(lambda: principal)
+    def write(
+        self, principal: Principal | None = None, role: str = TENANT
+    ) -> AbstractAsyncContextManager[WriteSession]:
+        """One transaction, of ``role`` for a partner: committed when the block ends, rolled back when it raises."""
+        return self.writing(lambda: principal, role)
 
     @asynccontextmanager
     async def write_few(self, principal: Principal) -> AsyncIterator[Transaction]:
-        """``write`` without a session, for statements that look few rows up by their keys, each planned once only.
+        """``write`` in the role ``INTAKE`` without a session, for statements that look few rows up by their keys.
 
-        The first must be a query.
+        Each is planned once only. The first must be a query.
         """
         if keyless := await self._keep_keys():
             raise keyless
         tenant = None if principal.sees_all else principal
-        async with self._small_writes[TENANT if tenant else SERVICE].transaction() as connection:
+        async with self._small_writes[INTAKE if tenant else SERVICE].transaction() as connection:
             yield Transaction(connection, self.keyring, tenant)
 
     @asynccontextmanager
@@ -222,10 +223,10 @@ class Database:
             yield session
 
     @asynccontextmanager
-    async def writing(self, acting: Acting) -> AsyncIterator[WriteSession]:
+    async def writing(self, acting: Acting, role: str = TENANT) -> AsyncIterator[WriteSession]:
         """``write`` for whom ``acting`` gives when the first statement comes."""
         keyless = await self._keep_keys()
-        async with WriteSession(self.engine, self.keyring, acting, keyless) as session, session.begin():
+        async with WriteSession(self.engine, self.keyring, acting, keyless, role) as session, session.begin():
             yield session
 
     async def _keep_keys(self) -> Exception | None:
@@ -278,9 +279,12 @@ async def _read_session(request: Request) -> AsyncIterator[ReadSession]:
         yield session
 
 
-async def _write_session(request: Request) -> AsyncIterator[WriteSession]:
-    async with database_of(request).writing(lambda: caller_of(request)) as session:
-        yield session
+def _write_session(role: str) -> Callable[[Request], AsyncIterator[WriteSession]]:
+    async def session_of(request: Request) -> AsyncIterator[WriteSession]:
+        async with database_of(request).writing(lambda: caller_of(request), role) as session:
+            yield session
+
+    return session_of
 
 
 async def _service_session(request: Request) -> AsyncIterator[ReadSession]:
@@ -290,6 +294,8 @@ async def _service_session(request: Request) -> AsyncIterator[ReadSession]:
 
 # scope="function": the block ends, and with it the transaction, before the response is sent.
 Reading = Annotated[ReadSession, Depends(_read_session, scope="function")]
-Writing = Annotated[WriteSession, Depends(_write_session, scope="function")]
+Writing = Annotated[WriteSession, Depends(_write_session(TENANT), scope="function")]
+# for what is compared with networks and grants of others before it is written
+IntakeWriting = Annotated[WriteSession, Depends(_write_session(INTAKE), scope="function")]
 # for what is asked before anyone is known: tokens and the keys that check them
 ServiceReading = Annotated[ReadSession, Depends(_service_session, scope="function")]

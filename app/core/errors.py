@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from app.core.identity_numbers import mask_cnics
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
@@ -16,6 +18,11 @@ class FieldError:
     pointer: str
     code: str
     detail: str
+
+    def __post_init__(self) -> None:
+        """Mask CNICs: an error that quotes a misplaced value is kept and told as it is."""
+        for name in ("pointer", "detail"):
+            object.__setattr__(self, name, mask_cnics(getattr(self, name)))
 
 
 class DomainError(Exception):
@@ -31,8 +38,8 @@ class DomainError(Exception):
     known: ClassVar[dict[str, type["DomainError"]]] = {}
 
     def __init__(self, detail: str = "", errors: Sequence[FieldError] = ()) -> None:
-        super().__init__(detail or self.title)
-        self.detail = detail or self.title
+        self.detail = mask_cnics(detail) or self.title
+        super().__init__(self.detail)
         self.errors = tuple(errors)
 
     def __init_subclass__(cls) -> None:

@@ -3,11 +3,11 @@
 import asyncpg
 from sqlalchemy import make_url
 
-ROLES = "register_service, register_tenant"
+ROLES = "register_service, register_tenant, register_intake"
 
 
 async def ensure_login(owner_url: str, database_url: str) -> None:
-    """Make the login that ``database_url`` names, unless it is there, and let it act as the service and its tenants.
+    """Make the login that ``database_url`` names, unless it is there, and let it act in each role of the service's.
 
     ``owner_url`` is of a role that may create roles. A login that is there keeps its password.
     """

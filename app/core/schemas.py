@@ -83,7 +83,8 @@ PARAGRAPH = BeforeValidator(partial(_plain, breaks=True))
 
 def _without_cnic(text: str) -> str:
     if holds_cnic(text):
-        raise refusal("invalid_value", "This holds a number of the form of a CNIC. Leave CNICs to their own field.")
+        said = "This holds a number of the form of a CNIC. Leave CNICs to their own field; write no other 13 digits so."
+        raise refusal("invalid_value", said)
     return text
 
 

@@ -1,25 +1,13 @@
-"""Whose rows a transaction meets, said by its statements themselves: it saves the round trips of saying it between."""
+"""Whose rows a transaction may see and write: the database's roles, and the settings that their policies go by."""
 
-from sqlalchemy import (
-    CompoundSelect,
-    Label,
-    Select,
-    Text,
-    bindparam,
-    cast,
-    func,
-    literal,
-    null,
-    select,
-    true,
-    union_all,
-)
+from sqlalchemy import CompoundSelect, Label, Select, Text, bindparam, func, literal, select, true
 
 from app.core.orm import Rows, looked_up
 from app.core.principal import Principal
 
-# Row-level security goes by these roles (migrations/policies.py): every partner's rows, or one partner's alone.
-SERVICE, TENANT = "register_service", "register_tenant"
+# Row-level security goes by these roles (migrations/policies.py). Each is fixed at the beginning of a transaction:
+# every partner's rows; one partner's; one partner's, written beside networks and grants of all, by their addresses.
+SERVICE, TENANT, INTAKE = "register_service", "register_tenant", "register_intake"
 Query = Select[*tuple[object, ...]] | CompoundSelect[*tuple[object, ...]]
 
 
@@ -37,7 +25,7 @@ def tenant(principal: Principal) -> dict[str, str]:
 
 
 def acting(query: Query) -> Rows:
-    """A query of a connection that has the tenant's role, and the first of its transaction: it acts for a partner.
+    """A query of a connection that has a partner's role, and the first of its transaction: it acts for that partner.
 
     Its rows are looked up for each row of the settings, which is one: none can be met before.
     """
@@ -45,13 +33,3 @@ def acting(query: Query) -> Rows:
     rows = select(*whole.c).where(settings.c.partner.is_not(None), settings.c.operator.is_not(None))
     found = looked_up(rows, "rows")
     return select(*found.c).select_from(settings).join(found, true())
-
-
-def turning(query: Query) -> Query:
-    """A query at whose end the transaction takes the role of the parameter ``turning_to``.
-
-    Whose rows it meets itself is settled before it begins.
-    """
-    turned = func.set_config("role", bindparam("turning_to", type_=Text), literal(True))
-    nothing = (cast(null(), each.type) for each in query.selected_columns)
-    return union_all(query, select(*nothing).where(turned.is_(None)))

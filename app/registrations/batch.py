@@ -14,8 +14,33 @@ from app.core.orm import cells_at, cells_of, column_text
 from app.operators.rules import Atlas
 from app.registrations.rules import Asked, Flag, block_of, touching
 
-# Locks of one transaction have a fixed number, however many networks and applicants its batch names.
+# Locks of one transaction have a fixed number, however many networks and references its batch names.
 LOCK_STRIPES = 256
+
+
+class Stripes(NamedTuple):
+    """The locks that the networks and the references of items wait for, by number."""
+
+    networks: frozenset[int]
+    references: frozenset[int]
+
+    @classmethod
+    def of(cls, networks: Iterable[Network], references: Iterable[str]) -> "Stripes":
+        """The locks of networks, of which two that overlap have one in common, and of references."""
+        return cls(
+            frozenset(block_of(each) % LOCK_STRIPES for each in networks),
+            frozenset(crc32(each.encode()) % LOCK_STRIPES for each in references),
+        )
+
+    @classmethod
+    def of_items(cls, items: Sequence[Asked]) -> "Stripes":
+        """The locks of all networks and references of items."""
+        spans = (span(network) for each in items for network in each.networks)
+        return cls.of(spans, (each.reference for each in items if each.reference))
+
+    def of_partner(self, partner_id: UUID) -> frozenset[int]:
+        """All together. A reference has another lock at each partner: to wait tells nothing of others' references."""
+        return self.networks.union((each + partner_id.int) % LOCK_STRIPES for each in self.references)
 
 
 class Batch(NamedTuple):
@@ -24,7 +49,7 @@ class Batch(NamedTuple):
     ``columns`` and ``listed`` hold the texts of ``orm.column_text``: of the new cases, one an item, and of their
     networks. ``applicants`` has for each item the number of its applicant among the batch's. ``touching`` are the items
     that share addresses with another of the batch, ``strangers`` those that name an operator that there is not,
-    ``stripes`` the turns that its networks and references wait for.
+    ``stripes`` the locks of its networks and references.
     """
 
     columns: dict[str, str]
@@ -33,14 +58,13 @@ class Batch(NamedTuple):
     tracks: Sequence[str]
     touching: frozenset[int]
     strangers: frozenset[int]
-    stripes: frozenset[int]
+    stripes: Stripes
 
     @classmethod
     def of(cls, items: Sequence[Asked], applicants: Sequence[int], atlas: Atlas) -> "Batch":
         """Items, the number of each one's applicant, and where networks lie."""
         ids = [str(uuid7()) for _ in items]
         spans = [[span(network) for network in each.networks] for each in items]
-        flat = list(chain.from_iterable(spans))
         kept = {name: column_text([getattr(each, name) for each in items]) for name in _KEPT}
         made = {
             "id": column_text(ids),
@@ -57,7 +81,7 @@ class Batch(NamedTuple):
             tracks=[each.track for each in items],
             touching=frozenset(touching((network, i) for i, listed in enumerate(spans) for network in listed)),
             strangers=frozenset(i for i, each in enumerate(items) if not atlas.knows(each.operator)),
-            stripes=_stripes(flat, (each.reference for each in items if each.reference)),
+            stripes=Stripes.of(chain.from_iterable(spans), (each.reference for each in items if each.reference)),
         )
 
     def ids(self, places: Iterable[int]) -> list[UUID]:
@@ -89,17 +113,6 @@ class Batch(NamedTuple):
             Asked(applicant_id=id_, networks=listed, **dict(zip(_KEPT, cells, strict=True)))
             for id_, listed, *cells in zip(ids, networks, *columns.values(), strict=True)
         ]
-
-
-def stripes_of(items: Sequence[Asked]) -> frozenset[int]:
-    """The turns that the networks and references of items wait for."""
-    spans = (span(network) for each in items for network in each.networks)
-    return _stripes(spans, (each.reference for each in items if each.reference))
-
-
-def _stripes(networks: Iterable[Network], references: Iterable[str]) -> frozenset[int]:
-    numbers = chain(map(block_of, networks), (crc32(each.encode()) for each in references))
-    return frozenset(number % LOCK_STRIPES for number in numbers)
 
 
 _KEPT = ("track", "purpose", "protocol", "operator", "subscriber_id", "reference", "description")

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
-    CTE,
     BigInteger,
     CompoundSelect,
     Insert,
@@ -22,20 +21,18 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    literal,
     not_,
     null,
     select,
     true,
-    union,
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, BIT, CIDR, JSONB, aggregate_order_by
+from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB, aggregate_order_by
 
 from app.allowlist import store as allowlist
 from app.applicants.store import IDENTITIES, Identity
-from app.core.asking import Asker, Asking
+from app.core.asking import Asker
 from app.core.compiled import Compiled
 from app.core.documents import documents
 from app.core.orm import INSTANT, Rows, column_text, columnar, is_among, looked_up, records, rows_text
@@ -44,9 +41,9 @@ from app.events import store as events
 from app.operators import store as operators
 from app.operators.rules import Atlas
 from app.registrations import store
-from app.registrations.batch import LOCK_STRIPES, Batch, stripes_of
+from app.registrations.batch import Batch, Stripes
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
-from app.registrations.rules import TRACKS, Asked, Flag, Status
+from app.registrations.rules import TRACKS, Asked, Status
 
 LOCK_CLASS = 0x52454749
 COLUMNS: dict[str, Any] = {
@@ -66,10 +63,14 @@ CORRECTED = ("track", "purpose", "protocol", "operator", "subscriber_id", "refer
 
 
 class Overlap(NamedTuple):
-    """What shares addresses with the network at ``place``: an open case, or a granted entry, which has no id here."""
+    """An overlap with the network at ``place``: an open case of the submitter's, or a granted entry, which has no id.
+
+    An entry has a subject only where the submitter itself holds it. Another partner's subject is not to be read here:
+    an answer that depends on it tells where somebody's addresses are.
+    """
 
     place: int
-    subject: str
+    subject: str | None
     registration_id: UUID | None
 
 
@@ -82,58 +83,60 @@ class Held(NamedTuple):
 
 
 class NewCases(NamedTuple):
-    """Who hands a batch in and what is made of its items: which stay out, which are contested, when each track is due.
-
-    ``left_out`` and ``contested`` are places in the batch; ``applicants`` are those that its items name by number.
-    """
+    """Who hands a batch in, its applicants by their numbers, the places of items that stay out, when tracks are due."""
 
     submitter: Principal
     bulk_upload_id: UUID | None
     applicants: Sequence[Identity | None]
     left_out: Collection[int]
-    contested: Collection[int]
     due_at: Mapping[str, datetime]
 
 
-def _turns(subjects: CTE) -> Rows:
-    """Nothing, once each turn is taken: in the same order by everyone, so that no two wait for each other."""
+def _locking() -> Rows:
+    """No rows, once each lock is taken: in the same order by everyone, so that no two wait for each other."""
     told = columnar({"number": Integer}).subquery("told")
-    of_subject = cast(cast(literal("x") + func.left(subjects.c.subject, 8), BIT(32)), BigInteger) % LOCK_STRIPES
-    numbers = union(select(cast(of_subject, Integer).label("number")), select(told.c.number)).subquery("numbers")
-    ordered = select(numbers.c.number).order_by(numbers.c.number).offset(0).subquery("ordered")
-    turns = select(func.pg_advisory_xact_lock(LOCK_CLASS, ordered.c.number).label("taken")).cte("turns")
-    return select(*_NOTHING).where(cast(turns.c.taken, Text).is_(None))
+    ordered = select(told.c.number).order_by(told.c.number).offset(0).subquery("ordered")
+    locks = select(func.pg_advisory_xact_lock(LOCK_CLASS, ordered.c.number).label("taken")).cte("locks")
+    return select(*_NOTHING).where(cast(locks.c.taken, Text).is_(None))
 
 
 _NOTHING = (cast(null(), Uuid), cast(null(), Text), cast(null(), Text))
-_TURNS = Compiled(_turns(columnar({"subject": Text}).cte("subjects")))
+_LOCKING = Compiled(_locking())
 
 
-def turns(subjects: Collection[str], batch: Batch) -> Asking:
-    """Takes turns with every other intake of these applicants, or of a batch's stripes, until the transaction ends.
+async def take_locks(session: Asker, partner_id: UUID, batch: Batch) -> None:
+    """Wait for every other intake that shares addresses or a reference of the partner's with a batch.
 
-    What is read from then on of their cases, addresses and references nobody else changes.
+    What is read of these addresses and references from then on nobody else changes until the transaction ends.
     """
-    return _TURNS, {"subject": column_text(subjects), "number": column_text(map(str, batch.stripes))}
+    await session.fetch(_LOCKING, {"number": _numbers(partner_id, batch.stripes)})
+
+
+def _numbers(partner_id: UUID, stripes: Stripes) -> str:
+    return column_text(map(str, stripes.of_partner(partner_id)))
 
 
 @lru_cache
 def _arriving(charts: CompoundSelect[*tuple[Any, ...]]) -> Compiled:
-    own = IDENTITIES.cte("own")
     charted = charts.subquery("charted")
     known = select(cast(null(), Uuid), charted.c.code, cast(charted.c.prefix, Text))
-    return Compiled(union_all(select(*own.c), known, _turns(own)))
+    return Compiled(union_all(IDENTITIES, known, _locking()))
 
 
-def arrival(principal: Principal, asked: Sequence[Asked]) -> Asking:
-    """Asks for what ``Arrived`` holds of items of a client, and takes their turns, as ``turns``."""
+async def arrive(session: Asker, principal: Principal, asked: Sequence[Asked]) -> "Arrived":
+    """What ``Arrived`` holds of a client's items, whose locks are taken, as by ``take_locks``."""
     networks = [network for each in asked for network in each.networks]
-    return _arriving(operators.charts(networks)), {
-        "ids": list({each.applicant_id for each in asked}),
-        "partner_id": principal.partner_id,
-        "network": column_text(networks),
-        "number": column_text(map(str, stripes_of(asked))),
-    }
+    found = await session.fetch(
+        _arriving(operators.charts(networks)),
+        {
+            "ids": list({each.applicant_id for each in asked}),
+            "partner_id": principal.partner_id,
+            "network": column_text(networks),
+            "number": _numbers(principal.partner_id, Stripes.of_items(asked)),
+        },
+    )
+    applicants = {id_: Identity(id_, *rest) for id_, *rest in found if id_}
+    return Arrived(applicants, Atlas((operator, prefix) for id_, operator, prefix in found if not id_))
 
 
 class Arrived(NamedTuple):
@@ -142,44 +145,53 @@ class Arrived(NamedTuple):
     applicants: dict[UUID, Identity]
     atlas: Atlas
 
-    @classmethod
-    def of(cls, found: Sequence[Any]) -> "Arrived":
-        """From the rows of ``arrival``."""
-        applicants = {id_: Identity(id_, *rest) for id_, *rest in found if id_}
-        return cls(applicants, Atlas((operator, prefix) for id_, operator, prefix in found if not id_))
+
+# Not known when the statement is planned: of a partner that had no case yet, PostgreSQL would look through all for each
+# reference.
+_SUBMITTER = select(bindparam("partner_id", type_=Uuid)).scalar_subquery()
 
 
 def _known() -> Rows:
     asked = columnar({"reference": Text}).subquery("asked")
-    same = and_(Registration.partner_id == bindparam("partner_id"), Registration.reference == asked.c.reference)
+    same = and_(Registration.partner_id == _SUBMITTER, Registration.reference == asked.c.reference)
     met = looked_up(select(Registration.id).where(same), "met")
     return select(cast(null(), BigInteger), cast(null(), Text), met.c.id).select_from(asked).join(met, true())
+
+
+# By id alone: with the partner among the conditions, PostgreSQL may look through all its cases for each.
+_CASE = (Registration.id, Registration.subject, Registration.partner_id)
+
+
+def _granted_overlaps() -> Rows:
+    granted = allowlist.OVERLAPS.subquery("granted")
+    case_ = looked_up(select(*_CASE).where(Registration.id == granted.c.registration_id), "case_")
+    own = case((case_.c.partner_id == _SUBMITTER, case_.c.subject))
+    return select(granted.c.place, own, cast(null(), Uuid)).select_from(granted).outerjoin(case_, true())
 
 
 def _open_overlaps() -> Rows:
     asked = columnar({"network": CIDR}).subquery("asked")
     shared = RegistrationNetwork.network.op("&&")(asked.c.network)
     met = looked_up(select(RegistrationNetwork.registration_id).where(shared), "met")
-    of_it = and_(Registration.id == met.c.registration_id, IS_OPEN)
-    case_ = looked_up(select(Registration.subject, Registration.id).where(of_it), "case_")
+    case_ = looked_up(select(*_CASE).where(Registration.id == met.c.registration_id, IS_OPEN), "case_")
     found = select(asked.c.place, case_.c.subject, case_.c.id).select_from(asked)
-    return found.join(met, true()).join(case_, true())
+    return found.join(met, true()).join(case_, case_.c.partner_id == _SUBMITTER)
 
 
-_MEETING = Compiled(union_all(_known(), allowlist.OVERLAPS.add_columns(cast(null(), Uuid)), _open_overlaps()))
+_MEETING = Compiled(union_all(_known(), _granted_overlaps(), _open_overlaps()))
 
 
 class Met(NamedTuple):
-    """What a batch meets: its submitter's cases of its references, and what shares addresses with its networks."""
+    """Existing rows that a batch meets: its submitter's cases of its references, and overlaps with its networks."""
 
     known: Sequence[UUID]
     overlaps: Sequence[Overlap]
 
 
 async def meet(session: Asker, partner_id: UUID, batch: Batch) -> Met:
-    """What a batch of a partner meets, whosever. The last that is asked for beyond tenancy."""
+    """Look up what a batch of a partner meets, once its locks are taken."""
     asked = {"reference": batch.columns["reference"], "network": batch.listed["network"], "partner_id": partner_id}
-    found = await session.fetch_last(_MEETING, asked)
+    found = await session.fetch(_MEETING, asked)
     known = [id_ for place, _, id_ in found if place is None]
     return Met(known, [Overlap(*row) for row in found if row[0] is not None])
 
@@ -200,10 +212,8 @@ def _adding() -> Insert:
     """Cases from the columns of a batch, with the event of each."""
     given = columnar(GIVEN).cte("given")
     applicant = columnar(APPLICANT, "applicant_").subquery("applicants")
-    is_contested = is_among(given.c.place, "contested")
     values: dict[str, Any] = {
-        **{name: given.c[name] for name in GIVEN if name not in ("applicant", "flags", "networks")},
-        "flags": case((is_contested, func.array_append(given.c.flags, Flag.CONTESTED.value)), else_=given.c.flags),
+        **{name: given.c[name] for name in GIVEN if name not in ("applicant", "networks")},
         "due_at": case(*((given.c.track == track, bindparam(f"due_{track}", type_=INSTANT)) for track in TRACKS)),
         "applicant_id": applicant.c.id,
         "subject": applicant.c.subject,
@@ -235,7 +245,6 @@ async def add(session: Asker, batch: Batch, new: NewCases) -> None:
         "partner_id": new.submitter.partner_id,
         "client_id": new.submitter.client_id,
         "bulk_upload_id": new.bulk_upload_id,
-        "contested": list(new.contested),
         "left_out": list(new.left_out),
         **{f"due_{track}": due_at for track, due_at in new.due_at.items()},
     }

@@ -16,7 +16,7 @@ from app.registrations import intake
 from app.registrations.batch import Batch
 from app.registrations.errors import NetworkOverlap, ReferenceDuplicate
 from app.registrations.intake import Held, Met
-from app.registrations.rules import EDITABLE, TRACKS, Asked, Flag, Ledger
+from app.registrations.rules import EDITABLE, TRACKS, Asked, Ledger
 
 NOBODY = UUID(int=0)
 
@@ -50,9 +50,9 @@ class Facts:
     strangers: Collection[int]
     by_reference: Mapping[str, Held]
     unfit: frozenset[int]
-    touching: set[int]
-    granted: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
-    open: dict[int, list[tuple[int, str, UUID]]] = field(default_factory=lambda: defaultdict(list))
+    touching: Collection[int]
+    granted: dict[int, list[tuple[int, str | None]]] = field(default_factory=lambda: defaultdict(list))
+    open: dict[int, list[tuple[int, str | None, UUID]]] = field(default_factory=lambda: defaultdict(list))
 
 
 async def gather(session: Asker, batch: Batch, applicants: Sequence[Identity | None], met: Met) -> Facts:
@@ -70,7 +70,7 @@ async def gather(session: Asker, batch: Batch, applicants: Sequence[Identity | N
             for i, (owner, track) in enumerate(zip(owners, batch.tracks, strict=True))
             if owner is None or owner.kind not in TRACKS[track].applicant_kinds
         ),
-        touching=set(batch.touching),
+        touching=batch.touching,
     )
     places = batch.places() if met.overlaps else []
     for each in met.overlaps:
@@ -79,7 +79,6 @@ async def gather(session: Asker, batch: Batch, applicants: Sequence[Identity | N
             facts.granted[item].append((index, each.subject))
         else:
             facts.open[item].append((index, each.subject, each.registration_id))
-            facts.touching.add(item)
     return facts
 
 
@@ -90,7 +89,7 @@ def judge_all(batch: Batch, facts: Facts, left_out: Collection[int], ledger: Led
     """
     references = set(facts.by_reference)
     known = {i for i, each in enumerate(batch.references()) if each in references} if references else set[int]()
-    suspects = {*facts.unfit, *facts.touching, *facts.granted, *known}
+    suspects = {*facts.unfit, *facts.touching, *facts.granted, *facts.open, *known}
     if ledger is not None:
         suspects = set(range(len(batch.tracks)))
     wanted = sorted(suspects.difference(left_out))
@@ -127,8 +126,7 @@ def judge(
     if errors:
         return Invalid.of(list({error.pointer: error for error in errors}.values()))
     ledger.enter(owner.subject, spans)
-    is_contested = any(holder != owner.subject for _, holder, _ in facts.open.get(position, ()))
-    return Accepted(asked, owner.subject, [*flags, Flag.CONTESTED.value] if is_contested else flags, itself)
+    return Accepted(asked, owner.subject, flags, itself)
 
 
 def _says_the_same(asked: Asked, held: Asked) -> bool:

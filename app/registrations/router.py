@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
-from app.core.db import Reading, ReadSession, Writing, database_of
+from app.core.db import IntakeWriting, Reading, ReadSession, Writing, database_of
 from app.core.direct_route import DirectRoute
 from app.core.errors import MissingField, Unauthenticated
 from app.core.idempotency import Idempotent
@@ -120,7 +120,11 @@ async def get_registration(request: Request, registration_id: UUID, principal: R
     responses=documented(*MOVES, *BODIES, *DETAILS),
 )
 async def correct_registration(
-    registration_id: UUID, body: schemas.RegistrationChange, session: Writing, principal: Writer, if_match: Precondition
+    registration_id: UUID,
+    body: schemas.RegistrationChange,
+    session: IntakeWriting,
+    principal: Writer,
+    if_match: Precondition,
 ) -> Response:
     """A JSON merge patch (RFC 7396), while the case is `information_requested` or `rejected`. Then hand it in again."""
     await service.correct(session, principal, registration_id, if_match, body)
@@ -133,7 +137,9 @@ async def correct_registration(
     response_model=schemas.Registration,
     responses=documented(*MOVES, *BODIES, *DETAILS),
 )
-async def hand_in_again(registration_id: UUID, session: Writing, principal: Writer, if_match: Precondition) -> Response:
+async def hand_in_again(
+    registration_id: UUID, session: IntakeWriting, principal: Writer, if_match: Precondition
+) -> Response:
     """Back to `submitted`, with a new `due_at`. Its networks are checked anew."""
     await service.hand_in_again(session, principal, registration_id, if_match)
     return await _answer(session, principal, registration_id)

@@ -100,7 +100,6 @@ class Case:
     client_id: UUID
     operator: str
     claimed_by: UUID | None
-    is_contested: bool
 
 
 class Asked(NamedTuple):
@@ -117,6 +116,8 @@ class Asked(NamedTuple):
     description: str | None
 
 
+# Flags that depend on others' cases: officers alone are told of them.
+OFFICERS_FLAGS = frozenset((Flag.CONTESTED,))
 OPEN = frozenset((Status.SUBMITTED, Status.IN_REVIEW, Status.INFORMATION_REQUESTED))
 EDITABLE = frozenset((Status.INFORMATION_REQUESTED, Status.REJECTED))
 ERASABLE = frozenset((Status.WITHDRAWN, Status.REJECTED))

@@ -14,7 +14,7 @@ from app.core.principal import Principal
 from app.core.schemas import validated
 from app.events import store as events
 from app.events.store import Happening
-from app.registrations import contests, intake, judgement, store, submitting
+from app.registrations import intake, judgement, store, submitting
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
 from app.registrations.intake import Held
 from app.registrations.judgement import Accepted
@@ -54,8 +54,7 @@ async def correct(
         raise IllegalTransition(f"A registration that is {held.status} cannot be corrected.")
     asked = validated(RegistrationDetails, patch.onto(_details(held))).asked
     accepted = await _judged_again(session, principal, asked, held)
-    met_before = await submitting.write_corrected(session, [accepted], hand_in=False)
-    await contests.refresh(session, [held.id, *met_before])
+    await submitting.write_corrected(session, [accepted], hand_in=False)
     corrected = Happening("registration.corrected", held.id, held.partner_id, asked.operator, {"status": held.status})
     await events.record(session, principal, [corrected])
 
@@ -80,7 +79,6 @@ async def hand_in_again(session: WriteSession, principal: Principal, registratio
     asked = validated(RegistrationDetails, _details(held)).asked
     await _judged_again(session, principal, asked, held)
     await store.move(session, [held.id], {**intake.HANDED_IN, "due_at": submitting.due_at_of_tracks()[held.track]})
-    await contests.refresh(session, [held.id])
     await store.tell_submitted(session, principal, [held.id])
 
 
@@ -89,7 +87,6 @@ async def withdraw(session: WriteSession, principal: Principal, registration_id:
     held = await _own(session, principal, registration_id, if_match)
     target = _refuse_unless_possible(held.status, Move.WITHDRAW)
     await store.move(session, [held.id], {"status": target, "claimed_by": None})
-    await contests.refresh(session, [held.id])
     await _record(session, principal, "registration.withdrawn", held, {"status": target})
 
 

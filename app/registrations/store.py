@@ -15,6 +15,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    case,
     cast,
     exists,
     false,
@@ -26,22 +27,21 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from app.applicants.models import Applicant
 from app.core.asking import Asker
 from app.core.compiled import Compiled
 from app.core.db import Database, ReadSession, WriteSession
 from app.core.documents import documents, fetch_page_of, fields_of, page_of
-from app.core.errors import NotFound
+from app.core.errors import Invalid, InvalidValue, NotFound
 from app.core.orm import Rows, among, is_among
 from app.core.principal import Principal
 from app.core.single_reads import SingleRead
 from app.events import store as events
-from app.registrations import contests
 from app.registrations.contests import IS_CONTESTED
 from app.registrations.models import NETWORKS, Registration, RegistrationNetwork
-from app.registrations.rules import ERASABLE, Case, Status
+from app.registrations.rules import ERASABLE, OFFICERS_FLAGS, Case, Flag, Status
 from app.registrations.schemas import Registration as Resource
 from app.registrations.schemas import RegistrationsQuery
 
@@ -65,7 +65,6 @@ async def get(session: ReadSession, principal: Principal, registration_id: UUID,
     wanted = and_(Registration.id == registration_id, visible_to(principal))
     statement = select(Registration).where(wanted)
     if lock:
-        await contests.lock(session, wanted)
         statement = statement.with_for_update(of=Registration)
     registration = await session.scalar(statement.execution_options(populate_existing=True))
     if registration is None:
@@ -79,7 +78,19 @@ def fields(principal: Principal, networks: ColumnElement[Any] = NETWORKS) -> Sel
     hidden = () if principal.sees_all else HIDDEN_FROM_PARTNERS
     if principal.partner_kind == "operator":
         hidden = (*hidden, *HIDDEN_FROM_OPERATORS)
-    return fields_of(Resource, Registration, hidden, {"networks": networks}).where(visible_to(principal))
+    given = {"networks": networks, "flags": _flags(principal)}
+    return fields_of(Resource, Registration, hidden, given).where(visible_to(principal))
+
+
+def _flags(principal: Principal) -> ColumnElement[Any]:
+    """Flags that are kept, and for officers those that depend on others' cases.
+
+    Earlier versions kept ``contested`` as well, which counts for nothing.
+    """
+    kept = func.array_remove(Registration.flags, Flag.CONTESTED.value, type_=ARRAY(Text))
+    if not principal.sees_all:
+        return kept
+    return case((IS_CONTESTED, func.array_append(kept, Flag.CONTESTED.value, type_=ARRAY(Text))), else_=kept)
 
 
 @lru_cache(maxsize=1_000)
@@ -110,8 +121,13 @@ async def reread(session: Asker, principal: Principal, ids: Collection[UUID]) ->
 async def list_page(
     database: Database, principal: Principal, query: RegistrationsQuery
 ) -> tuple[Sequence[str], str | None]:
-    """A page of the cases that the caller may see, each as its JSON."""
-    page = _page(principal, frozenset(query.filters()), begins=query.cursor is None)
+    """A page of the cases that the caller may see, each as its JSON. Raises ``Invalid`` for a filter not open to it."""
+    filters = query.filters()
+    is_contested = query.flag in OFFICERS_FLAGS
+    if not principal.sees_all:
+        _refuse_officers_filters(filters, is_contested=is_contested)
+    names = {"contested" if name == "flag" and is_contested else name for name in filters}
+    page = _page(principal, frozenset(names), begins=query.cursor is None)
     return await fetch_page_of(database, principal, page, query, list_name="registrations")
 
 
@@ -127,10 +143,20 @@ def _has(name: str) -> ColumnElement[bool]:
     return column == bindparam(name)
 
 
+def _refuse_officers_filters(filters: Collection[str], *, is_contested: bool) -> None:
+    """Raises ``Invalid`` for a filter that would tell what the answer leaves out."""
+    said = "{} is shown to officers of the regulator alone. Leave the filter out."
+    wrong = [InvalidValue.at(f"/query/{name}", said.format(name)) for name in HIDDEN_FROM_PARTNERS if name in filters]
+    wrong += [InvalidValue.at("/query/flag", said.format(Flag.CONTESTED))] if is_contested else []
+    if wrong:
+        raise Invalid.of(wrong)
+
+
 OVERLAPPING = RegistrationNetwork.network.op("&&")(bindparam("network"))
 # Those that are not a column's being equal to something.
 FILTERS = {
     "flag": bindparam("flag", type_=Text) == any_(Registration.flags),
+    "contested": IS_CONTESTED,
     "network": exists().where(RegistrationNetwork.registration_id == Registration.id, OVERLAPPING),
 }
 
@@ -143,13 +169,11 @@ CASE = select(
     Registration.client_id,
     Registration.operator,
     Registration.claimed_by,
-    IS_CONTESTED,
 )
 
 
 async def lock_cases(session: WriteSession, condition: ColumnElement[bool], most: int) -> AsyncIterator[Sequence[Case]]:
     """The cases that meet a condition, locked in the order of their ids, ``most`` at a time."""
-    await contests.lock(session, condition)
     statement = CASE.where(condition).order_by(Registration.id).limit(most).with_for_update(of=Registration)
     cases = [Case(*row) for row in await session.execute(statement)]
     while cases:

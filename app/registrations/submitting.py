@@ -9,11 +9,11 @@ from app.applicants.store import Identity
 from app.core.asking import Asker
 from app.core.errors import DomainError
 from app.core.principal import Principal
-from app.registrations import contests, intake, judgement, store
+from app.registrations import intake, judgement, store
 from app.registrations.batch import Batch, networks_listed
 from app.registrations.intake import Arrived, Met, NewCases
 from app.registrations.judgement import Accepted, Judged, Unchanged
-from app.registrations.rules import TRACKS, Asked, Flag, Ledger, waves
+from app.registrations.rules import TRACKS, Asked, Ledger, waves
 
 # Version and JSON of cases, as ``store.reread`` gives them.
 Documents = dict[UUID, tuple[int, str]]
@@ -35,11 +35,10 @@ async def submit_each(session: Asker, principal: Principal, asked: Sequence[Aske
     outcomes: dict[int, Registered | DomainError] = {}
     following = waves([each.reference for each in asked])
     batches, met = await arrive(session, principal, [[asked[place] for place in wave] for wave in following])
-    for wave, (batch, own) in zip(following, batches, strict=True):
-        if wave is following[0]:
-            special, shown = await _settle(session, principal, batch, own, met, show=True)
-        else:
-            special, shown = await submit(session, principal, batch, own), {}
+    for number, (wave, (batch, own)) in enumerate(zip(following, batches, strict=True)):
+        if number:
+            met = await intake.meet(session, principal.partner_id, batch)
+        special, shown = await _settle(session, principal, batch, own, met, show=True)
         made = [Registered(id_, "created", shown.get(id_)) for id_ in batch.ids(range(len(wave)))]
         outcomes |= {place: special.get(i, made[i]) for i, place in enumerate(wave)}
     return [outcomes[place] for place in range(len(asked))]
@@ -50,12 +49,11 @@ async def arrive(
 ) -> tuple[list[tuple[Batch, list[Identity | None]]], Met]:
     """A batch of each wave with the caller's own applicants by their numbers, and what the first of them meets.
 
-    All turns are taken: who takes some later may be waited for by whom it waits for.
+    Takes the locks of all waves first: to take more later could deadlock.
     """
-    async with session.beyond_tenancy(intake.arrival(principal, [each for wave in waves_ for each in wave])) as found:
-        arrived = Arrived.of(found)
-        batches = [_batch_of(arrived, wave) for wave in waves_]
-        return batches, await intake.meet(session, principal.partner_id, batches[0][0])
+    arrived = await intake.arrive(session, principal, [each for wave in waves_ for each in wave])
+    batches = [_batch_of(arrived, wave) for wave in waves_]
+    return batches, await intake.meet(session, principal.partner_id, batches[0][0])
 
 
 def _batch_of(arrived: Arrived, asked: Sequence[Asked]) -> tuple[Batch, list[Identity | None]]:
@@ -83,8 +81,8 @@ async def submit(
     (``updated``), else it is refused. A ``ledger`` kept from batch to batch stands for what earlier ones were accepted
     with, when they are not in the database.
     """
-    async with session.beyond_tenancy(intake.turns({each.subject for each in own if each}, batch)):
-        met = await intake.meet(session, principal.partner_id, batch)
+    await intake.take_locks(session, principal.partner_id, batch)
+    met = await intake.meet(session, principal.partner_id, batch)
     special, _ = await _settle(
         session, principal, batch, own, met, left_out=left_out, bulk_upload_id=bulk_upload_id, ledger=ledger
     )
@@ -103,9 +101,9 @@ async def _settle(
     ledger: Ledger | None = None,
     show: bool = False,
 ) -> tuple[dict[int, Registered | DomainError], Documents]:
-    """``submit`` of a batch that has its turn, and ``met`` what it meets.
+    """``submit`` of a batch whose locks are taken, and ``met`` what it meets.
 
-    Gives the documents of its new cases too if it is to ``show`` them, where they are still as they were made.
+    Gives the documents of its new cases too if it is to ``show`` them.
     """
     facts = await judgement.gather(session, batch, own, met)
     judged = judgement.judge_all(batch, facts, left_out, ledger)
@@ -116,16 +114,12 @@ async def _settle(
         bulk_upload_id,
         own,
         left_out={*left_out, *(i for i in judged if i not in accepted or i in corrected)},
-        contested=[i for i, each in accepted.items() if Flag.CONTESTED in each.flags],
         due_at=due_at_of_tracks(),
     )
     shown = await _add(session, batch, new, show=show)
-    met_before = await write_corrected(session, list(corrected.values()), hand_in=True)
-    touching = batch.ids(facts.touching.difference(new.left_out))
-    await contests.refresh(session, [*touching, *_ids(corrected.values()), *met_before])
+    await write_corrected(session, list(corrected.values()), hand_in=True)
     await store.tell_submitted(session, principal, _ids(corrected.values()))
-    special = {i: _outcome(each) for i, each in judged.items() if i not in accepted or i in corrected}
-    return special, {id_: each for id_, each in shown.items() if id_ not in touching}
+    return {i: _outcome(each) for i, each in judged.items() if i not in accepted or i in corrected}, shown
 
 
 def _ids(corrected: Iterable[Accepted]) -> list[UUID]:
@@ -148,7 +142,7 @@ async def _add(session: Asker, batch: Batch, new: NewCases, *, show: bool) -> Do
         return {}
     await intake.add(session, batch, new)
     left_out = batch.ids(new.left_out)
-    if show:
+    if show and not new.submitter.sees_all:  # a contest is not seen by the statement that makes it
         return await intake.put_and_show(session, new.submitter, batch.ids(added), batch.listed, left_out)
     await intake.put_networks(session, batch.listed, left_out)
     return {}
@@ -178,16 +172,14 @@ def due_at_of_tracks() -> dict[str, datetime]:
     return {track: now + timedelta(hours=rule.decision_due_hours) for track, rule in TRACKS.items()}
 
 
-async def write_corrected(session: Asker, accepted: Sequence[Accepted], *, hand_in: bool) -> set[UUID]:
-    """Write corrected details in the place of the old; give the cases that shared addresses with the old ones."""
+async def write_corrected(session: Asker, accepted: Sequence[Accepted], *, hand_in: bool) -> None:
+    """Write corrected details in the place of the old."""
     if not accepted:
-        return set()
+        return
     due_at = due_at_of_tracks()
     rows = [_row(each, each.itself.id, due_at) for each in accepted if each.itself]
     ids = [row["id"] for row in rows]
-    met_before = await contests.sharing_addresses(session, ids)
     await intake.correct(session, rows, hand_in=hand_in)
     await intake.take_networks(session, ids)
     listed = [(str(each.itself.id), each.asked.networks) for each in accepted if each.itself]
     await intake.put_networks(session, networks_listed(listed))
-    return met_before

@@ -17,7 +17,6 @@ from app.core.errors import DomainError, NotFound
 from app.core.preconditions import IfMatch
 from app.core.principal import Principal
 from app.events import store as events
-from app.registrations import contests
 from app.registrations import store as registrations
 from app.registrations.rules import Case, Move, next_status
 from app.reviews import rules, store
@@ -121,8 +120,6 @@ async def _move(
     await registrations.move(
         session, ids, {"status": status, "claimed_by": None, "decided_at": now, **why, **expires_at}
     )
-    # a case that no other open one meets is no other's contest either
-    await contests.refresh(session, [case.id for case in cases if case.is_contested])
     await store.add(session, ids, decision)
     details: dict[str, Any] = {"status": status, "batch_id": batch_id, **why, **expires_at}
     name = f"registration.{DONE[Action(verdict.action)]}"

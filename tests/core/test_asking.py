@@ -12,7 +12,7 @@ from app.core.asking import Asker, Transaction
 from app.core.compiled import Compiled
 from app.core.db import Database
 from app.core.principal import PartnerKind, Principal
-from app.core.tenancy import SERVICE, TENANT
+from app.core.tenancy import INTAKE, SERVICE
 from app.registrations.models import Registration
 from tests.support import cases
 from tests.support.service import Caller, Service
@@ -53,9 +53,9 @@ async def test_a_transaction_acts_for_whoever_asks_and_its_connection_for_nobody
     service: Service, pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
     for caller, kind, expected in (
-        (pseb, "association", (TENANT, str(pseb.credentials.partner_id))),
+        (pseb, "association", (INTAKE, str(pseb.credentials.partner_id))),
         (officer, "regulator", (SERVICE, "")),
-        (pasha, "association", (TENANT, str(pasha.credentials.partner_id))),
+        (pasha, "association", (INTAKE, str(pasha.credentials.partner_id))),
     ):
         async with service.database.write_few(acting_for(caller, kind)) as transaction:
             for _ in range(2):
@@ -68,44 +68,6 @@ async def test_a_partner_meets_its_own_rows_with_the_first_statement_and_with_la
     for principal, expected in ((mine, 1), (acting_for(pasha), 0), (mine, 1)):
         async with service.database.write_few(principal) as transaction:
             assert [await counted(transaction) for _ in range(3)] == [expected] * 3
-
-
-@pytest.mark.parametrize("by_driver", [True, False])
-async def test_the_statements_that_lead_beyond_tenancy_and_back_are_still_and_no_longer_the_tenants(
-    service: Service, mine: Principal, pasha: Caller, *, by_driver: bool
-) -> None:
-    del mine
-    database, stranger = service.database, acting_for(pasha)
-    async with database.write_few(stranger) if by_driver else database.write(stranger) as asker:
-        async with asker.beyond_tenancy((COUNT, {})) as found:
-            assert [tuple(row) for row in found] == [(0,)]
-            assert await counted(asker) == 1
-            assert [tuple(row) for row in await asker.fetch_last(COUNT, {})] == [(1,)]
-            assert await counted(asker) == 0
-        assert await counted(asker) == 0
-        async with asker.beyond_tenancy():
-            assert await counted(asker) == 1
-        assert await counted(asker) == 0
-
-
-async def test_a_block_within_a_block_does_not_lead_back(service: Service, mine: Principal, pasha: Caller) -> None:
-    del mine
-    async with service.database.write_few(acting_for(pasha)) as transaction:
-        async with transaction.beyond_tenancy((COUNT, {})):
-            async with transaction.beyond_tenancy((COUNT, {})) as found:
-                assert [tuple(row) for row in found] == [(1,)]
-                assert [tuple(row) for row in await transaction.fetch_last(COUNT, {})] == [(1,)]
-            assert await counted(transaction) == 1
-        assert await counted(transaction) == 0
-
-
-async def test_the_service_is_beyond_tenancy_already(service: Service, mine: Principal, officer: Caller) -> None:
-    del mine
-    async with service.database.write_few(acting_for(officer, "regulator")) as transaction:
-        async with transaction.beyond_tenancy((COUNT, {})) as found:
-            assert [tuple(row) for row in found] == [(1,)]
-            assert len(await transaction.fetch_last(COUNT, {})) == 1
-        assert await counted(transaction) == 1
 
 
 async def _withdraw(transaction: Transaction) -> None:

@@ -10,7 +10,7 @@ from fastapi import Request
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.core.db import SERVICE, TENANT, Database, ReadSession
+from app.core.db import INTAKE, SERVICE, TENANT, Database, ReadSession
 from app.core.principal import PartnerKind, Principal, caller_of
 from tests.support import cases, postgres, uploads
 from tests.support.service import Caller, Service
@@ -84,7 +84,7 @@ async def test_a_new_table_without_a_policy_would_be_found(service: Service, dat
 async def test_the_applications_roles_own_nothing_and_are_above_no_policy(service: Service) -> None:
     async with service.database.read() as session:
         assert await session.scalar(text("SELECT current_user")) == SERVICE
-        for role in (SERVICE, TENANT):
+        for role in (SERVICE, TENANT, INTAKE):
             found = await session.execute(
                 text("SELECT rolsuper, rolbypassrls, rolcreaterole, rolcanlogin FROM pg_roles WHERE rolname = :role"),
                 {"role": role},
@@ -170,16 +170,69 @@ async def test_not_even_the_service_rewrites_the_log(service: Service, statement
             await session.execute(text(statement))
 
 
-async def test_what_is_done_beyond_tenancy_ends_with_its_block(service: Service, pseb: Caller, pasha: Caller) -> None:
+BEYOND_ONES_OWN = """
+SELECT polrelid::regclass::text FROM pg_policy
+WHERE 'register_intake'::regrole = ANY(polroles) AND pg_get_expr(polqual, polrelid) = 'true'
+"""
+
+
+async def test_intake_reads_of_others_their_networks_and_what_is_granted_and_nothing_else(
+    service: Service, pseb: Caller, pasha: Caller, officer: Caller
+) -> None:
+    granted = await cases.approved(pseb, officer)
+    other = await cases.submitted(pseb)
+    await a_bit_of_everything(pseb, officer)
+    shared = {"operators", "operator_prefixes", "country_prefixes"}
+    async with service.database.write(acting_for(pasha), INTAKE) as session:
+        assert await session.scalar(text("SELECT current_user")) == INTAKE
+        assert await names(session, BEYOND_ONES_OWN) == {"registration_networks", "allowlist_entries", *shared}
+        readable = (
+            await names(session, READABLE.replace("register_tenant", INTAKE)) - shared - {"registration_networks"}
+        )
+        for table in readable:
+            assert await session.scalar(text(f"SELECT count(*) FROM {table}")) == 0, table
+        networks = await names(session, "SELECT network::text FROM registration_networks")
+        assert {*granted["networks"], *other["networks"]} <= networks
+        entries = await names(session, "SELECT network::text FROM allowlist_entries WHERE removed_serial IS NULL")
+        assert entries == set(granted["networks"])
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE registrations SET partner_id = :partner",
+        "UPDATE applicants SET partner_id = :partner",
+        "INSERT INTO events (id, name, partner_id) VALUES (gen_random_uuid(), 'x', :partner)",
+        "INSERT INTO registration_networks VALUES (gen_random_uuid(), 0, '8.8.8.8')",
+        "INSERT INTO bulk_upload_rows (bulk_upload_id, line, outcome, problems) VALUES (gen_random_uuid(), 1, 'x', '[]')",
+        "UPDATE registration_networks SET network = '8.8.8.8'",
+        "DELETE FROM registrations",
+        "SELECT * FROM events",
+        "SELECT holder FROM allowlist_entries",
+        "SELECT granted_by FROM allowlist_entries",
+        "SELECT secret_hash FROM clients",
+        "SELECT * FROM partners",
+        "SELECT * FROM signing_keys",
+        "UPDATE allowlist_entries SET network = '8.8.8.8'",
+    ],
+)
+async def test_intake_cannot_write_for_another_nor_read_what_it_does_not_compare_with(
+    service: Service, pseb: Caller, pasha: Caller, statement: str
+) -> None:
     await cases.submitted(pseb)
-    everyone = text("SELECT count(*) FROM registrations")
-    async with service.database.write(acting_for(pasha)) as session:
-        assert await session.scalar(everyone) == 0
-        async with session.beyond_tenancy(), session.beyond_tenancy():
-            assert await session.scalar(everyone) == 1
-        assert await session.scalar(everyone) == 0
-        async with session.begin_nested():
-            assert await session.scalar(everyone) == 0
+    values = {"partner": pasha.credentials.partner_id} if ":partner" in statement else {}
+    with pytest.raises(DBAPIError, match=r"row-level security|permission denied"):
+        async with service.database.write(acting_for(pseb), INTAKE) as session:
+            await session.execute(text(statement), values)
+
+
+async def test_intake_takes_no_networks_of_another_partners_case_away(
+    service: Service, pseb: Caller, pasha: Caller
+) -> None:
+    case = await cases.submitted(pseb)
+    async with service.database.write(acting_for(pasha), INTAKE) as session:
+        await session.execute(text("DELETE FROM registration_networks"))
+    assert (await pseb.get(f"/v1/registrations/{case['id']}")).json()["networks"] == case["networks"]
 
 
 async def test_a_request_that_nobody_was_admitted_for_reaches_no_table(service: Service) -> None:

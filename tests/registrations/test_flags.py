@@ -5,9 +5,10 @@ from itertools import count
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from tests.support import cases
-from tests.support.service import Caller
+from tests.support.service import Caller, Service
 
 _hosts = count(1)
 
@@ -41,9 +42,7 @@ async def test_an_overlap_with_anothers_open_case_is_contested_on_both_sides(
     contested = address()
     first = await cases.submitted(pseb, networks=[contested])
     second = await cases.submitted(pasha, networks=[f"{contested}/32", address()])
-    assert second["flags"] == ["contested"]
     assert await flags(officer, first, second) == [["contested"], ["contested"]]
-    assert (await current(pseb, first))["version"] == 2
 
 
 async def test_a_contest_of_two_that_are_submitted_at_once_is_seen_by_both(
@@ -112,8 +111,8 @@ async def test_a_contest_begins_again_when_a_rejected_case_is_handed_in_again(
     other = await cases.submitted(pasha, networks=[contested])
     assert other["flags"] == []
     again = await pseb.post(f"/v1/registrations/{rejected['id']}/submit", headers={"If-Match": "*"})
-    assert (again.status_code, again.json()["flags"]) == (200, ["contested"])
-    assert await flags(officer, other) == [["contested"]]
+    assert (again.status_code, again.json()["flags"]) == (200, [])
+    assert await flags(officer, rejected, other) == [["contested"], ["contested"]]
 
 
 async def test_the_first_approval_wins_a_contest(pseb: Caller, pasha: Caller, officer: Caller) -> None:
@@ -126,3 +125,79 @@ async def test_the_first_approval_wins_a_contest(pseb: Caller, pasha: Caller, of
     assert (await current(officer, loser))["status"] == "submitted"
     free = await cases.submitted(pasha, networks=[loser["networks"][0]])
     assert (await cases.decide(officer, free, "approve")).status_code == 201
+
+
+async def test_a_contest_is_told_to_officers_alone_wherever_the_case_is_read(
+    pseb: Caller, pasha: Caller, nayatel: Caller, officer: Caller
+) -> None:
+    contested = address()
+    case = await cases.submitted(pseb, networks=[contested, "8.8.8.8"])
+    await cases.submitted(pasha, networks=[contested])
+    one, all_ = f"/v1/registrations/{case['id']}", "/v1/registrations"
+    for caller in (pseb, pasha, nayatel):
+        read = [await caller.get(path) for path in (one, all_, f"{one}/history", "/v1/events")]
+        assert "contested" not in "".join(answer.text for answer in read)
+    kept = ["outside_country", "operator_prefix_mismatch"]
+    assert (await current(pseb, case))["flags"] == kept
+    assert (await current(officer, case))["flags"] == [*kept, "contested"]
+    (listed, _) = (await officer.get(all_)).json()["items"]
+    assert listed["flags"] == [*kept, "contested"]
+
+
+async def test_officers_alone_list_cases_by_what_only_they_are_told(
+    pseb: Caller, pasha: Caller, nayatel: Caller, officer: Caller
+) -> None:
+    contested = address()
+    pair = [await cases.submitted(caller, networks=[contested]) for caller in (pseb, pasha)]
+    await cases.submitted(pseb)
+    found = (await officer.get("/v1/registrations?flag=contested")).json()["items"]
+    assert [case["id"] for case in found] == [case["id"] for case in pair]
+    assert (await officer.get("/v1/registrations?flag=contested&status=in_review")).json()["items"] == []
+    for caller in (pseb, pasha, nayatel):
+        answer = await caller.get(f"/v1/registrations?flag=contested&claimed_by={officer.credentials.id}")
+        assert cases.codes(answer) == {"/query/claimed_by": "invalid_value", "/query/flag": "invalid_value"}
+
+
+async def test_what_happens_to_one_case_neither_changes_another_that_shares_its_addresses_nor_its_tag(
+    pseb: Caller, pasha: Caller, officer: Caller
+) -> None:
+    contested, elsewhere = address(), address()
+    case = await cases.submitted(pseb, networks=[contested])
+    path = f"/v1/registrations/{case['id']}"
+    before = await officer.get(path)
+
+    async def is_unchanged(flags: list[str]) -> None:
+        now = await officer.get(path)
+        assert (now.headers["ETag"], now.json()) == (before.headers["ETag"], {**before.json(), "flags": flags})
+        assert await current(pseb, case) == case
+
+    other = await cases.submitted(pasha, networks=[contested])
+    await is_unchanged(["contested"])
+    await cases.decide(officer, other, "request_information", reason_codes=["operator_mismatch"])
+    theirs, any_ = f"/v1/registrations/{other['id']}", {"If-Match": "*"}
+    assert (await pasha.patch(theirs, json={"networks": [elsewhere]}, headers=any_)).status_code == 200
+    await is_unchanged([])
+    assert (await pasha.patch(theirs, json={"networks": [contested]}, headers=any_)).status_code == 200
+    assert (await pasha.post(f"{theirs}/submit", headers=any_)).status_code == 200
+    await is_unchanged(["contested"])
+    assert (await pasha.post(f"{theirs}/withdraw", headers=any_)).status_code == 200
+    await is_unchanged([])
+    assert (await cases.decide(officer, before.json(), "approve")).status_code == 201
+
+
+async def test_an_officer_that_submits_sees_the_contest_at_once(
+    service: Service, pseb: Caller, officer: Caller
+) -> None:
+    contested = address()
+    await cases.submitted(pseb, networks=[contested])
+    made = await cases.submitted(officer, networks=[contested])
+    assert made["flags"] == ["contested"]
+    assert await current(officer, made) == made
+
+
+async def test_a_flag_that_an_earlier_version_kept_is_not_told(service: Service, pseb: Caller, officer: Caller) -> None:
+    case = await cases.submitted(pseb)
+    async with service.database.write() as session:
+        await session.execute(text("UPDATE registrations SET flags = '{outside_country,contested}'"))
+    assert await flags(pseb, case) == await flags(officer, case) == [["outside_country"]]
+    assert (await officer.get("/v1/registrations?flag=contested")).json()["items"] == []

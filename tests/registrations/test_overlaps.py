@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from tests.support import cases
-from tests.support.service import Caller
+from tests.support.service import Caller, Service
 
 
 async def submit(caller: Caller, applicant_id: str, *networks: str, **changes: Any) -> Any:
@@ -50,7 +50,7 @@ async def test_ones_own_open_or_granted_networks_are_an_overlap(pseb: Caller, of
     )
 
 
-async def test_the_same_applicant_by_way_of_another_partner_is_the_same_registrant(
+async def test_at_another_partner_an_address_is_taken_or_free_whoever_asks_for_it(
     pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
     firm = cases.company()
@@ -58,7 +58,23 @@ async def test_the_same_applicant_by_way_of_another_partner_is_the_same_registra
     await cases.submitted(pseb, firm, networks=["203.99.160.6"])
     theirs = await applicant(pasha, {**firm, "legal_name": "The Same by Another Name"})
     answer = await submit(pasha, theirs, "203.99.160.5", "203.99.160.6")
-    assert cases.codes(answer) == {"/networks/0": "network_overlap", "/networks/1": "network_overlap"}
+    assert cases.codes(answer) == {"/networks/0": "network_taken"}
+    taken = await submit(pasha, theirs, "203.99.160.6")
+    assert (taken.status_code, taken.json()["flags"]) == (201, [])
+    seen = (await officer.get(f"/v1/registrations/{taken.json()['id']}")).json()
+    assert seen["flags"] == ["contested"]
+
+
+async def test_of_ones_own_and_anothers_grant_in_one_network_the_others_is_told(
+    pseb: Caller, pasha: Caller, officer: Caller
+) -> None:
+    firm = cases.company()
+    own = await cases.approved(pseb, officer, firm, networks=["203.99.160.5"])
+    assert cases.codes(await submit(pseb, own["applicant_id"], "203.99.160.0/24")) == {"/networks/0": "network_overlap"}
+    await cases.approved(pasha, officer, firm, networks=["203.99.160.6"])
+    assert cases.codes(await submit(pseb, own["applicant_id"], "203.99.160.0/24")) == {"/networks/0": "network_taken"}
+    another = await applicant(pseb)
+    assert cases.codes(await submit(pseb, another, "203.99.160.5")) == {"/networks/0": "network_taken"}
 
 
 async def test_what_was_withdrawn_rejected_or_revoked_is_free_again(
@@ -75,13 +91,13 @@ async def test_what_was_withdrawn_rejected_or_revoked_is_free_again(
     assert (again.status_code, "contested" in again.json()["flags"]) == (201, False)
 
 
-async def test_of_two_submissions_at_once_for_one_applicants_address_one_wins(pseb: Caller, pasha: Caller) -> None:
-    firm = cases.company()
-    mine, theirs = await applicant(pseb, firm), await applicant(pasha, firm)
+async def test_of_submissions_at_once_for_one_applicants_address_one_wins(service: Service, pseb: Caller) -> None:
+    other = await service.caller("pseb", client="another client of pseb's")
+    mine = await applicant(pseb)
     answers = await asyncio.gather(
         submit(pseb, mine, "203.99.160.5"),
         submit(pseb, mine, "203.99.160.0/29"),
-        submit(pasha, theirs, "203.99.160.4/31"),
+        submit(other, mine, "203.99.160.4/31"),
     )
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422]
     refused = [cases.codes(answer) for answer in answers if answer.status_code == 422]

@@ -1,0 +1,64 @@
+"""The role that takes registrations in: it compares with networks and grants of all and writes one partner's rows.
+
+Revision ID: 0011
+Revises: 0010
+"""
+
+from typing import Any
+
+from alembic import op
+
+from migrations.policies import INTAKE, close_to_intake, open_to_intake
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+# Roles are the cluster's: another database of it may have made this one, at this moment too.
+MAKE_ROLE = f"""
+DO $$ BEGIN
+  IF to_regrole('{INTAKE}') IS NULL THEN
+    CREATE ROLE {INTAKE} NOLOGIN;
+  END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $$
+"""
+OWN = "partner_id = tenant_partner()"
+OF_OWN_CASE = "EXISTS (SELECT FROM registrations WHERE registrations.id = registration_id)"
+OF_OWN_UPLOAD = "EXISTS (SELECT FROM bulk_uploads WHERE bulk_uploads.id = bulk_upload_id)"
+OF_OWN_CLIENT = "EXISTS (SELECT FROM clients WHERE clients.id = idempotency_keys.client_id)"
+TABLES: dict[str, dict[str, Any]] = {
+    "operators": {"may": "SELECT", "everybodys": True},
+    "operator_prefixes": {"may": "SELECT", "everybodys": True},
+    "country_prefixes": {"may": "SELECT", "everybodys": True},
+    "clients": {"may": "SELECT (id, partner_id)", "own": OWN},
+    "idempotency_keys": {"may": "SELECT, INSERT", "own": OF_OWN_CLIENT},
+    "applicants": {"may": "SELECT, INSERT, UPDATE", "own": OWN},
+    # IS TRUE keeps an index by partner from being used for it: a case is looked up by its id, whatever is known of how
+    # many its partner has
+    "registrations": {"may": "SELECT, INSERT, UPDATE", "own": f"({OWN}) IS TRUE"},
+    # with any condition the index by address could not be used; whose a network is, ``registrations`` says
+    "registration_networks": {"may": "SELECT, INSERT, DELETE", "own": OF_OWN_CASE, "everybodys": True},
+    "allowlist_entries": {"may": "SELECT (network, registration_id, removed_serial)", "everybodys": True},
+    "bulk_uploads": {"may": "SELECT, UPDATE", "own": OWN},
+    "bulk_upload_parts": {"may": "SELECT, INSERT, DELETE", "own": OF_OWN_UPLOAD},
+    "bulk_upload_rows": {"may": "SELECT, INSERT, DELETE", "own": OF_OWN_UPLOAD},
+    "events": {"may": "INSERT", "own": OWN},
+}
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.execute(MAKE_ROLE)
+    op.execute(f"GRANT {INTAKE} TO CURRENT_USER")
+    op.execute(f"GRANT USAGE ON SCHEMA public TO {INTAKE}")
+    for table, access in TABLES.items():
+        open_to_intake(table, **access)
+
+
+def downgrade() -> None:
+    """Take back."""
+    for table in TABLES:
+        close_to_intake(table)
+    op.execute(f"REVOKE USAGE ON SCHEMA public FROM {INTAKE}")

@@ -15,9 +15,11 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp
 
 from app import __version__, api
+from app.allowlist.history import FeedHistory
 from app.allowlist.manifest import ManifestSigner
 from app.allowlist.reader import SnapshotReader
 from app.allowlist.snapshot import NotASnapshot
+from app.audit.store import newest_signed
 from app.core.body_limit import BodyLimitMiddleware
 from app.core.db import Database
 from app.core.direct_route import DirectMiddleware
@@ -32,6 +34,7 @@ from app.core.problems import add_problem_handlers
 from app.core.problems import router as problems
 from app.core.security import TokenVerifier
 from app.core.settings import Settings
+from app.core.work_slots import WorkSlots
 from app.health import store as health
 from app.health.router import router as health_router
 from app.partners import store as partners
@@ -50,6 +53,7 @@ under [/problems](/problems). Lists are pages: follow `next_cursor`. A change ne
 makes something takes an `Idempotency-Key`."""
 UPLOADS = "/v1/bulk-uploads"
 FEED = "/v1/allowlist"
+CONDITIONAL = (f"{FEED}/snapshots/", f"{FEED}/deltas/")
 RATE_CLASSES = {("POST", UPLOADS): "upload", ("POST", f"{FEED}/checks"): "feed"}
 
 
@@ -96,20 +100,23 @@ def create_app(settings: Settings) -> FastAPI:
             return await partners.public_keys(session)
 
     called_back = CalledBack(database, settings.poll_seconds)
-    outbound, reader = Outbound(settings), SnapshotReader(database, settings)
+    outbound, reader, slots = Outbound(settings), SnapshotReader(database, settings), WorkSlots()
+    history = FeedHistory(database, reader, slots)
     app.state = SimpleNamespace(  # type: ignore[assignment]  # the framework's own makes a call of each look-up
         settings=settings,
         database=database,
         called_back=called_back,
         verifier=TokenVerifier(settings.public_url, load_keys, called_back.is_called_back),
-        limits=RateLimits(settings, feed=FEED, special=RATE_CLASSES),
+        limits=RateLimits(settings, feed=FEED, special=RATE_CLASSES, conditional=CONDITIONAL),
         external=external_verifiers(settings, database),
         basic=BasicClients(database, called_back.is_called_back),
         outbound=outbound,
         token_clients=TokenClients(database, outbound, settings.public_url),
         submissions=Submissions(database),
         reader=reader,
-        manifest=ManifestSigner(database, reader, settings.public_url),
+        slots=slots,
+        history=history,
+        manifest=ManifestSigner(database, reader, history, settings.public_url, newest_signed),
         newest_migration=health.newest_migration(),
     )
     for router in api.ROUTERS:

@@ -15,6 +15,7 @@ from joserfc.jwk import KeySet, OKPKey
 
 from app.allowlist import manifest
 from app.allowlist.manifest import ManifestRefused, ManifestSigner, verified
+from app.audit.store import newest_signed
 from app.core.security import ALGORITHM
 from tests.support import feed
 from tests.support.feed import FEED, Link, addresses, published, withdrawn
@@ -196,7 +197,8 @@ async def test_while_the_database_is_down_manifests_go_on_being_signed(
     assert answer.text != first
     assert verified(answer.text, await keys(service), datetime.now(UTC)).serial == 1
 
-    unsigned = ManifestSigner(behind.database, behind.app.state.reader, "http://x")
+    state = behind.app.state
+    unsigned = ManifestSigner(behind.database, state.reader, state.history, "http://x", newest_signed)
     behind.app.state.manifest = unsigned
     assert (await caller.get(f"{FEED}/manifest")).status_code == 503
     await behind.close()

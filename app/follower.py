@@ -124,7 +124,7 @@ class Follower:
             raise Misfit(str(wrong)) from wrong
 
     def _consistency(self, first: int, second: int) -> list[bytes]:
-        """The proof that the tree of size ``second`` begins with that of ``first``. Raises ``NotProven``, ``Misfit``."""
+        """The proof that one tree begins with another, by their sizes. Raises ``NotProven``, ``Misfit``."""
         try:
             headers = {"Authorization": f"Bearer {self._token()}"}
             query = {"first": first, "second": second}

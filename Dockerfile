@@ -1,5 +1,9 @@
 # The API, the worker and the operator's commands in one image: `serve` (the default), `worker`, `migrate`, `client`.
-FROM python:3.12-slim AS build
+# Pin the base by its digest: --build-arg PYTHON_IMAGE=python:3.12-slim@sha256:...
+ARG PYTHON_IMAGE=python:3.12-slim
+
+# hadolint ignore=DL3006
+FROM ${PYTHON_IMAGE} AS build
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
@@ -7,7 +11,8 @@ COPY requirements.lock ./
 RUN python -m venv /opt/venv && /opt/venv/bin/pip install --require-hashes -r requirements.lock
 
 
-FROM python:3.12-slim
+# hadolint ignore=DL3006
+FROM ${PYTHON_IMAGE}
 
 RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin register
 COPY --from=build /opt/venv /opt/venv

@@ -1,20 +1,25 @@
-# What a newcomer types. PORT, HOST, DATA_DIR, DATABASE_URL and SAMPLE are read from the environment.
+# What a newcomer types; `make help` lists it. PORT, HOST, DATA_DIR, DATABASE_URL and SAMPLE come from the environment.
 PYTHON ?= python3
 BIN := .venv/bin
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: run test torture lint openapi contract format bench sbom clean
+.DEFAULT_GOAL := help
+.PHONY: help run test torture lint openapi contract format bench sbom lock clean
 
-run: .venv/runtime
+help: ## list what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: .venv/runtime ## the service with an embedded PostgreSQL, demo partners and a sample register
 	@exec $(BIN)/python -m app.cli run
 
-test: .venv/development
+test: .venv/development ## the tests, on a PostgreSQL of their own; ARGS="tests/reviews -x" runs some
 	$(BIN)/pytest -n auto $(ARGS)
 
 # Kill API, workers and PostgreSQL at random under load, 200 times; KILLS and SEED are read from the environment.
-torture: .venv/development
+torture: .venv/development ## kill its processes at random under load; KILLS and SEED
 	$(BIN)/python -m tests.torture
 
-lint: .venv/development contract
+lint: .venv/development contract ## format, style, types, import contracts, the OpenAPI document, the Dockerfile
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -22,10 +27,10 @@ lint: .venv/development contract
 	$(BIN)/hadolint Dockerfile
 
 # Write the document that the service serves; `make contract` checks what is written.
-openapi: .venv/development
+openapi: .venv/development ## write openapi.json as the service serves it
 	$(BIN)/python -m app.cli openapi > openapi.json
 
-contract: contract/node_modules contract/python
+contract: contract/node_modules contract/python ## check openapi.json with Spectral
 	contract/node_modules/.bin/spectral lint --ruleset contract/.spectral.yaml --fail-severity hint --quiet openapi.json
 
 contract/node_modules: contract/package-lock.json
@@ -37,7 +42,7 @@ contract/python: contract/requirements.lock .venv/runtime
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade --target $@ -r $<
 	@touch $@
 
-format: .venv/development
+format: .venv/development ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -50,13 +55,18 @@ format: .venv/development
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-clean:
+lock: ## pin the dependencies of pyproject.toml anew, with hashes (needs uv)
+	$(LOCK) pyproject.toml --output-file requirements.lock
+	$(LOCK) pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean: ## delete what was installed and cached
 	rm -rf .venv contract/node_modules contract/python .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-sbom: .venv/development
+sbom: .venv/development ## write sbom.json (CycloneDX) and licences.json, from the lock
 	$(BIN)/cyclonedx-py requirements requirements.lock --output-reproducible --output-file sbom.json
+	$(BIN)/cyclonedx-py environment --output-reproducible --output-file licences.json .venv
 
-bench: .venv/development
+bench: .venv/development ## measure, which takes an hour
 	$(BIN)/python -m bench.register
 	$(BIN)/python -m bench.uploads
 	ROWS=1000000 ORDER=sorted DECIDE=0 $(BIN)/python -m bench.uploads

@@ -20,8 +20,8 @@ from app.allowlist.publisher import Publisher
 from app.allowlist.reader import SnapshotReader
 from app.allowlist.snapshot import Snapshot
 from app.core.db import Database
-from app.core.embedded import embedded_server
 from app.core.settings import Settings
+from app.demo.embedded_postgres import embedded_postgres
 from app.migrating import migrate
 from app.partners.rules import PartnerKind
 from bench import partners
@@ -38,7 +38,7 @@ ADD_ONE = """INSERT INTO allowlist_entries (network, registration_id, holder)
 
 def main() -> None:
     """Fill a database, measure, print."""
-    with tempfile.TemporaryDirectory() as directory, embedded_server(Path(directory) / "postgresql") as url:
+    with tempfile.TemporaryDirectory() as directory, embedded_postgres(Path(directory) / "postgresql") as url:
         ratios = Ratios()
         settings = partners.settings(url, statement_timeout_ms=900_000)
         credentials, snapshot, about = asyncio.run(_publishing(settings, ratios))

@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from app.core.embedded import embedded_server
+from app.demo.embedded_postgres import embedded_postgres
 from app.partners.rules import PartnerKind
 from bench import filled, inserts, load, results
 from bench.load import Answered, written
@@ -60,7 +60,7 @@ class Pair:
 
 def main() -> None:
     """Fill a database, measure, print, and keep the result."""
-    with tempfile.TemporaryDirectory() as directory, embedded_server(Path(directory) / "postgresql") as url:
+    with tempfile.TemporaryDirectory() as directory, embedded_postgres(Path(directory) / "postgresql") as url:
         asyncio.run(filled.migrated_with_list(url))
         credentials = asyncio.run(make_client(url, PartnerKind.ASSOCIATION))
         with our_api(url, SECRET_KEY, CHANGES) as ours, bare_api() as constant:

@@ -23,7 +23,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from app.core.embedded import embedded_server
+from app.demo.embedded_postgres import embedded_postgres
 from app.migrating import migrate
 from app.partners.rules import PartnerKind
 from bench import alone, filled, other, results, rows
@@ -67,9 +67,9 @@ def _server() -> Iterator[str]:
     """A server with the memory that docs/operations.md asks for."""
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory) / "postgresql"
-        with embedded_server(place) as url:
+        with embedded_postgres(place) as url:
             asyncio.run(_configure(url))
-        with embedded_server(place) as url:
+        with embedded_postgres(place) as url:
             yield url
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -19,8 +20,8 @@ import httpx
 from rich.console import Console
 
 from app.core.db import Database
-from app.core.embedded import embedded_server
 from app.core.settings import Settings
+from app.demo.embedded_postgres import ServerNotStarted, embedded_postgres
 from app.demo.loading import load_sample
 from app.demo.partners import CREDENTIALS, ensure_demo_partners
 from app.migrating import migrate
@@ -48,7 +49,7 @@ def running_stack(data_dir: Path, host: str, port: int, database_url: str | None
     _refuse_taken_port(host, port)
     data_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        url = database_url or stack.enter_context(embedded_server(data_dir.resolve() / "postgresql"))
+        url = database_url or _embedded(stack, data_dir.resolve() / "postgresql")
         os.environ.update(_environment(data_dir, url, host, port))
         settings = Settings()
         asyncio.run(_prepare(settings, demo=not database_url))
@@ -81,6 +82,13 @@ def _refuse_taken_port(host: str, port: int) -> None:
         raise SystemExit(
             f"Cannot listen on {host} port {port} ({errorcode.get(taken.errno or 0)}). Try PORT=."
         ) from None
+
+
+def _embedded(stack: ExitStack, directory: Path) -> str:
+    try:
+        return stack.enter_context(embedded_postgres(directory))
+    except ServerNotStarted as refused:
+        raise SystemExit(str(refused)) from None
 
 
 def _environment(data_dir: Path, url: str, host: str, port: int) -> dict[str, str]:
@@ -147,14 +155,20 @@ def _show_demo(console: Console, stack: Stack, data_dir: Path, *, sample: bool) 
         count, seconds = load_sample(url, clients, console)
         console.print(f"{count:,} networks are in the feed, {seconds:.1f} s after the first upload began.")
         loaded.touch()
-    login = f"{clients[who]['client_id']}:{clients[who]['client_secret']}"
-    console.print(f"\nOpen {url}/docs and authorise with a client of {data_dir / CREDENTIALS}. Or try, as {who}:\n")
+    credentials = data_dir / CREDENTIALS
+    console.print(f"\nOpen {url}/docs and authorise with a client of {credentials}. Or try, as {who}:\n")
+    for line in _commands_to_try(url, credentials, who):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    console.print()
+
+
+def _commands_to_try(url: str, credentials: Path, client: str) -> tuple[str, ...]:
+    """Three lines for a shell; the first reads the secret from its file, so that no screen and no log shows it."""
+    file = shlex.quote(str(credentials))
+    login = f"""sed -n '/"{client}"/,/}}/s/.*"client_\\(id\\|secret\\)": "\\(.*\\)".*/\\2/p' {file} | paste -sd: -"""
     extract = """sed 's/.*"access_token":"\\([^"]*\\).*/\\1/'"""
-    lines = (
-        f"TOKEN=$(curl -s -u '{login}' -d grant_type=client_credentials {url}/oauth/token | {extract})",
+    return (
+        f'TOKEN=$(curl -s -u "$({login})" -d grant_type=client_credentials {url}/oauth/token | {extract})',
         f'curl -s -H "Authorization: Bearer $TOKEN" "{url}/v1/allowlist?format=text" | head',
         f'curl -s -H "Authorization: Bearer $TOKEN" "{url}/v1/allowlist/publications?limit=1"',
     )
-    for line in lines:
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
-    console.print()

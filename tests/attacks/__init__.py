@@ -1,0 +1,1 @@
+"""Attacks on the served process, and what it still answers meanwhile."""

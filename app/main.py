@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager, suppress
 from functools import cache
 from types import SimpleNamespace
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from joserfc.jwk import KeySet
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app import __version__, api
@@ -51,6 +53,7 @@ Partners register applicants and their addresses, officers decide, operators rea
 **Authorize** (client id and secret), then try any call. Errors are problem details (RFC 9457); each code is explained
 under [/problems](/problems). Lists are pages: follow `next_cursor`. A change needs `If-Match`, and every POST that
 makes something takes an `Idempotency-Key`."""
+DOCUMENT = "/openapi.json"
 UPLOADS = "/v1/bulk-uploads"
 FEED = "/v1/allowlist"
 CONDITIONAL = (f"{FEED}/snapshots/", f"{FEED}/deltas/")
@@ -125,10 +128,25 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     described = app.openapi
     app.openapi = cache(lambda: completed(described()))  # type: ignore[method-assign]  # FastAPI's way to extend it
+    _encode_document_once(app)
     add_problem_handlers(app)
     add_replay_handler(app)
     app.middleware_stack = _around(app, settings)
     return app
+
+
+def _encode_document_once(app: FastAPI) -> None:
+    """Answer ``/openapi.json`` with the same bytes: anyone may ask, and the framework encodes much each time."""
+
+    @cache
+    def encoded() -> Response:
+        return JSONResponse(app.openapi())
+
+    async def document(_: Request) -> Response:
+        return encoded()
+
+    ours = Route(DOCUMENT, document, include_in_schema=False)
+    app.router.routes[:] = [ours if isinstance(each, Route) and each.path == DOCUMENT else each for each in app.routes]
 
 
 def _around(app: FastAPI, settings: Settings) -> ASGIApp:

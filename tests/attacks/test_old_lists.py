@@ -2,14 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 import httpx
 import pytest
 
-from tests.attacks.witness import Report
-from tests.support import feed
+from tests.attacks.witness import Brief, witnessing
+from tests.support import cases, feed
 from tests.support.feed import FEED, addresses
 from tests.support.service import Caller, Service
 
@@ -22,7 +20,6 @@ SECONDS = 6.0
 PACE_SECONDS = 1 / 3
 TOKEN_SECONDS = 2.0
 ATTEMPTS = 4
-Witness = Callable[[], AbstractContextManager[Report]]
 
 
 @pytest.fixture
@@ -38,12 +35,13 @@ class Attack:
     def __init__(self, url: str, caller: Caller) -> None:
         self._url = url
         self._caller = caller
-        self._ends = time.monotonic() + SECONDS
+        self._ends = 0.0
         self.statuses: list[int] = []
         self.tokens: list[float] = []
 
     async def run(self, fields: dict[str, str], *, query: str) -> None:
         """Ask until the time is over, each caller for serial after serial."""
+        self._ends = time.monotonic() + SECONDS
         limits = httpx.Limits(max_connections=CALLERS)
         who = self._caller.credentials
         basic = (who.client_id, who.client_secret)
@@ -70,14 +68,21 @@ class Attack:
                 await asyncio.sleep(PACE_SECONDS)
 
 
-async def served_meanwhile(witness: Witness, url: str, caller: Caller, tag: str, query: str) -> list[int]:
+async def honest(service: Service, url: str, name: str) -> Brief:
+    """Somebody who calls beside an attack and has submitted nothing yet."""
+    caller = await service.caller(name)
+    applicant = await caller.post("/v1/applicants", json=cases.company())
+    return Brief(url, caller.credentials.client_id, caller.credentials.client_secret, applicant.json()["id"])
+
+
+async def served_meanwhile(service: Service, url: str, caller: Caller, tag: str, query: str) -> list[int]:
     """The statuses that the attackers got in an attack beside which everybody else was served in time.
 
     A machine that is busy with something else gets more than one attempt.
     """
     for attempt in range(ATTEMPTS):
         attack = Attack(url, caller)
-        with witness() as report:
+        with witnessing(await honest(service, url, f"honest-{attempt}")) as report:
             await attack.run({"If-None-Match": tag}, query=query)
         try:
             report.assert_served()
@@ -92,13 +97,13 @@ async def served_meanwhile(witness: Witness, url: str, caller: Caller, tag: str,
 
 
 async def test_callers_that_hold_old_lists_are_told_so_and_nobody_waits(
-    history: None, url: str, witness: Witness, nayatel: Caller
+    history: None, service: Service, url: str, nayatel: Caller
 ) -> None:
-    assert set(await served_meanwhile(witness, url, nayatel, "*", "?format=text")) == {304}
+    assert set(await served_meanwhile(service, url, nayatel, "*", "?format=text")) == {304}
 
 
 async def test_old_lists_that_have_to_be_made_again_keep_nobody_waiting(
-    history: None, url: str, witness: Witness, nayatel: Caller
+    history: None, service: Service, url: str, nayatel: Caller
 ) -> None:
-    statuses = await served_meanwhile(witness, url, nayatel, '"another"', "?format=mikrotik")
+    statuses = await served_meanwhile(service, url, nayatel, '"another"', "?format=mikrotik")
     assert {200} <= set(statuses) <= {200, 503}

@@ -20,10 +20,16 @@ from app.allowlist.formats import FORMATS, SnapshotBody
 from app.allowlist.manifest import Artefact, Manifest, ManifestRefused, verified
 from app.allowlist.schemas import DeltaBody
 from app.allowlist.snapshot import NotASnapshot, Snapshot
+from app.audit import checkpoint
+from app.audit.checkpoint import Statement
+from app.audit.errors import Difference
+from app.core.files import replace_file
+from app.witness import Misfit, NotProven, Witness
 
 FEED = "/v1/allowlist"
 MOST_DELTAS = 200
 WAIT_SECONDS = 30
+TOKEN_SPARE_SECONDS = 30
 RETRY_SECONDS = (1, 2, 5, 10, 30)
 log = structlog.get_logger(__name__)
 
@@ -36,8 +42,9 @@ class FeedRefused(Exception):
 class Follower:
     """Follows the feed at ``base_url`` with a client's id and secret into ``out``, written in ``format``.
 
-    Beside ``out`` it keeps ``out.feed``, the list it was made from. ``command`` runs after each change, and again
-    at the next step when it failed.
+    Beside ``out`` it keeps ``out.feed``, the list it was made from, and ``out.checkpoints``, the checkpoints of the
+    event log that it was shown. ``command`` runs after each change, and again at the next step when it failed.
+    ``misfit`` says why the last checkpoint does not fit those kept, if it does not.
     """
 
     base_url: str
@@ -46,6 +53,7 @@ class Follower:
     format: str = "text"
     command: str | None = None
     transport: httpx.BaseTransport | None = None
+    misfit: str | None = field(default=None, init=False)
     _keys: KeySet = field(default_factory=lambda: KeySet([]))
     _owed: bool = False
 
@@ -56,6 +64,8 @@ class Follower:
         )
         self._state = self.out.with_name(f"{self.out.name}.feed")
         self.held = self._kept()
+        self._witness = Witness(self.out.with_name(f"{self.out.name}.checkpoints"), self._consistency)
+        self._bearer = ("", 0.0)
 
     def run(self) -> None:
         """Follow until interrupted; a failure keeps the last good file and is tried again."""
@@ -76,12 +86,63 @@ class Follower:
         Raises ``FeedRefused``, ``ManifestRefused`` or ``httpx.HTTPError``, and then has changed nothing.
         """
         manifest = self._manifest()
+        try:
+            return self._brought_to(manifest)
+        finally:
+            self._see(manifest.audit_checkpoint)
+
+    def _brought_to(self, manifest: Manifest) -> bool:
         if self.held and self.held.digest == manifest.digest and self._is_at(manifest) and self._is_written(self.held):
             if self._owed:
                 self._execute(self.held)
             return False
         self._write(self._caught_up(manifest) or self._whole(manifest))
         return True
+
+    def _see(self, signed: str | None) -> None:
+        """Witness a checkpoint; whatever it says, the list goes on being kept."""
+        if signed is None:
+            return
+        try:
+            self._witness.see(signed, self._statement(signed))
+        except Misfit as wrong:
+            self.misfit = str(wrong)
+            log.error("checkpoints of the event log do not fit", reason=self.misfit)  # noqa: TRY400 - it is no fault here
+        except (httpx.HTTPError, FeedRefused, OSError) as failure:
+            log.warning("a checkpoint of the event log could not be kept", reason=str(failure)[:300])
+        else:
+            self.misfit = None
+
+    def _statement(self, signed: str) -> Statement:
+        try:
+            return checkpoint.read(signed, self._keys)
+        except Difference:
+            self._keys = self._published_keys()
+        try:
+            return checkpoint.read(signed, self._keys)
+        except Difference as wrong:
+            raise Misfit(str(wrong)) from wrong
+
+    def _consistency(self, first: int, second: int) -> list[bytes]:
+        """The proof that one tree begins with another, by their sizes. Raises ``NotProven``, ``Misfit``."""
+        try:
+            headers = {"Authorization": f"Bearer {self._token()}"}
+            query = {"first": first, "second": second}
+            answer = self._http.get("/v1/audit/consistency", params=query, headers=headers, auth=None)
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                raise Misfit(f"the log has no tree of size {first} or {second}, which was signed")
+            return [bytes.fromhex(each) for each in answer.raise_for_status().json()["path"]]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as failure:
+            raise NotProven(str(failure)) from failure
+
+    def _token(self) -> str:
+        token, ends = self._bearer
+        if time.monotonic() >= ends:
+            form = {"grant_type": "client_credentials", "scope": "events:read"}
+            told = self._http.post("/oauth/token", data=form).raise_for_status().json()
+            token = str(told["access_token"])
+            self._bearer = token, time.monotonic() + int(told["expires_in"]) - TOKEN_SPARE_SECONDS
+        return token
 
     def _is_at(self, manifest: Manifest) -> bool:
         held = self.held
@@ -165,8 +226,8 @@ class Follower:
         return self.out.exists() and self.out.read_bytes() == self._bytes(held)
 
     def _write(self, fresh: Snapshot) -> None:
-        _replace(self.out, self._bytes(fresh))
-        _replace(self._state, SnapshotBody.of(fresh, fresh.networks).model_dump_json().encode())
+        replace_file(self.out, self._bytes(fresh))
+        replace_file(self._state, SnapshotBody.of(fresh, fresh.networks).model_dump_json().encode())
         self.held = fresh
         log.info("in step", serial=fresh.serial, count=fresh.count, digest=fresh.digest)
         if self.command:
@@ -196,13 +257,3 @@ def _applied(held: Snapshot, delta: DeltaBody) -> Snapshot:
     if after.digest != delta.digest:
         raise NotASnapshot(f"the delta to {delta.to} does not give its digest")
     return after
-
-
-def _replace(path: Path, body: bytes) -> None:
-    """Put ``body`` in the place of ``path`` at once, after it is safely on disk."""
-    beside = path.with_name(f"{path.name}.new")
-    with beside.open("wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)

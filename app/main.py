@@ -7,17 +7,21 @@ from contextlib import asynccontextmanager, suppress
 from functools import cache
 from types import SimpleNamespace
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from joserfc.jwk import KeySet
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app import __version__, api
+from app.allowlist.history import FeedHistory
 from app.allowlist.manifest import ManifestSigner
 from app.allowlist.reader import SnapshotReader
 from app.allowlist.snapshot import NotASnapshot
+from app.audit.store import newest_signed
 from app.core.body_limit import BodyLimitMiddleware
 from app.core.db import Database
 from app.core.direct_route import DirectMiddleware
@@ -32,6 +36,7 @@ from app.core.problems import add_problem_handlers
 from app.core.problems import router as problems
 from app.core.security import TokenVerifier
 from app.core.settings import Settings
+from app.core.work_slots import WorkSlots
 from app.health import store as health
 from app.health.router import router as health_router
 from app.partners import store as partners
@@ -48,8 +53,10 @@ Partners register applicants and their addresses, officers decide, operators rea
 **Authorize** (client id and secret), then try any call. Errors are problem details (RFC 9457); each code is explained
 under [/problems](/problems). Lists are pages: follow `next_cursor`. A change needs `If-Match`, and every POST that
 makes something takes an `Idempotency-Key`."""
+DOCUMENT = "/openapi.json"
 UPLOADS = "/v1/bulk-uploads"
 FEED = "/v1/allowlist"
+CONDITIONAL = (f"{FEED}/snapshots/", f"{FEED}/deltas/")
 RATE_CLASSES = {("POST", UPLOADS): "upload", ("POST", f"{FEED}/checks"): "feed"}
 
 
@@ -96,20 +103,23 @@ def create_app(settings: Settings) -> FastAPI:
             return await partners.public_keys(session)
 
     called_back = CalledBack(database, settings.poll_seconds)
-    outbound, reader = Outbound(settings), SnapshotReader(database, settings)
+    outbound, reader, slots = Outbound(settings), SnapshotReader(database, settings), WorkSlots()
+    history = FeedHistory(database, reader, slots)
     app.state = SimpleNamespace(  # type: ignore[assignment]  # the framework's own makes a call of each look-up
         settings=settings,
         database=database,
         called_back=called_back,
         verifier=TokenVerifier(settings.public_url, load_keys, called_back.is_called_back),
-        limits=RateLimits(settings, feed=FEED, special=RATE_CLASSES),
+        limits=RateLimits(settings, feed=FEED, special=RATE_CLASSES, conditional=CONDITIONAL),
         external=external_verifiers(settings, database),
         basic=BasicClients(database, called_back.is_called_back),
         outbound=outbound,
         token_clients=TokenClients(database, outbound, settings.public_url),
         submissions=Submissions(database),
         reader=reader,
-        manifest=ManifestSigner(database, reader, settings.public_url),
+        slots=slots,
+        history=history,
+        manifest=ManifestSigner(database, reader, history, settings.public_url, newest_signed),
         newest_migration=health.newest_migration(),
     )
     for router in api.ROUTERS:
@@ -118,10 +128,25 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     described = app.openapi
     app.openapi = cache(lambda: completed(described()))  # type: ignore[method-assign]  # FastAPI's way to extend it
+    _encode_document_once(app)
     add_problem_handlers(app)
     add_replay_handler(app)
     app.middleware_stack = _around(app, settings)
     return app
+
+
+def _encode_document_once(app: FastAPI) -> None:
+    """Answer ``/openapi.json`` with the same bytes: anyone may ask, and the framework encodes much each time."""
+
+    @cache
+    def encoded() -> Response:
+        return JSONResponse(app.openapi())
+
+    async def document(_: Request) -> Response:
+        return encoded()
+
+    ours = Route(DOCUMENT, document, include_in_schema=False)
+    app.router.routes[:] = [ours if isinstance(each, Route) and each.path == DOCUMENT else each for each in app.routes]
 
 
 def _around(app: FastAPI, settings: Settings) -> ASGIApp:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,12 +18,16 @@ from joserfc.jwk import OKPKey
 
 from app import follower as following
 from app.allowlist.manifest import ManifestRefused
+from app.allowlist.reader import SnapshotReader
+from app.audit import checkpoint
 from app.core.security import ALGORITHM
 from app.follower import FeedRefused
 from app.partners import store
+from app.partners.rules import PartnerKind
 from tests.support import feed
 from tests.support.feed import Followed, Tampering, addresses, published
 from tests.support.service import Caller, Service
+from tests.support.trees import sequenced
 
 A, B, C, D = addresses(4)
 
@@ -30,17 +36,27 @@ class Enough(Exception):
     """The consumer has been watched long enough."""
 
 
+SERIALS, WIDTH = 5_000, 50
+
+
+@asynccontextmanager
+async def following_a_list(service: Service, caller: Caller, out: Path, *networks: str) -> AsyncIterator[Followed]:
+    """A feed of these networks at serial 1, and a consumer that is in step with it."""
+    await published(service, *networks)
+    async with feed.serving(service.app) as url:
+        made = Followed(service, caller, Tampering(), url, out, None)  # type: ignore[arg-type]  # next
+        made.again()
+        assert await made.step()
+        assert made.holds(*networks)
+        yield made
+        made.way.close()
+
+
 @pytest.fixture
 async def followed(service: Service, nayatel: Caller, tmp_path: Path) -> AsyncIterator[Followed]:
     """A feed of A and B at serial 1, and a consumer that is in step with it."""
-    await published(service, A, B)
-    async with feed.serving(service.app) as url:
-        made = Followed(service, nayatel, Tampering(), url, tmp_path / "list.txt", None)  # type: ignore[arg-type]  # next
-        made.again()
-        assert await made.step()
-        assert made.holds(A, B)
+    async with following_a_list(service, nayatel, tmp_path / "list.txt", A, B) as made:
         yield made
-        made.way.close()
 
 
 async def test_a_manifest_under_a_wrong_signature_changes_nothing(followed: Followed) -> None:
@@ -237,6 +253,107 @@ async def test_whoever_reads_the_file_at_any_moment_reads_a_whole_list(followed:
     await reading
     assert seen <= lists
     assert len(seen) > 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_consumer_that_keeps_up_follows_5000_serials_by_their_deltas(
+    service: Service, nayatel: Caller, tmp_path: Path
+) -> None:
+    reader, at_once = service.app.state.reader, 100
+    async with following_a_list(service, nayatel, tmp_path / "list.txt", *addresses(WIDTH, start=1)) as followed:
+        for last in range(1 + at_once, SERIALS + 2, at_once):
+            await feed.long_history(service, last - at_once + 1, last, WIDTH)
+            await reader.refresh()
+            assert await followed.step()
+            assert followed.holds(*addresses(WIDTH, start=last))
+            assert followed.way.asked == ["manifest", *(f"deltas/{n}" for n in range(last - at_once + 1, last + 1))]
+        assert len(list(reader.deltas)) == service.settings.deltas_kept
+        assert len(reader.times) <= WIDTH + 1_000
+
+
+async def test_a_consumer_that_was_away_for_5000_serials_takes_the_whole_list(
+    service: Service, nayatel: Caller, tmp_path: Path
+) -> None:
+    async with following_a_list(service, nayatel, tmp_path / "list.txt", *addresses(WIDTH, start=1)) as followed:
+        await feed.long_history(service, 2, SERIALS, WIDTH)
+        restarted = SnapshotReader(service.app.state.database, service.settings)
+        for reader in (service.app.state.reader, restarted):
+            await reader.refresh()
+            assert len(list(reader.deltas)) == service.settings.deltas_kept
+            assert len(reader.times) <= WIDTH + service.settings.deltas_kept
+        assert await followed.step()
+        assert followed.way.asked == ["manifest", f"snapshots/{SERIALS}"]
+        assert followed.holds(*addresses(WIDTH, start=SERIALS))
+
+
+async def test_a_consumer_keeps_the_checkpoints_that_it_was_shown_once_they_are_proven(
+    followed: Followed, tmp_path: Path
+) -> None:
+    sizes = []
+    for network in (C, D):
+        sizes.append(await sequenced(followed.service))
+        await published(followed.service, network)
+        assert await followed.step()
+        assert followed.consumer.misfit is None
+    assert followed.way.asked[-2:] == ["/oauth/token", "/v1/audit/consistency"]
+    kept = [json.loads(line) for line in (tmp_path / "list.txt.checkpoints").read_text().splitlines()]
+    assert [(each["size"], each["fits"]) for each in kept] == [(size, True) for size in sizes]
+    newest = (await followed.caller.get("/v1/audit/checkpoint")).json()
+    assert {name: kept[-1][name] for name in ("size", "root", "signed")} == {
+        name: newest[name] for name in ("size", "root", "signed")
+    }
+    await followed.step()
+    assert followed.way.asked == ["manifest"]
+
+
+async def test_a_consumer_that_may_not_ask_for_proofs_keeps_the_checkpoints_all_the_same(
+    service: Service, tmp_path: Path
+) -> None:
+    reading = await service.caller("ptcl", PartnerKind.OPERATOR, operator="ptcl", scopes=["allowlist:read"])
+    async with following_a_list(service, reading, tmp_path / "list.txt", A) as followed:
+        for network in (B, C):
+            await sequenced(service)
+            await published(service, network)
+            assert await followed.step()
+        assert followed.consumer.misfit is None
+        kept = (tmp_path / "list.txt.checkpoints").read_text().splitlines()
+        assert [json.loads(line)["fits"] for line in kept] == [True, None]
+
+
+async def test_a_checkpoint_that_is_not_the_services_own_is_told_and_the_list_is_kept(followed: Followed) -> None:
+    await published(followed.service, C)
+    key = OKPKey.generate_key("Ed25519", {"kid": "mine"})
+    forged = checkpoint.sign("https://x", 3, b"\0" * 32, datetime.now(UTC), key)
+    for wrong in (forged, "no JWS", (await followed.caller.get(f"{feed.FEED}/manifest")).text):
+        await followed.says(audit_checkpoint=wrong)
+        await followed.step()
+        assert followed.consumer.misfit
+        assert followed.holds(A, B, C)
+    await followed.says(audit_checkpoint=None)
+
+
+async def test_a_log_that_was_rewritten_is_told_and_the_list_is_kept(followed: Followed, tmp_path: Path) -> None:
+    service = followed.service
+    await sequenced(service)
+    await published(service, C)
+    await followed.step()
+    await feed.execute(
+        service,
+        "SET session_replication_role = replica; DELETE FROM audit_leaves; "
+        "DELETE FROM audit_nodes; DELETE FROM audit_checkpoints; DELETE FROM events WHERE name LIKE 'client%'",
+    )
+    await sequenced(service)
+    await published(service, D)
+    assert await followed.step()
+    assert "rewritten" in (followed.consumer.misfit or "")
+    out = followed.out
+    assert out.read_text().splitlines() == [A, B, C, D]
+    who = followed.caller.credentials
+    command = [sys.executable, "-m", "app.cli", "follow", "--once", "--out", str(out), "--url", followed.url]
+    command += ["--client-id", who.client_id, "--client-secret", who.client_secret]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert (done.returncode, "rewritten" in done.stderr) == (3, True)
 
 
 async def test_failures_are_tried_again_ever_more_slowly(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,12 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from itertools import islice
 
 from typing_extensions import TypedDict
+
+CHANGES_ALWAYS_KEPT = 10_000
 
 
 class Removal(TypedDict):
@@ -25,6 +28,19 @@ class Delta:
     removed: Sequence[Removal]
     digest: str
 
+    @property
+    def changes(self) -> int:
+        """How many networks came and went."""
+        return len(self.added) + len(self.removed)
+
+
+def changes_worth_keeping(count: int) -> int:
+    """How many changes are kept beside a list of ``count`` networks: more would be larger than the list itself.
+
+    RFC 8182, 3.3.2, bounds what it keeps for RPKI repositories the same way.
+    """
+    return max(count, CHANGES_ALWAYS_KEPT)
+
 
 def net(deltas: Iterable[Delta]) -> tuple[list[str], list[Removal]]:
     """Several publications' changes as one: what came and went again in between does not show."""
@@ -43,31 +59,38 @@ def net(deltas: Iterable[Delta]) -> tuple[list[str], list[Removal]]:
 
 
 class DeltaLog:
-    """The newest deltas, in order without a gap: the last ``most`` and all younger than ``youngest_days``."""
+    """The newest deltas, in order without a gap: the last ``most``, as long as together they are worth keeping."""
 
-    def __init__(self, most: int, youngest_days: int) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
-        self._age = timedelta(days=youngest_days)
         self._deltas: deque[Delta] = deque()
+        self._changes = 0
 
-    def append(self, delta: Delta) -> None:
-        """Keep the next delta; a gap starts the log anew."""
+    def append(self, delta: Delta, count: int) -> None:
+        """Keep the next delta, which leads to a list of ``count`` networks; a gap starts the log anew."""
         if self._deltas and self._deltas[-1].serial + 1 != delta.serial:
             self._deltas.clear()
+            self._changes = 0
         self._deltas.append(delta)
-        while len(self._deltas) > self._most and self._deltas[0].published_at < delta.published_at - self._age:
-            self._deltas.popleft()
+        self._changes += delta.changes
+        while len(self._deltas) > self._most or self._changes > changes_worth_keeping(count):
+            self._changes -= self._deltas.popleft().changes
 
     def __iter__(self) -> Iterator[Delta]:
         return iter(self._deltas)
+
+    def newest_first(self) -> Iterator[Delta]:
+        """The deltas, the last one first."""
+        return reversed(self._deltas)
 
     def since(self, serial: int) -> list[Delta] | None:
         """The deltas after ``serial``; None when not all of them are kept, or it was never published."""
         if not self._deltas or not self._deltas[0].serial - 1 <= serial <= self._deltas[-1].serial:
             return None
-        return list(self._deltas)[serial - self._deltas[0].serial + 1 :]
+        return list(islice(self._deltas, serial - self._deltas[0].serial + 1, None))
 
     def of(self, serial: int) -> Delta | None:
         """The delta of one serial, if it is kept."""
-        found = self.since(serial - 1)
-        return found[0] if found else None
+        if not self._deltas or not self._deltas[0].serial <= serial <= self._deltas[-1].serial:
+            return None
+        return self._deltas[serial - self._deltas[0].serial]

@@ -19,6 +19,7 @@ from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.pagination import PageQuery, fetch_page
 
+OUT_OF_ORDER = 100
 NOT_SYNCHRONIZED = {"synchronize_session": False}
 TO_ADD = Entry.added_serial.is_(None)
 TO_REMOVE = and_(Entry.withdrawn_at.is_not(None), Entry.removed_serial.is_(None))
@@ -125,6 +126,12 @@ async def entries_at(session: ReadSession, serial: int) -> Sequence[tuple[str, i
     return [(network, since or serial) for network, since in await session.execute(statement)]
 
 
+async def networks_at(session: ReadSession, serial: int) -> Sequence[str]:
+    """The networks in force at a serial, in no order: one value, since the driver takes long over a million rows."""
+    lines: str | None = await session.scalar(select(func.string_agg(func.text(Entry.network), "\n")).where(_at(serial)))
+    return lines.split("\n") if lines else []
+
+
 async def holding(session: ReadSession, address: str, serial: int) -> Held | None:
     """The network that held an address at a serial, with the serial that added it."""
     statement = select(Entry.network, Entry.added_serial).where(Entry.network.op(">>=")(address), _at(serial))
@@ -163,11 +170,15 @@ async def publications_after(session: ReadSession, serial: int) -> Sequence[Publ
     return (await session.scalars(statement)).all()
 
 
-async def oldest_kept(session: ReadSession, newest: Publication, most: int, youngest_days: int) -> int:
-    """The serial before the first whose delta is kept: the last ``most``, and all of the last ``youngest_days``."""
-    recent = Publication.published_at >= newest.published_at - func.make_interval(0, 0, 0, youngest_days)
-    first_recent = await session.scalar(select(func.min(Publication.serial)).where(recent))
-    return max(0, min((first_recent or newest.serial) - 1, newest.serial - most))
+async def oldest_kept(session: ReadSession, newest: Publication, most: int, most_changes: int) -> int:
+    """The serial before the first whose delta is kept: of the last ``most``, those with ``most_changes`` together."""
+    last = select(Publication.serial, Publication.added + Publication.removed).where(
+        Publication.serial > newest.serial - most, Publication.serial <= newest.serial
+    )
+    serial, changes = last.subquery("last").c
+    since = select(serial, func.sum(changes).over(order_by=serial.desc()).label("changes")).subquery("since")
+    first = await session.scalar(select(func.min(since.c.serial)).where(since.c.changes <= most_changes))
+    return (first or newest.serial + 1) - 1
 
 
 async def add_publication(session: WriteSession, publication: Publication) -> None:
@@ -177,9 +188,14 @@ async def add_publication(session: WriteSession, publication: Publication) -> No
 
 
 async def publication_at(session: ReadSession, instant: datetime) -> Publication:
-    """The publication that was the newest at a time. Raises ``NotFound`` before the first."""
-    statement = select(Publication).where(Publication.published_at <= instant)
-    found = await session.scalar(statement.order_by(Publication.serial.desc()).limit(1))
+    """The publication that was the newest at a time. Raises ``NotFound`` before the first.
+
+    The last few before that time are looked at: where a clock went back, the last by time is not the last by serial.
+    """
+    before = select(Publication.serial).where(Publication.published_at <= instant)
+    last = before.order_by(Publication.published_at.desc()).limit(OUT_OF_ORDER).subquery("last")
+    newest = select(func.max(last.c.serial)).scalar_subquery()
+    found: Publication | None = await session.scalar(select(Publication).where(Publication.serial == newest))
     if found is None:
         raise NotFound("Nothing had been published at that time.")
     return found
@@ -193,9 +209,10 @@ async def get_publication(session: ReadSession, serial: int) -> Publication:
     return publication
 
 
-async def publication_times(session: ReadSession, after: int) -> dict[int, datetime]:
-    """When each serial after ``after`` was published."""
-    statement = select(Publication.serial, Publication.published_at).where(Publication.serial > after)
+async def times_in_force(session: ReadSession, serial: int) -> dict[int, datetime]:
+    """When each serial was published that added something that is in force at ``serial``."""
+    adding = select(Entry.added_serial).where(_at(serial))
+    statement = select(Publication.serial, Publication.published_at).where(Publication.serial.in_(adding))
     return dict((await session.execute(statement)).all())
 
 

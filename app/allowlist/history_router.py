@@ -1,6 +1,5 @@
 """The feed's history: publications, immutable artefacts, and what is held."""
 
-from hashlib import sha256
 from typing import Annotated
 from uuid import UUID
 
@@ -10,14 +9,15 @@ from app.allowlist import feed_store, schemas, service
 from app.allowlist.access import DOCUMENTED_BASIC, Reader
 from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import SnapshotBody
-from app.allowlist.manifest import delta_bytes
-from app.allowlist.representations import Caching, repr_digest
-from app.allowlist.router import REPRESENTATIONS, reader_of, represented, takes_gzip
+from app.allowlist.history import Record
+from app.allowlist.representations import Caching, entity_tag, list_tag, repr_digest, unchanged
+from app.allowlist.router import HELD, REPRESENTATIONS, history_of, reader_of, takes_gzip
 from app.core.db import Reading, Writing
 from app.core.errors import Forbidden, NotAcceptable, NotFound, SelfReview, Unauthenticated
+from app.core.limiting import count_work
 from app.core.principal import Principal
 from app.core.problems import READS, documented
-from app.core.responses import json_answer, page_answer
+from app.core.responses import is_held, json_answer, page_answer
 from app.core.security import require
 
 router = APIRouter(prefix="/allowlist", tags=["allowlist"])
@@ -34,34 +34,49 @@ IMMUTABLE = Caching("private, max-age=31536000, immutable", "Accept, Accept-Enco
     dependencies=[DOCUMENTED_BASIC],
 )
 async def get_snapshot(
-    request: Request, serial: Serial, query: Annotated[schemas.SnapshotQuery, Query()], session: Reading, _: Reader
+    request: Request, serial: Serial, query: Annotated[schemas.SnapshotQuery, Query()], caller: Reader
 ) -> Response:
-    """The list as it was published at any serial ever, proven by its digest. It never changes: cache it for good."""
-    reader = reader_of(request)
-    snapshot = await reader.at(session, serial)
+    """The list as it was published at any serial ever, proven by its digest. It never changes: cache it for good.
+
+    A list that has to be made again counts against the rate limit whatever the answer. 503 when too many are
+    being made.
+    """
+    history = history_of(request)
+    record = history.known(serial)
+    if record is None:
+        count_work(request)
+        record = await history.look_up(serial)
+    name, family = query.format or "json", int(query.family) if query.family else None
     gzipped = takes_gzip(request)
-    family = int(query.family) if query.family else None
-    shown = await reader.representations.of(snapshot, query.format or "json", family, gzipped=gzipped)
-    return represented(request, shown, IMMUTABLE)
+    tag = list_tag(record, name, family, gzipped=gzipped)
+    if is_held(request, tag):
+        return unchanged(tag, IMMUTABLE)
+    count_work(request)
+    shown = await history.representation(caller.named[0], record, name, family, gzipped=gzipped)
+    return shown.answers(IMMUTABLE).whole
 
 
 @router.get(
     "/deltas/{serial}",
     summary="Read the change of a serial",
     response_model=schemas.DeltaBody,
-    responses=documented(Unauthenticated, Forbidden, SnapshotRequired),
+    responses=documented(Unauthenticated, Forbidden, SnapshotRequired) | HELD,
     dependencies=[DOCUMENTED_BASIC],
 )
-async def get_delta_of(request: Request, serial: Serial, _: Reader) -> Response:
+async def get_delta_of(request: Request, serial: Serial, caller: Reader) -> Response:
     """What one publication changed. It never changes: cache it for good. 410 when it is not kept."""
     reader = reader_of(request)
-    feed = reader.current().session
+    feed = reader.current()
     delta = reader.deltas.of(serial)
     if delta is None:
         raise SnapshotRequired(f"The delta of serial {serial} is not kept.")
-    body = delta_bytes(feed, delta)
-    headers = {**IMMUTABLE.fields, "Repr-Digest": repr_digest(sha256(body).digest())}
-    return Response(body, media_type="application/json", headers=headers)
+    tag = entity_tag(Record(feed.session, serial, delta.published_at, delta.digest), "delta")
+    if is_held(request, tag):
+        return unchanged(tag, IMMUTABLE)
+    count_work(request)
+    piece = await history_of(request).delta(caller.named[0], feed.session, [delta])
+    headers = {**IMMUTABLE.fields, "ETag": tag, "Repr-Digest": repr_digest(piece.sha256)}
+    return Response(piece.body, media_type="application/json", headers=headers)
 
 
 @router.get(

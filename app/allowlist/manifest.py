@@ -1,10 +1,10 @@
 """The signed manifest: what the feed holds, where it lies, and the SHA-256 of each piece."""
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from hashlib import sha256
+from typing import NamedTuple
 from uuid import UUID
 
 from joserfc import jws
@@ -13,14 +13,18 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.allowlist.delta import Delta
+from app.allowlist.history import FeedHistory
 from app.allowlist.reader import SnapshotReader
-from app.allowlist.schemas import DeltaBody
-from app.core.db import Database
+from app.allowlist.snapshot import Snapshot
+from app.core.db import Database, ReadSession
 from app.core.security import ALGORITHM
 from app.partners import store as partners
 
 LASTS = timedelta(hours=24)
-SIGNED_AGAIN_SECONDS = 3600.0
+SIGNED_AGAIN_SECONDS = 300.0
+# of the deltas, as JSON: with the rest and in base64 well below the 128,000 bytes that libraries for JWS read
+LARGEST_LIST = 64_000
+ALWAYS_WORTH_LISTING = 65_536  # bytes of deltas, of however small a list
 MEDIA_TYPE = "application/jose"
 TYPE = "allowlist-manifest"
 
@@ -34,7 +38,7 @@ class Artefact(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What the signature is over."""
+    """What the signature is over; ``audit_checkpoint`` is the newest checkpoint of the event log, a JWS of its own."""
 
     issuer: str
     session: UUID
@@ -45,63 +49,69 @@ class Manifest(BaseModel):
     expires: datetime
     snapshot: Artefact
     deltas: Sequence[Artefact]
-
-
-@lru_cache(maxsize=8192)
-def delta_bytes(session: UUID, delta: Delta) -> bytes:
-    """The body of one serial's delta, the same bytes in every process."""
-    body = DeltaBody(
-        session=session,
-        start=delta.serial - 1,
-        to=delta.serial,
-        added=delta.added,
-        removed=delta.removed,
-        digest=delta.digest,
-    )
-    return body.model_dump_json(by_alias=True).encode()
-
-
-@lru_cache(maxsize=8192)
-def _delta_sha256(session: UUID, delta: Delta) -> str:
-    return sha256(delta_bytes(session, delta)).hexdigest()
+    audit_checkpoint: str | None = None
 
 
 class ManifestSigner:
-    """Signs a manifest when the serial is new or the last one an hour old; database down, with the key it has."""
+    """Signs a manifest when the serial is new or the last one is some minutes old.
 
-    def __init__(self, database: Database, reader: SnapshotReader, public_url: str) -> None:
+    While the database is down it goes on with the key and the checkpoint that it has. ``newest_checkpoint`` reads the
+    newest checkpoint of the event log as it was signed, which each manifest carries.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        reader: SnapshotReader,
+        history: FeedHistory,
+        public_url: str,
+        newest_checkpoint: Callable[[ReadSession], Awaitable[str | None]],
+    ) -> None:
         self._database = database
         self._reader = reader
+        self._history = history
         self._feed_url = f"{public_url}/v1/allowlist"
         self._issuer = public_url
+        self._newest_checkpoint = newest_checkpoint
         self._key: OKPKey | None = None
-        self._signed: tuple[tuple[UUID, int], float, str] | None = None
+        self._checkpoint: str | None = None
+        self._signed: tuple[tuple[UUID, int, str], float, str] | None = None
+        self._signing = asyncio.Lock()
+        self._deltas: dict[tuple[UUID, int, str], _Described] = {}
 
     async def current(self) -> str:
         """The manifest of the snapshot in memory, as a JWS (RFC 7515) in compact form."""
-        snapshot = self._reader.current()
-        held = (snapshot.session, snapshot.serial)
-        if self._signed and self._signed[0] == held and time.monotonic() - self._signed[1] < SIGNED_AGAIN_SECONDS:
-            return self._signed[2]
-        key = await self._signing_key()
-        manifest = await self._describe()
-        header = {"alg": ALGORITHM, "kid": key.kid, "typ": TYPE}
-        signed = jws.serialize_compact(header, manifest.model_dump_json().encode(), key, algorithms=[ALGORITHM])
-        self._signed = ((manifest.session, manifest.serial), time.monotonic(), signed)
-        return signed
+        if signed := self._still_good():
+            return signed
+        async with self._signing:  # once, however many ask for it
+            if signed := self._still_good():
+                return signed
+            snapshot = self._reader.current()
+            key = await self._signing_key()
+            manifest = await self._describe(snapshot)
+            header = {"alg": ALGORITHM, "kid": key.kid, "typ": TYPE}
+            signed = jws.serialize_compact(header, manifest.model_dump_json().encode(), key, algorithms=[ALGORITHM])
+            self._signed = (_version(snapshot), time.monotonic(), signed)
+            return signed
+
+    def _still_good(self) -> str | None:
+        if self._signed is None:
+            return None
+        of, at, signed = self._signed
+        is_fresh = time.monotonic() - at < SIGNED_AGAIN_SECONDS
+        return signed if is_fresh and of == _version(self._reader.current()) else None
 
     async def _signing_key(self) -> OKPKey:
         try:
             async with self._database.read() as session:
                 self._key = await partners.signing_key(session)
+                self._checkpoint = await self._newest_checkpoint(session)
         except (SQLAlchemyError, OSError):
             if self._key is None:
                 raise
         return self._key
 
-    async def _describe(self) -> Manifest:
-        snapshot = self._reader.current()
-        kept = list(self._reader.deltas)
+    async def _describe(self, snapshot: Snapshot) -> Manifest:
         shown = await self._reader.representations.of(snapshot, "json", None, gzipped=False)
         now = datetime.now(UTC)
         whole = f"{self._feed_url}/snapshots/{snapshot.serial}?format=json"
@@ -114,12 +124,46 @@ class ManifestSigner:
             issued=now,
             expires=now + LASTS,
             snapshot=Artefact(serial=snapshot.serial, url=whole, sha256=shown.sha256.hex()),
-            deltas=[self._artefact(snapshot.session, delta) for delta in kept if delta.serial <= snapshot.serial],
+            deltas=await self._listed(snapshot, shown.size),
+            audit_checkpoint=self._checkpoint,
         )
 
-    def _artefact(self, session: UUID, delta: Delta) -> Artefact:
+    async def _listed(self, snapshot: Snapshot, size: int) -> list[Artefact]:
+        """The newest deltas that together are smaller than the snapshot of ``size`` bytes, oldest first.
+
+        A consumer that is further behind takes the snapshot (RFC 8182, 3.3.2). The manifest itself stays within
+        what its readers take.
+        """
+        described: dict[tuple[UUID, int, str], _Described] = {}
+        left, room = max(size, ALWAYS_WORTH_LISTING), LARGEST_LIST
+        for delta in list(self._reader.deltas.newest_first()):
+            if delta.serial > snapshot.serial:
+                continue
+            found = await self._described(snapshot.session, delta)
+            left, room = left - found.size, room - len(found.artefact.model_dump_json())
+            if left < 0 or room < 0:
+                break
+            described[snapshot.session, delta.serial, delta.digest] = found
+        self._deltas = described
+        return [each.artefact for each in reversed(described.values())]
+
+    async def _described(self, session: UUID, delta: Delta) -> "_Described":
+        if known := self._deltas.get((session, delta.serial, delta.digest)):
+            return known
+        piece = await self._history.delta("manifest", session, [delta])
         url = f"{self._feed_url}/deltas/{delta.serial}"
-        return Artefact(serial=delta.serial, url=url, sha256=_delta_sha256(session, delta))
+        return _Described(Artefact(serial=delta.serial, url=url, sha256=piece.sha256.hex()), len(piece.body))
+
+
+class _Described(NamedTuple):
+    """A delta as a manifest lists it, and the size of its body in bytes."""
+
+    artefact: Artefact
+    size: int
+
+
+def _version(snapshot: Snapshot) -> tuple[UUID, int, str]:
+    return snapshot.session, snapshot.serial, snapshot.digest
 
 
 class ManifestRefused(Exception):

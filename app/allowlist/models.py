@@ -27,6 +27,7 @@ class Publication(Base):
     """One serial of the list: never rewritten, made by the one publisher."""
 
     __tablename__ = "publications"
+    __table_args__ = (Index(None, "published_at"),)
 
     serial: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     published_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

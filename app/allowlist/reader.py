@@ -11,7 +11,7 @@ from prometheus_client import Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.allowlist import feed_store as store
-from app.allowlist.delta import Delta, DeltaLog
+from app.allowlist.delta import Delta, DeltaLog, changes_worth_keeping
 from app.allowlist.models import Publication
 from app.allowlist.representations import Representations
 from app.allowlist.snapshot import NotASnapshot, Snapshot
@@ -22,6 +22,7 @@ from app.core.settings import Settings
 
 SERVED = Gauge("allowlist_served_serial", "The serial that this process serves")
 STALE_AFTER_SECONDS = 10.0
+TIMES_BEFORE_PRUNING = 1_000
 log = structlog.get_logger(__name__)
 
 
@@ -35,12 +36,13 @@ class SnapshotReader:
         self._confirmed = time.monotonic()
         self._newer = asyncio.Condition()
         self._refreshing = asyncio.Lock()
+        self._refreshed = float("-inf")
         self.deltas = self._empty_log()
         self.times: dict[int, datetime] = {}
         self.representations = Representations()
 
     def _empty_log(self) -> DeltaLog:
-        return DeltaLog(self._settings.deltas_kept, self._settings.deltas_kept_days)
+        return DeltaLog(self._settings.deltas_kept)
 
     def current(self) -> Snapshot:
         """The snapshot to answer from. Raises ``Unavailable`` before there is one: no list is not an empty list."""
@@ -80,8 +82,17 @@ class SnapshotReader:
 
         Single statements at READ COMMITTED suffice: what a published serial holds never changes.
         """
+        asked = time.monotonic()
         # one at a time: of two side by side, the one that read first may end last and go back a serial
-        async with self._refreshing, self._database.read() as session:
+        async with self._refreshing:
+            if self._refreshed > asked:  # by one that began after this was asked for
+                return
+            began = time.monotonic()
+            await self._refresh()
+            self._refreshed = began
+
+    async def _refresh(self) -> None:
+        async with self._database.read() as session:
             feed = await store.feed_session(session)
             newest = await store.last_publication(session)
             if feed is None or newest is None:
@@ -92,6 +103,8 @@ class SnapshotReader:
             elif held.serial > newest.serial:
                 log.error("the database is behind what was published; the list stays", newest=newest.serial)
                 return
+            elif newest.serial - held.serial > self._settings.deltas_kept:
+                await self._load(session, feed, newest)
             elif held.serial < newest.serial:
                 await self._catch_up(session, held, newest)
         self._confirmed = time.monotonic()
@@ -100,10 +113,10 @@ class SnapshotReader:
         """Take the whole list, and the deltas that are kept."""
         entries = await store.entries_at(session, newest.serial)
         fresh = await asyncio.to_thread(_confirmed, feed, newest, entries)
-        settings = self._settings
-        start = await store.oldest_kept(session, newest, settings.deltas_kept, settings.deltas_kept_days)
+        changes = changes_worth_keeping(newest.count)
+        start = await store.oldest_kept(session, newest, self._settings.deltas_kept, changes)
         kept = [each for each in await store.publications_after(session, start) if each.serial <= newest.serial]
-        times = await store.publication_times(session, 0)
+        times = await store.times_in_force(session, newest.serial)
         await self._adopt(fresh, await store.deltas_after(session, kept), times)
 
     async def _catch_up(self, session: ReadSession, held: Snapshot, newest: Publication) -> None:
@@ -124,23 +137,13 @@ class SnapshotReader:
             if times is not None:
                 self.deltas, self.times = self._empty_log(), times
             for delta in deltas:
-                self.deltas.append(delta)
+                self.deltas.append(delta, fresh.count)
                 self.times[delta.serial] = delta.published_at
+            if len(self.times) > fresh.count + TIMES_BEFORE_PRUNING:
+                self.times = {serial: self.times[serial] for serial in fresh.serials & self.times.keys()}
             self._snapshot = fresh
             self._newer.notify_all()
         SERVED.set(fresh.serial)
-
-    async def at(self, session: ReadSession, serial: int) -> Snapshot:
-        """The list at any serial ever published, proven by the digest it was published with. Raises ``NotFound``."""
-        held = self._snapshot
-        if held is not None and held.serial == serial:
-            return held
-        publication = await store.get_publication(session, serial)
-        feed = await store.feed_session(session)
-        if feed is None:
-            raise Unavailable("The feed's row is gone.")
-        entries = await store.entries_at(session, serial)
-        return await asyncio.to_thread(_confirmed, feed, publication, entries)
 
 
 def _confirmed(feed: UUID, publication: Publication, entries: Sequence[tuple[str, int]]) -> Snapshot:

@@ -7,15 +7,48 @@ from base64 import b64encode
 from collections import OrderedDict
 from email.utils import format_datetime
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+from uuid import UUID
 
 from fastapi import Response
 
 from app.allowlist.formats import FORMATS
 from app.allowlist.snapshot import Snapshot
+from app.core.build_cache import BuildCache
 from app.core.errors import NotAcceptable
 
-MOST_KEPT = 48
+# of each of the lists whose representations are kept
+MOST_BYTES = 128 * 1024 * 1024
+LISTS_KEPT = 2
+
+
+class Published(Protocol):
+    """A list that was published, or the record of one: what tells it from every other."""
+
+    @property
+    def session(self) -> UUID:
+        """The feed's session."""
+        ...
+
+    @property
+    def serial(self) -> int:
+        """The serial of the publication."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical text, in hexadecimal."""
+        ...
+
+
+def entity_tag(of: Published, representation: str) -> str:
+    """A strong entity tag (RFC 9110, 8.8.3) that is known without the list: it has session, serial and digest."""
+    return f'"{of.session}-{of.serial}-{of.digest[:16]}-{representation}"'
+
+
+def list_tag(of: Published, name: str, family: int | None, *, gzipped: bool) -> str:
+    """The entity tag of a list in a format; each content coding has its own (RFC 9110, 8.8.3.3)."""
+    return entity_tag(of, f"{name}{family or ''}{'-gzip' if gzipped else ''}")
 
 
 class Caching(NamedTuple):
@@ -48,8 +81,8 @@ class Representation:
         self._answers: dict[Caching, Answers] = {}
         # of the body without content coding
         self.sha256 = hashlib.sha256(plain).digest()
-        # strong; each content coding has its own (RFC 9110, 8.8.3.3)
-        self.etag = f'"{snapshot.session}-{snapshot.serial}-{name}{family or ""}{"-gzip" if gzipped else ""}"'
+        self.etag = list_tag(snapshot, name, family, gzipped=gzipped)
+        self.size = len(self._body)
         self._described = {"Content-Type": chosen.media_type, "Repr-Digest": repr_digest(self.sha256)}
         if gzipped:
             self._described["Content-Encoding"] = "gzip"
@@ -63,8 +96,8 @@ class Representation:
         return self._answers[caching]
 
     def _answered(self, caching: Caching) -> Answers:
-        kept = {**caching.fields, "ETag": self.etag}
-        return Answers(Response(self._body, headers={**kept, **self._described}), Response(None, 304, kept))
+        described = {**caching.fields, "ETag": self.etag, **self._described}
+        return Answers(Response(self._body, headers=described), unchanged(self.etag, caching))
 
 
 def repr_digest(digest: bytes) -> str:
@@ -72,29 +105,38 @@ def repr_digest(digest: bytes) -> str:
     return f"sha-256=:{b64encode(digest).decode()}:"
 
 
+def unchanged(tag: str, caching: Caching) -> Response:
+    """The answer to a caller that holds what ``tag`` stands for, which need not be made for it."""
+    return Response(None, 304, {**caching.fields, "ETag": tag})
+
+
 class Representations:
-    """The representations in use; each is made in a thread, once, however many ask for it at the same time."""
+    """The representations in use of the newest list and of the one before it.
+
+    Each is made in a thread, once, however many ask for it at the same time.
+    """
 
     def __init__(self) -> None:
-        self._made: OrderedDict[tuple[object, ...], asyncio.Task[Representation]] = OrderedDict()
+        self._of_lists: OrderedDict[tuple[UUID, int, str], BuildCache[Representation]] = OrderedDict()
+
+    def made(self, of: Published, name: str, family: int | None, *, gzipped: bool) -> Representation | None:
+        """The list in a format, when that was made already."""
+        made = self._of_lists.get((of.session, of.serial, of.digest))
+        return made.get((name, family, gzipped)) if made else None
 
     async def of(self, snapshot: Snapshot, name: str, family: int | None, *, gzipped: bool) -> Representation:
         """The list in a format, ready to be sent."""
-        key = (snapshot.session, snapshot.serial, name, family, gzipped)
-        making = self._made.get(key)
-        if making is None:
-            made = partial(Representation, snapshot, name, family, gzipped=gzipped)
-            making = self._made[key] = asyncio.create_task(asyncio.to_thread(made))
-            while len(self._made) > MOST_KEPT:
-                self._made.popitem(last=False)
-        self._made.move_to_end(key)
-        try:
-            return making.result() if making.done() else await asyncio.shield(making)
-        except asyncio.CancelledError:
-            raise
-        except BaseException:
-            self._made.pop(key, None)
-            raise
+        make = partial(Representation, snapshot, name, family, gzipped=gzipped)
+        made = self._made_of(snapshot)
+        return await made.get_or_build((name, family, gzipped), lambda: asyncio.to_thread(make))
+
+    def _made_of(self, snapshot: Snapshot) -> BuildCache[Representation]:
+        key = (snapshot.session, snapshot.serial, snapshot.digest)
+        if key not in self._of_lists:
+            self._of_lists[key] = BuildCache(MOST_BYTES, lambda each: each.size)
+            while len(self._of_lists) > LISTS_KEPT:
+                self._of_lists.popitem(last=False)
+        return self._of_lists[key]
 
 
 @lru_cache(maxsize=64)

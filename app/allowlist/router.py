@@ -1,6 +1,5 @@
 """What operators enforce, answered from memory."""
 
-import asyncio
 import re
 from functools import lru_cache
 from typing import Annotated, Any
@@ -9,11 +8,11 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.allowlist import feed_store, manifest, schemas
 from app.allowlist.access import DOCUMENTED_BASIC, Reader
-from app.allowlist.delta import net
 from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import FORMATS, SnapshotBody
+from app.allowlist.history import FeedHistory
 from app.allowlist.reader import SnapshotReader
-from app.allowlist.representations import Caching, Representation, negotiate
+from app.allowlist.representations import Caching, list_tag, negotiate, unchanged
 from app.core import networks, request_fields
 from app.core.db import Database
 from app.core.direct_route import DirectRoute
@@ -25,20 +24,23 @@ from app.core.errors import (
     NotFound,
     Unauthenticated,
 )
+from app.core.limiting import count_work
 from app.core.networks import NetworkMalformed
 from app.core.problems import BODIES, documented
 from app.core.responses import is_held, json_answer
+from app.core.work_slots import WorkSlots
 
 router = APIRouter(prefix="/allowlist", tags=["allowlist"], dependencies=[DOCUMENTED_BASIC], route_class=DirectRoute)
 LONGEST_WAIT_SECONDS = 60
 WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})")
 CHECKED_EACH_TIME = Caching("private, max-age=0, must-revalidate", "Accept, Accept-Encoding, Authorization")
 READS = (Unauthenticated, Forbidden)
+HELD: dict[int | str, dict[str, Any]] = {304: {"description": "The caller holds this serial"}}
 REPRESENTATIONS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The list",
         "headers": {
-            "ETag": {"description": "Session, serial and representation", "schema": {"type": "string"}},
+            "ETag": {"description": "Session, serial, digest and representation", "schema": {"type": "string"}},
             "Repr-Digest": {"description": "RFC 9530", "schema": {"type": "string"}},
         },
         "content": {
@@ -47,7 +49,7 @@ REPRESENTATIONS: dict[int | str, dict[str, Any]] = {
             if name != "json"
         },
     },
-    304: {"description": "The caller holds this serial"},
+    **HELD,
 }
 
 
@@ -55,6 +57,12 @@ def reader_of(request: Request) -> SnapshotReader:
     """The list in this process's memory."""
     reader: SnapshotReader = request.app.state.reader
     return reader
+
+
+def history_of(request: Request) -> FeedHistory:
+    """What this process serves of earlier serials."""
+    history: FeedHistory = request.app.state.history
+    return history
 
 
 def _aged(answer: Response, reader: SnapshotReader) -> Response:
@@ -76,12 +84,6 @@ def _is_gzip_in(accepted: str) -> bool:
     return any(coding == "gzip" or (coding.startswith("gzip;q=") and coding[7:].strip("0.")) for coding in codings)
 
 
-def represented(request: Request, shown: Representation, caching: Caching) -> Response:
-    """A representation with its validators, or 304 when the caller holds it."""
-    answers = shown.answers(caching)
-    return answers.unchanged if is_held(request, shown.etag) else answers.whole
-
-
 @router.get(
     "",
     summary="Read the allowlist",
@@ -97,10 +99,15 @@ async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery
     """
     reader = reader_of(request)
     name = query.format or negotiate(request_fields.first(request.scope, b"accept") or "")
-    gzipped = takes_gzip(request)
-    family = int(query.family) if query.family else None
-    shown = await reader.representations.of(reader.current(), name, family, gzipped=gzipped)
-    return _aged(represented(request, shown, CHECKED_EACH_TIME), reader)
+    family, gzipped = int(query.family) if query.family else None, takes_gzip(request)
+    snapshot = reader.current()
+    shown = reader.representations.made(snapshot, name, family, gzipped=gzipped)
+    tag = shown.etag if shown else list_tag(snapshot, name, family, gzipped=gzipped)
+    if is_held(request, tag):
+        return _aged(shown.answers(CHECKED_EACH_TIME).unchanged if shown else unchanged(tag, CHECKED_EACH_TIME), reader)
+    count_work(request)
+    shown = shown or await reader.representations.of(snapshot, name, family, gzipped=gzipped)
+    return _aged(shown.answers(CHECKED_EACH_TIME).whole, reader)
 
 
 @router.get(
@@ -112,7 +119,7 @@ async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery
 async def get_delta(
     request: Request,
     query: Annotated[schemas.DeltaQuery, Query()],
-    _: Reader,
+    caller: Reader,
     prefer: Annotated[str, Header(description="`wait=30` holds the answer until there is a newer serial")] = "",
 ) -> Response:
     """What changed since the serial that you hold, as one step. Apply it, then compare the digest.
@@ -132,18 +139,12 @@ async def get_delta(
     steps = [] if query.since == snapshot.serial else reader.deltas.since(query.since)
     if snapshot.session != query.session or steps is None:
         raise SnapshotRequired(f"Session {snapshot.session} is at serial {snapshot.serial}.")
-    added, removed = net(steps)
-    body = schemas.DeltaBody(
-        session=snapshot.session,
-        start=query.since,
-        to=snapshot.serial,
-        added=added,
-        removed=removed,
-        digest=snapshot.digest,
-    )
+    if steps:
+        body = (await history_of(request).delta(caller.named[0], snapshot.session, steps)).body
+    else:
+        body = schemas.DeltaBody.none(snapshot).model_dump_json(by_alias=True).encode()
     headers = {**CHECKED_EACH_TIME.fields, **applied}
-    answer = Response(body.model_dump_json(by_alias=True), media_type="application/json", headers=headers)
-    return _aged(answer, reader)
+    return _aged(Response(body, media_type="application/json", headers=headers), reader)
 
 
 @router.get(
@@ -205,9 +206,10 @@ async def _checked_then(request: Request, query: schemas.CheckQuery) -> schemas.
     response_model=schemas.CheckedAddresses,
     responses=documented(*READS, *BODIES, NetworkMalformed),
 )
-async def check_addresses(request: Request, body: schemas.Checks, _: Reader) -> Response:
+async def check_addresses(request: Request, body: schemas.Checks, caller: Reader) -> Response:
     """The same for up to 10,000 addresses at once, all at one serial."""
-    return await asyncio.to_thread(_check_all, reader_of(request), body)
+    slots: WorkSlots = request.app.state.slots
+    return await slots.in_thread(caller.named[0], _check_all, reader_of(request), body)
 
 
 def _check_all(reader: SnapshotReader, body: schemas.Checks) -> Response:

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from app.allowlist.delta import Removal
 from app.allowlist.formats import DIGEST, FormatName
 from app.allowlist.guards import HeldKind
-from app.allowlist.snapshot import Held
+from app.allowlist.snapshot import Held, Snapshot
 from app.core.pagination import PageQuery
 from app.core.schemas import LINE, Body, Instant, Page, Query, Resource, Timestamp, refusal
 
@@ -158,6 +158,11 @@ class DeltaBody(Resource):
     added: Sequence[str]
     removed: Sequence[Removal]
     digest: str
+
+    @classmethod
+    def none(cls, at: Snapshot) -> Self:
+        """The delta of a caller that holds the list."""
+        return cls(session=at.session, start=at.serial, to=at.serial, added=[], removed=[], digest=at.digest)
 
 
 class HeldChange(Resource):

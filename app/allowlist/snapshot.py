@@ -63,6 +63,11 @@ class Snapshot:
         """SHA-256 of the canonical text, as 64 hexadecimal digits."""
         return hashlib.sha256(self.canonical).hexdigest()
 
+    @property
+    def serials(self) -> set[int]:
+        """The serials that added what is in force."""
+        return set(self._since)
+
     def find(self, point: int) -> Held | None:
         """The network that holds an address (see ``networks.position``), or None."""
         at = bisect_right(self._firsts, point) - 1

@@ -29,15 +29,25 @@ def sign(issuer: str, size: int, root: bytes, time: datetime, key: OKPKey) -> st
     return jws.serialize_compact(header, statement.model_dump_json().encode(), key, algorithms=[ALGORITHM])
 
 
-def check(signed: str, size: int, root: bytes, time: datetime, keys: KeySet) -> None:
-    """See that ``signed`` says that the tree of ``size`` leaves has this root. Raises ``Difference``."""
+def read(signed: str, keys: KeySet) -> Statement:
+    """What a checkpoint says. Raises ``Difference`` when no key of ``keys`` signed it, or it is something else."""
     try:
         found = jws.deserialize_compact(signed, keys, algorithms=[ALGORITHM])
         statement = Statement.model_validate_json(found.payload)
     except Exception as wrong:
-        raise Difference(f"The checkpoint of size {size} is not signed by a key of this service: {wrong}") from wrong
-    told = (statement.size, statement.root, statement.time)
-    if found.headers().get("typ") != TYPE or told != (size, root.hex(), time):
+        raise Difference(f"The checkpoint is not signed by a key of this service: {wrong}") from wrong
+    if found.headers().get("typ") != TYPE:
+        raise Difference("What was signed is not a checkpoint.")
+    return statement
+
+
+def check(signed: str, size: int, root: bytes, time: datetime, keys: KeySet) -> None:
+    """See that ``signed`` says that the tree of ``size`` leaves has this root. Raises ``Difference``."""
+    try:
+        statement = read(signed, keys)
+    except Difference as wrong:
+        raise Difference(f"Of size {size}: {wrong}") from wrong
+    if (statement.size, statement.root, statement.time) != (size, root.hex(), time):
         raise Difference(f"The checkpoint of size {size} does not say what was signed.")
 
 

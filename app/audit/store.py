@@ -42,6 +42,13 @@ async def newest_checkpoint(session: ReadSession) -> Checkpoint | None:
     return found
 
 
+async def newest_signed(session: ReadSession) -> str | None:
+    """The newest checkpoint as it was signed, or None before the first."""
+    newest = select(Checkpoint.signed).order_by(Checkpoint.size.desc()).limit(1)
+    signed: str | None = await session.scalar(newest)
+    return signed
+
+
 async def checkpoint_of(session: ReadSession, size: int | None) -> Checkpoint:
     """The checkpoint of a size (None: the newest). Raises ``NotFound``."""
     found = await newest_checkpoint(session) if size is None else await session.get(Checkpoint, size)

@@ -40,6 +40,7 @@ from app.uploader.command import upload
 from app.worker import run_worker
 
 Result = TypeVar("Result")
+CHECKPOINTS_DO_NOT_FIT = 3
 DEFAULT_FORMAT = FormatName("text")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 client_commands = typer.Typer(no_args_is_help=True, help="Partners' API clients.")
@@ -120,7 +121,10 @@ def follow(
     command: Annotated[str | None, typer.Option("--exec", help="Run after each change")] = None,
     once: Annotated[bool, typer.Option("--once", help="Come into step and exit; 1 when it failed")] = False,
 ) -> None:
-    """Keep a local file in step with the allowlist; the last good one stays whatever happens."""
+    """Keep a local file in step with the allowlist; the last good one stays whatever happens.
+
+    With --once, 3 says that the event log's checkpoints do not fit: somebody rewrote the log, or forked it.
+    """
     follower = Follower(url, (client_id, client_secret), out, format_.value, command)
     try:
         if once:
@@ -132,6 +136,9 @@ def follow(
     except (FeedRefused, ManifestRefused, httpx.HTTPError, OSError) as failure:
         errors.print(f"The last good list stays: {failure}", markup=False)
         raise typer.Exit(1) from None
+    if follower.misfit:
+        errors.print(f"The list is in step, but {follower.misfit}", markup=False)
+        raise typer.Exit(CHECKPOINTS_DO_NOT_FIT)
 
 
 def _in_transaction(work: Callable[[WriteSession], Awaitable[Result]]) -> Result:

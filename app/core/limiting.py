@@ -23,11 +23,19 @@ Fields = Sequence[tuple[bytes, bytes]]
 class RateLimits:
     """The quotas of this process's settings, and which request is of which class.
 
-    ``feed`` is the address below which reads are of the class ``feed``; ``special`` has the class of single
-    operations, by method and path. All else is ``read`` or ``write`` by its method.
+    ``feed`` is the address below which reads are of the class ``feed``, and ``conditional`` the addresses below which
+    they, and those of ``feed`` itself, may be answered 304; ``special`` has the class of single operations, by method
+    and path. All else is ``read`` or ``write`` by its method.
     """
 
-    def __init__(self, settings: Settings, *, feed: str, special: Mapping[tuple[str, str], str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        feed: str,
+        special: Mapping[tuple[str, str], str],
+        conditional: tuple[str, ...] = (),
+    ) -> None:
         # connections of its own: requests that hold all the others must not keep a lease waiting
         self._database = Database(settings.model_copy(update={"database_pool": LEASE_CONNECTIONS}))
         self._limiter = RateLimiter(self._database)
@@ -42,6 +50,7 @@ class RateLimits:
         )
         self._quotas = {each.name: each for each in quotas if each.requests}
         self._feed = feed
+        self._conditional = conditional
         self._special = special
 
     def class_of(self, method: str, path: str) -> str:
@@ -63,8 +72,13 @@ class RateLimits:
             return
         taken = await self._limiter.take(quota, subject)
         counted.append(taken)
-        if not taken.passed and not (name == "feed" and request_fields.first(request.scope, b"if-none-match")):
+        if not taken.passed and not (name == "feed" and self._may_be_304(request)):
             raise taken.refusal
+
+    def _may_be_304(self, request: Request) -> bool:
+        path = request.scope["path"]
+        is_conditional = path == self._feed or path.startswith(self._conditional)
+        return is_conditional and bool(request_fields.first(request.scope, b"if-none-match"))
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -83,6 +97,18 @@ async def count_client(request: Request, client_id: str) -> None:
     """Count a request of a client that is known. Raises ``TooManyRequests``."""
     limits: RateLimits = request.app.state.limits
     await limits.count(request, limits.class_of(request.scope["method"], request.scope["path"]), client_id)
+
+
+def count_work(request: Request) -> None:
+    """Let a read of the feed count whatever its answer, before the service works for it. Raises ``TooManyRequests``.
+
+    Without it a read that ends as 304, or whose caller leaves, would be free.
+    """
+    for each in request.scope["counted"]:
+        if each.quota.name == "feed":
+            if not each.passed:
+                raise each.refusal
+            each.is_work = True
 
 
 async def count_token(request: Request, client_id: str) -> None:
@@ -125,7 +151,7 @@ def settle(counted: Sequence[Counted], status: int) -> tuple[Fields, TooManyRequ
 
 
 def _stays(counted: Counted, status: int) -> bool:
-    if counted.quota.counts(status) or (status == TOO_MANY and not counted.passed):
+    if counted.is_work or counted.quota.counts(status) or (status == TOO_MANY and not counted.passed):
         return True
     if counted.passed:
         counted.give_back()

@@ -95,7 +95,7 @@ class Lease:
 
 @dataclass(slots=True)
 class Counted:
-    """One request as it was counted, or refused when it did not pass."""
+    """One request as it was counted, or refused when it did not pass; ``is_work``: it counts whatever its answer."""
 
     quota: Quota
     lease: Lease
@@ -103,6 +103,7 @@ class Counted:
     passed: bool
     remaining: int
     resets: float
+    is_work: bool = False
 
     def give_back(self) -> None:
         """Let it not have counted."""

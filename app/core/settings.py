@@ -73,8 +73,7 @@ class Settings(BaseSettings):
     lock_timeout_ms: int = Field(default=10_000, ge=100)
     idle_transaction_timeout_ms: int = Field(default=60_000, ge=100)
     poll_seconds: float = Field(default=2.0, gt=0, description="How often a loop looks when no doorbell rang")
-    deltas_kept: int = Field(default=1_000, ge=1, description="The feed keeps the deltas of so many serials ...")
-    deltas_kept_days: int = Field(default=7, ge=0, description="... or of so many days, whichever is more")
+    deltas_kept: int = Field(default=1_000, ge=1, description="The most serials whose deltas a process keeps")
     worker_metrics_port: int = Field(default=0, ge=0, le=65535, description="0: the worker serves no metrics")
 
     outbound_allowed: tuple[str, ...] = Field(

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.allowlist import router
-from app.allowlist.delta import Delta, DeltaLog, net
+from app.allowlist.delta import CHANGES_ALWAYS_KEPT, Delta, DeltaLog, net
 from tests.support import cases, feed
 from tests.support.feed import FEED, addresses, digest_of, granted, published, withdrawn
 from tests.support.postgres import settings_for
@@ -22,14 +22,14 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 NETWORKS = st.sampled_from(addresses(6))
 
 
-def delta(serial: int, *, days: float = 0) -> Delta:
-    return Delta(serial, NOW + timedelta(days=days), [], [], "")
+def delta(serial: int) -> Delta:
+    return Delta(serial, NOW, [], [], "")
 
 
 @pytest.fixture
 async def forgetful(database_url: str) -> AsyncIterator[Service]:
     """A service that keeps the deltas of two serials."""
-    service = Service(settings_for(database_url, deltas_kept=2, deltas_kept_days=0))
+    service = Service(settings_for(database_url, deltas_kept=2))
     yield service
     await service.close()
 
@@ -52,9 +52,9 @@ def test_the_net_change_of_several_serials_leads_where_each_in_turn_leads(
 
 
 def test_a_log_with_a_gap_forgets_what_was_before_the_gap() -> None:
-    log = DeltaLog(10, 0)
+    log = DeltaLog(10)
     for serial in (1, 2, 4, 5):
-        log.append(delta(serial))
+        log.append(delta(serial), 1)
     assert [each.serial for each in log] == [4, 5]
     assert log.since(2) is None
     assert log.of(2) is None
@@ -62,17 +62,28 @@ def test_a_log_with_a_gap_forgets_what_was_before_the_gap() -> None:
 
 
 def test_a_log_without_deltas_leads_nowhere() -> None:
-    assert DeltaLog(10, 0).since(1) is None
-    assert DeltaLog(10, 0).of(1) is None
+    assert DeltaLog(10).since(1) is None
+    assert DeltaLog(10).of(1) is None
 
 
-def test_a_log_keeps_the_last_so_many_or_all_younger_than_so_many_days_whichever_is_more() -> None:
-    by_number, by_age = DeltaLog(2, 1), DeltaLog(2, 7)
-    for log in (by_number, by_age):
-        for serial in range(1, 6):
-            log.append(delta(serial, days=2 * serial))
-    assert [each.serial for each in by_number] == [4, 5]
-    assert [each.serial for each in by_age] == [2, 3, 4, 5]
+def test_a_log_keeps_so_many_deltas_at_most() -> None:
+    log = DeltaLog(2)
+    for serial in range(1, 6):
+        log.append(delta(serial), 1)
+    assert [each.serial for each in log] == [4, 5]
+
+
+def test_a_log_keeps_no_more_changes_than_the_list_has_networks() -> None:
+    log, many = DeltaLog(100), addresses(CHANGES_ALWAYS_KEPT)
+    for serial in range(1, 6):
+        log.append(Delta(serial, NOW, many, [], ""), 3 * CHANGES_ALWAYS_KEPT)
+    assert [each.serial for each in log] == [3, 4, 5]
+    log.append(delta(6), 2 * CHANGES_ALWAYS_KEPT)
+    assert [each.serial for each in log] == [4, 5, 6]
+    log.append(Delta(7, NOW, [*many, D], [], ""), 1)
+    assert list(log) == []
+    log.append(delta(8), 1)
+    assert [each.serial for each in log] == [8]
 
 
 async def test_another_session_needs_the_snapshot(service: Service, nayatel: Caller) -> None:

@@ -1,5 +1,6 @@
 """The signed manifest, and the immutable pieces whose SHA-256 it holds."""
 
+import asyncio
 import base64
 import gzip
 import hashlib
@@ -12,14 +13,18 @@ import pytest
 from joserfc import jws
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import KeySet, OKPKey
+from joserfc.jws import JWSRegistry
 
 from app.allowlist import manifest
 from app.allowlist.manifest import ManifestRefused, ManifestSigner, verified
+from app.audit.store import newest_signed
 from app.core.security import ALGORITHM
 from tests.support import feed
 from tests.support.feed import FEED, Link, addresses, published, withdrawn
 from tests.support.postgres import settings_for
 from tests.support.service import Caller, Service
+from tests.support.statements import counted
+from tests.support.trees import sequenced
 
 A, B, C = addresses(3)
 
@@ -196,7 +201,71 @@ async def test_while_the_database_is_down_manifests_go_on_being_signed(
     assert answer.text != first
     assert verified(answer.text, await keys(service), datetime.now(UTC)).serial == 1
 
-    unsigned = ManifestSigner(behind.database, behind.app.state.reader, "http://x")
+    state = behind.app.state
+    unsigned = ManifestSigner(behind.database, state.reader, state.history, "http://x", newest_signed)
     behind.app.state.manifest = unsigned
     assert (await caller.get(f"{FEED}/manifest")).status_code == 503
     await behind.close()
+
+
+async def test_no_more_bytes_of_deltas_are_listed_than_the_list_has(
+    service: Service, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "ALWAYS_WORTH_LISTING", 0)
+    await published(service, *addresses(100, start=1))
+    await feed.long_history(service, 2, 40, width=100)
+    await service.app.state.reader.refresh()
+    said = await read(service, nayatel)
+    whole = len((await nayatel.get(there(said["snapshot"]["url"]))).content)
+    serials = [each["serial"] for each in said["deltas"]]
+    assert serials == list(range(serials[0], 41))
+    sizes = [len((await nayatel.get(there(each["url"]))).content) for each in said["deltas"]]
+    older = len((await nayatel.get(f"{FEED}/deltas/{serials[0] - 1}")).content)
+    assert sum(sizes) <= whole < sum(sizes) + older
+
+
+async def test_of_a_tiny_list_some_deltas_are_listed_all_the_same(service: Service, nayatel: Caller) -> None:
+    await published(service, *addresses(1, start=1))
+    await feed.long_history(service, 2, 20, width=1)
+    await service.app.state.reader.refresh()
+    assert [each["serial"] for each in (await read(service, nayatel))["deltas"]] == list(range(1, 21))
+
+
+async def test_a_manifest_stays_within_what_libraries_read_however_many_publications_there_were(
+    database_url: str,
+) -> None:
+    service = Service(settings_for(database_url, public_url=f"https://{'register.' * 20}example.pk"))
+    caller = await service.officer()
+    await published(service, *addresses(2_000, start=1))
+    await feed.long_history(service, 2, 1_500, width=2_000)
+    await service.app.state.reader.refresh()
+    answer = await caller.get(f"{FEED}/manifest")
+    assert len(answer.content) < 100_000 < JWSRegistry.max_payload_length
+    said = verified(answer.text, await keys(service), datetime.now(UTC))
+    assert [each.serial for each in said.deltas] == list(range(said.deltas[0].serial, 1_501))
+    assert len(said.deltas) > 100
+    await service.close()
+
+
+async def test_a_manifest_carries_the_newest_checkpoint_of_the_event_log(
+    service: Service, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await published(service, A)
+    assert (await read(service, nayatel))["audit_checkpoint"] is None
+    await sequenced(service)
+    monkeypatch.setattr(manifest, "SIGNED_AGAIN_SECONDS", 0.0)
+    newest = (await nayatel.get("/v1/audit/checkpoint")).json()["signed"]
+    assert (await read(service, nayatel))["audit_checkpoint"] == newest
+
+
+async def test_a_manifest_is_made_once_however_many_ask_and_then_costs_no_statement(
+    service: Service, nayatel: Caller
+) -> None:
+    await published(service, A)
+    async with counted(service.app.state.database) as sent:
+        answers = await asyncio.gather(*(nayatel.get(f"{FEED}/manifest") for _ in range(10)))
+        made = len(sent)
+        answers += [await nayatel.get(f"{FEED}/manifest") for _ in range(5)]
+    assert len({each.text for each in answers}) == 1
+    assert len([each for each in sent if "audit_checkpoints" in each]) == 1
+    assert len(sent) == made

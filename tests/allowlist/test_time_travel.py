@@ -1,14 +1,18 @@
 """What was on the list at a time or at a serial, proven by the digest that was published then."""
 
 import random
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from app.allowlist import feed_store
 from tests.support import cases, feed
 from tests.support.cases import codes
 from tests.support.feed import FEED, addresses, digest_of, published
 from tests.support.service import Caller, Service
+from tests.support.statements import counted
 
 A, B = addresses(2)
 WHY = {"reason_codes": ["misuse"], "legal_basis": "Order 12/2026"}
@@ -61,6 +65,33 @@ async def test_an_address_is_answered_for_at_any_serial_and_any_time(service: Se
     inside = (await check(nayatel, "2400:1460:1:2::3", serial=2)).json()
     assert (inside["network"], inside["since_serial"], inside["since"]) == ("2400:1460:1::/48", 2, times[1])
     assert not (await check(nayatel, "2400:1460:1:2::3", serial=1)).json()["allowed"]
+
+
+async def test_a_clock_that_went_back_does_not_hide_the_newest_serial(service: Service, nayatel: Caller) -> None:
+    for network in (A, B):
+        await published(service, network)
+    await feed.execute(
+        service, "UPDATE publications SET published_at = published_at - interval '1 hour' WHERE serial = 2"
+    )
+    first = (await nayatel.get(f"{FEED}/publications/1")).json()
+    assert (await check(nayatel, B, at=first["published_at"])).json()["serial"] == 2
+
+
+async def test_what_stood_at_a_time_is_found_by_an_index_however_long_ago(service: Service, nayatel: Caller) -> None:
+    await published(service, *addresses(10, start=1))
+    await feed.long_history(service, 2, 3_000, width=10)
+    await feed.execute(
+        service, "UPDATE publications SET published_at = now() - interval '3000 days' + serial * interval '1 day'"
+    )
+    await feed.execute(service, "ANALYZE publications")
+    async with service.database.read() as session:
+        async with counted(service.database) as sent:
+            then = await feed_store.publication_at(session, datetime.now(UTC) - timedelta(days=2_000, hours=12))
+        plan = await session.execute(
+            text(f"EXPLAIN {sent[-1].replace('$1', 'now()').replace('$2', '100')}")  # our own statement
+        )
+        assert then.serial == 999
+        assert "publications_published_at_idx" in "".join(plan.scalars())
 
 
 async def test_every_serial_ever_published_is_shown_with_the_digest_that_it_was_published_with(

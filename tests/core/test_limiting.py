@@ -1,5 +1,6 @@
 """A client that asks too often hears when it may ask again; what costs nothing is not counted."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from app.partners.rules import PartnerKind
 from tests.support import feed, uploads
 from tests.support.postgres import settings_for
 from tests.support.service import Caller, Service
+from tests.support.statements import counted
 
 DAY = 86_400
 FEW = 3
@@ -99,6 +101,51 @@ async def test_a_read_of_the_feed_that_only_looks_free_is_refused(service: Servi
     refused = await nayatel.get(feed.FEED, headers={"If-None-Match": '"old"'})
     assert is_refused(refused)
     assert "ETag" not in refused.headers
+
+
+async def test_a_read_that_is_never_answered_304_is_refused_over_the_quota_before_it_costs_anything(
+    service: Service, nayatel: Caller
+) -> None:
+    await feed.published(service, *feed.addresses(3))
+    for _ in range(FEW):
+        assert (await nayatel.get(f"{feed.FEED}/publications")).status_code == 200
+    for path in ("publications", "publications/1", "check?address=1.1.1.1&serial=1", "manifest"):
+        async with counted(service.app.state.database) as sent:
+            assert is_refused(await nayatel.get(f"{feed.FEED}/{path}", headers={"If-None-Match": '"any"'}))
+        assert sent == [], path
+
+
+async def test_an_old_list_that_has_to_be_made_counts_also_when_its_caller_leaves(database_url: str) -> None:
+    service = Service(settings_for(database_url, rate_limit_window_seconds=DAY, rate_limit_feed=FEW, deltas_kept=1))
+    nayatel = await service.caller("nayatel", PartnerKind.OPERATOR, operator="nayatel")
+    for network in feed.addresses(3):
+        await feed.published(service, network)
+    old = f"{feed.FEED}/snapshots/1"
+    tag = (await nayatel.get(old)).headers["ETag"]
+    for _ in range(2 * FEW):
+        assert "RateLimit" not in (await nayatel.get(old, headers={"If-None-Match": tag})).headers
+    history = service.app.state.history
+    asked = asyncio.Event()
+
+    async def representation(*_: object, **__: object) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    history.representation = representation
+    leaving = asyncio.create_task(nayatel.get(f"{old}?format=csv", headers={"If-None-Match": '"old"'}))
+    await asked.wait()
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    del history.representation
+    history._records.clear()  # now it has to be looked up
+    looked_up = await nayatel.get(old, headers={"If-None-Match": tag})
+    assert (looked_up.status_code, fields(looked_up)[1]) == (304, '"feed";r=0')
+    history._records.clear()
+    async with counted(service.app.state.database) as sent:
+        assert is_refused(await nayatel.get(old, headers={"If-None-Match": tag}))
+        assert is_refused(await nayatel.get(f"{feed.FEED}?format=csv", headers={"If-None-Match": '"old"'}))
+    assert sent == []
+    await service.close()
 
 
 async def test_a_304_elsewhere_is_a_read(pseb: Caller) -> None:

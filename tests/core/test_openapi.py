@@ -1,10 +1,13 @@
 """The document has a bound on everything, and never a looser one than a schema states itself."""
 
-from typing import Any
+from typing import Any, NoReturn
 
+import httpx
 import pytest
 
 from app.core.openapi import completed
+from app.core.settings import Settings
+from app.main import create_app
 
 
 def body(schema: dict[str, Any], media_type: str = "application/json") -> dict[str, Any]:
@@ -112,3 +115,18 @@ def test_a_problem_stands_once_and_what_differs_of_it_stays_where_it_is() -> Non
         code: {"value": {"code": code}} for code in ("not_found", "conflict", "busy")
     }
     assert found["components"]["responses"].keys() == {"not_found"}
+
+
+async def test_the_document_is_encoded_once_however_often_anyone_asks_for_it() -> None:
+    app = create_app(Settings.model_validate({"database_url": "postgresql://unused", "secret_key": "unused" * 8}))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
+        first = await http.get("/openapi.json")
+        app.openapi = fail  # type: ignore[method-assign]
+        again = await http.get("/openapi.json")
+    assert (first.status_code, again.content) == (200, first.content)
+    assert first.json()["info"]["title"] == app.title
+
+
+def fail() -> NoReturn:
+    raise AssertionError

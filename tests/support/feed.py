@@ -77,6 +77,44 @@ async def published(service: Service, *networks: str) -> int:
     return publication.serial
 
 
+async def long_history(service: Service, first: int, last: int, width: int = 300) -> None:
+    """The publications ``first`` to ``last``, as the publisher would have left them.
+
+    At serial S the list is ``addresses(width, start=S)``: each publication adds a network and takes one away.
+    """
+    serials = list(range(first, last + 1))
+    digests = [digest_of(addresses(width, start=serial)) for serial in (first - 1, *serials)]
+    came, went = ([addresses(1, start=n + serial)[0] for serial in serials] for n in (width - 1, -1))
+    connection = await asyncpg.connect(service.settings.database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                "INSERT INTO allowlist_entries (network, registration_id, holder, added_serial) "
+                "SELECT each::cidr, gen_random_uuid(), 'company:1', serial FROM unnest($1::text[], $2::int[]) "
+                "AS change (each, serial)",
+                came,
+                serials,
+            )
+            await connection.execute(
+                "UPDATE allowlist_entries SET withdrawn_at = now(), withdrawn_reason = 'expired', "
+                "removed_serial = serial FROM unnest($1::text[], $2::int[]) AS change (each, serial) "
+                "WHERE network = each::cidr AND removed_serial IS NULL",
+                went,
+                serials,
+            )
+            await connection.execute(
+                "INSERT INTO publications (serial, count, added, removed, digest, previous_digest) "
+                "SELECT serial, $4, 1, 1, digest, before FROM unnest($1::int[], $2::text[], $3::text[]) "
+                "AS made (serial, digest, before)",
+                serials,
+                digests[1:],
+                digests[:-1],
+                width,
+            )
+    finally:
+        await connection.close()
+
+
 async def events(service: Service, name: str) -> list[dict[str, Any]]:
     """The details of the events of a name, oldest first."""
     connection = await asyncpg.connect(service.settings.database_url)

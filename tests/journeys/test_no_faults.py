@@ -11,6 +11,7 @@ from app.audit.sequencer import sequence
 from app.bulk_uploads.rules import COLUMNS
 from app.core.principal import SCOPES
 from app.core.settings import Settings
+from app.partners import client_authentication
 from app.partners.rules import PartnerKind
 from tests.support import cases, odd, postgres, uploads
 from tests.support.events import told
@@ -26,6 +27,12 @@ def settings(database_url: str) -> Settings:
     """Settings without limits of rates."""
     classes = ("read", "write", "upload", "feed", "token", "failed_logins")
     return postgres.settings_for(database_url, **{f"rate_limit_{each}": 0 for each in classes})
+
+
+@pytest.fixture(autouse=True)
+def refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let refused assertions be answered without the wait that hides why."""
+    monkeypatch.setattr(client_authentication, "REFUSED_AFTER_SECONDS", 0.0)
 
 
 @pytest.fixture

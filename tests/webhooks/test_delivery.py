@@ -10,7 +10,7 @@ from app.core.outbound import Outbound
 from app.core.settings import Settings
 from app.events import store as events
 from app.events.store import Happening
-from app.webhooks.delivery import Deliverer
+from app.webhooks.delivery import SENT_AT_ONCE, Deliverer
 from app.webhooks.rules import KEPT
 from app.webhooks.store import forget_settled_before
 from tests.support import cases, hostile
@@ -32,13 +32,14 @@ async def test_a_name_that_leads_inside_is_never_connected_to_and_says_nothing_o
     webhook = await made(pseb, receiver, url="https://receiver.example/hook")
 
     async def inside(_: str, __: int) -> list[str]:
-        return [addresses.pop(0)]
+        return [addresses.pop(0) if len(addresses) > 1 else addresses[0]]
 
     deliverer = Deliverer(service.database, Outbound(settings, inside), clock)
     addresses = list(hostile.ADDRESSES)
-    await tell(pseb, *["case.opened"] * len(addresses))
-    found = await until_taken_in(deliverer, pseb, webhook["path"], len(addresses))
-    assert addresses == []
+    events = len(addresses) * SENT_AT_ONCE  # which are sent at once share a look-up
+    await tell(pseb, *["case.opened"] * events)
+    found = await until_taken_in(deliverer, pseb, webhook["path"], events)
+    assert addresses == list(hostile.ADDRESSES)[-1:]
     assert {each["last_error"] for each in found} == {"The host has an address that is not public."}
     assert {each["response_status"] for each in found} == {None}
     assert receiver.accepted == 0

@@ -1,6 +1,6 @@
 """Keys that a client publishes are fetched rarely, from outside only, and no transaction waits for them."""
 
-from asyncio import Event, StreamWriter, gather, sleep, timeout
+from asyncio import Event, StreamWriter, gather
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from time import monotonic
@@ -16,6 +16,7 @@ from app.partners import client_authentication, remote_keys, store
 from app.partners import service as partners
 from app.partners.schemas import ClientKeys
 from tests.support import postgres
+from tests.support.processes import until
 from tests.support.receiver import Authority, Received, Receiver, answering, receiving
 from tests.support.service import Credentials, Service
 from tests.support.signing import KEY, OTHER, Provider, claims_of, form_of, signed
@@ -114,9 +115,11 @@ async def test_a_client_that_publishes_its_keys_is_not_told_from_an_unknown_one_
         answer = await service.http.post("/oauth/token", data=form_of(signed(claims_of(service, client_id))))
         assert (answer.status_code, monotonic() - began >= 0.5) == (401, True)
     released.set()
-    async with timeout(30):  # the keys that came too late are there for the next
-        while await _status(service, client) != 200:
-            await sleep(0.05)
+
+    async def is_known() -> bool:
+        return await _status(service, client) == 200
+
+    await until(is_known)  # the keys that came too late are there for the next
     assert publisher.asked == ["/keys"]
 
 

@@ -108,6 +108,22 @@ async def test_only_the_wanted_types_are_sent_and_what_came_before_the_webhook_i
     assert sorted(types(received)) == ["case.closed", "case.opened", "file.read"]
 
 
+async def test_each_kind_of_partner_gets_its_own_webhooks_tests_and_what_happens_to_them(
+    pseb: Caller, nayatel: Caller, officer: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
+) -> None:
+    paths = {}
+    for caller in (pseb, nayatel, officer):
+        paths[caller] = (await made(caller, receiver, event_types=["webhook.*"]))["path"]
+        await made(caller, other_receiver, event_types=["case.none"])
+    sent = [(await each.post(f"{path}/test")).json()["event_id"] for each, path in paths.items()]
+    received = await until_received(deliverer, receiver, 6)
+    tests = [each.headers["webhook-id"] for each in received if json.loads(each.body)["type"] == "webhook.test"]
+    assert sorted(tests) == sorted(sent)
+    for caller, path in paths.items():
+        names = [each["event_type"] for each in await deliveries(caller, path)]
+        assert sorted(names) == ["webhook.created", "webhook.test"]
+
+
 async def test_an_event_that_commits_late_is_not_skipped(
     service: Service, pseb: Caller, receiver: Receiver, deliverer: Deliverer
 ) -> None:

@@ -1,7 +1,5 @@
 """Who may read the feed: a bearer token, or HTTP Basic with the client's id and secret."""
 
-import base64
-import binascii
 from typing import Annotated, ClassVar
 
 from fastapi import Depends, Request, Security
@@ -13,7 +11,7 @@ from app.core.errors import Forbidden, TokenExpired, Unauthenticated, Unavailabl
 from app.core.limiting import count_client, count_login
 from app.core.principal import Principal, admit
 from app.core.security import authenticate, oauth2
-from app.partners.basic import BasicClients
+from app.partners.basic import BasicClients, credentials
 
 SCOPE = "allowlist:read"
 
@@ -35,14 +33,11 @@ class FeedUnauthenticated(Unauthenticated):
 
 
 def _credentials(encoded: str) -> tuple[str, str]:
-    try:
-        client_id, colon, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        colon = ""
-    if not colon:
+    found = credentials(encoded)
+    if found is None:
         login_attempts.failed("basic", "the credentials cannot be read")
         raise FeedUnauthenticated("The Basic credentials cannot be read.")
-    return client_id, secret
+    return found
 
 
 async def _reader(

@@ -3,15 +3,16 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import httpcore
 
 from app import __version__
+from app.core.names import LOOKUP_SECONDS, Names, NameUnanswered, Resolve, resolve
 from app.core.settings import Settings
 from app.core.targets import Permitted, Target, UrlRefused, is_address, parse_target
 
@@ -19,8 +20,6 @@ TOTAL_SECONDS = 15.0
 CONNECT_SECONDS = 5.0
 TIMEOUTS = {"connect": CONNECT_SECONDS}
 KEPT_BYTES = 64 * 1024
-
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 class Unreachable(Exception):
@@ -35,12 +34,6 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     cut: bool
-
-
-async def resolve(host: str, port: int) -> Sequence[str]:
-    """The addresses of a name, as the system's resolver gives them. Raises ``OSError``."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(each[4][0]) for each in found]
 
 
 class _CheckedNetwork(httpcore.AsyncNetworkBackend):
@@ -109,7 +102,7 @@ class Outbound:
         network: httpcore.AsyncNetworkBackend | None = None,
     ) -> None:
         self._permitted = Permitted(settings.outbound_allowed)
-        self._resolve = resolve
+        self._names = Names(resolve)
         self._network = network or httpcore.AnyIOBackend()
         self._tls = _trusting(settings.outbound_ca_file)
 
@@ -126,28 +119,30 @@ class Outbound:
         content: bytes = b"",
         limit: int = KEPT_BYTES,
         seconds: float = TOTAL_SECONDS,
+        owner: str = "",
     ) -> Answer:
         """One request and its answer, of which ``limit`` bytes are read, in ``seconds`` altogether.
 
+        ``owner`` is who gave the URL: names that are not answered hold up the requests of the same owner alone.
         Raises ``UrlRefused`` before anything is connected, and ``Unreachable``.
         """
         target = parse_target(url, self._permitted)
         try:
             async with asyncio.timeout(seconds):
-                return await self._exchange(method, target, headers or {}, content, limit)
+                return await self._exchange(method, target, headers or {}, content, limit, owner)
         except TimeoutError:
             raise Unreachable(f"There was no whole answer within {seconds:g} seconds.") from None
         except (OSError, httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
             raise Unreachable(_why(error)) from error
 
     async def _exchange(
-        self, method: str, target: Target, headers: Mapping[str, str], content: bytes, limit: int
+        self, method: str, target: Target, headers: Mapping[str, str], content: bytes, limit: int, owner: str
     ) -> Answer:
         url = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
         sent = {"Host": target.authority, "User-Agent": f"ip-registration/{__version__}", "Accept": "*/*", **headers}
         if content:
             sent["Content-Length"] = str(len(content))
-        network = _CheckedNetwork(self._permitted, self._resolve, self._network)
+        network = _CheckedNetwork(self._permitted, partial(self._names.addresses, owner=owner), self._network)
         try:
             async with (
                 httpcore.AsyncConnectionPool(self._tls, network_backend=network) as pool,
@@ -177,6 +172,7 @@ def _why(error: Exception) -> str:
     reasons = (
         (httpcore.TimeoutException, f"The connection was not made within {CONNECT_SECONDS:g} seconds."),
         (httpcore.ProtocolError, "The answer is not HTTP/1.1."),
+        (NameUnanswered, f"The name was not answered within {LOOKUP_SECONDS:g} seconds."),
         (socket.gaierror, "The name has no address."),
         (ssl.SSLError, "TLS could not be agreed."),
     )

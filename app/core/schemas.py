@@ -34,6 +34,8 @@ LONGEST_NAME = 200  # of a field as an error shows it
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 MOST_FIELDS = 100
+# Stands between fields for a value that its own field refuses: it is there, and is equal to nothing.
+REFUSED = object()
 
 
 def refusal(code: str, detail: str) -> PydanticCustomError:
@@ -116,7 +118,10 @@ class Body(BaseModel):
 
     @classmethod
     def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
-        """What is wrong between fields; ``given`` holds the values as sent, checked or not."""
+        """What is wrong between fields; ``given`` holds the values as sent, and ``REFUSED`` for one that is refused.
+
+        Of a list in which an item is refused it holds what was sent.
+        """
         del given
         return ()
 
@@ -138,7 +143,10 @@ class Body(BaseModel):
         except ValidationError as wrong:
             errors = [_again(error) for error in wrong.errors(include_url=False)]
         known = {error["loc"] for error in errors}
-        for error in cls.across(present):
+        checked = (
+            {name: REFUSED if (name,) in known else value for name, value in present.items()} if known else present
+        )
+        for error in cls.across(checked):
             place = tuple(int(part) if part.isdigit() else part for part in error.pointer.split("/")[1:])
             if place not in known:
                 errors.append(InitErrorDetails(type=refusal(error.code, error.detail), loc=place, input=None))

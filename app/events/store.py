@@ -114,9 +114,9 @@ def _visible_to(principal: Principal) -> ColumnElement[bool]:
     if principal.sees_all:
         return true()
     everybodys = and_(Event.partner_id.is_(None), Event.operator.is_(None))
-    if principal.partner_kind == "operator":
-        return or_(everybodys, Event.operator == principal.operator)
-    return or_(everybodys, Event.partner_id == principal.partner_id)
+    own = Event.partner_id == principal.partner_id
+    named = [Event.operator == principal.operator] if principal.operator else []
+    return or_(everybodys, own, *named)
 
 
 def shown_of(principal: Principal, event: Event) -> set[str]:

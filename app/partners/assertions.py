@@ -18,7 +18,14 @@ _TIMES = jwt.JWTClaimsRegistry(leeway=LEEWAY_SECONDS, exp={"essential": True})
 
 
 class AssertionRefused(Exception):
-    """The assertion does not prove who the client is; ``str()`` says why, in words that may be shown."""
+    """The assertion does not prove who the client is; ``str()`` says why, in words that may be shown.
+
+    ``reason`` is for the log alone; it may tell what the caller must not learn.
+    """
+
+    def __init__(self, said: str, *, reason: str = "") -> None:
+        super().__init__(said)
+        self.reason = reason or said
 
 
 @dataclass(frozen=True, slots=True)

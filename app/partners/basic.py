@@ -1,5 +1,6 @@
 """HTTP Basic for firewalls that know no OAuth: a client that is known goes on when the database is down."""
 
+import base64
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,6 +16,15 @@ from app.partners import service
 
 CHECKED_AGAIN_SECONDS = 60.0
 TRUSTED_WITHOUT_DATABASE_SECONDS = 24 * 3600.0
+
+
+def credentials(encoded: str) -> tuple[str, str] | None:
+    """The user-id and password of Basic credentials (RFC 7617, 2) in UTF-8, or None when they are none."""
+    try:
+        user_id, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except ValueError:  # not ASCII, not base64, or not UTF-8 within
+        return None
+    return (user_id, password) if colon else None
 
 
 @dataclass(frozen=True, slots=True)

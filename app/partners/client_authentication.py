@@ -1,5 +1,7 @@
 """Which client asks for a token: known by its secret, or by an assertion that its key signed."""
 
+import asyncio
+import time
 from functools import partial
 
 from joserfc.errors import JoseError
@@ -15,7 +17,11 @@ from app.partners.models import Client
 from app.partners.remote_keys import KeysUnreachable, RemoteKeys, fetch
 
 MOST_KEY_SETS = 1_000
-UNKNOWN = "Unknown client, or not signed by a key of the client."
+UNKNOWN = "Unknown client, or not signed by a key of the client, or its keys cannot be fetched just now."
+# Every refused assertion is answered after the same time, within which a key set is waited for: else the time of the
+# answer would tell a client that publishes its keys from one that does not exist.
+REFUSED_AFTER_SECONDS = 1.0
+KEYS_WAITED_FOR_SECONDS = 0.8
 
 
 class TokenClients:
@@ -36,15 +42,18 @@ class TokenClients:
     async def by_assertion(self, assertion: str, named: str | None = None) -> Client:
         """The client that signed an assertion (RFC 7523, 2.2), which is used up by that.
 
-        ``named`` is the ``client_id`` that came beside it (RFC 7521, 4.2). Raises ``AssertionRefused``.
+        ``named`` is the ``client_id`` that came beside it (RFC 7521, 4.2). Raises ``AssertionRefused``, always after
+        the same time and, unless the signature was right, in the same words.
         """
+        answered = time.monotonic() + REFUSED_AFTER_SECONDS
         claimed = unverified(assertion)
         async with self._database.read() as session:
             client = await service.named_client(session, str(claimed.claims.get("sub")))
         try:
             signer = await self._signer(assertion, client, named, claimed.header.get("kid"))
         except AssertionRefused as refused:
-            login_attempts.failed("assertion", str(refused), client.id if client else None)
+            login_attempts.failed("assertion", refused.reason, client.id if client else None)
+            await asyncio.sleep(answered - time.monotonic())
             raise
         login_attempts.succeeded("assertion", str(signer.id), str(signer.partner_id))
         return signer
@@ -70,13 +79,13 @@ class TokenClients:
         if client.jwks_uri is None:
             return key_sets.usable(client.jwks).get(kid)
         try:
-            return await self._published(client.jwks_uri).find(kid)
-        except KeysUnreachable:
-            raise AssertionRefused("The keys of the client cannot be fetched just now.") from None
+            return await self._published(client.jwks_uri, str(client.partner_id)).find(kid, KEYS_WAITED_FOR_SECONDS)
+        except KeysUnreachable as failure:
+            raise AssertionRefused(UNKNOWN, reason=f"the client's keys cannot be had: {failure}") from None
 
-    def _published(self, url: str) -> RemoteKeys:
+    def _published(self, url: str, owner: str) -> RemoteKeys:
         if url not in self._remote:
             while len(self._remote) >= MOST_KEY_SETS:
                 self._remote.pop(next(iter(self._remote)))
-            self._remote[url] = RemoteKeys(partial(fetch, self._outbound, url))
+            self._remote[url] = RemoteKeys(partial(fetch, self._outbound, url, owner))
         return self._remote[url]

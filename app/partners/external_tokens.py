@@ -113,11 +113,14 @@ class ExternalTokens:
         return client
 
     async def _load(self) -> Any:
-        return await fetch(self._outbound, self._issuer.jwks_uri or await self._discovered())
+        return await self._fetch(self._issuer.jwks_uri or await self._discovered())
 
     async def _discovered(self) -> str:
         """The address of the keys (OpenID Connect Discovery 1.0, 4). Raises ``KeysUnreachable``."""
-        found = await fetch(self._outbound, self._issuer.issuer.rstrip("/") + DISCOVERY)
+        found = await self._fetch(self._issuer.issuer.rstrip("/") + DISCOVERY)
         if not isinstance(found, dict) or found.get("issuer") != self._issuer.issuer:
             raise KeysUnreachable("The discovery document is of another issuer.")
         return str(found.get("jwks_uri"))
+
+    async def _fetch(self, url: str) -> Any:
+        return await fetch(self._outbound, url, self._issuer.issuer)

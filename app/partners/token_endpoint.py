@@ -1,6 +1,6 @@
 """The token endpoint, its metadata and its keys; its errors are OAuth's, not problems."""
 
-import base64
+from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import unquote_plus
@@ -13,9 +13,11 @@ from app.core.limiting import count_login, count_token
 from app.core.principal import SCOPES
 from app.core.problems import documented
 from app.core.responses import json_answer
+from app.core.schemas import LONGEST_NAME
 from app.core.settings import Settings
 from app.partners import rules, service, store
 from app.partners.assertions import ASSERTION_TYPE, AssertionRefused
+from app.partners.basic import credentials
 from app.partners.client_authentication import TokenClients
 from app.partners.key_sets import SIGNING_ALGORITHMS
 from app.partners.models import Client
@@ -43,18 +45,19 @@ def _refused(error: str, description: str, status: int = 400) -> Response:
 
 
 def _basic_credentials(header: str) -> tuple[str, str] | None:
+    """Client id and secret by HTTP Basic, each form-encoded within (RFC 6749, 2.3.1); None: that way is not used.
+
+    What cannot be read is the credentials of nobody.
+    """
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
         return None
-    try:
-        client_id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except ValueError:  # not base64, not ASCII, or not UTF-8 within
-        return None
+    client_id, secret = credentials(encoded.strip()) or ("", "")
     return unquote_plus(client_id), unquote_plus(secret)
 
 
 class _Refused(Exception):
-    """The client did not prove who it is; what ``_refused`` is to be called with."""
+    """The request is refused; what ``_refused`` is to be called with."""
 
     def __init__(self, error: str, description: str, status: int = 400) -> None:
         super().__init__(error, description, status)
@@ -95,12 +98,9 @@ async def issue_token(
 
     The client sends its id and secret by HTTP Basic or in the form, or an assertion that it signed (`private_key_jwt`).
     """
-    if not grant_type:
-        return _refused("invalid_request", "Send a form with grant_type=client_credentials.")
-    if grant_type != "client_credentials":
-        return _refused("unsupported_grant_type", "Only client_credentials is supported.")
-    await count_login(request)
     try:
+        await _check_form(request, grant_type)
+        await count_login(request)
         client = await _authenticated(request, presented)
     except _Refused as refused:
         return _refused(*refused.args)
@@ -116,21 +116,38 @@ async def issue_token(
     return json_answer(body, **NEVER_KEPT)
 
 
+async def _check_form(request: Request, grant_type: str) -> None:
+    """Raises ``_Refused`` unless each parameter comes once (RFC 6749, 3.2) and the grant is the one that there is."""
+    for name, times in Counter(name for name, _ in (await request.form()).multi_items()).items():
+        if times > 1:
+            raise _Refused("invalid_request", f"The parameter {name[:LONGEST_NAME]!r} is there {times} times.")
+    if not grant_type:
+        raise _Refused("invalid_request", "Send a form with grant_type=client_credentials.")
+    if grant_type != "client_credentials":
+        raise _Refused("unsupported_grant_type", "Only client_credentials is supported.")
+
+
 async def _authenticated(request: Request, presented: _Presented) -> Client:
-    """The client, by the one way that it chose (RFC 6749, 2.3). Raises ``_Refused``."""
+    """The client, by the one way that it chose (RFC 6749, 2.3). Raises ``_Refused``.
+
+    What is wrong with the request itself is told before anyone is looked up.
+    """
     clients: TokenClients = request.app.state.token_clients
     basic = _basic_credentials(request.headers.get("authorization", ""))
-    if not presented.client_assertion and not presented.client_assertion_type:
+    by_assertion = bool(presented.client_assertion or presented.client_assertion_type)
+    if sum((basic is not None, bool(presented.client_secret), by_assertion)) > 1:
+        raise _Refused("invalid_request", "Send one of HTTP Basic, client_secret and client_assertion.")
+    if basic and presented.client_id not in (None, "", basic[0]):
+        raise _Refused("invalid_request", "The client_id is not that of the Authorization field. Leave it out.")
+    if not by_assertion:
         found = await clients.by_secret(*(basic or (presented.client_id or "", presented.client_secret or "")))
         if found is None:
             raise _Refused("invalid_client", "Unknown client or wrong secret.", 401)
         return found
-    if basic or presented.client_secret:
-        raise _Refused("invalid_request", "Send an assertion or a secret, not both.")
     if not presented.client_assertion or presented.client_assertion_type != ASSERTION_TYPE:
         raise _Refused("invalid_request", f"Send client_assertion with client_assertion_type={ASSERTION_TYPE}.")
     try:
-        return await clients.by_assertion(presented.client_assertion, presented.client_id)
+        return await clients.by_assertion(presented.client_assertion, presented.client_id or None)
     except AssertionRefused as refused:
         raise _Refused("invalid_client", str(refused), 401) from None
 

@@ -164,8 +164,8 @@ TRACKS: dict[str, TrackRule] = {
 
 def missing_for_track(given: Mapping[str, Any]) -> Iterable[FieldError]:
     """An error for each field that the given track needs and that is absent."""
-    track = given.get("track")
-    rule = TRACKS.get(track) if isinstance(track, str) else None
+    track = given.get("track", "")
+    rule = TRACKS.get(track)
     missing = [name for name in rule.required if name not in given] if rule else ()
     return [MissingField.at(f"/{name}", f"The track {track} needs {name}.") for name in missing]
 

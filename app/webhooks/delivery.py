@@ -12,7 +12,7 @@ import structlog
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.db import Database, ReadSession, WriteSession
+from app.core.db import Database, ReadSession, WriteSession, is_outage
 from app.core.outbound import TOTAL_SECONDS, Outbound, Unreachable
 from app.core.principal import Principal
 from app.core.schemas import Timestamp
@@ -26,9 +26,10 @@ from app.webhooks.store import Claimed, Verdict
 
 READ_AT_ONCE = 500
 SENT_AT_ONCE = 5  # to one webhook
-LANES = 30  # webhooks that are sent to at the same time
 LEASE = timedelta(seconds=4 * TOTAL_SECONDS)
 READ_OF_AN_ANSWER = 1024
+OUR_FAULT = "The service failed at this attempt."
+NO_END = "The service did not see the last attempt to its end."
 _random = random.SystemRandom()
 log = structlog.get_logger(__name__)
 
@@ -46,6 +47,7 @@ class Batch:
     """What one turn sends to one webhook, and what it needs for it."""
 
     url: str
+    partner_id: UUID
     secrets: Sequence[str]
     private_key: str
     claimed: Sequence[Claimed]
@@ -77,7 +79,7 @@ class Deliverer:
         self._database = database
         self._outbound = outbound
         self._clock = clock
-        self._lanes: set[UUID] = set()
+        self._lanes: dict[UUID, UUID] = {}  # the webhooks that are sent to, and whose each is
 
     async def run(self, seconds: float) -> None:
         """Deliver until cancelled, looking every so many ``seconds``."""
@@ -85,8 +87,8 @@ class Deliverer:
             while True:
                 try:
                     await self.take_in()
-                    for webhook_id in await self._due():
-                        self._lanes.add(webhook_id)
+                    for webhook_id, partner_id in rules.in_turn(await self._due(), self._lanes):
+                        self._lanes[webhook_id] = partner_id
                         group.create_task(self._lane(webhook_id))
                 except (SQLAlchemyError, OSError) as error:
                     log.warning("webhooks failed; they go on", error=repr(error)[:500])
@@ -97,7 +99,7 @@ class Deliverer:
     async def turn(self) -> None:
         """Take in what happened and send all that is due now, once."""
         await self.take_in()
-        for webhook_id in await self._due():
+        for webhook_id, _ in await self._due():
             while await self._send_some(webhook_id):
                 pass
 
@@ -126,10 +128,11 @@ class Deliverer:
         webhook.after = found[-1].id if more else newest
         return more
 
-    async def _due(self) -> list[UUID]:
+    async def _due(self) -> list[tuple[UUID, UUID]]:
         async with self._database.read() as session:
             found = await store.due(session, self._clock())
-        return [each for each in found if each not in self._lanes][: LANES - len(self._lanes)]
+        _random.shuffle(found)  # so that none comes before another each time
+        return found
 
     async def _lane(self, webhook_id: UUID) -> None:
         """Send to one webhook until nothing is due, beside the other lanes: who is slow waits alone."""
@@ -141,7 +144,7 @@ class Deliverer:
         except Exception:
             log.exception("webhook failed; it goes on", webhook_id=str(webhook_id))
         finally:
-            self._lanes.discard(webhook_id)
+            del self._lanes[webhook_id]
 
     async def _send_some(self, webhook_id: UUID) -> bool:
         """Claim, send outside of any transaction, settle; whether there was something to send."""
@@ -150,8 +153,16 @@ class Deliverer:
         if batch is None:
             return False
         outcomes = await asyncio.gather(*(self._attempt(batch, each) for each in batch.claimed))
-        async with self._database.write() as session:
-            await self._settle(session, webhook_id, outcomes)
+        try:
+            async with self._database.write() as session:
+                await self._settle(session, webhook_id, outcomes)
+        except Exception as fault:
+            if is_outage(fault):
+                raise
+            log.exception("deliveries could not be settled by their answers", webhook_id=str(webhook_id))
+            failed = [Outcome(each, error=OUR_FAULT) for each in batch.claimed]
+            async with self._database.write() as session:
+                await store.settle(session, [_verdict(each, self._clock()) for each in failed])
         return True
 
     async def _claim(self, session: WriteSession, webhook_id: UUID) -> Batch | None:
@@ -162,9 +173,14 @@ class Deliverer:
         claimed = await store.claim(session, webhook_id, now, limit=SENT_AT_ONCE, lease=LEASE)
         if not claimed:
             return None
+        spent = [each for each in claimed if each.attempts > rules.ATTEMPTS]
+        if spent:  # whoever made the last attempt did not live to settle it
+            await store.settle(session, [_verdict(Outcome(each, error=NO_END), now) for each in spent])
+            claimed = [each for each in claimed if each not in spent]
         found = await events.read_these(session, partner_of(webhook), [each.event_id for each in claimed])
         return Batch(
             url=webhook.url,
+            partner_id=webhook.partner_id,
             secrets=_secrets(session, webhook, now),
             private_key=session.keyring.unseal_text(PRIVATE_KEY, webhook.sealed_private_key),
             claimed=claimed,
@@ -172,24 +188,32 @@ class Deliverer:
         )
 
     async def _attempt(self, batch: Batch, delivery: Claimed) -> Outcome:
+        """Send a delivery once. Whatever is raised on the way is a failed attempt, never one that did not count."""
         found = batch.events.get(delivery.event_id)
         if found is None:
             return Outcome(delivery, error="The event is not the partner's business any more.")
-        event = Event.model_validate(found)
-        body = Payload(type=event.name, timestamp=event.occurred_at, data=event).model_dump_json()
-        signed = signing.headers(str(event.id), self._clock(), body, whsec=batch.secrets, private_key=batch.private_key)
         try:
-            answer = await self._outbound.request(
-                "POST",
-                batch.url,
-                headers={"Content-Type": "application/json", **signed},
-                content=body.encode(),
-                limit=READ_OF_AN_ANSWER,
-            )
+            return await self._send(batch, delivery, found)
         except UrlRefused as refused:
             return Outcome(delivery, error=refused.detail)
         except Unreachable as unreachable:
             return Outcome(delivery, error=str(unreachable))
+        except Exception:
+            log.exception("a delivery failed by a fault of ours", delivery_id=str(delivery.id))
+            return Outcome(delivery, error=OUR_FAULT)
+
+    async def _send(self, batch: Batch, delivery: Claimed, found: Any) -> Outcome:
+        event = Event.model_validate(found)
+        body = Payload(type=event.name, timestamp=event.occurred_at, data=event).model_dump_json()
+        signed = signing.headers(str(event.id), self._clock(), body, whsec=batch.secrets, private_key=batch.private_key)
+        answer = await self._outbound.request(
+            "POST",
+            batch.url,
+            headers={"Content-Type": "application/json", **signed},
+            content=body.encode(),
+            limit=READ_OF_AN_ANSWER,
+            owner=str(batch.partner_id),
+        )
         return Outcome(delivery, answer.status, retry_after=answer.headers.get("retry-after"))
 
     async def _settle(self, session: WriteSession, webhook_id: UUID, outcomes: Sequence[Outcome]) -> None:

@@ -132,19 +132,17 @@ async def add_deliveries(
     await session.execute(statement.on_conflict_do_nothing())
 
 
-async def due(session: ReadSession, now: datetime) -> Sequence[UUID]:
-    """The webhooks that have something to be sent now."""
+async def due(session: ReadSession, now: datetime) -> list[tuple[UUID, UUID]]:
+    """The webhooks that have something to be sent now, each with its partner."""
     waiting = select(Delivery.id).where(
         Delivery.webhook_id == Webhook.id,
         Delivery.status == DeliveryStatus.PENDING,
         Delivery.next_attempt_at <= now,
     )
     unpaused = or_(Webhook.paused_until.is_(None), Webhook.paused_until <= now)
-    return (
-        await session.scalars(
-            select(Webhook.id).where(Webhook.status == WebhookStatus.ACTIVE, unpaused, waiting.exists())
-        )
-    ).all()
+    active = select(Webhook.id, Webhook.partner_id).where(Webhook.status == WebhookStatus.ACTIVE)
+    found = await session.execute(active.where(unpaused, waiting.exists()))
+    return [(webhook_id, partner_id) for webhook_id, partner_id in found]
 
 
 async def claim(

@@ -23,7 +23,7 @@ class Order(Body):
 
     @classmethod
     def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
-        names, notes = (given.get(name, name).strip() for name in ("name", "note"))
+        names, notes = (str(given.get(name, name)).strip() for name in ("name", "note"))
         return [InvalidValue.at("/note", "Nothing to note.")] if names == notes else ()
 
 

@@ -93,6 +93,19 @@ def test_an_error_between_fields_does_not_come_twice_for_a_field_that_is_wrong_a
     assert len(refused.value.errors) == 1
 
 
+@pytest.mark.parametrize("title", [{}, [], {"a": []}, [[]], 7, True, "a" * 101])
+def test_what_holds_between_fields_is_judged_without_the_value_that_a_field_refuses(title: object) -> None:
+    class Numbered(Note):
+        @classmethod
+        def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+            if {"one": 1}.get(given["title"]) != given.get("text"):
+                yield MissingField.at("/text", "A title that is a number needs no text.")
+
+    with pytest.raises(Invalid) as refused:
+        validated(Numbered, {"title": title, "text": "x"})
+    assert {error.pointer for error in refused.value.errors} == {"/title", "/text"}
+
+
 @pytest.mark.parametrize("empty", [None, "", " ", "\u00a0\u3000", "\n"])
 def test_an_empty_value_counts_as_an_absent_one(empty: str | None) -> None:
     assert _errors(title=empty, text=empty) == {"/title": "missing_field", "/text": "missing_field"}

@@ -10,6 +10,7 @@ import httpx
 
 from app.events import store
 from app.events.store import Happening
+from app.partners.rules import PartnerKind
 from tests.support import cases
 from tests.support.events import told
 from tests.support.service import Caller, Service
@@ -177,3 +178,17 @@ async def test_ten_thousand_happenings_are_recorded_in_order_by_one_statement(
         seen += await _read(officer, limit=500, **({"after": seen[-1]["id"]} if seen else {}))
     numbers = [event["details"]["n"] for event in seen if "n" in event["details"]]
     assert numbers == list(range(10_000))
+
+
+async def test_an_operator_reads_what_is_its_own_beside_what_names_it_and_nothing_of_anothers(
+    service: Service, pseb: Caller, nayatel: Caller
+) -> None:
+    other = await service.caller("ptcl", PartnerKind.OPERATOR, operator="ptcl")
+    own, others = nayatel.credentials.partner_id, (pseb.credentials.partner_id, other.credentials.partner_id)
+    await _record(service, "test.own", partner_id=own)
+    await _record(service, "test.named", partner_id=others[0], operator="nayatel")
+    for partner_id in others:
+        await _record(service, "test.hidden", partner_id=partner_id, details={"note": "x"})
+    await _record(service, "test.hidden", operator="ptcl")
+    await _record(service, "test.last")
+    assert _names(await told(nayatel, "test.last")) == ["test.own", "test.named", "test.last"]

@@ -1,8 +1,9 @@
 """Keys that a client publishes are fetched rarely, from outside only, and no transaction waits for them."""
 
-from asyncio import StreamWriter, gather
+from asyncio import Event, StreamWriter, gather
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import asyncpg
@@ -11,10 +12,11 @@ import pytest
 
 from app.core.preconditions import ANY_VERSION
 from app.core.settings import Settings
-from app.partners import remote_keys, store
+from app.partners import client_authentication, remote_keys, store
 from app.partners import service as partners
 from app.partners.schemas import ClientKeys
 from tests.support import postgres
+from tests.support.processes import until
 from tests.support.receiver import Authority, Received, Receiver, answering, receiving
 from tests.support.service import Credentials, Service
 from tests.support.signing import KEY, OTHER, Provider, claims_of, form_of, signed
@@ -88,7 +90,37 @@ async def test_keys_that_cannot_be_had_are_the_client_s_failure_and_nothing_of_t
     receiver.respond = answering(raw)
     answer = await _ask(service, client)
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
-    assert answer.json()["error_description"] == "The keys of the client cannot be fetched just now."
+    stranger = signed(claims_of(service, "nobody.0123456789ab"))
+    assert answer.content == (await service.http.post("/oauth/token", data=form_of(stranger))).content
+
+
+async def test_a_client_that_publishes_its_keys_is_not_told_from_an_unknown_one_by_the_time_of_the_answer(
+    service: Service,
+    receiver: Receiver,
+    publisher: Provider,
+    client: Credentials,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_authentication, "REFUSED_AFTER_SECONDS", 0.5)
+    monkeypatch.setattr(client_authentication, "KEYS_WAITED_FOR_SECONDS", 0.3)
+    released, publish = Event(), receiver.respond
+
+    async def late(request: Received, writer: StreamWriter) -> None:
+        await released.wait()
+        await publish(request, writer)
+
+    receiver.respond = late
+    for client_id in (client.client_id, "nobody.0123456789ab"):
+        began = monotonic()
+        answer = await service.http.post("/oauth/token", data=form_of(signed(claims_of(service, client_id))))
+        assert (answer.status_code, monotonic() - began >= 0.5) == (401, True)
+    released.set()
+
+    async def is_known() -> bool:
+        return await _status(service, client) == 200
+
+    await until(is_known)  # the keys that came too late are there for the next
+    assert publisher.asked == ["/keys"]
 
 
 async def test_keys_inside_are_not_fetched_although_they_were_registered(

@@ -3,6 +3,7 @@
 import base64
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from app.core.principal import SCOPES
+from app.partners.assertions import ASSERTION_TYPE
 from app.partners.rules import ALLOWED, PartnerKind
 from tests.support.service import BASE_URL, Caller, Credentials, Service
 
@@ -87,6 +89,45 @@ async def test_no_form_however_odd_is_a_fault(service: Service) -> None:
     for body in ODD_FORMS:
         answer = await service.http.post("/oauth/token", content=body, headers=FORM)
         assert answer.status_code in (400, 401, 422), body[:80]
+
+
+TWICE = ["grant_type", "client_id", "client_secret", "scope", "client_assertion", "client_assertion_type", "unknown"]
+
+
+@pytest.mark.parametrize("name", TWICE)
+async def test_a_parameter_that_is_repeated_is_refused_also_with_the_same_value(
+    service: Service, credentials: Credentials, name: str
+) -> None:
+    sound = {**GRANT, "client_id": credentials.client_id, "client_secret": credentials.client_secret}
+    for again in ("x", sound.get(name, "x"), ""):
+        pairs = [*sound.items(), *([] if name in sound else [(name, "x")]), (name, again)]
+        answer = await service.http.post("/oauth/token", content=urlencode(pairs), headers=FORM)
+        assert _refused(answer, 400, "invalid_request"), (name, again)
+        assert repr(name) in answer.json()["error_description"]
+
+
+async def test_a_client_that_proves_itself_in_two_ways_is_refused_whichever_of_them_is_right(
+    service: Service, credentials: Credentials
+) -> None:
+    one, two = credentials.client_id, credentials.client_secret
+    assertion = {"client_assertion": "a.b.c", "client_assertion_type": ASSERTION_TYPE}
+    for authorization in (_basic(one, two), _basic(one, "wrong"), {"Authorization": "Basic !!!"}):
+        for also in ({"client_id": one, "client_secret": two}, {"client_secret": two}, assertion):
+            assert _refused(await _ask(service, {**GRANT, **also}, **authorization), 400, "invalid_request"), also
+    for part in ({}, {"client_assertion": ""}, {"client_assertion_type": ""}):
+        form = {**GRANT, "client_id": one, "client_secret": two, **assertion, **part}
+        assert _refused(await _ask(service, form), 400, "invalid_request"), part
+
+
+async def test_a_client_id_beside_basic_credentials_is_the_same_or_the_request_is_refused(
+    service: Service, credentials: Credentials
+) -> None:
+    other = await service.credentials("pasha")
+    who = _basic(credentials.client_id, credentials.client_secret)
+    for client_id in (other.client_id, "nobody", credentials.client_id.upper()):
+        assert _refused(await _ask(service, {**GRANT, "client_id": client_id}, **who), 400, "invalid_request")
+    for client_id in (credentials.client_id, ""):  # one without a value counts as absent
+        assert (await _ask(service, {**GRANT, "client_id": client_id}, **who)).status_code == 200
 
 
 async def test_a_disabled_client_gets_no_token(service: Service, officer: Caller, credentials: Credentials) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core import networks
+from app.core.schemas import REFUSED
 from app.registrations.rules import (
     TRACKS,
     Ledger,
@@ -68,7 +69,7 @@ def test_a_track_asks_for_exactly_what_it_lists(track: Track) -> None:
     assert list(missing_for_track(dict.fromkeys(needed, "given") | {"track": track})) == []
 
 
-@pytest.mark.parametrize("track", ["vpn_other", None, 7, ["vpn_company"]])
+@pytest.mark.parametrize("track", ["vpn_other", None, 7, REFUSED])
 def test_what_is_no_track_asks_for_nothing(track: object) -> None:
     assert list(missing_for_track({"track": track})) == []
 

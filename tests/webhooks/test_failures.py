@@ -4,16 +4,17 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from sqlalchemy import text
 
 from app.core.settings import Settings
-from app.webhooks.delivery import Deliverer
+from app.webhooks.delivery import NO_END, OUR_FAULT, Deliverer
 from app.webhooks.rules import ATTEMPTS
 from tests.support import processes
 from tests.support.events import told
 from tests.support.processes import until
 from tests.support.receiver import NO_CONTENT, Receiver, answering
-from tests.support.service import Caller
-from tests.support.webhooks import Clock, deliveries, made, tell, types, until_received
+from tests.support.service import Caller, Service
+from tests.support.webhooks import Clock, deliveries, made, tell, types, until_received, until_taken_in
 
 BROKEN = b"HTTP/1.1 500 Oh no\r\n\r\n"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -71,6 +72,58 @@ async def test_what_is_no_answer_is_a_failure_and_says_why(
     (delivery,) = await deliveries(pseb, path)
     assert (delivery["status"], delivery["response_status"]) == ("pending", None)
     assert delivery["last_error"] in ("The answer is not HTTP/1.1.", "The connection was refused or lost.")
+
+
+ABSURD = [b"Fri, 31 Dec %s 23:59:59 GMT" % (b"9" * 20), b"1e400", b"-1", b"\xd9\xa1"]
+
+
+@pytest.mark.parametrize("absurd", ABSURD)
+async def test_an_absurd_retry_after_counts_as_a_failure_like_any_other(
+    pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock, absurd: bytes
+) -> None:
+    receiver.respond = answering(b"HTTP/1.1 503 Busy\r\nRetry-After: %s\r\n\r\n" % absurd)
+    path = (await made(pseb, receiver))["path"]
+    await tell(pseb, "case.opened")
+    await until_received(deliverer, receiver, 1)
+    await walk(deliverer, clock, 100)
+    (delivery,) = await deliveries(pseb, path)
+    assert (delivery["status"], delivery["attempts"], receiver.accepted) == ("failed", ATTEMPTS, ATTEMPTS)
+
+
+@pytest.mark.parametrize("broken", ["_send", "_settle"])
+async def test_a_fault_in_a_delivery_is_a_failed_attempt_and_not_one_that_comes_again_for_ever(
+    pseb: Caller,
+    receiver: Receiver,
+    deliverer: Deliverer,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    path = (await made(pseb, receiver))["path"]
+    monkeypatch.setattr(deliverer, broken, fail)
+    await tell(pseb, "case.opened")
+    (delivery,) = await until_taken_in(deliverer, pseb, path, 1)
+    assert (delivery["attempts"], delivery["last_error"]) == (1, OUR_FAULT)
+    await walk(deliverer, clock, 100)
+    (delivery,) = await deliveries(pseb, path)
+    assert (delivery["status"], delivery["attempts"]) == ("failed", ATTEMPTS)
+
+
+async def test_a_delivery_whose_last_attempt_nobody_settled_is_not_sent_again(
+    service: Service, pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
+) -> None:
+    path = (await made(pseb, receiver))["path"]
+    await tell(pseb, "case.opened")
+    await told(pseb, "case.opened")
+    await deliverer.take_in()
+    async with service.database.write() as session:
+        await session.execute(text("UPDATE webhook_deliveries SET attempts = :most"), {"most": ATTEMPTS})
+    await deliverer.turn()
+    (delivery,) = await deliveries(pseb, path)
+    assert (delivery["status"], delivery["last_error"], receiver.accepted) == ("failed", NO_END, 0)
 
 
 async def test_a_receiver_that_asks_for_time_is_left_alone_altogether(

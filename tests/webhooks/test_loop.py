@@ -1,13 +1,19 @@
 """The worker's loop of deliveries: one partner's trouble is not another's, and a fault does not end it."""
 
 import asyncio
+import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from app.webhooks.delivery import Deliverer
+from app.webhooks.rules import MOST_WEBHOOKS
+from tests.support import cases
 from tests.support.events import told
 from tests.support.processes import until
 from tests.support.receiver import Received, Receiver
@@ -47,6 +53,46 @@ async def test_a_slow_receiver_holds_nobody_up(
         await until(partial(has_received, other_receiver, 30))
         assert len(receiver.received) == 1
         released.set()
+
+
+async def test_names_that_do_not_answer_hold_up_neither_publications_nor_other_partners(
+    service: Service,
+    pseb: Caller,
+    pasha: Caller,
+    officer: Caller,
+    other_receiver: Receiver,
+    deliverer: Deliverer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered, asked, really = threading.Event(), set[str](), socket.getaddrinfo
+
+    def hang(host: str, *given: Any, **named: Any) -> Any:
+        if not str(host).endswith(".slow.example"):
+            return really(host, *given, **named)
+        asked.add(host)
+        answered.wait(60)
+        raise socket.gaierror(socket.EAI_AGAIN, "no name server answered")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    for number in range(MOST_WEBHOOKS):
+        await made(pseb, other_receiver, url=f"https://{number}.slow.example/hook")
+    await made(pasha, other_receiver)
+    await tell(pseb, "case.slow")
+    try:
+        async with running(deliverer):
+            await until(partial(_has_asked, asked, 6))  # as many as asyncio has threads on two processors
+            await cases.approved(pasha, officer)
+            published = await service.publish()
+            await tell(pasha, *["case.fast"] * 30)
+            await until(partial(has_received, other_receiver, 30))
+            assert published is not None
+            assert not answered.is_set()
+    finally:
+        answered.set()
+
+
+async def _has_asked(asked: set[str], number: int) -> bool:
+    return len(asked) >= number
 
 
 async def test_a_webhook_that_cannot_be_sent_to_holds_nobody_up(

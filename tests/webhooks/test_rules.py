@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -69,6 +70,8 @@ def test_only_2xx_says_that_an_event_was_taken(status: int | None) -> None:
         (format_datetime(NOW + timedelta(minutes=5), usegmt=True), 300),
         (format_datetime(NOW + 30 * DAY, usegmt=True), 86_400),
         ("Sat, 21 Nov 2026 09:31:00 -0000", 60),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 86_400),
     ],
 )
 def test_retry_after_is_honoured_for_a_day_at_most(header: str, seconds: int) -> None:
@@ -82,10 +85,34 @@ def test_what_retry_after_does_not_say_is_not_waited_for(header: str | None) -> 
     assert rules.pause(header, NOW) is None
 
 
-@given(st.text(max_size=60))
+ABSURD_DATES = [
+    "Fri, 31 Dec 99999 23:59:59 GMT", f"Fri, 31 Dec {'9' * 20} 23:59:59 GMT", f"Fri, {'9' * 20} Dec 2026 00:00:00 GMT",
+    f"Fri, 31 Dec 2026 {'9' * 20}:00:00 GMT", f"Fri, 31 Dec 2026 23:59:59 +{'9' * 20}",
+    "Fri, 31 Dec 2026 23:59:59 +2400", "Fri, 31 Dec 0000 23:59:59 GMT", "Fri, 31 Dec 0001 00:00:00 +2359",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("header", ["1e400", "-9" + "9" * 400, "\u0661\u0662", "\uff11", "0x10", "+5", *ABSURD_DATES])
+def test_an_absurd_retry_after_is_not_waited_for(header: str) -> None:
+    assert rules.pause(header, NOW) is None
+
+
+@given(st.text("0123456789 :+-,DecGMTFri", max_size=60) | st.text(max_size=60))
 def test_whatever_retry_after_holds_it_pauses_for_a_day_at_most(header: str) -> None:
     until = rules.pause(header, NOW)
     assert until is None or NOW <= until <= NOW + DAY
+
+
+def test_no_partner_takes_all_the_lanes_and_no_webhook_has_two() -> None:
+    one, other = uuid4(), uuid4()
+    of_one, of_other = ([(uuid4(), partner) for _ in range(40)] for partner in (one, other))
+    chosen = rules.in_turn([*of_one, *of_other], {})
+    assert chosen == [*of_one[: rules.PARTNER_LANES], *of_other[: rules.PARTNER_LANES]]
+    busy = dict(chosen)
+    assert rules.in_turn([*of_one, *of_other], busy) == []
+    del busy[of_one[0][0]]
+    assert rules.in_turn([of_one[1], of_one[20], of_one[21]], busy) == [of_one[20]]
+    assert len(rules.in_turn([(uuid4(), uuid4()) for _ in range(40)], busy)) == rules.LANES - len(busy)
 
 
 def test_a_webhook_is_given_up_at_once_when_it_is_gone_and_else_after_five_days_without_a_success() -> None:

@@ -1,0 +1,106 @@
+"""Names that nobody answers for hold up whoever gave them, and nothing else."""
+
+import asyncio
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app.core import names
+from app.core.names import Names, NameUnanswered
+
+SLOW = ".slow.example"
+
+
+class Resolver:
+    """The system's resolver with names that are not answered until ``released``; it counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = Counter[str]()
+        self.at_once = 0
+        self.most_at_once = 0
+        self.released = threading.Event()
+        self._lock = threading.Lock()
+
+    def __call__(self, host: str, port: int, **_: Any) -> list[Any]:
+        with self._lock:
+            self.asked[host] += 1
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        if host.endswith(SLOW):
+            self.released.wait(60)
+        with self._lock:
+            self.at_once -= 1
+        if host.startswith("absent"):
+            raise socket.gaierror(socket.EAI_NONAME, "absent")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("203.99.160.5", port))]
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
+    """A stand-in where the system's own cannot be made to hang."""
+    stand_in = Resolver()
+    monkeypatch.setattr(socket, "getaddrinfo", stand_in)
+    monkeypatch.setattr(names, "LOOKUP_SECONDS", 0.3)
+    yield stand_in
+    stand_in.released.set()
+
+
+async def test_names_that_are_not_answered_hold_up_nobody_but_their_owner(resolver: Resolver) -> None:
+    looked_up = Names()
+    slow = [
+        asyncio.create_task(looked_up.addresses(f"{number}{SLOW}", 443, owner="slow"))
+        for number in range(names.MOST_AT_ONCE)
+    ]
+    await asyncio.sleep(0)
+    assert await asyncio.to_thread(lambda: "done") == "done"  # where the publisher works
+    assert await looked_up.addresses("quick.example", 443, owner="other") == ["203.99.160.5"]
+    with pytest.raises(NameUnanswered):
+        await looked_up.addresses("quick.example", 443, owner="slow")
+    given_up = await asyncio.gather(*slow, return_exceptions=True)
+    assert {type(each) for each in given_up} == {NameUnanswered}
+
+
+async def test_an_owner_has_so_many_look_ups_at_a_time_and_no_more_however_many_names_it_gives(
+    resolver: Resolver,
+) -> None:
+    looked_up = Names()
+    hosts = [f"{number}{SLOW}" for number in range(3 * names.MOST_AT_ONCE)]
+    given_up = await asyncio.gather(
+        *(looked_up.addresses(host, 443, owner="slow") for host in hosts), return_exceptions=True
+    )
+    assert {type(each) for each in given_up} == {NameUnanswered}
+    assert (resolver.most_at_once, len(resolver.asked)) == (names.MOST_AT_ONCE, names.MOST_AT_ONCE)
+    resolver.released.set()
+    assert await looked_up.addresses("quick.example", 443, owner="slow") == ["203.99.160.5"]
+
+
+async def test_a_name_is_looked_up_once_at_a_time_and_anew_the_next_time(resolver: Resolver) -> None:
+    looked_up = Names()
+    host = f"one{SLOW}"
+    for _ in range(3):
+        found = await asyncio.gather(
+            *(looked_up.addresses(host, 443, owner="slow") for _ in range(5)), return_exceptions=True
+        )
+        assert {type(each) for each in found} == {NameUnanswered}
+    assert resolver.asked[host] == 1
+    resolver.released.set()
+    for number in (1, 2):
+        found = await asyncio.gather(*(looked_up.addresses("quick.example", 443, owner="slow") for _ in range(5)))
+        assert (found, resolver.asked["quick.example"]) == ([["203.99.160.5"]] * 5, number)
+
+
+async def test_a_name_that_has_no_address_is_told_from_one_that_is_not_answered(resolver: Resolver) -> None:
+    looked_up = Names()
+    with pytest.raises(socket.gaierror):
+        await looked_up.addresses("absent.example", 443, owner="other")
+    with pytest.raises(NameUnanswered):
+        await looked_up.addresses(f"absent{SLOW}", 443, owner="other")
+
+
+async def test_a_name_that_cannot_be_encoded_has_no_address() -> None:
+    with pytest.raises(socket.gaierror):
+        await Names().addresses("a" * 64 + ".example", 443, owner="other")

@@ -1,0 +1,136 @@
+"""Whatever is sent, in whichever place, no answer is a fault of the service."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Sequence
+
+import httpx
+import pytest
+
+from app.audit.sequencer import sequence
+from app.bulk_uploads.rules import COLUMNS
+from app.core.principal import SCOPES
+from app.core.settings import Settings
+from app.partners import client_authentication
+from app.partners.rules import PartnerKind
+from tests.support import cases, odd, postgres, uploads
+from tests.support.events import told
+from tests.support.odd import OddRequest, Operation
+from tests.support.service import Caller, Service
+
+AT_ONCE = 8
+WAYS = {"bodies": odd.odd_bodies, "addresses": odd.odd_addresses, "fields": odd.odd_fields}
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    """Settings without limits of rates."""
+    classes = ("read", "write", "upload", "feed", "token", "failed_logins")
+    return postgres.settings_for(database_url, **{f"rate_limit_{each}": 0 for each in classes})
+
+
+@pytest.fixture(autouse=True)
+def refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let refused assertions be answered without the wait that hides why."""
+    monkeypatch.setattr(client_authentication, "REFUSED_AFTER_SECONDS", 0.0)
+
+
+@pytest.fixture
+async def caller(service: Service) -> Caller:
+    """One that may do everything, so that nothing is refused before it is read."""
+    return await service.caller("pta", PartnerKind.REGULATOR, client="everything", scopes=sorted(SCOPES))
+
+
+async def known(service: Service, caller: Caller, pseb: Caller, officer: Caller) -> dict[str, str]:
+    """Values of parameters and fields that lead to something that is there."""
+    granted = await cases.approved(pseb, officer)
+    await service.publish()
+    case = await cases.submitted(caller)
+    await cases.decide(officer, case, "request_information", reason_codes=["document_missing"])
+    upload = await uploads.uploaded(caller, uploads.csv_of([uploads.row("A"), uploads.row("B", email="@")]))
+    decision = (await officer.get(f"/v1/review-decisions?registration_id={granted['id']}")).json()["items"][0]
+    other = await service.credentials("other")
+    webhook = (await caller.post("/v1/webhooks", json={"url": "https://receiver.example/"})).json()
+    feed = (await caller.get("/v1/allowlist")).json()
+    (event, *_) = await told(caller, "registration.submitted")
+    await sequence(service.database, service.settings.public_url)
+    size = str((await caller.get("/v1/audit/checkpoint")).json()["size"])
+    return {
+        "applicant_id": case["applicant_id"],
+        "registration_id": case["id"],
+        "upload_id": upload["id"],
+        "decision_id": decision["id"],
+        "partner_id": str(other.partner_id),
+        "client_id": str(other.id),
+        "webhook_id": webhook["id"],
+        "session": feed["session"],
+        "since": str(feed["serial"]),
+        "serial": "1",
+        "after": event["id"],
+        "event_id": event["id"],
+        "first": size,
+        "second": size,
+        "address": granted["networks"][0].partition("/")[0],
+    }
+
+
+def own_of(caller: Caller) -> dict[str, dict[str, str]]:
+    """What the token endpoint takes."""
+    login = {"client_id": caller.credentials.client_id, "client_secret": caller.credentials.client_secret}
+    return {"issue_token": {"grant_type": "client_credentials", **login}}
+
+
+async def answered(
+    service: Service, caller: Caller, requests: Sequence[OddRequest]
+) -> list[tuple[OddRequest, httpx.Response]]:
+    """Each request with its answer, sent several at a time."""
+    waiting = iter(requests)
+    found: list[tuple[OddRequest, httpx.Response]] = []
+
+    async def work() -> None:
+        for request in waiting:
+            own = () if request.anonymous else ((b"authorization", b"Bearer " + caller.token.encode()),)
+            url = service.http.base_url.copy_with(raw_path=request.path)
+            answer = await service.http.request(
+                request.method, url, headers=[*request.fields, *own], content=request.content
+            )
+            found.append((request, answer))
+
+    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("way", WAYS)
+async def test_no_odd_request_is_answered_by_a_fault(
+    service: Service, caller: Caller, pseb: Caller, officer: Caller, way: str
+) -> None:
+    odd_of: Callable[[Operation], Iterator[OddRequest]] = WAYS[way]
+    ids = await known(service, caller, pseb, officer)
+    operations = odd.operations(service.app.openapi(), ids, own_of(caller))
+    found = await answered(service, caller, [each for operation in operations for each in odd_of(operation)])
+    faults = [f"{answer.status_code} {request!r}" for request, answer in found if answer.status_code == 500]
+    assert not faults, "\n".join(faults)
+    assert len(found) > 30 * len(operations)
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is JSON as RFC 8259 has it; a line that is none fails its file."""
+    try:
+        json.loads(text, parse_constant=lambda _: 1 / 0, parse_int=str)
+    except (ValueError, ZeroDivisionError):
+        return False
+    return True
+
+
+@pytest.mark.slow
+async def test_no_odd_value_in_a_row_fails_the_rows_beside_it(service: Service, pseb: Caller) -> None:
+    sound = {**uploads.row("sound"), "networks": ["203.99.50.5"]}
+    values = [each for each in odd.VALUES if is_json(each)]
+    rows = [odd.with_value(sound, (name,), value) for name in COLUMNS for value in values]
+    content = b"\n".join([*rows, uploads.ndjson_of([uploads.row("last")])])
+    upload = await uploads.uploaded(pseb, content, upload_format="ndjson")
+    assert (upload["status"], upload["problem"]) == ("completed", None)
+    assert upload["counts"]["total"] == len(rows) + 1 > 400
+    assert upload["counts"]["created"] >= 1

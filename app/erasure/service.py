@@ -1,7 +1,7 @@
 """Erasing applicants with all their cases: when their time has passed, and on request."""
 
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from app.allowlist import store as allowlist
@@ -19,6 +19,7 @@ from app.registrations import erasure as registrations
 from app.registrations.erasure import ERASED_AT_ONCE, Clocks, ErasedCase, Standing
 
 CHECKED_AT_ONCE = 1_000
+A_DAY = timedelta(days=1)
 NAMED = 10
 FIRST = UUID(int=0)
 
@@ -34,13 +35,14 @@ async def erase_due(database: Database, clocks: Clocks) -> None:
 async def _check_some(session: WriteSession, clocks: Clocks) -> int:
     """Erase those whose time has passed of the applicants whose check is due; give how many were checked.
 
-    The others are looked at again when their time comes, and before the shortest clock could run out unseen.
+    The others are looked at again when their time comes, and before the shortest clock could run out unseen; those
+    that a network on the list still stands against, a day later.
     """
     checked = await registrations.checked(session, clocks, CHECKED_AT_ONCE)
     now = datetime.now(UTC)
     erased = await _erase_all(session, None, [id_ for id_, due in checked if due and due <= now])
     again = now + min(clocks)
-    later = {id_: min(due, again) if due and due > now else again for id_, due in checked if id_ not in erased}
+    later = {id_: min(max(due, now + A_DAY), again) if due else again for id_, due in checked if id_ not in erased}
     await applicants_store.postpone(session, later)
     return len(checked)
 

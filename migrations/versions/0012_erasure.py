@@ -16,12 +16,13 @@ branch_labels = None
 depends_on = None
 
 INSTANT = postgresql.TIMESTAMP(timezone=True)
-# The one change of an event: its reference goes, and it says so.
+# The one change of an event that another than the owner can make: its reference goes, and it says so.
 ONLY_ERASE = """
 CREATE FUNCTION events_only_erase() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  IF NOT OLD.details ? 'reference'
+  IF NOT pg_has_role(current_user, (SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE') AND (
+    NOT OLD.details ? 'reference'
     OR NEW.details IS DISTINCT FROM (OLD.details - 'reference') || '{"erased": ["reference"]}'::jsonb
-  THEN RAISE EXCEPTION 'permission denied: of an event only its reference can be erased'
+  ) THEN RAISE EXCEPTION 'permission denied: of an event only its reference can be erased'
     USING ERRCODE = 'insufficient_privilege';
   END IF;
   RETURN NEW;

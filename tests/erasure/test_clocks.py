@@ -1,25 +1,33 @@
 """Personal data is erased when its time has passed, whatever the end; what was decided stays."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
+from app.bulk_uploads.erasure import erase_old
+from app.core.db import Database
+from app.erasure.service import erase_due
 from app.registrations import service as registrations
-from tests.support import cases, postgres
+from tests.support import cases, postgres, uploads
 from tests.support.erasing import (
+    CLOCKS,
     GRANT_DAYS,
     NOTHING_DAYS,
     UNUSED_DAYS,
     an_application,
     ended,
     let_days_pass,
+    places_of,
     sweep,
     withdrawn,
 )  # fmt: skip
 from tests.support.events import told
 from tests.support.service import Caller, Service
+from tests.support.trees import sequenced
 
 
 async def erased_at(caller: Caller, applicant_id: str) -> str | None:
@@ -192,3 +200,39 @@ async def test_who_was_erased_by_an_earlier_release_loses_subject_and_references
     await sweep(service)
     assert (await pseb.get(f"/v1/registrations/{case['id']}")).json()["reference"] is None
     assert (await pseb.post("/v1/applicants", json=person)).json()["id"] != case["applicant_id"]
+
+
+BIG = ["registrations", "applicants", "events", "audit_leaves", "allowlist_entries", "bulk_uploads", "bulk_upload_rows",
+       "idempotency_keys"]  # fmt: skip
+NO_SCANS = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET enable_seqscan = off', current_database()); END $$"
+OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+
+async def scanned(url: str) -> list[tuple[str, int]]:
+    """The large tables that were read from end to end, once all that worked with them have told their statistics."""
+    connection = await asyncpg.connect(url)
+    try:
+        while await connection.fetchval(f"SELECT count(*) {OTHERS}"):  # noqa: ASYNC110 - another process tells it
+            await asyncio.sleep(0.05)
+        asked = "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname = ANY($1) AND seq_scan > 0"
+        return [tuple(each) for each in await connection.fetch(asked, BIG)]
+    finally:
+        await connection.close()
+
+
+async def test_no_statement_of_the_sweep_needs_a_table_from_end_to_end(service: Service, pseb: Caller) -> None:
+    case = await cases.submitted(pseb, reference="SWEPT-1")
+    await withdrawn(pseb, case)
+    await uploads.uploaded(pseb, uploads.csv_of([uploads.row("SWEPT-1", networks="10.0.0.1")]), dry_run=True)
+    await sequenced(service)
+    await let_days_pass(service, NOTHING_DAYS + 1)
+    url = service.settings.database_url
+    await postgres.execute(url, NO_SCANS, f"SELECT pg_terminate_backend(pid) {OTHERS}")
+    await scanned(url)
+    await postgres.execute(url, "SELECT pg_stat_reset()")
+    database = Database(service.settings)
+    await erase_due(database, CLOCKS)
+    await erase_old(database, timedelta(days=NOTHING_DAYS), timedelta(hours=24))
+    await database.close()
+    assert await scanned(url) == []
+    assert await places_of(service, "SWEPT-1") == []

@@ -5,6 +5,7 @@ from app.allowlist.router import router as allowlist
 from app.applicants.router import router as applicants
 from app.audit.router import router as audit
 from app.bulk_uploads.router import router as bulk_uploads
+from app.erasure.router import router as erasure
 from app.events.router import router as events
 from app.operators.router import router as operators
 from app.partners.router import router as partners
@@ -19,6 +20,7 @@ ROUTERS = (
     registrations,
     allowlist_history,
     applicants,
+    erasure,
     reviews,
     bulk_uploads,
     events,

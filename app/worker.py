@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 from app.allowlist.publisher import Publisher
 from app.audit.process import sequence_beside, tell_size
 from app.bulk_uploads import store as bulk_uploads
+from app.bulk_uploads.erasure import erase_old
 from app.bulk_uploads.ingest import ingest
 from app.core import data_keys, idempotency, leases
 from app.core.companion import collect_seldom
@@ -24,9 +25,11 @@ from app.core.logs import configure_logging
 from app.core.loops import attempt, forever, until_told
 from app.core.outbound import Outbound
 from app.core.settings import Settings
+from app.erasure.service import erase_due
 from app.health import store as health
 from app.partners import store as partners
 from app.registrations import service as registrations
+from app.registrations.erasure import Clocks
 from app.webhooks.delivery import Deliverer, forget_old_deliveries
 
 HEARTBEAT_SECONDS = 5.0
@@ -114,11 +117,14 @@ class Worker:
                 found = await data_keys.reseal(session, self._database.keyring, column)
 
     async def _erase(self) -> None:
-        days = self._settings.personal_data_days
-        async with self._database.write() as session:
-            await registrations.erase(session, days)
-        async with self._database.write() as session:
-            await bulk_uploads.erase_cells(session, days)
+        kept = timedelta(days=self._settings.personal_data_days)
+        clocks = Clocks(
+            came_to_nothing=kept,
+            grant_ended=timedelta(days=self._settings.ended_grant_days),
+            unused=timedelta(days=self._settings.unused_applicant_days),
+        )
+        await erase_due(self._database, clocks)
+        await erase_old(self._database, kept, timedelta(hours=self._settings.dry_run_hours))
 
 
 def run_worker(settings: Settings) -> None:

@@ -1,15 +1,16 @@
 """Every SQL statement about entries and publications."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Boolean, Uuid, and_, case, func, literal, select, true, update
+from sqlalchemy import Boolean, ColumnElement, Text, Uuid, and_, case, exists, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import CIDR, insert
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.allowlist.models import Entry
 from app.core.db import ReadSession, WriteSession
-from app.core.orm import Rows, among, columnar, looked_up
+from app.core.orm import Rows, among, columnar, looked_up, recordset
 
 NOT_SYNCHRONIZED = {"synchronize_session": False}
 
@@ -70,6 +71,19 @@ async def not_granted(session: ReadSession, wanted: Rows) -> set[UUID]:
     has_it = looked_up(here, "has_it")
     lacking = select(registration_id).outerjoin(has_it, true()).where(has_it.c.id.is_(None))
     return set(await session.scalars(lacking))
+
+
+def is_listed(registration_id: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
+    """Whether a network of a registration is granted, or is still to be taken off the list."""
+    return exists().where(Entry.registration_id == registration_id, Entry.removed_serial.is_(None))
+
+
+async def rename_holders(session: WriteSession, subjects: Mapping[UUID, str]) -> None:
+    """Give the entries of these registrations another holder."""
+    rows = [{"registration_id": id_, "subject": subject} for id_, subject in subjects.items()]
+    given = recordset("given", {"registration_id": Uuid, "subject": Text}, rows)
+    renamed = update(Entry).where(Entry.registration_id == given.c.registration_id).values(holder=given.c.subject)
+    await session.execute(renamed.execution_options(**NOT_SYNCHRONIZED))
 
 
 async def withdraw(session: WriteSession, registration_ids: Collection[UUID], reason: str, cause: Cause) -> None:

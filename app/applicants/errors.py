@@ -1,6 +1,6 @@
 """What can be wrong with an applicant's details."""
 
-from app.core.errors import Invalid
+from app.core.errors import Conflict, Invalid
 
 
 class EmailMalformed(Invalid):
@@ -41,3 +41,11 @@ class ApplicantConflict(Invalid):
     code = "applicant_conflict"
     title = "This NTN or CNIC is known as another kind of applicant"
     mend = "Register a company by its NTN and an individual by the CNIC; leave out the number that is the other's."
+
+
+class ApplicantErased(Conflict):
+    """The personal data of this record was erased; nothing can be written to it any more."""
+
+    code = "applicant_erased"
+    title = "This record was erased"
+    mend = "Record the applicant anew with POST /v1/applicants; the new record has nothing to do with the erased one."

@@ -16,7 +16,8 @@ class Applicant(Identified, Versioned, Base):
 
     ``subject`` is the keyed hash of the identifying number, the same in every partner's record. CNIC, e-mail and
     mobile are kept sealed, the first two also as keyed hashes to find them by. ``fingerprint`` is the keyed hash of all
-    that the record says, to tell whether something else is said now. ``erased_at``: personal data was erased.
+    that the record says, to tell whether something else is said now. ``erased_at``: personal data was erased, and
+    ``subject`` is a random one. ``retention_check_at`` is when to look next whether it is to be erased; null: never.
     """
 
     __tablename__ = "applicants"
@@ -27,6 +28,7 @@ class Applicant(Identified, Versioned, Base):
         Index(None, "partner_id", "ntn"),
         Index(None, "partner_id", "cnic_hash"),
         Index(None, "partner_id", "email_hash"),
+        Index(None, "retention_check_at", postgresql_where=text("retention_check_at IS NOT NULL")),
     )
 
     partner_id: Mapped[UUID] = mapped_column(ForeignKey(Partner.id))
@@ -43,3 +45,4 @@ class Applicant(Identified, Versioned, Base):
     pasha_number: Mapped[str | None]
     fingerprint: Mapped[str] = mapped_column(server_default=text("''"))
     erased_at: Mapped[datetime | None]
+    retention_check_at: Mapped[datetime | None] = mapped_column(server_default=text("now() + interval '1 day'"))

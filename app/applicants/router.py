@@ -6,7 +6,14 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from app.applicants import rules, schemas, service, store
-from app.applicants.errors import ApplicantConflict, CnicMalformed, EmailMalformed, MobileMalformed, NtnMalformed
+from app.applicants.errors import (
+    ApplicantConflict,
+    ApplicantErased,
+    CnicMalformed,
+    EmailMalformed,
+    MobileMalformed,
+    NtnMalformed,
+)
 from app.applicants.models import Applicant
 from app.core.db import Reading, ReadSession, Writing
 from app.core.errors import Invalid, MissingField
@@ -23,7 +30,8 @@ Revealer = Annotated[Principal, require("applicants:reveal")]
 DETAILS = (MissingField, EmailMalformed, MobileMalformed, CnicMalformed, NtnMalformed, ApplicantConflict)
 
 
-def _shown(session: ReadSession, principal: Principal, applicant: Applicant) -> schemas.Applicant:
+def shown(session: ReadSession, principal: Principal, applicant: Applicant) -> schemas.Applicant:
+    """A record as the caller may see it."""
     details = service.details_of(session, applicant)
     details["cnic"] = rules.masked_cnic(details["cnic"]) if details["cnic"] else None
     others = {name: getattr(applicant, name) for name in schemas.Applicant.model_fields if name not in details}
@@ -58,8 +66,8 @@ async def create_applicant(
             raise outcome
         applicant = await store.get(session, principal, outcome.identity.id)
         await session.refresh(applicant)
-        shown = _shown(session, principal, applicant)
-        return resource_answer(shown, 201 if outcome.created else 200, location=f"/v1/applicants/{applicant.id}")
+        body_ = shown(session, principal, applicant)
+        return resource_answer(body_, 201 if outcome.created else 200, location=f"/v1/applicants/{applicant.id}")
 
     return await once.answer(session, principal, create)
 
@@ -70,7 +78,7 @@ async def list_applicants(
 ) -> Response:
     """Your records, oldest first; the regulator sees everyone's."""
     found, cursor = await store.list_page(session, principal, query)
-    return page_answer(request, schemas.ApplicantPage, [_shown(session, principal, each) for each in found], cursor)
+    return page_answer(request, schemas.ApplicantPage, [shown(session, principal, each) for each in found], cursor)
 
 
 @router.get(
@@ -79,21 +87,21 @@ async def list_applicants(
 async def get_applicant(request: Request, applicant_id: UUID, session: Reading, principal: Reader) -> Response:
     """One record. The CNIC is masked."""
     applicant = await store.get(session, principal, applicant_id)
-    return not_modified(request, applicant) or resource_answer(_shown(session, principal, applicant))
+    return not_modified(request, applicant) or resource_answer(shown(session, principal, applicant))
 
 
 @router.patch(
     "/{applicant_id}",
     summary="Change an applicant's details",
     response_model=schemas.Applicant,
-    responses=documented(*CHANGES, *BODIES, *DETAILS),
+    responses=documented(*CHANGES, *BODIES, ApplicantErased, *DETAILS),
 )
 async def change_applicant(
     applicant_id: UUID, body: schemas.ApplicantChange, session: Writing, principal: Writer, if_match: Precondition
 ) -> Response:
     """A JSON merge patch (RFC 7396). The kind and the number that identifies the applicant cannot change."""
     await service.change(session, principal, applicant_id, if_match, body)
-    return resource_answer(_shown(session, principal, await store.get(session, principal, applicant_id)))
+    return resource_answer(shown(session, principal, await store.get(session, principal, applicant_id)))
 
 
 @router.post(
@@ -107,5 +115,5 @@ async def reveal_applicant(
 ) -> Response:
     """The CNIC as it was given. Who asked, when and why is an event that the applicant's partner sees."""
     applicant = await service.reveal(session, principal, applicant_id, body.reason)
-    shown = schemas.Revealed(id=applicant.id, cnic=service.details_of(session, applicant)["cnic"])
-    return json_answer(shown, Cache_Control="no-store")
+    revealed = schemas.Revealed(id=applicant.id, cnic=service.details_of(session, applicant)["cnic"])
+    return json_answer(revealed, Cache_Control="no-store")

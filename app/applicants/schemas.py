@@ -135,7 +135,7 @@ class Applicant(Resource):
     pseb_number: str | None
     pasha_number: str | None
     subject: str | None
-    erased_at: Timestamp | None = Field(description="When the personal data was erased, its time having passed")
+    erased_at: Timestamp | None = Field(description="When the personal data was erased")
     version: int
     created_at: Timestamp
     updated_at: Timestamp

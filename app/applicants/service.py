@@ -1,17 +1,17 @@
 """Making and changing applicants, one or many."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from app.applicants import store
-from app.applicants.errors import ApplicantConflict
+from app.applicants.errors import ApplicantConflict, ApplicantErased
 from app.applicants.models import Applicant
 from app.applicants.rules import Particulars
 from app.applicants.schemas import ApplicantChange, ApplicantDetails
-from app.applicants.store import Identity
+from app.applicants.store import Erased, Identity
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import FieldError, Forbidden, Invalid, InvalidValue
 from app.core.keyring import Keyring
@@ -120,12 +120,14 @@ async def change(
 ) -> None:
     """Merge ``patch`` into a record of the caller's own.
 
-    Raises ``NotFound``, ``Forbidden``, ``VersionMismatch``, ``Invalid``.
+    Raises ``NotFound``, ``Forbidden``, ``VersionMismatch``, ``ApplicantErased``, ``Invalid``.
     """
     applicant = await store.get(session, principal, applicant_id, lock=True)
     if applicant.partner_id != principal.partner_id:
         raise Forbidden("Only the partner whose record it is can change it.")
     if_match.check(applicant)
+    if applicant.erased_at is not None:
+        raise ApplicantErased
     merged = validated(ApplicantDetails, patch.onto(details_of(session, applicant))).particulars
     row = _row(session.keyring, merged)
     if row["subject"] != applicant.subject:
@@ -150,7 +152,15 @@ async def reveal(session: WriteSession, principal: Principal, applicant_id: UUID
     return applicant
 
 
-async def erase(session: WriteSession, ids: Sequence[UUID]) -> None:
-    """Erase the personal data of applicants whose time has passed; an event tells their partners."""
+async def still_there(session: WriteSession, remembered: Sequence[Identity | None]) -> list[Identity | None]:
+    """Who is remembered from an earlier transaction, but those who have been erased since."""
+    ids = {each.id for each in remembered if each}
+    left = await store.not_erased(session, ids) if ids else set()
+    return [each if each and each.id in left else None for each in remembered]
+
+
+async def erase(session: WriteSession, actor: Principal | None, ids: Collection[UUID]) -> list[Erased]:
+    """Erase the personal data of applicants that are locked for it; an event tells their partners."""
     erased = await store.erase(session, ids)
-    await events.record(session, None, [Happening("applicant.erased", id_, partner_id) for id_, partner_id in erased])
+    await events.record(session, actor, [Happening("applicant.erased", each.id, each.partner_id) for each in erased])
+    return erased

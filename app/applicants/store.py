@@ -1,6 +1,8 @@
 """Every SQL statement about applicants."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -26,7 +28,7 @@ from app.applicants.schemas import ApplicantsQuery
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.keyring import Keyring
-from app.core.orm import among, is_among, recordset
+from app.core.orm import INSTANT, among, is_among, recordset
 from app.core.pagination import fetch_page
 from app.core.principal import Principal
 
@@ -35,8 +37,9 @@ KINDS: dict[str, Any] = {
     "legal_name": Text, "ntn": Text, "cnic_hash": Text, "email_hash": Text, "pseb_number": Text, "pasha_number": Text,
     "fingerprint": Text, **{f"sealed_{name}": LargeBinary for name in SEALED},
 }  # fmt: skip
-# an empty fingerprint is that of nothing: the same details said again are a change
+# Nothing tells a new subject from a real one. An empty fingerprint is that of nothing.
 ERASED: dict[str, Any] = dict.fromkeys(KINDS) | {"legal_name": "(erased)", "fingerprint": ""}
+SUBJECT_BYTES = 32
 SEALED_AT_ONCE = 5_000
 
 
@@ -45,6 +48,14 @@ class Identity(NamedTuple):
 
     id: UUID
     kind: str
+    subject: str
+
+
+class Erased(NamedTuple):
+    """A record that was erased, and the random subject that it has now."""
+
+    id: UUID
+    partner_id: UUID
     subject: str
 
 
@@ -95,9 +106,14 @@ async def list_page(
     return await fetch_page(session, statement, Applicant.id, query, list_name="applicants")
 
 
-# Of the records of the parameter ``ids`` those of the partner ``partner_id``: what makes an ``Identity``.
-IDENTITIES = select(Applicant.id, Applicant.kind, Applicant.subject).where(
-    is_among(Applicant.id, "ids"), Applicant.partner_id == bindparam("partner_id")
+# Of the records of the parameter ``ids`` those of the partner ``partner_id``: what makes an ``Identity``. They are
+# locked as a case that refers to them locks them, so that none is erased before the case is there.
+IDENTITIES = (
+    select(Applicant.id, Applicant.kind, Applicant.subject)
+    .where(
+        is_among(Applicant.id, "ids"), Applicant.partner_id == bindparam("partner_id"), Applicant.erased_at.is_(None)
+    )
+    .with_for_update(read=True, key_share=True)
 )
 
 
@@ -119,11 +135,19 @@ async def known_as_other_kind(
 
 
 async def current(session: ReadSession, partner_id: UUID, subjects: Sequence[str]) -> dict[str, tuple[UUID, str]]:
-    """Id and fingerprint of the partner's records of these subjects, by subject."""
-    statement = select(Applicant.subject, Applicant.id, Applicant.fingerprint).where(
-        Applicant.partner_id == partner_id, among(Applicant.subject, subjects)
+    """Id and fingerprint of the partner's records of these subjects, by subject; locked as by ``IDENTITIES``."""
+    statement = (
+        select(Applicant.subject, Applicant.id, Applicant.fingerprint)
+        .where(Applicant.partner_id == partner_id, among(Applicant.subject, subjects))
+        .with_for_update(read=True, key_share=True)
     )
     return {subject: (id_, fingerprint) for subject, id_, fingerprint in await session.execute(statement)}
+
+
+async def not_erased(session: WriteSession, ids: Collection[UUID]) -> set[UUID]:
+    """Those of these records that hold personal data; locked as by ``IDENTITIES``."""
+    statement = select(Applicant.id).where(among(Applicant.id, ids), Applicant.erased_at.is_(None))
+    return set(await session.scalars(statement.with_for_update(read=True, key_share=True)))
 
 
 async def add(session: WriteSession, rows: Sequence[dict[str, Any]]) -> list[tuple[str, UUID, bool]]:
@@ -158,20 +182,34 @@ async def change(session: WriteSession, rows: Sequence[dict[str, Any]]) -> None:
     )
 
 
-async def erase(session: WriteSession, ids: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
-    """Erase what tells who these applicants are; give ``(id, partner_id)`` of each.
+async def lock_for_erasure(session: WriteSession, ids: Collection[UUID]) -> list[UUID]:
+    """Those of these records of which something is left to erase, locked: no case can be made for them meanwhile."""
+    statement = select(Applicant.id).where(among(Applicant.id, ids), Applicant.retention_check_at.is_not(None))
+    return list(await session.scalars(statement.order_by(Applicant.id).with_for_update()))
 
-    The subject stays: the decisions about it go on standing together, and nobody can tell who it was.
-    """
+
+async def erase(session: WriteSession, ids: Collection[UUID]) -> list[Erased]:
+    """Erase what tells who these applicants are, also that two records are of one; what stands in its place."""
+    rows = [{"id": id_, "subject": os.urandom(SUBJECT_BYTES).hex()} for id_ in ids]
+    given = recordset("given", {"id": Uuid, "subject": Text}, rows)
     erased = (
         update(Applicant)
-        .where(among(Applicant.id, ids), Applicant.erased_at.is_(None))
-        .values(version=Applicant.version + 1, updated_at=func.now(), erased_at=func.now())
-        .values(ERASED)
-        .returning(Applicant.id, Applicant.partner_id)
+        .where(Applicant.id == given.c.id)
+        .values(version=Applicant.version + 1, updated_at=func.now(), erased_at=func.now(), retention_check_at=None)
+        .values(ERASED | {"subject": given.c.subject})
+        .returning(Applicant.id, Applicant.partner_id, Applicant.subject)
         .execution_options(synchronize_session=False)
     )
-    return [(id_, partner_id) for id_, partner_id in await session.execute(erased)]
+    return [Erased(*each) for each in await session.execute(erased)]
+
+
+async def postpone(session: WriteSession, checks: Mapping[UUID, datetime]) -> None:
+    """Note when to look next whether these records are to be erased."""
+    rows = [{"id": id_, "instant": instant.isoformat()} for id_, instant in checks.items()]
+    given = recordset("given", {"id": Uuid, "instant": INSTANT}, rows)
+    postponed = update(Applicant).where(Applicant.id == given.c.id, Applicant.retention_check_at.is_not(None))
+    statement = postponed.values(retention_check_at=given.c.instant)
+    await session.execute(statement.execution_options(synchronize_session=False))
 
 
 async def seal_what_is_plain(session: WriteSession) -> int:

@@ -3,7 +3,7 @@
 import hmac
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -13,13 +13,21 @@ from pydantic import BaseModel, Field, JsonValue
 from app.audit import tree
 from app.core.schemas import Timestamp, rfc3339
 from app.events.models import Event
-from app.events.store import KEPT_FROM_OPERATORS, Recorded
+from app.events.store import ERASABLE, ERASED, KEPT_FROM_OPERATORS, Recorded, erasable_of
 
 SALT_BYTES = 32
 LARGEST_EXACT = 2**53 - 1
 COMMITTED = ("actor_client_id", "remarks")
+APART = frozenset((*ERASABLE, ERASED))
 # the events of a transaction have one moment
 _moment = lru_cache(maxsize=1_000)(rfc3339)
+
+
+class Erasable(NamedTuple):
+    """The commitment to what can be erased of an event; ``salt`` is None once it was erased."""
+
+    salt: bytes | None
+    commitment: bytes
 
 
 class Disclosure(BaseModel):
@@ -32,8 +40,8 @@ class Disclosure(BaseModel):
 class Entry(BaseModel):
     """What a leaf is the hash of. Whoever is shown the event may be shown all of it.
 
-    ``commitments`` stand for what is shown to some only: the acting client, and an officer's remarks. A salt that
-    nobody else knows keeps them from being guessed.
+    ``commitments`` stand for what is shown to some only: the acting client, and an officer's remarks; and, where there
+    is some, for what can be erased (``erasable``). A salt that nobody else knows keeps them from being guessed.
     """
 
     position: int
@@ -48,27 +56,47 @@ class Entry(BaseModel):
     commitments: dict[str, str]
 
 
-def disclosures(event: Event | Recorded, salt: bytes) -> dict[str, Disclosure]:
-    """What the commitments of an event's entry are of, by name; each has a salt of its own, derived from the leaf's."""
+def disclosures(event: Event | Recorded, salt: bytes, erasable: Erasable | None = None) -> dict[str, Disclosure]:
+    """What the commitments of an event's entry are of, by name; each has a salt of its own, derived from the leaf's.
+
+    That of what can be erased is random, and what was erased is not disclosed.
+    """
     committed = zip(COMMITTED, _salts(salt), (_client(event), _remarks(event)), strict=True)
-    return {name: Disclosure(salt=salt, value=value) for name, salt, value in committed}
+    found = {name: Disclosure(salt=salt, value=value) for name, salt, value in committed}
+    if erasable and erasable.salt and (value := erasable_of(event.details)):
+        found["erasable"] = Disclosure(salt=erasable.salt.hex(), value=value)
+    return found
 
 
-def entry_of(event: Event | Recorded, position: int, salt: bytes) -> bytes:
+def committed_to(event: Event | Recorded, salt: bytes) -> Erasable | None:
+    """The commitment to what can be erased of an event; None where there is nothing."""
+    value = erasable_of(event.details)
+    return Erasable(salt, sha256(canonical([salt.hex(), value])).digest()) if value else None
+
+
+def entry_of(event: Event | Recorded, position: int, salt: bytes, erasable: Erasable | None = None) -> bytes:
     """The bytes that the leaf of an event is the hash of: an ``Entry``, built by hand since it is built for each event.
 
-    Raises ``ValueError`` for numbers that JSON cannot carry.
+    Without ``erasable`` what can be erased stands in it as it is: so it was before there were such commitments.
+    Raises ``ValueError`` for numbers that JSON cannot carry, and where ``erasable`` does not fit the event.
     """
     salt_of_client, salt_of_remarks = _salts(salt)
     write = _canonical_plain if _is_plain(event.details) else rfc8785.dumps
+    apart: tuple[str, ...] = KEPT_FROM_OPERATORS
+    also: dict[str, str] = {}
+    if erasable:
+        _check(event, erasable)
+        apart = (*KEPT_FROM_OPERATORS, *APART)
+        also = {"erasable": erasable.commitment.hex()}
     return write(
         {
             "actor_partner_id": _text(event.actor_partner_id),
             "commitments": {
                 "actor_client_id": sha256(write([salt_of_client, _client(event)])).hexdigest(),
                 "remarks": sha256(write([salt_of_remarks, _remarks(event)])).hexdigest(),
+                **also,
             },
-            "details": {name: value for name, value in event.details.items() if name not in KEPT_FROM_OPERATORS},
+            "details": {name: value for name, value in event.details.items() if name not in apart},
             "id": str(event.id),
             "name": event.name,
             "occurred_at": _moment(event.occurred_at),
@@ -78,6 +106,21 @@ def entry_of(event: Event | Recorded, position: int, salt: bytes) -> bytes:
             "subject_id": _text(event.subject_id),
         }
     )
+
+
+def _check(event: Event | Recorded, erasable: Erasable) -> None:
+    """Raises ``ValueError`` unless the event holds what was committed to, or says that it was erased and holds none."""
+    if is_erased(event):
+        held = {name: each for name, each in event.details.items() if name in APART}
+        if held != {ERASED: list(ERASABLE)}:
+            raise ValueError("it says that something was erased which is still there")
+    elif erasable.salt is None or committed_to(event, erasable.salt) != erasable:
+        raise ValueError("what can be erased of it is not what was committed to")
+
+
+def is_erased(event: Event | Recorded) -> bool:
+    """Whether an event says that something of it was erased."""
+    return isinstance(event.details, dict) and ERASED in event.details
 
 
 def canonical(value: JsonValue) -> bytes:
@@ -116,6 +159,6 @@ def _text(id_: UUID | None) -> str | None:
     return None if id_ is None else str(id_)
 
 
-def leaf_of(event: Event | Recorded, position: int, salt: bytes) -> bytes:
-    """The hash of an event's leaf."""
-    return tree.leaf_hash(entry_of(event, position, salt))
+def leaf_of(event: Event | Recorded, position: int, salt: bytes, erasable: Erasable | None = None) -> bytes:
+    """The hash of an event's leaf. Raises as ``entry_of``."""
+    return tree.leaf_hash(entry_of(event, position, salt, erasable))

@@ -6,11 +6,15 @@ from uuid import UUID
 from sqlalchemy import BigInteger, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.audit.entry import Erasable
 from app.core.orm import Base
 
 
 class Leaf(Base):
     """Which event stands at which position of the log, and the salt of its entry's commitments.
+
+    ``erasable_commitment`` is the one to what can be erased of the event, null where there is nothing. Its salt is
+    apart from the others, so that it can be deleted: then nobody can guess what was erased.
 
     It does not refer to the event by a foreign key: an event that is deleted leaves its leaf, and so it shows.
     """
@@ -20,6 +24,13 @@ class Leaf(Base):
     position: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     event_id: Mapped[UUID] = mapped_column(unique=True)
     salt: Mapped[bytes]
+    erasable_salt: Mapped[bytes | None]
+    erasable_commitment: Mapped[bytes | None]
+
+    @property
+    def erasable(self) -> Erasable | None:
+        """The commitment to what can be erased of the event, with its salt until then."""
+        return Erasable(self.erasable_salt, self.erasable_commitment) if self.erasable_commitment else None
 
 
 class TreeNode(Base):

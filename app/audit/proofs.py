@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from app.audit import store, tree
-from app.audit.entry import disclosures, entry_of
+from app.audit.entry import disclosures, entry_of, is_erased
 from app.audit.errors import NotInTree
 from app.audit.schemas import Checkpoint, Consistency, ConsistencyQuery, Inclusion, InclusionQuery
-from app.audit.tree import Stretch
+from app.audit.tree import Node, Stretch
 from app.core.db import ReadSession
 from app.core.errors import Invalid, InvalidValue
 from app.core.principal import Principal
@@ -15,21 +15,29 @@ from app.events import store as events
 
 async def inclusion(session: ReadSession, principal: Principal, query: InclusionQuery) -> Inclusion:
     """The proof of an event that is the caller's business. Raises ``NotFound``, ``NotInTree``."""
+    # in this order: what is erased between the two has its commitment still
+    leaf = await store.leaf_of_event(session, query.event_id)
     event = await events.get(session, principal, query.event_id)
-    leaf = await store.leaf_of_event(session, event.id)
     if leaf is None:
         raise NotInTree("The event is recorded and waits for its leaf.")
     checkpoint = await store.checkpoint_of(session, query.size)
     if checkpoint.size <= leaf.position:
         raise NotInTree(f"The event is at position {leaf.position}, beyond a tree of {checkpoint.size} leaves.")
-    entry = entry_of(event, leaf.position, leaf.salt)
-    shown = events.shown_of(principal, event)
+    entry = entry_of(event, leaf.position, leaf.salt, leaf.erasable)
+    leaf_hash = tree.leaf_hash(entry)
+    is_whole = True
+    if is_erased(event) and leaf.erasable is None:  # it may have been made of the value that was erased
+        node = Node(0, leaf.position)
+        made = leaf_hash
+        leaf_hash = (await store.hashes(session, [node]))[node]
+        is_whole = leaf_hash == made
+    shown = {*events.shown_of(principal, event), "erasable"} if is_whole else set()
     return Inclusion(
         event_id=event.id,
         position=leaf.position,
-        leaf_hash=tree.leaf_hash(entry).hex(),
-        entry=entry.decode(),
-        disclosed={name: each for name, each in disclosures(event, leaf.salt).items() if name in shown},
+        leaf_hash=leaf_hash.hex(),
+        entry=entry.decode() if is_whole else None,
+        disclosed={name: each for name, each in disclosures(event, leaf.salt, leaf.erasable).items() if name in shown},
         path=await _proof(session, tree.inclusion_path(leaf.position, checkpoint.size)),
         checkpoint=Checkpoint.model_validate(checkpoint),
     )

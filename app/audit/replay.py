@@ -1,14 +1,14 @@
 """Going through the log again from its first event, and comparing it with what was kept of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from joserfc.jwk import KeySet
 
 from app.audit import checkpoint
-from app.audit.entry import leaf_of
+from app.audit.entry import Erasable, is_erased, leaf_of
 from app.audit.errors import Difference
 from app.audit.tree import Frontier, Node
 from app.events.models import Event
@@ -21,6 +21,7 @@ class KeptLeaf:
 
     event_id: UUID
     salt: bytes
+    erasable: Erasable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,30 @@ class Kept:
     checkpoints: Mapping[int, KeptCheckpoint]
 
 
-def replay(frontier: Frontier, events: Sequence[Event | Recorded], kept: Kept, keys: KeySet) -> None:
+@dataclass(slots=True)
+class Erased:
+    """The events that say that something of them was erased: ``proven`` those whose leaves can still be made again.
+
+    Of the others, ``taken_on_trust``, the recorded leaf was taken as it is. What is left of them must be what their
+    erasure recorded.
+    """
+
+    proven: list[UUID] = field(default_factory=list)
+    taken_on_trust: list[UUID] = field(default_factory=list)
+
+
+def replay(frontier: Frontier, events: Sequence[Event | Recorded], kept: Kept, keys: KeySet) -> Erased:
     """Grow ``frontier`` by the next ``events`` of the log. Raises ``Difference`` at the first that was not kept so."""
+    erased = Erased()
     for event in events:
         size = frontier.size
-        for node, hash_ in frontier.append(_leaf(event, size, kept.leaves.get(size))):
+        leaf = _leaf(event, size, kept.leaves.get(size))
+        if is_erased(event):
+            recorded = kept.hashes.get(Node(0, size))
+            can_be_made = recorded is None or leaf == recorded or kept.leaves[size].erasable is not None
+            (erased.proven if can_be_made else erased.taken_on_trust).append(event.id)
+            leaf = leaf if can_be_made else recorded or leaf
+        for node, hash_ in frontier.append(leaf):
             if kept.hashes.get(node) != hash_:
                 what = f"the subtree of {1 << node.level} leaves that ends with" if node.level else "the leaf of"
                 raise Difference(f"Position {size}: {what} event {event.id} is not what was recorded.")
@@ -54,6 +74,7 @@ def replay(frontier: Frontier, events: Sequence[Event | Recorded], kept: Kept, k
             _compare(frontier, kept.checkpoints[frontier.size], keys)
     if frontier.size < kept.end:
         raise Difference(f"Position {frontier.size}: the log ends here, the tree at {kept.end}.")
+    return erased
 
 
 def _leaf(event: Event | Recorded, position: int, leaf: KeptLeaf | None) -> bytes:
@@ -62,7 +83,7 @@ def _leaf(event: Event | Recorded, position: int, leaf: KeptLeaf | None) -> byte
     if leaf.event_id != event.id:
         raise Difference(f"Position {position}: the log goes on with event {event.id}, the tree with {leaf.event_id}.")
     try:
-        return leaf_of(event, position, leaf.salt)
+        return leaf_of(event, position, leaf.salt, leaf.erasable)
     except (ValueError, TypeError, AttributeError) as wrong:  # details that are no object, or numbers beyond JSON's
         raise Difference(f"Position {position}: event {event.id} has no canonical form: {wrong}") from wrong
 

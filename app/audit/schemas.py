@@ -52,7 +52,8 @@ class Inclusion(Resource):
     """A proof that an event has its place in the tree (RFC 9162, 2.1.3).
 
     ``leaf_hash`` is SHA-256 of a zero byte and ``entry`` in UTF-8. ``disclosed`` opens those commitments of the entry
-    that the caller may see: each is SHA-256 of the canonical JSON (RFC 8785) of ``[salt, value]``.
+    that the caller may see: each is SHA-256 of the canonical JSON (RFC 8785) of ``[salt, value]``. ``entry`` is null
+    where something was erased that the leaf was made of: of such a leaf only the hash is left.
     """
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [INCLUSION]})
@@ -60,7 +61,7 @@ class Inclusion(Resource):
     event_id: UUID
     position: Annotated[int, Field(ge=0, description="Of the leaf, from 0")]
     leaf_hash: Hash
-    entry: Annotated[str, Field(description="The event as canonical JSON (RFC 8785), to be hashed as it is")]
+    entry: Annotated[str | None, Field(description="The event as canonical JSON (RFC 8785), to be hashed as it is")]
     disclosed: dict[str, Disclosure]
     path: Annotated[list[Hash], Field(description="The hashes that lead from the leaf to the root")]
     checkpoint: Checkpoint

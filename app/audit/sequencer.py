@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 from app.audit import checkpoint, store, tree
-from app.audit.entry import SALT_BYTES, leaf_of
+from app.audit.entry import SALT_BYTES, committed_to, leaf_of
 from app.audit.errors import Difference
 from app.audit.models import Checkpoint
 from app.audit.replay import KeptLeaf
@@ -67,6 +67,9 @@ async def _frontier(session: WriteSession, newest: Checkpoint) -> Frontier:
 
 
 def _grow(frontier: Frontier, settled: Sequence[Recorded]) -> tuple[list[KeptLeaf], list[Grown]]:
-    leaves = [KeptLeaf(event.id, os.urandom(SALT_BYTES)) for event in settled]
+    leaves = [
+        KeptLeaf(event.id, os.urandom(SALT_BYTES), committed_to(event, os.urandom(SALT_BYTES))) for event in settled
+    ]
     entries = zip(settled, count(frontier.size), leaves)
-    return leaves, frontier.extend([leaf_of(event, position, leaf.salt) for event, position, leaf in entries])
+    hashes = [leaf_of(event, position, leaf.salt, leaf.erasable) for event, position, leaf in entries]
+    return leaves, frontier.extend(hashes)

@@ -1,6 +1,6 @@
 """Every SQL statement about the tree and its checkpoints."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import (
@@ -17,23 +17,30 @@ from sqlalchemy import (
     literal,
     select,
     true,
+    update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.audit import tree
-from app.audit.entry import SALT_BYTES
+from app.audit.entry import SALT_BYTES, Erasable
 from app.audit.models import Checkpoint, Leaf, TreeNode
 from app.audit.replay import Kept, KeptCheckpoint, KeptLeaf
 from app.audit.tree import HASH_BYTES, Grown, Node
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
-from app.core.orm import looked_up, recordset
+from app.core.orm import among, looked_up, recordset
+from app.events.models import Event
+from app.events.store import Recorded
+
+# Stands for no salt and no commitment where many are side by side: none of them is all zeros.
+NOTHING = bytes(SALT_BYTES)
+_TURN = func.hashtext("audit-sequencer")
 
 
 async def take_turn(session: WriteSession) -> bool:
     """Be the one that appends until the transaction ends; False when another is."""
-    return bool(await session.scalar(select(func.pg_try_advisory_xact_lock(func.hashtext("audit-sequencer")))))
+    return bool(await session.scalar(select(func.pg_try_advisory_xact_lock(_TURN))))
 
 
 async def newest_checkpoint(session: ReadSession) -> Checkpoint | None:
@@ -82,11 +89,16 @@ async def hashes(session: ReadSession, nodes: Iterable[Node]) -> dict[Node, byte
 
 async def kept(session: ReadSession, begin: int, end: int) -> Kept:
     """What was kept of the leaves from ``begin`` to before ``end``."""
-    leaves = select(Leaf.position, Leaf.event_id, Leaf.salt).where(Leaf.position >= begin, Leaf.position < end)
+    leaves = select(Leaf.position, Leaf.event_id, Leaf.salt, Leaf.erasable_salt, Leaf.erasable_commitment).where(
+        Leaf.position >= begin, Leaf.position < end
+    )
     checkpoints = select(Checkpoint).where(Checkpoint.size > begin, Checkpoint.size <= end)
     return Kept(
         end=end,
-        leaves={position: KeptLeaf(event, salt) for position, event, salt in await session.execute(leaves)},
+        leaves={
+            position: KeptLeaf(event_id, salt, Erasable(own_salt, commitment) if commitment else None)
+            for position, event_id, salt, own_salt, commitment in await session.execute(leaves)
+        },
         hashes=await hashes(session, tree.completed_between(begin, end)),
         checkpoints={
             each.size: KeptCheckpoint(each.root, each.signed_at, each.signed)
@@ -109,13 +121,18 @@ async def append(session: WriteSession, begin: int, leaves: Sequence[KeptLeaf], 
     Salts and hashes go side by side in one value, which PostgreSQL cuts up: a value each costs the driver more than
     making them costs the sequencer.
     """
-    salts = literal(b"".join(each.salt for each in leaves), LargeBinary)
     event_ids = literal([each.event_id for each in leaves], ARRAY(Uuid))
     leaf = func.unnest(event_ids).table_valued("event_id", with_ordinality="number", name="leaf").render_derived()
-    position, salt = literal(begin, BigInteger) + leaf.c.number - 1, _cut_out(salts, leaf.c.number, SALT_BYTES)
-    await session.execute(
-        insert(Leaf).from_select(["position", "event_id", "salt"], select(position, leaf.c.event_id, salt))
-    )
+    columns = {
+        "salt": [each.salt for each in leaves],
+        "erasable_salt": [(each.erasable and each.erasable.salt) or NOTHING for each in leaves],
+        "erasable_commitment": [each.erasable.commitment if each.erasable else NOTHING for each in leaves],
+    }
+    pieces = [literal(b"".join(each), LargeBinary) for each in columns.values()]
+    cut = [func.nullif(_cut_out(each, leaf.c.number, SALT_BYTES), literal(NOTHING, LargeBinary)) for each in pieces]
+    position = literal(begin, BigInteger) + leaf.c.number - 1
+    made = select(position, leaf.c.event_id, *cut)
+    await session.execute(insert(Leaf).from_select(["position", "event_id", *columns], made))
 
     kinds = {"level": SmallInteger, "first": BigInteger, "count": BigInteger, "hashes": LargeBinary}
     rows = [{**each._asdict(), "count": len(each.hashes), "hashes": b"".join(each.hashes)} for each in grown]
@@ -129,6 +146,41 @@ async def append(session: WriteSession, begin: int, leaves: Sequence[KeptLeaf], 
 def _cut_out(pieces: ColumnElement[bytes], number: ColumnElement[int], length: int) -> ColumnElement[bytes]:
     """The piece of this number (from 1) of pieces that are all ``length`` bytes long."""
     return func.substring(pieces, cast((number - 1) * length + 1, Integer), length)
+
+
+async def wait_for_turn(session: WriteSession) -> None:
+    """Be the one that appends, or changes what leaves were made of, until the transaction ends."""
+    await session.execute(select(func.pg_advisory_xact_lock(_TURN)))
+
+
+async def leaves_of_events(session: ReadSession, event_ids: Collection[UUID]) -> dict[UUID, Leaf]:
+    """The leaves of those of these events that have one, by event."""
+    statement = select(Leaf).where(among(Leaf.event_id, event_ids)).execution_options(populate_existing=True)
+    return {each.event_id: each for each in await session.scalars(statement)}
+
+
+async def with_leaves(session: ReadSession, event_ids: Collection[UUID]) -> list[tuple[Recorded, Leaf]]:
+    """These events and their leaves, as they were at one moment."""
+    if not event_ids:
+        return []
+    columns = [Event.__table__.c[name] for name in Recorded._fields]
+    statement = select(Leaf, *columns).join(Event, Event.id == Leaf.event_id).where(among(Leaf.event_id, event_ids))
+    found = await session.execute(statement.execution_options(populate_existing=True))
+    return [(Recorded._make(event), leaf) for leaf, *event in found]
+
+
+async def delete_salts(session: WriteSession, event_ids: Collection[UUID]) -> None:
+    """Delete the salts of the commitments to what was erased of events."""
+    deleted = update(Leaf).where(among(Leaf.event_id, event_ids)).values(erasable_salt=None)
+    await session.execute(deleted.execution_options(synchronize_session=False))
+
+
+async def replace_salts(session: WriteSession, salts: Mapping[UUID, bytes]) -> None:
+    """Write other salts in place of those of these events' leaves."""
+    rows = [{"event_id": event_id, "salt": salt} for event_id, salt in salts.items()]
+    given = recordset("given", {"event_id": Uuid, "salt": LargeBinary}, rows)
+    replaced = update(Leaf).where(Leaf.event_id == given.c.event_id).values(salt=given.c.salt)
+    await session.execute(replaced.execution_options(synchronize_session=False))
 
 
 async def save(session: WriteSession, checkpoint: Checkpoint) -> None:

@@ -1,10 +1,13 @@
 """What ``audit verify`` does: the whole log again, against the tree, its checkpoints, and a copy kept elsewhere."""
 
 import asyncio
+from typing import NamedTuple
 
 from app.audit import checkpoint, store, tree
+from app.audit.entry import leaf_of
+from app.audit.erasure import ERASURE, recorded_hashes
 from app.audit.errors import Difference
-from app.audit.replay import replay
+from app.audit.replay import Erased, replay
 from app.audit.schemas import Checkpoint
 from app.audit.tree import Frontier
 from app.core.db import ReadSession
@@ -14,11 +17,19 @@ from app.partners import store as partners
 BATCH = 5_000
 
 
-async def verify(session: ReadSession, copy: Checkpoint | None = None, batch: int = BATCH) -> Frontier:
+class Verified(NamedTuple):
+    """The tree, and of how many events something was erased; of ``on_trust`` the leaf cannot be made again."""
+
+    tree: Frontier
+    erased: int
+    on_trust: int
+
+
+async def verify(session: ReadSession, copy: Checkpoint | None = None, batch: int = BATCH) -> Verified:
     """Make every leaf again from its event, in the order of the log, ``batch`` in memory at a time.
 
-    Gives the tree. Raises ``Difference`` at the first place where log, leaves, subtrees, checkpoints or ``copy``, an
-    earlier checkpoint that was kept elsewhere, do not say the same.
+    Raises ``Difference`` at the first place where log, leaves, subtrees, checkpoints or ``copy``, an earlier checkpoint
+    that was kept elsewhere, do not say the same, or where something was erased and no event says so.
     """
     keys = await partners.every_public_key(session)
     size = await _size(session)
@@ -27,16 +38,36 @@ async def verify(session: ReadSession, copy: Checkpoint | None = None, batch: in
         if copy.size > size:
             raise Difference(f"The copy is of {copy.size} leaves, and the tree has only {size}.")
     frontier, last = Frontier(), None
+    erased = on_trust = 0
     while frontier.size < size:
         until = copy.size if copy and frontier.size < copy.size else size
         end = min(frontier.size + batch, until)
-        found = await events.settled(session, after=last, limit=end - frontier.size)
+        # in this order: what is erased between the two has its commitment still
         kept = await store.kept(session, frontier.size, end)
-        await asyncio.to_thread(replay, frontier, found, kept, keys)
+        found = await events.settled(session, after=last, limit=end - frontier.size)
+        met = await asyncio.to_thread(replay, frontier, found, kept, keys)
+        await _check_erasures(session, met)
+        erased += len(met.proven) + len(met.taken_on_trust)
+        on_trust += len(met.taken_on_trust)
         if copy and frontier.size == copy.size and frontier.root().hex() != copy.root:
             raise Difference(f"The first {copy.size} events of the log are not those that the copy was signed of.")
         last = found[-1].id
-    return frontier
+    return Verified(frontier, erased, on_trust)
+
+
+async def _check_erasures(session: ReadSession, erased: Erased) -> None:
+    """See that erasures account for what was erased. Raises ``Difference`` for the first event of which none does."""
+    found = await store.with_leaves(session, [*erased.proven, *erased.taken_on_trust])
+    subjects = [event.subject_id for event, _ in found if event.subject_id]
+    erasures = await events.of_subjects(session, ERASURE, subjects) if subjects else []
+    hashes = recorded_hashes(erasures)
+    accounted = {each.subject_id for each in erasures}
+    on_trust = set(erased.taken_on_trust)
+    for event, leaf in found:
+        if event.subject_id not in accounted:
+            raise Difference(f"Event {event.id} says that something of it was erased, and no event says so.")
+        if event.id in on_trust and hashes.get(str(event.id)) != leaf_of(event, leaf.position, leaf.salt).hex():
+            raise Difference(f"What is left of event {event.id} is not what its erasure recorded.")
 
 
 async def _size(session: ReadSession) -> int:

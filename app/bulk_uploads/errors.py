@@ -1,6 +1,6 @@
 """What can be wrong with an upload as a whole."""
 
-from app.core.errors import Invalid
+from app.core.errors import Gone, Invalid
 
 
 class CsvMalformed(Invalid):
@@ -44,3 +44,11 @@ class TooManyRows(Invalid):
     code = "too_many_rows"
     title = "The file has too many rows"
     mend = "Split the file: uploads take any number of files. Nothing was registered."
+
+
+class DryRunForgotten(Gone):
+    """What the dry run found of each row is not kept any more."""
+
+    code = "dry_run_forgotten"
+    title = "What a dry run found of its rows is kept for a day"
+    mend = "The upload still tells how many rows had which outcome. Send the file again for the rows."

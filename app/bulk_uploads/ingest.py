@@ -182,7 +182,7 @@ async def _applicants(
     session: WriteSession, principal: Principal, rows: ReadRows, series: Series, verdict: Verdict
 ) -> list[Identity | None]:
     """Who the rows' applicants are, by their numbers: found or made, or the rows are refused."""
-    own = series.acquainted.recall(rows.applicants)
+    own = await applicants.still_there(session, series.acquainted.recall(rows.applicants))
     numbers = enumerate(rows.batch.applicants)
     unknown = [(i, number) for i, number in numbers if own[number] is None and i not in verdict.refused]
     given = [particulars_of(rows.applicants[number]) for _, number in unknown]

@@ -18,7 +18,8 @@ SEALED_CELLS = "bulk_upload_rows.sealed_cells"
 class BulkUpload(Identified, Versioned, Base):
     """A file of registrations. ``rows_done`` is the checkpoint: rows up to it are in the register, none beyond.
 
-    ``faults`` counts how often the service itself failed at it; it tries again from ``retry_at`` on.
+    ``faults`` counts how often the service itself failed at it; it tries again from ``retry_at`` on. ``erased_at``:
+    the cells of its refused rows were erased, and of a dry run all rows.
     """
 
     __tablename__ = "bulk_uploads"
@@ -27,6 +28,7 @@ class BulkUpload(Identified, Versioned, Base):
         one_of("format", UploadFormat),
         Index(None, "partner_id", "id"),
         Index("bulk_uploads_waiting_idx", "id", postgresql_where=text("status IN ('received', 'processing')")),
+        Index(None, "dry_run", "completed_at", postgresql_where=text("erased_at IS NULL")),
     )
 
     partner_id: Mapped[UUID] = mapped_column(ForeignKey(Partner.id))
@@ -48,6 +50,7 @@ class BulkUpload(Identified, Versioned, Base):
     faults: Mapped[int] = mapped_column(server_default=text("0"))
     retry_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
 
 
 class BulkUploadPart(Base):
@@ -66,7 +69,7 @@ class BulkUploadRow(Base):
     __tablename__ = "bulk_upload_rows"
     __table_args__ = (
         one_of("outcome", RowOutcome),
-        Index(None, "bulk_upload_id", "reference"),
+        Index(None, "reference", "bulk_upload_id"),  # erasure looks for a reference in every upload
         Index("bulk_upload_rows_outcome_idx", "bulk_upload_id", "outcome", "line"),
     )
 

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.bulk_uploads import export, models, rules, schemas, service, store
-from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed, XlsxMalformed
+from app.bulk_uploads.errors import CsvMalformed, DryRunForgotten, NdjsonMalformed, XlsxMalformed
 from app.core.content_digest import ContentDigest
 from app.core.content_encoding import Unpacker
-from app.core.db import Database, Reading, Writing
+from app.core.db import Database, Reading, ReadSession, Writing
 from app.core.errors import (
     EncodingMalformed,
     Forbidden,
@@ -127,13 +127,13 @@ async def get_upload(request: Request, upload_id: UUID, session: Reading, princi
     "/{upload_id}/rows",
     summary="List an upload's rows",
     response_model=schemas.UploadRowPage,
-    responses=documented(*READS),
+    responses=documented(*READS, DryRunForgotten),
 )
 async def list_rows(
     request: Request, upload_id: UUID, query: Annotated[schemas.RowsQuery, Query()], session: Reading, principal: Reader
 ) -> Response:
     """What became of each row, in the order of the file."""
-    await store.get(session, principal, upload_id)
+    await _with_rows(session, principal, upload_id)
     return page_answer(request, schemas.UploadRowPage, *await store.list_rows(session, upload_id, query))
 
 
@@ -141,11 +141,11 @@ async def list_rows(
     "/{upload_id}/problems.csv",
     summary="Fetch what is wrong",
     response_class=StreamingResponse,
-    responses=documented(*READS) | CSV_ANSWER,
+    responses=documented(*READS, DryRunForgotten) | CSV_ANSWER,
 )
 async def get_problems(request: Request, upload_id: UUID, session: Reading, principal: Reader) -> Response:
     """`line,column,code,detail`: a line for each problem, in the order of the file."""
-    found = await store.get(session, principal, upload_id)
+    found = await _with_rows(session, principal, upload_id)
     return _download(export.problems_csv(_database(request), principal, found), f"problems-{upload_id}.csv")
 
 
@@ -153,17 +153,25 @@ async def get_problems(request: Request, upload_id: UUID, session: Reading, prin
     "/{upload_id}/refused.csv",
     summary="Fetch the refused rows",
     response_class=StreamingResponse,
-    responses=documented(*READS) | CSV_ANSWER,
+    responses=documented(*READS, DryRunForgotten) | CSV_ANSWER,
 )
 async def get_refused(request: Request, upload_id: UUID, session: Reading, principal: Reader) -> Response:
     """The refused rows as CSV in the upload's own columns, to correct and send again: for the partner that sent them.
 
     CSV also of an NDJSON or XLSX upload. What an NDJSON line said under unknown names is not in it.
     """
-    found = await store.get(session, principal, upload_id)
+    found = await _with_rows(session, principal, upload_id)
     if found.partner_id != principal.partner_id:
         raise Forbidden("Only the partner that sent the file can have its rows, which hold whole CNICs.")
     return _download(export.refused_csv(_database(request), principal, found), f"refused-{upload_id}.csv")
+
+
+async def _with_rows(session: ReadSession, principal: Principal, upload_id: UUID) -> models.BulkUpload:
+    """An upload whose rows are asked for. Raises ``NotFound``, ``DryRunForgotten``."""
+    found = await store.get(session, principal, upload_id)
+    if found.dry_run and found.erased_at:
+        raise DryRunForgotten
+    return found
 
 
 def _database(request: Request) -> Database:

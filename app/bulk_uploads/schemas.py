@@ -27,6 +27,7 @@ EXAMPLE: Examples = {
     "created_at": "2026-11-21T09:00:00.000000Z",
     "updated_at": "2026-11-21T09:00:01.000000Z",
     "completed_at": None,
+    "erased_at": None,
 }
 
 
@@ -68,6 +69,9 @@ class BulkUpload(Resource):
     created_at: Timestamp
     updated_at: Timestamp
     completed_at: Timestamp | None
+    erased_at: Annotated[
+        Timestamp | None, Field(description="When the cells of its refused rows were erased, of a dry run all rows")
+    ]
 
 
 BulkUploadPage = Page[BulkUpload]

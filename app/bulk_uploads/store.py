@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -251,11 +251,3 @@ async def add_created(
     """
     about = {"bulk_upload_id": upload_id, "left_out": list(left_out), "dry_run": dry_run}
     await session.execute(_ADDING_CREATED, {**created, **about})
-
-
-async def erase_cells(session: WriteSession, days: int) -> None:
-    """Erase the cells of refused rows of uploads that were done ``days`` ago; what was wrong with them stays."""
-    old = select(BulkUpload.id).where(BulkUpload.completed_at < func.now() - timedelta(days=days))
-    held = BulkUploadRow.sealed_cells.is_not(None)
-    erased = update(BulkUploadRow).where(BulkUploadRow.bulk_upload_id.in_(old), held).values(sealed_cells=None)
-    await session.execute(erased.execution_options(synchronize_session=False))

@@ -277,14 +277,15 @@ def verify_log(
     """Make the tree over the event log again and compare. Prints the first difference and exits 1."""
     try:
         kept = Checkpoint.model_validate_json(copy.read_bytes()) if copy else None
-        tree = _in_transaction(lambda session: verify(session, kept))
+        found = _in_transaction(lambda session: verify(session, kept))
     except ValidationError:
         errors.print(f"{copy} is not an answer of GET /v1/audit/checkpoint.", markup=False)
         raise typer.Exit(2) from None
-    except Difference as found:
-        errors.print(str(found), markup=False)
+    except Difference as difference:
+        errors.print(str(difference), markup=False)
         raise typer.Exit(1) from None
-    typer.echo(json.dumps({"size": tree.size, "root": tree.root().hex()}))
+    told = {"erased": found.erased, "on_trust": found.on_trust}
+    typer.echo(json.dumps({"size": found.tree.size, "root": found.tree.root().hex(), **told}))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """``Idempotency-Key``: a repeated POST replays the first answer instead of doing the work again."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Header, Request, Response
 from pydantic_core import from_json
-from sqlalchemy import Integer, LargeBinary, Text, Uuid, bindparam, cast, delete, func, insert, select
+from sqlalchemy import Index, Integer, LargeBinary, Text, Uuid, bindparam, cast, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -17,7 +17,7 @@ from app.core.compiled import Compiled
 from app.core.db import WriteSession
 from app.core.errors import DomainError, IdempotencyConflict, RequestInProgress
 from app.core.keyring import Keyring
-from app.core.orm import Base, column_text, columnar, is_among, records, rows_text, sealed_column
+from app.core.orm import Base, among, column_text, columnar, is_among, records, rows_text, sealed_column
 from app.core.principal import Principal
 
 SEALED_BODY = "idempotency_keys.sealed_body"
@@ -38,6 +38,8 @@ class IdempotencyKey(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 
+_LOCATION = IdempotencyKey.headers["location"].astext
+Index("idempotency_keys_location_idx", _LOCATION)
 _ASKED = columnar({"key": Text}).subquery("asked")
 _TURN = func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("client", type_=Text) + " " + _ASKED.c.key, 0))
 _TURNS = Compiled(select(_ASKED.c.key).where(_TURN))
@@ -200,3 +202,8 @@ def add_replay_handler(app: FastAPI) -> None:
 async def forget_older_than(session: WriteSession, hours: int) -> None:
     """Drop the keys that were kept for ``hours``."""
     await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < func.now() - timedelta(hours=hours)))
+
+
+async def forget_answers_at(session: WriteSession, locations: Collection[str]) -> None:
+    """Drop the kept answers that name one of these addresses as theirs: what they show is erased."""
+    await session.execute(delete(IdempotencyKey).where(among(_LOCATION, locations)))

@@ -16,6 +16,7 @@ SCOPES = {
     "applicants:read": "Read applicants",
     "applicants:write": "Make and change applicants",
     "applicants:reveal": "See a CNIC in full, which its partner is told",
+    "applicants:erase": "Erase the personal data of applicants of whom nothing is open or in force",
     "registrations:read": "Read registrations and their history",
     "registrations:write": "Submit, correct and withdraw registrations, upload files",
     "reviews:read": "Read review decisions",

@@ -31,6 +31,13 @@ class Settings(BaseSettings):
     personal_data_days: int = Field(
         default=180, ge=1, description="Personal data of withdrawn and rejected applications is erased after so long"
     )
+    ended_grant_days: int = Field(
+        default=365, ge=1, description="Personal data of expired and revoked grants: who held an address is asked later"
+    )
+    unused_applicant_days: int = Field(
+        default=90, ge=1, description="Personal data of applicants for whom nothing was submitted"
+    )
+    dry_run_hours: int = Field(default=24, ge=1, description="What a dry run found of each row is kept for so long")
     public_url: str = Field(
         default="http://127.0.0.1:8000", pattern=r"^https?://[^/?#]+$", description="Issuer and audience of the tokens"
     )

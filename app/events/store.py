@@ -1,6 +1,6 @@
 """Recording events in the transaction in which they happen, and reading them without skipping one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -21,6 +21,7 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from uuid_utils.compat import uuid7
@@ -33,6 +34,8 @@ from app.events.models import Event
 
 # What an officer writes to the registrant is between the two of them.
 KEPT_FROM_OPERATORS = ("note", "legal_basis")
+# What can be erased of an event's details, and under which name they say so. A trigger holds changes to that.
+ERASABLE, ERASED = ("reference",), "erased"
 # Nothing that is still to commit can come before these.
 SETTLED = Event.transaction_id < func.pg_snapshot_xmin(func.pg_current_snapshot())
 
@@ -63,6 +66,9 @@ class Recorded(NamedTuple):
     actor_client_id: UUID | None
     actor_partner_id: UUID | None
     details: dict[str, Any]
+
+
+_RECORDED = [Event.__table__.c[name] for name in Recorded._fields]
 
 
 async def record(session: WriteSession, actor: Principal | None, happenings: Sequence[Happening]) -> list[UUID]:
@@ -101,6 +107,37 @@ def recording(name: str, happened: Rows, by: Mapping[str, ColumnElement[Any]]) -
     columns = ["id", "name", "subject_id", "partner_id", "operator", "details", *by]
     rows = select(TIME_ORDERED_UUID, literal(name, Text), *each.c, *by.values())
     return insert(Event).from_select(columns, rows)
+
+
+def erasable_of(details: Mapping[str, Any]) -> dict[str, Any]:
+    """What can be erased of an event's details."""
+    return {name: details[name] for name in ERASABLE if details.get(name) is not None}
+
+
+def without_erasable(details: Mapping[str, Any]) -> dict[str, Any]:
+    """An event's details after its erasure."""
+    return {name: each for name, each in details.items() if name not in ERASABLE} | {ERASED: list(ERASABLE)}
+
+
+async def with_erasable(session: ReadSession, subject_ids: Collection[UUID]) -> list[Recorded]:
+    """The events of these subjects that hold something erasable."""
+    holds = or_(*(Event.details[name].astext.is_not(None) for name in ERASABLE))
+    statement = select(*_RECORDED).where(among(Event.subject_id, subject_ids), holds)
+    return [Recorded._make(each) for each in await session.execute(statement)]
+
+
+async def erase(session: WriteSession, event_ids: Collection[UUID]) -> None:
+    """Take out of the details of events what can be erased, as ``without_erasable``."""
+    kept = Event.details.op("-", return_type=JSONB)(literal(list(ERASABLE), ARRAY(Text)))
+    marked = kept.op("||", return_type=JSONB)(literal({ERASED: list(ERASABLE)}, JSONB))
+    erased = update(Event).where(among(Event.id, event_ids)).values(details=marked)
+    await session.execute(erased.execution_options(synchronize_session=False))
+
+
+async def of_subjects(session: ReadSession, name: str, subject_ids: Collection[UUID]) -> list[Recorded]:
+    """The events of a name and of these subjects."""
+    statement = select(*_RECORDED).where(among(Event.subject_id, subject_ids), Event.name == name)
+    return [Recorded._make(each) for each in await session.execute(statement)]
 
 
 def _by(actor: Principal | None) -> dict[str, ColumnElement[Any]]:
@@ -156,8 +193,7 @@ async def settled(session: ReadSession, *, after: UUID | None, limit: int) -> li
 
     Raises ``Invalid`` when there is no event ``after``.
     """
-    recorded = select(*(Event.__table__.c[name] for name in Recorded._fields)).where(SETTLED)
-    found = await session.execute(await _in_order(session, recorded, after, limit))
+    found = await session.execute(await _in_order(session, select(*_RECORDED).where(SETTLED), after, limit))
     return [Recorded._make(each) for each in found]
 
 

@@ -28,6 +28,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         (
             "applicants:read",
             "applicants:write",
+            "applicants:erase",
             "registrations:read",
             "registrations:write",
             "allowlist:read",

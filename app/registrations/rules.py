@@ -120,7 +120,9 @@ class Asked(NamedTuple):
 OFFICERS_FLAGS = frozenset((Flag.CONTESTED,))
 OPEN = frozenset((Status.SUBMITTED, Status.IN_REVIEW, Status.INFORMATION_REQUESTED))
 EDITABLE = frozenset((Status.INFORMATION_REQUESTED, Status.REJECTED))
-ERASABLE = frozenset((Status.WITHDRAWN, Status.REJECTED))
+CAME_TO_NOTHING = frozenset((Status.WITHDRAWN, Status.REJECTED))
+ENDED_GRANTS = frozenset((Status.EXPIRED, Status.REVOKED))
+ENDED = CAME_TO_NOTHING | ENDED_GRANTS
 UNDER_REVIEW = frozenset((Status.SUBMITTED, Status.IN_REVIEW))
 
 MOVES: dict[Move, tuple[frozenset[Status], Status]] = {

@@ -1,12 +1,11 @@
 """What happens to a case once it was submitted: by its submitter, by officers' claims, and by time."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from app.allowlist import service as allowlist
 from app.allowlist.store import Cause
-from app.applicants import service as applicant_records
 from app.core.db import WriteSession
 from app.core.errors import DomainError
 from app.core.preconditions import IfMatch
@@ -128,10 +127,3 @@ async def expire(session: WriteSession) -> int:
         await events.record_each(session, None, "registration.expired", told)
         count += len(gone)
     return count
-
-
-async def erase(session: WriteSession, days: int) -> None:
-    """Erase the personal data of what was withdrawn or rejected ``days`` ago; the history of its decisions stays."""
-    before = datetime.now(UTC) - timedelta(days=days)
-    await store.erase_texts(session, before)
-    await applicant_records.erase(session, await store.applicants_past_retention(session, before))

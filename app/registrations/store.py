@@ -21,15 +21,12 @@ from sqlalchemy import (
     false,
     func,
     literal,
-    not_,
-    or_,
     select,
     true,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from app.applicants.models import Applicant
 from app.core.asking import Asker
 from app.core.compiled import Compiled
 from app.core.db import Database, ReadSession, WriteSession
@@ -41,11 +38,10 @@ from app.core.single_reads import SingleRead
 from app.events import store as events
 from app.registrations.contests import IS_CONTESTED
 from app.registrations.models import NETWORKS, Registration, RegistrationNetwork
-from app.registrations.rules import ERASABLE, OFFICERS_FLAGS, Case, Flag, Status
+from app.registrations.rules import OFFICERS_FLAGS, Case, Flag, Status
 from app.registrations.schemas import Registration as Resource
 from app.registrations.schemas import RegistrationsQuery
 
-ERASED_AT_ONCE = 5_000
 HIDDEN_FROM_PARTNERS = ("claimed_by",)
 HIDDEN_FROM_OPERATORS = ("note", "legal_basis", "description")
 NOT_SYNCHRONIZED = {"synchronize_session": False}
@@ -247,23 +243,3 @@ def decided(ids: Sequence[UUID], details: dict[str, Any]) -> Rows:
     case_ = (Registration.id, Registration.partner_id, Registration.operator)
     said = cast(literal(to_json(details).decode(), Text), JSONB)
     return select(*case_, said.label("details")).where(with_ids(ids)).order_by(Registration.id)
-
-
-def _past_retention(before: datetime) -> ColumnElement[bool]:
-    return and_(Registration.status.in_(sorted(ERASABLE)), Registration.updated_at < before)
-
-
-async def erase_texts(session: WriteSession, before: datetime) -> None:
-    """Erase the free texts of cases that were withdrawn or rejected and have stood so since ``before``."""
-    has_text = or_(Registration.subscriber_id.is_not(None), Registration.description.is_not(None))
-    texts = {"subscriber_id": None, "description": None, "version": Registration.version + 1}
-    erased = update(Registration).where(_past_retention(before), has_text).values(texts)
-    await session.execute(erased.execution_options(**NOT_SYNCHRONIZED))
-
-
-async def applicants_past_retention(session: ReadSession, before: datetime) -> list[UUID]:
-    """Up to 5,000 applicants with personal data of whose cases each has been withdrawn or rejected since ``before``."""
-    own = Registration.applicant_id == Applicant.id
-    other = exists().where(own, not_(_past_retention(before)))
-    statement = select(Applicant.id).where(Applicant.erased_at.is_(None), exists().where(own), not_(other))
-    return list(await session.scalars(statement.where(Applicant.updated_at < before).limit(ERASED_AT_ONCE)))

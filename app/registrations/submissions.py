@@ -71,6 +71,5 @@ async def _answers(session: Asker, principal: Principal, asked: Sequence[Asked])
 
 def _answer(made: Registered, documents: Mapping[UUID, tuple[int, str]]) -> Response:
     document = made.document or documents[made.registration_id]
-    if made.outcome != "created":
-        return document_answer(*document)
-    return document_answer(*document, status=201, location=f"/v1/registrations/{made.registration_id}")
+    status = 201 if made.outcome == "created" else 200
+    return document_answer(*document, status=status, location=f"/v1/registrations/{made.registration_id}")

@@ -174,7 +174,12 @@ async def test_the_command_says_what_it_found_by_its_exit_and_its_text(
     copy.write_bytes((await pseb.get("/v1/audit/checkpoint")).content)
     told = await typed(service.settings, "audit", "verify", "--checkpoint", str(copy))
     assert told.exit_code == 0, told.stderr
-    assert json.loads(told.stdout) == {"size": size, "root": json.loads(copy.read_text())["root"]}
+    assert json.loads(told.stdout) == {
+        "size": size,
+        "root": json.loads(copy.read_text())["root"],
+        "erased": 0,
+        "on_trust": 0,
+    }
 
     await postgres.execute(
         service.settings.database_url,

@@ -5,7 +5,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from tests.support.service import Service
+from app.core.principal import Principal
+from app.events import store as events
+from app.events.store import Happening
+from tests.support import cases
+from tests.support.service import Caller, Service
 from tests.support.trees import recorded, sequenced
 
 ROLES = ("register_service", "register_tenant")
@@ -17,7 +21,7 @@ KEPT = ("events", "audit_leaves", "audit_nodes")
 async def test_the_service_itself_is_refused_to_change_or_take_away(service: Service, table: str, change: str) -> None:
     await recorded(service, "test.kept")
     await sequenced(service)
-    to_itself = {"events": "name = name", "audit_leaves": "salt = salt", "audit_nodes": "hash = hash"}[table]
+    to_itself = {"events": "name = name", "audit_leaves": "event_id = event_id", "audit_nodes": "hash = hash"}[table]
     with pytest.raises(ProgrammingError, match="permission denied"):
         async with service.database.write() as session:
             await session.execute(text(change.format(table, to_itself)))
@@ -33,3 +37,62 @@ async def test_neither_role_holds_more_than_reading_and_adding(service: Service)
         assert await connection.fetch(asked, ["register_service"], list(KEPT), ["INSERT"])
     finally:
         await connection.close()
+
+
+ERASED = """details = details - 'reference' || '{"erased": ["reference"]}'"""
+CHANGES = [
+    "details = '{}'",
+    """details = details || '{"reference": "B"}'""",
+    """details = details || '{"erased": ["reference"]}'""",
+    "details = details - 'reference'",
+    "details = details - 'reference' - 'status' || '{\"erased\": [\"reference\"]}'",
+    f"{ERASED}, occurred_at = now()",
+    f"{ERASED}, name = 'test.other'",
+]
+
+
+async def with_reference(service: Service) -> None:
+    """An event that holds a reference."""
+    async with service.database.write() as session:
+        details = {"status": "submitted", "reference": "A"}
+        await events.record(session, None, [Happening("test.kept", details=details)])
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_of_an_event_nothing_but_its_reference_can_be_taken_out(service: Service, change: str) -> None:
+    await with_reference(service)
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        async with service.database.write() as session:
+            await session.execute(text(f"UPDATE events SET {change}"))
+
+
+async def test_a_reference_is_taken_out_once_and_nothing_comes_in_its_place(service: Service) -> None:
+    await with_reference(service)
+    async with service.database.write() as session:
+        await session.execute(text(f"UPDATE events SET {ERASED}"))
+        assert await session.scalar(text("SELECT details FROM events")) == {
+            "status": "submitted",
+            "erased": ["reference"],
+        }
+    for again in (ERASED, """details = details || '{"reference": "B"}'"""):
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            async with service.database.write() as session:
+                await session.execute(text(f"UPDATE events SET {again}"))
+
+
+async def test_the_service_may_delete_a_salt_and_change_no_commitment(service: Service) -> None:
+    await with_reference(service)
+    await sequenced(service)
+    async with service.database.write() as session:
+        await session.execute(text("UPDATE audit_leaves SET erasable_salt = NULL"))
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        async with service.database.write() as session:
+            await session.execute(text("UPDATE audit_leaves SET erasable_commitment = NULL"))
+
+
+async def test_a_partner_can_take_nothing_out_of_the_log(service: Service, pseb: Caller) -> None:
+    case = await cases.submitted(pseb, reference="A")
+    principal = Principal(pseb.credentials.id, pseb.credentials.partner_id, "association", None, frozenset())
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        async with service.database.write(principal) as session:
+            await session.execute(text(f"UPDATE events SET {ERASED} WHERE subject_id = :id"), {"id": case["id"]})

@@ -78,12 +78,14 @@ async def own_of_operations(service: Service, pseb: Caller, officer: Caller) -> 
     claim = f"/v1/registrations/{claimed['registration_id']}/claim"
     assert (await officer.post(claim, headers={"If-Match": "*"})).status_code == 200
     feed = (await officer.get("/v1/allowlist")).json()
+    unused = (await pseb.post("/v1/applicants", json=cases.individual())).json()
     with_secret = await service.credentials("with-a-secret")
     return {
         "issue_token": {"body": login_of(officer)},
         "correct_registration": await case_after("request_information"),
         "hand_in_again": await case_after("request_information"),
         "withdraw_registration": await case_after(""),
+        "erase_applicant": {"applicant_id": unused["id"]},
         "claim_case": await case_after(""),
         "give_case_back": claimed,
         "get_delta": {"session": feed["session"], "since": feed["serial"]},

@@ -47,4 +47,4 @@ async def sequenced(service: Service, batch: int = 5_000) -> int:
 async def verified(service: Service, **how: Any) -> Frontier:
     """The tree, once ``verify`` has found no difference."""
     async with service.database.read() as session:
-        return await verify(session, **how)
+        return (await verify(session, **how)).tree

@@ -1,0 +1,111 @@
+"""Erasing applicants with all their cases: when their time has passed, and on request."""
+
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from app.allowlist import store as allowlist
+from app.applicants import service as applicants
+from app.applicants import store as applicants_store
+from app.applicants.store import Erased
+from app.audit import erasure as log
+from app.bulk_uploads import erasure as bulk_uploads
+from app.core.db import Database, WriteSession
+from app.core.idempotency import forget_answers_at
+from app.core.preconditions import IfMatch
+from app.core.principal import Principal
+from app.erasure.errors import ApplicantInUse
+from app.registrations import erasure as registrations
+from app.registrations.erasure import ERASED_AT_ONCE, Clocks, ErasedCase, Standing
+
+CHECKED_AT_ONCE = 1_000
+A_DAY = timedelta(days=1)
+NAMED = 10
+FIRST = UUID(int=0)
+
+
+async def erase_due(database: Database, clocks: Clocks) -> None:
+    """Erase every applicant whose time has passed, a bounded number in a transaction."""
+    checked = CHECKED_AT_ONCE
+    while checked == CHECKED_AT_ONCE:
+        async with database.write() as session:
+            checked = await _check_some(session, clocks)
+
+
+async def _check_some(session: WriteSession, clocks: Clocks) -> int:
+    """Erase those whose time has passed of the applicants whose check is due; give how many were checked.
+
+    The others are looked at again when their time comes, and before the shortest clock could run out unseen; those
+    that a network on the list still stands against, a day later.
+    """
+    checked = await registrations.checked(session, clocks, CHECKED_AT_ONCE)
+    now = datetime.now(UTC)
+    erased = await _erase_all(session, None, [id_ for id_, due in checked if due and due <= now])
+    again = now + min(clocks)
+    later = {id_: min(max(due, now + A_DAY), again) if due else again for id_, due in checked if id_ not in erased}
+    await applicants_store.postpone(session, later)
+    return len(checked)
+
+
+async def erase_on_request(session: WriteSession, principal: Principal, applicant_id: UUID, if_match: IfMatch) -> None:
+    """Erase an applicant at once; one that was erased stays as it is.
+
+    Raises ``NotFound``, ``VersionMismatch``, and ``ApplicantInUse`` when a case of it is open or in force.
+    """
+    await registrations.lock_cases(session, [applicant_id])
+    applicant = await applicants_store.get(session, principal, applicant_id, lock=True)
+    if applicant.retention_check_at is None:
+        return
+    if_match.check(applicant)
+    if against := await registrations.standing(session, [applicant_id]):
+        raise ApplicantInUse(_said(against))
+    await _erase(session, principal, [applicant_id])
+
+
+def _said(against: Collection[Standing]) -> str:
+    named = ", ".join(f"{each.registration_id} ({each.status})" for each in list(against)[:NAMED])
+    more = f" and {len(against) - NAMED} more" if len(against) > NAMED else ""
+    return f"These cases are open, in force or still on the list: {named}{more}."
+
+
+async def _erase_all(session: WriteSession, actor: Principal | None, ids: Collection[UUID]) -> set[UUID]:
+    """Erase those of these applicants that nothing stands against; their ids."""
+    if not ids:
+        return set()
+    await registrations.lock_cases(session, ids)
+    locked = await applicants_store.lock_for_erasure(session, ids)
+    in_use = {each.applicant_id for each in await registrations.standing(session, locked)}
+    ripe = [id_ for id_ in locked if id_ not in in_use]
+    await _erase(session, actor, ripe)
+    return set(ripe)
+
+
+async def _erase(session: WriteSession, actor: Principal | None, ids: Collection[UUID]) -> None:
+    """Erase applicants that are locked, and all their cases, 5,000 at a time."""
+    erased = {each.id: each for each in await applicants.erase(session, actor, ids)}
+    await forget_answers_at(session, [f"/v1/applicants/{id_}" for id_ in ids])
+    cases = await registrations.cases_after(session, ids, FIRST)
+    while cases:
+        await _erase_cases(session, actor, cases, erased)
+        cases = await registrations.cases_after(session, ids, cases[-1].id) if len(cases) == ERASED_AT_ONCE else []
+
+
+async def _erase_cases(
+    session: WriteSession, actor: Principal | None, cases: Collection[ErasedCase], applicants_: dict[UUID, Erased]
+) -> None:
+    """Erase the texts of cases wherever they stand, and give them their applicants' new subjects."""
+    subjects = {case.id: applicants_[case.applicant_id].subject for case in cases}
+    await registrations.erase(session, subjects)
+    await allowlist.rename_holders(session, subjects)
+    erasures = await log.erase(session, list(subjects))
+    references = {(case.partner_id, case.reference) for case in cases if case.reference}
+    references |= {
+        (case.partner_id, value["reference"])
+        for case in cases
+        if case.id in erasures
+        for value in erasures[case.id].values
+    }
+    await bulk_uploads.erase_references(session, references, list(subjects))
+    await forget_answers_at(session, [f"/v1/registrations/{id_}" for id_ in subjects])
+    details = {id_: erasures[id_].details if id_ in erasures else {} for id_ in subjects}
+    await registrations.tell(session, actor, details)

@@ -1,0 +1,127 @@
+"""What an upload keeps of its rows goes with its usefulness: of a dry run all of it after a day."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from app.bulk_uploads import erasure, ingest
+from tests.support import uploads
+from tests.support.erasing import NOTHING_DAYS, erased, let_days_pass, places_of, sweep
+from tests.support.service import Caller, Service
+
+PATHS = ("rows", "problems.csv", "refused.csv")
+ROWS = [uploads.row("DRY-1"), uploads.row("DRY-2", email="@"), uploads.row("DRY-3", networks="10.0.0.1")]
+
+
+async def statuses(caller: Caller, upload: dict[str, Any]) -> list[int]:
+    """What is answered when the rows are asked for."""
+    return [(await caller.get(f"/v1/bulk-uploads/{upload['id']}/{path}")).status_code for path in PATHS]
+
+
+async def test_a_dry_runs_rows_are_there_for_a_day_and_gone_after(service: Service, pseb: Caller) -> None:
+    dry = await uploads.uploaded(pseb, uploads.csv_of(ROWS), dry_run=True)
+    real = await uploads.uploaded(pseb, uploads.csv_of([uploads.row("REAL-1"), uploads.row("REAL-2", email="@")]))
+    await let_days_pass(service, 0.9)
+    await sweep(service)
+    assert await statuses(pseb, dry) == [200, 200, 200]
+    await let_days_pass(service, 0.2)
+    await sweep(service)
+    assert await statuses(pseb, dry) == [410, 410, 410]
+    assert await places_of(service, "DRY-") == []
+    answer = await pseb.get(f"/v1/bulk-uploads/{dry['id']}/rows")
+    assert answer.json()["code"] == "dry_run_forgotten"
+    assert len((await pseb.get(f"/v1/bulk-uploads/{real['id']}/refused.csv")).text.splitlines()) == 2
+
+
+async def test_the_counts_of_a_dry_run_stay_and_its_version_tells_that_the_rows_are_gone(
+    service: Service, pseb: Caller
+) -> None:
+    dry = await uploads.uploaded(pseb, uploads.csv_of(ROWS), dry_run=True)
+    assert dry["erased_at"] is None
+    await let_days_pass(service, 1.1)
+    await sweep(service)
+    answer = await pseb.get(f"/v1/bulk-uploads/{dry['id']}", headers={"If-None-Match": f'"{dry["version"]}"'})
+    assert (answer.status_code, answer.json()["counts"]) == (200, dry["counts"])
+    assert answer.json()["erased_at"] is not None
+
+
+async def test_a_dry_run_that_waits_keeps_what_it_has(service: Service, pseb: Caller) -> None:
+    upload_id = await uploads.received(pseb, uploads.csv_of(ROWS), dry_run=True)
+    await let_days_pass(service, 30)
+    await sweep(service)
+    await service.ingest_all()
+    assert (await uploads.state(pseb, upload_id))["counts"]["refused"] == 2
+    assert (await pseb.get(f"/v1/bulk-uploads/{upload_id}/refused.csv")).status_code == 200
+
+
+async def test_refused_rows_of_a_real_upload_lose_their_cells_and_keep_what_was_wrong(
+    service: Service, pseb: Caller
+) -> None:
+    upload = await uploads.uploaded(pseb, uploads.csv_of([uploads.row("A", email="@")]))
+    path = f"/v1/bulk-uploads/{upload['id']}"
+    await let_days_pass(service, NOTHING_DAYS - 1)
+    await sweep(service)
+    assert len((await pseb.get(f"{path}/refused.csv")).text.splitlines()) == 2
+    await let_days_pass(service, 2)
+    await sweep(service)
+    assert len((await pseb.get(f"{path}/refused.csv")).text.splitlines()) == 1
+    assert "email_malformed" in (await pseb.get(f"{path}/problems.csv")).text
+    assert (await uploads.state(pseb, upload["id"]))["erased_at"] is not None
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_more_rows_than_go_at_once_are_all_erased(
+    service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch, dry_run: bool
+) -> None:
+    monkeypatch.setattr(erasure, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(erasure, "UPLOADS_AT_ONCE", 1)
+    for number in range(2):
+        rows = [uploads.row(f"{number}-{i}", email="@") for i in range(4)]
+        await uploads.uploaded(pseb, uploads.csv_of(rows), dry_run=dry_run)
+    await let_days_pass(service, NOTHING_DAYS + 1)
+    await sweep(service)
+    assert [place for place in await places_of(service, "\\x") if place == "bulk_upload_rows.sealed_cells"] == []
+
+
+async def test_what_is_erased_of_rows_is_of_the_same_partner(service: Service, pseb: Caller, pasha: Caller) -> None:
+    for caller in (pseb, pasha):
+        await uploads.uploaded(caller, uploads.csv_of([uploads.row("SAME-1")]), dry_run=True)
+        await uploads.uploaded(caller, uploads.csv_of([uploads.row("SAME-1")]))
+    (case,) = (await pseb.get("/v1/registrations")).json()["items"]
+    withdraw = await pseb.post(f"/v1/registrations/{case['id']}/withdraw", headers={"If-Match": "*"})
+    assert withdraw.status_code == 200
+    await erased(pseb, case["applicant_id"])
+    found = {}
+    for caller in (pseb, pasha):
+        rows = [
+            (await caller.get(f"/v1/bulk-uploads/{each['id']}/rows")).json()["items"][0]["reference"]
+            for each in (await caller.get("/v1/bulk-uploads")).json()["items"]
+        ]
+        found[caller] = rows
+    assert found == {pseb: [None, None], pasha: ["SAME-1", "SAME-1"]}
+
+
+async def test_an_applicant_erased_between_two_chunks_of_an_upload_gets_a_new_record_for_the_next_row(
+    service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = uploads.row("B")
+    upload_id = await uploads.received(pseb, uploads.csv_of([{**row, "reference": "A", "operator": "nobody"}, row]))
+    gone: list[str] = []
+    chunks = ingest.chunks
+
+    async def with_an_erasure_between(*given: Any) -> AsyncIterator[Any]:
+        number = 0
+        async for chunk in chunks(*given):
+            if number == 1:
+                (applicant,) = (await pseb.get("/v1/applicants")).json()["items"]
+                gone.append((await erased(pseb, applicant["id"]))["id"])
+            number += 1
+            yield chunk
+
+    monkeypatch.setattr(ingest, "chunks", with_an_erasure_between)
+    await service.ingest_all(chunk_rows=1)
+    assert (await uploads.state(pseb, upload_id))["counts"]["created"] == 1
+    (case,) = (await pseb.get("/v1/registrations")).json()["items"]
+    assert gone != [case["applicant_id"]]
+    assert (await pseb.get(f"/v1/applicants/{case['applicant_id']}")).json()["erased_at"] is None

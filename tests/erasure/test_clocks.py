@@ -1,0 +1,238 @@
+"""Personal data is erased when its time has passed, whatever the end; what was decided stays."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from app.bulk_uploads.erasure import erase_old
+from app.core.db import Database
+from app.erasure.service import erase_due
+from app.registrations import service as registrations
+from tests.support import cases, postgres, uploads
+from tests.support.erasing import (
+    CLOCKS,
+    GRANT_DAYS,
+    NOTHING_DAYS,
+    UNUSED_DAYS,
+    an_application,
+    ended,
+    let_days_pass,
+    places_of,
+    sweep,
+    withdrawn,
+)  # fmt: skip
+from tests.support.events import told
+from tests.support.service import Caller, Service
+from tests.support.trees import sequenced
+
+
+async def erased_at(caller: Caller, applicant_id: str) -> str | None:
+    """When an applicant was erased."""
+    found: str | None = (await caller.get(f"/v1/applicants/{applicant_id}")).json()["erased_at"]
+    return found
+
+
+async def expired(service: Service, but: dict[str, Any]) -> None:
+    """The time of all approvals passes, but of one, so that the list is not empty."""
+    passes = f"UPDATE registrations SET expires_at = now() WHERE id <> '{but['id']}'"
+    await postgres.execute(service.settings.database_url, passes)
+    async with service.database.write() as session:
+        await registrations.expire(session)
+    await service.publish()
+
+
+async def test_nothing_is_erased_before_its_time_or_while_a_case_is_open_or_in_force(
+    service: Service, pseb: Caller, officer: Caller
+) -> None:
+    young, open_, granted, suspended = [await an_application(pseb) for _ in range(4)]
+    await cases.decide(officer, granted, "approve")
+    await cases.decide(officer, suspended, "approve")
+    current = (await officer.get(f"/v1/registrations/{suspended['id']}")).json()
+    why = {"reason_codes": ["misuse"], "legal_basis": "PECA"}
+    assert (await cases.decide(officer, current, "suspend", **why)).status_code == 201
+    await service.publish()
+    for days in (GRANT_DAYS, GRANT_DAYS):
+        await let_days_pass(service, days + 1)
+        await sweep(service)
+    await withdrawn(pseb, young)
+    await let_days_pass(service, NOTHING_DAYS - 1)
+    await sweep(service)
+    for case in (young, open_, granted, suspended):
+        applicant = (await pseb.get(f"/v1/applicants/{case['applicant_id']}")).json()
+        assert (applicant["erased_at"], applicant["mobile"]) == (None, "+923001234567")
+        assert (await pseb.get(f"/v1/registrations/{case['id']}")).json()["description"] == "Works from home"
+
+
+async def test_one_case_in_force_keeps_its_applicant_and_the_cases_that_came_to_nothing(
+    service: Service, pseb: Caller, officer: Caller
+) -> None:
+    person = cases.individual()
+    asked = {"track": "vpn_freelancer", "purpose": "freelancing"}
+    nothing = await cases.submitted(pseb, person, **asked, reference="OLD-1")
+    await cases.approved(pseb, officer, person, **asked)
+    await withdrawn(pseb, nothing)
+    await let_days_pass(service, NOTHING_DAYS + 1)
+    await sweep(service)
+    assert await erased_at(pseb, nothing["applicant_id"]) is None
+    assert (await pseb.get(f"/v1/registrations/{nothing['id']}")).json()["reference"] == "OLD-1"
+
+
+async def test_who_applied_is_erased_and_the_history_of_the_decision_stays(
+    service: Service, pseb: Caller, officer: Caller
+) -> None:
+    case = await an_application(pseb, email="ayesha@example.com", legal_name="Ayesha Khan")
+    await cases.decide(officer, case, "reject", reason_codes=["document_missing"])
+    await let_days_pass(service, NOTHING_DAYS + 1)
+    await sweep(service)
+    applicant = (await pseb.get(f"/v1/applicants/{case['applicant_id']}")).json()
+    assert applicant["erased_at"] is not None
+    assert {applicant[name] for name in ("cnic", "email", "mobile", "ntn", "pseb_number")} == {None}
+    assert applicant["legal_name"] == "(erased)"
+    kept = (await pseb.get(f"/v1/registrations/{case['id']}")).json()
+    assert (kept["status"], kept["reason_codes"], kept["networks"]) == (
+        "rejected",
+        ["document_missing"],
+        case["networks"],
+    )
+    assert (kept["subscriber_id"], kept["description"], kept["reference"]) == (None, None, None)
+    history = (await pseb.get(f"/v1/registrations/{case['id']}/history")).json()["items"]
+    names = [each["name"] for each in history]
+    assert names == ["registration.submitted", "registration.rejected", "registration.erased"]
+    assert applicant["id"] in [each["subject_id"] for each in await told(pseb, "applicant.erased")]
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired"])
+async def test_a_grant_that_ended_has_a_longer_clock_of_its_own(
+    service: Service, pseb: Caller, officer: Caller, end: str
+) -> None:
+    case = await an_application(pseb)
+    await cases.decide(officer, case, "approve")
+    other = await cases.approved(pseb, officer)
+    await service.publish()
+    if end == "revoked":
+        await ended(officer, case)
+    else:
+        await expired(service, other)
+    assert (await pseb.get(f"/v1/registrations/{case['id']}")).json()["status"] == end
+    await let_days_pass(service, GRANT_DAYS - 1)
+    await sweep(service)
+    assert await erased_at(pseb, case["applicant_id"]) is None
+    await let_days_pass(service, 2)
+    await sweep(service)
+    assert await erased_at(pseb, case["applicant_id"]) is not None
+
+
+async def test_an_applicant_without_a_case_is_erased_some_time_after_its_last_change(
+    service: Service, pseb: Caller
+) -> None:
+    made = (await pseb.post("/v1/applicants", json=cases.individual())).json()
+    await let_days_pass(service, UNUSED_DAYS - 1)
+    change = {"email": "later@example.com"}
+    assert (await pseb.patch(f"/v1/applicants/{made['id']}", json=change, headers={"If-Match": "*"})).is_success
+    await sweep(service)
+    await let_days_pass(service, UNUSED_DAYS - 1)
+    await sweep(service)
+    assert await erased_at(pseb, made["id"]) is None
+    await let_days_pass(service, 2)
+    await sweep(service)
+    assert await erased_at(pseb, made["id"]) is not None
+
+
+async def test_each_is_erased_at_its_time_however_often_it_was_looked_at_before(service: Service, pseb: Caller) -> None:
+    case = await an_application(pseb)
+    for _ in range(3):
+        await let_days_pass(service, 50)
+        await sweep(service)
+    await withdrawn(pseb, case)
+    for _ in range(3):
+        await let_days_pass(service, 59.9)
+        await sweep(service)
+        assert await erased_at(pseb, case["applicant_id"]) is None
+    await let_days_pass(service, 0.4)
+    await sweep(service)
+    assert await erased_at(pseb, case["applicant_id"]) is not None
+
+
+async def test_who_is_not_due_is_not_looked_at_again_before_the_shortest_clock(service: Service, pseb: Caller) -> None:
+    await an_application(pseb)
+    await let_days_pass(service, 2)
+    await sweep(service)
+    rows = "SELECT count(*) FROM applicants WHERE retention_check_at < now() + interval '89 days'"
+    async with service.database.read() as session:
+        assert await session.scalar(text(rows)) == 0
+
+
+async def test_one_that_is_erased_is_not_erased_again(service: Service, pseb: Caller) -> None:
+    case = await an_application(pseb)
+    await withdrawn(pseb, case)
+    await let_days_pass(service, NOTHING_DAYS + 1)
+    await sweep(service)
+    once = (await pseb.get(f"/v1/applicants/{case['applicant_id']}")).json()
+    await let_days_pass(service, GRANT_DAYS + 1)
+    await sweep(service)
+    again = (await pseb.get(f"/v1/applicants/{case['applicant_id']}")).json()
+    assert (again["version"], again["erased_at"]) == (once["version"], once["erased_at"])
+
+
+async def test_two_workers_that_sweep_at_once_erase_each_applicant_once(service: Service, pseb: Caller) -> None:
+    for _ in range(5):
+        await withdrawn(pseb, await an_application(pseb))
+    await let_days_pass(service, NOTHING_DAYS + 1)
+    await asyncio.gather(sweep(service), sweep(service))
+    events = await told(pseb, "applicant.erased")
+    assert [each["name"] for each in events].count("applicant.erased") == 5
+    assert [each["name"] for each in events].count("registration.erased") == 5
+
+
+async def test_who_was_erased_by_an_earlier_release_loses_subject_and_references_too(
+    service: Service, pseb: Caller
+) -> None:
+    person = cases.individual()
+    case = await cases.submitted(pseb, person, track="vpn_freelancer", purpose="freelancing", reference="OLD-1")
+    await withdrawn(pseb, case)
+    await postgres.execute(
+        service.settings.database_url, "UPDATE applicants SET erased_at = now(), retention_check_at = now()"
+    )
+    await sweep(service)
+    assert (await pseb.get(f"/v1/registrations/{case['id']}")).json()["reference"] is None
+    assert (await pseb.post("/v1/applicants", json=person)).json()["id"] != case["applicant_id"]
+
+
+BIG = ["registrations", "applicants", "events", "audit_leaves", "allowlist_entries", "bulk_uploads", "bulk_upload_rows",
+       "idempotency_keys"]  # fmt: skip
+NO_SCANS = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET enable_seqscan = off', current_database()); END $$"
+OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+
+async def scanned(url: str) -> list[tuple[str, int]]:
+    """The large tables that were read from end to end, once all that worked with them have told their statistics."""
+    connection = await asyncpg.connect(url)
+    try:
+        while await connection.fetchval(f"SELECT count(*) {OTHERS}"):  # noqa: ASYNC110 - another process tells it
+            await asyncio.sleep(0.05)
+        asked = "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname = ANY($1) AND seq_scan > 0"
+        return [tuple(each) for each in await connection.fetch(asked, BIG)]
+    finally:
+        await connection.close()
+
+
+async def test_no_statement_of_the_sweep_needs_a_table_from_end_to_end(service: Service, pseb: Caller) -> None:
+    case = await cases.submitted(pseb, reference="SWEPT-1")
+    await withdrawn(pseb, case)
+    await uploads.uploaded(pseb, uploads.csv_of([uploads.row("SWEPT-1", networks="10.0.0.1")]), dry_run=True)
+    await sequenced(service)
+    await let_days_pass(service, NOTHING_DAYS + 1)
+    url = service.settings.database_url
+    await postgres.execute(url, NO_SCANS, f"SELECT pg_terminate_backend(pid) {OTHERS}")
+    await scanned(url)
+    await postgres.execute(url, "SELECT pg_stat_reset()")
+    database = Database(service.settings)
+    await erase_due(database, CLOCKS)
+    await erase_old(database, timedelta(days=NOTHING_DAYS), timedelta(hours=24))
+    await database.close()
+    assert await scanned(url) == []
+    assert await places_of(service, "SWEPT-1") == []

@@ -1,0 +1,127 @@
+"""Nothing that is left leads to who was erased, in any table; and the whole log can still be proven."""
+
+from typing import Any
+
+from app.applicants import store as applicants
+from tests.support import cases, uploads
+from tests.support.erasing import ended, erased, everything, places_of, withdrawn
+from tests.support.service import Caller, Service
+from tests.support.trees import sequenced, verified
+
+PERSON = {
+    "cnic": "35202-1234567-1", "legal_name": "Zubaida Qureshi", "email": "zubaida@qureshi.example.pk",
+    "mobile": "+923217654321", "pseb_number": "PSEB-I-777001",
+}  # fmt: skip
+TEXTS = {"subscriber_id": "SUB-ZUBAIDA", "description": "From Zubaida's home"}
+KEY = {"Idempotency-Key": "zubaida"}
+
+
+def hashes(service: Service, person: dict[str, Any]) -> list[str]:
+    """The keyed hashes of a person's numbers and address."""
+    keyring = service.database.keyring
+    return [applicants.hashed(keyring, name, person[name]) for name in ("cnic", "email")]
+
+
+async def lived(service: Service, pseb: Caller, officer: Caller) -> dict[str, Any]:
+    """A case that went through everything that repeats its reference: answers, corrections, uploads, the list."""
+    made = await pseb.post("/v1/applicants", json=cases.individual(**PERSON), headers=KEY)
+    asked = {"track": "vpn_freelancer", "purpose": "freelancing", "reference": "REF-ZUBAIDA-1", **TEXTS}
+    body = cases.registration(made.json()["id"], **asked)
+    answer = await pseb.post("/v1/registrations", json=body, headers={"Idempotency-Key": "case"})
+    again = await pseb.post("/v1/registrations", json=body, headers={"Idempotency-Key": "same"})
+    assert (answer.status_code, again.status_code) == (201, 200)
+    case: dict[str, Any] = answer.json()
+    why = {"reason_codes": ["document_missing"]}
+    assert (await cases.decide(officer, case, "request_information", **why)).status_code == 201
+    row = uploads.row("REF-ZUBAIDA-1")
+    await uploads.uploaded(pseb, uploads.csv_of([row]), dry_run=True)
+    await uploads.uploaded(pseb, uploads.csv_of([{**row, "networks": "10.0.0.1"}, {**row, "email": "@"}]))
+    path = f"/v1/registrations/{case['id']}"
+    corrected = await pseb.patch(path, json={"reference": "REF-ZUBAIDA-2"}, headers={"If-Match": "*"})
+    assert corrected.status_code == 200
+    assert (await pseb.post(f"{path}/submit", headers={"If-Match": "*"})).status_code == 200
+    await uploads.uploaded(pseb, uploads.csv_of([{**row, "reference": "REF-ZUBAIDA-2"}]))
+    current = (await officer.get(path)).json()
+    assert (await cases.decide(officer, current, "approve")).status_code == 201
+    await cases.approved(pseb, officer)
+    await service.publish()
+    await ended(officer, case)
+    return case
+
+
+async def test_no_table_holds_anything_of_who_was_erased(service: Service, pseb: Caller, officer: Caller) -> None:
+    case = await lived(service, pseb, officer)
+    await sequenced(service)
+    words = [*PERSON.values(), *TEXTS.values(), "REF-ZUBAIDA", "zubaida", *hashes(service, PERSON)]
+    before = await places_of(service, *words)
+    assert {"allowlist_entries.holder", "applicants.subject", "registrations.subject", "events.details"} <= set(before)
+    assert {"applicants.cnic_hash", "applicants.email_hash", "bulk_upload_rows.reference"} <= set(before)
+    assert "bulk_upload_rows.problems" in before
+    await erased(pseb, case["applicant_id"])
+    await service.publish()
+    left = await places_of(service, *[word for word in words if word != "zubaida"])
+    assert left == []
+
+
+async def test_no_kept_answer_shows_who_was_erased(service: Service, pseb: Caller, officer: Caller) -> None:
+    case = await lived(service, pseb, officer)
+    await pseb.post("/v1/applicants", json=cases.individual(), headers={"Idempotency-Key": "other"})
+    await erased(pseb, case["applicant_id"])
+    keys = (await everything(service))["idempotency_keys.key"].split("\n")
+    assert keys == ["other"]
+
+
+async def test_no_salt_is_left_with_which_a_reference_could_be_guessed(
+    service: Service, pseb: Caller, officer: Caller
+) -> None:
+    case = await lived(service, pseb, officer)
+    await sequenced(service)
+    assert (await everything(service))["audit_leaves.erasable_salt"]
+    await erased(pseb, case["applicant_id"])
+    assert (await everything(service))["audit_leaves.erasable_salt"] == ""
+
+
+async def test_the_same_persons_new_record_has_nothing_to_do_with_the_erased_one(
+    service: Service, pseb: Caller, pasha: Caller, officer: Caller
+) -> None:
+    case = await lived(service, pseb, officer)
+    elsewhere = (await pasha.post("/v1/applicants", json=cases.individual(**PERSON))).json()
+    await erased(pseb, case["applicant_id"])
+    anew = await cases.submitted(pseb, cases.individual(**PERSON), track="vpn_freelancer", purpose="freelancing")
+    assert anew["applicant_id"] != case["applicant_id"]
+    old, new, other = [
+        (await officer.get(f"/v1/applicants/{id_}")).json()["subject"]
+        for id_ in (case["applicant_id"], anew["applicant_id"], elsewhere["id"])
+    ]
+    assert new == other == hashes(service, PERSON)[0]
+    assert (len(old), set(old) <= set("0123456789abcdef"), old != new) == (64, True, True)
+    assert await places_of(service, old) == ["allowlist_entries.holder", "applicants.subject", "registrations.subject"]
+    found = (await officer.get(f"/v1/applicants?subject={new}")).json()["items"]
+    assert case["applicant_id"] not in [each["id"] for each in found]
+
+
+async def test_the_whole_log_is_proven_after_an_erasure_and_after_what_comes_later(
+    service: Service, pseb: Caller, officer: Caller
+) -> None:
+    case = await lived(service, pseb, officer)
+    await sequenced(service)
+    await erased(pseb, case["applicant_id"])
+    await verified(service)
+    size = await sequenced(service)
+    assert (await verified(service)).size == size
+    history = (await pseb.get(f"/v1/registrations/{case['id']}/history")).json()["items"]
+    submitted = [each["details"] for each in history if each["name"] == "registration.submitted"]
+    assert submitted
+    for details in submitted:
+        assert "reference" not in details
+        assert (details["erased"], details["status"]) == (["reference"], "submitted")
+    assert history[-1]["name"] == "registration.erased"
+
+
+async def test_a_case_that_was_withdrawn_keeps_its_neighbours_references(pseb: Caller, service: Service) -> None:
+    first = await cases.submitted(pseb, reference="MINE-1")
+    other = await cases.submitted(pseb, reference="MINE-2")
+    await withdrawn(pseb, first)
+    await erased(pseb, first["applicant_id"])
+    assert (await pseb.get(f"/v1/registrations/{other['id']}")).json()["reference"] == "MINE-2"
+    assert await places_of(service, "MINE-1") == []

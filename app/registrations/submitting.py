@@ -120,7 +120,7 @@ async def _settle(
         due_at=due_at_of_tracks(),
     )
     shown = await _add(session, batch, new, show=show)
-    met_before = await write_corrected(session, list(corrected.values()), hand_in=True)
+    met_before = await write_corrected(session, principal, list(corrected.values()), hand_in=True)
     touching = batch.ids(facts.touching.difference(new.left_out))
     await contests.refresh(session, [*touching, *_ids(corrected.values()), *met_before])
     await store.tell_submitted(session, principal, _ids(corrected.values()))
@@ -178,7 +178,9 @@ def due_at_of_tracks() -> dict[str, datetime]:
     return {track: now + timedelta(hours=rule.decision_due_hours) for track, rule in TRACKS.items()}
 
 
-async def write_corrected(session: Asker, accepted: Sequence[Accepted], *, hand_in: bool) -> set[UUID]:
+async def write_corrected(
+    session: Asker, principal: Principal, accepted: Sequence[Accepted], *, hand_in: bool
+) -> set[UUID]:
     """Write corrected details in the place of the old; give the cases that shared addresses with the old ones."""
     if not accepted:
         return set()
@@ -186,7 +188,7 @@ async def write_corrected(session: Asker, accepted: Sequence[Accepted], *, hand_
     rows = [_row(each, each.itself.id, due_at) for each in accepted if each.itself]
     ids = [row["id"] for row in rows]
     met_before = await contests.sharing_addresses(session, ids)
-    await intake.correct(session, rows, hand_in=hand_in)
+    await intake.correct(session, principal, rows, hand_in=hand_in)
     await intake.take_networks(session, ids)
     listed = [(str(each.itself.id), each.asked.networks) for each in accepted if each.itself]
     await intake.put_networks(session, networks_listed(listed))

@@ -52,7 +52,9 @@ def own_content(case: Claimable, users: ClientUsers) -> set[UUID]:
 
 def ended(case: Claimable, users: ClientUsers, now: datetime) -> ClaimEnd | None:
     """Why the claim of a case holds no longer, although nobody has taken it off the case yet; None while it holds."""
-    if case.claimed_by is not None and users.is_disabled(case.claimed_by):
+    if case.claimed_by is None:
+        return None
+    if users.is_disabled(case.claimed_by):
         return ClaimEnd.CLIENT_DISABLED
     return ClaimEnd.TIME if case.claim_ends_at is not None and case.claim_ends_at <= now else None
 

@@ -39,7 +39,7 @@ async def test_each_demo_client_gets_a_token_with_what_its_partner_may_do(servic
     written = await ensured(service, tmp_path)
     assert written["token_url"] == f"{BASE_URL}/oauth/token"
     assert set(written) == {"token_url", "clients"}
-    names = ["pta-officer-1", "pta-officer-2", "pseb", "pasha", "nayatel", "ptcl"]
+    names = ["pta-officer-1", "pta-officer-2", "pta-officer-3", "pseb", "pasha", "nayatel", "ptcl"]
     assert list(written["clients"]) == names
     held = {name: await scopes(service, client) for name, client in written["clients"].items()}
     assert "reviews:write" in held["pta-officer-1"] & held["pta-officer-2"]

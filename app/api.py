@@ -8,6 +8,7 @@ from app.bulk_uploads.router import router as bulk_uploads
 from app.erasure.router import router as erasure
 from app.events.router import router as events
 from app.operators.router import router as operators
+from app.partners.changes_router import router as client_changes
 from app.partners.router import router as partners
 from app.registrations.router import router as registrations
 from app.reviews.router import router as reviews
@@ -28,6 +29,7 @@ ROUTERS = (
     webhooks,
     operators,
     partners,
+    client_changes,
 )
 
 TAGS = [

@@ -94,6 +94,10 @@ class Worker:
         while expired == registrations.EXPIRED_AT_ONCE:
             async with self._database.write() as session:
                 expired = await registrations.expire(session)
+        ended = registrations.ENDED_AT_ONCE
+        while ended >= registrations.ENDED_AT_ONCE:
+            async with self._database.write() as session:
+                ended = await registrations.end_claims(session, self._settings.claim_hours)
         async with self._database.write() as session:
             await idempotency.forget_older_than(session, self._settings.idempotency_hours)
             await leases.forget_ended(session, timedelta(seconds=self._settings.rate_limit_window_seconds))

@@ -75,3 +75,9 @@ async def nayatel(service: Service) -> Caller:
 async def officer(service: Service) -> Caller:
     """An officer of the regulator."""
     return await service.officer()
+
+
+@pytest.fixture
+async def admin(service: Service) -> Caller:
+    """An officer who may administrate partners as well."""
+    return await service.admin()

@@ -13,7 +13,10 @@ from typer.testing import CliRunner
 
 from app.cli.__main__ import cli
 from app.core.settings import Settings
+from app.partners import store
+from app.partners.rules import ALLOWED, PartnerKind
 from tests.support import processes
+from tests.support.events import told
 from tests.support.service import Service
 from tests.support.signing import KEY, claims_of, form_of, public, signed
 
@@ -84,7 +87,7 @@ async def test_a_name_that_is_taken_is_refused(settings: Settings) -> None:
     assert "taken" in again.stderr
 
 
-@pytest.mark.parametrize("command", ["rotate", "disable"])
+@pytest.mark.parametrize("command", ["rotate", "disable", "scopes"])
 async def test_a_client_that_is_not_there_can_not_be_changed(settings: Settings, command: str) -> None:
     result = await typed(settings, "client", command, "nobody.0123456789ab")
     assert (result.exit_code, result.stdout) == (1, "")
@@ -134,6 +137,39 @@ async def test_a_client_is_given_keys_and_held_to_them(service: Service, setting
     assert await token_status(service, issued) == 401
     form = form_of(signed(claims_of(service, issued["client_id"])))
     assert (await service.http.post("/oauth/token", data=form)).status_code == 200
+
+
+def scopes_in(output: str) -> set[str]:
+    return set(output.rstrip(".\n").split()[2:])
+
+
+async def test_an_officers_client_is_no_administrator_unless_that_is_named(
+    service: Service, settings: Settings
+) -> None:
+    officer = await created(settings, "pta", "officer", "--kind", "regulator", "--person", "Ayesha Khan")
+    admin = await created(settings, "pta", "admin", "--scope", "partners:admin", "--person", "Bilal Ahmed")
+    kinds = ALLOWED[PartnerKind.REGULATOR]
+    widened = await typed(settings, "client", "scopes", officer["client_id"], *(f"--scope={each}" for each in kinds))
+    assert scopes_in(widened.stdout) == kinds
+    usual = await typed(settings, "client", "scopes", officer["client_id"])
+    assert scopes_in(usual.stdout) == kinds - {"partners:admin"}
+    async with service.database.read() as session:
+        made = [await store.find_client(session, each["client_id"]) for each in (officer, admin)]
+    held = [(set(each.scopes), each.person) for each in made if each]
+    assert held == [(kinds - {"partners:admin"}, "Ayesha Khan"), ({"partners:admin"}, "Bilal Ahmed")]
+
+
+async def test_the_person_of_a_client_is_named_later(service: Service, settings: Settings) -> None:
+    issued = await created(settings, "pta", "officer", "--kind", "regulator")
+    for person, code in (("90001-1234567-1", 1), ("x" * 101, 1), ("Ayesha Khan", 0)):
+        result = await typed(settings, "client", "person", issued["client_id"], person)
+        assert result.exit_code == code, result.stderr
+    async with service.database.read() as session:
+        client = await store.find_client(session, issued["client_id"])
+    assert client
+    assert client.person == "Ayesha Khan"
+    officer = await service.officer()
+    assert [each["name"] for each in await told(officer, "client.changed")].count("client.changed") == 1
 
 
 async def test_the_openapi_document_is_printed_without_a_database(service: Service) -> None:

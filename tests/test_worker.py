@@ -132,6 +132,18 @@ async def test_an_approval_that_has_run_out_expires_and_leaves_the_list(
     assert [each["subject_id"] for each in log if each["name"] == "registration.expired"] == [over["id"]]
 
 
+async def test_a_claim_that_has_lasted_its_time_ends(
+    service: Service, settings: Settings, pseb: Caller, officer: Caller
+) -> None:
+    case = await cases.submitted(pseb)
+    path = f"/v1/registrations/{case['id']}"
+    assert (await officer.post(f"{path}/claim", headers={"If-Match": "*"})).status_code == 200
+    async with service.database.write() as session:
+        await session.execute(text("UPDATE registrations SET claim_ends_at = now()"))
+    async with working(settings):
+        await processes.until(partial(has_status, pseb, path, "submitted"))
+
+
 async def test_windows_of_rate_limits_that_have_ended_are_dropped(service: Service, settings: Settings) -> None:
     windows = (
         "INSERT INTO rate_windows VALUES ('read', 'x', now() - interval '1 hour', 1, 1), ('read', 'x', now(), 1, 1)"

@@ -13,6 +13,7 @@ from app.core.orm import Rows
 from app.core.principal import Principal
 from app.events import store as events
 from app.events.store import Happening
+from app.partners import store as partners
 
 
 async def grant(session: WriteSession, registration_ids: Collection[UUID], wanted: Rows, cause: Cause) -> set[UUID]:
@@ -39,12 +40,15 @@ async def withdraw(session: WriteSession, registration_ids: Collection[UUID], re
 async def release(session: WriteSession, officer: Principal, held_id: UUID) -> HeldChange:
     """Let a held change into the next publication; once released it stays so.
 
-    Raises ``NotFound``, and ``SelfReview`` when the officer's own decision is part of it.
+    Raises ``NotFound``, and ``SelfReview`` when a decision of the officer's own person is part of it.
     """
     held = await feed_store.get_held(session, held_id, lock=True)
     if held.released_at is None:
-        if officer.client_id in await feed_store.held_by(session, held_id):
-            raise SelfReview("The change that is held is your own; another officer must release it.")
+        deciders = await feed_store.held_by(session, held_id)
+        users = await partners.users(session, officer.client_id, deciders)
+        if own := users.own_among(deciders):
+            said = "The change that is held is your own; another officer must release it."
+            raise SelfReview(f"{said} {users.explain(own)}".rstrip())
         await feed_store.release(session, held, officer.client_id)
         details = {"held_id": str(held_id), "kind": held.kind, "count": held.count}
         await events.record(session, officer, [Happening("allowlist.released", details=details)])

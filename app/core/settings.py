@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     upload_chunk_rows: int = Field(default=5_000, ge=1, le=10_000)
     token_seconds: int = Field(default=600, ge=1, le=3600)
     idempotency_hours: int = Field(default=24, ge=1)
+    claim_hours: int = Field(default=8, ge=1, le=8_760, description="How long an officer's claim of a case lasts")
 
     database_pool: int = Field(default=10, ge=5, le=100, description="Connections of a process; ingesting needs three")
     statement_timeout_ms: int = Field(default=30_000, ge=100)

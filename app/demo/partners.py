@@ -8,52 +8,64 @@ from pathlib import Path
 from app.core.db import Database, WriteSession
 from app.core.pagination import PageQuery
 from app.core.preconditions import ANY_VERSION
+from app.core.schemas import LONGEST_PAGE
 from app.partners import service, store
-from app.partners.models import Partner
-from app.partners.rules import PartnerKind
-from app.partners.schemas import NewClient, NewPartner
-from app.partners.service import Issued
+from app.partners.models import Client, Partner
+from app.partners.rules import ALLOWED, PartnerKind
+from app.partners.schemas import ClientPatch, NewClient, NewPartner
 
 CREDENTIALS = "demo-credentials.json"
 # partner: kind, operator code, clients
 PARTNERS = {
-    "pta": (PartnerKind.REGULATOR, None, ("pta-officer-1", "pta-officer-2")),
+    "pta": (PartnerKind.REGULATOR, None, ("pta-officer-1", "pta-officer-2", "pta-officer-3")),
     "pseb": (PartnerKind.ASSOCIATION, None, ("pseb",)),
     "pasha": (PartnerKind.ASSOCIATION, None, ("pasha",)),
     "nayatel": (PartnerKind.OPERATOR, "nayatel", ("nayatel",)),
     "ptcl": (PartnerKind.OPERATOR, "ptcl", ("ptcl",)),
 }
+Login = Mapping[str, str | None]
 
 
 async def ensure_demo_partners(database: Database, data_dir: Path, public_url: str) -> None:
     """Make the demo partners once, with fresh random secrets in a file that only its owner can read.
 
-    When the file is lost, the clients get new secrets.
+    Clients that are in the file keep their secrets; those that are not get new ones. Officers made by an earlier
+    version get a person.
     """
     path = data_dir / CREDENTIALS
+    kept: dict[str, Login] = json.loads(path.read_text())["clients"] if path.exists() else {}
     async with database.write() as session:
-        if await store.find_partner(session, "pta") is not None and path.exists():
-            _write(path, json.loads(path.read_text())["clients"], public_url)
-            return
-        clients = {}
+        clients: dict[str, Login] = {}
         for name, (kind, operator, client_names) in PARTNERS.items():
             body = NewPartner(name=name, kind=kind, operator=operator)
             partner = await store.find_partner(session, name) or await service.create_partner(session, None, body)
+            listed, _ = await store.list_clients(session, partner.id, PageQuery(limit=LONGEST_PAGE))
+            there = {client.name: client for client in listed}
             for client_name in client_names:
-                issued = await _issue(session, partner, client_name)
-                clients[client_name] = {"client_id": issued.client.client_id, "client_secret": issued.client_secret}
-        _write(path, clients, public_url)
+                clients[client_name] = await _login(session, partner, client_name, there, kept)
+        _write(path, kept | clients, public_url)
 
 
-async def _issue(session: WriteSession, partner: Partner, name: str) -> Issued:
-    held, _ = await store.list_clients(session, partner.id, PageQuery())
-    for client in held:
-        if client.name == name:
-            return await service.rotate_secret(session, None, client, ANY_VERSION, overlap_seconds=0)
-    return await service.create_client(session, None, partner, NewClient(name=name))
+async def _login(
+    session: WriteSession, partner: Partner, name: str, there: Mapping[str, Client], kept: Mapping[str, Login]
+) -> Login:
+    """The login of a demo client: the one in the file, or else a new one."""
+    client = there.get(name)
+    person = name if partner.kind == PartnerKind.REGULATOR else None
+    if client is None:
+        # whoever tries the service out is its administrator too
+        scopes = sorted(ALLOWED[partner.kind])
+        issued = await service.create_client(session, None, partner, NewClient(name=name, scopes=scopes, person=person))
+    else:
+        if person and client.person is None:
+            await service.change_client(session, None, client, ANY_VERSION, ClientPatch(person=person))
+        if name in kept:
+            return kept[name]
+        issued = await service.rotate_secret(session, None, client, ANY_VERSION, overlap_seconds=0)
+    return {"client_id": issued.client.client_id, "client_secret": issued.client_secret}
 
 
-def _write(path: Path, clients: Mapping[str, Mapping[str, str | None]], public_url: str) -> None:
+def _write(path: Path, clients: Mapping[str, Login], public_url: str) -> None:
     """Write the credentials whole or not at all."""
     beside = path.with_suffix(".new")
     beside.unlink(missing_ok=True)

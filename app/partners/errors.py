@@ -1,6 +1,6 @@
 """What can go wrong with partners and their clients."""
 
-from app.core.errors import Conflict, Invalid
+from app.core.errors import Conflict, Forbidden, Invalid
 
 
 class NameTaken(Conflict):
@@ -20,6 +20,25 @@ class AuthenticatesOtherwise(Conflict):
         "A client held to private_key_jwt has no secret: lift that by PUT .../keys first. "
         "A client of an external issuer has neither secret nor keys here: make a client of its own."
     )
+
+
+class SecondPersonRequired(Forbidden):
+    """The change takes effect when a second person confirms it, and the caller is none."""
+
+    code = "second_person_required"
+    title = "A second person must confirm the change"
+    mend = (
+        "Have it confirmed by another officer: neither who asked for it nor the person of the client that it changes. "
+        "A client without a person confirms nothing."
+    )
+
+
+class ChangeNotPending(Conflict):
+    """The change was confirmed, withdrawn or has lapsed, or the client has changed since it was asked for."""
+
+    code = "change_not_pending"
+    title = "The change is not pending any more"
+    mend = "Read it: status says what became of it. If it is still wanted, ask for it again."
 
 
 class PrivateKeySent(Invalid):

@@ -1,15 +1,15 @@
 """Partners, their API clients, and the keys that sign tokens."""
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Text, UniqueConstraint, func
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, case, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from app.core.orm import Base, Identified, Versioned, one_of, sealed_column
-from app.partners.rules import AuthMethod, PartnerKind
+from app.partners.rules import AuthMethod, ChangeAction, ChangeOutcome, ChangeStatus, PartnerKind
 
 
 class Partner(Identified, Versioned, Base):
@@ -28,7 +28,7 @@ class Client(Identified, Versioned, Base):
 
     It proves itself by its secret (and by the one before, until that expires), by keys of its own, or by the tokens
     of an external issuer, under whose subject it is known then. Access tokens of ours that were issued before
-    ``tokens_not_before`` no longer count.
+    ``tokens_not_before`` no longer count. ``person`` names who uses it.
     """
 
     __tablename__ = "clients"
@@ -41,6 +41,7 @@ class Client(Identified, Versioned, Base):
 
     partner_id: Mapped[UUID] = mapped_column(ForeignKey(Partner.id))
     name: Mapped[str]
+    person: Mapped[str | None]
     client_id: Mapped[str] = mapped_column(unique=True)
     secret_hash: Mapped[str | None]
     previous_secret_hash: Mapped[str | None]
@@ -54,6 +55,41 @@ class Client(Identified, Versioned, Base):
     disabled_at: Mapped[datetime | None]
     tokens_not_before: Mapped[datetime | None] = mapped_column(index=True)
     partner: Mapped[Partner] = relationship(lazy="joined", innerjoin=True)
+
+
+class ClientChange(Identified, Base):
+    """A change of a regulator's client that takes effect when a second person confirms it.
+
+    ``client_id`` is the id of the client, also of one that is made only then; ``client_version`` is the version of it
+    that was to be changed. ``details`` is the body that asked for it. Of a new secret only the keyed hash is kept.
+    """
+
+    __tablename__ = "client_changes"
+    __table_args__ = (one_of("action", ChangeAction), one_of("outcome", ChangeOutcome), Index(None, "partner_id", "id"))
+
+    partner_id: Mapped[UUID] = mapped_column(ForeignKey(Partner.id))
+    client_id: Mapped[UUID]
+    client_version: Mapped[int | None]
+    action: Mapped[str]
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    secret_hash: Mapped[str | None]
+    asked_by: Mapped[UUID] = mapped_column(ForeignKey(Client.id))
+    asked_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime]
+    outcome: Mapped[str | None]
+    settled_by: Mapped[UUID | None] = mapped_column(ForeignKey(Client.id))
+    settled_at: Mapped[datetime | None]
+    if TYPE_CHECKING:
+        status: Mapped[str]
+
+
+ClientChange.status = column_property(
+    case(
+        (ClientChange.outcome.is_not(None), ClientChange.outcome),
+        (ClientChange.expires_at <= func.now(), ChangeStatus.LAPSED.value),
+        else_=ChangeStatus.PENDING.value,
+    )
+)
 
 
 class SigningKey(Base):

@@ -1,6 +1,6 @@
 """Partners and their clients, for ``partners:admin``."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -8,13 +8,17 @@ from fastapi import APIRouter, Query, Request, Response
 from app.core.db import Reading, Writing
 from app.core.idempotency import Idempotent
 from app.core.outbound import Outbound
+from app.core.preconditions import ANY_VERSION
 from app.core.principal import Principal
 from app.core.problems import BODIES, CHANGES, CREATES, READS, documented
-from app.core.responses import Precondition, page_answer, resource_answer
+from app.core.responses import Precondition, json_answer, page_answer, resource_answer
 from app.core.security import require
 from app.core.targets import UrlRefused
-from app.partners import schemas, service, store
+from app.partners import client_changes, schemas, service, store
+from app.partners.change_schemas import ClientChange, ClientChangeAsked
+from app.partners.client_changes import Asked, Wanted
 from app.partners.errors import AuthenticatesOtherwise, KeyUnusable, NameTaken, PrivateKeySent
+from app.partners.rules import ChangeAction
 
 router = APIRouter(prefix="/partners", tags=["partners"])
 Admin = Annotated[Principal, require("partners:admin")]
@@ -26,6 +30,14 @@ Overlap = Annotated[
         description="How long the secret before goes on working; 0: it stops at once",
     ),
 ]
+
+
+ASKED: dict[int | str, dict[str, Any]] = {
+    202: {
+        "model": ClientChangeAsked,
+        "description": "It gives a client of the regulator more, and takes effect when a second person confirms it",
+    }
+}
 
 
 @router.get("", summary="List partners", response_model=schemas.PartnerPage, responses=documented(*READS))
@@ -80,7 +92,20 @@ def _check_jwks_uri(request: Request, keys: schemas.ClientKeys) -> None:
         outbound.check(keys.jwks_uri)
 
 
-def _with_secret(issued: service.Issued, status: int) -> Response:
+def _asked(asked: Asked) -> Response:
+    shown = ClientChange.model_validate(asked.change)
+    secret = {"oauth_client_id": asked.oauth_client_id, "client_secret": asked.client_secret}
+    body = ClientChangeAsked(**shown.model_dump(), **secret)
+    return json_answer(body, 202, Location=f"/v1/partners/{shown.partner_id}/client-changes/{shown.id}")
+
+
+def _changed(made: service.Issued | Asked) -> Response:
+    return _asked(made) if isinstance(made, Asked) else resource_answer(schemas.Client.model_validate(made.client))
+
+
+def _with_secret(issued: service.Issued | Asked, status: int) -> Response:
+    if isinstance(issued, Asked):
+        return _asked(issued)
     shown = schemas.Client.model_validate(issued.client)
     body = schemas.ClientWithSecret(**shown.model_dump(), client_secret=issued.client_secret)
     location = f"/v1/partners/{shown.partner_id}/clients/{shown.id}" if status == 201 else None
@@ -92,7 +117,7 @@ def _with_secret(issued: service.Issued, status: int) -> Response:
     status_code=201,
     summary="Make a client",
     response_model=schemas.ClientWithSecret,
-    responses=documented(*CREATES, NameTaken, PrivateKeySent, KeyUnusable, UrlRefused),
+    responses=documented(*CREATES, NameTaken, PrivateKeySent, KeyUnusable, UrlRefused) | ASKED,
 )
 async def create_client(
     request: Request,
@@ -102,12 +127,17 @@ async def create_client(
     principal: Admin,
     once: Idempotent,
 ) -> Response:
-    """Makes a client with a random secret of 256 bits, shown this once and kept as a keyed hash, or with keys."""
+    """Makes a client with a random secret of 256 bits, shown this once and kept as a keyed hash, or with keys.
+
+    A client of the regulator is made when a second person confirms it; its secret is shown now and works then.
+    """
 
     async def create() -> Response:
         _check_jwks_uri(request, body)
         partner = await store.get_partner(session, partner_id)
-        return _with_secret(await service.create_client(session, principal, partner, body), 201)
+        details = body.model_dump(exclude_none=True)
+        wanted = Wanted(ChangeAction.CREATE, None, ANY_VERSION, details)
+        return _with_secret(await client_changes.make(session, principal, partner, wanted), 201)
 
     return await once.answer(session, principal, create)
 
@@ -127,7 +157,7 @@ async def get_client(partner_id: UUID, client_id: UUID, session: Reading, _: Adm
     "/{partner_id}/clients/{client_id}/keys",
     summary="Give a client public keys",
     response_model=schemas.Client,
-    responses=documented(*CHANGES, *BODIES, PrivateKeySent, KeyUnusable, UrlRefused, AuthenticatesOtherwise),
+    responses=documented(*CHANGES, *BODIES, PrivateKeySent, KeyUnusable, UrlRefused, AuthenticatesOtherwise) | ASKED,
 )
 async def set_keys(
     request: Request,
@@ -140,20 +170,44 @@ async def set_keys(
 ) -> Response:
     """Puts these keys in place of those that it has; `{}` takes them away. With keys it needs no secret.
 
-    The access tokens of the client end within seconds.
+    The access tokens of the client end within seconds. A client of the regulator gets a key that it has not yet when a
+    second person confirms it; keys are taken away at once.
     """
     _check_jwks_uri(request, body)
     client = await store.get_client(session, partner_id, client_id, lock=True)
-    return resource_answer(
-        schemas.Client.model_validate(await service.set_keys(session, principal, client, if_match, body))
-    )
+    wanted = Wanted(ChangeAction.KEYS, client, if_match, body.model_dump(exclude_none=True))
+    return _changed(await client_changes.make(session, principal, client.partner, wanted))
+
+
+@router.patch(
+    "/{partner_id}/clients/{client_id}",
+    summary="Change a client's scopes or person",
+    response_model=schemas.Client,
+    responses=documented(*CHANGES, *BODIES, AuthenticatesOtherwise) | ASKED,
+)
+async def change_client(
+    partner_id: UUID,
+    client_id: UUID,
+    body: schemas.ClientPatch,
+    session: Writing,
+    principal: Admin,
+    if_match: Precondition,
+) -> Response:
+    """A JSON merge patch (RFC 7396). Access tokens with a scope that is taken away end within seconds.
+
+    A client of the regulator gets another person, or a scope that it has not, when a second person confirms it; scopes
+    are taken away at once.
+    """
+    client = await store.get_client(session, partner_id, client_id, lock=True)
+    wanted = Wanted(ChangeAction.CHANGE, client, if_match, body.model_dump(exclude_unset=True))
+    return _changed(await client_changes.make(session, principal, client.partner, wanted))
 
 
 @router.post(
     "/{partner_id}/clients/{client_id}/rotate",
     summary="Give a client a new secret",
     response_model=schemas.ClientWithSecret,
-    responses=documented(*CHANGES, AuthenticatesOtherwise),
+    responses=documented(*CHANGES, AuthenticatesOtherwise) | ASKED,
 )
 async def rotate_secret(
     partner_id: UUID,
@@ -165,10 +219,12 @@ async def rotate_secret(
 ) -> Response:
     """The new secret is shown this once. The one before goes on working for a day, or as long as asked for.
 
-    With `overlap_seconds=0` the access tokens of the client end too, within seconds.
+    With `overlap_seconds=0` the access tokens of the client end too, within seconds. The new secret of a client of the
+    regulator is shown now, and takes the place of the one before when a second person confirms it.
     """
     client = await store.get_client(session, partner_id, client_id, lock=True)
-    return _with_secret(await service.rotate_secret(session, principal, client, if_match, overlap_seconds), 200)
+    wanted = Wanted(ChangeAction.ROTATE, client, if_match, {"overlap_seconds": overlap_seconds})
+    return _with_secret(await client_changes.make(session, principal, client.partner, wanted), 200)
 
 
 @router.post(

@@ -1,6 +1,7 @@
-"""Which scopes a partner of each kind may hold, and which of them a token gets."""
+"""The scopes that a partner of each kind may hold, those that a token gets, and which changes give a client more."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -22,6 +23,33 @@ class AuthMethod(StrEnum):
     PRIVATE_KEY_JWT = "private_key_jwt"
 
 
+class ChangeAction(StrEnum):
+    """What a change does that waits for a second person."""
+
+    CREATE = "create"
+    ROTATE = "rotate"
+    KEYS = "keys"
+    CHANGE = "change"
+
+
+class ChangeStatus(StrEnum):
+    """Where a change stands that needs a second person."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    WITHDRAWN = "withdrawn"
+    LAPSED = "lapsed"
+
+
+class ChangeOutcome(StrEnum):
+    """How a person settled such a change."""
+
+    CONFIRMED = "confirmed"
+    WITHDRAWN = "withdrawn"
+
+
+CHANGE_LASTS = timedelta(hours=72)  # so that one asked for on a Friday can be confirmed on a Monday
+ADMIN = "partners:admin"
 ALLOWED: dict[str, frozenset[str]] = {
     PartnerKind.REGULATOR: frozenset(SCOPES),
     PartnerKind.ASSOCIATION: frozenset(
@@ -38,6 +66,21 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     PartnerKind.OPERATOR: frozenset(("allowlist:read", "registrations:read", "events:read", "webhooks:manage")),
 }
+
+
+def default_scopes(kind: str) -> list[str]:
+    """The scopes of a client that names none: all that its partner's kind may hold but the administrator's."""
+    return sorted(ALLOWED[kind] - {ADMIN})
+
+
+def adds_keys(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Tell whether ``wanted`` lets a client prove itself by a key that it could not before.
+
+    Both have the members ``jwks`` and ``jwks_uri``. A key at another address counts as new.
+    """
+    known = (held["jwks"] or {}).get("keys", [])
+    new = (wanted["jwks"] or {}).get("keys", [])
+    return wanted["jwks_uri"] not in (None, held["jwks_uri"]) or any(key not in known for key in new)
 
 
 def refused_scopes(kind: str, scopes: Iterable[str]) -> list[FieldError]:

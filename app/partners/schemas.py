@@ -8,13 +8,25 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from app.core.errors import FieldError, InvalidValue, MissingField
 from app.core.pagination import PageQuery
-from app.core.schemas import LINE, Body, Examples, Page, Resource, Timestamp, refuse_as_given
+from app.core.schemas import (
+    LINE,
+    Body,
+    Examples,
+    Line100,
+    MergePatch,
+    Page,
+    Resource,
+    Timestamp,
+    refuse_as_given,
+)
 from app.partners import key_sets
 from app.partners.rules import AuthMethod, PartnerKind
 
+Scopes = Annotated[list[Annotated[str, LINE, Field(max_length=50)]], Field(max_length=20)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$"), Field(examples=["pseb"])]
 PARTNER_ID = "019b2f6e-5e00-7d2b-9a33-2e3d4c5b6a7f"
 CLIENT_ID = "019b2f6e-5e10-7a11-8b22-3c4d5e6f7a8b"
+PERSON = "Who uses the client. Two clients of the regulator that name the same person, or none, count as one person's"
 OVERLAP_SECONDS = 86_400
 LONGEST_OVERLAP_SECONDS = 7 * 86_400
 PUBLIC_KEYS: Examples = {
@@ -113,9 +125,26 @@ class NewClient(ClientKeys):
 
     name: Slug
     scopes: Annotated[
-        list[Annotated[str, LINE, Field(max_length=50)]] | None,
-        Field(max_length=20, description="Absent: all that the partner's kind may hold"),
+        Scopes | None,
+        Field(description="Absent: all that the partner's kind may hold, but `partners:admin`, which is given by name"),
     ] = None
+    person: Annotated[Line100 | None, Field(description=PERSON)] = None
+
+
+class ClientDetails(Body):
+    """What can be changed of a client."""
+
+    scopes: Scopes
+    person: Line100 | None = None
+
+
+class ClientPatch(MergePatch):
+    """What to change of a client, as a JSON merge patch (RFC 7396)."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"person": "Ayesha Khan"}]})
+
+    scopes: list[str] | None = None
+    person: Annotated[str | None, Field(description=PERSON)] = None
 
 
 class Client(Resource):
@@ -129,6 +158,7 @@ class Client(Resource):
                     "id": CLIENT_ID,
                     "partner_id": PARTNER_ID,
                     "name": "pseb-portal",
+                    "person": None,
                     "client_id": "pseb-portal.5f0c1a2b3c4d",
                     "scopes": ["applicants:write"],
                     "previous_secret_expires_at": None,
@@ -150,6 +180,7 @@ class Client(Resource):
     id: UUID
     partner_id: UUID
     name: str
+    person: Annotated[str | None, Field(description=PERSON)]
     client_id: str
     scopes: Annotated[list[str], Field(description="Those of an external issuer's client come with its tokens")]
     previous_secret_expires_at: Annotated[

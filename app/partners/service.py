@@ -19,13 +19,14 @@ from app.core.errors import Invalid
 from app.core.login_attempts import Way
 from app.core.preconditions import IfMatch
 from app.core.principal import Principal
+from app.core.schemas import validated
 from app.core.security import ACCESS, ALGORITHM
 from app.events import store as events
 from app.events.store import Happening
 from app.partners import rules, store
 from app.partners.errors import AuthenticatesOtherwise
-from app.partners.models import Client, Partner
-from app.partners.schemas import OVERLAP_SECONDS, ClientKeys, NewClient, NewPartner
+from app.partners.models import Client, ClientChange, Partner
+from app.partners.schemas import OVERLAP_SECONDS, ClientDetails, ClientKeys, ClientPatch, NewClient, NewPartner
 
 SECRET_BYTES = 32
 
@@ -54,18 +55,29 @@ async def create_partner(session: WriteSession, actor: Principal | None, body: N
     return partner
 
 
-async def create_client(session: WriteSession, actor: Principal | None, partner: Partner, body: NewClient) -> Issued:
-    """Make a client; without scopes it holds all that its partner's kind may. Raises ``NameTaken``, ``Invalid``."""
-    scopes = body.scopes or sorted(rules.ALLOWED[partner.kind])
+async def create_client(
+    session: WriteSession,
+    actor: Principal | None,
+    partner: Partner,
+    body: NewClient,
+    asked: ClientChange | None = None,
+) -> Issued:
+    """Make a client; without scopes it holds all that its partner's kind may, but not ``partners:admin``.
+
+    ``asked`` is the change that asked for it, if one did. Raises ``NameTaken``, ``Invalid``.
+    """
+    scopes = body.scopes or rules.default_scopes(partner.kind)
     if refused := rules.refused_scopes(partner.kind, scopes):
         raise Invalid.of(refused)
-    secret = None if body.token_endpoint_auth_method else secrets.token_urlsafe(SECRET_BYTES)
+    id_ = asked.client_id if asked else uuid7()
+    secret, hash_ = (None, None) if body.token_endpoint_auth_method else _secret(session, asked)
     client = Client(
-        id=uuid7(),
+        id=id_,
         partner=partner,
         name=body.name,
-        client_id=f"{body.name}.{secrets.token_hex(6)}",
-        secret_hash=session.keyring.keyed_hash("client-secret", secret) if secret else None,
+        person=body.person,
+        client_id=f"{body.name}.{id_.hex[-12:]}",
+        secret_hash=hash_,
         scopes=sorted(set(scopes)),
         **body.keys(),
     )
@@ -74,16 +86,31 @@ async def create_client(session: WriteSession, actor: Principal | None, partner:
     return Issued(client, secret)
 
 
+def _secret(session: WriteSession, asked: ClientChange | None) -> tuple[str | None, str | None]:
+    """A new secret and its keyed hash; of the one that the asker of a change was shown only the hash is known."""
+    if asked:
+        return None, asked.secret_hash
+    secret = secrets.token_urlsafe(SECRET_BYTES)
+    return secret, secret_hash(session, secret)
+
+
+def secret_hash(session: WriteSession, secret: str) -> str:
+    """The keyed hash by which a secret is known."""
+    return session.keyring.keyed_hash("client-secret", secret)
+
+
 async def rotate_secret(
     session: WriteSession,
     actor: Principal | None,
     client: Client,
     if_match: IfMatch,
     overlap_seconds: int = OVERLAP_SECONDS,
+    asked: ClientChange | None = None,
 ) -> Issued:
     """Give a client a new secret; the present one goes on for ``overlap_seconds``, any older one stops at once.
 
-    Without an overlap the tokens that it got by them are called back.
+    Without an overlap the tokens that it got by them are called back. ``asked`` is the change that asked for it, if one
+    did.
 
     Raises ``VersionMismatch``, and ``AuthenticatesOtherwise`` for a client that is not known by secrets.
     """
@@ -93,8 +120,7 @@ async def rotate_secret(
     goes_on = overlap_seconds > 0 and client.secret_hash is not None
     client.previous_secret_hash = client.secret_hash if goes_on else None
     client.previous_secret_expires_at = datetime.now(UTC) + timedelta(seconds=overlap_seconds) if goes_on else None
-    secret = secrets.token_urlsafe(SECRET_BYTES)
-    client.secret_hash = session.keyring.keyed_hash("client-secret", secret)
+    secret, client.secret_hash = _secret(session, asked)
     if overlap_seconds == 0:
         await _call_tokens_back(session, client)
     await store.changed(session, client)
@@ -122,6 +148,36 @@ async def set_keys(
     await store.changed(session, client)
     await _record(session, actor, "client.keys_changed", client.id, client.partner_id)
     return client
+
+
+async def change_client(
+    session: WriteSession, actor: Principal | None, client: Client, if_match: IfMatch, patch: ClientPatch
+) -> Client:
+    """Change the scopes or the person of a client. Tokens with scopes that it holds no more are called back.
+
+    Raises ``VersionMismatch``, ``Invalid``, and ``AuthenticatesOtherwise`` for the scopes of an external issuer's
+    client, which come with its tokens.
+    """
+    if_match.check(client)
+    wanted = details_after(client, patch)
+    scopes = sorted(set(wanted.scopes))
+    if refused := rules.refused_scopes(client.partner.kind, scopes):
+        raise Invalid.of(refused)
+    if client.external_issuer and scopes != client.scopes:
+        raise AuthenticatesOtherwise
+    if (scopes, wanted.person) == (client.scopes, client.person):
+        return client
+    if not set(client.scopes) <= set(scopes):
+        await _call_tokens_back(session, client)
+    client.scopes, client.person = scopes, wanted.person
+    await store.changed(session, client)
+    await _record(session, actor, "client.changed", client.id, client.partner_id)
+    return client
+
+
+def details_after(client: Client, patch: ClientPatch) -> ClientDetails:
+    """The scopes and person that a client has after a patch. Raises ``Invalid``."""
+    return validated(ClientDetails, patch.onto({"scopes": client.scopes, "person": client.person}))
 
 
 async def add_external_client(session: WriteSession, partner: str, issuer: str, subject: str) -> Client | None:

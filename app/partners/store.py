@@ -1,6 +1,7 @@
 """Every SQL statement about partners, clients and signing keys."""
 
 import json
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -11,10 +12,13 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
+from app.core.orm import among
 from app.core.pagination import PageQuery, fetch_page
 from app.core.security import ALGORITHM
+from app.partners.change_schemas import ClientChangesQuery
 from app.partners.errors import NameTaken
-from app.partners.models import Client, Partner, SigningKey, UsedAssertion
+from app.partners.models import Client, ClientChange, Partner, SigningKey, UsedAssertion
+from app.partners.persons import ClientUser, ClientUsers
 
 SEALED_JWK = "signing_keys.sealed_jwk"
 # longer than a manifest lasts, and than anyone should keep keys without asking again
@@ -110,6 +114,51 @@ async def list_clients(session: ReadSession, partner_id: UUID, query: PageQuery)
     statement = select(Client).where(Client.partner_id == partner_id)
     items, cursor = await fetch_page(session, statement, Client.id, query, list_name=f"clients {partner_id}")
     return list(items), cursor
+
+
+async def users(session: ReadSession, caller: UUID, others: Collection[UUID]) -> ClientUsers:
+    """The users of the caller's client and of others."""
+    person = func.coalesce(Client.person, Client.external_subject)
+    statement = select(Client.id, Partner.kind, person, Client.disabled_at.is_not(None)).join(Partner)
+    found = await session.execute(statement.where(among(Client.id, {caller, *others})))
+    return ClientUsers(caller, (ClientUser(*row) for row in found))
+
+
+async def add_change(session: WriteSession, change: ClientChange) -> ClientChange:
+    """Insert a change that waits for a second person."""
+    session.add(change)
+    await session.flush()
+    await session.refresh(change)
+    return change
+
+
+async def get_change(session: ReadSession, partner_id: UUID, change_id: UUID, *, lock: bool = False) -> ClientChange:
+    """One change of a partner's client, locked when ``lock``. Raises ``NotFound``."""
+    statement = select(ClientChange).where(ClientChange.partner_id == partner_id, ClientChange.id == change_id)
+    change = await session.scalar(statement.with_for_update() if lock else statement)
+    if change is None:
+        raise NotFound
+    return change
+
+
+async def list_changes(
+    session: ReadSession, partner_id: UUID, query: ClientChangesQuery
+) -> tuple[list[ClientChange], str | None]:
+    """A page of the changes of a partner's clients, oldest first."""
+    statement = select(ClientChange).where(ClientChange.partner_id == partner_id)
+    if query.status is not None:
+        statement = statement.where(ClientChange.status == query.status)
+    name = f"client-changes {partner_id}"
+    items, cursor = await fetch_page(session, statement, ClientChange.id, query, list_name=name)
+    return list(items), cursor
+
+
+async def settle_change(session: WriteSession, change: ClientChange, outcome: str, client_id: UUID) -> None:
+    """Note how a change ended and who settled it; the hash of its secret is not kept."""
+    change.outcome, change.settled_by, change.settled_at = outcome, client_id, datetime.now(UTC)
+    change.secret_hash = None
+    await session.flush()
+    await session.refresh(change)
 
 
 async def changed(session: WriteSession, client: Client) -> None:

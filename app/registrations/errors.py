@@ -32,4 +32,4 @@ class ClaimedByAnother(Conflict):
 
     code = "claimed_by_another"
     title = "Another officer has claimed the case"
-    mend = "Ask the officer to give it back, or decide another."
+    mend = "Ask the officer to give it back, end the claim with DELETE .../claim?reason=, or decide another."

@@ -21,6 +21,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     not_,
     null,
     select,
@@ -42,7 +43,7 @@ from app.operators import store as operators
 from app.operators.rules import Atlas
 from app.registrations import store
 from app.registrations.batch import Batch, Stripes
-from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
+from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork, content_by_after
 from app.registrations.rules import TRACKS, Asked, Status
 
 LOCK_CLASS = 0x52454749
@@ -258,9 +259,19 @@ HANDED_IN: dict[str, Any] = {
 }  # fmt: skip
 
 
+def handed_in_by(client_id: UUID) -> dict[str, Any]:
+    """What a case begins anew with when a client hands it in again as it is."""
+    return {**HANDED_IN, "content_by": content_by_after(literal(client_id, Uuid))}
+
+
 def _correcting(*, hand_in: bool) -> Update:
     batch = records("corrected", COLUMNS)
-    values = {name: batch.c[name] for name in CORRECTED} | ({**HANDED_IN, "due_at": batch.c.due_at} if hand_in else {})
+    given = {"content_by": content_by_after(bindparam("corrected_by", type_=Uuid))}
+    values = (
+        given
+        | {name: batch.c[name] for name in CORRECTED}
+        | ({**HANDED_IN, "due_at": batch.c.due_at} if hand_in else {})
+    )
     its_next = {"version": Registration.version + 1, "updated_at": func.now()}
     return update(Registration).where(Registration.id == batch.c.id).values(**its_next, **values)
 
@@ -268,9 +279,9 @@ def _correcting(*, hand_in: bool) -> Update:
 _CORRECTING = {hand_in: Compiled(_correcting(hand_in=hand_in)) for hand_in in (False, True)}
 
 
-async def correct(session: Asker, rows: Sequence[dict[str, Any]], *, hand_in: bool) -> None:
+async def correct(session: Asker, by: Principal, rows: Sequence[dict[str, Any]], *, hand_in: bool) -> None:
     """Write corrected details to cases, each as its next version, and hand them in again if ``hand_in``."""
-    await session.fetch(_CORRECTING[hand_in], {"corrected": rows_text(rows)})
+    await session.fetch(_CORRECTING[hand_in], {"corrected": rows_text(rows), "corrected_by": by.client_id})
 
 
 _LISTED = columnar(LISTED).subquery("listed")

@@ -1,10 +1,10 @@
 """What applicants ask for, and the networks they ask it for."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, select, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, Text, UniqueConstraint, Uuid, any_, case, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, aggregate_order_by
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 from sqlalchemy.sql.functions import func
@@ -27,7 +27,10 @@ class RegistrationNetwork(Base):
 
 
 class Registration(Identified, Versioned, Base):
-    """A case. ``subject`` is its applicant's; reason, note and basis are those of the last decision."""
+    """A case. ``subject`` is its applicant's; reason, note and basis are those of the last decision.
+
+    ``client_id`` submitted it, and the clients of ``content_by`` corrected it or handed it in again since.
+    """
 
     __tablename__ = "registrations"
     __table_args__ = (
@@ -45,6 +48,7 @@ class Registration(Identified, Versioned, Base):
 
     partner_id: Mapped[UUID] = mapped_column(ForeignKey(Partner.id))
     client_id: Mapped[UUID]
+    content_by: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
     applicant_id: Mapped[UUID] = mapped_column(ForeignKey(Applicant.id))
     if TYPE_CHECKING:
         networks: Mapped[list[str]]
@@ -62,6 +66,7 @@ class Registration(Identified, Versioned, Base):
     note: Mapped[str | None]
     legal_basis: Mapped[str | None]
     claimed_by: Mapped[UUID | None]
+    claim_ends_at: Mapped[datetime | None]
     bulk_upload_id: Mapped[UUID | None]
     submitted_at: Mapped[datetime] = mapped_column(server_default=func.now())
     due_at: Mapped[datetime]
@@ -80,3 +85,9 @@ NETWORKS = (
 Registration.networks = column_property(NETWORKS)
 
 IS_OPEN = among(Registration.status, sorted(OPEN))
+
+
+def content_by_after(client: ColumnElement[UUID]) -> ColumnElement[Any]:
+    """The value of ``content_by`` once ``client`` gave a case content: each client stands in it at most once."""
+    is_known = or_(Registration.client_id == client, client == any_(Registration.content_by))
+    return case((is_known, Registration.content_by), else_=func.array_append(Registration.content_by, client))

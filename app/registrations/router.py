@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from app.allowlist.errors import NetworkTaken
 from app.core.db import IntakeWriting, Reading, ReadSession, Writing, database_of
 from app.core.direct_route import DirectRoute
-from app.core.errors import MissingField, Unauthenticated
+from app.core.errors import MissingField, SelfReview, Unauthenticated
 from app.core.idempotency import Idempotent
 from app.core.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
 from app.core.pagination import PageQuery, decode_cursor, encode_cursor
@@ -163,11 +163,14 @@ async def withdraw_registration(
     "/registrations/{registration_id}/claim",
     summary="Claim a case",
     response_model=schemas.Registration,
-    responses=documented(*MOVES),
+    responses=documented(*MOVES, SelfReview),
 )
-async def claim_case(registration_id: UUID, session: Writing, principal: Officer, if_match: Precondition) -> Response:
-    """An officer takes a submitted case into review; no other officer can decide it then."""
-    await service.claim(session, principal, registration_id, if_match)
+async def claim_case(
+    request: Request, registration_id: UUID, session: Writing, principal: Officer, if_match: Precondition
+) -> Response:
+    """An officer takes a submitted case into review; no other officer can decide it until `claim_ends_at`."""
+    hours: int = request.app.state.settings.claim_hours
+    await service.claim(session, principal, registration_id, if_match, hours)
     return await _answer(session, principal, registration_id)
 
 
@@ -178,10 +181,17 @@ async def claim_case(registration_id: UUID, session: Writing, principal: Officer
     responses=documented(*MOVES, ClaimedByAnother),
 )
 async def give_case_back(
-    registration_id: UUID, session: Writing, principal: Officer, if_match: Precondition
+    registration_id: UUID,
+    query: Annotated[schemas.ClaimEndQuery, Query()],
+    session: Writing,
+    principal: Officer,
+    if_match: Precondition,
 ) -> Response:
-    """The officer who claimed the case puts it back among the submitted ones."""
-    await service.give_back(session, principal, registration_id, if_match)
+    """The officer who claimed the case puts it back among the submitted ones; another officer does so with a `reason`.
+
+    The reason is on record for the regulator: `registration.claim_ended`.
+    """
+    await service.give_back(session, principal, registration_id, if_match, query.reason)
     return await _answer(session, principal, registration_id)
 
 

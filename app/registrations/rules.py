@@ -4,6 +4,7 @@ from bisect import bisect_right, insort
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -100,6 +101,8 @@ class Case:
     client_id: UUID
     operator: str
     claimed_by: UUID | None
+    content_by: Sequence[UUID]
+    claim_ends_at: datetime | None
 
 
 class Asked(NamedTuple):

@@ -19,6 +19,7 @@ from app.core.schemas import (
     MergePatch,
     Page,
     Paragraph,
+    Query,
     Resource,
     Timestamp,
     refuse_as_given,
@@ -106,6 +107,7 @@ class Registration(Resource):
                     "note": "The lease of the office is missing.",
                     "legal_basis": None,
                     "claimed_by": None,
+                    "claim_ends_at": None,
                     "bulk_upload_id": None,
                     "submitted_at": "2026-11-21T09:00:00.000000Z",
                     "due_at": "2026-11-23T09:00:00.000000Z",
@@ -138,6 +140,9 @@ class Registration(Resource):
     claimed_by: Annotated[
         UUID | None, Field(description="The client of the officer who has the case; for the regulator")
     ]
+    claim_ends_at: Annotated[
+        Timestamp | None, Field(description="When that officer's claim ends by itself; for the regulator")
+    ]
     bulk_upload_id: UUID | None
     submitted_at: Timestamp
     due_at: Annotated[Timestamp, Field(description="When a decision is due")]
@@ -165,6 +170,12 @@ class RegistrationsQuery(PageQuery):
     network: Annotated[NetworkText | None, Field(description="With a network that overlaps this one")] = None
     claimed_by: UUID | None = None
     partner_id: Annotated[UUID | None, Field(description="The regulator's: one partner's")] = None
+
+
+class ClaimEndQuery(Query):
+    """Why a claim is ended."""
+
+    reason: Annotated[Line200 | None, Field(description="Needed to end another officer's claim")] = None
 
 
 class TrackDescription(Resource):

@@ -1,19 +1,21 @@
 """What happens to a case once it was submitted: by its submitter, by officers' claims, and by time."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from app.allowlist import service as allowlist
 from app.allowlist.store import Cause
 from app.core.db import WriteSession
-from app.core.errors import DomainError
+from app.core.errors import DomainError, SelfReview
 from app.core.preconditions import IfMatch
 from app.core.principal import Principal
 from app.core.schemas import validated
 from app.events import store as events
 from app.events.store import Happening
+from app.partners import store as partners
 from app.registrations import intake, judgement, store, submitting
+from app.registrations.claims import UNCLAIMED, ClaimEnd, clients_of, ended, own_content
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
 from app.registrations.intake import Held
 from app.registrations.judgement import Accepted
@@ -22,6 +24,7 @@ from app.registrations.rules import EDITABLE, Asked, Case, Ledger, Move, Status,
 from app.registrations.schemas import RegistrationChange, RegistrationDetails
 
 EXPIRED_AT_ONCE = 5_000
+ENDED_AT_ONCE = 1_000
 SWEEP = Cause(None, in_mass=True)
 
 
@@ -53,7 +56,7 @@ async def correct(
         raise IllegalTransition(f"A registration that is {held.status} cannot be corrected.")
     asked = validated(RegistrationDetails, patch.onto(_details(held))).asked
     accepted = await _judged_again(session, principal, asked, held)
-    await submitting.write_corrected(session, [accepted], hand_in=False)
+    await submitting.write_corrected(session, principal, [accepted], hand_in=False)
     corrected = Happening("registration.corrected", held.id, held.partner_id, asked.operator, {"status": held.status})
     await events.record(session, principal, [corrected])
 
@@ -77,7 +80,8 @@ async def hand_in_again(session: WriteSession, principal: Principal, registratio
     _refuse_unless_possible(held.status, Move.SUBMIT)
     asked = validated(RegistrationDetails, _details(held)).asked
     await _judged_again(session, principal, asked, held)
-    await store.move(session, [held.id], {**intake.HANDED_IN, "due_at": submitting.due_at_of_tracks()[held.track]})
+    due_at = submitting.due_at_of_tracks()[held.track]
+    await store.move(session, [held.id], {**intake.handed_in_by(principal.client_id), "due_at": due_at})
     await store.tell_submitted(session, principal, [held.id])
 
 
@@ -85,28 +89,70 @@ async def withdraw(session: WriteSession, principal: Principal, registration_id:
     """Take a case back. Raises ``IllegalTransition``, ``VersionMismatch``."""
     held = await _own(session, principal, registration_id, if_match)
     target = _refuse_unless_possible(held.status, Move.WITHDRAW)
-    await store.move(session, [held.id], {"status": target, "claimed_by": None})
+    await store.move(session, [held.id], {"status": target, **UNCLAIMED})
     await _record(session, principal, "registration.withdrawn", held, {"status": target})
 
 
-async def claim(session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:
-    """An officer takes a case. Raises ``IllegalTransition``, ``VersionMismatch``."""
+async def claim(
+    session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch, hours: int
+) -> None:
+    """An officer takes a case for ``hours``, also one whose claim by another has ended.
+
+    Raises ``IllegalTransition``, ``VersionMismatch``, and ``SelfReview`` for a case that the officer gave content.
+    """
     held = await store.get(session, principal, registration_id, lock=True)
     if_match.check(held)
-    target = _refuse_unless_possible(held.status, Move.CLAIM)
-    await store.move(session, [held.id], {"status": target, "claimed_by": principal.client_id})
+    users = await partners.users(session, principal.client_id, clients_of(held))
+    now = datetime.now(UTC)
+    why = ended(held, users, now)
+    target = _refuse_unless_possible(Status.SUBMITTED if why else held.status, Move.CLAIM)
+    if own := own_content(held, users):
+        raise SelfReview(users.explain(own))
+    claimed = {"claimed_by": principal.client_id, "claim_ends_at": now + timedelta(hours=hours)}
+    await store.move(session, [held.id], {"status": target, **claimed})
+    if why:
+        await _record(session, None, "registration.given_back", held, {"status": Status.SUBMITTED, "ended": why})
     await _record(session, principal, "registration.claimed", held, {"status": target})
 
 
-async def give_back(session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:
-    """An officer gives a claimed case back. Raises ``IllegalTransition``, ``ClaimedByAnother``, ``VersionMismatch``."""
+async def give_back(
+    session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch, reason: str | None
+) -> None:
+    """An officer gives a claimed case back, or ends another's claim with a ``reason``, which the regulator alone reads.
+
+    Raises ``IllegalTransition``, ``ClaimedByAnother``, ``VersionMismatch``.
+    """
     held = await store.get(session, principal, registration_id, lock=True)
     if_match.check(held)
     target = _refuse_unless_possible(held.status, Move.UNCLAIM)
-    if held.claimed_by != principal.client_id:
-        raise ClaimedByAnother
-    await store.move(session, [held.id], {"status": target, "claimed_by": None})
-    await _record(session, principal, "registration.given_back", held, {"status": target})
+    users = await partners.users(session, principal.client_id, clients_of(held))
+    is_own = held.claimed_by is not None and users.is_surely_own(held.claimed_by)
+    if not is_own and not reason:
+        raise ClaimedByAnother("Another officer has claimed the case. To end that claim, say why: ?reason=")
+    details: dict[str, Any] = {"status": target}
+    if not is_own:
+        said = {"reason": reason, "claimed_by": held.claimed_by and str(held.claimed_by)}
+        ending = Happening("registration.claim_ended", held.id, principal.partner_id, details=said)
+        await events.record(session, principal, [ending])
+        details["ended"] = ClaimEnd.ANOTHER_OFFICER
+    await store.move(session, [held.id], {"status": target, **UNCLAIMED})
+    await _record(session, principal, "registration.given_back", held, details)
+
+
+async def end_claims(session: WriteSession, hours: int) -> int:
+    """Put cases back whose claim has lasted its time, or whose officer's client was disabled; give how many."""
+    why = {ClaimEnd.CLIENT_DISABLED: store.claimed_by_disabled(), ClaimEnd.TIME: store.claimed_too_long(hours)}
+    count = 0
+    for end, condition in why.items():
+        due = await store.ids_of(session, store.meeting(condition).limit(ENDED_AT_ONCE))
+        # the condition once more, since a decision may have come in between
+        async for cases in store.lock_cases(session, store.with_ids(due) & condition, ENDED_AT_ONCE):
+            ids = [each.id for each in cases]
+            await store.move(session, ids, {"status": Status.SUBMITTED, **UNCLAIMED})
+            told = store.decided(ids, {"status": Status.SUBMITTED, "ended": end})
+            await events.record_each(session, None, "registration.given_back", told)
+            count += len(ids)
+    return count
 
 
 async def _record(

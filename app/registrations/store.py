@@ -1,7 +1,7 @@
 """Reading registrations, and moving them from status to status."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -36,13 +36,14 @@ from app.core.orm import Rows, among, is_among
 from app.core.principal import Principal
 from app.core.single_reads import SingleRead
 from app.events import store as events
+from app.partners.models import Client
 from app.registrations.contests import IS_CONTESTED
 from app.registrations.models import NETWORKS, Registration, RegistrationNetwork
 from app.registrations.rules import OFFICERS_FLAGS, Case, Flag, Status
 from app.registrations.schemas import Registration as Resource
 from app.registrations.schemas import RegistrationsQuery
 
-HIDDEN_FROM_PARTNERS = ("claimed_by",)
+HIDDEN_FROM_PARTNERS = ("claimed_by", "claim_ends_at")
 HIDDEN_FROM_OPERATORS = ("note", "legal_basis", "description")
 NOT_SYNCHRONIZED = {"synchronize_session": False}
 
@@ -157,7 +158,7 @@ FILTERS = {
 }
 
 
-CASE = select(
+CASE: Rows = select(
     Registration.id,
     Registration.version,
     Registration.status,
@@ -165,6 +166,8 @@ CASE = select(
     Registration.client_id,
     Registration.operator,
     Registration.claimed_by,
+    Registration.content_by,
+    Registration.claim_ends_at,
 )
 
 
@@ -191,6 +194,23 @@ def of_upload(bulk_upload_id: UUID, status: str) -> ColumnElement[bool]:
 def expired(now: datetime) -> Select[Any]:
     """The ids of approvals whose time has passed."""
     return select(Registration.id).where(Registration.status == Status.APPROVED, Registration.expires_at <= now)
+
+
+def claimed_too_long(hours: int) -> ColumnElement[bool]:
+    """The condition of having a claim whose time has passed; one that was made without an end has ``hours`` too."""
+    end = func.coalesce(Registration.claim_ends_at, Registration.updated_at + timedelta(hours=hours))
+    return and_(Registration.status == Status.IN_REVIEW, end <= func.now())
+
+
+def claimed_by_disabled() -> ColumnElement[bool]:
+    """The condition of being claimed by a client that has been disabled."""
+    disabled = select(Client.id).where(Client.disabled_at.is_not(None))
+    return and_(Registration.status == Status.IN_REVIEW, Registration.claimed_by.in_(disabled))
+
+
+def meeting(condition: ColumnElement[bool]) -> Select[Any]:
+    """The ids of the cases that meet a condition."""
+    return select(Registration.id).where(condition)
 
 
 async def ids_of(session: ReadSession, statement: Select[Any]) -> list[UUID]:

@@ -117,7 +117,7 @@ async def _settle(
         due_at=due_at_of_tracks(),
     )
     shown = await _add(session, batch, new, show=show)
-    await write_corrected(session, list(corrected.values()), hand_in=True)
+    await write_corrected(session, principal, list(corrected.values()), hand_in=True)
     await store.tell_submitted(session, principal, _ids(corrected.values()))
     return {i: _outcome(each) for i, each in judged.items() if i not in accepted or i in corrected}, shown
 
@@ -172,14 +172,14 @@ def due_at_of_tracks() -> dict[str, datetime]:
     return {track: now + timedelta(hours=rule.decision_due_hours) for track, rule in TRACKS.items()}
 
 
-async def write_corrected(session: Asker, accepted: Sequence[Accepted], *, hand_in: bool) -> None:
+async def write_corrected(session: Asker, principal: Principal, accepted: Sequence[Accepted], *, hand_in: bool) -> None:
     """Write corrected details in the place of the old."""
     if not accepted:
         return
     due_at = due_at_of_tracks()
     rows = [_row(each, each.itself.id, due_at) for each in accepted if each.itself]
     ids = [row["id"] for row in rows]
-    await intake.correct(session, rows, hand_in=hand_in)
+    await intake.correct(session, principal, rows, hand_in=hand_in)
     await intake.take_networks(session, ids)
     listed = [(str(each.itself.id), each.asked.networks) for each in accepted if each.itself]
     await intake.put_networks(session, networks_listed(listed))

@@ -1,11 +1,14 @@
 """What a decision needs and which cases an officer may decide. Pure functions of values."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from app.core.errors import DomainError, FieldError, MissingField, SelfReview
+from app.partners.persons import ClientUsers
+from app.registrations.claims import is_claimed_by_another, own_content
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
 from app.registrations.rules import Case, Move, next_status
 
@@ -70,18 +73,23 @@ def missing_for_action(given: Mapping[str, Any]) -> Iterable[FieldError]:
         yield MissingField.at("/note", "The reason 'other' needs a note.")
 
 
-def refusal(case: Case, action: str, officer: UUID) -> DomainError | None:
-    """Why ``officer`` cannot take ``action`` on a case, or None."""
+def refusal(case: Case, action: str, users: ClientUsers, now: datetime) -> DomainError | None:
+    """Why an officer cannot take ``action`` on a case, or None; ``users`` are of the case's clients, as it sees them.
+
+    Whoever gave the case its content does not decide it, nor while another officer's claim holds.
+    """
     if next_status(case.status, Move(action)) is None:
         return IllegalTransition(f"{action} is not possible for a registration that is {case.status}.")
-    if case.client_id == officer:
-        return SelfReview()
-    if case.claimed_by not in (None, officer):
+    if own := own_content(case, users):
+        return SelfReview(users.explain(own))
+    if is_claimed_by_another(case, users, now):
         return ClaimedByAnother()
     return None
 
 
-def split(cases: Sequence[Case], action: str, officer: UUID) -> tuple[list[Case], dict[UUID, DomainError]]:
+def split(
+    cases: Sequence[Case], action: str, users: ClientUsers, now: datetime
+) -> tuple[list[Case], dict[UUID, DomainError]]:
     """The cases that the officer may decide so, and why not of the others."""
-    refused = {case.id: why for case in cases if (why := refusal(case, action, officer))}
+    refused = {case.id: why for case in cases if (why := refusal(case, action, users, now))}
     return [case for case in cases if case.id not in refused], refused

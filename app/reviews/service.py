@@ -17,7 +17,9 @@ from app.core.errors import DomainError, NotFound
 from app.core.preconditions import IfMatch
 from app.core.principal import Principal
 from app.events import store as events
+from app.partners import store as partners
 from app.registrations import store as registrations
+from app.registrations.claims import UNCLAIMED, clients_of
 from app.registrations.rules import Case, Move, next_status
 from app.reviews import rules, store
 from app.reviews.rules import Action
@@ -87,7 +89,8 @@ async def _decide(
     session: WriteSession, cases: Sequence[Case], verdict: Verdict, cause: Cause, officer: Principal, batch_id: UUID
 ) -> dict[UUID, DomainError]:
     """Decide cases alike; give those that were refused."""
-    allowed, refused = rules.split(cases, verdict.action, officer.client_id)
+    users = await partners.users(session, officer.client_id, {id_ for case in cases for id_ in clients_of(case)})
+    allowed, refused = rules.split(cases, verdict.action, users, datetime.now(UTC))
     taken = await _grant_or_withdraw(session, [case.id for case in allowed], Action(verdict.action), cause)
     refused |= {id_: NetworkTaken("A network of it is granted to another registrant.") for id_ in taken}
     decided = [case for case in allowed if case.id not in taken]
@@ -117,9 +120,7 @@ async def _move(
     # every allowed case is in a status from which the action leads to the same one
     status = next_status(cases[0].status, Move(verdict.action))
     now = datetime.now(UTC)
-    await registrations.move(
-        session, ids, {"status": status, "claimed_by": None, "decided_at": now, **why, **expires_at}
-    )
+    await registrations.move(session, ids, {"status": status, **UNCLAIMED, "decided_at": now, **why, **expires_at})
     await store.add(session, ids, decision)
     details: dict[str, Any] = {"status": status, "batch_id": batch_id, **why, **expires_at}
     name = f"registration.{DONE[Action(verdict.action)]}"

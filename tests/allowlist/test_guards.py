@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.allowlist.guards import HeldKind, Pending, to_hold
+from app.partners.rules import PartnerKind
 from app.registrations import service as registrations
 from app.reviews import schemas
 from tests.support import cases, feed, uploads
@@ -129,6 +130,23 @@ async def test_a_mass_removal_waits_for_another_officer_while_all_else_is_publis
     assert await events(service, "allowlist.released") == [{"held_id": change["id"], "kind": "removal", "count": 11}]
     delta = (await nayatel.get(f"{FEED}/deltas/{publication.serial}")).json()
     assert {each["reason"] for each in delta["removed"]} == {"revoked"}
+
+
+async def test_another_client_of_the_same_person_or_without_one_releases_nothing(
+    service: Service, pseb: Caller, officer: Caller, second: Caller
+) -> None:
+    twin = await service.officer("at-home", person="pta-officer-1")
+    unnamed = await service.caller("pta", PartnerKind.REGULATOR, client="unnamed")
+    ids = await approved_ids(service, pseb, officer, 20)
+    await batch(officer, ids[:11], "revoke", **WHY)
+    await service.publish()
+    (change,) = await held(officer)
+    for caller, said in ((twin, "your own"), (unnamed, "client person")):
+        answer = await release(caller, change)
+        assert (answer.status_code, answer.json()["code"]) == (403, "self_review")
+        assert said in answer.json()["detail"]
+    assert await service.publish() is None
+    assert (await release(second, change)).status_code == 200
 
 
 async def test_releasing_twice_changes_nothing_more(

@@ -97,12 +97,12 @@ async def test_without_the_database_the_last_list_is_served_and_says_how_old_it_
 
 
 async def test_a_token_that_was_called_back_stays_so_without_the_database(
-    service: Service, line: Line, pseb: Caller, officer: Caller, nayatel: Caller
+    service: Service, line: Line, pseb: Caller, admin: Caller, nayatel: Caller
 ) -> None:
-    await cases.approved(pseb, officer)
+    await cases.approved(pseb, admin)
     await service.publish()
     path = f"/v1/partners/{nayatel.credentials.partner_id}/clients/{nayatel.credentials.id}"
-    assert (await officer.post(f"{path}/disable", headers={"If-Match": '"1"'})).status_code == 200
+    assert (await admin.post(f"{path}/disable", headers={"If-Match": '"1"'})).status_code == 200
     await service.app.state.called_back.refresh()
     await line.cut()
     with pytest.raises(OSError):  # noqa: PT011  # whatever the system says of a line that is cut

@@ -16,12 +16,12 @@ async def applicant(caller: Caller) -> tuple[str, str]:
 
 
 async def test_an_association_cannot_hold_the_scope_and_is_refused_its_own_record_too(
-    service: Service, pseb: Caller, officer: Caller
+    service: Service, pseb: Caller, admin: Caller
 ) -> None:
     path, _ = await applicant(pseb)
     assert (await pseb.post(f"{path}/reveal", json=WHY)).status_code == 403
     client = {"name": "curious", "scopes": ["applicants:reveal"]}
-    refused = await officer.post(f"/v1/partners/{pseb.credentials.partner_id}/clients", json=client)
+    refused = await admin.post(f"/v1/partners/{pseb.credentials.partner_id}/clients", json=client)
     assert cases.codes(refused) == {"/scopes/0": "invalid_value"}
 
 

@@ -126,18 +126,18 @@ async def test_the_same_key_of_another_client_is_another_key(pseb: Caller, pasha
 
 
 async def test_a_replayed_client_secret_is_the_same_and_was_not_kept_readable(
-    service: Service, officer: Caller
+    service: Service, pseb: Caller, admin: Caller
 ) -> None:
     headers = _key()
-    path = f"/v1/partners/{officer.credentials.partner_id}/clients"
-    first, again = [await officer.post(path, json={"name": "new-officer"}, headers=headers) for _ in range(2)]
+    path = f"/v1/partners/{pseb.credentials.partner_id}/clients"
+    first, again = [await admin.post(path, json={"name": "new-portal"}, headers=headers) for _ in range(2)]
     secret = first.json()["client_secret"]
     assert (first.status_code, again.json()["client_secret"]) == (201, secret)
     async with service.database.read() as session:
         (kept,) = (await session.scalars(select(IdempotencyKey))).all()
     assert secret.encode() not in kept.sealed_body
     assert secret not in json.dumps([kept.headers, kept.fingerprint])
-    assert kept.client_id == UUID(str(officer.credentials.id))
+    assert kept.client_id == UUID(str(admin.credentials.id))
 
 
 async def test_a_key_is_forgotten_after_its_hours(service: Service, pseb: Caller) -> None:

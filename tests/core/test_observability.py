@@ -135,7 +135,7 @@ async def test_metrics_name_the_whole_operation_and_never_an_id(service: Service
 
 
 async def test_the_logs_tell_who_asked_what_and_hold_no_secret_and_no_token(
-    settings: Settings, service: Service, pseb: Caller, officer: Caller, tmp_path: Path
+    settings: Settings, service: Service, pseb: Caller, admin: Caller, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
     person, credentials = cases.individual(), pseb.credentials
@@ -158,9 +158,9 @@ async def test_the_logs_tell_who_asked_what_and_hold_no_secret_and_no_token(
             made = await http.post("/v1/applicants", json=person, headers=bearer)
             refused = await http.post("/v1/applicants", json={**person, "mobile": "0300"}, headers=bearer)
             client = await http.post(
-                f"/v1/partners/{officer.credentials.partner_id}/clients",
+                f"/v1/partners/{credentials.partner_id}/clients",
                 json={"name": "made-here"},
-                headers={"Authorization": f"Bearer {officer.token}", "Idempotency-Key": "k"},
+                headers={"Authorization": f"Bearer {admin.token}", "Idempotency-Key": "k"},
             )
             await http.get("/v1/registrations", headers={"Authorization": f"Bearer {pseb.token[:-5]}"})
     assert [each.status_code for each in (basic, form, made, refused, client)] == [200, 200, 201, 422, 201]
@@ -169,7 +169,7 @@ async def test_the_logs_tell_who_asked_what_and_hold_no_secret_and_no_token(
         settings.secret_key.get_secret_value(),
         credentials.client_secret,
         pseb.token[-40:],
-        officer.token[-40:],
+        admin.token[-40:],
         basic.json()["access_token"][-40:],
         client.json()["client_secret"],
         person["cnic"],

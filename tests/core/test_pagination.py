@@ -36,11 +36,11 @@ async def test_a_cursor_that_was_altered_or_made_up_is_refused(pseb: Caller) -> 
         assert _refused_at_cursor(await pseb.get(f"/v1/applicants?limit=1&cursor={altered}")), altered
 
 
-async def test_a_cursor_of_another_list_or_service_is_refused(service: Service, pseb: Caller, officer: Caller) -> None:
+async def test_a_cursor_of_another_list_or_service_is_refused(service: Service, pseb: Caller, admin: Caller) -> None:
     ids = await _applicants(pseb, 2)
     cursor = (await pseb.get("/v1/applicants?limit=1")).json()["next_cursor"]
     for path in ("/v1/registrations", "/v1/bulk-uploads", "/v1/review-decisions", "/v1/partners"):
-        assert _refused_at_cursor(await officer.get(path, params={"cursor": cursor})), path
+        assert _refused_at_cursor(await admin.get(path, params={"cursor": cursor})), path
     foreign = encode_cursor(Keyring("the secret of quite another service"), "applicants", ids[0])
     assert _refused_at_cursor(await pseb.get("/v1/applicants", params={"cursor": foreign}))
 

@@ -5,8 +5,11 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from app.core.pagination import PageQuery
 from app.demo.partners import CREDENTIALS, ensure_demo_partners
+from app.partners import store
 from app.partners.rules import ALLOWED, PartnerKind
+from tests.support import postgres
 from tests.support.service import BASE_URL, Service
 
 
@@ -39,10 +42,10 @@ async def test_each_demo_client_gets_a_token_with_what_its_partner_may_do(servic
     written = await ensured(service, tmp_path)
     assert written["token_url"] == f"{BASE_URL}/oauth/token"
     assert set(written) == {"token_url", "clients"}
-    names = ["pta-officer-1", "pta-officer-2", "pseb", "pasha", "nayatel", "ptcl"]
+    names = ["pta-officer-1", "pta-officer-2", "pta-officer-3", "pseb", "pasha", "nayatel", "ptcl"]
     assert list(written["clients"]) == names
     held = {name: await scopes(service, client) for name, client in written["clients"].items()}
-    assert "reviews:write" in held["pta-officer-1"] & held["pta-officer-2"]
+    assert "reviews:write" in held["pta-officer-1"] & held["pta-officer-2"] & held["pta-officer-3"]
     assert "registrations:write" in held["pseb"] & held["pasha"]
     assert held["nayatel"] == held["ptcl"] == ALLOWED[PartnerKind.OPERATOR]
 
@@ -70,3 +73,35 @@ async def test_when_the_file_is_lost_the_clients_get_new_secrets(service: Servic
     assert ids[0] == ids[1]
     assert set(secrets[0]).isdisjoint(secrets[1])
     assert await scopes(service, again["clients"]["pseb"])
+
+
+async def persons(service: Service) -> dict[str, str | None]:
+    async with service.database.read() as session:
+        partner = await store.find_partner(session, "pta")
+        assert partner
+        clients, _ = await store.list_clients(session, partner.id, PageQuery())
+    return {each.name: each.person for each in clients}
+
+
+async def test_each_officer_is_a_person_of_its_own(service: Service, tmp_path: Path) -> None:
+    await ensured(service, tmp_path)
+    named = await persons(service)
+    assert len(set(named.values())) == len(named) == 3
+    assert all(named.values())
+
+
+async def test_a_directory_of_an_earlier_version_keeps_its_secrets_and_gets_persons_and_the_third_officer(
+    service: Service, tmp_path: Path
+) -> None:
+    first = await ensured(service, tmp_path)
+    third = first["clients"].pop("pta-officer-3")
+    (tmp_path / CREDENTIALS).write_text(json.dumps(first))
+    url = service.settings.database_url
+    await postgres.execute(url, "UPDATE clients SET person = NULL")
+    await postgres.execute(url, "UPDATE clients SET name = 'x' WHERE name = 'pta-officer-3'")
+    again = await ensured(service, tmp_path)
+    assert again["clients"].items() >= first["clients"].items()
+    assert again["clients"]["pta-officer-3"]["client_id"] != third["client_id"]
+    assert await scopes(service, again["clients"]["pta-officer-3"])
+    named = await persons(service)
+    assert len({named[f"pta-officer-{n}"] for n in (1, 2, 3)} - {None}) == 3

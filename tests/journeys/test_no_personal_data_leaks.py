@@ -119,13 +119,17 @@ class Journey:
         return {"reference": row["reference"]} | {name: row[other] for name, other in zip(names, moved, strict=True)}
 
     def new_client(self) -> None:
-        """A client that is made over HTTP, with its secret in a kept answer, and given another secret."""
-        regulator = f"/v1/partners/{self.clients['officer'].partner_id}/clients"
+        """A client that is made over HTTP, with its secret in a kept answer, and given another secret.
+
+        Another of the regulator is asked for, and waits for a second person with its secret made.
+        """
+        pasha, regulator = (f"/v1/partners/{self.clients[each].partner_id}/clients" for each in ("pasha", "officer"))
         key = {"Idempotency-Key": "client"}
-        made = self.ask("officer", 201, "POST", regulator, json={"name": "new"}, headers=key)
+        made = self.ask("admin", 201, "POST", pasha, json={"name": "new"}, headers=key)
         one = made.headers["Location"]
-        rotated = self.ask("officer", 200, "POST", f"{one}/rotate", headers={"If-Match": made.headers["ETag"]})
-        self.planted.secrets += [made.json()["client_secret"], rotated.json()["client_secret"]]
+        rotated = self.ask("admin", 200, "POST", f"{one}/rotate", headers={"If-Match": made.headers["ETag"]})
+        asked = self.ask("admin", 202, "POST", regulator, json={"name": "new"})
+        self.planted.secrets += [each.json()["client_secret"] for each in (made, rotated, asked)]
 
     def told_to_others(self) -> str:
         """What another association and an operator can read after all this."""
@@ -150,6 +154,7 @@ async def made_clients(settings: Settings) -> dict[str, Credentials]:
         "pasha": await service.credentials("pasha"),
         "nayatel": await service.credentials("nayatel", PartnerKind.OPERATOR, operator="nayatel"),
         "officer": await service.credentials("pta", PartnerKind.REGULATOR),
+        "admin": (await service.admin()).credentials,
     }
     await service.close()
     return clients

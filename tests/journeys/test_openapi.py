@@ -5,8 +5,10 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -57,6 +59,7 @@ async def made(service: Service, pseb: Caller, officer: Caller) -> dict[str, str
         "decision_id": decision["id"],
         "partner_id": str(other.partner_id),
         "client_id": str(other.id),
+        "change_id": str(uuid4()),
         "held_id": await held_removal(service),
         "webhook_id": (await officer.post("/v1/webhooks", json={"url": "https://receiver.example/"})).json()["id"],
         "serial": "1",
@@ -74,6 +77,13 @@ async def own_of_operations(service: Service, pseb: Caller, officer: Caller) -> 
             assert (await cases.decide(officer, case, action, **reasons)).status_code == 201
         return {"registration_id": case["id"]}
 
+    async def change_asked() -> dict[str, Any]:
+        regulator = str(second.credentials.partner_id)
+        asked = await second.post(f"/v1/partners/{regulator}/clients", json={"name": f"new-{next(numbers)}"})
+        return {"partner_id": regulator, "change_id": asked.json()["id"]}
+
+    numbers = count()
+    second = await service.admin("pta-admin-2")
     claimed = await case_after("")
     claim = f"/v1/registrations/{claimed['registration_id']}/claim"
     assert (await officer.post(claim, headers={"If-Match": "*"})).status_code == 200
@@ -90,6 +100,9 @@ async def own_of_operations(service: Service, pseb: Caller, officer: Caller) -> 
         "give_case_back": claimed,
         "get_delta": {"session": feed["session"], "since": feed["serial"]},
         "create_partner": {"name": "newcomer"},
+        "get_client_change": await change_asked(),
+        "confirm_client_change": await change_asked(),
+        "withdraw_client_change": await change_asked(),
         "rotate_secret": {"partner_id": str(with_secret.partner_id), "client_id": str(with_secret.id)},
         **await of_webhooks(pseb),
         **await of_the_audit(pseb),
@@ -163,28 +176,28 @@ def _call(
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_no_call_gives_a_fault_or_an_answer_that_is_not_in_the_document(
-    service: Service, url: str, pseb: Caller, officer: Caller
+    service: Service, url: str, pseb: Caller, admin: Caller
 ) -> None:
-    ids = await made(service, pseb, officer)
-    calls = await asyncio.to_thread(exercise, url, login_of(officer), ids)
+    ids = await made(service, pseb, admin)
+    calls = await asyncio.to_thread(exercise, url, login_of(admin), ids)
     assert calls > 10 * len(OPERATIONS)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_every_operation_does_what_its_example_shows_and_its_answers_lead_on(
-    service: Service, url: str, pseb: Caller, officer: Caller
+    service: Service, url: str, pseb: Caller, admin: Caller
 ) -> None:
-    ids = {**await made(service, pseb, officer), "if-match": "*"}
-    own = await own_of_operations(service, pseb, officer)
+    ids = {**await made(service, pseb, admin), "if-match": "*"}
+    own = await own_of_operations(service, pseb, admin)
     async with httpx.AsyncClient(base_url=url) as http:
-        answers = {each: await http.post("/oauth/token", data=login_of(each)) for each in (pseb, officer)}
+        answers = {each: await http.post("/oauth/token", data=login_of(each)) for each in (pseb, admin)}
     tokens = {each: answer.json()["access_token"] for each, answer in answers.items()}
 
     def token_for(operation: sound.Operation) -> str | None:
         ways = operation.definition.raw.get("security", [])
         needed = {scope for each in ways for scopes in each.values() for scope in scopes}
-        caller = pseb if needed <= ALLOWED[PartnerKind.ASSOCIATION] else officer
+        caller = pseb if needed <= ALLOWED[PartnerKind.ASSOCIATION] else admin
         return tokens[caller] if ways else None
 
     calls = workflow.Calls(token_for, lambda name: {**ids, **own.get(name, {})}, CHECKS)

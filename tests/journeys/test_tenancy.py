@@ -56,6 +56,7 @@ async def one_of_each(pseb: Caller, officer: Caller) -> tuple[dict[str, str], li
         "upload_id": upload["id"],
         "partner_id": str(pseb.credentials.partner_id),
         "client_id": str(pseb.credentials.id),
+        "change_id": str(uuid4()),
         "held_id": await held_removal(pseb.service),
         "webhook_id": (await pseb.post("/v1/webhooks", json={"url": "https://secret.example/SECRET"})).json()["id"],
     }

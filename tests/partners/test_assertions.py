@@ -134,9 +134,9 @@ async def test_a_client_id_beside_the_assertion_is_the_same(service: Service, cl
     assert (await _ask(service, assertion, client_id=client.client_id)).status_code == 200
 
 
-async def test_a_disabled_client_s_keys_open_nothing(service: Service, officer: Caller, client: Credentials) -> None:
+async def test_a_disabled_client_s_keys_open_nothing(service: Service, admin: Caller, client: Credentials) -> None:
     path = f"/v1/partners/{client.partner_id}/clients/{client.id}/disable"
-    assert (await officer.post(path, headers={"If-Match": "*"})).status_code == 200
+    assert (await admin.post(path, headers={"If-Match": "*"})).status_code == 200
     assert _error(await _ask(service, signed(claims_of(service, client.client_id)))) == (401, "invalid_client")
 
 

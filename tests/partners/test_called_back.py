@@ -30,11 +30,11 @@ async def processes(database_url: str) -> AsyncIterator[list[Service]]:
         await each.database.close()
 
 
-async def _change(officer: Caller, caller: Caller, what: str, method: str = "POST", **kwargs: Any) -> dict[str, Any]:
+async def _change(admin: Caller, caller: Caller, what: str, method: str = "POST", **kwargs: Any) -> dict[str, Any]:
     """One operation on a caller's client."""
     path = f"/v1/partners/{caller.credentials.partner_id}/clients/{caller.credentials.id}"
-    tag = (await officer.get(path)).headers["ETag"]
-    answer = await officer.request(method, f"{path}/{what}", headers={"If-Match": tag}, **kwargs)
+    tag = (await admin.get(path)).headers["ETag"]
+    answer = await admin.request(method, f"{path}/{what}", headers={"If-Match": tag}, **kwargs)
     assert answer.status_code == 200, answer.text
     changed: dict[str, Any] = answer.json()
     return changed
@@ -52,22 +52,22 @@ async def _refused_soon(service: Service, token: str) -> bool:
 
 
 async def test_a_disabled_clients_tokens_end_in_every_process_that_hears_of_it(processes: list[Service]) -> None:
-    officer, pseb = await processes[0].officer(), await processes[0].caller("pseb")
+    admin, pseb = await processes[0].admin(), await processes[0].caller("pseb")
     assert [await _status(each, pseb.token) for each in processes] == [200, 200]
-    await _change(officer, pseb, "disable")
+    await _change(admin, pseb, "disable")
     assert [await _refused_soon(each, pseb.token) for each in processes] == [True, True]
-    assert [await _status(each, officer.token) for each in processes] == [200, 200]
+    assert [await _status(each, admin.token) for each in processes] == [200, 200]
     answer = await processes[1].http.get(CASES, headers=bearer(pseb.token))
     assert (answer.json()["code"], "called back" in answer.json()["detail"]) == ("unauthenticated", True)
 
 
 async def test_a_secret_that_stops_at_once_takes_its_tokens_along_and_the_new_ones_count_at_once(
-    service: Service, officer: Caller, pseb: Caller
+    service: Service, admin: Caller, pseb: Caller
 ) -> None:
-    await _change(officer, pseb, "rotate")
+    await _change(admin, pseb, "rotate")
     await service.app.state.called_back.refresh()
     assert await _status(service, pseb.token) == 200
-    issued = await _change(officer, pseb, "rotate?overlap_seconds=0")
+    issued = await _change(admin, pseb, "rotate?overlap_seconds=0")
     await service.app.state.called_back.refresh()
     assert await _status(service, pseb.token) == 401
     login = {"client_id": issued["client_id"], "client_secret": issued["client_secret"]}
@@ -76,19 +76,19 @@ async def test_a_secret_that_stops_at_once_takes_its_tokens_along_and_the_new_on
 
 
 async def test_a_client_with_other_keys_has_no_tokens_of_those_before(
-    service: Service, officer: Caller, pseb: Caller
+    service: Service, admin: Caller, pseb: Caller
 ) -> None:
-    await _change(officer, pseb, "keys", "PUT", json={"jwks": public(KEY)})
+    await _change(admin, pseb, "keys", "PUT", json={"jwks": public(KEY)})
     await service.app.state.called_back.refresh()
     assert await _status(service, pseb.token) == 401
 
 
 async def test_a_client_that_is_remembered_by_basic_is_asked_for_anew(
-    service: Service, officer: Caller, nayatel: Caller
+    service: Service, admin: Caller, nayatel: Caller
 ) -> None:
     login = (nayatel.credentials.client_id, nayatel.credentials.client_secret)
     assert (await service.http.get(FEED, auth=login)).status_code == 503  # known, and nothing is published yet
-    issued = await _change(officer, nayatel, "rotate?overlap_seconds=0")
+    issued = await _change(admin, nayatel, "rotate?overlap_seconds=0")
     await service.app.state.called_back.refresh()
     assert (await service.http.get(FEED, auth=login)).status_code == 401
     new = (issued["client_id"], issued["client_secret"])
@@ -96,22 +96,22 @@ async def test_a_client_that_is_remembered_by_basic_is_asked_for_anew(
 
 
 async def test_a_token_that_is_under_way_meanwhile_is_called_back_too(
-    service: Service, officer: Caller, pseb: Caller
+    service: Service, admin: Caller, pseb: Caller
 ) -> None:
     known = pseb.credentials
     async with service.database.read() as session:
         proven = await store.get_client(session, known.partner_id, known.id)
         key = await store.signing_key(session)
-    await _change(officer, pseb, "rotate?overlap_seconds=0")
+    await _change(admin, pseb, "rotate?overlap_seconds=0")
     late = partners.access_token(proven, proven.scopes, key, issuer=service.settings.public_url, seconds=600)
     await service.app.state.called_back.refresh()
     assert await _status(service, late) == 401
 
 
 async def test_what_was_called_back_is_forgotten_when_it_has_expired_anyway(
-    service: Service, officer: Caller, pseb: Caller, settings: Settings
+    service: Service, admin: Caller, pseb: Caller, settings: Settings
 ) -> None:
-    await _change(officer, pseb, "disable")
+    await _change(admin, pseb, "disable")
     async with service.database.read() as session:
         assert set(await store.called_back(session)) == {pseb.credentials.id}
     await postgres.execute(

@@ -58,10 +58,10 @@ async def _get(service: Service, token: str, path: str = CASES) -> httpx.Respons
     return await service.http.get(path, headers=bearer(token))
 
 
-async def _people(officer: Caller) -> dict[str, dict[str, Any]]:
+async def _people(admin: Caller) -> dict[str, dict[str, Any]]:
     """The clients that stand for people of the provider, by subject."""
-    partner = officer.credentials.partner_id
-    listed = (await officer.get(f"/v1/partners/{partner}/clients")).json()["items"]
+    partner = admin.credentials.partner_id
+    listed = (await admin.get(f"/v1/partners/{partner}/clients")).json()["items"]
     return {each["external_subject"]: each for each in listed if each["external_issuer"]}
 
 
@@ -75,13 +75,13 @@ REFUSED: list[dict[str, Any]] = [
 
 
 async def test_a_token_that_is_not_for_here_or_not_now_or_not_signed_by_the_provider_is_refused(
-    service: Service, provider: Provider, officer: Caller
+    service: Service, provider: Provider, admin: Caller
 ) -> None:
     for change in REFUSED:
         answer = await _get(service, provider.token(**change))
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), change
         assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
-    assert await _people(officer) == {}
+    assert await _people(admin) == {}
 
 
 @pytest.mark.parametrize(("asked", "sound", "refused"), [
@@ -133,11 +133,11 @@ async def test_no_key_of_the_provider_speaks_for_this_service_itself(service: Se
 
 @pytest.mark.parametrize("groups", [None, [], ["others"], "others", {"officers": 1}, [["officers"]], 5, "officers x"])
 async def test_a_person_whom_nothing_gives_a_scope_may_nothing_and_leaves_no_trace(
-    service: Service, provider: Provider, officer: Caller, groups: Any
+    service: Service, provider: Provider, admin: Caller, groups: Any
 ) -> None:
     answer = await _get(service, provider.token(groups=groups))
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-    assert await _people(officer) == {}
+    assert await _people(admin) == {}
 
 
 @pytest.mark.parametrize("kind", PartnerKind)
@@ -152,24 +152,22 @@ async def test_no_mapping_gives_more_than_the_partner_s_kind_may_hold(
     assert principal.partner_kind == kind
 
 
-async def test_a_disabled_person_is_refused_at_once(service: Service, provider: Provider, officer: Caller) -> None:
+async def test_a_disabled_person_is_refused_at_once(service: Service, provider: Provider, admin: Caller) -> None:
     assert (await _get(service, provider.token())).status_code == 200
-    person = (await _people(officer))["officer-1"]
+    person = (await _people(admin))["officer-1"]
     path = f"/v1/partners/{person['partner_id']}/clients/{person['id']}"
-    assert (await officer.post(f"{path}/disable", headers={"If-Match": '"1"'})).status_code == 200
+    assert (await admin.post(f"{path}/disable", headers={"If-Match": '"1"'})).status_code == 200
     assert (await _get(service, provider.token())).status_code == 401
     assert (await _get(service, provider.token(sub="officer-2"))).status_code == 200
 
 
-async def test_a_person_is_given_neither_a_secret_nor_keys(
-    service: Service, provider: Provider, officer: Caller
-) -> None:
+async def test_a_person_is_given_neither_a_secret_nor_keys(service: Service, provider: Provider, admin: Caller) -> None:
     assert (await _get(service, provider.token())).status_code == 200
-    person = (await _people(officer))["officer-1"]
+    person = (await _people(admin))["officer-1"]
     path = f"/v1/partners/{person['partner_id']}/clients/{person['id']}"
     for answer in (
-        await officer.post(f"{path}/rotate", headers={"If-Match": '"1"'}),
-        await officer.request("PUT", f"{path}/keys", json={}, headers={"If-Match": '"1"'}),
+        await admin.post(f"{path}/rotate", headers={"If-Match": '"1"'}),
+        await admin.request("PUT", f"{path}/keys", json={}, headers={"If-Match": '"1"'}),
     ):
         assert (answer.status_code, answer.json()["code"]) == (409, "authenticates_otherwise")
     login = {"grant_type": "client_credentials", "client_id": person["client_id"], "client_secret": ""}
@@ -214,30 +212,30 @@ async def test_without_its_partner_a_provider_s_tokens_are_refused(
 
 
 async def test_one_person_is_always_the_same_client_and_two_are_two(
-    service: Service, provider: Provider, officer: Caller
+    service: Service, provider: Provider, admin: Caller
 ) -> None:
     answers = await asyncio.gather(*(_get(service, provider.token(sub=f"officer-{n % 2}")) for n in range(8)))
     assert {answer.status_code for answer in answers} == {200}
-    people = await _people(officer)
+    people = await _people(admin)
     assert people.keys() == {"officer-0", "officer-1"}
     assert len({each["id"] for each in people.values()}) == 2
     assert all(each["scopes"] == [] and each["external_issuer"] == provider.url for each in people.values())
     assert (await _get(service, provider.token(sub="officer-0"))).status_code == 200
-    assert await _people(officer) == people
+    assert await _people(admin) == people
 
 
 async def test_decisions_name_the_officer_who_signed_in_elsewhere(
-    service: Service, provider: Provider, officer: Caller, pseb: Caller
+    service: Service, provider: Provider, admin: Caller, pseb: Caller
 ) -> None:
     case = await cases.submitted(pseb)
-    one = Caller(service, officer.credentials, provider.token(sub="officer-1"))
+    one = Caller(service, admin.credentials, provider.token(sub="officer-1"))
     decided = await one.post(
         "/v1/review-decisions",
         json={"registration_id": case["id"], "action": "approve"},
         headers={"If-Match": f'"{case["version"]}"'},
     )
     assert decided.status_code == 201, decided.text
-    person = (await _people(officer))["officer-1"]
+    person = (await _people(admin))["officer-1"]
     assert person["id"] in decided.text
 
 
@@ -282,9 +280,9 @@ async def test_a_provider_inside_may_be_asked_by_plain_http_and_two_stand_side_b
         issuers = (provider.configured(), second.configured(scopes={"officers": ["registrations:read"]}))
         async with _configured(database_url, tmp_path, *issuers) as service:
             made = await service.credentials("pta", PartnerKind.REGULATOR)
-            officer = Caller(service, made, await service.token(made))
+            admin = await service.admin()
             for each in (provider, second):
                 assert (await _get(service, each.token())).status_code == 200
             assert (await _get(service, second.token(), "/v1/partners")).status_code == 403
-            listed = (await officer.get(f"/v1/partners/{made.partner_id}/clients")).json()["items"]
+            listed = (await admin.get(f"/v1/partners/{made.partner_id}/clients")).json()["items"]
             assert len([each for each in listed if each["external_subject"] == "officer-1"]) == 2

@@ -17,15 +17,15 @@ GRANT = {"grant_type": "client_credentials"}
 TAG_1 = {"If-Match": '"1"'}
 
 
-async def _partner(officer: Caller, **body: Any) -> str:
-    answer = await officer.post("/v1/partners", json={"name": "indus", "kind": "association", **body})
+async def _partner(admin: Caller, **body: Any) -> str:
+    answer = await admin.post("/v1/partners", json={"name": "indus", "kind": "association", **body})
     assert answer.status_code == 201, answer.text
     location: str = answer.headers["Location"]
     return location
 
 
-async def _client(officer: Caller, partner: str, **body: Any) -> dict[str, Any]:
-    answer = await officer.post(f"{partner}/clients", json={"name": "portal", **body})
+async def _client(admin: Caller, partner: str, **body: Any) -> dict[str, Any]:
+    answer = await admin.post(f"{partner}/clients", json={"name": "portal", **body})
     assert answer.status_code == 201, answer.text
     return {**answer.json(), "path": answer.headers["Location"]}
 
@@ -53,7 +53,7 @@ async def test_nobody_but_an_administrator_gets_near_partners_not_even_their_own
             assert _code(answer) == (403, "forbidden"), path
 
 
-async def test_a_partner_needs_a_name_a_kind_and_a_code_when_it_is_an_operator(officer: Caller) -> None:
+async def test_a_partner_needs_a_name_a_kind_and_a_code_when_it_is_an_operator(admin: Caller) -> None:
     refused: list[tuple[dict[str, Any], dict[str, str]]] = [
         ({}, {"/name": "missing_field", "/kind": "missing_field"}),
         ({"name": "Bad Name", "kind": "bank"}, {"/name": "invalid_value", "/kind": "invalid_value"}),
@@ -64,31 +64,31 @@ async def test_a_partner_needs_a_name_a_kind_and_a_code_when_it_is_an_operator(o
         ({"name": "x", "kind": "regulator", "id": str(uuid4())}, {"/id": "invalid_value"}),
     ]
     for body, expected in refused:
-        answer = await officer.post("/v1/partners", json=body)
+        answer = await admin.post("/v1/partners", json=body)
         assert (answer.status_code, cases.codes(answer)) == (422, expected)
-    assert len((await officer.get("/v1/partners")).json()["items"]) == 1
+    assert len((await admin.get("/v1/partners")).json()["items"]) == 1
 
 
-async def test_a_name_is_taken_once_among_partners_and_once_among_a_partner_s_clients(officer: Caller) -> None:
-    partner, other = await _partner(officer), await _partner(officer, name="other")
-    await _client(officer, partner)
-    assert _code(await officer.post("/v1/partners", json={"name": "indus", "kind": "regulator"})) == (409, "name_taken")
-    assert _code(await officer.post(f"{partner}/clients", json={"name": "portal"})) == (409, "name_taken")
-    await _client(officer, other)
+async def test_a_name_is_taken_once_among_partners_and_once_among_a_partner_s_clients(admin: Caller) -> None:
+    partner, other = await _partner(admin), await _partner(admin, name="other")
+    await _client(admin, partner)
+    assert _code(await admin.post("/v1/partners", json={"name": "indus", "kind": "regulator"})) == (409, "name_taken")
+    assert _code(await admin.post(f"{partner}/clients", json={"name": "portal"})) == (409, "name_taken")
+    await _client(admin, other)
 
 
-async def test_a_client_cannot_hold_scopes_beyond_its_partner_s_kind(officer: Caller) -> None:
-    partner = await _partner(officer)
+async def test_a_client_cannot_hold_scopes_beyond_its_partner_s_kind(admin: Caller) -> None:
+    partner = await _partner(admin)
     scopes = ["registrations:read", "reviews:write", "partners:admin", "nothing"]
-    answer = await officer.post(f"{partner}/clients", json={"name": "portal", "scopes": scopes})
+    answer = await admin.post(f"{partner}/clients", json={"name": "portal", "scopes": scopes})
     assert answer.status_code == 422
     assert cases.codes(answer) == {f"/scopes/{place}": "invalid_value" for place in (1, 2, 3)}
-    assert (await officer.get(f"{partner}/clients")).json()["items"] == []
+    assert (await admin.get(f"{partner}/clients")).json()["items"] == []
 
 
-async def test_what_is_not_there_is_not_found_and_a_client_is_found_under_its_own_partner_only(officer: Caller) -> None:
-    partner, other = await _partner(officer), await _partner(officer, name="other")
-    client = await _client(officer, partner)
+async def test_what_is_not_there_is_not_found_and_a_client_is_found_under_its_own_partner_only(admin: Caller) -> None:
+    partner, other = await _partner(admin), await _partner(admin, name="other")
+    client = await _client(admin, partner)
     elsewhere = f"{other}/clients/{client['id']}"
     for path in (
         f"/v1/partners/{uuid4()}",
@@ -96,45 +96,43 @@ async def test_what_is_not_there_is_not_found_and_a_client_is_found_under_its_ow
         f"{partner}/clients/{uuid4()}",
         elsewhere,
     ):
-        assert _code(await officer.get(path)) == (404, "not_found"), path
+        assert _code(await admin.get(path)) == (404, "not_found"), path
     for path in (f"{elsewhere}/rotate", f"{elsewhere}/disable", f"{partner}/clients/{uuid4()}/rotate"):
-        assert _code(await officer.post(path, headers=TAG_1)) == (404, "not_found"), path
-    assert _code(await officer.post(f"/v1/partners/{uuid4()}/clients", json={"name": "x"})) == (404, "not_found")
+        assert _code(await admin.post(path, headers=TAG_1)) == (404, "not_found"), path
+    assert _code(await admin.post(f"/v1/partners/{uuid4()}/clients", json={"name": "x"})) == (404, "not_found")
 
 
 @pytest.mark.parametrize("change", ["rotate", "disable"])
-async def test_a_change_of_a_client_needs_its_present_version(service: Service, officer: Caller, change: str) -> None:
-    client = await _client(officer, await _partner(officer))
+async def test_a_change_of_a_client_needs_its_present_version(service: Service, admin: Caller, change: str) -> None:
+    client = await _client(admin, await _partner(admin))
     path = f"{client['path']}/{change}"
-    assert _code(await officer.post(path)) == (428, "precondition_required")
+    assert _code(await admin.post(path)) == (428, "precondition_required")
     for stale in ('"2"', '"0"', "1", 'W/"1"', "x"):
-        assert _code(await officer.post(path, headers={"If-Match": stale})) == (412, "version_mismatch"), stale
+        assert _code(await admin.post(path, headers={"If-Match": stale})) == (412, "version_mismatch"), stale
     assert await _token_status(service, client) == 200
-    changed = await officer.post(path, headers=TAG_1)
+    changed = await admin.post(path, headers=TAG_1)
     assert (changed.status_code, changed.headers["ETag"], changed.json()["version"]) == (200, '"2"', 2)
-    assert _code(await officer.post(path, headers=TAG_1)) == (412, "version_mismatch")
+    assert _code(await admin.post(path, headers=TAG_1)) == (412, "version_mismatch")
 
 
-async def test_a_client_that_is_disabled_stays_so(service: Service, officer: Caller) -> None:
-    client = await _client(officer, await _partner(officer))
-    disabled = await officer.post(f"{client['path']}/disable", headers=TAG_1)
+async def test_a_client_that_is_disabled_stays_so(service: Service, admin: Caller) -> None:
+    client = await _client(admin, await _partner(admin))
+    disabled = await admin.post(f"{client['path']}/disable", headers=TAG_1)
     assert disabled.json()["disabled_at"]
     assert await _token_status(service, client) == 401
-    again = await officer.post(f"{client['path']}/disable", headers={"If-Match": '"2"'})
+    again = await admin.post(f"{client['path']}/disable", headers={"If-Match": '"2"'})
     assert (again.status_code, again.json()) == (200, disabled.json())
-    rotated = await officer.post(f"{client['path']}/rotate", headers={"If-Match": '"2"'})
+    rotated = await admin.post(f"{client['path']}/rotate", headers={"If-Match": '"2"'})
     assert await _token_status(service, rotated.json()) == 401
 
 
-async def test_a_secret_is_shown_once_has_256_bits_and_is_kept_as_a_keyed_hash(
-    service: Service, officer: Caller
-) -> None:
-    partner = await _partner(officer)
-    client = await _client(officer, partner)
+async def test_a_secret_is_shown_once_has_256_bits_and_is_kept_as_a_keyed_hash(service: Service, admin: Caller) -> None:
+    partner = await _partner(admin)
+    client = await _client(admin, partner)
     secret = client["client_secret"]
     assert len(secret) >= 43
     for path in (client["path"], f"{partner}/clients"):
-        answer = await officer.get(path)
+        answer = await admin.get(path)
         assert answer.status_code == 200
         assert "client_secret" not in answer.text
         assert secret not in answer.text
@@ -145,34 +143,34 @@ async def test_a_secret_is_shown_once_has_256_bits_and_is_kept_as_a_keyed_hash(
     assert secret not in kept.secret_hash
 
 
-async def test_a_partner_and_its_clients_are_made_and_read(officer: Caller) -> None:
-    location = await _partner(officer, name="zong-isp", kind="operator", operator="zong")
-    partner = await officer.get(location)
+async def test_a_partner_and_its_clients_are_made_and_read(admin: Caller) -> None:
+    location = await _partner(admin, name="zong-isp", kind="operator", operator="zong")
+    partner = await admin.get(location)
     assert partner.headers["ETag"] == '"1"'
     shown = partner.json()
     assert (shown["name"], shown["kind"], shown["operator"]) == ("zong-isp", "operator", "zong")
-    assert shown in (await officer.get("/v1/partners")).json()["items"]
+    assert shown in (await admin.get("/v1/partners")).json()["items"]
 
-    all_scopes = await _client(officer, location)
-    narrow = await _client(officer, location, name="firewall", scopes=["allowlist:read", "allowlist:read"])
+    all_scopes = await _client(admin, location)
+    narrow = await _client(admin, location, name="firewall", scopes=["allowlist:read", "allowlist:read"])
     assert all_scopes["scopes"] == ["allowlist:read", "events:read", "registrations:read", "webhooks:manage"]
     assert narrow["scopes"] == ["allowlist:read"]
-    listed = (await officer.get(f"{location}/clients")).json()["items"]
+    listed = (await admin.get(f"{location}/clients")).json()["items"]
     assert [client["name"] for client in listed] == ["portal", "firewall"]
-    assert (await officer.get(narrow["path"])).json() == listed[1]
+    assert (await admin.get(narrow["path"])).json() == listed[1]
 
 
-async def test_what_happens_to_partners_and_clients_is_on_record(officer: Caller) -> None:
-    partner = await _partner(officer)
-    client = await _client(officer, partner)
-    await officer.post(f"{client['path']}/rotate", headers=TAG_1)
-    await officer.post(f"{client['path']}/disable", headers={"If-Match": '"2"'})
-    events = [event for event in await told(officer, "client.disabled") if event["actor_client_id"]]
+async def test_what_happens_to_partners_and_clients_is_on_record(admin: Caller) -> None:
+    partner = await _partner(admin)
+    client = await _client(admin, partner)
+    await admin.post(f"{client['path']}/rotate", headers=TAG_1)
+    await admin.post(f"{client['path']}/disable", headers={"If-Match": '"2"'})
+    events = [event for event in await told(admin, "client.disabled") if event["actor_client_id"]]
     assert [event["name"] for event in events] == [
         "partner.created",
         "client.created",
         "client.rotated",
         "client.disabled",
     ]
-    assert {event["actor_client_id"] for event in events} == {str(officer.credentials.id)}
+    assert {event["actor_client_id"] for event in events} == {str(admin.credentials.id)}
     assert client["client_secret"] not in str(events)

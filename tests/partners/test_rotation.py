@@ -12,10 +12,10 @@ from tests.support.service import Caller, Credentials, Service
 DAY = 86_400
 
 
-async def rotated(officer: Caller, client: Credentials, **query: Any) -> dict[str, Any]:
+async def rotated(admin: Caller, client: Credentials, **query: Any) -> dict[str, Any]:
     path = f"/v1/partners/{client.partner_id}/clients/{client.id}"
-    tag = (await officer.get(path)).headers["ETag"]
-    answer = await officer.post(f"{path}/rotate", headers={"If-Match": tag}, params=query)
+    tag = (await admin.get(path)).headers["ETag"]
+    answer = await admin.post(f"{path}/rotate", headers={"If-Match": tag}, params=query)
     assert answer.status_code == 200, answer.text
     issued: dict[str, Any] = answer.json()
     return issued
@@ -36,40 +36,40 @@ async def overlap_ends(service: Service) -> None:
 
 
 @pytest.mark.parametrize("overlap", ["-1", str(7 * DAY + 1), "x", "1.5", ""])
-async def test_an_overlap_lasts_a_week_at_most(officer: Caller, nayatel: Caller, overlap: str) -> None:
+async def test_an_overlap_lasts_a_week_at_most(admin: Caller, nayatel: Caller, overlap: str) -> None:
     known = nayatel.credentials
     path = f"/v1/partners/{known.partner_id}/clients/{known.id}"
-    answer = await officer.post(f"{path}/rotate?overlap_seconds={overlap}", headers={"If-Match": '"1"'})
+    answer = await admin.post(f"{path}/rotate?overlap_seconds={overlap}", headers={"If-Match": '"1"'})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/query/overlap_seconds")
-    assert (await officer.get(path)).json()["version"] == 1
+    assert (await admin.get(path)).json()["version"] == 1
 
 
 async def test_without_an_overlap_the_old_secret_stops_at_once(
-    service: Service, officer: Caller, nayatel: Caller
+    service: Service, admin: Caller, nayatel: Caller
 ) -> None:
-    issued = await rotated(officer, nayatel.credentials, overlap_seconds=0)
+    issued = await rotated(admin, nayatel.credentials, overlap_seconds=0)
     assert issued["previous_secret_expires_at"] is None
     assert not await works(service, nayatel.credentials, nayatel.credentials.client_secret)
     assert await works(service, nayatel.credentials, issued["client_secret"])
 
 
 async def test_at_most_two_secrets_work_at_a_time(
-    service: Service, officer: Caller, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
+    service: Service, admin: Caller, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(basic, "CHECKED_AGAIN_SECONDS", 0)
     known = nayatel.credentials
-    secrets = [known.client_secret, *[(await rotated(officer, known))["client_secret"] for _ in range(2)]]
+    secrets = [known.client_secret, *[(await rotated(admin, known))["client_secret"] for _ in range(2)]]
     assert [await works(service, known, each) for each in secrets] == [False, True, True]
-    last = (await rotated(officer, known, overlap_seconds=0))["client_secret"]
+    last = (await rotated(admin, known, overlap_seconds=0))["client_secret"]
     assert [await works(service, known, each) for each in (*secrets, last)] == [False, False, False, True]
 
 
 async def test_the_old_secret_works_until_its_overlap_ends(
-    service: Service, officer: Caller, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
+    service: Service, admin: Caller, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = nayatel.credentials
-    issued = await rotated(officer, known)
-    shown = (await officer.get(f"/v1/partners/{known.partner_id}/clients/{known.id}")).json()
+    issued = await rotated(admin, known)
+    shown = (await admin.get(f"/v1/partners/{known.partner_id}/clients/{known.id}")).json()
     assert shown["previous_secret_expires_at"] == issued["previous_secret_expires_at"]
     assert shown["previous_secret_expires_at"] > shown["updated_at"]
     for secret in (known.client_secret, issued["client_secret"]):
@@ -81,10 +81,10 @@ async def test_the_old_secret_works_until_its_overlap_ends(
 
 
 async def test_by_basic_the_old_secret_ends_on_time_although_it_was_checked_just_now(
-    service: Service, officer: Caller, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
+    service: Service, admin: Caller, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = nayatel.credentials
-    await rotated(officer, known, overlap_seconds=DAY)
+    await rotated(admin, known, overlap_seconds=DAY)
     login = (known.client_id, known.client_secret)
     assert (await service.http.get(FEED, auth=login)).status_code != 401
     (remembered,) = service.app.state.basic._known.values()
@@ -96,10 +96,10 @@ async def test_by_basic_the_old_secret_ends_on_time_although_it_was_checked_just
     assert (await service.http.get(FEED, auth=login)).status_code == 401
 
 
-async def test_a_disabled_client_has_no_secret_that_works(service: Service, officer: Caller, nayatel: Caller) -> None:
+async def test_a_disabled_client_has_no_secret_that_works(service: Service, admin: Caller, nayatel: Caller) -> None:
     known = nayatel.credentials
-    issued = await rotated(officer, known)
+    issued = await rotated(admin, known)
     path = f"/v1/partners/{known.partner_id}/clients/{known.id}/disable"
-    assert (await officer.post(path, headers={"If-Match": '"2"'})).status_code == 200
+    assert (await admin.post(path, headers={"If-Match": '"2"'})).status_code == 200
     for secret in (known.client_secret, issued["client_secret"]):
         assert not await works(service, known, secret)

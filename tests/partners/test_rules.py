@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.principal import SCOPES
-from app.partners.rules import ALLOWED, PartnerKind, granted_scopes, refused_scopes
+from app.partners.rules import ALLOWED, PartnerKind, adds_keys, default_scopes, granted_scopes, refused_scopes
 
 SOME = st.lists(st.sampled_from(sorted(SCOPES)))
 
@@ -32,3 +32,21 @@ def test_a_token_never_gets_more_than_was_asked_for_or_is_held(held: list[str], 
     else:
         assert granted == sorted(wanted)
         assert set(granted) <= set(held)
+
+
+def test_a_client_that_names_no_scopes_holds_all_of_its_kind_but_the_administrators() -> None:
+    for kind, allowed in ALLOWED.items():
+        assert default_scopes(kind) == sorted(allowed - {"partners:admin"})
+
+
+def test_keys_that_a_client_has_already_are_not_added() -> None:
+    one, other = {"kid": "1", "x": "a"}, {"kid": "1", "x": "b"}
+    held = {"jwks": {"keys": [one, other]}, "jwks_uri": None}
+    for keys in ([one], [other, one], []):
+        assert not adds_keys(held, {"jwks": {"keys": keys}, "jwks_uri": None})
+    assert adds_keys({"jwks": {"keys": [one]}, "jwks_uri": None}, {"jwks": {"keys": [other]}, "jwks_uri": None})
+    assert adds_keys({"jwks": None, "jwks_uri": None}, held)
+    assert adds_keys(held, {"jwks": None, "jwks_uri": "https://keys.example/"})
+    published = {"jwks": None, "jwks_uri": "https://keys.example/"}
+    assert not adds_keys(published, published)
+    assert not adds_keys(published, {"jwks": None, "jwks_uri": None})

@@ -17,7 +17,7 @@ from app.core.settings import Settings
 from app.main import create_app
 from app.partners import service as partners
 from app.partners import store as partners_store
-from app.partners.rules import PartnerKind
+from app.partners.rules import ALLOWED, PartnerKind
 from app.partners.schemas import NewClient, NewPartner
 from tests.support import postgres
 
@@ -64,6 +64,7 @@ class Service:
         operator: str | None = None,
         client: str | None = None,
         scopes: list[str] | None = None,
+        person: str | None = None,
     ) -> Credentials:
         """A client of a partner, which is made when it is not there."""
         async with self.database.write() as session:
@@ -72,7 +73,7 @@ class Service:
                 body = NewPartner(name=partner, kind=kind, operator=operator)
                 found = await partners.create_partner(session, None, body)
             issued = await partners.create_client(
-                session, None, found, NewClient(name=client or partner, scopes=scopes)
+                session, None, found, NewClient(name=client or partner, scopes=scopes, person=person)
             )
             return Credentials(issued.client.client_id, issued.client_secret, issued.client.id, found.id)
 
@@ -94,14 +95,20 @@ class Service:
         operator: str | None = None,
         client: str | None = None,
         scopes: list[str] | None = None,
+        person: str | None = None,
     ) -> "Caller":
         """A partner's system that calls with a token."""
-        made = await self.credentials(partner, kind, operator=operator, client=client, scopes=scopes)
+        made = await self.credentials(partner, kind, operator=operator, client=client, scopes=scopes, person=person)
         return Caller(self, made, await self.token(made))
 
-    async def officer(self, name: str = "pta-officer-1") -> "Caller":
-        """An officer of the regulator."""
-        return await self.caller("pta", PartnerKind.REGULATOR, client=name)
+    async def officer(self, name: str = "pta-officer-1", *, person: str | None = None) -> "Caller":
+        """An officer of the regulator, a person of its own unless another is named."""
+        return await self.caller("pta", PartnerKind.REGULATOR, client=name, person=person or name)
+
+    async def admin(self, name: str = "pta-admin-1", *, person: str | None = None) -> "Caller":
+        """An officer who may administrate partners as well."""
+        scopes = sorted(ALLOWED[PartnerKind.REGULATOR])
+        return await self.caller("pta", PartnerKind.REGULATOR, client=name, scopes=scopes, person=person or name)
 
     async def publish(self) -> Publication | None:
         """One turn of the publisher, and the reader's refresh."""

@@ -101,7 +101,7 @@ async def _credentials(stack: Stack) -> dict[str, Credentials]:
     service = Service(stack.settings)
     try:
         regulator = {
-            name: await service.credentials("pta", PartnerKind.REGULATOR, client=name)
+            name: await service.credentials("pta", PartnerKind.REGULATOR, client=name, person=name)
             for name in ("officer", "second-officer")
         }
         return {**regulator, **{name: await service.credentials(name) for name in set(PARTNERS)}}

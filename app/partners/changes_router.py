@@ -1,0 +1,72 @@
+"""Changes of the regulator's clients that wait for a second person, for ``partners:admin``."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.core.db import Reading, Writing
+from app.core.principal import Principal
+from app.core.problems import READS, documented
+from app.core.responses import json_answer, page_answer
+from app.core.security import require
+from app.partners import client_changes, store
+from app.partners.change_schemas import ClientChange, ClientChangePage, ClientChangesQuery
+from app.partners.errors import AuthenticatesOtherwise, ChangeNotPending, NameTaken, SecondPersonRequired
+
+router = APIRouter(prefix="/partners/{partner_id}/client-changes", tags=["partners"])
+Admin = Annotated[Principal, require("partners:admin")]
+
+
+@router.get(
+    "",
+    summary="List changes of clients that need a second person",
+    response_model=ClientChangePage,
+    responses=documented(*READS),
+)
+async def list_client_changes(
+    request: Request,
+    partner_id: UUID,
+    query: Annotated[ClientChangesQuery, Query()],
+    session: Reading,
+    _: Admin,
+) -> Response:
+    """Changes of the regulator's clients that were asked for, oldest first, with what became of them."""
+    await store.get_partner(session, partner_id)
+    found = await store.list_changes(session, partner_id, query)
+    return page_answer(request, ClientChangePage, *found)
+
+
+@router.get(
+    "/{change_id}",
+    summary="Read a change of a client",
+    response_model=ClientChange,
+    responses=documented(*READS),
+)
+async def get_client_change(partner_id: UUID, change_id: UUID, session: Reading, _: Admin) -> Response:
+    """One change: what was asked for, by whom, and what became of it. A secret is not shown again."""
+    return json_answer(ClientChange.model_validate(await store.get_change(session, partner_id, change_id)))
+
+
+@router.post(
+    "/{change_id}/confirm",
+    summary="Confirm a change of a client",
+    response_model=ClientChange,
+    responses=documented(*READS, SecondPersonRequired, ChangeNotPending, NameTaken, AuthenticatesOtherwise),
+)
+async def confirm_client_change(partner_id: UUID, change_id: UUID, session: Writing, principal: Admin) -> Response:
+    """The change takes effect: by a person who neither asked for it nor uses the client that it changes."""
+    change = await client_changes.confirm(session, principal, partner_id, change_id)
+    return json_answer(ClientChange.model_validate(change))
+
+
+@router.delete(
+    "/{change_id}",
+    summary="Withdraw a change of a client",
+    response_model=ClientChange,
+    responses=documented(*READS, ChangeNotPending),
+)
+async def withdraw_client_change(partner_id: UUID, change_id: UUID, session: Writing, principal: Admin) -> Response:
+    """The change will not be made: by whoever asked for it, or by anybody who might have confirmed it."""
+    change = await client_changes.withdraw(session, principal, partner_id, change_id)
+    return json_answer(ClientChange.model_validate(change))

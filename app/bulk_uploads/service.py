@@ -10,21 +10,22 @@ import anyio
 import anyio.lowlevel
 from uuid_utils.compat import uuid7
 
-from app.bulk_uploads import store
+from app.bulk_uploads import rules, store
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.parser import glance
 from app.bulk_uploads.store import PART_BYTES
 from app.core.content_digest import ContentDigest
 from app.core.content_encoding import Unpacker
-from app.core.db import WriteSession
+from app.core.db import ReadSession, WriteSession
 from app.core.doorbell import ring
 from app.core.principal import Principal
+from app.core.settings import Settings
 from app.events import store as events
 from app.events.store import Happening
 
 
 class Spool:
-    """An upload's bytes on their way in, unpacked, with their size and digest.
+    """An upload's bytes on their way in, unpacked, with their size, lines and digest.
 
     They wait in memory, or in a temporary file when they are many, so that a slow sender holds no transaction.
     """
@@ -33,10 +34,12 @@ class Spool:
         self._file = file
         self._digest = hashlib.sha256()
         self.size = 0
+        self.lines = 0
 
     async def take(self, piece: bytes) -> None:
         """Add a piece."""
         self.size += len(piece)
+        self.lines += piece.count(b"\n")
         self._digest.update(piece)
         await self._file.write(piece)
 
@@ -70,14 +73,27 @@ async def spooled(stream: AsyncIterator[bytes], unpacker: Unpacker, digest: Cont
         yield spool
 
 
+async def check_backlog(session: ReadSession, principal: Principal, settings: Settings, size: int) -> None:
+    """Raises ``UploadsWaiting`` when the caller's partner has too much waiting for ``size`` bytes more."""
+    rules.check_backlog(await store.backlog(session, principal.partner_id), size, 0, _most_waiting(settings))
+
+
+def _most_waiting(settings: Settings) -> tuple[int, int, int]:
+    return settings.max_waiting_uploads, settings.max_waiting_upload_bytes, settings.max_waiting_upload_rows
+
+
 async def receive(
-    session: WriteSession, principal: Principal, spool: Spool, upload_format: str, *, dry_run: bool
+    session: WriteSession, principal: Principal, spool: Spool, upload_format: str, settings: Settings, *, dry_run: bool
 ) -> UUID:
     """Make an upload of what was spooled and ring the worker; give its id.
 
-    Raises ``Invalid`` when the file is empty, or its header is wrong or cannot be read, as far as its beginning shows.
+    Raises ``Invalid`` when the file is empty or has far too many lines, or its header is wrong or cannot be read, as
+    far as its beginning shows, and ``UploadsWaiting`` when the caller's partner has too much waiting.
     """
+    rules.check_lines(spool.lines, settings.max_upload_rows)
     first = await anext(spool.parts(), b"")
+    most = _most_waiting(settings)
+    rules.check_backlog(await store.backlog(session, principal.partner_id), spool.size, spool.lines, most)
     upload = BulkUpload(
         id=uuid7(),
         partner_id=principal.partner_id,
@@ -87,12 +103,19 @@ async def receive(
         columns=list(glance(first, upload_format)),
         sha256=spool.sha256,
         bytes=spool.size,
+        held_bytes=spool.size,
+        held_lines=spool.lines,
+        is_small=rules.is_small(spool.size, spool.lines),
     )
     await store.add(session, upload)
     position = 0
     async for part in spool.parts():
         await store.add_part(session, upload.id, position, part)
         position += 1
+    # again, now that no other upload of the partner can come in between
+    await store.take_turn_to_wait(session, principal.partner_id)
+    backlog = await store.backlog(session, principal.partner_id, besides=upload.id)
+    rules.check_backlog(backlog, spool.size, spool.lines, most)
     details = {"dry_run": dry_run, "format": upload_format, "bytes": spool.size, "sha256": spool.sha256}
     happening = Happening("bulk_upload.received", upload.id, principal.partner_id, details=details)
     await events.record(session, principal, [happening])

@@ -83,7 +83,7 @@ async def attempted(database: Database, upload_id: UUID) -> AsyncIterator[None]:
     except BrokenExecutor:
         raise
     except asyncio.CancelledError:  # the worker was told to stop
-        with suppress(TimeoutError):
+        with suppress(Exception):  # then it counts as killed, and stops all the same
             async with asyncio.timeout(STOP_SECONDS):
                 await _take_back(database, upload_id, attempt)
         raise

@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.parser import glance
+from app.bulk_uploads.rules import UploadFormat
 from app.bulk_uploads.store import PART_BYTES
 from app.core.content_digest import ContentDigest
 from app.core.content_encoding import Unpacker
@@ -73,13 +74,22 @@ async def spooled(stream: AsyncIterator[bytes], unpacker: Unpacker, digest: Cont
         yield spool
 
 
-async def check_backlog(session: ReadSession, principal: Principal, settings: Settings, size: int) -> None:
-    """Raises ``UploadsWaiting`` when the caller's partner has too much waiting for ``size`` bytes more."""
-    rules.check_backlog(await store.backlog(session, principal.partner_id), size, 0, _most_waiting(settings))
+async def check_backlog(
+    session: ReadSession,
+    principal: Principal,
+    settings: Settings,
+    size: int,
+    lines: int = 0,
+    *,
+    besides: UUID | None = None,
+) -> None:
+    """Raises ``UploadsWaiting`` when ``size`` bytes and ``lines`` more are too much for the caller's partner.
 
-
-def _most_waiting(settings: Settings) -> tuple[int, int, int]:
-    return settings.max_waiting_uploads, settings.max_waiting_upload_bytes, settings.max_waiting_upload_rows
+    What it has waiting is counted ``besides`` one upload.
+    """
+    most = settings.max_waiting_uploads, settings.max_waiting_upload_bytes, settings.max_waiting_upload_rows
+    backlog = await store.backlog(session, principal.partner_id, besides=besides)
+    rules.check_backlog(backlog, size, lines, most)
 
 
 async def receive(
@@ -90,10 +100,10 @@ async def receive(
     Raises ``Invalid`` when the file is empty or has far too many lines, or its header is wrong or cannot be read, as
     far as its beginning shows, and ``UploadsWaiting`` when the caller's partner has too much waiting.
     """
-    rules.check_lines(spool.lines, settings.max_upload_rows)
+    lines = 0 if upload_format == UploadFormat.XLSX else spool.lines  # a workbook's are known when it is opened
+    rules.check_lines(lines, settings.max_upload_rows)
     first = await anext(spool.parts(), b"")
-    most = _most_waiting(settings)
-    rules.check_backlog(await store.backlog(session, principal.partner_id), spool.size, spool.lines, most)
+    await check_backlog(session, principal, settings, spool.size, lines)
     upload = BulkUpload(
         id=uuid7(),
         partner_id=principal.partner_id,
@@ -104,8 +114,8 @@ async def receive(
         sha256=spool.sha256,
         bytes=spool.size,
         held_bytes=spool.size,
-        held_lines=spool.lines,
-        is_small=rules.is_small(spool.size, spool.lines),
+        held_lines=lines,
+        is_small=rules.is_small(spool.size, lines),
     )
     await store.add(session, upload)
     position = 0
@@ -114,8 +124,7 @@ async def receive(
         position += 1
     # again, now that no other upload of the partner can come in between
     await store.take_turn_to_wait(session, principal.partner_id)
-    backlog = await store.backlog(session, principal.partner_id, besides=upload.id)
-    rules.check_backlog(backlog, spool.size, spool.lines, most)
+    await check_backlog(session, principal, settings, spool.size, lines, besides=upload.id)
     details = {"dry_run": dry_run, "format": upload_format, "bytes": spool.size, "sha256": spool.sha256}
     happening = Happening("bulk_upload.received", upload.id, principal.partner_id, details=details)
     await events.record(session, principal, [happening])

@@ -13,16 +13,15 @@ from uuid_utils.compat import uuid7
 
 from app.allowlist.publisher import Publisher
 from app.audit.process import sequence_beside, tell_size
-from app.bulk_uploads import store as bulk_uploads
 from app.bulk_uploads.erasure import erase_old
-from app.bulk_uploads.ingest import ingest
+from app.bulk_uploads.lanes import Lanes
 from app.core import data_keys, idempotency, leases
 from app.core.companion import collect_seldom
 from app.core.data_keys import SealedColumn
 from app.core.db import Database
-from app.core.doorbell import Listener
+from app.core.doorbell import Channel, Listener
 from app.core.logs import configure_logging
-from app.core.loops import attempt, forever, until_told
+from app.core.loops import forever, until_told
 from app.core.outbound import Outbound
 from app.core.settings import Settings
 from app.erasure.service import erase_due
@@ -47,6 +46,7 @@ class Worker:
         self._database = Database(settings)
         self._listener = Listener(settings.database_url, ["bulk_uploads", "allowlist_pending"])
         self._publisher = Publisher(self._database)
+        self._lanes = Lanes(self._database, settings)
         self._deliverer = Deliverer(self._database, Outbound(settings))
         self._id = uuid7()
 
@@ -56,7 +56,7 @@ class Worker:
             self._listener.run(),
             forever("heartbeat", self._beat, lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
             forever("publish", self._publisher.publish, lambda: self._rung("allowlist_pending")),
-            forever("ingest", self._ingest_waiting, lambda: self._rung("bulk_uploads")),
+            *(forever(name, take, partial(self._rung, "bulk_uploads", name)) for name, take in self._lanes.all()),
             forever("audit", partial(sequence_beside, self._settings), lambda: asyncio.sleep(RESTART_SECONDS)),
             forever("audit size", partial(tell_size, self._database), lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
             self._deliverer.run(self._settings.poll_seconds),
@@ -65,7 +65,9 @@ class Worker:
             forever("erase", self._erase, lambda: asyncio.sleep(ERASE_SECONDS)),
         )
         try:
-            await asyncio.gather(*loops)
+            async with asyncio.TaskGroup() as group:  # it waits until each has ended in its own way
+                for each in loops:
+                    group.create_task(each)
         finally:
             await self.close()
 
@@ -73,21 +75,12 @@ class Worker:
         """Give the connections back."""
         await self._database.close()
 
-    async def _rung(self, channel: str) -> None:
-        await self._listener.wait(channel, self._settings.poll_seconds)  # type: ignore[arg-type]  # one of its channels
+    async def _rung(self, channel: Channel, waiter: str = "") -> None:
+        await self._listener.wait(channel, self._settings.poll_seconds, waiter)
 
     async def _beat(self) -> None:
         async with self._database.write() as session:
             await health.beat(session, self._id)
-
-    async def _ingest_waiting(self) -> None:
-        async with self._database.read() as session:
-            waiting = await bulk_uploads.waiting(session)
-        for upload_id in waiting:  # one that cannot be ingested does not keep the others waiting
-            take = partial(
-                ingest, self._database, upload_id, self._settings.upload_chunk_rows, self._settings.max_upload_rows
-            )
-            await attempt(f"ingest {upload_id}", take)
 
     async def _sweep(self) -> None:
         expired = registrations.EXPIRED_AT_ONCE

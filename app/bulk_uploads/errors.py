@@ -1,6 +1,6 @@
 """What can be wrong with an upload as a whole."""
 
-from app.core.errors import Gone, Invalid
+from app.core.errors import Gone, Invalid, TooManyRequests
 
 
 class CsvMalformed(Invalid):
@@ -52,3 +52,25 @@ class DryRunForgotten(Gone):
     code = "dry_run_forgotten"
     title = "What a dry run found of its rows is kept for a day"
     mend = "The upload still tells how many rows had which outcome. Send the file again for the rows."
+
+
+class ProcessingAborted(Invalid):
+    """Workers were killed while they processed the file."""
+
+    code = "processing_aborted"
+    title = "Processing the file stopped the service's worker again and again"
+    mend = (
+        "The rows up to rows_done are registered; those after it are not. Split the rest into several files and send "
+        "them; if one fails again, report the upload's id."
+    )
+
+
+class UploadsWaiting(TooManyRequests):
+    """The partner has as much waiting to be processed as it may."""
+
+    code = "uploads_waiting"
+    title = "Too much of yours is waiting to be processed"
+    mend = (
+        "Nothing was kept. Send the file again after the seconds in Retry-After; the detail says what waits, and "
+        "GET /v1/bulk-uploads?status=processing and ?status=received how far it is."
+    )

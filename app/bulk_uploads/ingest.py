@@ -13,7 +13,7 @@ from prometheus_client import Counter
 
 from app.applicants import service as applicants
 from app.applicants.store import Identity
-from app.bulk_uploads import rules, store
+from app.bulk_uploads import rules, scheduling, store
 from app.bulk_uploads.acquaintance import Acquainted, particulars_of
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.outcomes import Verdict, keep
@@ -54,18 +54,24 @@ class Series:
     acquainted: Acquainted = field(default_factory=Acquainted)
 
 
-async def ingest(database: Database, upload_id: UUID, chunk_rows: int, most_rows: int) -> bool:
+async def ingest(
+    database: Database, upload_id: UUID, chunk_rows: int, most_rows: int, *, only_small: bool = False
+) -> bool:
     """Bring an upload to its end from wherever it stands; False when another worker has it.
+
+    If it is to be ``only_small``, a workbook that turns out to hold many rows is left to wait with the large files.
 
     The file is read to its end before its first row is acted on, so that a file that is broken or has more than
     ``most_rows`` changes nothing. Rows are parsed and validated beside while those before them are registered.
-    A fault of the service puts the upload off, says so in it, and is raised.
+    A fault of the service puts the upload off, says so in it, and is raised. An upload at which workers were killed
+    again and again fails.
     """
-    async with store.claimed(database, upload_id) as is_mine:
+    async with scheduling.claimed(database, upload_id) as is_mine:
         if not is_mine:
             return False
         try:
-            await _ingest(database, upload_id, chunk_rows, most_rows)
+            async with scheduling.attempted(database, upload_id):
+                await _ingest(database, upload_id, chunk_rows, most_rows, only_small=only_small)
         except Invalid as broken:
             await _fail(database, upload_id, broken)
         except Superseded:
@@ -77,25 +83,30 @@ async def ingest(database: Database, upload_id: UUID, chunk_rows: int, most_rows
         return True
 
 
-async def _ingest(database: Database, upload_id: UUID, chunk_rows: int, most_rows: int) -> None:
+async def _ingest(database: Database, upload_id: UUID, chunk_rows: int, most_rows: int, *, only_small: bool) -> None:
     async with database.read() as session:
         upload = await store.waiting_upload(session, upload_id)
     if upload is None:
         return
     upload = await unfold(database, upload)
-    with reading_beside(upload.bytes) as executor:
+    if only_small and not upload.is_small:
+        return
+    with reading_beside(upload.held_bytes or upload.bytes) as executor:
         found = await stretches_of(database, upload, chunk_rows, most_rows)
         upload = await _start(database, upload, found)
         await _take_chunks(database, upload, found[1:], executor)
 
 
 async def _start(database: Database, upload: BulkUpload, found: Sequence[Stretch]) -> BulkUpload:
-    """Note how many rows there are. A dry run starts at its first row."""
+    """Note how many rows there are, and that the first to be done are next. A dry run starts at its first row."""
     if upload.total is not None and not upload.dry_run:
+        async with database.write() as session:
+            await store.mark(session, upload.id, {"attempt_place": upload.rows_done})
         return upload
     total = sum(each.rows for each in found)
     async with store.writing_for(database, upload) as session:
         fresh = {"rows_done": 0, "bytes_done": 0, "created": 0, "unchanged": 0, "updated": 0, "refused": 0}
+        fresh["attempt_place"] = 0
         await store.drop_rows(session, upload.id)
         if not await store.advance(session, upload, {"status": UploadStatus.PROCESSING, "total": total, **fresh}):
             raise Superseded
@@ -202,7 +213,8 @@ async def _checkpoint(session: WriteSession, upload: BulkUpload, chunk: Chunk, v
     outcomes = verdict.counts(chunk.rows)
     counted = {name.value: getattr(upload, name) + outcomes[name] for name in RowOutcome}
     done = min(chunk.stretch.end, upload.bytes)  # a workbook's rows are longer than it is
-    values = {"rows_done": upload.rows_done + chunk.stretch.rows, "bytes_done": done, **counted}
+    rows_done = upload.rows_done + chunk.stretch.rows
+    values = {"rows_done": rows_done, "attempt_place": rows_done, "bytes_done": done, **counted}
     if not upload.dry_run:  # one that is tried again from its first row has not got over a fault by getting this far
         values["faults"] = 0
     if not await store.advance(session, upload, values):

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Text, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Text, false, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -20,6 +20,10 @@ class BulkUpload(Identified, Versioned, Base):
 
     ``faults`` counts how often the service itself failed at it; it tries again from ``retry_at`` on. ``erased_at``:
     the cells of its refused rows were erased, and of a dry run all rows.
+
+    ``attempt_id`` is there from before a worker begins until it ends in good order; ``attempt_place`` says how far that
+    attempt is: ``rows_done``, or one of ``rules.UNFOLDING`` and ``rules.READING``. An attempt found by the next worker
+    was killed: ``kills`` counts those, and ``killed_there`` the last ones in a row at ``killed_place``.
     """
 
     __tablename__ = "bulk_uploads"
@@ -29,6 +33,7 @@ class BulkUpload(Identified, Versioned, Base):
         Index(None, "partner_id", "id"),
         Index("bulk_uploads_waiting_idx", "id", postgresql_where=text("status IN ('received', 'processing')")),
         Index(None, "dry_run", "completed_at", postgresql_where=text("erased_at IS NULL")),
+        Index(None, "partner_id", "is_small", "taken_at"),
     )
 
     partner_id: Mapped[UUID] = mapped_column(ForeignKey(Partner.id))
@@ -51,16 +56,31 @@ class BulkUpload(Identified, Versioned, Base):
     retry_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
+    held_bytes: Mapped[int | None] = mapped_column(
+        BigInteger
+    )  # of its parts as they are read; a workbook's are its rows
+    held_lines: Mapped[int | None]
+    is_small: Mapped[bool] = mapped_column(server_default=false())
+    taken_at: Mapped[datetime | None]  # when a worker last began with it
+    attempt_id: Mapped[UUID | None]
+    attempt_place: Mapped[int | None]
+    killed_place: Mapped[int | None]
+    killed_there: Mapped[int] = mapped_column(server_default=text("0"))
+    kills: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class BulkUploadPart(Base):
-    """About 1 MiB of an upload's bytes, sealed; gone when the upload is done."""
+    """At most 1 MiB of an upload's bytes, compressed and sealed; gone when the upload is done.
+
+    ``size`` is that of the bytes; None: they were sealed as they were, by a version before 0017.
+    """
 
     __tablename__ = "bulk_upload_parts"
 
     bulk_upload_id: Mapped[UUID] = mapped_column(ForeignKey(BulkUpload.id), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
     sealed: Mapped[bytes] = sealed_column()
+    size: Mapped[int | None]
 
 
 class BulkUploadRow(Base):

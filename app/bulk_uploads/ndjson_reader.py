@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from app.bulk_uploads.errors import NdjsonMalformed
-from app.bulk_uploads.rows import Lines, Row
-from app.bulk_uploads.rules import COLUMNS, MOST_COLUMNS, has_surrogate
+from app.bulk_uploads.rows import MOST_CELLS, Lines, Row
+from app.bulk_uploads.rules import COLUMNS, has_surrogate
 from app.core.errors import FieldError, InvalidValue
 
 Pairs = list[tuple[str, Any]]
@@ -53,7 +53,7 @@ def _pairs(line: str, number: int) -> Pairs:
 
 
 def _row(lines: Lines, pairs: Pairs) -> Row:
-    if len(pairs) > MOST_COLUMNS:
+    if len(pairs) > MOST_CELLS:
         said = f"The object has {len(pairs)} names; there are {len(COLUMNS)} columns."
         return Row(lines.lines, lines.lines, lines.bytes, [""] * len(COLUMNS), [InvalidValue.at("", said)])
     cells: dict[str, str] = {}

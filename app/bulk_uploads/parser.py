@@ -6,7 +6,7 @@ from app.bulk_uploads import rules
 from app.bulk_uploads.csv_reader import csv_rows
 from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed, XlsxMalformed
 from app.bulk_uploads.ndjson_reader import ndjson_rows
-from app.bulk_uploads.rows import BYTE_ORDER_MARK, Row
+from app.bulk_uploads.rows import BYTE_ORDER_MARK, MOST_CELLS, Row
 from app.bulk_uploads.rules import UploadFormat
 from app.bulk_uploads.workbook import BEGINNINGS, sheet_rows
 from app.core.errors import FieldError, Invalid, InvalidValue
@@ -62,7 +62,8 @@ def glance(first: bytes, upload_format: str) -> Sequence[str]:
 def cells_of(row: Row, columns: Sequence[str]) -> tuple[dict[str, str], list[FieldError]]:
     """A row's cells by column, and what is wrong with them as text."""
     if len(row.cells) != len(columns):
-        said = f"The row has {len(row.cells)} cells, the header {len(columns)}."
+        has = str(len(row.cells)) if len(row.cells) <= MOST_CELLS else f"more than {MOST_CELLS}"
+        said = f"The row has {has} cells, the header {len(columns)}."
         at = columns[len(row.cells)] if len(row.cells) < len(columns) else columns[-1]
         return {}, [InvalidValue.at(f"/{at}", said)]
     cells = {name: rules.unguarded(cell) for name, cell in zip(columns, row.cells, strict=True)}

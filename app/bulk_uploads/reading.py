@@ -11,6 +11,7 @@ from typing import NamedTuple
 from app.bulk_uploads.judging import forget_applicants, judged
 from app.bulk_uploads.parser import read_rows
 from app.bulk_uploads.rows import Row
+from app.bulk_uploads.rules import SMALL_BYTES
 from app.core.companion import SPAWNING, stay_behind
 from app.core.errors import FieldError
 from app.core.orm import column_text
@@ -21,7 +22,7 @@ from app.registrations.rules import Asked
 
 # A stretch ends at so many bytes, however few its rows: what is read at once has a size of its own.
 STRETCH_BYTES = 8 * 1024 * 1024
-WORTH_A_PROCESS = 6 * 1024 * 1024
+WORTH_A_PROCESS = SMALL_BYTES
 NICENESS = 5
 
 

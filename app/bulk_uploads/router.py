@@ -8,7 +8,14 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.bulk_uploads import export, models, rules, schemas, service, store
-from app.bulk_uploads.errors import CsvMalformed, DryRunForgotten, NdjsonMalformed, XlsxMalformed
+from app.bulk_uploads.errors import (
+    CsvMalformed,
+    DryRunForgotten,
+    NdjsonMalformed,
+    TooManyRows,
+    UploadsWaiting,
+    XlsxMalformed,
+)
 from app.core.content_digest import ContentDigest
 from app.core.content_encoding import Unpacker
 from app.core.db import Database, Reading, ReadSession, Writing
@@ -19,16 +26,20 @@ from app.core.errors import (
     UnsupportedEncoding,
     UnsupportedMediaType,
 )
-from app.core.idempotency import Idempotent
+from app.core.idempotency import Idempotent, Once
 from app.core.principal import Principal
 from app.core.problems import CREATES, READS, documented
 from app.core.responses import not_modified, page_answer, resource_answer
 from app.core.security import require
+from app.core.settings import Settings
 
 router = APIRouter(prefix="/bulk-uploads", tags=["bulk uploads"])
 Reader = Annotated[Principal, require("registrations:read")]
 Writer = Annotated[Principal, require("registrations:write", "applicants:write")]
-UPLOAD_ERRORS = (UnsupportedEncoding, EncodingMalformed, CsvMalformed, NdjsonMalformed, XlsxMalformed, MissingField)
+UPLOAD_ERRORS = (
+    UnsupportedEncoding, EncodingMalformed, CsvMalformed, NdjsonMalformed, XlsxMalformed, MissingField, TooManyRows,
+    UploadsWaiting,
+)  # fmt: skip
 EXAMPLE_ROW = {
     "reference": "PSEB-1", "track": "vpn_company", "applicant_kind": "company", "legal_name": "Indus Softworks",
     "ntn": "1234567-8", "cnic": "", "email": "it@indus.example.pk", "mobile": "+923001234567", "pseb_number": "",
@@ -85,18 +96,34 @@ async def upload(
 
     The answer is 202 with the address to follow it at; a worker registers the rows. One bad row refuses that row
     alone; a file that cannot be read to its end refuses the whole file and registers nothing. In NDJSON `networks`
-    may be a list; of a workbook the sheet `registrations` is read, or else the first.
+    may be a list; of a workbook the sheet `registrations` is read, or else the first. Partners are served in turn, and
+    small files do not wait behind large ones, so uploads of one partner may be processed at the same time. A partner's
+    uploads that wait are bounded in number, bytes and rows: beyond that the answer is 429 `uploads_waiting`.
     """
+    settings: Settings = request.app.state.settings
     upload_format = _format_of(request.headers.get("content-type", ""))
-    unpacker = Unpacker(content_encoding, request.app.state.settings.max_unpacked_bytes)
+    unpacker = Unpacker(content_encoding, settings.max_unpacked_bytes)
+    await _check_backlog(request, principal, once, content_encoding)
     async with service.spooled(request.stream(), unpacker, ContentDigest(content_digest)) as spool:
 
         async def receive() -> Response:
-            upload_id = await service.receive(session, principal, spool, upload_format, dry_run=query.dry_run)
+            upload_id = await service.receive(session, principal, spool, upload_format, settings, dry_run=query.dry_run)
             shown = _shown(await store.get(session, principal, upload_id))
             return resource_answer(shown, 202, location=f"/v1/bulk-uploads/{upload_id}")
 
         return await once.answer(session, principal, receive, body_digest=spool.sha256)
+
+
+async def _check_backlog(request: Request, principal: Principal, once: Once, encoding: str | None) -> None:
+    """Refuse before the body is read what its declared length alone is too much for; a repeat gets its answer."""
+    declared = request.headers.get("content-length", "")
+    size = int(declared) if declared.isdigit() and encoding is None else 0
+    async with _database(request).read(principal) as session:
+        try:
+            await service.check_backlog(session, principal, request.app.state.settings, size)
+        except UploadsWaiting:
+            if not await once.is_kept(session, principal):
+                raise
 
 
 def _format_of(content_type: str) -> rules.UploadFormat:

@@ -3,15 +3,21 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from app.bulk_uploads.rules import COLUMNS
 from app.core.errors import FieldError, Invalid
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# One record may not be larger: a quote that is never closed would swallow the file.
-LARGEST_RECORD = 8 * 1024 * 1024
+# The bytes and cells of one record. Without a limit a quote that is never closed swallows the file, and a line of
+# commas becomes millions of objects. A sound row is far below both: its largest cell has 2,000 characters.
+LARGEST_RECORD = 64 * 1024
+MOST_CELLS = len(COLUMNS) + 8
 
 
 class Row(NamedTuple):
-    """A row's cells as they came, its place in the file, and what its reader found wrong with it."""
+    """A row's cells as they came, its place in the file, and what its reader found wrong with it.
+
+    A row of more than ``MOST_CELLS`` has one cell more, which holds the rest.
+    """
 
     line: int
     last_line: int

@@ -4,8 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
+from app.bulk_uploads.errors import ProcessingAborted, TooManyRows, UploadsWaiting
 from app.core.errors import FieldError, Invalid, InvalidValue, MissingField
 
 APPLICANT_COLUMNS = {
@@ -32,6 +34,15 @@ MOST_COLUMNS = 64
 FORMULA = re.compile(r"[=+\-@\t\r]")
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=10)
 SURROGATE = re.compile("[\ud800-\udfff]")
+# A small file is read in a thread of the worker and takes a few seconds; a large one has a process that reads for it.
+SMALL_BYTES, SMALL_LINES = 6 * 1024 * 1024, 20_000
+# No row needs more lines than that; blank lines and line breaks in quotes would otherwise keep a reader for minutes.
+LINES_PER_ROW = 8
+# Places of an attempt before its first row; from then on its place is the number of rows done.
+UNFOLDING, READING = -2, -1
+MOST_KILLS_THERE, MOST_KILLS = 3, 20
+SHORTEST_WAIT, LONGEST_WAIT, ROWS_PER_SECOND = 5, 300, 5_000
+UPLOADS_NAMED = 10
 
 
 class UploadFormat(StrEnum):
@@ -71,6 +82,78 @@ class RowOutcome(StrEnum):
 def pause_after(faults: int) -> timedelta:
     """How long an upload waits once the service has failed at it so many times."""
     return min(FIRST_PAUSE * (1 << min(faults - 1, 10)), LONGEST_PAUSE)
+
+
+class Kills(NamedTuple):
+    """How often workers were killed at an upload: in all, and the last times in a row at one place."""
+
+    place: int | None
+    there: int
+    total: int
+
+    def another(self, place: int) -> "Kills":
+        """With one more, at ``place``."""
+        return Kills(place, self.there + 1 if place == self.place else 1, self.total + 1)
+
+    def check(self) -> None:
+        """Raises ``ProcessingAborted`` when the file must be what kills them."""
+        if self.there >= MOST_KILLS_THERE:
+            raise ProcessingAborted(f"The worker was killed {self.there} times in a row {_at(self.place)}.")
+        if self.total >= MOST_KILLS:
+            raise ProcessingAborted(f"The worker was killed {self.total} times during this file.")
+
+
+def _at(place: int | None) -> str:
+    opening = {UNFOLDING: "while it opened the workbook", READING: "while it read the file to its end"}
+    return opening.get(place or 0, f"after {place} rows of the file") if place else "before its first rows were judged"
+
+
+class Backlog(NamedTuple):
+    """What a partner has waiting: its uploads, their bytes as they are read, and the rows still to be done."""
+
+    uploads: Sequence[UUID]
+    bytes: int
+    rows: int
+
+
+def check_backlog(waiting: Backlog, size: int, lines: int, most: tuple[int, int, int]) -> None:
+    """Let one more upload of ``size`` bytes and ``lines`` wait, or raise ``UploadsWaiting`` with what waits.
+
+    ``most`` are the limits of uploads, bytes and rows. One upload may always wait, whatever its size.
+    """
+    count, (uploads, bytes_, rows) = len(waiting.uploads), most
+    over = [
+        f"{have:,} {what} and {more:,} more are over the limit of {limit:,}"
+        for what, have, more, limit in (
+            ("uploads", count, 1, uploads),
+            ("bytes", waiting.bytes, size, bytes_),
+            ("rows", waiting.rows, lines, rows),
+        )
+        if count and have + more > limit
+    ]
+    if over:
+        named = ", ".join(str(each) for each in waiting.uploads[:UPLOADS_NAMED])
+        more = f" and {count - UPLOADS_NAMED} more" if count > UPLOADS_NAMED else ""
+        said = (
+            f"Of this partner {count} uploads wait, with {waiting.bytes:,} bytes unpacked and {waiting.rows:,} rows to "
+            f"be done: {'; '.join(over)}. They are {named}{more}."
+        )
+        wait = min(LONGEST_WAIT, max(SHORTEST_WAIT, waiting.rows // ROWS_PER_SECOND))
+        raise UploadsWaiting(said, retry_after=wait)
+
+
+def check_lines(lines: int, most_rows: int) -> None:
+    """Raises ``TooManyRows`` for a file of so many lines that it cannot be one of at most ``most_rows`` rows."""
+    if lines > most_rows * LINES_PER_ROW:
+        said = (
+            f"The file has {lines:,} lines; an upload has at most {most_rows:,} rows and {LINES_PER_ROW} lines a row."
+        )
+        raise TooManyRows(said)
+
+
+def is_small(size: int, lines: int) -> bool:
+    """Whether a file takes seconds at most, so that it must not wait behind large ones."""
+    return size < SMALL_BYTES and lines <= SMALL_LINES
 
 
 def check_header(header: Sequence[str]) -> None:

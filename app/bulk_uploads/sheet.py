@@ -1,5 +1,7 @@
 """A program: the workbook that is standard input becomes lines of JSON on standard output, ``[row number, [cells]]``.
 
+A row over the limit of a record ends it, with no cells.
+
 It runs apart from the service (see ``workbook.py``), without its environment, and limits itself before it reads
 a byte, since a workbook of 500 KB can ask for any amount of memory.
 """
@@ -44,21 +46,33 @@ def shown(value: Any) -> str:
     return str(value)
 
 
-def write(rows: Iterable[Sequence[Any]]) -> None:
-    """Write rows as wide as the first, which ends with its last name; more is kept where it says something."""
+def write(rows: Iterable[Sequence[Any]], most_cells: int, most_bytes: int) -> None:
+    """Write rows as wide as the first, which ends with its last name; more is kept where it says something.
+
+    Beyond ``most_cells`` a later row has one cell with the rest. Stops after a row of more than ``most_bytes``.
+    """
     width = 0
     for number, values in enumerate(rows, start=1):
         cells = [shown(value) for value in values]
         while len(cells) > width and not cells[-1].strip():
             cells.pop()
-        if any(cell.strip() for cell in cells):
-            width = width or len(cells)
-            print(json.dumps([number, cells]))  # noqa: T201 - its output
+        if not any(cell.strip() for cell in cells):
+            continue
+        if width and len(cells) > most_cells:
+            cells = [*cells[:most_cells], " ".join(filter(None, cells[most_cells:]))]
+        width = width or len(cells)
+        line = json.dumps([number, cells], ensure_ascii=False)
+        if len(line.encode()) > most_bytes:
+            print(json.dumps([number, []]))  # noqa: T201 - its output
+            return
+        print(line)  # noqa: T201 - its output
 
 
 def main() -> int:
     """Write the rows that are not blank of the sheet `registrations`, or else of the first; give the exit code."""
-    limit(*(int(each) for each in sys.argv[1:]))
+    memory, cpu_seconds, output, most_cells, most_bytes = (int(each) for each in sys.argv[1:])
+    limit(memory, cpu_seconds, output)
+    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # standard output is a text stream
     import python_calamine  # noqa: PLC0415 - only once the limits stand
 
     if os.pread(sys.stdin.fileno(), len(COMPOUND_FILE), 0) == COMPOUND_FILE:
@@ -69,7 +83,7 @@ def main() -> int:
         wanted = next((name for name in names if name.strip().lower() == SHEET), names[0] if names else None)
         if wanted is None:
             return UNREADABLE
-        write(workbook.get_sheet_by_name(wanted).iter_rows())
+        write(workbook.get_sheet_by_name(wanted).iter_rows(), most_cells, most_bytes)
     except (python_calamine.CalamineError, ValueError):
         return UNREADABLE
     sys.stdout.flush()

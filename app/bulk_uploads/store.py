@@ -1,7 +1,8 @@
 """Every SQL statement about uploads."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -32,8 +33,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.bulk_uploads.models import BulkUpload, BulkUploadPart, BulkUploadRow
-from app.bulk_uploads.rules import RowOutcome, UploadStatus
+from app.bulk_uploads.rules import Backlog, RowOutcome, UploadStatus
 from app.bulk_uploads.schemas import BulkUploadsQuery, RowsQuery
+from app.core.compression import compress, decompress
 from app.core.db import Database, ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.orm import AS_IT_IS, Rows, column_text, columnar, is_among, looked_up, recordset
@@ -64,19 +66,24 @@ async def add(session: WriteSession, upload: BulkUpload) -> None:
 
 
 async def add_part(session: WriteSession, upload_id: UUID, position: int, body: bytes) -> None:
-    """Keep a part of an upload's bytes, sealed."""
-    row = {"bulk_upload_id": upload_id, "position": position, "sealed": session.keyring.seal(SEALED_PART, body)}
-    await session.execute(insert(BulkUploadPart).values(row))
+    """Keep a part of an upload's bytes, compressed and sealed."""
+    packed = await asyncio.to_thread(compress, body)
+    row = {"sealed": session.keyring.seal(SEALED_PART, packed), "size": len(body)}
+    await session.execute(insert(BulkUploadPart).values(bulk_upload_id=upload_id, position=position, **row))
 
 
 async def read_part(session: ReadSession, upload_id: UUID, position: int) -> bytes | None:
     """A part's bytes, or None after the last."""
-    sealed = await session.scalar(
-        select(BulkUploadPart.sealed).where(
+    found = await session.execute(
+        select(BulkUploadPart.sealed, BulkUploadPart.size).where(
             BulkUploadPart.bulk_upload_id == upload_id, BulkUploadPart.position == position
         )
     )
-    return session.keyring.unseal(SEALED_PART, sealed) if sealed is not None else None
+    part = found.one_or_none()
+    if part is None:
+        return None
+    body = session.keyring.unseal(SEALED_PART, part.sealed)
+    return body if part.size is None else await asyncio.to_thread(decompress, body, part.size)
 
 
 async def drop_parts(session: WriteSession, upload_id: UUID) -> None:
@@ -136,29 +143,22 @@ def _refused_after(upload_id: UUID, line: int) -> Select[Any]:
     )
 
 
-async def waiting(session: ReadSession) -> Sequence[UUID]:
-    """The uploads that are not done and not put off, oldest first."""
-    is_due = func.coalesce(BulkUpload.retry_at <= func.now(), true())
-    statement = select(BulkUpload.id).where(BulkUpload.status.in_(WAITING), is_due).order_by(BulkUpload.id)
-    return (await session.scalars(statement)).all()
+async def backlog(session: ReadSession, partner_id: UUID, *, besides: UUID | None = None) -> Backlog:
+    """What a partner has waiting ``besides`` one upload. Oldest first."""
+    rows = func.greatest(0, func.coalesce(BulkUpload.total, BulkUpload.held_lines, 0) - BulkUpload.rows_done)
+    statement = (
+        select(BulkUpload.id, func.coalesce(BulkUpload.held_bytes, BulkUpload.bytes), rows)
+        .where(BulkUpload.status.in_(WAITING), BulkUpload.partner_id == partner_id)
+        .order_by(BulkUpload.id)
+    )
+    found = [each for each in await session.execute(statement) if each[0] != besides]
+    return Backlog([id_ for id_, _, _ in found], sum(size for _, size, _ in found), sum(left for *_, left in found))
 
 
-@asynccontextmanager
-async def claimed(database: Database, upload_id: UUID) -> AsyncIterator[bool]:
-    """Whether this worker has an upload to itself, while the block runs.
-
-    The claim is a lock of a connection, so it ends with its worker, however that ends. It takes no transaction
-    id: an hour's upload does not hold back the event log.
-    """
-    key = func.hashtextextended(f"bulk-upload {upload_id}", 0)
-    async with database.engine.connect() as connection:
-        autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        has_it = bool(await autocommit.scalar(select(func.pg_try_advisory_lock(key))))
-        try:
-            yield has_it
-        finally:
-            if has_it:
-                await autocommit.execute(select(func.pg_advisory_unlock(key)))
+async def take_turn_to_wait(session: WriteSession, partner_id: UUID) -> None:
+    """Wait for the other uploads that a partner is about to have waiting, until the transaction ends."""
+    key = func.hashtextextended(f"bulk-uploads of {partner_id}", 0)
+    await session.execute(select(func.pg_advisory_xact_lock(key)))
 
 
 async def waiting_upload(session: ReadSession, upload_id: UUID) -> BulkUpload | None:
@@ -182,6 +182,12 @@ async def advance(session: WriteSession, upload: BulkUpload, values: dict[str, A
         .execution_options(synchronize_session=False)
     )
     return await session.scalar(statement) is not None
+
+
+async def mark(session: WriteSession, upload_id: UUID, values: dict[str, Any]) -> None:
+    """Note about an upload that is not done what its submitter is not shown."""
+    statement = update(BulkUpload).where(BulkUpload.id == upload_id, BulkUpload.status.in_(WAITING)).values(values)
+    await session.execute(statement.execution_options(synchronize_session=False))
 
 
 async def put_off(session: WriteSession, upload: BulkUpload, retry_at: datetime, problem: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import IO
 from app.bulk_uploads import store
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.parser import read_header
-from app.bulk_uploads.rules import UploadFormat
+from app.bulk_uploads.rules import READING, UploadFormat, is_small
 from app.bulk_uploads.store import PART_BYTES
 from app.bulk_uploads.workbook import BEGINNINGS, write_lines
 from app.core.db import Database
@@ -48,8 +48,10 @@ async def _replace(database: Database, upload: BulkUpload, lines: IO[bytes]) -> 
     async with store.writing_for(database, upload) as session:
         if await store.advance(session, upload, {"columns": columns}):  # else another worker has it
             await store.drop_parts(session, upload.id)
-            position = 0
+            position = size = count = 0
             while part := await asyncio.to_thread(lines.read, PART_BYTES):
                 await store.add_part(session, upload.id, position, part)
-                position += 1
+                position, size, count = position + 1, size + len(part), count + part.count(b"\n")
+            held = {"held_bytes": size, "held_lines": count, "is_small": is_small(size, count)}
+            await store.mark(session, upload.id, {**held, "attempt_place": READING})
         return await store.waiting_upload(session, upload.id) or upload

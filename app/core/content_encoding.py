@@ -1,23 +1,23 @@
 """``Content-Encoding`` (RFC 9110, 8.4) of a request: a packed body is unpacked as it comes, and only so far."""
 
-import sys
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from app.core.compression import zstd
 from app.core.errors import EncodingMalformed, PayloadTooLarge, UnsupportedEncoding
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 PIECE_BYTES = 64 * 1024
-LARGEST_RATIO = 200
+LARGEST_RATIO = 100
 # a body may unpack to so much whatever its ratio
 ALWAYS_ALLOWED = 4 * 1024 * 1024
 # RFC 9659: no more than 8 MiB of window
 ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
+
+
+def most_unpacked(packed: int) -> int:
+    """The bytes that so many packed ones may unpack to."""
+    return max(ALWAYS_ALLOWED, LARGEST_RATIO * packed)
 
 
 class _Member(Protocol):
@@ -113,6 +113,6 @@ class Unpacker:
         self._gave += len(piece)
         if self._gave > self._largest:
             raise PayloadTooLarge(f"The body unpacks to more than the limit of {self._largest} bytes.")
-        if self._gave > max(ALWAYS_ALLOWED, LARGEST_RATIO * self._came):
+        if self._gave > most_unpacked(self._came):
             raise PayloadTooLarge(f"The body unpacks to more than {LARGEST_RATIO} times its size.")
         return piece

@@ -26,7 +26,7 @@ class Listener:
 
     def __init__(self, database_url: str, channels: Sequence[Channel]) -> None:
         self._database_url = database_url
-        self._rung = {channel: asyncio.Event() for channel in channels}
+        self._rung = {channel: {"": asyncio.Event()} for channel in channels}
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -42,7 +42,7 @@ class Listener:
         try:
             for channel in self._rung:
                 await connection.add_listener(channel, self._hear)
-                self._rung[channel].set()
+                self._hear(None, 0, channel, None)
             while True:
                 await asyncio.sleep(KEEPALIVE_SECONDS)
                 await connection.execute("SELECT 1", timeout=KEEPALIVE_SECONDS)
@@ -50,11 +50,12 @@ class Listener:
             connection.terminate()
 
     def _hear(self, _connection: object, _pid: int, channel: object, _payload: object) -> None:
-        self._rung[channel].set()  # type: ignore[index]  # only the channels listened to are heard
+        for rung in self._rung[channel].values():  # type: ignore[index]  # only the channels listened to are heard
+            rung.set()
 
-    async def wait(self, channel: Channel, seconds: float) -> None:
-        """Return when ``channel`` was rung since the last call, or after ``seconds``."""
-        rung = self._rung[channel]
+    async def wait(self, channel: Channel, seconds: float, waiter: str = "") -> None:
+        """Return when ``channel`` was rung since the last call of this ``waiter``, or after ``seconds``."""
+        rung = self._rung[channel].setdefault(waiter, asyncio.Event())
         try:
             await asyncio.wait_for(rung.wait(), seconds)
         except TimeoutError:

@@ -89,6 +89,11 @@ class Once:
             raise answer
         return answer
 
+    async def is_kept(self, session: Asker, principal: Principal) -> bool:
+        """Whether an answer is kept under the request's key: then it is answered by it, and not by the state of now."""
+        given = {"client_id": principal.client_id, "keys": [self._key]}
+        return self._key is not None and bool(await session.fetch(_KEPT, given))
+
     async def asked(self, keyring: Keyring, body_digest: str | None = None) -> "Keyed":
         """Key and fingerprint of the request; ``body_digest`` stands for a body that was streamed.
 

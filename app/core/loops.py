@@ -4,10 +4,12 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
@@ -18,14 +20,15 @@ async def forever(name: str, work: Callable[[], Awaitable[object]], pause: Calla
         await pause()
 
 
-async def attempt(name: str, work: Callable[[], Awaitable[object]]) -> None:
-    """Work once; a failure is logged under ``name``."""
+async def attempt(name: str, work: Callable[[], Awaitable[T]]) -> T | None:
+    """Work once and give the result; a failure is logged under ``name``, and None is given."""
     try:
-        await work()
+        return await work()
     except (SQLAlchemyError, OSError) as error:
         log.warning("loop failed; it goes on", loop=name, error=repr(error)[:500])
     except Exception:
         log.exception("loop failed; it goes on", loop=name)
+    return None
 
 
 async def until_told(work: Coroutine[None, None, None], signals: Sequence[signal.Signals]) -> None:

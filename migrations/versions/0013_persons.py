@@ -1,7 +1,7 @@
 """Who uses a client, changes of clients that wait for a second person, who gave a case content, when a claim ends.
 
 Revision ID: 0013
-Revises: 0010
+Revises: 0012
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.policies import protect
 
 revision = "0013"
-down_revision = "0010"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

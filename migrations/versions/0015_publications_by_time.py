@@ -1,13 +1,13 @@
 """An index of publications by time: which was the newest at a time is asked without reading all that came after.
 
 Revision ID: 0015
-Revises: 0010
+Revises: 0013
 """
 
 from alembic import op
 
 revision = "0015"
-down_revision = "0010"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

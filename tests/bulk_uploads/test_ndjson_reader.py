@@ -47,7 +47,7 @@ def errors(line: str | bytes) -> list[tuple[str, str]]:
         ('"text"', "not an object"),
         ("1", "not an object"),
         ("null", "not an object"),
-        ("[" * 100_000, "nested too deeply"),
+        ("[" * 60_000, "nested too deeply"),
         ("reference,track", "not JSON"),
     ],
     ids=["cut short", "two objects", "NaN", "list", "text", "number", "null", "deep", "CSV"],
@@ -86,7 +86,7 @@ def test_every_name_that_is_unknown_or_there_twice_and_every_value_that_is_no_te
 
 
 def test_an_object_of_far_too_many_names_is_refused_without_naming_each() -> None:
-    assert errors(json.dumps(dict.fromkeys(map(str, range(100_000)), ""))) == [("", "invalid_value")]
+    assert errors(json.dumps(dict.fromkeys(map(str, range(5_000)), ""))) == [("", "invalid_value")]
 
 
 @pytest.mark.parametrize(

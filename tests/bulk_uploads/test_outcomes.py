@@ -52,8 +52,8 @@ async def test_rows_that_are_no_text_or_have_other_cells_are_refused_alone(pseb:
     ]
 
 
-async def test_a_cell_of_two_megabytes_refuses_its_row_and_no_other(pseb: Caller) -> None:
-    rows = [uploads.row("WIDE", description="x" * 2_000_000), uploads.row("NEXT")]
+async def test_a_cell_of_sixty_kilobytes_refuses_its_row_and_no_other(pseb: Caller) -> None:
+    rows = [uploads.row("WIDE", description="x" * 60_000), uploads.row("NEXT")]
     done = await uploads.uploaded(pseb, uploads.csv_of(rows))
     assert await problems(pseb, done) == [(2, "description", "invalid_value")]
     assert done["counts"] == counts(2, created=1, refused=1)

@@ -36,9 +36,9 @@ def test_what_begins_otherwise_than_its_format_is_refused_at_once() -> None:
 
 def test_a_header_of_far_too_many_columns_is_refused_without_naming_each() -> None:
     with pytest.raises(Invalid) as refused:
-        glance(b"track," * 150_000, "csv")
+        glance(b"track," * 10_000, "csv")
     assert [(error.pointer, error.code) for error in refused.value.errors] == [("/columns", "invalid_value")]
-    assert "150001 columns" in refused.value.detail
+    assert "10001 columns" in refused.value.detail
 
 
 @pytest.mark.parametrize("body", [b"", b"\r\n\r\n", BYTE_ORDER_MARK], ids=["no bytes", "blank lines", "only a mark"])

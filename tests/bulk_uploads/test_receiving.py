@@ -1,16 +1,17 @@
 """Taking an upload in over HTTP: what is refused at the door, and what is acknowledged."""
 
 import asyncio
+import gzip
 import hashlib
 from base64 import b64encode
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app.bulk_uploads.models import BulkUpload, BulkUploadPart
-from app.bulk_uploads.store import PART_BYTES
+from app.bulk_uploads.store import PART_BYTES, SEALED_PART
 from tests.support import cases, postgres, uploads
 from tests.support.service import Caller, Service
 
@@ -150,14 +151,14 @@ async def test_a_type_with_parameters_is_csv_too(pseb: Caller) -> None:
 
 
 async def test_a_large_file_is_kept_in_parts_until_it_is_done(service: Service, pseb: Caller) -> None:
-    wide = [uploads.row(f"R{i}", description="x" * 900_000) for i in range(6)]
+    wide = [uploads.row(f"R{i}", description="x" * 60_000) for i in range(90)]
     body = uploads.csv_of([*wide, uploads.row("GOOD")])
     await uploads.send(pseb, body)
     assert await kept(service) == (1, -(-len(body) // PART_BYTES))
     await service.ingest_all()
     assert await kept(service) == (1, 0)
     (done,) = (await pseb.get("/v1/bulk-uploads")).json()["items"]
-    assert (done["bytes_done"], done["rows_done"], done["counts"]["created"]) == (len(body), 7, 1)
+    assert (done["bytes_done"], done["rows_done"], done["counts"]["created"]) == (len(body), 91, 1)
 
 
 async def test_a_repeated_idempotency_key_replays_the_answer_and_leaves_one_upload(
@@ -191,3 +192,103 @@ async def test_requests_with_one_idempotency_key_at_the_same_time_leave_one_uplo
     statuses = sorted({answer.status_code for answer in await asyncio.gather(*sent)})
     assert statuses in ([202], [202, 409])
     assert await kept(service) == (1, 1)
+
+
+@pytest.fixture
+async def busy(database_url: str) -> AsyncIterator[Service]:
+    """A service with which a partner may have two uploads of a hundred kilobytes and a hundred rows waiting."""
+    limits = {"max_waiting_uploads": 2, "max_waiting_upload_bytes": 100_000, "max_waiting_upload_rows": 100}
+    service = Service(postgres.settings_for(database_url, max_upload_rows=100, **limits))
+    yield service
+    await service.close()
+
+
+def too_much(answer: httpx.Response) -> str:
+    refused(answer, 429, "uploads_waiting")
+    assert 5 <= int(answer.headers["Retry-After"]) <= 300
+    detail: str = answer.json()["detail"]
+    return detail
+
+
+async def test_a_partner_with_too_many_uploads_waiting_is_told_which_and_others_are_not_concerned(
+    busy: Service,
+) -> None:
+    pseb, pasha = await busy.caller("pseb"), await busy.caller("pasha")
+    waiting = [await uploads.received(pseb, body_of(1)) for _ in range(2)]
+    said = too_much(await uploads.send(pseb, body_of(1)))
+    assert "2 uploads" in said
+    assert all(str(each) in said for each in waiting)
+    assert await kept(busy) == (2, 2)
+    assert (await uploads.send(pasha, body_of(1))).status_code == 202
+    await busy.ingest_all()
+    assert (await uploads.send(pseb, body_of(1))).status_code == 202
+
+
+@pytest.mark.parametrize(("body", "said"), [(body_of(1) + b" " * 99_900, "bytes"), (body_of(99), "rows")])
+async def test_bytes_and_rows_that_wait_are_counted_together(busy: Service, body: bytes, said: str) -> None:
+    caller = await busy.caller("pseb")
+    assert (await uploads.send(caller, body_of(5))).status_code == 202
+    assert f"{said} and" in too_much(await uploads.send(caller, body))
+    assert await kept(busy) == (1, 1)
+
+
+async def test_packed_bytes_count_as_what_they_unpack_to(busy: Service) -> None:
+    caller = await busy.caller("pseb")
+    assert (await uploads.send(caller, body_of(1))).status_code == 202
+    packed = gzip.compress(body_of(1) + b" " * 120_000)
+    assert "bytes and" in too_much(await uploads.send(caller, packed, **{"Content-Encoding": "gzip"}))
+
+
+async def test_what_is_too_much_by_its_declared_length_is_refused_before_it_is_read(busy: Service) -> None:
+    caller = await busy.caller("pseb")
+    await uploads.received(caller, body_of(1))
+    read = False
+
+    async def content() -> AsyncIterator[bytes]:
+        nonlocal read
+        read = True
+        yield b"x" * 100_000
+
+    too_much(await uploads.send(caller, content(), **{"Content-Length": "100000"}))
+    assert not read
+
+
+async def test_a_repeat_of_an_upload_gets_its_answer_however_much_waits(busy: Service) -> None:
+    caller = await busy.caller("pseb")
+    body, key = body_of(2), {"Idempotency-Key": "once"}
+    first = await uploads.send(caller, body, **key)
+    await uploads.received(caller, body_of(1))
+    too_much(await uploads.send(caller, body))
+    again = await uploads.send(caller, body, **key)
+    assert (again.status_code, again.content) == (202, first.content)
+    refused(await uploads.send(caller, body_of(1), **key), 422, "idempotency_conflict")
+    too_much(await uploads.send(caller, body, **{"Idempotency-Key": "another"}))
+    assert await kept(busy) == (2, 2)
+
+
+async def test_uploads_sent_at_the_same_time_do_not_get_past_the_limit_together(busy: Service) -> None:
+    caller = await busy.caller("pseb")
+    answers = await asyncio.gather(*(uploads.send(caller, body_of(1)) for _ in range(6)))
+    assert sorted(each.status_code for each in answers) == [202, 202, 429, 429, 429, 429]
+    assert await kept(busy) == (2, 2)
+
+
+async def test_a_file_of_far_more_lines_than_rows_is_refused_at_once(busy: Service) -> None:
+    caller = await busy.caller("pseb")
+    refused(await uploads.send(caller, body_of(1) + b"\n" * 800), 422, "too_many_rows")
+    assert (await uploads.send(caller, body_of(1) + b"\n" * 700)).status_code == 202
+
+
+async def test_parts_are_kept_compressed_and_those_kept_before_are_read_as_they_are(
+    service: Service, pseb: Caller
+) -> None:
+    body = body_of(1_000)
+    upload_id = await uploads.received(pseb, body)
+    async with service.database.write() as session:
+        size = await session.scalar(select(func.sum(func.octet_length(BulkUploadPart.sealed))))
+        assert size is not None
+        assert size < len(body) / 3
+        sealed = service.database.keyring.seal(SEALED_PART, body)
+        await session.execute(update(BulkUploadPart).values(sealed=sealed, size=None))
+    await service.ingest_all()
+    assert (await uploads.state(pseb, upload_id))["counts"]["created"] == 1_000

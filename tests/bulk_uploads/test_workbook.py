@@ -12,8 +12,9 @@ import xlsxwriter
 
 from app.bulk_uploads import workbook as reading
 from app.bulk_uploads.errors import XlsxMalformed, XlsxTooLarge
-from app.bulk_uploads.rows import Row
+from app.bulk_uploads.rows import MOST_CELLS, Row
 from app.bulk_uploads.workbook import sheet_rows, write_lines
+from app.core import content_encoding
 from tests.support import uploads, workbooks
 
 
@@ -50,6 +51,35 @@ def test_time_and_what_is_written_are_limited_too(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(reading, limit, least)
     with pytest.raises(XlsxTooLarge):
         read(uploads.xlsx_of([uploads.row(f"R{i}") for i in range(200)]))
+
+
+def test_a_row_over_64_kib_is_refused_with_its_number_in_the_sheet() -> None:
+    def fill(sheet: Any, _: Any) -> None:
+        sheet.write_row(0, 0, ["a", "b", "c"])
+        sheet.write_row(1, 0, ["دفتر" * 2_000, "1", "2"])
+        sheet.write_row(4, 0, ["x" * 30_000] * 3)
+        sheet.write_row(5, 0, ["1", "2", "3"])
+
+    with pytest.raises(XlsxMalformed, match="Row 5 of the sheet has more than 65536 bytes"):
+        read(made(("Sheet1", fill)))
+
+
+def test_a_row_of_far_too_many_cells_keeps_the_rest_in_one() -> None:
+    def fill(sheet: Any, _: Any) -> None:
+        sheet.write_row(0, 0, ["a", "b"])
+        sheet.write_row(1, 0, ["1"] * 1_000)
+
+    _, row = read(made(("Sheet1", fill)))
+    assert row.cells == ["1"] * MOST_CELLS + [" ".join(["1"] * (1_000 - MOST_CELLS))]
+
+
+def test_a_workbook_may_unpack_to_as_many_times_its_size_as_any_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = uploads.xlsx_of([uploads.row(f"R{i}", description="x" * 2_000) for i in range(2_000)])
+    assert read(body)
+    monkeypatch.setattr(content_encoding, "LARGEST_RATIO", 1)
+    monkeypatch.setattr(content_encoding, "ALWAYS_ALLOWED", 100_000)
+    with pytest.raises(XlsxTooLarge):
+        read(body)
 
 
 def test_a_workbook_behind_a_password_is_refused_and_says_so() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 from sqlalchemy import func, select, text
@@ -13,7 +14,7 @@ from app.bulk_uploads import store as bulk_uploads
 from app.bulk_uploads.models import BulkUpload
 from app.core.settings import Settings
 from app.registrations.models import Registration
-from tests.support import processes, uploads
+from tests.support import events, postgres, processes, uploads
 from tests.support.processes import Killable
 from tests.support.service import Caller, Service
 
@@ -103,6 +104,69 @@ async def test_a_worker_killed_again_and_again_takes_every_row_in_once(
     assert lines == list(range(2, ROWS + 2))
     async with service.database.read() as session:
         assert await bulk_uploads.read_part(session, UUID(done["id"]), 0) is None
+
+
+@pytest.mark.slow
+async def test_a_file_that_kills_its_worker_three_times_fails_and_the_next_upload_is_taken(
+    service: Service, pseb: Caller, pasha: Caller, worker: Killable, database_url: str
+) -> None:
+    bad = (await uploads.send(pseb, uploads.csv_of([uploads.row("BAD")]))).headers["Location"]
+    attempts: set[UUID] = set()
+
+    async def at_its_first_row() -> bool:
+        async with service.database.read() as session:
+            found = await session.execute(select(BulkUpload.attempt_id, BulkUpload.attempt_place))
+        attempt, place = found.one()
+        return place == 0 and attempt not in attempts and not attempts.add(attempt)
+
+    holding = await asyncpg.connect(database_url)
+    async with holding.transaction():
+        await holding.execute("LOCK TABLE applicants")  # the file does not get further
+        for _ in range(3):
+            worker.start()
+            await processes.until(at_its_first_row, 60)
+            worker.kill()
+    await holding.close()
+    sound = (await uploads.send(pasha, uploads.csv_of([uploads.row("SOUND")]))).headers["Location"]
+    worker.start()
+    assert (await followed(pasha, sound, 2))["counts"]["created"] == 1
+
+    async def has_failed() -> bool:
+        return bool((await pseb.get(bad)).json()["status"] == "failed")
+
+    await processes.until(has_failed)
+    failed = (await pseb.get(bad)).json()
+    assert (failed["problem"]["code"], failed["counts"]["created"]) == ("processing_aborted", 0)
+    assert "3 times in a row before its first rows" in failed["problem"]["detail"]
+    told = (await events.told(pseb, "bulk_upload.failed"))[-1]
+    assert told["details"] == {"code": "processing_aborted"}
+
+
+@pytest.mark.slow
+async def test_workers_that_are_told_to_stop_in_the_middle_of_a_file_are_not_held_against_it(
+    service: Service, pseb: Caller, worker: Killable, database_url: str
+) -> None:
+    location = (await uploads.send(pseb, uploads.csv_of([uploads.row("R")]))).headers["Location"]
+
+    async def under_way() -> bool:
+        async with service.database.read() as session:
+            return await session.scalar(select(BulkUpload.attempt_place)) == 0
+
+    holding = await asyncpg.connect(database_url)
+    async with holding.transaction():
+        await holding.execute("LOCK TABLE applicants")
+        for _ in range(4):
+            process = worker.start()
+            await processes.until(under_way, 60)
+            process.terminate()
+            assert await asyncio.to_thread(process.wait, 30) == 0
+            async with service.database.read() as session:
+                found = await session.execute(select(BulkUpload.attempt_id, BulkUpload.kills))
+            assert found.one() == (None, 0)
+            await postgres.execute(database_url, "UPDATE bulk_uploads SET attempt_place = NULL")
+    await holding.close()
+    worker.start()
+    assert (await followed(pseb, location, 2))["status"] == "completed"
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute
 
 from app.allowlist.models import Publication
 from app.allowlist.publisher import Publisher
-from app.bulk_uploads import store as bulk_uploads
+from app.bulk_uploads import scheduling
 from app.bulk_uploads.ingest import ingest
 from app.core.db import Database
 from app.core.settings import Settings
@@ -119,8 +119,8 @@ class Service:
     async def ingest_all(self, chunk_rows: int = 2_000) -> None:
         """Bring every waiting upload to its end, as a worker would."""
         async with self.database.read() as session:
-            waiting = await bulk_uploads.waiting(session)
-        for upload_id in waiting:
+            waiting = [each.id for kind in (True, False) for each in await scheduling.in_turn(session, is_small=kind)]
+        for upload_id in sorted(waiting):
             await ingest(self.database, upload_id, chunk_rows, self.settings.max_upload_rows)
 
     async def let_keys_settle(self) -> None:

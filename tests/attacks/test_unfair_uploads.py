@@ -1,0 +1,131 @@
+"""One partner's files keep no other partner waiting, and fill neither the worker's memory nor the database."""
+
+import asyncio
+import gzip
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import asyncpg
+import httpx
+import psutil
+import pytest
+
+from tests.attacks.witness import Report
+from tests.support import uploads
+from tests.support.service import Credentials, Service
+
+Witness = Callable[[], AbstractContextManager[Report]]
+MIB = 1024 * 1024
+UPLOADS = "/v1/bulk-uploads"
+# Alone the row takes a tenth of a second, and behind twelve dry runs it took 201 s.
+SECONDS_FOR_ONE_ROW = 10.0
+ROUNDS = 3  # on a machine that does other work beside, one round may be slow
+HEADER, ROW, _ = uploads.csv_of([uploads.row("NAME", networks="154.192.0.1")]).split(b"\r\n")
+HEADER, ROW = HEADER + b"\r\n", ROW + b"\r\n"
+# 8,000,000 commas a row took 2 GiB of the worker, and five cells of 8,000,000 line breaks 71 s
+COMMAS = HEADER + (b"," * 2_000_000 + b"\r\n") * 5
+LINE_BREAKS = HEADER + (b'"' + b"\n" * 2_000_000 + b'"\r\n') * 5
+SMALL_RECORDS = HEADER + (b'"' + b"\n" * 60_000 + b'"\r\n') * 5
+
+
+@contextmanager
+def partner(url: str, credentials: Credentials) -> Iterator[httpx.Client]:
+    """A partner's client of the served process."""
+    form = {"grant_type": "client_credentials"}
+    secret = (credentials.client_id, credentials.client_secret)
+    token = httpx.post(f"{url}/oauth/token", data=form, auth=secret).raise_for_status().json()["access_token"]
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+        yield client
+
+
+def send(client: httpx.Client, body: bytes, query: str = "", **headers: str) -> httpx.Response:
+    return client.post(f"{UPLOADS}{query}", content=body, headers={"Content-Type": "text/csv", **headers})
+
+
+def ended(client: httpx.Client, sent: httpx.Response, patience: float = 60) -> tuple[float, Any]:
+    """The seconds until an upload came to its end, and how it ended."""
+    began = time.monotonic()
+    while time.monotonic() < began + patience:
+        upload = client.get(sent.raise_for_status().headers["Location"]).json()
+        if upload["status"] in {"completed", "failed"}:
+            return time.monotonic() - began, upload
+        time.sleep(0.05)
+    return time.monotonic() - began, upload
+
+
+def file_of(rows: int) -> bytes:
+    return HEADER + b"".join(ROW.replace(b"NAME", b"R%06d" % i) for i in range(rows))
+
+
+@pytest.mark.slow
+async def test_twelve_dry_runs_of_one_partner_delay_anothers_row_by_seconds(
+    service: Service, url: str, witness: Witness
+) -> None:
+    who = [await service.credentials(name) for name in ("attacker", "other")]
+    large = gzip.compress(file_of(40_000), 1)
+
+    def attack() -> None:
+        with partner(url, who[0]) as attacker, partner(url, who[1]) as other:
+            sent = [send(attacker, large, "?dry_run=true", **{"Content-Encoding": "gzip"}) for _ in range(12)]
+            sent += [send(attacker, body) for body in (COMMAS, LINE_BREAKS, SMALL_RECORDS, file_of(5_000))]
+            seconds = []
+            with witness() as report:
+                for i in range(ROUNDS):
+                    taken, upload = ended(other, send(other, file_of(1).replace(b"R000000", b"ROUND-%d" % i)))
+                    assert upload["status"] == "completed"
+                    seconds.append(taken)
+            still = [attacker.get(each.headers["Location"]).json()["status"] for each in sent[:12]]
+            assert "received" in still, "the dry runs were done before anything could be shown"
+            assert min(seconds) < SECONDS_FOR_ONE_ROW, seconds
+            report.assert_served()
+
+    await asyncio.to_thread(attack)
+
+
+@pytest.mark.slow
+async def test_a_heavy_file_fails_at_once_with_the_line_and_takes_no_memory(service: Service, url: str) -> None:
+    credentials = await service.credentials("attacker")
+    (worker,) = (each for each in psutil.Process().children() if "worker" in each.cmdline())
+
+    def attack() -> None:
+        with partner(url, credentials) as attacker:
+            before = worker.memory_info().rss
+            for body, said in ((COMMAS, "Line 2 is longer"), (LINE_BREAKS, "on line 2 .* a quote is not closed")):
+                _, upload = ended(attacker, send(attacker, body))
+                assert upload["problem"]["code"] == "csv_malformed"
+                assert re.search(said, upload["problem"]["detail"]), upload["problem"]
+            assert worker.memory_info().rss - before < 64 * MIB
+
+    await asyncio.to_thread(attack)
+
+
+@pytest.mark.slow
+async def test_what_unpacks_to_a_hundred_times_its_size_grows_the_database_by_little_more_than_was_sent(
+    service: Service, url: str, database_url: str
+) -> None:
+    credentials = await service.credentials("attacker")
+    noise = os.urandom(300_000).hex().encode()
+    lines = b"".join(b'"' + noise[at : at + 60_000] + b'"\r\n' for at in range(0, len(noise), 60_000))
+    packed = gzip.compress(HEADER + lines + b"x\r\n" * 10_000_000, 9)
+    bomb = gzip.compress(bytes(400 * MIB), 9)
+
+    async def size() -> int:
+        connection = await asyncpg.connect(database_url)
+        try:
+            found: int = await connection.fetchval("SELECT pg_database_size(current_database())")
+        finally:
+            await connection.close()
+        return found
+
+    def attack() -> list[int]:
+        with partner(url, credentials) as attacker:
+            gzipped = {"Content-Encoding": "gzip"}
+            return [send(attacker, body, **gzipped).status_code for body in (packed, packed, bomb)]
+
+    before = await size()
+    assert await asyncio.to_thread(attack) == [202, 202, 413]
+    assert await size() - before < 4 * len(packed) + 4 * MIB

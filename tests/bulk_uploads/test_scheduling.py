@@ -1,0 +1,204 @@
+"""Whose upload is next, and which attempts are held against a file."""
+
+import asyncio
+import os
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from app.bulk_uploads import ingest as ingesting
+from app.bulk_uploads import reading, scheduling, source
+from app.bulk_uploads.ingest import ingest
+from app.bulk_uploads.rules import READING, UNFOLDING
+from app.bulk_uploads.store import read_part, waiting_upload
+from tests.support import events, postgres, uploads
+from tests.support.service import Caller, Service
+
+
+def body(rows: int, prefix: str = "R") -> bytes:
+    return uploads.csv_of([uploads.row(f"{prefix}{i:03d}") for i in range(rows)])
+
+
+async def killed(service: Service, upload_id: UUID) -> UUID:
+    """Begin an attempt and leave it as a worker does that is killed; give its id."""
+    attempt = uuid4()
+    await scheduling._begin(service.database, upload_id, attempt)
+    return attempt
+
+
+async def kills(service: Service, upload_id: UUID) -> tuple[int, int, bool]:
+    """The kills counted at the last place and in all, and whether an attempt is open."""
+    async with service.database.read() as session:
+        upload = await waiting_upload(session, upload_id)
+        assert upload is not None
+        return upload.killed_there, upload.kills, upload.attempt_id is not None
+
+
+async def turns(service: Service, *, is_small: bool = True) -> list[UUID]:
+    async with service.database.read() as session:
+        return [each.id for each in await scheduling.in_turn(session, is_small=is_small)]
+
+
+async def test_partners_are_served_in_turn_however_many_uploads_one_has(
+    service: Service, pseb: Caller, pasha: Caller
+) -> None:
+    first, second, third = [await uploads.received(pseb, body(1, f"{i}-")) for i in range(3)]
+    other, later = [await uploads.received(pasha, body(1, f"{i}-")) for i in range(2)]
+    taken = []
+    while waiting := await turns(service):
+        await ingest(service.database, waiting[0], 10, 10)
+        taken.append(waiting[0])
+    assert taken in (
+        [first, other, second, later, third],
+        [other, first, later, second, third],
+    )
+
+
+async def test_the_turns_of_small_and_of_large_uploads_are_counted_apart(
+    service: Service, pseb: Caller, pasha: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.bulk_uploads.rules.SMALL_LINES", 5)
+    large, small = [await uploads.received(pseb, body(rows, f"{rows}-")) for rows in (9, 1)]
+    other = await uploads.received(pasha, body(9))
+    assert await turns(service) == [small]
+    await ingest(service.database, small, 10, 10)
+    await ingest(service.database, other, 10, 10)
+    more = await uploads.received(pasha, body(9, "more-"))
+    assert await turns(service, is_small=False) == [large, more]
+
+
+async def test_an_upload_that_kills_its_worker_three_times_fails_and_says_so(service: Service, pseb: Caller) -> None:
+    upload_id = await uploads.received(pseb, body(3))
+    for _ in range(3):
+        await killed(service, upload_id)
+    assert (await uploads.state(pseb, upload_id))["status"] == "received"
+    await service.ingest_all()
+    failed = await uploads.state(pseb, upload_id)
+    assert (failed["status"], failed["rows_done"], failed["problem"]["code"]) == ("failed", 0, "processing_aborted")
+    assert "3 times in a row while it read the file" in failed["problem"]["detail"]
+    async with service.database.read() as session:
+        assert await read_part(session, upload_id, 0) is None
+    told = (await events.told(pseb, "bulk_upload.failed"))[-1]
+    assert (told["subject_id"], told["details"]["code"]) == (str(upload_id), "processing_aborted")
+
+
+async def test_kills_with_progress_in_between_fail_no_upload(
+    service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = await uploads.received(pseb, body(60))
+    with monkeypatch.context() as patched:
+        patched.setattr(claims, "_take_back", nothing)  # as if the worker were killed where it stopped
+        judge, at = ingesting._judge, iter(range(1, 9))
+        for stop_after in at:
+            calls = 0
+
+            async def stopping(*given: Any, stop_after: int = stop_after) -> Any:
+                nonlocal calls
+                calls += 1
+                if calls > (stop_after % 2):
+                    raise asyncio.CancelledError
+                return await judge(*given)
+
+            patched.setattr(ingesting, "_judge", stopping)
+            with pytest.raises(asyncio.CancelledError):
+                await ingest(service.database, upload_id, 10, 100)
+    assert (await kills(service, upload_id))[1] == 7
+    await service.ingest_all(10)
+    done = await uploads.state(pseb, upload_id)
+    assert (done["status"], done["counts"]["created"]) == ("completed", 60)
+
+
+async def nothing(*_: Any) -> None:
+    """Stands for what a killed worker does not do."""
+
+
+async def test_a_dry_run_that_is_killed_at_the_same_row_each_time_fails_although_it_begins_anew(
+    service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = await uploads.received(pseb, body(30), dry_run=True)
+    judge = ingesting._judge
+
+    async def stopping(*given: Any) -> Any:
+        if (await uploads.state(pseb, upload_id))["rows_done"] == 20:
+            raise asyncio.CancelledError
+        return await judge(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(claims, "_take_back", nothing)
+        patched.setattr(ingesting, "_judge", stopping)
+        for _ in range(3):
+            with pytest.raises(asyncio.CancelledError):
+                await ingest(service.database, upload_id, 10, 100)
+        await ingest(service.database, upload_id, 10, 100)
+    failed = await uploads.state(pseb, upload_id)
+    assert (failed["status"], failed["problem"]["code"]) == ("failed", "processing_aborted")
+    assert "after 20 rows" in failed["problem"]["detail"]
+
+
+async def test_a_worker_that_is_told_to_stop_and_an_outage_count_as_no_kills(
+    service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = await uploads.received(pseb, body(3))
+    await killed(service, upload_id)
+    for fault in (asyncio.CancelledError, ConnectionError, asyncio.CancelledError, ConnectionError):
+
+        async def end(*_: Any, fault: type[BaseException] = fault) -> Any:
+            raise fault
+
+        with monkeypatch.context() as patched:
+            patched.setattr(ingesting, "_judge", end)
+            with pytest.raises(fault):
+                await ingest(service.database, upload_id, 10, 100)
+        assert await kills(service, upload_id) == (1, 1, False)
+    await service.ingest_all()
+    assert (await uploads.state(pseb, upload_id))["status"] == "completed"
+
+
+async def test_an_attempt_that_another_worker_took_for_killed_is_taken_back_by_the_one_that_lives(
+    service: Service, pseb: Caller
+) -> None:
+    upload_id = await uploads.received(pseb, body(3))
+    attempt = await killed(service, upload_id)  # its connection is lost, and it lives
+    await killed(service, upload_id)
+    assert await kills(service, upload_id) == (1, 1, True)
+    await scheduling._take_back(service.database, upload_id, attempt)
+    assert await kills(service, upload_id) == (0, 0, True)
+
+
+async def test_a_workbook_is_opened_and_read_at_places_of_their_own(service: Service, pseb: Caller) -> None:
+    answer = await uploads.send(pseb, uploads.xlsx_of([uploads.row("A")]), upload_format="xlsx")
+    upload_id = UUID(answer.json()["id"])
+    await killed(service, upload_id)
+
+    async def place() -> int | None:
+        async with service.database.read() as session:
+            upload = await waiting_upload(session, upload_id)
+            assert upload is not None
+            return upload.attempt_place
+
+    assert await place() == UNFOLDING
+    await postgres.execute(service.settings.database_url, "UPDATE bulk_uploads SET columns = '{track}'")
+    await killed(service, upload_id)
+    assert await place() == READING
+    assert await kills(service, upload_id) == (1, 1, True)
+
+
+def die(*_: Any) -> None:
+    """What a file does that takes down the process that reads it."""
+    os._exit(9)
+
+
+@pytest.mark.slow
+async def test_a_file_that_kills_the_process_that_reads_it_fails_too(
+    service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = await uploads.received(pseb, body(3))
+    monkeypatch.setattr(reading, "WORTH_A_PROCESS", 0)
+    monkeypatch.setattr(source, "read_stretch", die)
+    for _ in range(3):
+        with pytest.raises(Exception, match="terminated abruptly"):
+            await ingest(service.database, upload_id, 10, 100)
+    await ingest(service.database, upload_id, 10, 100)
+    failed = await uploads.state(pseb, upload_id)
+    assert (failed["status"], failed["problem"]["code"]) == ("failed", "processing_aborted")

@@ -1,0 +1,23 @@
+"""A block is what it was made of, or refused before more than it is unpacked."""
+
+import pytest
+from backports import zstd
+
+from app.core.compression import compress, decompress
+
+
+@pytest.mark.parametrize("block", [b"", b"x", b"reference,track\n" * 65_536], ids=["none", "one byte", "a part"])
+def test_a_block_comes_back_as_it_was(block: bytes) -> None:
+    assert decompress(compress(block), len(block)) == block
+
+
+@pytest.mark.parametrize("size", [0, 999, 1_001])
+def test_a_frame_of_another_size_is_refused(size: int) -> None:
+    with pytest.raises(ValueError, match=f"not a frame of {size} bytes"):
+        decompress(compress(bytes(1_000)), size)
+
+
+@pytest.mark.parametrize("frame", [b"", b"reference,track\n", zstd.compress(b"x" * 100)[:-2]])
+def test_what_is_no_frame_is_refused(frame: bytes) -> None:
+    with pytest.raises(ValueError, match="not a frame"):
+        decompress(frame, 100)

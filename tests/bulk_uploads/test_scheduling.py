@@ -88,7 +88,7 @@ async def test_kills_with_progress_in_between_fail_no_upload(
 ) -> None:
     upload_id = await uploads.received(pseb, body(60))
     with monkeypatch.context() as patched:
-        patched.setattr(claims, "_take_back", nothing)  # as if the worker were killed where it stopped
+        patched.setattr(scheduling, "_take_back", nothing)  # as if the worker were killed where it stopped
         judge, at = ingesting._judge, iter(range(1, 9))
         for stop_after in at:
             calls = 0
@@ -125,7 +125,7 @@ async def test_a_dry_run_that_is_killed_at_the_same_row_each_time_fails_although
         return await judge(*given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(claims, "_take_back", nothing)
+        patched.setattr(scheduling, "_take_back", nothing)
         patched.setattr(ingesting, "_judge", stopping)
         for _ in range(3):
             with pytest.raises(asyncio.CancelledError):

@@ -204,7 +204,7 @@ async def test_intake_reads_of_others_their_networks_and_what_is_granted_and_not
         "UPDATE applicants SET partner_id = :partner",
         "INSERT INTO events (id, name, partner_id) VALUES (gen_random_uuid(), 'x', :partner)",
         "INSERT INTO registration_networks VALUES (gen_random_uuid(), 0, '8.8.8.8')",
-        "INSERT INTO bulk_upload_rows (bulk_upload_id, line, outcome) VALUES (gen_random_uuid(), 1, 'x')",
+        "INSERT INTO bulk_upload_rows (bulk_upload_id, line, outcome) VALUES (gen_random_uuid(), 1, 'created')",
         "UPDATE registration_networks SET network = '8.8.8.8'",
         "DELETE FROM registrations",
         "SELECT * FROM events",

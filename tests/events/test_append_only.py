@@ -12,7 +12,7 @@ from tests.support import cases
 from tests.support.service import Caller, Service
 from tests.support.trees import recorded, sequenced
 
-ROLES = ("register_service", "register_tenant")
+ROLES = ("register_service", "register_tenant", "register_intake")
 KEPT = ("events", "audit_leaves", "audit_nodes")
 
 
@@ -27,7 +27,7 @@ async def test_the_service_itself_is_refused_to_change_or_take_away(service: Ser
             await session.execute(text(change.format(table, to_itself)))
 
 
-async def test_neither_role_holds_more_than_reading_and_adding(service: Service) -> None:
+async def test_no_role_holds_more_than_reading_and_adding(service: Service) -> None:
     asked = """SELECT r, t, p FROM unnest($1::text[]) r, unnest($2::text[]) t, unnest($3::text[]) p
                WHERE has_table_privilege(r, t, p)"""
     connection = await asyncpg.connect(service.settings.database_url)

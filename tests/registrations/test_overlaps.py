@@ -60,9 +60,9 @@ async def test_at_another_partner_an_address_is_taken_or_free_whoever_asks_for_i
     answer = await submit(pasha, theirs, "203.99.160.5", "203.99.160.6")
     assert cases.codes(answer) == {"/networks/0": "network_taken"}
     taken = await submit(pasha, theirs, "203.99.160.6")
-    assert (taken.status_code, taken.json()["flags"]) == (201, [])
+    assert (taken.status_code, taken.json()["flags"]) == (201, ["operator_prefix_mismatch"])
     seen = (await officer.get(f"/v1/registrations/{taken.json()['id']}")).json()
-    assert seen["flags"] == ["contested"]
+    assert seen["flags"] == ["operator_prefix_mismatch", "contested"]
 
 
 async def test_of_ones_own_and_anothers_grant_in_one_network_the_others_is_told(
@@ -92,7 +92,7 @@ async def test_what_was_withdrawn_rejected_or_revoked_is_free_again(
 
 
 async def test_of_submissions_at_once_for_one_applicants_address_one_wins(service: Service, pseb: Caller) -> None:
-    other = await service.caller("pseb", client="another client of pseb's")
+    other = await service.caller("pseb", client="pseb-2")
     mine = await applicant(pseb)
     answers = await asyncio.gather(
         submit(pseb, mine, "203.99.160.5"),

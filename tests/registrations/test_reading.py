@@ -103,7 +103,6 @@ async def test_filters_narrow_the_list(pseb: Caller, pasha: Caller, officer: Cal
         ({"applicant_id": office["applicant_id"]}, [office["id"], bank["id"]]),
         ({"reference": "one"}, [office["id"]]),
         ({"flag": "outside_country"}, [person["id"]]),
-        ({"flag": "operator_prefix_mismatch"}, [person["id"]]),
         ({"network": "203.99.160.17"}, [office["id"]]),
         ({"network": "203.99.160.0/24"}, [office["id"]]),
         ({"network": "2400:1460:1::7"}, [office["id"]]),

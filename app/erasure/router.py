@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.applicants import schemas, store
 from app.applicants.router import shown
-from app.core.db import Reading, database_of
+from app.core.db import database_of
 from app.core.principal import Principal
 from app.core.problems import CHANGES, documented
 from app.core.responses import Precondition, resource_answer
@@ -25,19 +25,19 @@ Eraser = Annotated[Principal, require("applicants:erase")]
     response_model=schemas.Applicant,
     responses=documented(*CHANGES, ApplicantInUse),
 )
-async def erase_applicant(
-    request: Request, applicant_id: UUID, session: Reading, principal: Eraser, if_match: Precondition
-) -> Response:
+async def erase_applicant(request: Request, applicant_id: UUID, principal: Eraser, if_match: Precondition) -> Response:
     """Erases who the applicant is, and the references and texts of all its cases; it cannot be taken back.
 
     For the partner whose record it is, and the regulator. Only where no case is open or in force: the 409 names those
     that are. What was decided, when and why stays, under a number that leads to nobody; who applies again gets a new
     record. Asked again, the answer is the same.
     """
-    await store.get(session, principal, applicant_id)
-    # the log and the list are beyond what a partner's own transaction may change
-    async with database_of(request).write() as erasing:
-        await service.erase_on_request(erasing, principal, applicant_id, if_match)
-        applicant = await store.get(erasing, principal, applicant_id)
-        await erasing.refresh(applicant)
-        return resource_answer(shown(erasing, principal, applicant))
+    database = database_of(request)
+    async with database.read(principal) as session:
+        await store.get(session, principal, applicant_id)
+    # what a partner's own transaction may see it has seen; the log and the list are beyond what it may change
+    async with database.write() as session:
+        await service.erase_on_request(session, principal, applicant_id, if_match)
+        applicant = await store.get(session, principal, applicant_id)
+        await session.refresh(applicant)
+        return resource_answer(shown(session, principal, applicant))

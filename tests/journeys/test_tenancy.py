@@ -107,12 +107,16 @@ async def test_an_operator_that_is_not_named_learns_nothing_and_one_that_is_lear
 
 
 async def test_the_owner_is_answered_where_the_other_association_was_not(
-    service: Service, pseb: Caller, officer: Caller
+    service: Service, pseb: Caller, admin: Caller
 ) -> None:
-    ids, _ = await one_of_each(pseb, officer)
+    ids, _ = await one_of_each(pseb, admin)
+    regulator = str(admin.credentials.partner_id)
+    asked = (await admin.post(f"/v1/partners/{regulator}/clients", json={"name": "new"})).json()
+    change = {"partner_id": regulator, "change_id": asked["id"]}
     for method, path in routes(service):
         if method == "get":
-            answer = await ask(officer if path.startswith(REGULATORS) else pseb, method, filled(path, ids))
+            own = {**ids, **change} if "{change_id}" in path else ids
+            answer = await ask(admin if path.startswith(REGULATORS) else pseb, method, filled(path, own))
             assert answer.status_code == 200, (path, answer.text)
 
 

@@ -31,7 +31,7 @@ class BuildCache(Generic[Built]):
         return self._kept[key]
 
     async def get_or_build(self, key: Hashable, build: Callable[[], Awaitable[Built]]) -> Built:
-        """The thing under ``key``, built if it is not kept; one build of a key at a time. Raises what ``build`` raises."""
+        """The thing under ``key``, built when it is not kept, once at a time. Raises what ``build`` raises."""
         kept = self.get(key)
         if kept is not None:
             return kept

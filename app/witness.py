@@ -53,12 +53,14 @@ class Witness:
         self._file = file
         self._prove = prove
         self._kept: dict[str, Kept] = {}
-        self._is_torn = False
-        if file.exists():
-            self._read(file.read_bytes())
+        self._is_read = self._is_torn = False
 
     def see(self, signed: str, said: Statement) -> None:
-        """Keep a checkpoint whose signature was checked. Raises ``Misfit`` when it does not fit those that are kept."""
+        """Keep a checkpoint whose signature was checked.
+
+        Raises ``Misfit`` while one that does not fit is among those that are kept, and ``OSError``.
+        """
+        self._read()
         seen = self._kept.get(signed)
         if seen is None or seen.fits is None:
             fresh = Kept(size=said.size, root=said.root, signed_at=said.time, signed=signed, fits=None)
@@ -128,7 +130,10 @@ class Witness:
         self._kept = {signed: each for signed, each in self._kept.items() if signed in stay}
         replace_file(self._file, b"".join(each.model_dump_json().encode() + b"\n" for each in self._kept.values()))
 
-    def _read(self, text: bytes) -> None:
+    def _read(self) -> None:
+        if self._is_read:
+            return
+        text = self._file.read_bytes() if self._file.exists() else b""
         self._is_torn = bool(text) and not text.endswith(b"\n")
         for line in text.splitlines():
             try:
@@ -136,6 +141,7 @@ class Witness:
             except ValidationError:  # the end of a line that was not written whole
                 continue
             self._kept[kept.signed] = kept
+        self._is_read = True
 
 
 def _shrinks(before: Kept, fresh: Kept) -> bool:

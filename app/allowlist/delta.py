@@ -37,7 +37,7 @@ class Delta:
 def changes_worth_keeping(count: int) -> int:
     """How many changes are kept beside a list of ``count`` networks: more would be larger than the list itself.
 
-    RFC 8182, 3.3.2, bounds what it keeps for RPKI repositories the same way.
+    RFC 8182 bounds what it keeps for RPKI repositories the same way.
     """
     return max(count, CHANGES_ALWAYS_KEPT)
 

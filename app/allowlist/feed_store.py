@@ -126,10 +126,13 @@ async def entries_at(session: ReadSession, serial: int) -> Sequence[tuple[str, i
     return [(network, since or serial) for network, since in await session.execute(statement)]
 
 
-async def networks_at(session: ReadSession, serial: int) -> Sequence[str]:
-    """The networks in force at a serial, in no order: one value, since the driver takes long over a million rows."""
+async def networks_at(session: ReadSession, serial: int) -> str:
+    """The networks in force at a serial, one a line, in no order.
+
+    They come as one value: the driver takes long over a million rows, and the loop stands still meanwhile.
+    """
     lines: str | None = await session.scalar(select(func.string_agg(func.text(Entry.network), "\n")).where(_at(serial)))
-    return lines.split("\n") if lines else []
+    return lines or ""
 
 
 async def holding(session: ReadSession, address: str, serial: int) -> Held | None:

@@ -1,4 +1,4 @@
-"""What is served of earlier serials: made when it is asked for, a few at a time, and kept up to a size."""
+"""Lists of earlier serials, and deltas: made when they are asked for, a few at a time, and kept up to a size."""
 
 import asyncio
 import time
@@ -127,10 +127,11 @@ class FeedHistory:
         return await self._pieces.get_or_build((feed, first.serial, last.serial, last.digest), make)
 
 
-def _proven(of: Record, networks: Sequence[str]) -> Snapshot | None:
-    """The list of a record; None when it is not what was published."""
+def _proven(of: Record, networks: str) -> Snapshot | None:
+    """The list of a record from its networks, one a line; None when it is not what was published."""
+    entries = ((network, of.serial) for network in networks.splitlines())
     try:
-        snapshot = Snapshot(of.session, of.serial, of.published_at, ((network, of.serial) for network in networks))
+        snapshot = Snapshot(of.session, of.serial, of.published_at, entries)
     except (NotASnapshot, ValueError, AttributeError):  # the last two: an entry that is no network at all
         return None
     return snapshot if snapshot.digest == of.digest else None

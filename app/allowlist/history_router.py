@@ -11,7 +11,7 @@ from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import SnapshotBody
 from app.allowlist.history import Record
 from app.allowlist.representations import Caching, entity_tag, list_tag, repr_digest, unchanged
-from app.allowlist.router import HELD, REPRESENTATIONS, history_of, reader_of, takes_gzip
+from app.allowlist.router import NOT_MODIFIED, REPRESENTATIONS, history_of, reader_of, takes_gzip
 from app.core.db import Reading, Writing
 from app.core.errors import Forbidden, NotAcceptable, NotFound, SelfReview, Unauthenticated
 from app.core.limiting import count_work
@@ -60,7 +60,7 @@ async def get_snapshot(
     "/deltas/{serial}",
     summary="Read the change of a serial",
     response_model=schemas.DeltaBody,
-    responses=documented(Unauthenticated, Forbidden, SnapshotRequired) | HELD,
+    responses=documented(Unauthenticated, Forbidden, SnapshotRequired) | NOT_MODIFIED,
     dependencies=[DOCUMENTED_BASIC],
 )
 async def get_delta_of(request: Request, serial: Serial, caller: Reader) -> Response:

@@ -86,9 +86,9 @@ class ManifestSigner:
         async with self._signing:  # once, however many ask for it
             if signed := self._still_good():
                 return signed
-            snapshot = self._reader.current()
+            snapshot, deltas = self._reader.current(), list(self._reader.deltas.newest_first())
             key = await self._signing_key()
-            manifest = await self._describe(snapshot)
+            manifest = await self._describe(snapshot, deltas)
             header = {"alg": ALGORITHM, "kid": key.kid, "typ": TYPE}
             signed = jws.serialize_compact(header, manifest.model_dump_json().encode(), key, algorithms=[ALGORITHM])
             self._signed = (_version(snapshot), time.monotonic(), signed)
@@ -111,7 +111,7 @@ class ManifestSigner:
                 raise
         return self._key
 
-    async def _describe(self, snapshot: Snapshot) -> Manifest:
+    async def _describe(self, snapshot: Snapshot, deltas: Sequence[Delta]) -> Manifest:
         shown = await self._reader.representations.of(snapshot, "json", None, gzipped=False)
         now = datetime.now(UTC)
         whole = f"{self._feed_url}/snapshots/{snapshot.serial}?format=json"
@@ -124,26 +124,24 @@ class ManifestSigner:
             issued=now,
             expires=now + LASTS,
             snapshot=Artefact(serial=snapshot.serial, url=whole, sha256=shown.sha256.hex()),
-            deltas=await self._listed(snapshot, shown.size),
+            deltas=await self._listed(snapshot.session, deltas, shown.size),
             audit_checkpoint=self._checkpoint,
         )
 
-    async def _listed(self, snapshot: Snapshot, size: int) -> list[Artefact]:
-        """The newest deltas that together are smaller than the snapshot of ``size`` bytes, oldest first.
+    async def _listed(self, session: UUID, deltas: Sequence[Delta], size: int) -> list[Artefact]:
+        """The newest deltas that together are smaller than a snapshot of ``size`` bytes, oldest first.
 
-        A consumer that is further behind takes the snapshot (RFC 8182, 3.3.2). The manifest itself stays within
+        A consumer that is further behind takes the snapshot (RFC 8182). The manifest itself stays within
         what its readers take.
         """
         described: dict[tuple[UUID, int, str], _Described] = {}
         left, room = max(size, ALWAYS_WORTH_LISTING), LARGEST_LIST
-        for delta in list(self._reader.deltas.newest_first()):
-            if delta.serial > snapshot.serial:
-                continue
-            found = await self._described(snapshot.session, delta)
+        for delta in deltas:
+            found = await self._described(session, delta)
             left, room = left - found.size, room - len(found.artefact.model_dump_json())
             if left < 0 or room < 0:
                 break
-            described[snapshot.session, delta.serial, delta.digest] = found
+            described[session, delta.serial, delta.digest] = found
         self._deltas = described
         return [each.artefact for each in reversed(described.values())]
 

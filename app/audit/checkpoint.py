@@ -30,7 +30,7 @@ def sign(issuer: str, size: int, root: bytes, time: datetime, key: OKPKey) -> st
 
 
 def read(signed: str, keys: KeySet) -> Statement:
-    """What a checkpoint says. Raises ``Difference`` when no key of ``keys`` signed it, or it is something else."""
+    """Read what a checkpoint says. Raises ``Difference`` when no key of ``keys`` signed it, or it is something else."""
     try:
         found = jws.deserialize_compact(signed, keys, algorithms=[ALGORITHM])
         statement = Statement.model_validate_json(found.payload)

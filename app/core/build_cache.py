@@ -24,14 +24,14 @@ class BuildCache(Generic[Built]):
         self._bytes = 0
 
     def get(self, key: Hashable) -> Built | None:
-        """What is kept under ``key``."""
+        """The thing that is kept under ``key``, or None."""
         if key not in self._kept:
             return None
         self._kept.move_to_end(key)
         return self._kept[key]
 
     async def get_or_build(self, key: Hashable, build: Callable[[], Awaitable[Built]]) -> Built:
-        """What is kept under ``key``, or what ``build`` gives; one build of a key at a time. Raises what it raises."""
+        """The thing under ``key``, built when it is not kept, once at a time. Raises what ``build`` raises."""
         kept = self.get(key)
         if kept is not None:
             return kept

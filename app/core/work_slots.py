@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 from app.core.errors import Unavailable
 
 AT_ONCE = 2
-MOST_OF_A_CALLER = 8
+MOST_OF_A_CALLER = 16
 PATIENCE_SECONDS = 10.0
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -62,7 +62,7 @@ class WorkSlots:
     async def in_thread(
         self, name: str, work: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs
     ) -> Result:
-        """What ``work`` gives, run in a thread; its slot is held until it ends, though the caller may leave."""
+        """Run ``work`` in a thread and give its result; its slot is held until it ends, though the caller may leave."""
 
         async def run() -> Result:
             async with self.slot(name):

@@ -15,6 +15,7 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp
 
 from app import __version__, api
+from app.allowlist.long_polls import LongPolls
 from app.allowlist.manifest import ManifestSigner
 from app.allowlist.reader import SnapshotReader
 from app.allowlist.snapshot import NotASnapshot
@@ -32,12 +33,15 @@ from app.core.problems import add_problem_handlers
 from app.core.problems import router as problems
 from app.core.security import TokenVerifier
 from app.core.settings import Settings
+from app.core.shared_read import SharedRead
 from app.health import store as health
+from app.health.router import missing
 from app.health.router import router as health_router
 from app.partners import store as partners
 from app.partners.basic import BasicClients
 from app.partners.called_back import CalledBack
 from app.partners.client_authentication import TokenClients
+from app.partners.client_lookup import ClientLookup
 from app.partners.external_tokens import external_verifiers
 from app.partners.token_endpoint import router as tokens
 from app.registrations.submissions import Submissions
@@ -95,22 +99,30 @@ def create_app(settings: Settings) -> FastAPI:
         async with database.read() as session:
             return await partners.public_keys(session)
 
+    newest_migration = health.newest_migration()
+
+    async def look() -> str:
+        async with database.read() as session:
+            return await missing(session, newest_migration)
+
     called_back = CalledBack(database, settings.poll_seconds)
-    outbound, reader = Outbound(settings), SnapshotReader(database, settings)
+    outbound, reader, clients = Outbound(settings), SnapshotReader(database, settings), ClientLookup(database)
     app.state = SimpleNamespace(  # type: ignore[assignment]  # the framework's own makes a call of each look-up
         settings=settings,
         database=database,
         called_back=called_back,
+        public_keys=SharedRead(load_keys),
         verifier=TokenVerifier(settings.public_url, load_keys, called_back.is_called_back),
         limits=RateLimits(settings, feed=FEED, special=RATE_CLASSES),
         external=external_verifiers(settings, database),
-        basic=BasicClients(database, called_back.is_called_back),
+        basic=BasicClients(clients, database.keyring, called_back.is_called_back),
         outbound=outbound,
-        token_clients=TokenClients(database, outbound, settings.public_url),
+        token_clients=TokenClients(clients, database, outbound, settings.public_url),
         submissions=Submissions(database),
         reader=reader,
+        waits=LongPolls(settings.max_waits),
         manifest=ManifestSigner(database, reader, settings.public_url),
-        newest_migration=health.newest_migration(),
+        missing=SharedRead(look),
     )
     for router in api.ROUTERS:
         app.include_router(router, prefix=api.PREFIX)
@@ -134,5 +146,6 @@ def _around(app: FastAPI, settings: Settings) -> ASGIApp:
         seconds=settings.body_seconds,
         wider={UPLOADS: settings.max_upload_bytes},
         pace=settings.upload_bytes_per_second,
+        memory=settings.max_bodies_bytes,
     )
     return ExchangeMiddleware(limited, https=settings.is_https)

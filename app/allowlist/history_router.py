@@ -13,6 +13,7 @@ from app.allowlist.formats import SnapshotBody
 from app.allowlist.manifest import delta_bytes
 from app.allowlist.representations import Caching, repr_digest
 from app.allowlist.router import REPRESENTATIONS, reader_of, represented, takes_gzip
+from app.core.authenticated_route import AuthenticatedRoute
 from app.core.db import Reading, Writing
 from app.core.errors import Forbidden, NotAcceptable, NotFound, SelfReview, Unauthenticated
 from app.core.principal import Principal
@@ -20,7 +21,7 @@ from app.core.problems import READS, documented
 from app.core.responses import json_answer, page_answer
 from app.core.security import require
 
-router = APIRouter(prefix="/allowlist", tags=["allowlist"])
+router = APIRouter(prefix="/allowlist", tags=["allowlist"], route_class=AuthenticatedRoute)
 Serial = Annotated[int, Path(ge=1, le=schemas.LARGEST_SERIAL)]
 Officer = Annotated[Principal, require("allowlist:publish")]
 IMMUTABLE = Caching("private, max-age=31536000, immutable", "Accept, Accept-Encoding")

@@ -12,6 +12,7 @@ from app.allowlist.access import DOCUMENTED_BASIC, Reader
 from app.allowlist.delta import net
 from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import FORMATS, SnapshotBody
+from app.allowlist.long_polls import LongPolls
 from app.allowlist.reader import SnapshotReader
 from app.allowlist.representations import Caching, Representation, negotiate
 from app.core import networks, request_fields
@@ -112,13 +113,14 @@ async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery
 async def get_delta(
     request: Request,
     query: Annotated[schemas.DeltaQuery, Query()],
-    _: Reader,
+    principal: Reader,
     prefer: Annotated[str, Header(description="`wait=30` holds the answer until there is a newer serial")] = "",
 ) -> Response:
     """What changed since the serial that you hold, as one step. Apply it, then compare the digest.
 
     With `Prefer: wait=N` (RFC 7240; at most 60 seconds) the answer is held until there is a newer serial; without
-    one in that time it is an empty delta. 410 means: take the whole list.
+    one in that time it is an empty delta. 429 means that too many requests of your client wait already. 410 means: take
+    the whole list.
     """
     reader = reader_of(request)
     if query.since > reader.current().serial:
@@ -126,7 +128,8 @@ async def get_delta(
     asked, applied = WAIT.search(prefer), dict[str, str]()
     if asked and (query.session, query.since) == (reader.current().session, reader.current().serial):
         seconds = min(int(asked[1]), LONGEST_WAIT_SECONDS)
-        await reader.wait_for_newer(query.since, seconds)
+        waits: LongPolls = request.app.state.waits
+        await waits.wait(request, principal.named[0], reader.wait_for_newer(query.since, seconds))
         applied["Preference-Applied"] = f"wait={seconds}"
     snapshot = reader.current()
     steps = [] if query.since == snapshot.serial else reader.deltas.since(query.since)

@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from app.bulk_uploads import export, models, rules, schemas, service, store
 from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed, XlsxMalformed
+from app.core.authenticated_route import AuthenticatedRoute
 from app.core.content_digest import ContentDigest
 from app.core.content_encoding import Unpacker
 from app.core.db import Database, Reading, Writing
@@ -25,7 +26,7 @@ from app.core.problems import CREATES, READS, documented
 from app.core.responses import not_modified, page_answer, resource_answer
 from app.core.security import require
 
-router = APIRouter(prefix="/bulk-uploads", tags=["bulk uploads"])
+router = APIRouter(prefix="/bulk-uploads", tags=["bulk uploads"], route_class=AuthenticatedRoute)
 Reader = Annotated[Principal, require("registrations:read")]
 Writer = Annotated[Principal, require("registrations:write", "applicants:write")]
 UPLOAD_ERRORS = (UnsupportedEncoding, EncodingMalformed, CsvMalformed, NdjsonMalformed, XlsxMalformed, MissingField)

@@ -19,7 +19,7 @@ from app.audit.errors import Difference
 from app.audit.schemas import Checkpoint
 from app.audit.verification import verify
 from app.core import data_keys
-from app.core.connection_limits import limited_protocol
+from app.core.connection_limits import allow_open_files, limited_protocol
 from app.core.db import Database, WriteSession
 from app.core.errors import DomainError, NotFound
 from app.core.outbound import Outbound
@@ -65,6 +65,7 @@ def _settings() -> Settings:
 def serve() -> None:
     """Serve the API until SIGTERM."""
     settings = _settings()
+    allow_open_files(settings)
     uvicorn.run(
         create_app(settings),
         host=settings.host,

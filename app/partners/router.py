@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.core.authenticated_route import AuthenticatedRoute
 from app.core.db import Reading, Writing
 from app.core.idempotency import Idempotent
 from app.core.outbound import Outbound
@@ -16,7 +17,7 @@ from app.core.targets import UrlRefused
 from app.partners import schemas, service, store
 from app.partners.errors import AuthenticatesOtherwise, KeyUnusable, NameTaken, PrivateKeySent
 
-router = APIRouter(prefix="/partners", tags=["partners"])
+router = APIRouter(prefix="/partners", tags=["partners"], route_class=AuthenticatedRoute)
 Admin = Annotated[Principal, require("partners:admin")]
 Overlap = Annotated[
     int,

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from fastapi import AuthenticatedRouter, Depends, FastAPI, Header, Query, Request, Response, Security
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response, Security
 from fastapi.security import SecurityScopes
 
 from app.core import schemas
@@ -59,7 +59,7 @@ Reader = Annotated[Principal, Security(_known, scopes=["things:read"])]
 
 
 def _app(route_class: type[AuthenticatedRoute]) -> FastAPI:
-    router = AuthenticatedRouter(prefix="/things", route_class=route_class)
+    router = APIRouter(prefix="/things", route_class=route_class)
 
     @router.get("")
     async def listed(request: Request, query: Annotated[Wanted, Query()], caller: Reader) -> Response:

@@ -34,7 +34,8 @@ async def test_it_is_not_ready_before_a_worker_was_seen_nor_when_it_was_long_ago
         return (await service.http.get(READY)).status_code == 200
 
     async def is_not() -> bool:
-        return _unavailable(await service.http.get(READY), "worker")
+        answer = await service.http.get(READY)
+        return answer.status_code != 200 and _unavailable(answer, "worker")
 
     assert await is_not()
     await _beat(service)

@@ -2,16 +2,18 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from types import SimpleNamespace
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from joserfc.jwk import KeySet
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app import __version__, api
@@ -52,6 +54,7 @@ Partners register applicants and their addresses, officers decide, operators rea
 **Authorize** (client id and secret), then try any call. Errors are problem details (RFC 9457); each code is explained
 under [/problems](/problems). Lists are pages: follow `next_cursor`. A change needs `If-Match`, and every POST that
 makes something takes an `Idempotency-Key`."""
+OPENAPI = "/openapi.json"
 UPLOADS = "/v1/bulk-uploads"
 FEED = "/v1/allowlist"
 RATE_CLASSES = {("POST", UPLOADS): "upload", ("POST", f"{FEED}/checks"): "feed"}
@@ -76,6 +79,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.database.close()
 
 
+async def _document(request: Request) -> Response:
+    """The OpenAPI document, encoded once."""
+    document: Callable[[], Response] = request.app.state.document
+    return document()
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The application, with everything it needs in ``app.state``; it connects when it starts."""
     configure_logging(settings.log_level, settings.log_format)
@@ -91,6 +100,10 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=api.TAGS,
         contact={"name": "The operators of this register"},
         license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        routes=[
+            Route(OPENAPI, _document, include_in_schema=False)
+        ],  # before the framework's, which encodes it each time
+        openapi_url=OPENAPI,
         servers=[{"url": "/", "description": "This service, in production as in staging", "x-internal": False}],
     )
     database = Database(settings)
@@ -130,6 +143,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     described = app.openapi
     app.openapi = cache(lambda: completed(described()))  # type: ignore[method-assign]  # FastAPI's way to extend it
+    app.state.document = cache(lambda: JSONResponse(app.openapi()))
     add_problem_handlers(app)
     add_replay_handler(app)
     app.middleware_stack = _around(app, settings)

@@ -8,7 +8,8 @@ from prometheus_client import Counter
 
 CLOSED = Counter("connections_closed", "Connections closed before their callers were done with them", ["reason"])
 # A caller that took or sent something this short a time ago is not thought to have stopped.
-STALLED_SECONDS = 0.5
+TAKING_SECONDS = 0.5
+SENDING_SECONDS = 0.1
 
 
 class Abortable(Protocol):
@@ -56,9 +57,9 @@ class ConnectionTable:
 
     def make_room(self, now: float) -> bool:
         """Close the slowest reader, or else the longest idle connection; False when there is neither."""
-        for waiting in (self._not_taking, self._not_sending):
+        for waiting, least in ((self._not_taking, TAKING_SECONDS), (self._not_sending, SENDING_SECONDS)):
             longest = next(iter(waiting), None)
-            if longest is not None and now - waiting[longest] >= STALLED_SECONDS:
+            if longest is not None and now - waiting[longest] >= least:
                 longest.abort("room")
                 return True
         return False

@@ -175,7 +175,7 @@ async def test_requests_sent_ahead_are_all_answered(port: int) -> None:
 
 async def test_for_a_connection_over_the_limit_the_longest_idle_one_is_closed(port: int) -> None:
     held = [await Connection.to(port) for _ in range(int(LIMITS["MAX_CONNECTIONS"]))]
-    await asyncio.sleep(0.7)
+    await asyncio.sleep(0.3)
     for each in held[1:]:
         await each.send(LIVE)
     over = await Connection.to(port)

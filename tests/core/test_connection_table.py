@@ -1,8 +1,8 @@
 """Who is closed when there is need of room: the slowest reader first, then who was silent longest."""
 
-from app.core.connection_table import STALLED_SECONDS, ConnectionTable
+from app.core.connection_table import TAKING_SECONDS, ConnectionTable
 
-LATER = 2 * STALLED_SECONDS
+LATER = 2 * TAKING_SECONDS
 
 
 class Connection:

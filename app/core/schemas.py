@@ -34,6 +34,7 @@ LONGEST_NAME = 200  # of a field as an error shows it
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 MOST_FIELDS = 100
+MOST_ERRORS = 100  # of one body that are told
 
 
 def refusal(code: str, detail: str) -> PydanticCustomError:
@@ -135,7 +136,8 @@ class Body(BaseModel):
         try:
             result = handler(present)
         except ValidationError as wrong:
-            errors = [_again(error) for error in wrong.errors(include_url=False)]
+            found = wrong.errors(include_url=False, include_input=False)
+            errors = [_again(error) for error in found[:MOST_ERRORS]]
         known = {error["loc"] for error in errors}
         for error in cls.across(present):
             place = tuple(int(part) if part.isdigit() else part for part in error.pointer.split("/")[1:])

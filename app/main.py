@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from types import SimpleNamespace
@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from app import __version__, api
 from app.allowlist.history import FeedHistory
+from app.allowlist.long_polls import LongPolls
 from app.allowlist.manifest import ManifestSigner
 from app.allowlist.reader import SnapshotReader
 from app.allowlist.snapshot import NotASnapshot
@@ -36,13 +37,16 @@ from app.core.problems import add_problem_handlers
 from app.core.problems import router as problems
 from app.core.security import TokenVerifier
 from app.core.settings import Settings
+from app.core.shared_read import SharedRead
 from app.core.work_slots import WorkSlots
 from app.health import store as health
+from app.health.router import missing
 from app.health.router import router as health_router
 from app.partners import store as partners
 from app.partners.basic import BasicClients
 from app.partners.called_back import CalledBack
 from app.partners.client_authentication import TokenClients
+from app.partners.client_lookup import ClientLookup
 from app.partners.external_tokens import external_verifiers
 from app.partners.token_endpoint import router as tokens
 from app.registrations.submissions import Submissions
@@ -53,7 +57,7 @@ Partners register applicants and their addresses, officers decide, operators rea
 **Authorize** (client id and secret), then try any call. Errors are problem details (RFC 9457); each code is explained
 under [/problems](/problems). Lists are pages: follow `next_cursor`. A change needs `If-Match`, and every POST that
 makes something takes an `Idempotency-Key`."""
-DOCUMENT = "/openapi.json"
+OPENAPI = "/openapi.json"
 UPLOADS = "/v1/bulk-uploads"
 FEED = "/v1/allowlist"
 CONDITIONAL = (f"{FEED}/snapshots/", f"{FEED}/deltas/")
@@ -79,6 +83,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.database.close()
 
 
+async def _document(request: Request) -> Response:
+    """The OpenAPI document, encoded once."""
+    document: Callable[[], Response] = request.app.state.document
+    return document()
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The application, with everything it needs in ``app.state``; it connects when it starts."""
     configure_logging(settings.log_level, settings.log_format)
@@ -94,6 +104,10 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=api.TAGS,
         contact={"name": "The operators of this register"},
         license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        routes=[
+            Route(OPENAPI, _document, include_in_schema=False)
+        ],  # before the framework's, which encodes it each time
+        openapi_url=OPENAPI,
         servers=[{"url": "/", "description": "This service, in production as in staging", "x-internal": False}],
     )
     database = Database(settings)
@@ -102,25 +116,34 @@ def create_app(settings: Settings) -> FastAPI:
         async with database.read() as session:
             return await partners.public_keys(session)
 
+    newest_migration = health.newest_migration()
+
+    async def look() -> str:
+        async with database.read() as session:
+            return await missing(session, newest_migration)
+
     called_back = CalledBack(database, settings.poll_seconds)
-    outbound, reader, slots = Outbound(settings), SnapshotReader(database, settings), WorkSlots()
+    outbound, reader, clients = Outbound(settings), SnapshotReader(database, settings), ClientLookup(database)
+    slots = WorkSlots()
     history = FeedHistory(database, reader, slots)
     app.state = SimpleNamespace(  # type: ignore[assignment]  # the framework's own makes a call of each look-up
         settings=settings,
         database=database,
         called_back=called_back,
+        public_keys=SharedRead(load_keys),
         verifier=TokenVerifier(settings.public_url, load_keys, called_back.is_called_back),
         limits=RateLimits(settings, feed=FEED, special=RATE_CLASSES, conditional=CONDITIONAL),
         external=external_verifiers(settings, database),
-        basic=BasicClients(database, called_back.is_called_back),
+        basic=BasicClients(clients, database.keyring, called_back.is_called_back),
         outbound=outbound,
-        token_clients=TokenClients(database, outbound, settings.public_url),
+        token_clients=TokenClients(clients, database, outbound, settings.public_url),
         submissions=Submissions(database),
         reader=reader,
+        waits=LongPolls(settings.max_waits),
         slots=slots,
         history=history,
         manifest=ManifestSigner(database, reader, history, settings.public_url, newest_signed),
-        newest_migration=health.newest_migration(),
+        missing=SharedRead(look),
     )
     for router in api.ROUTERS:
         app.include_router(router, prefix=api.PREFIX)
@@ -128,25 +151,11 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     described = app.openapi
     app.openapi = cache(lambda: completed(described()))  # type: ignore[method-assign]  # FastAPI's way to extend it
-    _encode_document_once(app)
+    app.state.document = cache(lambda: JSONResponse(app.openapi()))
     add_problem_handlers(app)
     add_replay_handler(app)
     app.middleware_stack = _around(app, settings)
     return app
-
-
-def _encode_document_once(app: FastAPI) -> None:
-    """Answer ``/openapi.json`` with the same bytes: anyone may ask, and the framework encodes much each time."""
-
-    @cache
-    def encoded() -> Response:
-        return JSONResponse(app.openapi())
-
-    async def document(_: Request) -> Response:
-        return encoded()
-
-    ours = Route(DOCUMENT, document, include_in_schema=False)
-    app.router.routes[:] = [ours if isinstance(each, Route) and each.path == DOCUMENT else each for each in app.routes]
 
 
 def _around(app: FastAPI, settings: Settings) -> ASGIApp:
@@ -159,5 +168,6 @@ def _around(app: FastAPI, settings: Settings) -> ASGIApp:
         seconds=settings.body_seconds,
         wider={UPLOADS: settings.max_upload_bytes},
         pace=settings.upload_bytes_per_second,
+        memory=settings.max_bodies_bytes,
     )
     return ExchangeMiddleware(limited, https=settings.is_https)

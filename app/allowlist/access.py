@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 
 from app.core import login_attempts
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated, Unavailable
-from app.core.limiting import count_client, count_login
+from app.core.limiting import count_client, count_failed_login
 from app.core.principal import Principal, admit
 from app.core.security import authenticate, oauth2
 from app.partners.basic import BasicClients, credentials
@@ -43,14 +43,12 @@ def _credentials(encoded: str) -> tuple[str, str]:
 async def _reader(
     request: Request, needed: SecurityScopes, authorization: Annotated[str | None, Depends(oauth2)]
 ) -> Principal:
+    """The reader of a request, verified once for each."""
     scheme, _, rest = (authorization or "").partition(" ")
     try:
         if scheme.lower() != "basic":
             return await authenticate(request, needed, authorization)
-        clients: BasicClients = request.app.state.basic
-        principal = await clients.verify(*_credentials(rest.strip()), before_asking=lambda: count_login(request))
-        admit(request, principal, "basic")
-        await count_client(request, principal.named[0])
+        principal: Principal = request.scope.get("principal") or await _admitted(request, rest.strip())
     except TokenExpired as refused:
         if request.app.state.reader.is_stale:
             raise Unavailable("The token has expired, and a new one cannot be had just now.") from None
@@ -59,6 +57,20 @@ async def _reader(
         raise FeedUnauthenticated(refused.detail) from None
     if SCOPE not in principal.scopes:
         raise Forbidden(f"The client lacks the scope {SCOPE}.")
+    return principal
+
+
+async def _admitted(request: Request, encoded: str) -> Principal:
+    """The client whose id and secret were sent. Raises ``Unauthenticated``, or ``TooManyRequests`` after many."""
+    clients: BasicClients = request.app.state.basic
+    client_id, secret = _credentials(encoded)
+    try:
+        principal = await clients.verify(client_id, secret)
+    except Unauthenticated:
+        await count_failed_login(request, client_id)
+        raise
+    admit(request, principal, "basic")
+    await count_client(request, principal.named[0])
     return principal
 
 

@@ -12,6 +12,7 @@ from app.allowlist.formats import SnapshotBody
 from app.allowlist.history import Record
 from app.allowlist.representations import Caching, entity_tag, list_tag, repr_digest, unchanged
 from app.allowlist.router import NOT_MODIFIED, REPRESENTATIONS, history_of, reader_of, takes_gzip
+from app.core.authenticated_route import AuthenticatedRoute
 from app.core.db import Reading, Writing
 from app.core.errors import Forbidden, NotAcceptable, NotFound, SelfReview, Unauthenticated
 from app.core.limiting import count_work
@@ -20,7 +21,7 @@ from app.core.problems import READS, documented
 from app.core.responses import is_held, json_answer, page_answer
 from app.core.security import require
 
-router = APIRouter(prefix="/allowlist", tags=["allowlist"])
+router = APIRouter(prefix="/allowlist", tags=["allowlist"], route_class=AuthenticatedRoute)
 Serial = Annotated[int, Path(ge=1, le=schemas.LARGEST_SERIAL)]
 Officer = Annotated[Principal, require("allowlist:publish")]
 IMMUTABLE = Caching("private, max-age=31536000, immutable", "Accept, Accept-Encoding")

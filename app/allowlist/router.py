@@ -11,6 +11,7 @@ from app.allowlist.access import DOCUMENTED_BASIC, Reader
 from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import FORMATS, SnapshotBody
 from app.allowlist.history import FeedHistory
+from app.allowlist.long_polls import LongPolls
 from app.allowlist.reader import SnapshotReader
 from app.allowlist.representations import Caching, list_tag, negotiate, unchanged
 from app.core import networks, request_fields
@@ -126,7 +127,8 @@ async def get_delta(
     """What changed since the serial that you hold, as one step. Apply it, then compare the digest.
 
     With `Prefer: wait=N` (RFC 7240; at most 60 seconds) the answer is held until there is a newer serial; without
-    one in that time it is an empty delta. 410 means: take the whole list.
+    one in that time it is an empty delta. 429 means that too many requests of your client wait already. 410 means: take
+    the whole list.
     """
     reader = reader_of(request)
     if query.since > reader.current().serial:
@@ -134,7 +136,8 @@ async def get_delta(
     asked, applied = WAIT.search(prefer), dict[str, str]()
     if asked and (query.session, query.since) == (reader.current().session, reader.current().serial):
         seconds = min(int(asked[1]), LONGEST_WAIT_SECONDS)
-        await reader.wait_for_newer(query.since, seconds)
+        waits: LongPolls = request.app.state.waits
+        await waits.wait(request, caller.named[0], reader.wait_for_newer(query.since, seconds))
         applied["Preference-Applied"] = f"wait={seconds}"
     snapshot = reader.current()
     steps = [] if query.since == snapshot.serial else reader.deltas.since(query.since)

@@ -15,6 +15,7 @@ from app.applicants.errors import (
     NtnMalformed,
 )
 from app.applicants.models import Applicant
+from app.core.authenticated_route import AuthenticatedRoute
 from app.core.db import Reading, ReadSession, Writing
 from app.core.errors import Invalid, MissingField
 from app.core.idempotency import Idempotent
@@ -23,7 +24,7 @@ from app.core.problems import BODIES, CHANGES, CREATES, READS, documented
 from app.core.responses import Precondition, json_answer, not_modified, page_answer, resource_answer
 from app.core.security import require
 
-router = APIRouter(prefix="/applicants", tags=["applicants"])
+router = APIRouter(prefix="/applicants", tags=["applicants"], route_class=AuthenticatedRoute)
 Reader = Annotated[Principal, require("applicants:read")]
 Writer = Annotated[Principal, require("applicants:write")]
 Revealer = Annotated[Principal, require("applicants:reveal")]

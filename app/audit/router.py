@@ -7,13 +7,14 @@ from fastapi import APIRouter, Query, Response
 from app.audit import proofs, store
 from app.audit.errors import NotInTree
 from app.audit.schemas import Checkpoint, CheckpointQuery, Consistency, ConsistencyQuery, Inclusion, InclusionQuery
+from app.core.authenticated_route import AuthenticatedRoute
 from app.core.db import Reading
 from app.core.principal import Principal
 from app.core.problems import READS, documented
 from app.core.responses import json_answer
 from app.core.security import require
 
-router = APIRouter(prefix="/audit", tags=["audit"])
+router = APIRouter(prefix="/audit", tags=["audit"], route_class=AuthenticatedRoute)
 Reader = Annotated[Principal, require("events:read")]
 
 

@@ -16,6 +16,7 @@ from app.bulk_uploads.errors import (
     UploadsWaiting,
     XlsxMalformed,
 )
+from app.core.authenticated_route import AuthenticatedRoute
 from app.core.content_digest import ContentDigest
 from app.core.content_encoding import Unpacker
 from app.core.db import Database, Reading, ReadSession, Writing
@@ -33,7 +34,7 @@ from app.core.responses import not_modified, page_answer, resource_answer
 from app.core.security import require
 from app.core.settings import Settings
 
-router = APIRouter(prefix="/bulk-uploads", tags=["bulk uploads"])
+router = APIRouter(prefix="/bulk-uploads", tags=["bulk uploads"], route_class=AuthenticatedRoute)
 Reader = Annotated[Principal, require("registrations:read")]
 Writer = Annotated[Principal, require("registrations:write", "applicants:write")]
 UPLOAD_ERRORS = (

@@ -19,7 +19,7 @@ from app.audit.verification import verify
 from app.cli.clients import client_commands
 from app.cli.transaction import errors, in_transaction, read_settings
 from app.core import data_keys
-from app.core.connection_limits import limited_protocol
+from app.core.connection_limits import allow_open_files, limited_protocol
 from app.core.db import WriteSession
 from app.core.settings import Settings
 from app.demo.stack import run_stack
@@ -45,6 +45,7 @@ cli.command()(upload)
 def serve() -> None:
     """Serve the API until SIGTERM."""
     settings = read_settings()
+    allow_open_files(settings)
     uvicorn.run(
         create_app(settings),
         host=settings.host,

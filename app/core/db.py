@@ -287,15 +287,8 @@ def _write_session(role: str) -> Callable[[Request], AsyncIterator[WriteSession]
     return session_of
 
 
-async def _service_session(request: Request) -> AsyncIterator[ReadSession]:
-    async with database_of(request).read() as session:
-        yield session
-
-
 # scope="function": the block ends, and with it the transaction, before the response is sent.
 Reading = Annotated[ReadSession, Depends(_read_session, scope="function")]
 Writing = Annotated[WriteSession, Depends(_write_session(TENANT), scope="function")]
 # for what is compared with networks and grants of others before it is written
 IntakeWriting = Annotated[WriteSession, Depends(_write_session(INTAKE), scope="function")]
-# for what is asked before anyone is known: tokens and the keys that check them
-ServiceReading = Annotated[ReadSession, Depends(_service_session, scope="function")]

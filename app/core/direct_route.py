@@ -8,26 +8,24 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from re import Pattern
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 from urllib.parse import parse_qsl
 
 from fastapi import FastAPI, Request, Response
 from fastapi.params import Depends, Header, Query, Security
 from fastapi.routing import APIRoute, iter_route_contexts
-from fastapi.security import SecurityScopes
 from pydantic import TypeAdapter, ValidationError
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core import request_fields, schemas
-from app.core.principal import Principal
+from app.core.authenticated_route import AuthenticatedRoute, CallerParameter, annotated, caller_parameter
+from app.core.json_limits import check_json
 
-# How every dependency that gives a ``Principal`` is called: with the scopes needed and the field ``Authorization``.
-Authentication = Callable[[Request, SecurityScopes, str | None], Awaitable[Principal]]
 METHODS = ("GET", "POST")
 
 
-class DirectRoute(APIRoute):
+class DirectRoute(AuthenticatedRoute):
     """A route for ``APIRouter(route_class=DirectRoute)``, whose plain operations ``DirectMiddleware`` calls.
 
     These take no more than the request, a ``Principal``, parts of the path, one ``Query`` of single values, one body
@@ -57,15 +55,14 @@ class DirectMiddleware:
             await self.app(scope, receive, send)
             return
         request = Request(scope, receive)
+        caller = await asked.caller.authenticate(request)
         sent = _Sent(request)
         given = await asked.read(request, sent)
         if given is None:
             await self.app(scope, sent.receive, send)
             return
         scope["endpoint"] = asked.endpoint
-        given[asked.caller] = await asked.authenticate(
-            request, asked.scopes, request_fields.first(scope, b"authorization")
-        )
+        given[asked.caller.name] = caller
         if asked.body and not asked.is_valid(given):
             await self.app(scope, sent.receive, send)
             return
@@ -106,11 +103,12 @@ class _Sent:
         self._fault: Exception | None = None
 
     async def json(self) -> Any:
-        """What it says. Raises ``ValueError`` when it is no JSON, or not all of it came."""
+        """What it says. Raises ``ValueError`` when it is no JSON, or not all of it came, and ``Invalid``."""
         try:
             self._body = await self._request.body()
         except Exception as fault:  # noqa: BLE001 - the framework meets it again
             self._fault = fault
+        check_json(self._body or b"")
         return json.loads(self._body or b"")
 
     async def receive(self) -> Message:
@@ -144,14 +142,12 @@ class _Asked:
     """What an operation asks for, by the names of its parameters."""
 
     endpoint: Callable[..., Awaitable[Response]]
+    caller: CallerParameter
     path: dict[str, TypeAdapter[Any]] = field(default_factory=dict)
     query: dict[str, type[schemas.Query]] = field(default_factory=dict)
     body: dict[str, type[schemas.Body]] = field(default_factory=dict)
     of_fields: dict[str, _OfField] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
-    caller: str = ""
-    authenticate: Authentication = field(init=False)
-    scopes: SecurityScopes = field(init=False)
 
     async def read(self, request: Request, sent: _Sent) -> dict[str, Any] | None:
         """All but the caller, the body as JSON; None for a request that the framework has to refuse."""
@@ -193,20 +189,20 @@ def _asked(route: APIRoute) -> _Asked | None:
     """What the operation of a route asks for; None when that is more than ``DirectRoute`` gives."""
     hints = get_type_hints(route.endpoint, include_extras=True)
     only_documented = all(isinstance(each, Security) for each in route.dependencies)
+    caller = caller_parameter(route.endpoint)
     if (
-        not only_documented
+        caller is None
+        or not only_documented
         or hints.pop("return", None) is not Response
         or not set(METHODS).issuperset(route.methods or ())
     ):
         return None
-    asked = _Asked(route.endpoint)
+    asked = _Asked(route.endpoint, caller)
+    del hints[caller.name]
     for name, hint in hints.items():
-        kind, said = _kind_of(hint)
+        kind, said = annotated(hint)
         if kind is Request:
             asked.requests.append(name)
-        elif kind is Principal and isinstance(said, Security) and said.dependency:
-            asked.caller, asked.authenticate = name, said.dependency
-            asked.scopes = SecurityScopes(list(said.scopes or ()))
         elif name in route.param_convertors:
             asked.path[name] = TypeAdapter(hint)
         elif isinstance(said, Query) and not asked.query and issubclass(kind, schemas.Query):
@@ -217,13 +213,7 @@ def _asked(route: APIRoute) -> _Asked | None:
             asked.body[name] = kind
         else:
             return None
-    return asked if asked.caller else None
-
-
-def _kind_of(hint: Any) -> tuple[Any, Any]:
-    """The type of a parameter, and what is said of it in its annotation."""
-    kind, said = get_args(hint)[:2] if get_origin(hint) is Annotated else (hint, None)
-    return kind, said
+    return asked
 
 
 def _of_field(said: Depends) -> _OfField | None:
@@ -233,7 +223,7 @@ def _of_field(said: Depends) -> _OfField | None:
     hints = get_type_hints(said.dependency, include_extras=True)
     hints.pop("return", None)
     requests = [name for name, hint in hints.items() if hint is Request]
-    fields = [name for name, hint in hints.items() if isinstance(_kind_of(hint)[1], Header)]
+    fields = [name for name, hint in hints.items() if isinstance(annotated(hint)[1], Header)]
     if len(hints) != 2 or len(requests) != 1 or len(fields) != 1:
         return None
     ((request,), (parameter,)) = requests, fields

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core import observability
@@ -37,6 +38,8 @@ class ExchangeMiddleware:
         exchange = _Exchange(scope, send, https=self._https)
         try:
             await self.app(scope, receive, exchange.send)
+        except ClientDisconnect:
+            return  # nobody is there to be answered
         except Exception as error:
             if exchange.has_begun:
                 raise

@@ -5,6 +5,7 @@ The fields are those of draft-ietf-httpapi-ratelimit-headers (``RateLimit-Policy
 
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv6Address, ip_address, ip_network
+from zlib import crc32
 
 from fastapi import Request
 
@@ -17,6 +18,7 @@ from app.core.settings import Settings
 READING = ("GET", "HEAD")
 LEASE_CONNECTIONS = 2
 TOO_MANY = 429
+FAILED_LOGIN_BUCKETS = 64
 Fields = Sequence[tuple[bytes, bytes]]
 
 
@@ -46,7 +48,7 @@ class RateLimits:
             Quota("upload", settings.rate_limit_upload, window),
             Quota("feed", settings.rate_limit_feed, window, counts=_is_not_304),
             Quota("token", settings.rate_limit_token, window),
-            Quota("failed_logins", settings.rate_limit_failed_logins, window, counts=_is_401),
+            Quota("failed_logins", settings.rate_limit_failed_logins, window),
         )
         self._quotas = {each.name: each for each in quotas if each.requests}
         self._feed = feed
@@ -89,10 +91,6 @@ def _is_not_304(status: int) -> bool:
     return status != 304
 
 
-def _is_401(status: int) -> bool:
-    return status == 401
-
-
 async def count_client(request: Request, client_id: str) -> None:
     """Count a request of a client that is known. Raises ``TooManyRequests``."""
     limits: RateLimits = request.app.state.limits
@@ -117,13 +115,16 @@ async def count_token(request: Request, client_id: str) -> None:
     await limits.count(request, "token", client_id)
 
 
-async def count_login(request: Request) -> None:
-    """Count an attempt to prove who one is against its source address, for as long as it may fail.
+async def count_failed_login(request: Request, client_id: str) -> None:
+    """Count a failed attempt against its source address and the client that it names. Raises ``TooManyRequests``.
 
-    Raises ``TooManyRequests`` when too many from there have failed.
+    It is called when an attempt has failed: one that proves who it is passes however many others have failed. Clients
+    share a few counts by a hash of their name, so that names that nobody has make no more of them, and are counted as
+    those that somebody has.
     """
     limits: RateLimits = request.app.state.limits
-    await limits.count(request, "failed_logins", _source(request))
+    bucket = crc32(client_id.encode("utf-8", "surrogatepass")) % FAILED_LOGIN_BUCKETS
+    await limits.count(request, "failed_logins", f"{_source(request)} {bucket}")
 
 
 def _source(request: Request) -> str:

@@ -36,6 +36,7 @@ EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo
 MOST_FIELDS = 100
 # Stands between fields for a value that its own field refuses: it is there, and is equal to nothing.
 REFUSED = object()
+MOST_ERRORS = 100  # of one body that are told
 
 
 def refusal(code: str, detail: str) -> PydanticCustomError:
@@ -141,7 +142,8 @@ class Body(BaseModel):
         try:
             result = handler(present)
         except ValidationError as wrong:
-            errors = [_again(error) for error in wrong.errors(include_url=False)]
+            found = wrong.errors(include_url=False, include_input=False)
+            errors = [_again(error) for error in found[:MOST_ERRORS]]
         known = {error["loc"] for error in errors}
         checked = (
             {name: REFUSED if (name,) in known else value for name, value in present.items()} if known else present

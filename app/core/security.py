@@ -148,7 +148,15 @@ oauth2 = OAuth2(
 async def authenticate(
     request: Request, needed: SecurityScopes, authorization: Annotated[str | None, Depends(oauth2)]
 ) -> Principal:
-    """The caller of a request. Raises ``Unauthenticated``, or ``Forbidden`` when a scope is missing."""
+    """The caller of a request, verified once for each. Raises ``Unauthenticated``, or ``Forbidden`` without a scope."""
+    principal: Principal = request.scope.get("principal") or await _admitted(request, authorization)
+    if not principal.scopes.issuperset(needed.scopes):
+        missing = sorted(set(needed.scopes) - principal.scopes)
+        raise Forbidden(f"The token lacks the scope {' '.join(missing)}.")
+    return principal
+
+
+async def _admitted(request: Request, authorization: str | None) -> Principal:
     scheme, _, sent = (authorization or "").partition(" ")
     token = sent.strip()
     if scheme.lower() != "bearer" or not token:
@@ -161,9 +169,6 @@ async def authenticate(
         raise
     admit(request, principal, way)
     await count_client(request, principal.named[0])
-    if not principal.scopes.issuperset(needed.scopes):
-        missing = sorted(set(needed.scopes) - principal.scopes)
-        raise Forbidden(f"The token lacks the scope {' '.join(missing)}.")
     return principal
 
 

@@ -52,7 +52,13 @@ class Settings(BaseSettings):
 
     max_upload_bytes: int = Field(default=512 * 1024 * 1024, ge=1024, description="A million rows are about 200 MiB")
     max_unpacked_bytes: int = Field(default=1024 * 1024 * 1024, ge=1024, description="Of a packed upload")
-    max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="A decision on 50,000 cases has 2 MiB")
+    max_bodies_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=8_192, description="Of all bodies in memory; one client's have an eighth of it"
+    )
+    max_answers_bytes: int = Field(
+        default=128 * 1024 * 1024, ge=1024, description="Of all large answers that are being sent, each counted once"
+    )
     max_upload_rows: int = Field(default=2_000_000, ge=1)
     max_waiting_uploads: int = Field(default=100, ge=1, description="Of one partner, received and not yet done")
     max_waiting_upload_bytes: int = Field(default=1024 * 1024 * 1024, ge=1, description="Of these together, unpacked")
@@ -60,10 +66,15 @@ class Settings(BaseSettings):
     max_url_bytes: int = Field(default=8_192, ge=256, le=65_535)
     max_header_bytes: int = Field(default=32_768, ge=1024, description="All header fields of a request together")
     max_headers: int = Field(default=100, ge=10)
-    max_connections: int = Field(default=1_000, ge=1, description="Of one API process; more are answered 503")
+    max_connections: int = Field(default=1_000, ge=1, description="Of one API process; then the slowest is closed")
     header_seconds: float = Field(default=10.0, gt=0, description="In which the head of a request has arrived")
     body_seconds: float = Field(default=30.0, gt=0, description="In which a body has arrived, or an upload has begun")
     upload_bytes_per_second: int = Field(default=8_192, ge=1, description="The slowest pace of an upload")
+    answer_seconds: float = Field(
+        default=30.0, gt=0, description="How long a caller may take nothing of its answer, in all of one connection ..."
+    )
+    answer_bytes_per_second: int = Field(default=8_192, ge=1, description="... beyond this pace of taking it")
+    max_waits: int = Field(default=50, ge=0, description="Requests of one client that wait for a delta at once")
     keep_alive_seconds: int = Field(default=5, ge=1, description="How long a connection may be idle between requests")
 
     rate_limit_window_seconds: int = Field(default=60, ge=2, le=86_400)

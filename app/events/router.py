@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.core.authenticated_route import AuthenticatedRoute
 from app.core.db import Reading
 from app.core.errors import Forbidden, Unauthenticated
 from app.core.principal import Principal
@@ -13,7 +14,7 @@ from app.core.security import require
 from app.events import store
 from app.events.schemas import EventPage, EventsQuery
 
-router = APIRouter(prefix="/events", tags=["events"])
+router = APIRouter(prefix="/events", tags=["events"], route_class=AuthenticatedRoute)
 
 
 @router.get(

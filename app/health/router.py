@@ -7,12 +7,13 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.db import Database, ReadSession
+from app.core.db import ReadSession
 from app.core.errors import Unavailable
 from app.core.keyring import SealBroken
 from app.core.problems import documented
 from app.core.responses import json_answer
 from app.core.schemas import Resource
+from app.core.shared_read import SharedRead
 from app.health import store
 from app.partners import store as partners
 
@@ -43,20 +44,23 @@ async def live() -> Response:
 
 @router.get("/health/ready", summary="Can it do its work", response_model=Ready, responses=documented(Unavailable))
 async def ready(request: Request) -> Response:
-    """Ready when the database answers, its migrations and secret are those of this process, and a worker was seen."""
-    database: Database = request.app.state.database
+    """Ready when the database answers, its migrations and secret are those of this process, and a worker was seen.
+
+    The answer is at most a second old.
+    """
+    looked: SharedRead[str] = request.app.state.missing
     try:
-        async with database.read() as session:
-            missing = await _missing(session, request.app.state.newest_migration)
+        absent = await looked.get()
     except (SQLAlchemyError, OSError) as error:
         log.warning("database unavailable", error=repr(error)[:300])
         raise Unavailable("The database does not answer.") from None
-    if missing:
-        raise Unavailable(missing)
+    if absent:
+        raise Unavailable(absent)
     return json_answer(Ready())
 
 
-async def _missing(session: ReadSession, expected: str | None) -> str:
+async def missing(session: ReadSession, expected: str | None) -> str:
+    """Words for what the service lacks, nothing when it lacks nothing; ``expected`` is the migration of this code."""
     if await store.applied_migration(session) != expected:
         return "The database's migrations are not those of this code: run 'python -m app.cli migrate'."
     try:

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import ConfigDict
 
+from app.core.authenticated_route import AuthenticatedRoute
 from app.core.db import Reading
 from app.core.errors import Unauthenticated
 from app.core.principal import Principal
@@ -14,7 +15,7 @@ from app.core.schemas import Page, Resource
 from app.core.security import require
 from app.operators import store
 
-router = APIRouter(prefix="/operators", tags=["reference"])
+router = APIRouter(prefix="/operators", tags=["reference"], route_class=AuthenticatedRoute)
 
 
 class Operator(Resource):

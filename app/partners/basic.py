@@ -2,17 +2,19 @@
 
 import base64
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.db import Database, is_outage
+from app.core.db import is_outage
 from app.core.errors import Unauthenticated, Unavailable
+from app.core.keyring import Keyring
 from app.core.principal import Principal
 from app.partners import service
+from app.partners.client_lookup import ClientLookup
 
 CHECKED_AGAIN_SECONDS = 60.0
 TRUSTED_WITHOUT_DATABASE_SECONDS = 24 * 3600.0
@@ -51,34 +53,30 @@ class BasicClients:
     ``is_called_back`` tells, as of tokens, whether what was checked with ``not_before`` no longer counts.
     """
 
-    def __init__(self, database: Database, is_called_back: Callable[[UUID, float], bool]) -> None:
-        self._database = database
+    def __init__(self, clients: ClientLookup, keyring: Keyring, is_called_back: Callable[[UUID, float], bool]) -> None:
+        self._clients = clients
+        self._keyring = keyring
         self._is_called_back = is_called_back
         self._known: dict[str, Known] = {}
 
-    async def verify(self, client_id: str, secret: str, before_asking: Callable[[], Awaitable[None]]) -> Principal:
-        """The principal of a client. Raises ``Unauthenticated``, or ``Unavailable`` when it cannot be told now.
-
-        ``before_asking`` is awaited before the database is asked about a client that is not known, and may refuse.
-        """
-        remembered = self._database.keyring.keyed_hash("remembered", f"{client_id}\n{secret}")
+    async def verify(self, client_id: str, secret: str) -> Principal:
+        """The principal of a client. Raises ``Unauthenticated``, or ``Unavailable`` when it cannot be told now."""
+        remembered = self._keyring.keyed_hash("remembered", f"{client_id}\n{secret}")
         known = self._known.get(remembered)
         if known and self._is_called_back(known.principal.client_id, known.not_before):
             del self._known[remembered]
             known = None
         if known and known.still(CHECKED_AGAIN_SECONDS):
             return known.principal
-        if known is None:
-            await before_asking()
         try:
-            async with self._database.read() as session:
-                recognised = await service.known_client(session, client_id, secret, "basic")
+            client = await self._clients.find(client_id)
         except (SQLAlchemyError, OSError) as error:
             if not is_outage(error):
                 raise
             if known and known.still(TRUSTED_WITHOUT_DATABASE_SECONDS):
                 return known.principal
             raise Unavailable("Your credentials cannot be checked just now.") from error
+        recognised = service.recognise(self._keyring, client, secret, "basic")
         if recognised is None:
             self._known.pop(remembered, None)
             raise Unauthenticated("Unknown client or wrong secret.")

@@ -13,6 +13,7 @@ from app.core.outbound import Outbound
 from app.core.security import unverified
 from app.partners import assertions, key_sets, service, store
 from app.partners.assertions import AssertionRefused
+from app.partners.client_lookup import ClientLookup
 from app.partners.models import Client
 from app.partners.remote_keys import KeysUnreachable, RemoteKeys, fetch
 
@@ -27,7 +28,8 @@ KEYS_WAITED_FOR_SECONDS = 0.8
 class TokenClients:
     """Tells who asks for a token. Key sets that clients publish are kept; no transaction waits for their fetching."""
 
-    def __init__(self, database: Database, outbound: Outbound, issuer: str) -> None:
+    def __init__(self, clients: ClientLookup, database: Database, outbound: Outbound, issuer: str) -> None:
+        self._clients = clients
         self._database = database
         self._outbound = outbound
         self._issuer = issuer
@@ -35,8 +37,8 @@ class TokenClients:
 
     async def by_secret(self, client_id: str, secret: str) -> Client | None:
         """The enabled client of that id and secret, or None; which of the two was wrong is not told."""
-        async with self._database.read() as session:
-            recognised = await service.known_client(session, client_id, secret, "secret")
+        client = await self._clients.find(client_id)
+        recognised = service.recognise(self._database.keyring, client, secret, "secret")
         return recognised.client if recognised else None
 
     async def by_assertion(self, assertion: str, named: str | None = None) -> Client:
@@ -47,8 +49,7 @@ class TokenClients:
         """
         answered = time.monotonic() + REFUSED_AFTER_SECONDS
         claimed = unverified(assertion)
-        async with self._database.read() as session:
-            client = await service.named_client(session, str(claimed.claims.get("sub")))
+        client = await self._clients.find(str(claimed.claims.get("sub")))
         try:
             signer = await self._signer(assertion, client, named, claimed.header.get("kid"))
         except AssertionRefused as refused:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.core.authenticated_route import AuthenticatedRoute
 from app.core.db import Reading, Writing
 from app.core.idempotency import Idempotent
 from app.core.outbound import Outbound
@@ -20,7 +21,7 @@ from app.partners.client_changes import Asked, Wanted
 from app.partners.errors import AuthenticatesOtherwise, KeyUnusable, NameTaken, PrivateKeySent
 from app.partners.rules import ChangeAction
 
-router = APIRouter(prefix="/partners", tags=["partners"])
+router = APIRouter(prefix="/partners", tags=["partners"], route_class=AuthenticatedRoute)
 Admin = Annotated[Principal, require("partners:admin")]
 Overlap = Annotated[
     int,

@@ -1,6 +1,7 @@
 """Making partners and clients, what clients prove themselves by, and issuing access tokens."""
 
 import hashlib
+import hmac
 import secrets
 import time
 from collections.abc import Iterable
@@ -13,9 +14,10 @@ from joserfc.jwk import OKPKey
 from uuid_utils.compat import uuid7
 
 from app.core import login_attempts
-from app.core.db import ReadSession, WriteSession
+from app.core.db import WriteSession
 from app.core.doorbell import ring
 from app.core.errors import Invalid
+from app.core.keyring import Keyring
 from app.core.login_attempts import Way
 from app.core.preconditions import IfMatch
 from app.core.principal import Principal
@@ -218,30 +220,27 @@ async def _record(
     await events.record(session, actor, [Happening(name, subject_id=subject_id, partner_id=partner_id)])
 
 
-async def named_client(session: ReadSession, client_id: str) -> Client | None:
-    """The client of that id, which may be disabled, if any."""
-    if not client_id.isascii() or not client_id.isprintable():
-        return None
-    return await store.find_client(session, client_id)
+def recognise(keyring: Keyring, client: Client | None, client_secret: str, way: Way) -> Recognised | None:
+    """The client, when it is enabled and the secret is its own, or None; which of the two was wrong only the log tells.
 
-
-async def known_client(session: ReadSession, client_id: str, client_secret: str, way: Way) -> Recognised | None:
-    """The enabled client of that id and secret, or None; which of the two was wrong only the log tells."""
-    client = await named_client(session, client_id)
-    recognised = _recognised(session, client, client_secret) if client and client.disabled_at is None else None
-    if recognised is None:
+    The hash is made whether there is such a client or not: the time that it takes does not tell.
+    """
+    found = _recognised(client, keyring.keyed_hash("client-secret", client_secret))
+    if found is None:
         login_attempts.failed(way, "unknown client, disabled, or wrong secret", client.id if client else None)
     else:
-        login_attempts.succeeded(way, str(recognised.client.id), str(recognised.client.partner_id))
-    return recognised
+        login_attempts.succeeded(way, str(found.client.id), str(found.client.partner_id))
+    return found
 
 
-def _recognised(session: ReadSession, client: Client, client_secret: str) -> Recognised | None:
-    if session.keyring.matches("client-secret", client_secret, client.secret_hash or ""):
+def _recognised(client: Client | None, secret_hash: str) -> Recognised | None:
+    if client is None or client.disabled_at is not None:
+        return None
+    if hmac.compare_digest(secret_hash, client.secret_hash or ""):
         return Recognised(client, None)
     until = client.previous_secret_expires_at
     goes_on = until is not None and until > datetime.now(UTC)
-    if goes_on and session.keyring.matches("client-secret", client_secret, client.previous_secret_hash or ""):
+    if goes_on and hmac.compare_digest(secret_hash, client.previous_secret_hash or ""):
         return Recognised(client, until)
     return None
 

@@ -1,7 +1,7 @@
 """Every SQL statement about partners, clients and signing keys."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -74,6 +74,11 @@ async def find_client(session: ReadSession, client_id: str) -> Client | None:
     """The client that a token request names, if any."""
     client: Client | None = await session.scalar(select(Client).where(Client.client_id == client_id))
     return client
+
+
+async def find_clients(session: ReadSession, client_ids: Collection[str]) -> Sequence[Client]:
+    """The clients of these ids that there are."""
+    return (await session.scalars(select(Client).where(Client.client_id.in_(client_ids)))).all()
 
 
 async def find_external(session: ReadSession, partner: str, issuer: str, subject: str) -> Client | None:

@@ -6,15 +6,18 @@ from typing import Annotated, Any
 from urllib.parse import unquote_plus
 
 from fastapi import APIRouter, Depends, Form, Request, Response
+from joserfc.jwk import KeySet
 
-from app.core.db import ServiceReading, database_of
+from app.core.db import database_of
 from app.core.errors import PayloadTooLarge, RequestTimeout, TooManyRequests
-from app.core.limiting import count_login, count_token
+from app.core.limiting import count_failed_login, count_token
 from app.core.principal import SCOPES
 from app.core.problems import documented
 from app.core.responses import json_answer
 from app.core.schemas import LONGEST_NAME
+from app.core.security import unverified
 from app.core.settings import Settings
+from app.core.shared_read import SharedRead
 from app.partners import rules, service, store
 from app.partners.assertions import ASSERTION_TYPE, AssertionRefused
 from app.partners.basic import credentials
@@ -61,6 +64,7 @@ class _Refused(Exception):
 
     def __init__(self, error: str, description: str, status: int = 400) -> None:
         super().__init__(error, description, status)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +104,10 @@ async def issue_token(
     """
     try:
         await _check_form(request, grant_type)
-        await count_login(request)
         client = await _authenticated(request, presented)
     except _Refused as refused:
+        if refused.status == 401:
+            await count_failed_login(request, _named(request, presented))
         return _refused(*refused.args)
     await count_token(request, str(client.id))
     scopes = rules.granted_scopes(client.scopes, scope)
@@ -152,6 +157,13 @@ async def _authenticated(request: Request, presented: _Presented) -> Client:
         raise _Refused("invalid_client", str(refused), 401) from None
 
 
+def _named(request: Request, presented: _Presented) -> str:
+    """The client that a request names, by whichever way."""
+    basic = _basic_credentials(request.headers.get("authorization", ""))
+    claimed = unverified(presented.client_assertion).claims.get("sub") if presented.client_assertion else None
+    return basic[0] if basic else presented.client_id or str(claimed)
+
+
 def _metadata(issuer: str) -> dict[str, Any]:
     return {
         "issuer": issuer,
@@ -184,6 +196,7 @@ async def metadata(request: Request) -> dict[str, Any]:
     summary="The keys that sign tokens",
     responses=documented() | _example({"keys": [EXAMPLE_KEY]}),
 )
-async def keys(session: ServiceReading) -> dict[str, Any]:
+async def keys(request: Request) -> dict[str, Any]:
     """The public keys as a JSON Web Key Set (RFC 7517)."""
-    return dict((await store.public_keys(session)).as_dict(private=False))
+    read: SharedRead[KeySet] = request.app.state.public_keys
+    return dict((await read.get()).as_dict(private=False))

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
+from app.core.authenticated_route import AuthenticatedRoute
 from app.core.db import Reading, Writing
 from app.core.errors import MissingField, PreconditionRequired, SelfReview, Unauthenticated, VersionMismatch
 from app.core.idempotency import Idempotent
@@ -16,7 +17,7 @@ from app.core.security import require
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
 from app.reviews import rules, schemas, service, store
 
-router = APIRouter(prefix="/review-decisions", tags=["reviews"])
+router = APIRouter(prefix="/review-decisions", tags=["reviews"], route_class=AuthenticatedRoute)
 Reader = Annotated[Principal, require("reviews:read")]
 Officer = Annotated[Principal, require("reviews:write")]
 DECIDES = (*CREATES, MissingField)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from app.core.authenticated_route import AuthenticatedRoute
 from app.core.db import Reading, Writing
 from app.core.idempotency import Idempotent
 from app.core.outbound import Outbound
@@ -17,7 +18,7 @@ from app.core.targets import UrlRefused
 from app.webhooks import schemas, service, store
 from app.webhooks.errors import WebhookDisabled, WebhookLimit
 
-router = APIRouter(prefix="/webhooks", tags=["webhooks"])
+router = APIRouter(prefix="/webhooks", tags=["webhooks"], route_class=AuthenticatedRoute)
 Manager = Annotated[Principal, require("events:read", "webhooks:manage")]
 
 

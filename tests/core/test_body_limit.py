@@ -7,7 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.exceptions import HTTPException
 
+from app.core.body_limit import BodyMemory
 from tests.support import cases
 from tests.support.postgres import settings_for
 from tests.support.service import Caller, Service
@@ -91,6 +93,39 @@ async def test_the_token_endpoint_is_limited_too(caller: Caller) -> None:
             "/oauth/token", content=content, headers={"Content-Type": "application/x-www-form-urlencoded"}
         )
         assert _too_large(answer, LIMIT)
+
+
+async def test_bodies_on_their_way_share_a_budget_and_one_client_has_a_part_of_it(database_url: str) -> None:
+    service = Service(settings_for(database_url, max_bodies_bytes=16_000))
+    first, second = await service.caller("pseb"), await service.caller("pasha")
+    arrived, released = asyncio.Event(), asyncio.Event()
+
+    async def unfinished() -> AsyncIterator[bytes]:
+        yield b"{" + b" " * 1_500
+        arrived.set()
+        await released.wait()
+
+    held = asyncio.create_task(_post(first, unfinished()))
+    await arrived.wait()
+    refused = await _post(first, b" " * 1_000)
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+    assert "Bodies of your client" in refused.json()["detail"]
+    assert (await _post(second, _padded(cases.company(), 1_500))).status_code == 201
+    released.set()
+    assert (await held).status_code == 422
+    assert (await _post(first, _padded(cases.company(), 1_500))).status_code == 201
+    await service.close()
+
+
+def test_all_clients_together_have_no_more_than_the_budget() -> None:
+    memory = BodyMemory(8_000)
+    for client in range(8):
+        memory.take(str(client), 1_000)
+    with pytest.raises(HTTPException) as full:
+        memory.take("8", 1)
+    assert full.value.status_code == 503
+    memory.give_back("0", 1_000)
+    memory.take("8", 1_000)
 
 
 async def _slowly(parts: int, size: int, seconds: float) -> AsyncIterator[bytes]:

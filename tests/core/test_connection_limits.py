@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -19,6 +21,9 @@ LIMITS = {
     "HEADER_SECONDS": "1",
     "BODY_SECONDS": "1",
     "KEEP_ALIVE_SECONDS": "1",
+    "ANSWER_SECONDS": "1",
+    "ANSWER_BYTES_PER_SECOND": "30000",
+    "MAX_BODY_BYTES": "10000",
 }
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
 FORM = b"POST /oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -168,18 +173,147 @@ async def test_requests_sent_ahead_are_all_answered(port: int) -> None:
     connection.writer.close()
 
 
-async def test_a_connection_over_the_limit_is_told_to_come_again(port: int) -> None:
+async def test_for_a_connection_over_the_limit_the_longest_idle_one_is_closed(port: int) -> None:
     held = [await Connection.to(port) for _ in range(int(LIMITS["MAX_CONNECTIONS"]))]
+    await asyncio.sleep(0.3)
+    for each in held[1:]:
+        await each.send(LIVE)
     over = await Connection.to(port)
     await over.send(LIVE + b"\r\n")
+    assert (await over.answer())[0] == 200
+    await held[0].ends()
+    await held[4].send(b"\r\n")
+    assert (await held[4].answer())[0] == 200
+    for each in (over, *held):
+        each.writer.close()
+
+
+async def test_where_none_can_be_closed_liveness_is_answered_and_all_else_told_to_come_again(port: int) -> None:
+    held = [await Connection.to(port) for _ in range(int(LIMITS["MAX_CONNECTIONS"]))]
+    over, alive = await Connection.to(port), await Connection.to(port)
+    await over.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
     status, fields, problem = await over.answer()
     assert (status, problem["code"], fields["connection"]) == (503, "unavailable", "close")
     assert "x-request-id" in fields
     assert int(fields["retry-after"]) > 0
     await over.ends()
-    for each in held:
+    await alive.send(LIVE + b"\r\n")
+    assert (await alive.answer())[0] == 200
+    for each in (alive, *held):
         await each.ends()
     again = await Connection.to(port)
     await again.send(LIVE + b"\r\n")
     assert (await again.answer())[0] == 200
     again.writer.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [
+        (b"1.1", b"", 400),
+        (b"1.1", b"Host: x\r\nHost: x\r\n", 400),
+        (b"1.1", b"Host: x\r\nhost: y\r\n", 400),
+        (b"1.1", b"Host: a b\r\n", 400),
+        (b"1.1", b"Host: a/b\r\n", 400),
+        (b"1.1", b"Host: [2001:db8::1]:8000\r\n", 200),
+        (b"1.1", b"Host:\r\n", 200),
+        (b"1.0", b"", 200),
+        (b"1.0", b"Host: x\r\nHost: x\r\n", 400),
+    ],
+)
+async def test_a_request_names_one_host(port: int, version: bytes, hosts: bytes, status: int) -> None:
+    connection = await Connection.to(port)
+    await connection.send(b"GET /health/live HTTP/" + version + b"\r\n" + hosts + b"\r\n")
+    if status == 200:
+        assert (await connection.answer())[0] == 200
+    else:
+        assert await connection.refusal() == (400, "malformed_request")
+    connection.writer.close()
+
+
+DOCUMENT = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def reading(port: int, request: bytes = DOCUMENT, window: int = 4_096) -> Connection:
+    """A connection that has asked for much, and whose system takes little of it that is not read."""
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+    slow.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(slow, ("127.0.0.1", port))
+    connection = Connection(*await asyncio.open_connection(sock=slow, limit=1_024))
+    await connection.send(request)
+    return connection
+
+
+async def closed(port: int, reason: str) -> float:
+    """How many connections were closed for a reason, as the metrics say."""
+    asking = await Connection.to(port)
+    await asking.send(b"GET /metrics HTTP/1.0\r\n\r\n")
+    text = (await asking.reader.read(-1)).decode()
+    asking.writer.close()
+    found = re.search(rf'connections_closed_total{{reason="{reason}"}} (\S+)', text)
+    return float(found[1]) if found else 0.0
+
+
+async def test_a_caller_that_does_not_take_its_answer_is_not_waited_for(port: int) -> None:
+    before = await closed(port, "slow_reader")
+    requests = (
+        DOCUMENT,
+        b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        (LIVE + b"\r\n") * 3_000,
+    )
+    held = [await reading(port, each) for each in requests]
+
+    async def are_closed() -> bool:
+        return await closed(port, "slow_reader") >= before + len(requests)
+
+    await processes.until(are_closed)
+    for each in held:
+        each.writer.close()
+
+
+async def test_a_caller_that_takes_its_answer_slowly_gets_it_whole(port: int) -> None:
+    connection = await reading(port, window=32_768)
+    head = await connection.reader.readuntil(b"\r\n\r\n")
+    length = int(re.search(rb"content-length: (\d+)", head)[1])  # type: ignore[index]  # it is there
+    taken = b""
+    while len(taken) < length:  # in longer than ANSWER_SECONDS, at some four times the pace that is asked for
+        taken += await connection.reader.read(4_096)
+        await asyncio.sleep(0.03)
+    assert json.loads(taken)["openapi"].startswith("3.1")
+    connection.writer.close()
+
+
+async def test_a_caller_that_drips_its_answer_out_is_not_waited_for(port: int) -> None:
+    before = await closed(port, "slow_reader")
+    connection = await reading(port)
+
+    async def drip() -> None:
+        with suppress(OSError):
+            while await connection.reader.read(10):  # noqa: ASYNC110 - slowness is the point
+                await asyncio.sleep(0.2)
+
+    dripping = asyncio.create_task(drip())
+
+    async def is_closed() -> bool:
+        return await closed(port, "slow_reader") > before
+
+    await processes.until(is_closed)
+    dripping.cancel()
+    connection.writer.close()
+
+
+async def test_of_a_body_that_nobody_reads_no_more_is_taken_than_a_body_may_have(port: int) -> None:
+    connection = await Connection.to(port)
+    head = b"POST /v1/bulk-uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 400000000\r\n\r\n"
+    await connection.send(head)
+    assert (await connection.answer())[0] == 401
+    sent = 0
+    with suppress(OSError):
+        while sent < 100_000_000 and not connection.reader.at_eof():
+            connection.writer.write(b"x" * 65_536)
+            await connection.writer.drain()
+            await asyncio.sleep(0)
+            sent += 65_536
+    assert sent < 50_000_000
+    connection.writer.close()

@@ -6,10 +6,10 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response, Security
-from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 
 from app.core import schemas
+from app.core.authenticated_route import AuthenticatedRoute
 from app.core.body_limit import BodyLimitMiddleware
 from app.core.direct_route import DirectMiddleware, DirectRoute
 from app.core.errors import Forbidden
@@ -46,7 +46,9 @@ async def _known(
 ) -> Principal:
     if not authorization:
         raise Forbidden(f"{request.url.path} needs {needed.scope_str}.")
-    return Principal(uuid4(), uuid4(), "association", authorization, frozenset(needed.scopes))
+    principal = Principal(uuid4(), uuid4(), "association", authorization, frozenset(needed.scopes))
+    request.scope["principal"] = principal
+    return principal
 
 
 async def _announce(request: Request) -> None:
@@ -56,7 +58,7 @@ async def _announce(request: Request) -> None:
 Reader = Annotated[Principal, Security(_known, scopes=["things:read"])]
 
 
-def _app(route_class: type[APIRoute]) -> FastAPI:
+def _app(route_class: type[AuthenticatedRoute]) -> FastAPI:
     router = APIRouter(prefix="/things", route_class=route_class)
 
     @router.get("")
@@ -82,7 +84,7 @@ def _app(route_class: type[APIRoute]) -> FastAPI:
 
     app = FastAPI(redirect_slashes=False)
     app.add_middleware(DirectMiddleware)
-    app.add_middleware(BodyLimitMiddleware, limit=100_000, seconds=1, wider={}, pace=1)
+    app.add_middleware(BodyLimitMiddleware, limit=100_000, seconds=1, wider={}, pace=1, memory=1_000_000)
     app.add_middleware(ExchangeMiddleware, https=False)
     add_problem_handlers(app)
     app.include_router(router, prefix="/v1")
@@ -90,7 +92,7 @@ def _app(route_class: type[APIRoute]) -> FastAPI:
 
 
 async def _answer(
-    route_class: type[APIRoute], path: str, headers: dict[str, str], body: bytes | None = None
+    route_class: type[AuthenticatedRoute], path: str, headers: dict[str, str], body: bytes | None = None
 ) -> tuple[object, ...]:
     transport = httpx.ASGITransport(_app(route_class))
     method = "GET" if body is None else "POST"
@@ -103,7 +105,7 @@ async def _answer(
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer one"}], ids=["unknown", "known"])
 @pytest.mark.parametrize("path", PATHS)
 async def test_every_answer_is_the_one_that_the_framework_gives(path: str, headers: dict[str, str]) -> None:
-    assert await _answer(DirectRoute, path, headers) == await _answer(APIRoute, path, headers)
+    assert await _answer(DirectRoute, path, headers) == await _answer(AuthenticatedRoute, path, headers)
 
 
 JSON = {"Content-Type": "application/json"}
@@ -132,7 +134,7 @@ SENT = {
 async def test_what_is_sent_is_read_or_refused_as_the_framework_does(sent: str, headers: dict[str, str]) -> None:
     status, fields, body = SENT[sent]
     answer = await _answer(DirectRoute, "/things", {**headers, **fields}, body)
-    assert answer == await _answer(APIRoute, "/things", {**headers, **fields}, body)
+    assert answer == await _answer(AuthenticatedRoute, "/things", {**headers, **fields}, body)
     if headers:
         assert answer[0] == status
 
@@ -142,7 +144,7 @@ async def test_what_a_caller_sends_is_not_validated_before_it_is_known_who_it_is
 
 
 def test_what_is_documented_is_the_same() -> None:
-    assert _app(DirectRoute).openapi() == _app(APIRoute).openapi()
+    assert _app(DirectRoute).openapi() == _app(AuthenticatedRoute).openapi()
 
 
 async def test_who_is_not_known_is_told_so_before_what_is_wrong_with_the_question(pseb: Caller) -> None:

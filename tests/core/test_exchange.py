@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from app.core.exchange import ExchangeMiddleware
@@ -31,6 +32,18 @@ async def test_no_problem_is_put_behind_an_answer_that_broke_off() -> None:
     with pytest.raises(RuntimeError):
         await _sent(breaks_off, messages)
     assert [each["type"] for each in messages] == ["http.response.start", "http.response.body"]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the answer", "in the answer"])
+async def test_a_caller_that_left_is_no_fault(before: bool) -> None:
+    async def is_left(_: Scope, __: Receive, send: Send) -> None:
+        if not before:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise ClientDisconnect
+
+    messages: list[Message] = []
+    await _sent(is_left, messages)
+    assert [each["type"] for each in messages] == ([] if before else ["http.response.start"])
 
 
 async def test_a_fault_before_an_answer_is_one_problem_with_the_fields_of_every_answer() -> None:

@@ -8,9 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import func, select
 from structlog.testing import CapturingLogger
 
-from app.core import rate_limits
+from app.core import limiting, rate_limits
+from app.core.leases import RateWindow
+from app.partners.assertions import ASSERTION_TYPE
 from app.partners.rules import PartnerKind
 from tests.support import feed, uploads
 from tests.support.postgres import settings_for
@@ -178,18 +181,53 @@ async def test_tokens_are_counted_by_client(database_url: str) -> None:
         assert (await _token(service, pasha.client_id, pasha.client_secret)).status_code == 200
 
 
-async def test_failed_logins_are_counted_by_source_address_whatever_client_they_name(database_url: str) -> None:
+async def test_wrong_secrets_are_limited_by_source_and_client_and_the_right_one_never(database_url: str) -> None:
     async with limited(database_url, failed_logins=FEW) as service:
         pseb = await service.credentials("pseb")
-        for _ in range(2 * FEW):  # what does not fail is not counted
-            assert (
-                "failed_logins" not in (await _token(service, pseb.client_id, pseb.client_secret)).headers["RateLimit"]
-            )
-        failed = [await _token(service, f"guess.{i}", "wrong") for i in range(FEW + 1)]
+        failed = [await _token(service, pseb.client_id, f"wrong {i}") for i in range(FEW + 2)]
         assert [each.status_code for each in failed[:FEW]] == [401] * FEW
-        assert is_refused(failed[FEW])
-        assert is_refused(await _token(service, pseb.client_id, pseb.client_secret))
-        assert (await _token(service, pseb.client_id, pseb.client_secret, "198.51.100.7")).status_code == 200
+        assert all(is_refused(each) for each in failed[FEW:])
+        right = [await _token(service, pseb.client_id, pseb.client_secret) for _ in range(2 * FEW)]
+        assert {each.status_code for each in right} == {200}
+        assert not any("failed_logins" in each.headers["RateLimit"] for each in right)
+        assert is_refused(await _token(service, pseb.client_id, "wrong"))
+        assert (await _token(service, pseb.client_id, "wrong", "198.51.100.7")).status_code == 401
+
+
+async def test_whether_a_client_exists_is_told_neither_by_an_answer_nor_by_when_it_is_refused(
+    database_url: str,
+) -> None:
+    async with limited(database_url, failed_logins=FEW) as service:
+        pseb = await service.credentials("pseb")
+        told = []
+        for name in (pseb.client_id, "pseb.0123456789ab"):
+            answers = [await _token(service, name, "wrong") for _ in range(FEW + 1)]
+            told.append([(each.status_code, each.json()["title" if each.status_code == 429 else "error"],
+                          fields(each)) for each in answers])  # fmt: skip
+        assert told[0] == told[1]
+
+
+async def test_names_that_nobody_has_do_not_make_counts_without_end(database_url: str) -> None:
+    async with limited(database_url, failed_logins=1) as service:
+        answers = [await _token(service, f"nobody.{i}", "wrong") for i in range(200)]
+        assert {each.status_code for each in answers} == {401, 429}
+        async with service.database.read() as session:
+            kept = await session.scalar(
+                select(func.count()).select_from(RateWindow).where(RateWindow.rate_class == "failed_logins")
+            )
+        assert kept <= limiting.FAILED_LOGIN_BUCKETS
+
+
+async def test_right_assertions_and_firewalls_go_on_while_wrong_ones_are_refused(database_url: str) -> None:
+    async with limited(database_url, failed_logins=1) as service:
+        await feed.published(service, *feed.addresses(3))
+        nayatel = await service.credentials("nayatel", PartnerKind.OPERATOR, operator="nayatel")
+        right, wrong = (nayatel.client_id, nayatel.client_secret), (nayatel.client_id, "wrong")
+        assert [(await service.http.get(feed.FEED, auth=wrong)).status_code for _ in range(3)] == [401, 429, 429]
+        assert (await service.http.get(feed.FEED, auth=right)).status_code == 200  # it was not remembered
+        form = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": "eyJ", "client_id": nayatel.client_id}
+        refused = await service.http.post("/oauth/token", data={"grant_type": "client_credentials", **form})
+        assert is_refused(refused)  # one count for all ways
 
 
 async def test_a_subscriber_has_one_count_for_all_its_ipv6_addresses(database_url: str) -> None:

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from app.core.errors import FieldError, Invalid, InvalidValue, MissingField
-from app.core.schemas import Body, Instant, Line100, MergePatch, Paragraph, validated
+from app.core.schemas import MOST_ERRORS, Body, Instant, Line100, MergePatch, Paragraph, validated
 from tests.support import cases
 from tests.support.service import Caller
 
@@ -190,3 +192,12 @@ async def test_a_number_of_very_many_digits_gets_a_problem(pseb: Caller) -> None
     body = '{"email":' + "9" * 100_000 + "}"
     answer = await pseb.post("/v1/applicants", content=body, headers={"Content-Type": "application/json"})
     assert cases.codes(answer) == {"": "invalid_value"}
+
+
+def test_of_a_list_that_is_wrong_throughout_the_first_errors_are_told() -> None:
+    class Listing(Body):
+        ids: list[UUID]
+
+    with pytest.raises(ValidationError) as refused:
+        Listing.model_validate({"ids": ["x"] * 50_000})
+    assert [each["loc"] for each in refused.value.errors()] == [("ids", place) for place in range(MOST_ERRORS)]

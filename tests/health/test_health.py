@@ -1,16 +1,18 @@
 """Alive is one thing, ready another: ready needs the database, its migrations and a worker."""
 
+import asyncio
+import time
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
 
 from app.health import store
 from app.health.models import Worker
-from tests.support import postgres
+from tests.support import postgres, processes
 from tests.support.service import Service
 
 READY = "/health/ready"
@@ -28,12 +30,36 @@ def _unavailable(answer: httpx.Response, why: str) -> bool:
 
 
 async def test_it_is_not_ready_before_a_worker_was_seen_nor_when_it_was_long_ago(service: Service) -> None:
-    assert _unavailable(await service.http.get(READY), "worker")
+    async def is_ready() -> bool:
+        return (await service.http.get(READY)).status_code == 200
+
+    async def is_not() -> bool:
+        answer = await service.http.get(READY)
+        return answer.status_code != 200 and _unavailable(answer, "worker")
+
+    assert await is_not()
     await _beat(service)
-    assert (await service.http.get(READY)).status_code == 200
+    await processes.until(is_ready, 5)
     async with service.database.write() as session:
         await session.execute(update(Worker).values(seen_at=func.now() - store.WORKER_SEEN_WITHIN))
-    assert _unavailable(await service.http.get(READY), "worker")
+    await processes.until(is_not, 5)
+
+
+@pytest.mark.parametrize("path", [READY, "/.well-known/jwks.json"])
+async def test_however_many_ask_the_database_is_asked_once_a_second(service: Service, path: str) -> None:
+    await _beat(service)
+    await service.http.get(path)
+    begun = 0
+
+    def count(*_: object) -> None:
+        nonlocal begun
+        begun += 1
+
+    event.listen(service.app.state.database.engine.sync_engine, "checkout", count)
+    began = time.monotonic()
+    answers = await asyncio.gather(*(service.http.get(path) for _ in range(200)))
+    assert {each.status_code for each in answers} == {200}
+    assert begun <= 1 + (time.monotonic() - began)
 
 
 @pytest.mark.parametrize(

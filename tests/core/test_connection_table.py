@@ -1,0 +1,61 @@
+"""Who is closed when there is need of room: the slowest reader first, then who was silent longest."""
+
+from app.core.connection_table import TAKING_SECONDS, ConnectionTable
+
+LATER = 2 * TAKING_SECONDS
+
+
+class Connection:
+    """A connection that notes why it was closed."""
+
+    def __init__(self, table: ConnectionTable) -> None:
+        self.table = table
+        self.reason = ""
+
+    def abort(self, reason: str) -> None:
+        self.reason = reason
+        self.table.remove(self)
+
+
+def _table(most: int = 1_000) -> tuple[ConnectionTable, list[Connection]]:
+    table = ConnectionTable(most)
+    return table, [Connection(table) for _ in range(4)]
+
+
+def test_the_slowest_reader_goes_first_then_who_was_silent_longest() -> None:
+    table, (silent, newer, slow, slower) = _table()
+    table.awaits_caller(silent, 0)
+    table.awaits_caller(newer, 0.1)
+    table.stops_taking(slower, 0.2)
+    table.stops_taking(slow, 0.3)
+    for expected in (slower, slow, silent, newer):
+        assert table.make_room(LATER)
+        assert expected.reason == "room"
+    assert not table.make_room(LATER)
+
+
+def test_who_was_heard_of_a_moment_ago_or_is_being_served_is_not_closed() -> None:
+    table, (served, taking, fresh, gone) = _table()
+    for each in (served, fresh, gone):
+        table.awaits_caller(each, 0)
+    table.is_served(served)
+    table.stops_taking(taking, 0)
+    table.goes_on_taking(taking)
+    table.remove(gone)
+    table.awaits_caller(fresh, LATER)
+    assert not table.make_room(LATER)
+    assert table.make_room(2 * LATER)
+    assert [each.reason for each in (served, taking, fresh, gone)] == ["", "", "room", ""]
+
+
+def test_when_answers_are_too_many_bytes_the_slowest_readers_go_and_one_body_for_all_counts_once() -> None:
+    table, (first, second, third, newest) = _table()
+    shared = bytes(600)
+    with table.sending(first, shared), table.sending(second, shared), table.sending(third, bytes(300)):
+        for at, each in enumerate((first, second, third)):
+            table.stops_taking(each, at)
+        assert [each.reason for each in (first, second, third)] == ["", "", ""]
+        with table.sending(newest, bytes(200)):
+            assert [each.reason for each in (first, second, third)] == ["", "", "memory"]
+    with table.sending(newest, bytes(900)):
+        assert (first.reason, newest.reason) == ("", "")

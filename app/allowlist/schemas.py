@@ -172,6 +172,8 @@ class HeldChange(Resource):
                     "kind": "removal",
                     "count": 412,
                     "in_force": 20437,
+                    "in_window": 520,
+                    "bound": 204,
                     "held_at": "2026-11-21T11:00:00.000000Z",
                     "released_at": None,
                     "released_by": None,
@@ -184,6 +186,8 @@ class HeldChange(Resource):
     kind: HeldKind
     count: int
     in_force: Annotated[int, Field(description="Networks in force when it was held")]
+    in_window: Annotated[int | None, Field(description="Changes of this kind in the window, with these")]
+    bound: Annotated[int | None, Field(description="So many could have been published without another officer")]
     held_at: Timestamp
     released_at: Timestamp | None
     released_by: UUID | None

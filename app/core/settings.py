@@ -75,6 +75,12 @@ class Settings(BaseSettings):
     poll_seconds: float = Field(default=2.0, gt=0, description="How often a loop looks when no doorbell rang")
     deltas_kept: int = Field(default=1_000, ge=1, description="The feed keeps the deltas of so many serials ...")
     deltas_kept_days: int = Field(default=7, ge=0, description="... or of so many days, whichever is more")
+    mass_change_window_seconds: int = Field(
+        default=3_600,
+        ge=60,
+        le=2_592_000,
+        description="Mass removals and mass growth of the list are counted over so long",
+    )
     worker_metrics_port: int = Field(default=0, ge=0, le=65535, description="0: the worker serves no metrics")
 
     outbound_allowed: tuple[str, ...] = Field(

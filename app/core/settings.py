@@ -76,10 +76,7 @@ class Settings(BaseSettings):
     deltas_kept: int = Field(default=1_000, ge=1, description="The feed keeps the deltas of so many serials ...")
     deltas_kept_days: int = Field(default=7, ge=0, description="... or of so many days, whichever is more")
     mass_change_window_seconds: int = Field(
-        default=3_600,
-        ge=60,
-        le=2_592_000,
-        description="Mass removals and mass growth of the list are counted over so long",
+        default=3_600, ge=1, le=2_592_000, description="Over which mass removals and growth of the list are counted"
     )
     worker_metrics_port: int = Field(default=0, ge=0, le=65535, description="0: the worker serves no metrics")
 

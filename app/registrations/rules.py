@@ -101,6 +101,7 @@ class Case:
     operator: str
     claimed_by: UUID | None
     is_contested: bool
+    flags: Sequence[str]
 
 
 class Asked(NamedTuple):

@@ -144,6 +144,7 @@ CASE = select(
     Registration.operator,
     Registration.claimed_by,
     IS_CONTESTED,
+    Registration.flags,
 )
 
 

@@ -153,7 +153,7 @@ async def deltas_after(session: ReadSession, publications: Sequence[Publication]
         if (p.added, p.removed) != (len(added[p.serial]), len(removed[p.serial])):
             sound.clear()
             continue
-        sound.append(Delta(p.serial, p.published_at, added[p.serial], removed[p.serial], p.digest))
+        sound.append(Delta(p.serial, p.published_at, added[p.serial], removed[p.serial], p.digest, p.previous_digest))
     return sound
 
 
@@ -161,6 +161,12 @@ async def publications_after(session: ReadSession, serial: int) -> Sequence[Publ
     """Every publication after a serial, in order."""
     statement = select(Publication).where(Publication.serial > serial).order_by(Publication.serial)
     return (await session.scalars(statement)).all()
+
+
+async def has_serials_after(session: ReadSession, serial: int) -> bool:
+    """Whether an entry was given a serial that no publication has: publications were lost and entries were not."""
+    later = (select(Entry.id).where(given > serial).exists() for given in (Entry.added_serial, Entry.removed_serial))
+    return bool(await session.scalar(select(or_(*later))))
 
 
 async def oldest_kept(session: ReadSession, newest: Publication, most: int, youngest_days: int) -> int:

@@ -75,19 +75,19 @@ class ManifestSigner:
         self._feed_url = f"{public_url}/v1/allowlist"
         self._issuer = public_url
         self._key: OKPKey | None = None
-        self._signed: tuple[tuple[UUID, int], float, str] | None = None
+        self._signed: tuple[tuple[UUID, int, str], float, str] | None = None
 
     async def current(self) -> str:
         """The manifest of the snapshot in memory, as a JWS (RFC 7515) in compact form."""
         snapshot = self._reader.current()
-        held = (snapshot.session, snapshot.serial)
+        held = (snapshot.session, snapshot.serial, snapshot.digest)
         if self._signed and self._signed[0] == held and time.monotonic() - self._signed[1] < SIGNED_AGAIN_SECONDS:
             return self._signed[2]
         key = await self._signing_key()
         manifest = await self._describe()
         header = {"alg": ALGORITHM, "kid": key.kid, "typ": TYPE}
         signed = jws.serialize_compact(header, manifest.model_dump_json().encode(), key, algorithms=[ALGORITHM])
-        self._signed = ((manifest.session, manifest.serial), time.monotonic(), signed)
+        self._signed = ((manifest.session, manifest.serial, manifest.digest), time.monotonic(), signed)
         return signed
 
     async def _signing_key(self) -> OKPKey:

@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge
 
 from app.allowlist import feed_store as store
 from app.allowlist import guards
+from app.allowlist.divergence import report
 from app.allowlist.errors import PublicationRefused
 from app.allowlist.guards import Change
 from app.allowlist.models import HeldChange, Publication
@@ -68,16 +69,32 @@ class Publisher:
         if feed is None:
             raise PublicationRefused("feed_missing", "the feed's row is gone; restore it, it is never made anew")
         last = await store.last_publication(session)
+        held = self._last_of(feed, last)
         if last is None:
             return Snapshot(feed, 0, None, []), None
-        held = self._last
-        if held is None or (held.session, held.serial) != (feed, last.serial):
+        if held is None:
             entries = await store.entries_at(session, last.serial)
             held = await asyncio.to_thread(_snapshot, feed, last.serial, entries)
         if held.digest != last.digest:
             detail = f"serial {last.serial} no longer has the digest it was published with"
             raise PublicationRefused("chain_broken", detail)
         return held, last.digest
+
+    def _last_of(self, feed: UUID, last: Publication | None) -> Snapshot | None:
+        """The snapshot held, if it is that of the database's last publication.
+
+        One that the database does not have, as after a failover that lost publications, is told of and dropped.
+        """
+        held = self._last
+        if held is None or held.session != feed:
+            return None
+        serial, digest = (last.serial, last.digest) if last else (0, None)
+        if (held.serial, held.digest) == (serial, digest):
+            return held
+        if 0 < held.serial >= serial:
+            report(held.serial, held.digest, digest if held.serial == serial else None, serial)
+        self._last = None
+        return None
 
     async def _guard(
         self, session: WriteSession, in_force: int, added: Sequence[Change], removed: Sequence[Change]

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 from base64 import b64encode
 from collections import OrderedDict
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -12,10 +13,12 @@ from typing import NamedTuple
 from fastapi import Response
 
 from app.allowlist.formats import FORMATS
-from app.allowlist.snapshot import Snapshot
+from app.allowlist.snapshot import Snapshot, Version
 from app.core.errors import NotAcceptable
 
 MOST_KEPT = 48
+DIGEST_DIGITS = 16  # hexadecimal: 64 bits tell lists under one serial apart
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 class Caching(NamedTuple):
@@ -48,8 +51,7 @@ class Representation:
         self._answers: dict[Caching, Answers] = {}
         # of the body without content coding
         self.sha256 = hashlib.sha256(plain).digest()
-        # strong; each content coding has its own (RFC 9110, 8.8.3.3)
-        self.etag = f'"{snapshot.session}-{snapshot.serial}-{name}{family or ""}{"-gzip" if gzipped else ""}"'
+        self.etag = entity_tag(snapshot.version, name, family, gzipped=gzipped)
         self._described = {"Content-Type": chosen.media_type, "Repr-Digest": repr_digest(self.sha256)}
         if gzipped:
             self._described["Content-Encoding"] = "gzip"
@@ -67,6 +69,17 @@ class Representation:
         return Answers(Response(self._body, headers={**kept, **self._described}), Response(None, 304, kept))
 
 
+def entity_tag(version: Version, name: str, family: int | None, *, gzipped: bool) -> str:
+    """The strong entity tag of a representation, whether or not it was made (RFC 9110, 8.8.3).
+
+    It carries the list's digest and, since some formats show it, the time of its publication. Each content coding has
+    a tag of its own (8.8.3.3).
+    """
+    published = (version.published_at - EPOCH) // MICROSECOND if version.published_at else 0
+    of_list = f"{version.session}-{version.serial}-{version.digest[:DIGEST_DIGITS]}-{published:x}"
+    return f'"{of_list}-{name}{family or ""}{"-gzip" if gzipped else ""}"'
+
+
 def repr_digest(digest: bytes) -> str:
     """A SHA-256 as a field value of RFC 9530."""
     return f"sha-256=:{b64encode(digest).decode()}:"
@@ -80,7 +93,7 @@ class Representations:
 
     async def of(self, snapshot: Snapshot, name: str, family: int | None, *, gzipped: bool) -> Representation:
         """The list in a format, ready to be sent."""
-        key = (snapshot.session, snapshot.serial, name, family, gzipped)
+        key = (snapshot.version, name, family, gzipped)
         making = self._made.get(key)
         if making is None:
             made = partial(Representation, snapshot, name, family, gzipped=gzipped)

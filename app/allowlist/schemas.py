@@ -131,6 +131,9 @@ class DeltaQuery(Query):
 
     session: UUID
     since: Annotated[int, Field(ge=0, le=LARGEST_SERIAL, description="The serial that the caller holds")]
+    digest: Annotated[
+        str | None, Field(pattern=r"^[0-9a-f]{64}$", description="The digest of the list that the caller holds")
+    ] = None
 
 
 class DeltaBody(Resource):

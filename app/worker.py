@@ -45,7 +45,7 @@ class Worker:
         self._settings = settings
         self._database = Database(settings)
         self._listener = Listener(settings.database_url, ["bulk_uploads", "allowlist_pending"])
-        self._publisher = Publisher(self._database)
+        self._publisher = Publisher(self._database, timedelta(seconds=settings.mass_change_window_seconds))
         self._lanes = Lanes(self._database, settings)
         self._deliverer = Deliverer(self._database, Outbound(settings))
         self._id = uuid7()

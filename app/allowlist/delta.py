@@ -4,11 +4,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from itertools import islice
 
 from typing_extensions import TypedDict
 
 CHANGES_ALWAYS_KEPT = 10_000
+EMPTY_DIGEST = sha256(b"").hexdigest()  # of the list before the first publication
 
 
 class Removal(TypedDict):
@@ -20,13 +22,14 @@ class Removal(TypedDict):
 
 @dataclass(frozen=True, eq=False)
 class Delta:
-    """The change of one publication; ``digest`` is the list's after it."""
+    """The change of one publication; ``digest`` is the list's after it, ``previous_digest`` the one before it."""
 
     serial: int
     published_at: datetime
     added: Sequence[str]
     removed: Sequence[Removal]
     digest: str
+    previous_digest: str | None = None
 
     @property
     def changes(self) -> int:
@@ -83,11 +86,18 @@ class DeltaLog:
         """The deltas, the last one first."""
         return reversed(self._deltas)
 
-    def since(self, serial: int) -> list[Delta] | None:
-        """The deltas after ``serial``; None when not all of them are kept, or it was never published."""
+    def since(self, serial: int, digest: str | None = None) -> list[Delta] | None:
+        """The deltas after ``serial``; None when not all of them are kept, or it was never published.
+
+        With a ``digest``, also None when the list at ``serial`` had another.
+        """
         if not self._deltas or not self._deltas[0].serial - 1 <= serial <= self._deltas[-1].serial:
             return None
-        return list(islice(self._deltas, serial - self._deltas[0].serial + 1, None))
+        at = serial - self._deltas[0].serial
+        found = self._deltas[at].digest if at >= 0 else self._deltas[0].previous_digest
+        if digest is not None and digest != (found or EMPTY_DIGEST):
+            return None
+        return list(islice(self._deltas, at + 1, None))
 
     def of(self, serial: int) -> Delta | None:
         """The delta of one serial, if it is kept."""

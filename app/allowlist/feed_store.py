@@ -3,27 +3,28 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, and_, case, func, literal, not_, or_, select, text, union_all, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.orm import InstrumentedAttribute
 from uuid_utils.compat import uuid7
 
 from app.allowlist.delta import Delta, Removal
-from app.allowlist.guards import HeldKind, Pending
+from app.allowlist.guards import Change, HeldKind, Hold, Published
 from app.allowlist.models import Entry, Feed, HeldChange, Publication
 from app.allowlist.schemas import HeldQuery
 from app.allowlist.snapshot import Held
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
+from app.core.orm import among
 from app.core.pagination import PageQuery, fetch_page
 
 OUT_OF_ORDER = 100
 NOT_SYNCHRONIZED = {"synchronize_session": False}
 TO_ADD = Entry.added_serial.is_(None)
 TO_REMOVE = and_(Entry.withdrawn_at.is_not(None), Entry.removed_serial.is_(None))
-UNHELD = Entry.held_id.is_(None)
 RELEASED = Entry.held_id.in_(select(HeldChange.id).where(HeldChange.released_at.is_not(None)))
 
 
@@ -58,51 +59,50 @@ async def last_publication(session: ReadSession) -> Publication | None:
     return newest
 
 
-async def pending(session: ReadSession) -> Pending:
-    """What waits for the next publication and is not held already."""
-    fresh = and_(TO_ADD, UNHELD)
-    counts = select(
-        func.count().filter(fresh),
-        func.count().filter(fresh, Entry.granted_in_mass),
-        func.count().filter(TO_REMOVE, UNHELD, Entry.withdrawn_in_mass),
-    ).where(or_(TO_ADD, TO_REMOVE))
-    return Pending(*(await session.execute(counts)).one())
+async def window(session: ReadSession, length: timedelta) -> list[Published]:
+    """The list as it stood ``length`` ago (empty before the first publication), and the publications since then."""
+    start = func.now() - length
+    # read from the newest backwards, as far as the window reaches
+    before = select(Publication.serial).where(Publication.published_at <= start)
+    before = before.order_by(Publication.serial.desc()).limit(1)
+    counted = (Publication.added - Publication.exempt_added, Publication.removed - Publication.exempt_removed)
+    statement = select(Publication.serial, Publication.count, *counted).order_by(Publication.serial)
+    first = await session.scalar(before) or 0
+    since = await session.execute(statement.where(Publication.serial >= first))
+    found = [Published(*counts) for _, *counts in since]
+    return found if first else [Published(0, 0, 0), *found]
 
 
-async def hold(session: WriteSession, kind: HeldKind, in_force: int) -> HeldChange:
-    """Hold the mass additions or removals that wait, under one id."""
-    mass = {
-        HeldKind.GROWTH: and_(TO_ADD, UNHELD, Entry.granted_in_mass),
-        HeldKind.REMOVAL: and_(TO_REMOVE, UNHELD, Entry.withdrawn_in_mass),
-    }[kind]
-    held = HeldChange(id=uuid7(), kind=kind, count=0, in_force=in_force)
+async def take_pending(session: WriteSession, serial: int) -> tuple[Sequence[Change], Sequence[Change]]:
+    """Give ``serial`` to what is granted and not added, and to what is withdrawn and not removed, unless it is held."""
+    added = await _take(session, TO_ADD, Entry.granted_in_mass, added_serial=serial)
+    removed = await _take(session, TO_REMOVE, Entry.withdrawn_in_mass, removed_serial=serial)
+    return added, removed
+
+
+async def _take(
+    session: WriteSession, pending: ColumnElement[bool], in_mass: InstrumentedAttribute[bool], **serial: int
+) -> list[Change]:
+    taken = (
+        update(Entry)
+        .where(pending, or_(Entry.held_id.is_(None), RELEASED))
+        .values(**serial)
+        .returning(Entry.id, Entry.network, in_mass, Entry.held_id.is_not(None))
+        .execution_options(**NOT_SYNCHRONIZED)
+    )
+    return [Change(*row) for row in await session.execute(taken)]
+
+
+async def hold(session: WriteSession, excess: Hold, in_force: int) -> HeldChange:
+    """Take a serial back from changes that it was just given to, and hold them under one id."""
+    numbers = {"count": len(excess.entry_ids), "in_window": excess.in_window, "bound": excess.bound}
+    held = HeldChange(id=uuid7(), kind=excess.kind, in_force=in_force, **numbers)
     session.add(held)
     await session.flush()
-    marked = update(Entry).where(mass).values(held_id=held.id).returning(Entry.id)
-    found = await session.scalars(marked.execution_options(**NOT_SYNCHRONIZED))
-    held.count = len(found.all())
-    await session.flush()
+    given = {HeldKind.GROWTH: "added_serial", HeldKind.REMOVAL: "removed_serial"}[excess.kind]
+    marked = update(Entry).where(among(Entry.id, excess.entry_ids)).values(held_id=held.id, **{given: None})
+    await session.execute(marked.execution_options(**NOT_SYNCHRONIZED))
     return held
-
-
-async def take_pending(session: WriteSession, serial: int) -> tuple[list[str], list[str]]:
-    """Give ``serial`` to what is granted and not added, and to what is withdrawn and not removed, unless it is held."""
-    free = or_(UNHELD, RELEASED)
-    added = await session.execute(
-        update(Entry)
-        .where(TO_ADD, free)
-        .values(added_serial=serial)
-        .returning(Entry.network)
-        .execution_options(**NOT_SYNCHRONIZED)
-    )
-    removed = await session.execute(
-        update(Entry)
-        .where(TO_REMOVE, free)
-        .values(removed_serial=serial)
-        .returning(Entry.network)
-        .execution_options(**NOT_SYNCHRONIZED)
-    )
-    return list(added.scalars()), list(removed.scalars())
 
 
 async def tally(session: ReadSession) -> Tally:
@@ -163,14 +163,20 @@ async def deltas_after(session: ReadSession, publications: Sequence[Publication]
         if (p.added, p.removed) != (len(added[p.serial]), len(removed[p.serial])):
             sound.clear()
             continue
-        sound.append(Delta(p.serial, p.published_at, added[p.serial], removed[p.serial], p.digest))
+        sound.append(Delta(p.serial, p.published_at, added[p.serial], removed[p.serial], p.digest, p.previous_digest))
     return sound
 
 
-async def publications_after(session: ReadSession, serial: int) -> Sequence[Publication]:
-    """Every publication after a serial, in order."""
-    statement = select(Publication).where(Publication.serial > serial).order_by(Publication.serial)
+async def publications_after(session: ReadSession, serial: int, most: int | None = None) -> Sequence[Publication]:
+    """The publications after a serial, in order: every one, or the first ``most``."""
+    statement = select(Publication).where(Publication.serial > serial).order_by(Publication.serial).limit(most)
     return (await session.scalars(statement)).all()
+
+
+async def has_serials_after(session: ReadSession, serial: int) -> bool:
+    """Whether an entry was given a serial that no publication has: publications were lost and entries were not."""
+    later = (select(Entry.id).where(given > serial).exists() for given in (Entry.added_serial, Entry.removed_serial))
+    return bool(await session.scalar(select(or_(*later))))
 
 
 async def oldest_kept(session: ReadSession, newest: Publication, most: int, most_changes: int) -> int:

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from app.allowlist.delta import Delta, net
 from app.allowlist.reader import SnapshotReader
 from app.allowlist.representations import Representation
 from app.allowlist.schemas import DeltaBody
-from app.allowlist.snapshot import NotASnapshot, Snapshot
+from app.allowlist.snapshot import NotASnapshot, Snapshot, Version
 from app.core.build_cache import BuildCache
 from app.core.db import Database
 from app.core.errors import Unavailable
@@ -29,15 +28,6 @@ MOST_BYTES = 64 * 1024 * 1024  # of each kind of what is made
 BYTES_OF_A_NETWORK = 200  # in a snapshot: its text, its number, and their places in three lists
 CHANGES_IN_A_THREAD = 2_000  # fewer are written faster than a thread is found
 log = structlog.get_logger(__name__)
-
-
-class Record(NamedTuple):
-    """The publication of a serial, without its list."""
-
-    session: UUID
-    serial: int
-    published_at: datetime
-    digest: str
 
 
 class Piece(NamedTuple):
@@ -58,28 +48,28 @@ class FeedHistory:
         self._database = database
         self._reader = reader
         self._slots = slots
-        self._records: OrderedDict[int, tuple[float, Record]] = OrderedDict()
+        self._records: OrderedDict[int, tuple[float, Version]] = OrderedDict()
         self._lists = BuildCache[Snapshot](MOST_BYTES, lambda each: each.count * BYTES_OF_A_NETWORK)
         self._representations = BuildCache[Representation](MOST_BYTES, lambda each: each.size)
         self._pieces = BuildCache[Piece](MOST_BYTES, lambda each: len(each.body))
 
-    def known(self, serial: int) -> Record | None:
+    def known(self, serial: int) -> Version | None:
         """The record of a serial, when it is in memory."""
         current = self._reader.current()
         if serial == current.serial and current.published_at is not None:
-            return Record(current.session, serial, current.published_at, current.digest)
+            return current.version
         if delta := self._reader.deltas.of(serial):
-            return Record(current.session, serial, delta.published_at, delta.digest)
+            return Version(current.session, serial, delta.published_at, delta.digest)
         read, record = self._records.get(serial, (float("-inf"), None))
         is_fresh = time.monotonic() - read < RECORD_LASTS_SECONDS
         return record if record and is_fresh and record.session == current.session else None
 
-    async def look_up(self, serial: int) -> Record:
+    async def look_up(self, serial: int) -> Version:
         """The record of a serial, read from the database. Raises ``NotFound``."""
         session_of_feed = self._reader.current().session
         async with self._database.read() as session:
             found = await store.get_publication(session, serial)
-        record = Record(session_of_feed, serial, found.published_at, found.digest)
+        record = Version(session_of_feed, serial, found.published_at, found.digest)
         self._records[serial] = time.monotonic(), record
         self._records.move_to_end(serial)
         if len(self._records) > RECORDS_KEPT:
@@ -87,11 +77,11 @@ class FeedHistory:
         return record
 
     async def representation(
-        self, caller: str, of: Record, name: str, family: int | None, *, gzipped: bool
+        self, caller: str, of: Version, name: str, family: int | None, *, gzipped: bool
     ) -> Representation:
         """The list of a record in a format. Raises ``Unavailable`` when too much is being made."""
         current = self._reader.current()
-        if (current.session, current.serial, current.digest) == (of.session, of.serial, of.digest):
+        if current.version == of:
             return await self._reader.representations.of(current, name, family, gzipped=gzipped)
         if made := self._reader.representations.made(of, name, family, gzipped=gzipped):
             return made
@@ -103,7 +93,7 @@ class FeedHistory:
 
         return await self._representations.get_or_build((of, name, family, gzipped), make)
 
-    async def _list(self, of: Record) -> Snapshot:
+    async def _list(self, of: Version) -> Snapshot:
         async with self._database.read() as session:
             networks = await store.networks_at(session, of.serial)
         snapshot = await asyncio.to_thread(_proven, of, networks)
@@ -127,7 +117,7 @@ class FeedHistory:
         return await self._pieces.get_or_build((feed, first.serial, last.serial, last.digest), make)
 
 
-def _proven(of: Record, networks: str) -> Snapshot | None:
+def _proven(of: Version, networks: str) -> Snapshot | None:
     """The list of a record from its networks, one a line; None when it is not what was published."""
     entries = ((network, of.serial) for network in networks.splitlines())
     try:

@@ -9,9 +9,9 @@ from app.allowlist import feed_store, schemas, service
 from app.allowlist.access import DOCUMENTED_BASIC, Reader
 from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import SnapshotBody
-from app.allowlist.history import Record
 from app.allowlist.representations import Caching, entity_tag, list_tag, repr_digest, unchanged
 from app.allowlist.router import NOT_MODIFIED, REPRESENTATIONS, history_of, reader_of, takes_gzip
+from app.allowlist.snapshot import Version
 from app.core.authenticated_route import AuthenticatedRoute
 from app.core.db import Reading, Writing
 from app.core.errors import Forbidden, NotAcceptable, NotFound, SelfReview, Unauthenticated
@@ -71,7 +71,7 @@ async def get_delta_of(request: Request, serial: Serial, caller: Reader) -> Resp
     delta = reader.deltas.of(serial)
     if delta is None:
         raise SnapshotRequired(f"The delta of serial {serial} is not kept.")
-    tag = entity_tag(Record(feed.session, serial, delta.published_at, delta.digest), "delta")
+    tag = entity_tag(Version(feed.session, serial, delta.published_at, delta.digest), "delta")
     if is_held(request, tag):
         return unchanged(tag, IMMUTABLE)
     count_work(request)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.allowlist.delta import Delta
 from app.allowlist.history import FeedHistory
 from app.allowlist.reader import SnapshotReader
-from app.allowlist.snapshot import Snapshot
+from app.allowlist.snapshot import Snapshot, Version
 from app.core.db import Database, ReadSession
 from app.core.security import ALGORITHM
 from app.partners import store as partners
@@ -75,7 +75,7 @@ class ManifestSigner:
         self._newest_checkpoint = newest_checkpoint
         self._key: OKPKey | None = None
         self._checkpoint: str | None = None
-        self._signed: tuple[tuple[UUID, int, str], float, str] | None = None
+        self._signed: tuple[Version, float, str] | None = None
         self._signing = asyncio.Lock()
         self._deltas: dict[tuple[UUID, int, str], _Described] = {}
 
@@ -91,7 +91,7 @@ class ManifestSigner:
             manifest = await self._describe(snapshot, deltas)
             header = {"alg": ALGORITHM, "kid": key.kid, "typ": TYPE}
             signed = jws.serialize_compact(header, manifest.model_dump_json().encode(), key, algorithms=[ALGORITHM])
-            self._signed = (_version(snapshot), time.monotonic(), signed)
+            self._signed = (snapshot.version, time.monotonic(), signed)
             return signed
 
     def _still_good(self) -> str | None:
@@ -99,7 +99,7 @@ class ManifestSigner:
             return None
         of, at, signed = self._signed
         is_fresh = time.monotonic() - at < SIGNED_AGAIN_SECONDS
-        return signed if is_fresh and of == _version(self._reader.current()) else None
+        return signed if is_fresh and of == self._reader.current().version else None
 
     async def _signing_key(self) -> OKPKey:
         try:
@@ -158,10 +158,6 @@ class _Described(NamedTuple):
 
     artefact: Artefact
     size: int
-
-
-def _version(snapshot: Snapshot) -> tuple[UUID, int, str]:
-    return snapshot.session, snapshot.serial, snapshot.digest
 
 
 class ManifestRefused(Exception):

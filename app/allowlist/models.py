@@ -24,7 +24,11 @@ class Feed(Base):
 
 
 class Publication(Base):
-    """One serial of the list: never rewritten, made by the one publisher."""
+    """One serial of the list: never rewritten, made by the one publisher.
+
+    ``exempt_*`` says how many of its changes the bounds on mass changes do not count: those that an officer released,
+    and removals whose addresses the same serial adds again.
+    """
 
     __tablename__ = "publications"
     __table_args__ = (Index(None, "published_at"),)
@@ -36,10 +40,16 @@ class Publication(Base):
     removed: Mapped[int]
     digest: Mapped[str]
     previous_digest: Mapped[str | None]
+    exempt_added: Mapped[int] = mapped_column(server_default=text("0"))
+    exempt_removed: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class HeldChange(Identified, Base):
-    """A mass change that waits for another officer; its entries carry its id."""
+    """A mass change that waits for another officer; its entries carry its id.
+
+    It was held because, with it, the window would have had ``in_window`` changes of its kind, more than ``bound``;
+    both are null for what was held before windows were counted.
+    """
 
     __tablename__ = "held_changes"
     __table_args__ = (one_of("kind", HeldKind),)
@@ -47,6 +57,8 @@ class HeldChange(Identified, Base):
     kind: Mapped[str]
     count: Mapped[int]
     in_force: Mapped[int]
+    in_window: Mapped[int | None]
+    bound: Mapped[int | None]
     held_at: Mapped[datetime] = mapped_column(server_default=func.now())
     released_at: Mapped[datetime | None]
     released_by: Mapped[UUID | None]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -9,7 +10,9 @@ from prometheus_client import Counter, Gauge
 
 from app.allowlist import feed_store as store
 from app.allowlist import guards
+from app.allowlist.divergence import report
 from app.allowlist.errors import PublicationRefused
+from app.allowlist.guards import Change
 from app.allowlist.models import HeldChange, Publication
 from app.allowlist.snapshot import NotASnapshot, Snapshot
 from app.core import networks
@@ -27,10 +30,14 @@ log = structlog.get_logger(__name__)
 
 
 class Publisher:
-    """Publishes under the advisory lock; holds the last snapshot in memory to replay each delta on."""
+    """Publishes under the advisory lock; holds the last snapshot in memory to replay each delta on.
 
-    def __init__(self, database: Database) -> None:
+    ``guard_window`` is the time over which mass changes are counted.
+    """
+
+    def __init__(self, database: Database, guard_window: timedelta = guards.WINDOW) -> None:
         self._database = database
+        self._guard_window = guard_window
         self._last: Snapshot | None = None
         self._reported: str | None = None
 
@@ -40,15 +47,16 @@ class Publisher:
             async with self._database.write() as session:
                 await store.lock_feed(session)
                 previous, last_digest = await self._previous(session)
-                held = await _hold_mass_changes(session, previous.count)
-                publication, snapshot = await _next(session, previous, last_digest)
+                added, removed = await store.take_pending(session, previous.serial + 1)
+                held, added, removed = await self._guard(session, previous.count, added, removed)
+                publication, snapshot = await _next(session, previous, last_digest, added, removed)
         except PublicationRefused as refusal:
             await self._report(refusal)
             return None
         self._last, self._reported = snapshot, None
         for change in held:
             HELD.labels(change.kind).inc()
-            log.warning("mass change held", kind=change.kind, count=change.count, in_force=change.in_force)
+            log.warning("mass change held", kind=change.kind, count=change.count, in_window=change.in_window)
         if publication:
             SERIAL.set(publication.serial)
             ENTRIES.set(publication.count)
@@ -61,16 +69,55 @@ class Publisher:
         if feed is None:
             raise PublicationRefused("feed_missing", "the feed's row is gone; restore it, it is never made anew")
         last = await store.last_publication(session)
+        held = self._last_of(feed, last)
         if last is None:
             return Snapshot(feed, 0, None, []), None
-        held = self._last
-        if held is None or (held.session, held.serial) != (feed, last.serial):
+        if held is None:
             entries = await store.entries_at(session, last.serial)
             held = await asyncio.to_thread(_snapshot, feed, last.serial, entries)
         if held.digest != last.digest:
             detail = f"serial {last.serial} no longer has the digest it was published with"
             raise PublicationRefused("chain_broken", detail)
         return held, last.digest
+
+    def _last_of(self, feed: UUID, last: Publication | None) -> Snapshot | None:
+        """The snapshot held, if it is that of the database's last publication.
+
+        One that the database does not have, as after a failover that lost publications, is told of and dropped.
+        """
+        held = self._last
+        if held is None or held.session != feed:
+            return None
+        serial, digest = (last.serial, last.digest) if last else (0, None)
+        if (held.serial, held.digest) == (serial, digest):
+            return held
+        if 0 < held.serial >= serial:
+            report(held.serial, held.digest, digest if held.serial == serial else None, serial)
+        self._last = None
+        return None
+
+    async def _guard(
+        self, session: WriteSession, in_force: int, added: Sequence[Change], removed: Sequence[Change]
+    ) -> tuple[list[HeldChange], Sequence[Change], Sequence[Change]]:
+        """Hold the mass changes that exceed their bound; give them, and the changes that are left.
+
+        The changes have their serial already: what is counted is what is published, whatever else commits meanwhile.
+        """
+        if not any(each.may_be_held for each in (*added, *removed)):
+            return [], added, removed
+        window = await store.window(session, self._guard_window)
+        try:
+            excess = guards.to_hold(window, added, removed)
+        except (ValueError, AttributeError) as wrong:
+            raise PublicationRefused("not_publishable", f"a network that changes is none: {wrong}") from wrong
+        held = [await store.hold(session, each, in_force) for each in excess]
+        for change in held:
+            numbers = {name: getattr(change, name) for name in ("kind", "count", "in_force", "in_window", "bound")}
+            details = {"held_id": str(change.id), **numbers}
+            await events.record(session, None, [Happening("allowlist.held", details=details)])
+        waiting = {entry_id for each in excess for entry_id in each.entry_ids}
+        added, removed = ([each for each in changes if each.entry_id not in waiting] for changes in (added, removed))
+        return held, added, removed
 
     async def _report(self, refusal: PublicationRefused) -> None:
         REFUSED.labels(refusal.check).inc()
@@ -84,31 +131,27 @@ class Publisher:
         self._reported = str(refusal)
 
 
-async def _hold_mass_changes(session: WriteSession, in_force: int) -> list[HeldChange]:
-    held = [
-        await store.hold(session, kind, in_force) for kind in guards.to_hold(in_force, await store.pending(session))
-    ]
-    for change in held:
-        details = {"held_id": str(change.id), "kind": change.kind, "count": change.count, "in_force": in_force}
-        await events.record(session, None, [Happening("allowlist.held", details=details)])
-    return held
-
-
 async def _next(
-    session: WriteSession, previous: Snapshot, last_digest: str | None
+    session: WriteSession,
+    previous: Snapshot,
+    last_digest: str | None,
+    added: Sequence[Change],
+    removed: Sequence[Change],
 ) -> tuple[Publication | None, Snapshot]:
-    serial = previous.serial + 1
-    added, removed = await store.take_pending(session, serial)
+    """Write the publication of changes that were given the next serial, unless there are none."""
     if not added and not removed:
         return None, previous
-    snapshot = await _checked(session, previous, serial, added, removed)
+    networks = [each.network for each in added]
+    snapshot = await _checked(session, previous, networks, [each.network for each in removed])
     publication = Publication(
-        serial=serial,
+        serial=snapshot.serial,
         count=snapshot.count,
         added=len(added),
         removed=len(removed),
         digest=snapshot.digest,
         previous_digest=last_digest,
+        exempt_added=sum(each.is_released for each in added),
+        exempt_removed=len(removed) - len(guards.lost(removed, networks)),
     )
     await store.add_publication(session, publication)
     counts = {name: getattr(publication, name) for name in ("serial", "count", "added", "removed", "digest")}
@@ -124,12 +167,10 @@ def _snapshot(feed: UUID, serial: int, entries: Sequence[tuple[str, int]]) -> Sn
         raise PublicationRefused("not_a_list", str(wrong)) from wrong
 
 
-async def _checked(
-    session: WriteSession, previous: Snapshot, serial: int, added: Sequence[str], removed: Sequence[str]
-) -> Snapshot:
+async def _checked(session: WriteSession, previous: Snapshot, added: Sequence[str], removed: Sequence[str]) -> Snapshot:
     """The next list, once the delta replayed here and the database's own tally agree. Raises ``PublicationRefused``."""
     try:
-        new = await asyncio.to_thread(_replayed, previous, serial, added, removed)
+        new = await asyncio.to_thread(_replayed, previous, added, removed)
     except (NotASnapshot, ValueError, AttributeError) as wrong:  # or a removed entry that is no network at all
         raise PublicationRefused("replay_differs", str(wrong)) from wrong
     counted = await store.tally(session)
@@ -142,10 +183,10 @@ async def _checked(
     return new
 
 
-def _replayed(previous: Snapshot, serial: int, added: Sequence[str], removed: Sequence[str]) -> Snapshot:
+def _replayed(previous: Snapshot, added: Sequence[str], removed: Sequence[str]) -> Snapshot:
     """The delta on the last list, with its digest made, in a thread: a million networks must not stop the loop."""
     _check_canonical(added)
-    new = previous.replay(serial, None, added, removed)
+    new = previous.replay(previous.serial + 1, None, added, removed)
     _ = new.digest
     return new
 

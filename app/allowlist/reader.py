@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.allowlist import feed_store as store
 from app.allowlist.delta import Delta, DeltaLog, changes_worth_keeping
+from app.allowlist.divergence import Divergence, report
 from app.allowlist.models import Publication
 from app.allowlist.representations import Representations
 from app.allowlist.snapshot import NotASnapshot, Snapshot
@@ -27,7 +28,11 @@ log = structlog.get_logger(__name__)
 
 
 class SnapshotReader:
-    """Holds the newest snapshot and the deltas that led to it; a refresh that fails leaves what is held."""
+    """Holds the newest snapshot and the deltas that led to it; a refresh that fails leaves what is held.
+
+    ``diverged`` is the last list that was served and that the database turned out not to have, None while there was
+    none. ``is_contradicted`` holds as long as the list served is such a one, because the database's own is not proven.
+    """
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
@@ -37,6 +42,9 @@ class SnapshotReader:
         self._newer = asyncio.Condition()
         self._refreshing = asyncio.Lock()
         self._refreshed = float("-inf")
+        self._reported: tuple[object, ...] | None = None
+        self.diverged: Divergence | None = None
+        self.is_contradicted = False
         self.deltas = self._empty_log()
         self.times: dict[int, datetime] = {}
         self.representations = Representations()
@@ -69,18 +77,31 @@ class SnapshotReader:
             except (SQLAlchemyError, OSError, NotASnapshot) as error:
                 log.warning("the list could not be refreshed", error=repr(error)[:300])
 
+    def steps(self, serial: int, digest: str | None) -> list[Delta] | None:
+        """The deltas that lead from a serial to the list held, None when they are not kept.
+
+        With a ``digest``, also None when the list at ``serial`` had another: then it was of another history.
+        """
+        held = self.current()
+        if serial == held.serial:
+            return [] if digest in (None, held.digest) else None
+        return self.deltas.since(serial, digest)
+
     async def wait_for_newer(self, serial: int, seconds: float) -> None:
-        """Return when a serial after ``serial`` is held, or after ``seconds``."""
+        """Return when a serial after ``serial`` is held, another list took its place, or after ``seconds``."""
+        held = self.current()
         try:
             async with asyncio.timeout(seconds), self._newer:
-                await self._newer.wait_for(lambda: self.current().serial > serial)
+                await self._newer.wait_for(lambda: self.current() is not held or held.serial > serial)
         except TimeoutError:
             return
 
     async def refresh(self) -> None:
         """Take the newest publication, by its deltas or as a whole, once its digest is confirmed.
 
-        Single statements at READ COMMITTED suffice: what a published serial holds never changes.
+        Single statements at READ COMMITTED suffice: what a published serial holds never changes in one database. After
+        a failover it may be another database: a list that this one does not have is given up for the one it has.
+        Raises ``NotASnapshot`` when the database's list does not prove itself; then the one held stays.
         """
         asked = time.monotonic()
         # one at a time: of two side by side, the one that read first may end last and go back a serial
@@ -95,19 +116,41 @@ class SnapshotReader:
         async with self._database.read() as session:
             feed = await store.feed_session(session)
             newest = await store.last_publication(session)
-            if feed is None or newest is None:
-                return
             held = self._snapshot
-            if held is None or held.session != feed:
-                await self._load(session, feed, newest)
-            elif held.serial > newest.serial:
-                log.error("the database is behind what was published; the list stays", newest=newest.serial)
+            if feed is None or (held is None and newest is None):
                 return
-            elif newest.serial - held.serial > self._settings.deltas_kept:
+            if held is not None and held.session == feed:
+                await self._go_on(session, held, newest)
+            elif newest is not None:
                 await self._load(session, feed, newest)
-            elif held.serial < newest.serial:
-                await self._catch_up(session, held, newest)
         self._confirmed = time.monotonic()
+        self.is_contradicted = False
+
+    async def _go_on(self, session: ReadSession, held: Snapshot, newest: Publication | None) -> None:
+        """Follow the publications after the list held, or give it up when the database has another at its serial."""
+        if newest is not None and newest.serial == held.serial:
+            since: Sequence[Publication] = [newest]
+        else:
+            since = await store.publications_after(session, held.serial - 1, self._settings.deltas_kept + 1)
+        recorded = since[0] if since and since[0].serial == held.serial else None
+        if recorded is None or (recorded.digest, recorded.published_at) != (held.digest, held.published_at):
+            self._disown(held, recorded, newest)
+            if newest is None or await store.has_serials_after(session, newest.serial):
+                raise NotASnapshot("publications are missing, and what they published is not")
+            await self._load(session, held.session, newest)
+        elif newest is not None and newest.serial - held.serial > self._settings.deltas_kept:
+            await self._load(session, held.session, newest)
+        elif newest is not None and newest.serial > held.serial:
+            await self._catch_up(session, held, newest, [each for each in since[1:] if each.serial <= newest.serial])
+
+    def _disown(self, held: Snapshot, recorded: Publication | None, newest: Publication | None) -> None:
+        """Note, and tell once, that the list held is not the database's."""
+        self.is_contradicted = True
+        digest, published_at = (recorded.digest, recorded.published_at) if recorded else (None, None)
+        found = (held.version, digest, published_at)
+        if self._reported != found:
+            self._reported = found
+            self.diverged = report(held.serial, held.digest, digest, newest.serial if newest else 0)
 
     async def _load(self, session: ReadSession, feed: UUID, newest: Publication) -> None:
         """Take the whole list, and the deltas that are kept."""
@@ -119,9 +162,10 @@ class SnapshotReader:
         times = await store.times_in_force(session, newest.serial)
         await self._adopt(fresh, await store.deltas_after(session, kept), times)
 
-    async def _catch_up(self, session: ReadSession, held: Snapshot, newest: Publication) -> None:
+    async def _catch_up(
+        self, session: ReadSession, held: Snapshot, newest: Publication, missed: Sequence[Publication]
+    ) -> None:
         """Replay what was published since; when it does not prove itself, take the whole list."""
-        missed = [each for each in await store.publications_after(session, held.serial) if each.serial <= newest.serial]
         deltas = await store.deltas_after(session, missed)
         try:
             fresh = await asyncio.to_thread(_replayed, held, deltas, newest)

@@ -5,50 +5,23 @@ import gzip
 import hashlib
 from base64 import b64encode
 from collections import OrderedDict
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import lru_cache, partial
-from typing import NamedTuple, Protocol
-from uuid import UUID
+from typing import NamedTuple
 
 from fastapi import Response
 
 from app.allowlist.formats import FORMATS
-from app.allowlist.snapshot import Snapshot
+from app.allowlist.snapshot import Snapshot, Version
 from app.core.build_cache import BuildCache
 from app.core.errors import NotAcceptable
 
 # of each of the lists whose representations are kept
 MOST_BYTES = 128 * 1024 * 1024
 LISTS_KEPT = 2
-
-
-class Published(Protocol):
-    """A list that was published, or the record of one: what tells it from every other."""
-
-    @property
-    def session(self) -> UUID:
-        """The feed's session."""
-        ...
-
-    @property
-    def serial(self) -> int:
-        """The serial of the publication."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the canonical text, in hexadecimal."""
-        ...
-
-
-def entity_tag(of: Published, representation: str) -> str:
-    """A strong entity tag (RFC 9110, 8.8.3) that is known without the list: it has session, serial and digest."""
-    return f'"{of.session}-{of.serial}-{of.digest[:16]}-{representation}"'
-
-
-def list_tag(of: Published, name: str, family: int | None, *, gzipped: bool) -> str:
-    """The entity tag of a list in a format; each content coding has its own (RFC 9110, 8.8.3.3)."""
-    return entity_tag(of, f"{name}{family or ''}{'-gzip' if gzipped else ''}")
+DIGEST_DIGITS = 16  # hexadecimal: 64 bits tell lists under one serial apart
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 class Caching(NamedTuple):
@@ -81,7 +54,7 @@ class Representation:
         self._answers: dict[Caching, Answers] = {}
         # of the body without content coding
         self.sha256 = hashlib.sha256(plain).digest()
-        self.etag = list_tag(snapshot, name, family, gzipped=gzipped)
+        self.etag = list_tag(snapshot.version, name, family, gzipped=gzipped)
         self.size = len(self._body)
         self._described = {"Content-Type": chosen.media_type, "Repr-Digest": repr_digest(self.sha256)}
         if gzipped:
@@ -98,6 +71,21 @@ class Representation:
     def _answered(self, caching: Caching) -> Answers:
         described = {**caching.fields, "ETag": self.etag, **self._described}
         return Answers(Response(self._body, headers=described), unchanged(self.etag, caching))
+
+
+def entity_tag(version: Version, representation: str) -> str:
+    """The strong entity tag of what is made of a published list, whether or not it was made (RFC 9110, 8.8.3).
+
+    It carries the list's digest and, since some formats show it, the time of its publication.
+    """
+    published = (version.published_at - EPOCH) // MICROSECOND if version.published_at else 0
+    digest = version.digest[:DIGEST_DIGITS]
+    return f'"{version.session}-{version.serial}-{digest}-{published:x}-{representation}"'
+
+
+def list_tag(version: Version, name: str, family: int | None, *, gzipped: bool) -> str:
+    """The entity tag of a list in a format; each content coding has its own (RFC 9110, 8.8.3.3)."""
+    return entity_tag(version, f"{name}{family or ''}{'-gzip' if gzipped else ''}")
 
 
 def repr_digest(digest: bytes) -> str:
@@ -117,11 +105,11 @@ class Representations:
     """
 
     def __init__(self) -> None:
-        self._of_lists: OrderedDict[tuple[UUID, int, str], BuildCache[Representation]] = OrderedDict()
+        self._of_lists: OrderedDict[Version, BuildCache[Representation]] = OrderedDict()
 
-    def made(self, of: Published, name: str, family: int | None, *, gzipped: bool) -> Representation | None:
+    def made(self, version: Version, name: str, family: int | None, *, gzipped: bool) -> Representation | None:
         """The list in a format, when that was made already."""
-        made = self._of_lists.get((of.session, of.serial, of.digest))
+        made = self._of_lists.get(version)
         return made.get((name, family, gzipped)) if made else None
 
     async def of(self, snapshot: Snapshot, name: str, family: int | None, *, gzipped: bool) -> Representation:
@@ -131,12 +119,12 @@ class Representations:
         return await made.get_or_build((name, family, gzipped), lambda: asyncio.to_thread(make))
 
     def _made_of(self, snapshot: Snapshot) -> BuildCache[Representation]:
-        key = (snapshot.session, snapshot.serial, snapshot.digest)
-        if key not in self._of_lists:
-            self._of_lists[key] = BuildCache(MOST_BYTES, lambda each: each.size)
+        version = snapshot.version
+        if version not in self._of_lists:
+            self._of_lists[version] = BuildCache(MOST_BYTES, lambda each: each.size)
             while len(self._of_lists) > LISTS_KEPT:
                 self._of_lists.popitem(last=False)
-        return self._of_lists[key]
+        return self._of_lists[version]
 
 
 @lru_cache(maxsize=64)

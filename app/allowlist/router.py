@@ -1,6 +1,7 @@
 """What operators enforce, answered from memory."""
 
 import re
+from contextlib import suppress
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from app.allowlist.history import FeedHistory
 from app.allowlist.long_polls import LongPolls
 from app.allowlist.reader import SnapshotReader
 from app.allowlist.representations import Caching, list_tag, negotiate, unchanged
+from app.allowlist.snapshot import NotASnapshot
 from app.core import networks, request_fields
 from app.core.db import Database
 from app.core.direct_route import DirectRoute
@@ -42,7 +44,7 @@ REPRESENTATIONS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The list",
         "headers": {
-            "ETag": {"description": "Session, serial, digest and representation", "schema": {"type": "string"}},
+            "ETag": {"description": "Session, serial, digest, time and representation", "schema": {"type": "string"}},
             "Repr-Digest": {"description": "RFC 9530", "schema": {"type": "string"}},
         },
         "content": {
@@ -68,8 +70,8 @@ def history_of(request: Request) -> FeedHistory:
 
 
 def _aged(answer: Response, reader: SnapshotReader) -> Response:
-    """The answer, with its age when the database has been out of reach."""
-    if not reader.is_stale:
+    """The answer, with its age when the database has been out of reach or has another list."""
+    if not (reader.is_stale or reader.is_contradicted):
         return answer
     aged = {**answer.headers, "Age": str(reader.age), "Warning": '110 - "Response is Stale"'}
     return Response(answer.body, answer.status_code, aged)
@@ -103,8 +105,8 @@ async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery
     name = query.format or negotiate(request_fields.first(request.scope, b"accept") or "")
     family, gzipped = int(query.family) if query.family else None, takes_gzip(request)
     snapshot = reader.current()
-    shown = reader.representations.made(snapshot, name, family, gzipped=gzipped)
-    tag = shown.etag if shown else list_tag(snapshot, name, family, gzipped=gzipped)
+    shown = reader.representations.made(snapshot.version, name, family, gzipped=gzipped)
+    tag = shown.etag if shown else list_tag(snapshot.version, name, family, gzipped=gzipped)
     if is_held(request, tag):
         return _aged(shown.answers(CHECKED_EACH_TIME).unchanged if shown else unchanged(tag, CHECKED_EACH_TIME), reader)
     count_work(request)
@@ -127,20 +129,23 @@ async def get_delta(
     """What changed since the serial that you hold, as one step. Apply it, then compare the digest.
 
     With `Prefer: wait=N` (RFC 7240; at most 60 seconds) the answer is held until there is a newer serial; without
-    one in that time it is an empty delta. 429 means that too many requests of your client wait already. 410 means: take
-    the whole list.
+    one in that time it is an empty delta. 429 means that too many requests of your client wait already. 410 means:
+    take the whole list. With the `digest` of the list that you hold, you get 410 at once when yours is of another
+    history, as a failover that lost publications may leave it.
     """
-    reader = reader_of(request)
+    reader, digest = reader_of(request), query.digest
     if query.since > reader.current().serial:
-        await reader.refresh()
-    asked, applied = WAIT.search(prefer), dict[str, str]()
-    if asked and (query.session, query.since) == (reader.current().session, reader.current().serial):
+        with suppress(NotASnapshot):  # then the list that is held stays
+            await reader.refresh()
+    held, asked, applied = reader.current(), WAIT.search(prefer), dict[str, str]()
+    if asked and (query.session, query.since) == (held.session, held.serial) and digest in (None, held.digest):
         seconds = min(int(asked[1]), LONGEST_WAIT_SECONDS)
+        digest = held.digest  # another list may take its place meanwhile
         waits: LongPolls = request.app.state.waits
         await waits.wait(request, caller.named[0], reader.wait_for_newer(query.since, seconds))
         applied["Preference-Applied"] = f"wait={seconds}"
     snapshot = reader.current()
-    steps = [] if query.since == snapshot.serial else reader.deltas.since(query.since)
+    steps = reader.steps(query.since, digest)
     if snapshot.session != query.session or steps is None:
         raise SnapshotRequired(f"Session {snapshot.session} is at serial {snapshot.serial}.")
     if steps:

@@ -131,6 +131,9 @@ class DeltaQuery(Query):
 
     session: UUID
     since: Annotated[int, Field(ge=0, le=LARGEST_SERIAL, description="The serial that the caller holds")]
+    digest: Annotated[
+        str | None, Field(pattern=r"^[0-9a-f]{64}$", description="The digest of the list that the caller holds")
+    ] = None
 
 
 class DeltaBody(Resource):
@@ -177,6 +180,8 @@ class HeldChange(Resource):
                     "kind": "removal",
                     "count": 412,
                     "in_force": 20437,
+                    "in_window": 520,
+                    "bound": 204,
                     "held_at": "2026-11-21T11:00:00.000000Z",
                     "released_at": None,
                     "released_by": None,
@@ -189,6 +194,8 @@ class HeldChange(Resource):
     kind: HeldKind
     count: int
     in_force: Annotated[int, Field(description="Networks in force when it was held")]
+    in_window: Annotated[int | None, Field(description="Changes of this kind in the window, with these")]
+    bound: Annotated[int | None, Field(description="So many could have been published without another officer")]
     held_at: Timestamp
     released_at: Timestamp | None
     released_by: UUID | None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from operator import itemgetter
+from typing import NamedTuple
 from uuid import UUID
 
 from app.core.networks import IPV6_BASE, span
@@ -22,6 +23,18 @@ class Held:
 
     network: str
     since_serial: int
+
+
+class Version(NamedTuple):
+    """The identity of a published list: of one version there is one representation in each format, byte for byte.
+
+    Session and serial do not suffice: a database that lost publications gives their serials to other lists.
+    """
+
+    session: UUID
+    serial: int
+    published_at: datetime | None
+    digest: str
 
 
 class Snapshot:
@@ -67,6 +80,11 @@ class Snapshot:
     def serials(self) -> set[int]:
         """The serials that added what is in force."""
         return set(self._since)
+
+    @cached_property
+    def version(self) -> Version:
+        """Its identity."""
+        return Version(self.session, self.serial, self.published_at, self.digest)
 
     def find(self, point: int) -> Held | None:
         """The network that holds an address (see ``networks.position``), or None."""

@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     idle_transaction_timeout_ms: int = Field(default=60_000, ge=100)
     poll_seconds: float = Field(default=2.0, gt=0, description="How often a loop looks when no doorbell rang")
     deltas_kept: int = Field(default=1_000, ge=1, description="The most serials whose deltas a process keeps")
+    mass_change_window_seconds: int = Field(
+        default=3_600, ge=1, le=2_592_000, description="Over which mass removals and growth of the list are counted"
+    )
     worker_metrics_port: int = Field(default=0, ge=0, le=65535, description="0: the worker serves no metrics")
 
     outbound_allowed: tuple[str, ...] = Field(

@@ -28,7 +28,8 @@ def load_sample(base_url: str, clients: dict[str, dict[str, str]], console: Cons
     with _client(base_url, clients["pta-officer-1"]) as officer:
         for upload in officer.get("/v1/bulk-uploads?limit=500").json()["items"]:
             selection = {"bulk_upload_id": upload["id"], "status": "submitted"}
-            officer.post("/v1/review-decisions/batch", json={"selection": selection, "action": "approve"})
+            decision = {"selection": selection, "action": "approve", "including_flags": ["outside_country"]}
+            officer.post("/v1/review-decisions/batch", json=decision)  # operators announce prefixes of other registries
         _wait_for_publication(officer, expected)
     return expected, time.monotonic() - began
 

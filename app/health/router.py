@@ -7,12 +7,13 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.allowlist.reader import SnapshotReader
 from app.core.db import ReadSession
 from app.core.errors import Unavailable
 from app.core.keyring import SealBroken
 from app.core.problems import documented
 from app.core.responses import json_answer
-from app.core.schemas import Resource
+from app.core.schemas import Resource, Timestamp
 from app.core.shared_read import SharedRead
 from app.health import store
 from app.partners import store as partners
@@ -27,13 +28,24 @@ class Live(Resource):
     status: Literal["live"] = "live"
 
 
+class Diverged(Resource):
+    """A serial at which this process served another list than the database turned out to have."""
+
+    serial: int
+    found_at: Timestamp
+
+
 class Ready(Resource):
-    """Everything that the service needs is there."""
+    """Everything that the service needs is there.
+
+    `diverged`, once this process served a list that the database did not have: it serves the database's by now.
+    """
 
     status: Literal["ready"] = "ready"
     database: Literal[True] = True
     migrations: Literal[True] = True
     worker: Literal[True] = True
+    diverged: Diverged | None = None
 
 
 @router.get("/health/live", summary="Is the process alive", response_model=Live, responses=documented())
@@ -46,9 +58,11 @@ async def live() -> Response:
 async def ready(request: Request) -> Response:
     """Ready when the database answers, its migrations and secret are those of this process, and a worker was seen.
 
-    The answer is at most a second old.
+    A process whose allowlist is not the database's, and that cannot take the database's, is not ready either. The
+    answer is at most a second old.
     """
     looked: SharedRead[str] = request.app.state.missing
+    reader: SnapshotReader = request.app.state.reader
     try:
         absent = await looked.get()
     except (SQLAlchemyError, OSError) as error:
@@ -56,7 +70,10 @@ async def ready(request: Request) -> Response:
         raise Unavailable("The database does not answer.") from None
     if absent:
         raise Unavailable(absent)
-    return json_answer(Ready())
+    if reader.is_contradicted:
+        raise Unavailable("The allowlist served is not the database's, which does not prove itself: see the log.")
+    diverged = Diverged.model_validate(reader.diverged) if reader.diverged else None
+    return json_answer(Ready(diverged=diverged))
 
 
 async def missing(session: ReadSession, expected: str | None) -> str:

@@ -103,6 +103,7 @@ class Case:
     claimed_by: UUID | None
     content_by: Sequence[UUID]
     claim_ends_at: datetime | None
+    flags: Sequence[str]
 
 
 class Asked(NamedTuple):

@@ -168,6 +168,7 @@ CASE: Rows = select(
     Registration.claimed_by,
     Registration.content_by,
     Registration.claim_ends_at,
+    Registration.flags,
 )
 
 

@@ -67,16 +67,23 @@ async def decide(
     responses=documented(*DECIDES),
 )
 async def decide_batch(body: schemas.BatchDecision, session: Writing, officer: Officer, once: Idempotent) -> Response:
-    """The same decision on many cases, by id or by upload and status. Those that cannot be decided so are listed."""
+    """The same decision on many cases, by id or by upload and status. Those that cannot be decided so are listed.
+
+    A batch grants (`approve`, `reinstate`) cases flagged `outside_country` or `operator_prefix_mismatch` only when
+    `including_flags` names their flags; otherwise these are refused one by one as `flagged`, and the rest is granted.
+    `flagged` says how many of each there are.
+    """
 
     async def act() -> Response:
-        outcome = await service.decide_many(session, officer, body.selection, body)
+        outcome = await service.decide_many(session, officer, body)
         refused = [
             schemas.RefusedItem(registration_id=id_, problem=problem_of(why, f"/v1/registrations/{id_}"))
             for id_, why in outcome.refused.items()
         ]
         counts = schemas.BatchCounts(selected=outcome.selected, decided=outcome.decided, refused=len(refused))
-        return json_answer(schemas.BatchOutcome(batch_id=outcome.batch_id, counts=counts, refused=refused))
+        flagged = schemas.FlaggedCounts(**{flag: outcome.flagged[flag] for flag in rules.AddressFlag})
+        answer = schemas.BatchOutcome(batch_id=outcome.batch_id, counts=counts, flagged=flagged, refused=refused)
+        return json_answer(answer)
 
     return await once.answer(session, officer, act)
 

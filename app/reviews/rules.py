@@ -1,16 +1,17 @@
 """What a decision needs and which cases an officer may decide. Pure functions of values."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from app.core.errors import DomainError, FieldError, MissingField, SelfReview
+from app.core.errors import DomainError, FieldError, InvalidValue, MissingField, SelfReview
 from app.partners.persons import ClientUsers
 from app.registrations.claims import is_claimed_by_another, own_content
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
-from app.registrations.rules import Case, Move, next_status
+from app.registrations.rules import Case, Flag, Move, next_status
+from app.reviews.errors import Flagged
 
 
 class Action(StrEnum):
@@ -56,7 +57,16 @@ HINTS: dict[ReasonCode, str] = {
     ReasonCode.OTHER: "The note says what is wrong.",
 }
 
-NEEDS_NO_REASON = frozenset((Action.APPROVE, Action.REINSTATE))
+
+class AddressFlag(StrEnum):
+    """A flag of a case's addresses, which a batch must name to grant the case."""
+
+    OUTSIDE_COUNTRY = Flag.OUTSIDE_COUNTRY
+    OPERATOR_PREFIX_MISMATCH = Flag.OPERATOR_PREFIX_MISMATCH
+
+
+GRANTS = (Action.APPROVE, Action.REINSTATE)
+NEEDS_NO_REASON = frozenset(GRANTS)
 NEEDS_LEGAL_BASIS = frozenset((Action.SUSPEND, Action.REVOKE))
 
 
@@ -71,6 +81,14 @@ def missing_for_action(given: Mapping[str, Any]) -> Iterable[FieldError]:
         yield MissingField.at("/legal_basis", f"{action} needs a legal basis.")
     if isinstance(reasons, list) and ReasonCode.OTHER in reasons and "note" not in given:
         yield MissingField.at("/note", "The reason 'other' needs a note.")
+
+
+def flags_without_grant(given: Mapping[str, Any]) -> Iterable[FieldError]:
+    """An error for flags that are named where nothing is granted."""
+    action = given.get("action")
+    if "including_flags" in given and action in tuple(Action) and action not in GRANTS:
+        detail = f"{action} grants nothing; including_flags goes with {' and '.join(GRANTS)}."
+        yield InvalidValue.at("/including_flags", detail)
 
 
 def refusal(case: Case, action: str, users: ClientUsers, now: datetime) -> DomainError | None:
@@ -93,3 +111,21 @@ def split(
     """The cases that the officer may decide so, and why not of the others."""
     refused = {case.id: why for case in cases if (why := refusal(case, action, users, now))}
     return [case for case in cases if case.id not in refused], refused
+
+
+def flags_of(case: Case) -> list[AddressFlag]:
+    """The flags of a case that a batch must name to grant it."""
+    return [flag for flag in AddressFlag if flag in case.flags]
+
+
+def split_flagged(cases: Sequence[Case], including: Collection[str]) -> tuple[list[Case], dict[UUID, DomainError]]:
+    """The cases that a batch which names the flags ``including`` grants, and why not the others."""
+    refused: dict[UUID, DomainError] = {
+        case.id: _flagged(flags) for case in cases if not set(flags := flags_of(case)) <= set(including)
+    }
+    return [case for case in cases if case.id not in refused], refused
+
+
+def _flagged(flags: Sequence[AddressFlag]) -> Flagged:
+    named = ", ".join(f'"{flag}"' for flag in flags)
+    return Flagged(f'It is flagged {" and ".join(flags)}. To grant it in a batch, send "including_flags": [{named}].')

@@ -24,7 +24,7 @@ from app.core.schemas import (
 )
 from app.registrations.rules import Status
 from app.reviews import rules
-from app.reviews.rules import Action, ReasonCode
+from app.reviews.rules import Action, AddressFlag, ReasonCode
 
 MOST_IDS = 50_000
 REGISTRATION_ID = "019b2f6e-6f00-7b1a-8c44-1f2e3d4c5b6a"
@@ -88,6 +88,12 @@ class Selection(Body):
             yield InvalidValue.at("/status", "status goes with bulk_upload_id: both or neither.")
 
 
+def _unique(flags: list[AddressFlag]) -> list[AddressFlag]:
+    if len(set(flags)) < len(flags):
+        raise InvalidValue("including_flags names a flag twice.")
+    return flags
+
+
 class BatchDecision(Verdict):
     """One decision on many registrations."""
 
@@ -97,12 +103,27 @@ class BatchDecision(Verdict):
                 {
                     "selection": {"bulk_upload_id": "019b2f6e-7000-7b1a-8c44-1f2e3d4c5b6a", "status": "submitted"},
                     "action": "approve",
+                    "including_flags": ["operator_prefix_mismatch"],
                 }
             ]
         }
     )
 
     selection: Selection
+    including_flags: Annotated[
+        list[AddressFlag],
+        Field(
+            max_length=len(AddressFlag),
+            description="Of approve and reinstate: flags whose cases are granted too; a case with two needs both",
+            json_schema_extra={"uniqueItems": True},
+        ),
+        refuse_as_given(_unique),
+    ] = Field(default=[])
+
+    @classmethod
+    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+        """The action has what it needs, and names flags only where it grants."""
+        return chain(super().across(given), rules.flags_without_grant(given))
 
 
 class ReviewDecision(Resource):
@@ -149,6 +170,13 @@ class BatchCounts(Resource):
     refused: int
 
 
+class FlaggedCounts(Resource):
+    """How many cases have each flag; a batch refuses them as `flagged` unless `including_flags` names their flags."""
+
+    outside_country: int
+    operator_prefix_mismatch: int
+
+
 class RefusedItem(Resource):
     """A registration that could not be decided so, and why."""
 
@@ -165,6 +193,7 @@ class BatchOutcome(Resource):
                 {
                     "batch_id": "019b2f6e-7101-7b1a-8c44-1f2e3d4c5b6a",
                     "counts": {"selected": 180, "decided": 180, "refused": 0},
+                    "flagged": {"outside_country": 0, "operator_prefix_mismatch": 3},
                     "refused": [],
                 }
             ]
@@ -173,6 +202,7 @@ class BatchOutcome(Resource):
 
     batch_id: UUID
     counts: BatchCounts
+    flagged: Annotated[FlaggedCounts, Field(description="Of the cases that this `approve` or `reinstate` could grant")]
     refused: Sequence[RefusedItem]
 
 

@@ -1,5 +1,6 @@
 """Deciding cases, one or many: a decision moves a registration and grants or withdraws its networks."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,12 +23,11 @@ from app.registrations import store as registrations
 from app.registrations.claims import UNCLAIMED, clients_of
 from app.registrations.rules import Case, Move, next_status
 from app.reviews import rules, store
-from app.reviews.rules import Action
-from app.reviews.schemas import Selection, Verdict
+from app.reviews.rules import Action, AddressFlag
+from app.reviews.schemas import BatchDecision, Selection, Verdict
 
 DECIDED_AT_ONCE = 10_000
 APPROVAL_LASTS = timedelta(days=365)
-GRANTS = frozenset((Action.APPROVE, Action.REINSTATE))
 # The past tense of each action, as events say it and as the feed's removal reason.
 DONE = {
     Action.APPROVE: "approved",
@@ -41,11 +41,15 @@ DONE = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a batch: how many were selected and decided, and why the others were not."""
+    """What became of a batch: how many were selected and decided, and why the others were not.
+
+    ``flagged`` counts, of those that it could grant, the cases of each flag.
+    """
 
     batch_id: UUID
     selected: int
     decided: int
+    flagged: Counter[AddressFlag]
     refused: dict[UUID, DomainError]
 
 
@@ -59,24 +63,31 @@ async def decide_one(
     if cases is None:
         raise NotFound("There is no such registration.", [NotFound.at("/registration_id")])
     if_match.check(cases[0])
-    refused = await _decide(session, cases, verdict, Cause(officer.client_id, in_mass=False), officer, batch_id)
+    allowed, refused = await _split(session, officer, cases, verdict.action)
+    refused |= await _decide(session, allowed, verdict, Cause(officer.client_id, in_mass=False), officer, batch_id)
     for refusal in refused.values():
         raise refusal
     return batch_id
 
 
-async def decide_many(session: WriteSession, officer: Principal, selection: Selection, verdict: Verdict) -> Outcome:
+async def decide_many(session: WriteSession, officer: Principal, wanted: BatchDecision) -> Outcome:
     """Decide all selected cases, a number at a time and in a few statements each; all in the caller's transaction."""
-    batch_id, cause = uuid7(), Cause(officer.client_id, in_mass=True)
+    batch_id, cause, selection = uuid7(), Cause(officer.client_id, in_mass=True), wanted.selection
     absent = set(selection.registration_ids or ())
     refused: dict[UUID, DomainError] = {}
+    flagged: Counter[AddressFlag] = Counter()
     selected = len(absent)
     async for cases in registrations.lock_cases(session, _condition(selection), DECIDED_AT_ONCE):
-        refused |= await _decide(session, cases, verdict, cause, officer, batch_id)
+        allowed, not_allowed = await _split(session, officer, cases, wanted.action)
+        if wanted.action in rules.GRANTS:
+            flagged.update(flag for case in allowed for flag in rules.flags_of(case))
+            allowed, unnamed = rules.split_flagged(allowed, wanted.including_flags)
+            not_allowed |= unnamed
+        refused |= not_allowed | await _decide(session, allowed, wanted, cause, officer, batch_id)
         selected += 0 if selection.registration_ids else len(cases)
         absent.difference_update(case.id for case in cases)
     refused |= {id_: NotFound() for id_ in selection.registration_ids or () if id_ in absent}
-    return Outcome(batch_id, selected, selected - len(refused), refused)
+    return Outcome(batch_id, selected, selected - len(refused), flagged, refused)
 
 
 def _condition(selection: Selection) -> ColumnElement[bool]:
@@ -85,24 +96,29 @@ def _condition(selection: Selection) -> ColumnElement[bool]:
     return registrations.with_ids(selection.registration_ids or [])
 
 
-async def _decide(
-    session: WriteSession, cases: Sequence[Case], verdict: Verdict, cause: Cause, officer: Principal, batch_id: UUID
-) -> dict[UUID, DomainError]:
-    """Decide cases alike; give those that were refused."""
+async def _split(
+    session: WriteSession, officer: Principal, cases: Sequence[Case], action: str
+) -> tuple[list[Case], dict[UUID, DomainError]]:
+    """The cases that the officer may decide so, and why not of the others."""
     users = await partners.users(session, officer.client_id, {id_ for case in cases for id_ in clients_of(case)})
-    allowed, refused = rules.split(cases, verdict.action, users, datetime.now(UTC))
+    return rules.split(cases, action, users, datetime.now(UTC))
+
+
+async def _decide(
+    session: WriteSession, allowed: Sequence[Case], verdict: Verdict, cause: Cause, officer: Principal, batch_id: UUID
+) -> dict[UUID, DomainError]:
+    """Decide cases alike that may be decided so; give those whose networks others were granted."""
     taken = await _grant_or_withdraw(session, [case.id for case in allowed], Action(verdict.action), cause)
-    refused |= {id_: NetworkTaken("A network of it is granted to another registrant.") for id_ in taken}
     decided = [case for case in allowed if case.id not in taken]
     if decided:
         await _move(session, officer, decided, verdict, batch_id)
-    return refused
+    return {id_: NetworkTaken("A network of it is granted to another registrant.") for id_ in taken}
 
 
 async def _grant_or_withdraw(session: WriteSession, ids: Sequence[UUID], action: Action, cause: Cause) -> set[UUID]:
     if not ids:
         return set()
-    if action in GRANTS:
+    if action in rules.GRANTS:
         return await allowlist.grant(session, ids, registrations.networks_of(ids), cause)
     if action in rules.NEEDS_LEGAL_BASIS:
         await allowlist.withdraw(session, ids, DONE[action], cause)

@@ -1,13 +1,13 @@
 """An index of publications by time: which was the newest at a time is asked without reading all that came after.
 
 Revision ID: 0015
-Revises: 0013
+Revises: 0014
 """
 
 from alembic import op
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 

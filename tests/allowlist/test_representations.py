@@ -1,14 +1,15 @@
 """Which representation an Accept header asks for, and how often it is made."""
 
 import asyncio
+import re
 from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 
 from app.allowlist import representations
-from app.allowlist.representations import Caching, Representation, Representations, negotiate
-from app.allowlist.snapshot import Snapshot
+from app.allowlist.representations import Caching, Representation, Representations, entity_tag, negotiate
+from app.allowlist.snapshot import Snapshot, Version
 from app.core.errors import NotAcceptable
 
 LIST = Snapshot(UUID(int=1), 7, datetime(2026, 11, 1, tzinfo=UTC), [("39.32.0.0/24", 3)])
@@ -71,6 +72,24 @@ async def test_all_who_ask_get_the_one_that_was_made_and_each_coding_has_its_own
     assert all(each is first for each in (*others, again))
     gzipped = await kept.of(LIST, "text", None, gzipped=True)
     assert (gzipped.sha256, gzipped.etag != first.etag) == (first.sha256, True)
+
+
+def test_an_entity_tag_tells_lists_of_one_serial_apart() -> None:
+    def tag(version: Version, name: str = "json", family: int | None = None, *, gzipped: bool = False) -> str:
+        return entity_tag(version, name, family, gzipped=gzipped)
+
+    of = LIST.version
+    others = [
+        of._replace(session=UUID(int=2)),
+        of._replace(serial=8),
+        of._replace(digest="0" * 64),
+        of._replace(published_at=datetime(2026, 11, 1, 0, 0, 0, 1, tzinfo=UTC)),
+    ]
+    tags = [tag(of), tag(of, "text"), tag(of, "text", 4), tag(of, gzipped=True), *map(tag, others)]
+    assert len(set(tags)) == len(tags)
+    assert tag(of) == tag(Snapshot(UUID(int=1), 7, of.published_at, [("39.32.0.0/24", 1)]).version)
+    assert f"{of.session}-7-{of.digest[:16]}-" in tag(of)
+    assert all(re.fullmatch(r'"[!#-~]+"', each) for each in tags)  # RFC 9110, 8.8.3
 
 
 async def test_the_answers_differ_by_how_long_they_may_be_kept_and_by_nothing_else() -> None:

@@ -151,15 +151,6 @@ async def test_a_reader_that_missed_several_publications_catches_up_with_all_the
     assert (await nayatel.get(f"{FEED}/deltas/2")).json()["added"] == [B]
 
 
-async def test_a_reader_never_goes_back_to_an_older_serial_of_its_session(service: Service, nayatel: Caller) -> None:
-    await published(service, A)
-    await published(service, B)
-    before = (await nayatel.get(FEED)).content
-    await execute(service, "DELETE FROM publications WHERE serial = 2")
-    await service.app.state.reader.refresh()
-    assert (await nayatel.get(FEED)).content == before
-
-
 async def test_a_service_starts_on_a_list_that_does_not_prove_itself_and_serves_none_until_it_does(
     service: Service, nayatel: Caller
 ) -> None:

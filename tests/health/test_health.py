@@ -93,7 +93,8 @@ async def test_while_the_database_is_down_it_lives_and_is_not_ready_and_tells_no
 async def test_it_is_ready_with_its_database_its_migrations_and_a_worker(service: Service) -> None:
     await _beat(service)
     answer = await service.http.get(READY)
-    assert answer.json() == {"status": "ready", "database": True, "migrations": True, "worker": True}
+    expected = {"status": "ready", "database": True, "migrations": True, "worker": True, "diverged": None}
+    assert answer.json() == expected
 
 
 async def test_a_worker_is_one_row_however_often_it_is_seen_and_is_forgotten_after_a_day(service: Service) -> None:

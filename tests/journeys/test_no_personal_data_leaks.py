@@ -215,7 +215,7 @@ def test_the_journey_left_something_to_search(remains: Remains) -> None:
     assert 'violates check constraint "fault"' in remains.server_log
     assert "bulk_upload_rows_total" in remains.metrics
     assert "COPY public.applicants" in remains.dumps
-    assert "154.192." in remains.told_to_others
+    assert "115.186." in remains.told_to_others
 
 
 KINDS = ["cnics", "emails", "mobiles", "secrets", "tokens"]

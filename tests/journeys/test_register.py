@@ -34,7 +34,8 @@ async def walked(caller: Caller, path: str) -> list[dict[str, Any]]:
 
 async def approve(officer: Caller, upload: dict[str, Any]) -> dict[str, int]:
     selection = {"bulk_upload_id": upload["id"], "status": "submitted"}
-    answer = await officer.post("/v1/review-decisions/batch", json={"selection": selection, "action": "approve"})
+    decision = {"selection": selection, "action": "approve", "including_flags": ["outside_country"]}
+    answer = await officer.post("/v1/review-decisions/batch", json=decision)
     assert answer.status_code == 200, answer.text
     counts: dict[str, int] = answer.json()["counts"]
     return counts

@@ -44,7 +44,7 @@ async def test_what_cannot_be_decided_is_listed_with_its_problem_and_the_rest_is
     own = await cases.submitted(officer)
     claimed = await cases.submitted(pseb)
     await other.post(f"/v1/registrations/{claimed['id']}/claim", headers={"If-Match": "*"})
-    contest = [await cases.submitted(caller, networks=["203.99.160.5"]) for caller in (pseb, pasha)]
+    contest = [await cases.submitted(caller, networks=["203.99.50.5"]) for caller in (pseb, pasha)]
     asked = [
         SOME_ID,
         own["id"],
@@ -78,10 +78,10 @@ async def test_what_cannot_be_decided_is_listed_with_its_problem_and_the_rest_is
 async def test_a_registration_is_granted_whole_or_not_at_all(
     service: Service, pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
-    await cases.approved(pseb, officer, networks=["203.99.160.1"])
+    await cases.approved(pseb, officer, networks=["203.99.50.1"])
     await service.publish()
-    contested = await cases.submitted(pasha, networks=["203.99.161.1", "203.99.161.2"])
-    other = await cases.submitted(pseb, networks=["203.99.161.2"])
+    contested = await cases.submitted(pasha, networks=["203.99.51.1", "203.99.51.2"])
+    other = await cases.submitted(pseb, networks=["203.99.51.2"])
     await batch(officer, {"registration_ids": [other["id"]]})
     outcome = (await batch(officer, {"registration_ids": [contested["id"]]})).json()
     assert outcome["counts"] == {"selected": 1, "decided": 0, "refused": 1}

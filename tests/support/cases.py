@@ -7,6 +7,8 @@ import httpx
 
 from tests.support.service import Caller
 
+# two /18 of Nayatel's: the first two numbers of their addresses, and where the third begins
+BLOCKS = (("115.186", 128), ("101.50", 64))
 _numbers = count(1)
 
 
@@ -36,9 +38,10 @@ def individual(**changes: Any) -> dict[str, Any]:
 
 
 def address() -> str:
-    """An address that Nayatel announces and that nobody has registered."""
+    """An address of the country's that Nayatel announces and that nobody has registered."""
     n = next(_numbers)
-    return f"154.192.{n // 250 % 256}.{n % 250 + 1}"
+    block, start = BLOCKS[n // 16_000 % len(BLOCKS)]
+    return f"{block}.{start + n // 250 % 64}.{n % 250 + 1}"
 
 
 def registration(applicant_id: str, **changes: Any) -> dict[str, Any]:

@@ -133,6 +133,13 @@ async def listed(caller: Caller) -> dict[str, Any]:
     return body
 
 
+async def manifest_of(caller: Caller) -> dict[str, Any]:
+    """What the feed's manifest says."""
+    text = (await caller.get(f"{FEED}/manifest")).text
+    said: dict[str, Any] = json.loads(jws.extract_compact(text.encode()).payload)
+    return said
+
+
 async def signed(service: Service, payload: dict[str, Any]) -> str:
     """A manifest of that content under the feed's own key."""
     async with service.database.read() as session:
@@ -259,9 +266,7 @@ class Followed:
 
     async def manifest(self, **changes: Any) -> dict[str, Any]:
         """What the feed's manifest says, with changes."""
-        text = (await self.caller.get(f"{FEED}/manifest")).text
-        said: dict[str, Any] = json.loads(jws.extract_compact(text.encode()).payload)
-        return {**said, **changes}
+        return {**await manifest_of(self.caller), **changes}
 
     async def says(self, **changes: Any) -> None:
         """Let a manifest pass that says something else, under the feed's own key."""

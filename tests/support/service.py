@@ -1,6 +1,7 @@
 """The service as a test meets it: the real application over HTTP, its partners, and a worker in steps."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -52,7 +53,7 @@ class Service:
         self.settings = settings
         self.app = _application(settings)
         self.database = Database(settings)
-        self.publisher = Publisher(self.database)
+        self.publisher = Publisher(self.database, timedelta(seconds=settings.mass_change_window_seconds))
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url=BASE_URL)
 

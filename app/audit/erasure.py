@@ -64,4 +64,5 @@ def hash_of_what_is_left(event: Recorded, position: int, salt: bytes) -> str:
 
 def recorded_hashes(erasures: Collection[Recorded]) -> Mapping[str, str]:
     """The hashes that ``erase`` gave into the details of events, by the event that each is of."""
-    return {id_: hash_ for each in erasures for id_, hash_ in each.details.get("leaves", {}).items()}
+    given = [each.details.get("leaves") for each in erasures if isinstance(each.details, dict)]
+    return {id_: hash_ for leaves in given if isinstance(leaves, dict) for id_, hash_ in leaves.items()}

@@ -4,7 +4,7 @@ from app.core.errors import Conflict, Invalid
 
 
 class NetworkOverlap(Invalid):
-    """The network overlaps another of the same registration, or the same applicant's own."""
+    """The network overlaps another of the same registration, or one of the same applicant at the same partner."""
 
     code = "network_overlap"
     title = "The network overlaps one that the applicant already has here"

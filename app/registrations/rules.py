@@ -48,7 +48,7 @@ class Move(StrEnum):
 
 
 class Flag(StrEnum):
-    """What an officer should look at."""
+    """A hint for officers. It refuses nothing, and is no part of a registration's version."""
 
     OUTSIDE_COUNTRY = "outside_country"
     OPERATOR_PREFIX_MISMATCH = "operator_prefix_mismatch"

@@ -133,7 +133,7 @@ class Registration(Resource):
     reference: str | None
     description: str | None
     status: Status
-    flags: Sequence[Flag]
+    flags: Annotated[Sequence[Flag], Field(description="What to look at; `contested` is shown to the regulator alone")]
     reason_codes: Annotated[Sequence[str], Field(description="Why, by the last decision")]
     note: str | None
     legal_basis: str | None
@@ -166,9 +166,9 @@ class RegistrationsQuery(PageQuery):
     applicant_id: UUID | None = None
     reference: Line100 | None = None
     bulk_upload_id: UUID | None = None
-    flag: Annotated[Flag | None, Field(description="With this flag")] = None
+    flag: Annotated[Flag | None, Field(description="With this flag; `contested` is the regulator's")] = None
     network: Annotated[NetworkText | None, Field(description="With a network that overlaps this one")] = None
-    claimed_by: UUID | None = None
+    claimed_by: Annotated[UUID | None, Field(description="The regulator's: claimed by this client")] = None
     partner_id: Annotated[UUID | None, Field(description="The regulator's: one partner's")] = None
 
 

@@ -59,14 +59,32 @@ async def test_a_cell_of_sixty_kilobytes_refuses_its_row_and_no_other(pseb: Call
     assert done["counts"] == counts(2, created=1, refused=1)
 
 
+@pytest.mark.parametrize("number", ["90009-1357924-6", "9000913579246", "90009 1357924 6"])
 @pytest.mark.parametrize("column", ["reference", "legal_name", "subscriber_id", "description"])
-async def test_a_cnic_outside_its_own_column_is_refused_and_not_repeated(pseb: Caller, column: str) -> None:
-    number = "90009-1357924-6"
+async def test_a_cnic_outside_its_own_column_is_refused_and_not_repeated(
+    pseb: Caller, column: str, number: str
+) -> None:
     done = await uploads.uploaded(pseb, uploads.csv_of([{**uploads.row("FREE"), column: f"of {number}"}]))
     assert await problems(pseb, done) == [(2, column, "invalid_value")]
     rows = await pseb.get(f"/v1/bulk-uploads/{done['id']}/rows")
     said = await pseb.get(f"/v1/bulk-uploads/{done['id']}/problems.csv")
     assert "their own field" in said.text
+    assert number not in said.text + rows.text
+
+
+@pytest.mark.parametrize(
+    ("column", "code"),
+    [("operator", "unknown_operator"), ("networks", "network_malformed"), ("cnic", "cnic_malformed")],
+)
+@pytest.mark.parametrize("number", ["90009-1357924-6", "9000913579246", "90009.1357924.6"])
+async def test_no_problem_of_a_row_repeats_a_cnic_that_slipped_into_another_column(
+    pseb: Caller, column: str, code: str, number: str
+) -> None:
+    number = number if column != "cnic" else number.replace("-", "")
+    done = await uploads.uploaded(pseb, uploads.csv_of([{**uploads.row("FREE"), column: number}]))
+    assert await problems(pseb, done) == [(2, column, code)]
+    rows = await pseb.get(f"/v1/bulk-uploads/{done['id']}/rows")
+    said = await pseb.get(f"/v1/bulk-uploads/{done['id']}/problems.csv")
     assert number not in said.text + rows.text
 
 

@@ -91,6 +91,10 @@ class Journey:
         self.ask("pseb", 422, "POST", "/v1/applicants", json={**mixed_up, **swapped})
         self.ask("pseb", 500, "POST", "/v1/applicants", json=self.planted.person(legal_name="Fault"))
         case = cases.registration(made.json()["id"], track="vpn_freelancer", purpose="freelancing")
+        number = self.planted.person()["cnic"]
+        for written in (number, number.replace("-", ""), number.replace("-", " "), number.replace("-", "\u2013")):
+            for name in ("reference", "subscriber_id", "description", "operator"):
+                self.ask("pseb", 422, "POST", "/v1/registrations", json={**case, name: f"of {written}"})
         registered = self.ask("pseb", 201, "POST", "/v1/registrations", json=case)
         verdict = {"registration_id": registered.json()["id"], "action": "approve"}
         self.ask("officer", 201, "POST", "/v1/review-decisions", json=verdict, headers={"If-Match": '"1"'})
@@ -101,6 +105,8 @@ class Journey:
             self.planted.row("no-track", track=""),
             self.planted.row("bad-email", email=f"{self.planted.person()['email']}@"),
             self.planted.row("bad-network", networks="10.0.0.1"),
+            self.planted.row(self.planted.person()["cnic"].replace("-", "")),
+            self.planted.row("in-text", description=f"of {self.planted.person()['cnic'].replace('-', '')}"),
         ]
         out_of_step = [self._shifted(self.planted.row(f"shifted-{by}"), by) for by in range(1, len(refused[0]) - 1)]
         sent = self._send([self.planted.row("sound"), *refused, *out_of_step])

@@ -13,6 +13,7 @@ from itertools import count
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -198,6 +199,8 @@ async def _played(worlds: Sequence[World], scene: Scene) -> None:
         await _ask(each, scene, block, people, number)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_all_that_an_asker_is_told_is_the_same_whoever_holds_the_addresses_elsewhere(server_url: str) -> None:
     with asyncio.Runner() as runner:
         both = AsyncExitStack()
@@ -210,7 +213,7 @@ def test_all_that_an_asker_is_told_is_the_same_whoever_holds_the_addresses_elsew
 
 
 def _tell_the_same(runner: asyncio.Runner, worlds: Sequence[World]) -> None:
-    @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(scene=scenes)
     @example(Scene((Holding(("0/30",), "approved", True),), (("1/32",), ("0/30", "8/29"))))
     @example(Scene((Holding(("0/30", "8/29"), "submitted", True),), (("1/32", "8/32"),), "company"))

@@ -45,8 +45,9 @@ def found(values: list[str], text: str) -> list[str]:
 
 
 def forms(value: str) -> set[str]:
-    """A value as it is, without its punctuation, in a URL, in hexadecimal digits and in base64 at any offset."""
+    """A value as it is, with other separators or none, in a URL, in hexadecimal digits and in base64 at any offset."""
     raw = value.encode()
     encoded = {base64.b64encode(b"\0" * shift + raw)[4 if shift else 0 : -4].decode() for shift in range(3)}
     bare = value.replace("-", "").removeprefix("+")
-    return {value, bare, quote(value, safe=""), raw.hex(), *encoded}
+    separated = {value.replace("-", each) for each in (" ", "\u2013")}
+    return {value, bare, *separated, quote(value, safe=""), raw.hex(), *encoded}

@@ -72,16 +72,21 @@ async def test_twelve_dry_runs_of_one_partner_delay_anothers_row_by_seconds(
         with partner(url, who[0]) as attacker, partner(url, who[1]) as other:
             sent = [send(attacker, large, "?dry_run=true", **{"Content-Encoding": "gzip"}) for _ in range(12)]
             sent += [send(attacker, body) for body in (COMMAS, LINE_BREAKS, SMALL_RECORDS, file_of(5_000))]
-            seconds = []
-            with witness() as report:
-                for i in range(ROUNDS):
-                    taken, upload = ended(other, send(other, file_of(1).replace(b"R000000", b"ROUND-%d" % i)))
+            for number in range(ROUNDS):
+                with witness() as report:
+                    row = file_of(1).replace(b"R000000", b"ROUND-%d" % number)
+                    seconds, upload = ended(other, send(other, row))
+                still = [attacker.get(each.headers["Location"]).json()["status"] for each in sent[:12]]
+                assert "received" in still, "the dry runs were done before anything could be shown"
+                try:
                     assert upload["status"] == "completed"
-                    seconds.append(taken)
-            still = [attacker.get(each.headers["Location"]).json()["status"] for each in sent[:12]]
-            assert "received" in still, "the dry runs were done before anything could be shown"
-            assert min(seconds) < SECONDS_FOR_ONE_ROW, seconds
-            report.assert_served()
+                    assert seconds < SECONDS_FOR_ONE_ROW, f"one row took {seconds:.1f} s"
+                    report.assert_served()
+                except AssertionError:
+                    if number == ROUNDS - 1:
+                        raise
+                else:
+                    return
 
     await asyncio.to_thread(attack)
 
@@ -93,6 +98,7 @@ async def test_a_heavy_file_fails_at_once_with_the_line_and_takes_no_memory(serv
 
     def attack() -> None:
         with partner(url, credentials) as attacker:
+            ended(attacker, send(attacker, file_of(100)))  # what any file takes
             before = worker.memory_info().rss
             for body, said in ((COMMAS, "Line 2 is longer"), (LINE_BREAKS, "on line 2 .* a quote is not closed")):
                 _, upload = ended(attacker, send(attacker, body))
@@ -110,7 +116,7 @@ async def test_what_unpacks_to_a_hundred_times_its_size_grows_the_database_by_li
     credentials = await service.credentials("attacker")
     noise = os.urandom(300_000).hex().encode()
     lines = b"".join(b'"' + noise[at : at + 60_000] + b'"\r\n' for at in range(0, len(noise), 60_000))
-    packed = gzip.compress(HEADER + lines + b"x\r\n" * 10_000_000, 9)
+    packed = gzip.compress(HEADER + lines + (b"x" * 3_000 + b"\r\n") * 10_000, 9)
     bomb = gzip.compress(bytes(400 * MIB), 9)
 
     async def size() -> int:

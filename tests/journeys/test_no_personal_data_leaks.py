@@ -215,7 +215,7 @@ def remains(server_url: str, testrun_uid: str, tmp_path_factory: pytest.TempPath
 def test_the_journey_left_something_to_search(remains: Remains) -> None:
     planted = remains.planted
     assert min(len(planted.cnics), len(planted.emails), len(planted.mobiles)) > 20
-    assert (len(planted.secrets), len(planted.tokens)) == (7, 16)
+    assert (len(planted.secrets), len(planted.tokens)) == (9, 20)
     assert "request failed" in remains.logs
     assert "loop failed" in remains.logs
     assert 'violates check constraint "fault"' in remains.server_log

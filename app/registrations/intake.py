@@ -119,9 +119,10 @@ def _numbers(partner_id: UUID, stripes: Stripes) -> str:
 
 @lru_cache
 def _arriving(charts: CompoundSelect[*tuple[Any, ...]]) -> Compiled:
+    own = IDENTITIES.cte("own")  # apart, since no part of a UNION may lock rows
     charted = charts.subquery("charted")
     known = select(cast(null(), Uuid), charted.c.code, cast(charted.c.prefix, Text))
-    return Compiled(union_all(IDENTITIES, known, _locking()))
+    return Compiled(union_all(select(*own.c), known, _locking()))
 
 
 async def arrive(session: Asker, principal: Principal, asked: Sequence[Asked]) -> "Arrived":

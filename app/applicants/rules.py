@@ -75,7 +75,7 @@ def mobile(text: str) -> str:
 def cnic(text: str) -> str:
     """A CNIC. Raises ``CnicMalformed``; the detail does not repeat the number."""
     if not CNIC.fullmatch(text):
-        raise CnicMalformed("Write 13 digits as 12345-1234567-1.")
+        raise CnicMalformed("Write 13 digits in groups of 5, 7 and 1, with a dash between.")
     return text
 
 

@@ -205,10 +205,7 @@ class Database:
 
     @asynccontextmanager
     async def write_few(self, principal: Principal) -> AsyncIterator[Transaction]:
-        """``write`` in the role ``INTAKE`` without a session, for statements that look few rows up by their keys.
-
-        Each is planned once only. The first must be a query.
-        """
+        """``write`` as ``INTAKE`` without a session, for statements planned once. The first must be a query."""
         if keyless := await self._keep_keys():
             raise keyless
         tenant = None if principal.sees_all else principal

@@ -7,14 +7,12 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
-    BigInteger,
     CompoundSelect,
     Insert,
     Integer,
     Text,
     Update,
     Uuid,
-    and_,
     bindparam,
     case,
     cast,
@@ -25,25 +23,23 @@ from sqlalchemy import (
     not_,
     null,
     select,
-    true,
     union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB, aggregate_order_by
 
-from app.allowlist import store as allowlist
 from app.applicants.store import IDENTITIES, Identity
 from app.core.asking import Asker
 from app.core.compiled import Compiled
 from app.core.documents import documents
-from app.core.orm import INSTANT, Rows, column_text, columnar, is_among, looked_up, records, rows_text
+from app.core.orm import INSTANT, Rows, column_text, columnar, is_among, records, rows_text
 from app.core.principal import Principal
 from app.events import store as events
 from app.operators import store as operators
 from app.operators.rules import Atlas
 from app.registrations import store
 from app.registrations.batch import Batch, Stripes
-from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork, content_by_after
+from app.registrations.models import Registration, RegistrationNetwork, content_by_after
 from app.registrations.rules import TRACKS, Asked, Status
 
 LOCK_CLASS = 0x52454749
@@ -61,18 +57,6 @@ GIVEN: dict[str, Any] = {
 APPLICANT: dict[str, Any] = {"id": Uuid, "subject": Text}
 LISTED: dict[str, Any] = {"registration_id": Uuid, "position": Integer, "network": CIDR}
 CORRECTED = ("track", "purpose", "protocol", "operator", "subscriber_id", "reference", "description", "flags")
-
-
-class Overlap(NamedTuple):
-    """An overlap with the network at ``place``: an open case of the submitter's, or a granted entry, which has no id.
-
-    An entry has a subject only where the submitter itself holds it. Another partner's subject is not to be read here:
-    an answer that depends on it tells where somebody's addresses are.
-    """
-
-    place: int
-    subject: str | None
-    registration_id: UUID | None
 
 
 class Held(NamedTuple):
@@ -146,56 +130,6 @@ class Arrived(NamedTuple):
 
     applicants: dict[UUID, Identity]
     atlas: Atlas
-
-
-# Not known when the statement is planned: of a partner that had no case yet, PostgreSQL would look through all for each
-# reference.
-_SUBMITTER = select(bindparam("partner_id", type_=Uuid)).scalar_subquery()
-
-
-def _known() -> Rows:
-    asked = columnar({"reference": Text}).subquery("asked")
-    same = and_(Registration.partner_id == _SUBMITTER, Registration.reference == asked.c.reference)
-    met = looked_up(select(Registration.id).where(same), "met")
-    return select(cast(null(), BigInteger), cast(null(), Text), met.c.id).select_from(asked).join(met, true())
-
-
-# By id alone: with the partner among the conditions, PostgreSQL may look through all its cases for each.
-_CASE = (Registration.id, Registration.subject, Registration.partner_id)
-
-
-def _granted_overlaps() -> Rows:
-    granted = allowlist.OVERLAPS.subquery("granted")
-    case_ = looked_up(select(*_CASE).where(Registration.id == granted.c.registration_id), "case_")
-    own = case((case_.c.partner_id == _SUBMITTER, case_.c.subject))
-    return select(granted.c.place, own, cast(null(), Uuid)).select_from(granted).outerjoin(case_, true())
-
-
-def _open_overlaps() -> Rows:
-    asked = columnar({"network": CIDR}).subquery("asked")
-    shared = RegistrationNetwork.network.op("&&")(asked.c.network)
-    met = looked_up(select(RegistrationNetwork.registration_id).where(shared), "met")
-    case_ = looked_up(select(*_CASE).where(Registration.id == met.c.registration_id, IS_OPEN), "case_")
-    found = select(asked.c.place, case_.c.subject, case_.c.id).select_from(asked)
-    return found.join(met, true()).join(case_, case_.c.partner_id == _SUBMITTER)
-
-
-_MEETING = Compiled(union_all(_known(), _granted_overlaps(), _open_overlaps()))
-
-
-class Met(NamedTuple):
-    """Existing rows that a batch meets: its submitter's cases of its references, and overlaps with its networks."""
-
-    known: Sequence[UUID]
-    overlaps: Sequence[Overlap]
-
-
-async def meet(session: Asker, partner_id: UUID, batch: Batch) -> Met:
-    """Look up what a batch of a partner meets, once its locks are taken."""
-    asked = {"reference": batch.columns["reference"], "network": batch.listed["network"], "partner_id": partner_id}
-    found = await session.fetch(_MEETING, asked)
-    known = [id_ for place, _, id_ in found if place is None]
-    return Met(known, [Overlap(*row) for row in found if row[0] is not None])
 
 
 _NETWORKS = cast(Registration.networks, ARRAY(Text))  # which the driver would make objects of

@@ -14,8 +14,9 @@ from app.core.networks import span
 from app.operators.errors import UnknownOperator
 from app.registrations import intake
 from app.registrations.batch import Batch
+from app.registrations.conflicts import Conflicts
 from app.registrations.errors import NetworkOverlap, ReferenceDuplicate
-from app.registrations.intake import Held, Met
+from app.registrations.intake import Held
 from app.registrations.rules import EDITABLE, TRACKS, Asked, Ledger
 
 NOBODY = UUID(int=0)
@@ -55,7 +56,7 @@ class Facts:
     open: dict[int, list[tuple[int, str | None, UUID]]] = field(default_factory=lambda: defaultdict(list))
 
 
-async def gather(session: Asker, batch: Batch, applicants: Sequence[Identity | None], met: Met) -> Facts:
+async def gather(session: Asker, batch: Batch, applicants: Sequence[Identity | None], met: Conflicts) -> Facts:
     """Everything needed to judge a batch that has its turn and ``met`` what it meets.
 
     ``applicants`` are the caller's own that its items name by number; None: there is none.

@@ -11,7 +11,8 @@ from app.core.errors import DomainError
 from app.core.principal import Principal
 from app.registrations import intake, judgement, store
 from app.registrations.batch import Batch, networks_listed
-from app.registrations.intake import Arrived, Met, NewCases
+from app.registrations.conflicts import Conflicts, find_conflicts
+from app.registrations.intake import Arrived, NewCases
 from app.registrations.judgement import Accepted, Judged, Unchanged
 from app.registrations.rules import TRACKS, Asked, Ledger, waves
 
@@ -37,7 +38,7 @@ async def submit_each(session: Asker, principal: Principal, asked: Sequence[Aske
     batches, met = await arrive(session, principal, [[asked[place] for place in wave] for wave in following])
     for number, (wave, (batch, own)) in enumerate(zip(following, batches, strict=True)):
         if number:
-            met = await intake.meet(session, principal.partner_id, batch)
+            met = await find_conflicts(session, principal.partner_id, batch)
         special, shown = await _settle(session, principal, batch, own, met, show=True)
         made = [Registered(id_, "created", shown.get(id_)) for id_ in batch.ids(range(len(wave)))]
         outcomes |= {place: special.get(i, made[i]) for i, place in enumerate(wave)}
@@ -46,14 +47,14 @@ async def submit_each(session: Asker, principal: Principal, asked: Sequence[Aske
 
 async def arrive(
     session: Asker, principal: Principal, waves_: Sequence[Sequence[Asked]]
-) -> tuple[list[tuple[Batch, list[Identity | None]]], Met]:
+) -> tuple[list[tuple[Batch, list[Identity | None]]], Conflicts]:
     """A batch of each wave with the caller's own applicants by their numbers, and what the first of them meets.
 
     Takes the locks of all waves first: to take more later could deadlock.
     """
     arrived = await intake.arrive(session, principal, [each for wave in waves_ for each in wave])
     batches = [_batch_of(arrived, wave) for wave in waves_]
-    return batches, await intake.meet(session, principal.partner_id, batches[0][0])
+    return batches, await find_conflicts(session, principal.partner_id, batches[0][0])
 
 
 def _batch_of(arrived: Arrived, asked: Sequence[Asked]) -> tuple[Batch, list[Identity | None]]:
@@ -82,7 +83,7 @@ async def submit(
     with, when they are not in the database.
     """
     await intake.take_locks(session, principal.partner_id, batch)
-    met = await intake.meet(session, principal.partner_id, batch)
+    met = await find_conflicts(session, principal.partner_id, batch)
     special, _ = await _settle(
         session, principal, batch, own, met, left_out=left_out, bulk_upload_id=bulk_upload_id, ledger=ledger
     )
@@ -94,7 +95,7 @@ async def _settle(
     principal: Principal,
     batch: Batch,
     own: Sequence[Identity | None],
-    met: Met,
+    met: Conflicts,
     *,
     left_out: Collection[int] = (),
     bulk_upload_id: UUID | None = None,

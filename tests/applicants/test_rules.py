@@ -17,7 +17,7 @@ from app.core.errors import InvalidValue
 def test_a_cnic_in_any_other_form_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(CnicMalformed) as refused:
         rules.cnic(text)
-    assert refused.value.detail == "Write 13 digits as 12345-1234567-1."
+    assert refused.value.detail == "Write 13 digits in groups of 5, 7 and 1, with a dash between."
 
 
 @pytest.mark.parametrize("text", ["12345678", "1234567-", "1234567-89", "123456-7", "1234567-8\n", "A234567-8"])

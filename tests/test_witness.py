@@ -19,7 +19,7 @@ class Log:
     """An event log that signs and proves, or does not prove."""
 
     def __init__(self, name: str, after: "Log | None" = None, size: int = 0) -> None:
-        self.leaves = [
+        self.leaves: list[bytes] = [
             *(after.leaves[:size] if after else []),
             *(tree.leaf_hash(f"{name}{n}".encode()) for n in range(50)),
         ]

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import FORMATS, SnapshotBody
 from app.allowlist.reader import SnapshotReader
 from app.allowlist.representations import Caching, Representation, negotiate
-from app.allowlist.snapshot import NotASnapshot
+from app.allowlist.snapshot import NotASnapshot, Snapshot
 from app.core import networks, request_fields
 from app.core.db import Database
 from app.core.direct_route import DirectRoute
@@ -169,10 +170,9 @@ async def get_manifest(request: Request, _: Reader) -> Response:
     return _aged(answer, reader_of(request))
 
 
-def _checked(reader: SnapshotReader, text: str) -> schemas.Check:
-    snapshot = reader.current()
+def _checked(snapshot: Snapshot, times: dict[int, datetime], text: str) -> schemas.Check:
     address = networks.parse_address(text)
-    return schemas.Check.of(address, snapshot.find(networks.position(address)), snapshot.serial, reader.times)
+    return schemas.Check.of(address, snapshot.find(networks.position(address)), snapshot.serial, times)
 
 
 @router.get(
@@ -185,7 +185,8 @@ async def check_address(request: Request, query: Annotated[schemas.CheckQuery, Q
     """Whether an address is in force, by which network, and since when; with `at` or `serial`: whether it was then."""
     try:
         if query.at is None and query.serial is None:
-            return json_answer(_checked(reader_of(request), query.address))
+            reader = reader_of(request)
+            return json_answer(_checked(reader.current(), reader.times, query.address))
         return json_answer(await _checked_then(request, query))
     except NetworkMalformed as wrong:
         raise NetworkMalformed(wrong.detail, [FieldError("/query/address", wrong.code, wrong.detail)]) from None
@@ -212,18 +213,18 @@ async def _checked_then(request: Request, query: schemas.CheckQuery) -> schemas.
 )
 async def check_addresses(request: Request, body: schemas.Checks, _: Reader) -> Response:
     """The same for up to 10,000 addresses at once, all at one serial."""
-    return await asyncio.to_thread(_check_all, reader_of(request), body)
+    reader = reader_of(request)
+    return await asyncio.to_thread(_check_all, reader.current(), reader.times, body)
 
 
-def _check_all(reader: SnapshotReader, body: schemas.Checks) -> Response:
-    serial = reader.current().serial
+def _check_all(snapshot: Snapshot, times: dict[int, datetime], body: schemas.Checks) -> Response:
     items: list[schemas.Check] = []
     errors: list[FieldError] = []
     for index, text in enumerate(body.addresses):
         try:
-            items.append(_checked(reader, text))
+            items.append(_checked(snapshot, times, text))
         except NetworkMalformed as wrong:
             errors.append(FieldError(f"/addresses/{index}", wrong.code, wrong.detail))
     if errors:
         raise Invalid.of(errors)
-    return json_answer(schemas.CheckedAddresses(serial=serial, items=items))
+    return json_answer(schemas.CheckedAddresses(serial=snapshot.serial, items=items))

@@ -76,7 +76,7 @@ class Snapshot:
         """SHA-256 of the canonical text, as 64 hexadecimal digits."""
         return hashlib.sha256(self.canonical).hexdigest()
 
-    @property
+    @cached_property
     def version(self) -> Version:
         """Its identity."""
         return Version(self.session, self.serial, self.published_at, self.digest)

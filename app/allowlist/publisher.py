@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import chain
 from uuid import UUID
 
 import structlog
@@ -103,13 +104,15 @@ class Publisher:
 
         The changes have their serial already: what is counted is what is published, whatever else commits meanwhile.
         """
-        if not any(each.may_be_held for each in (*added, *removed)):
+        if not any(each.may_be_held for each in chain(added, removed)):
             return [], added, removed
         window = await store.window(session, self._guard_window)
         try:
             excess = guards.to_hold(window, added, removed)
         except (ValueError, AttributeError) as wrong:
             raise PublicationRefused("not_publishable", f"a network that changes is none: {wrong}") from wrong
+        if not excess:
+            return [], added, removed
         held = [await store.hold(session, each, in_force) for each in excess]
         for change in held:
             numbers = {name: getattr(change, name) for name in ("kind", "count", "in_force", "in_window", "bound")}

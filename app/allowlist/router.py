@@ -2,6 +2,7 @@
 
 import re
 from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from app.allowlist.history import FeedHistory
 from app.allowlist.long_polls import LongPolls
 from app.allowlist.reader import SnapshotReader
 from app.allowlist.representations import Caching, list_tag, negotiate, unchanged
-from app.allowlist.snapshot import NotASnapshot
+from app.allowlist.snapshot import NotASnapshot, Snapshot
 from app.core import networks, request_fields
 from app.core.db import Database
 from app.core.direct_route import DirectRoute
@@ -174,10 +175,9 @@ async def get_manifest(request: Request, _: Reader) -> Response:
     return _aged(answer, reader_of(request))
 
 
-def _checked(reader: SnapshotReader, text: str) -> schemas.Check:
-    snapshot = reader.current()
+def _checked(snapshot: Snapshot, times: dict[int, datetime], text: str) -> schemas.Check:
     address = networks.parse_address(text)
-    return schemas.Check.of(address, snapshot.find(networks.position(address)), snapshot.serial, reader.times)
+    return schemas.Check.of(address, snapshot.find(networks.position(address)), snapshot.serial, times)
 
 
 @router.get(
@@ -190,7 +190,8 @@ async def check_address(request: Request, query: Annotated[schemas.CheckQuery, Q
     """Whether an address is in force, by which network, and since when; with `at` or `serial`: whether it was then."""
     try:
         if query.at is None and query.serial is None:
-            return json_answer(_checked(reader_of(request), query.address))
+            reader = reader_of(request)
+            return json_answer(_checked(reader.current(), reader.times, query.address))
         return json_answer(await _checked_then(request, query))
     except NetworkMalformed as wrong:
         raise NetworkMalformed(wrong.detail, [FieldError("/query/address", wrong.code, wrong.detail)]) from None
@@ -217,21 +218,22 @@ async def _checked_then(request: Request, query: schemas.CheckQuery) -> schemas.
 )
 async def check_addresses(request: Request, body: schemas.Checks, caller: Reader) -> Response:
     """The same for up to 10,000 addresses at once, all at one serial."""
+    reader = reader_of(request)
+    snapshot, times = reader.current(), reader.times
     if len(body.addresses) <= FEW_CHECKS:
-        return _check_all(reader_of(request), body)
+        return _check_all(snapshot, times, body)
     slots: WorkSlots = request.app.state.slots
-    return await slots.in_thread(caller.named[0], _check_all, reader_of(request), body)
+    return await slots.in_thread(caller.named[0], _check_all, snapshot, times, body)
 
 
-def _check_all(reader: SnapshotReader, body: schemas.Checks) -> Response:
-    serial = reader.current().serial
+def _check_all(snapshot: Snapshot, times: dict[int, datetime], body: schemas.Checks) -> Response:
     items: list[schemas.Check] = []
     errors: list[FieldError] = []
     for index, text in enumerate(body.addresses):
         try:
-            items.append(_checked(reader, text))
+            items.append(_checked(snapshot, times, text))
         except NetworkMalformed as wrong:
             errors.append(FieldError(f"/addresses/{index}", wrong.code, wrong.detail))
     if errors:
         raise Invalid.of(errors)
-    return json_answer(schemas.CheckedAddresses(serial=serial, items=items))
+    return json_answer(schemas.CheckedAddresses(serial=snapshot.serial, items=items))

@@ -185,7 +185,7 @@ async def test_networks_that_are_granted_again_in_parts_by_the_same_serial_are_n
     assert await held(service) == []
 
 
-async def test_a_long_history_is_not_read_for_a_window(service: Service, listed: list[str]) -> None:
+async def test_a_long_history_before_the_window_counts_for_nothing(service: Service, listed: list[str]) -> None:
     await execute(
         service,
         "INSERT INTO publications (serial, published_at, count, added, removed, digest, previous_digest) "

@@ -190,6 +190,7 @@ async def test_a_consumer_goes_on_when_the_signing_key_is_rotated(followed: Foll
     async with followed.service.database.write() as session:
         await store.rotate_signing_key(session)
     await followed.service.let_keys_settle()
+    await asyncio.sleep(1)  # the key set is at most so old
     await published(followed.service, C)
     assert await followed.step()
     assert followed.way.asked == ["manifest", "/.well-known/jwks.json", "deltas/2"]

@@ -167,13 +167,13 @@ async def test_a_lone_surrogate_is_refused_wherever_it_stands(pseb: Caller) -> N
 
 async def test_a_body_of_very_many_fields_is_refused_as_a_whole(pseb: Caller) -> None:
     made = (await pseb.post("/v1/applicants", json=cases.company())).json()
-    crowd = {f"k{i}": 1 for i in range(200_000)}
+    crowd = {f"k{i}": 1 for i in range(50_000)}
     for answer in (
         await pseb.post("/v1/applicants", json=crowd),
         await pseb.patch(f"/v1/applicants/{made['id']}", json=crowd, headers={"If-Match": '"1"'}),
     ):
         assert cases.codes(answer) == {"": "invalid_value"}
-        assert "200000 fields" in answer.json()["detail"]
+        assert "50000 fields" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("depth", [500, 990, 5_000, 100_000])

@@ -1,5 +1,7 @@
 """Signing keys: rotated in band, the old one published until nothing that it signed is in use."""
 
+import asyncio
+
 import asyncpg
 import pytest
 from joserfc import jwt
@@ -10,6 +12,7 @@ from tests.support.service import Caller, Service
 
 
 async def kids(service: Service) -> list[str]:
+    await asyncio.sleep(1)  # the key set is at most so old
     published = (await service.http.get("/.well-known/jwks.json")).json()["keys"]
     assert not any("d" in key for key in published)
     return [key["kid"] for key in published]

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from joserfc.jwk import KeySet
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp
@@ -34,7 +33,6 @@ from app.core.security import TokenVerifier
 from app.core.settings import Settings
 from app.health import store as health
 from app.health.router import router as health_router
-from app.partners import store as partners
 from app.partners.basic import BasicClients
 from app.partners.called_back import CalledBack
 from app.partners.client_authentication import TokenClients
@@ -90,18 +88,13 @@ def create_app(settings: Settings) -> FastAPI:
         servers=[{"url": "/", "description": "This service, in production as in staging", "x-internal": False}],
     )
     database = Database(settings)
-
-    async def load_keys() -> KeySet:
-        async with database.read() as session:
-            return await partners.public_keys(session)
-
     called_back = CalledBack(database, settings.poll_seconds)
     outbound, reader = Outbound(settings), SnapshotReader(database, settings)
     app.state = SimpleNamespace(  # type: ignore[assignment]  # the framework's own makes a call of each look-up
         settings=settings,
         database=database,
         called_back=called_back,
-        verifier=TokenVerifier(settings.public_url, load_keys, called_back.is_called_back),
+        verifier=TokenVerifier(settings.public_url, called_back),
         limits=RateLimits(settings, feed=FEED, special=RATE_CLASSES),
         external=external_verifiers(settings, database),
         basic=BasicClients(database, called_back.is_called_back),
@@ -109,7 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
         token_clients=TokenClients(database, outbound, settings.public_url),
         submissions=Submissions(database),
         reader=reader,
-        manifest=ManifestSigner(database, reader, settings.public_url),
+        manifest=ManifestSigner(database, reader, settings.public_url, called_back.is_revoked),
         newest_migration=health.newest_migration(),
     )
     for router in api.ROUTERS:

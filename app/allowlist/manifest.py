@@ -1,7 +1,7 @@
 """The signed manifest: what the feed holds, where it lies, and the SHA-256 of each piece."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -67,13 +67,19 @@ def _delta_sha256(session: UUID, delta: Delta) -> str:
 
 
 class ManifestSigner:
-    """Signs a manifest when the serial is new or the last one an hour old; database down, with the key it has."""
+    """Signs a manifest when the serial is new, the last one an hour old, or its key revoked.
 
-    def __init__(self, database: Database, reader: SnapshotReader, public_url: str) -> None:
+    While the database is down it signs with the key it has, unless ``is_revoked`` tells that this one was revoked.
+    """
+
+    def __init__(
+        self, database: Database, reader: SnapshotReader, public_url: str, is_revoked: Callable[[str], bool]
+    ) -> None:
         self._database = database
         self._reader = reader
         self._feed_url = f"{public_url}/v1/allowlist"
         self._issuer = public_url
+        self._is_revoked = is_revoked
         self._key: OKPKey | None = None
         self._signed: tuple[tuple[UUID, int], float, str] | None = None
 
@@ -81,6 +87,8 @@ class ManifestSigner:
         """The manifest of the snapshot in memory, as a JWS (RFC 7515) in compact form."""
         snapshot = self._reader.current()
         held = (snapshot.session, snapshot.serial)
+        if self._key and self._is_revoked(str(self._key.kid)):
+            self._key = self._signed = None
         if self._signed and self._signed[0] == held and time.monotonic() - self._signed[1] < SIGNED_AGAIN_SECONDS:
             return self._signed[2]
         key = await self._signing_key()

@@ -21,6 +21,7 @@ async def verify(session: ReadSession, copy: Checkpoint | None = None, batch: in
     earlier checkpoint that was kept elsewhere, do not say the same.
     """
     keys = await partners.every_public_key(session)
+    await _check_signer(session)
     size = await _size(session)
     if copy:
         checkpoint.check(copy.signed, copy.size, bytes.fromhex(copy.root), copy.signed_at, keys)
@@ -37,6 +38,13 @@ async def verify(session: ReadSession, copy: Checkpoint | None = None, batch: in
             raise Difference(f"The first {copy.size} events of the log are not those that the copy was signed of.")
         last = found[-1].id
     return frontier
+
+
+async def _check_signer(session: ReadSession) -> None:
+    """Raises ``Difference`` when the newest checkpoint, which answers for all before it, is by a revoked key."""
+    newest = await store.newest_checkpoint(session)
+    if newest and checkpoint.signer_of(newest.signed) in await partners.revoked_keys(session):
+        raise Difference("The newest checkpoint is signed by a revoked key. A worker that runs signs it anew at once.")
 
 
 async def _size(session: ReadSession) -> int:

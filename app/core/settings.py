@@ -8,6 +8,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.external_issuer import ExternalIssuer
 
+MOST_TOKEN_SECONDS = 3600
+
 
 class Settings(BaseSettings):
     """Each field is an environment variable of the same name in capitals.
@@ -65,7 +67,7 @@ class Settings(BaseSettings):
     rate_limit_failed_logins: int = Field(default=60, ge=0, description="Failures of one source address in a window")
 
     upload_chunk_rows: int = Field(default=5_000, ge=1, le=10_000)
-    token_seconds: int = Field(default=600, ge=1, le=3600)
+    token_seconds: int = Field(default=600, ge=1, le=MOST_TOKEN_SECONDS)
     idempotency_hours: int = Field(default=24, ge=1)
 
     database_pool: int = Field(default=10, ge=5, le=100, description="Connections of a process; ingesting needs three")

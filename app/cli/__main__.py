@@ -252,7 +252,7 @@ def rotate_key() -> None:
     typer.echo(f"Signing with {_in_transaction(work)}, from ten seconds on.")
 
 
-@key_commands.command("revoke")
+@key_commands.command("revoke", context_settings={"ignore_unknown_options": True})  # a kid may begin with a dash
 def revoke_key(kid: Annotated[str, typer.Argument(help="Its id in /.well-known/jwks.json")]) -> None:
     """End a signing key that has leaked, everywhere and within seconds. There is no way back."""
 

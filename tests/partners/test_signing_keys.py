@@ -169,8 +169,9 @@ async def test_the_command_says_what_ends_and_everyone_reads_of_it_in_the_log(
     service: Service, settings: Settings, pseb: Caller
 ) -> None:
     (old,) = await kids(service)
-    refused = await typed(settings, "key", "revoke", "unknown")
-    assert (refused.exit_code, "There is no signing key unknown." in refused.stderr) == (1, True)
+    for unknown in ("unknown", "-unknown", "-"):
+        refused = await typed(settings, "key", "revoke", unknown)
+        assert (refused.exit_code, f"There is no signing key {unknown}." in refused.stderr) == (1, True)
     result = await typed(settings, "key", "revoke", old)
     assert result.exit_code == 0, result.output
     (new,) = await kids(service)

@@ -150,11 +150,8 @@ class Follower:
 
     def _manifest(self) -> Manifest:
         answer = self._get(f"{FEED}/manifest")
-        try:
-            manifest = verified(answer.text, self._keys, datetime.now(UTC))
-        except ManifestRefused:
-            self._keys = self._published_keys()
-            manifest = verified(answer.text, self._keys, datetime.now(UTC))
+        self._keys = self._published_keys()  # each time: a key that was revoked is no longer among them
+        manifest = verified(answer.text, self._keys, datetime.now(UTC))
         if manifest.count == 0:
             raise FeedRefused("the manifest is of an empty list")
         if self.held and self.held.session == manifest.session and manifest.serial < self.held.serial:
@@ -162,7 +159,12 @@ class Follower:
         return manifest
 
     def _published_keys(self) -> KeySet:
-        answer = self._get("/.well-known/jwks.json")
+        try:
+            answer = self._get("/.well-known/jwks.json")
+        except httpx.HTTPError:
+            if not self._keys.keys:
+                raise
+            return self._keys  # the service cannot tell just now
         try:
             return KeySet.import_key_set(answer.json())
         except (JoseError, ValueError, KeyError, TypeError) as wrong:

@@ -131,7 +131,7 @@ def create_app(settings: Settings) -> FastAPI:
         database=database,
         called_back=called_back,
         public_keys=SharedRead(load_keys),
-        verifier=TokenVerifier(settings.public_url, load_keys, called_back.is_called_back),
+        verifier=TokenVerifier(settings.public_url, called_back),
         limits=RateLimits(settings, feed=FEED, special=RATE_CLASSES, conditional=CONDITIONAL),
         external=external_verifiers(settings, database),
         basic=BasicClients(clients, database.keyring, called_back.is_called_back),
@@ -142,7 +142,7 @@ def create_app(settings: Settings) -> FastAPI:
         waits=LongPolls(settings.max_waits),
         slots=slots,
         history=history,
-        manifest=ManifestSigner(database, reader, history, settings.public_url, newest_signed),
+        manifest=ManifestSigner(database, reader, history, settings.public_url, newest_signed, called_back.is_revoked),
         missing=SharedRead(look),
     )
     for router in api.ROUTERS:

@@ -30,6 +30,7 @@ from tests.support.service import Caller, Service
 from tests.support.trees import sequenced
 
 A, B, C, D = addresses(4)
+KEYS = "/.well-known/jwks.json"
 
 
 class Enough(Exception):
@@ -132,7 +133,7 @@ async def test_half_a_delta_is_not_applied_and_the_whole_list_is_taken(followed:
     await published(followed.service, C, D)
     followed.way.instead = {"deltas/2": lambda body: body.replace(f',"{D}"'.encode(), b"")}
     assert await followed.step()
-    assert [path.partition("/")[0] for path in followed.way.asked] == ["manifest", "deltas", "snapshots"]
+    assert [path.partition("/")[0] for path in followed.way.asked] == ["manifest", "", "deltas", "snapshots"]
     assert followed.holds(A, B, C, D)
 
 
@@ -142,7 +143,7 @@ async def test_a_gap_in_the_deltas_leads_to_the_whole_list(followed: Followed) -
     said = await followed.manifest()
     await followed.says(deltas=said["deltas"][2:])
     assert await followed.step()
-    assert followed.way.asked == ["manifest", "snapshots/3"]
+    assert followed.way.asked == ["manifest", KEYS, "snapshots/3"]
     assert followed.holds(A, B, C, D)
 
 
@@ -151,17 +152,17 @@ async def test_deltas_are_applied_one_by_one_without_the_whole_list(followed: Fo
     await feed.withdrawn(followed.service, [A])
     await followed.service.publish()
     assert await followed.step()
-    assert followed.way.asked == ["manifest", "deltas/2", "deltas/3"]
+    assert followed.way.asked == ["manifest", KEYS, "deltas/2", "deltas/3"]
     assert followed.holds(B, C)
     assert not await followed.step()
-    assert followed.way.asked == ["manifest"]
+    assert followed.way.asked == ["manifest", KEYS]
 
 
 async def test_another_session_leads_to_the_whole_list_even_at_the_same_serial(followed: Followed) -> None:
     session = await feed.new_session(followed.service)
     await followed.service.publish()
     assert await followed.step()
-    assert followed.way.asked == ["manifest", "snapshots/1"]
+    assert followed.way.asked == ["manifest", KEYS, "snapshots/1"]
     assert followed.consumer.held
     assert followed.consumer.held.session == session
 
@@ -193,7 +194,25 @@ async def test_a_consumer_goes_on_when_the_signing_key_is_rotated(followed: Foll
     await asyncio.sleep(1)  # the key set is at most so old
     await published(followed.service, C)
     assert await followed.step()
-    assert followed.way.asked == ["manifest", "/.well-known/jwks.json", "deltas/2"]
+    assert followed.way.asked == ["manifest", KEYS, "deltas/2"]
+
+
+async def test_a_manifest_by_a_revoked_key_is_not_taken_from_seconds_later_on(followed: Followed) -> None:
+    await published(followed.service, C)
+    leaked = (await followed.caller.get(f"{feed.FEED}/manifest")).content
+    async with followed.service.database.write() as session:
+        await store.revoke_signing_key(session, str(jws.extract_compact(leaked).headers()["kid"]))
+    followed.way.instead = {"manifest": lambda _: leaked}
+    with pytest.raises(ManifestRefused):
+        await followed.step()
+    assert followed.holds(A, B)
+
+
+async def test_while_the_keys_cannot_be_asked_for_those_that_are_known_go_on(followed: Followed) -> None:
+    await published(followed.service, C)
+    followed.way.instead = {"jwks": lambda _: httpx.Response(503)}
+    assert await followed.step()
+    assert followed.holds(A, B, C)
 
 
 async def test_what_a_restart_finds_damaged_is_made_whole(followed: Followed) -> None:

@@ -53,10 +53,11 @@ class Manifest(BaseModel):
 
 
 class ManifestSigner:
-    """Signs a manifest when the serial is new or the last one is some minutes old.
+    """Signs a manifest when the serial is new, the last one is some minutes old, or its key was revoked.
 
-    While the database is down it goes on with the key and the checkpoint that it has. ``newest_checkpoint`` reads the
-    newest checkpoint of the event log as it was signed, which each manifest carries.
+    While the database is down it goes on with the key and the checkpoint that it has, unless ``is_revoked`` tells that
+    the key was revoked. ``newest_checkpoint`` reads the newest checkpoint of the event log as it was signed, which each
+    manifest carries.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class ManifestSigner:
         history: FeedHistory,
         public_url: str,
         newest_checkpoint: Callable[[ReadSession], Awaitable[str | None]],
+        is_revoked: Callable[[str], bool],
     ) -> None:
         self._database = database
         self._reader = reader
@@ -73,6 +75,7 @@ class ManifestSigner:
         self._feed_url = f"{public_url}/v1/allowlist"
         self._issuer = public_url
         self._newest_checkpoint = newest_checkpoint
+        self._is_revoked = is_revoked
         self._key: OKPKey | None = None
         self._checkpoint: str | None = None
         self._signed: tuple[Version, float, str] | None = None
@@ -95,6 +98,8 @@ class ManifestSigner:
             return signed
 
     def _still_good(self) -> str | None:
+        if self._key and self._is_revoked(str(self._key.kid)):
+            self._key = self._signed = None
         if self._signed is None:
             return None
         of, at, signed = self._signed

@@ -52,6 +52,7 @@ async def verify(session: ReadSession, copy: Checkpoint | None = None, batch: in
         if copy and frontier.size == copy.size and frontier.root().hex() != copy.root:
             raise Difference(f"The first {copy.size} events of the log are not those that the copy was signed of.")
         last = found[-1].id
+    await _check_signer(session)
     return Verified(frontier, erased, on_trust)
 
 
@@ -68,6 +69,13 @@ async def _check_erasures(session: ReadSession, erased: Erased) -> None:
             raise Difference(f"Event {event.id} says that something of it was erased, and no event says so.")
         if event.id in on_trust and hashes.get(str(event.id)) != leaf_of(event, leaf.position, leaf.salt).hex():
             raise Difference(f"What is left of event {event.id} is not what its erasure recorded.")
+
+
+async def _check_signer(session: ReadSession) -> None:
+    """Raises ``Difference`` when the newest checkpoint, which answers for all before it, is by a revoked key."""
+    newest = await store.newest_checkpoint(session)
+    if newest and checkpoint.signer_of(newest.signed) in await partners.revoked_keys(session):
+        raise Difference("The newest checkpoint is signed by a revoked key. A worker that runs signs it anew at once.")
 
 
 async def _size(session: ReadSession) -> int:

@@ -13,9 +13,10 @@ from pydantic import ValidationError
 
 from app.allowlist.formats import FormatName
 from app.allowlist.manifest import ManifestRefused
+from app.audit.checkpoint import signer_of
 from app.audit.errors import Difference
 from app.audit.schemas import Checkpoint
-from app.audit.verification import verify
+from app.audit.verification import Verified, verify
 from app.cli.clients import client_commands
 from app.cli.transaction import errors, in_transaction, read_settings
 from app.core import data_keys
@@ -26,7 +27,7 @@ from app.demo.stack import run_stack
 from app.follower import FeedRefused, Follower
 from app.main import create_app
 from app.migrating import migrate as migrate_database
-from app.partners import store
+from app.partners import service, store
 from app.uploader.command import upload
 from app.worker import run_worker
 
@@ -126,9 +127,23 @@ def rotate_key() -> None:
     """Sign tokens and manifests with a new key; the old one stays in the JWKS for a week."""
 
     async def work(session: WriteSession) -> str:
-        return await store.rotate_signing_key(session)
+        return await service.rotate_signing_key(session)
 
-    typer.echo(f"Signing with {in_transaction(work)}.")
+    typer.echo(f"Signing with {in_transaction(work)}, from ten seconds on.")
+
+
+@key_commands.command("revoke", context_settings={"ignore_unknown_options": True})  # a kid may begin with a dash
+def revoke_key(kid: Annotated[str, typer.Argument(help="Its id in /.well-known/jwks.json")]) -> None:
+    """End a signing key that has leaked, everywhere and within seconds. There is no way back."""
+
+    async def work(session: WriteSession) -> str:
+        return await service.revoke_signing_key(session, kid)
+
+    signing = in_transaction(work)
+    typer.echo(
+        f"{kid} is revoked. It has left the key set. Within seconds no process takes a token that it signed: clients "
+        f"get new ones. Manifests and the newest checkpoint are signed anew. Signing with {signing}."
+    )
 
 
 @key_commands.command("rotate-sealing")
@@ -149,15 +164,21 @@ def verify_log(
     ] = None,
 ) -> None:
     """Make the tree over the event log again and compare. Prints the first difference and exits 1."""
+
+    async def work(session: WriteSession) -> tuple[Verified, frozenset[str]]:
+        return await verify(session, kept), await store.revoked_keys(session)
+
     try:
         kept = Checkpoint.model_validate_json(copy.read_bytes()) if copy else None
-        found = in_transaction(lambda session: verify(session, kept))
+        found, revoked = in_transaction(work)
     except ValidationError:
         errors.print(f"{copy} is not an answer of GET /v1/audit/checkpoint.", markup=False)
         raise typer.Exit(2) from None
     except Difference as difference:
         errors.print(str(difference), markup=False)
         raise typer.Exit(1) from None
+    if kept and (signer := signer_of(kept.signed)) in revoked:
+        errors.print(f"{copy} is signed by {signer}, which was revoked: rely on who kept it, not on its signature.")
     told = {"erased": found.erased, "on_trust": found.on_trust}
     typer.echo(json.dumps({"size": found.tree.size, "root": found.tree.root().hex(), **told}))
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Any, Protocol
@@ -14,16 +14,19 @@ from fastapi.security import OAuth2, SecurityScopes
 from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
+from pydantic import BaseModel, FiniteFloat
 
 from app.core import login_attempts
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated
 from app.core.limiting import count_client
 from app.core.login_attempts import Way
-from app.core.principal import SCOPES, Principal, admit
+from app.core.principal import SCOPES, PartnerKind, Principal, admit
+from app.core.settings import MOST_TOKEN_SECONDS
 
 ALGORITHM = "Ed25519"
 ACCESS = "at+jwt"  # RFC 9068, 2.1
 REFETCH_SECONDS = 5.0
+LEEWAY_SECONDS = 10.0  # by which the clocks of two processes may differ
 LONGEST_TOKEN = 16_384
 MOST_REMEMBERED = 10_000
 
@@ -49,33 +52,66 @@ def unverified(token: str) -> jwt.Token:
     return jwt.Token(parts.headers(), claims if isinstance(claims, dict) else {})
 
 
+class Trust(Protocol):
+    """Which tokens count, as far as this process knows; only ``refresh`` waits."""
+
+    @property
+    def keys(self) -> KeySet:
+        """The keys that are trusted."""
+        ...
+
+    async def refresh(self) -> None:
+        """Ask the database again."""
+        ...
+
+    def is_revoked(self, kid: str) -> bool:
+        """Whether what the key of that id signed counts no more."""
+        ...
+
+    def is_called_back(self, client_id: UUID, not_before: float) -> bool:
+        """Whether the client's tokens no longer count that say ``not_before`` of when they were last called back."""
+        ...
+
+
+class _Claims(BaseModel):
+    """What an access token of ours says (RFC 9068, 2.2, and of whom it acts for)."""
+
+    sub: UUID
+    partner_id: UUID
+    partner_kind: PartnerKind
+    operator: str | None = None
+    scope: str
+    exp: FiniteFloat
+    iat: FiniteFloat | None = None
+    tokens_not_before: FiniteFloat = 0
+
+    def check_times(self) -> None:
+        """Raises ``Unauthenticated`` for a token of the future, or one that lasts longer than any is made to."""
+        now = time.time()
+        issued = now if self.iat is None else self.iat
+        if issued > now + LEEWAY_SECONDS:
+            raise Unauthenticated("The access token is not valid: it says that it was issued in the future.")
+        if self.exp - issued > MOST_TOKEN_SECONDS:
+            raise Unauthenticated(f"The access token is not valid: it lasts longer than {MOST_TOKEN_SECONDS} seconds.")
+
+
 @dataclass(frozen=True, slots=True)
 class _Verified:
     """What a token said whose signature was good: that need not be checked again until it ends."""
 
     principal: Principal
+    kid: str
     expires: float
     not_before: float
 
 
 class TokenVerifier:
-    """Checks access tokens with the public keys, which it fetches again when it meets an unknown key id.
+    """Checks access tokens by ``trust``, which it refreshes when it meets an unknown key id."""
 
-    ``is_called_back`` tells by client and ``tokens_not_before`` which tokens no longer count; it must not wait.
-    """
-
-    def __init__(
-        self,
-        issuer: str,
-        load_keys: Callable[[], Awaitable[KeySet]],
-        is_called_back: Callable[[UUID, float], bool],
-    ) -> None:
-        self._issuer = issuer
-        self._load_keys = load_keys
-        self._is_called_back = is_called_back
-        self._keys = KeySet([])
+    def __init__(self, issuer: str, trust: Trust) -> None:
+        self._trust = trust
         self._fetched = float("-inf")
-        self._verified: dict[bytes, _Verified] = {}  # by the token's hash, with the keys at hand
+        self._verified: dict[bytes, _Verified] = {}  # by the token's hash
         self._claims = jwt.JWTClaimsRegistry(
             iss={"essential": True, "value": issuer},
             aud={"essential": True, "value": issuer},
@@ -92,16 +128,20 @@ class TokenVerifier:
             if len(self._verified) >= MOST_REMEMBERED:
                 self._verified.clear()
             self._verified[key] = verified
-        if self._is_called_back(verified.principal.client_id, verified.not_before):
+        if self._trust.is_revoked(verified.kid):
+            raise Unauthenticated("The access token is not valid: the key that signed it was revoked.")
+        if self._trust.is_called_back(verified.principal.client_id, verified.not_before):
             raise Unauthenticated("The access token is not valid: it was called back.")
         return verified.principal
 
     async def _checked(self, token: str) -> _Verified:
         try:
             decoded = await self._decode(token)
-            self._claims.validate(decoded.claims)
-            not_before = float(decoded.claims.get("tokens_not_before", 0))
-            return _Verified(_principal(decoded), float(decoded.claims["exp"]), not_before)
+            self._claims.validate({name: value for name, value in decoded.claims.items() if name != "iat"})
+            claims = _Claims.model_validate(decoded.claims)
+            claims.check_times()
+            principal = _principal(decoded, claims)
+            return _Verified(principal, str(decoded.header["kid"]), claims.exp, claims.tokens_not_before)
         except ExpiredTokenError:
             raise TokenExpired("The access token is not valid: it has expired.") from None
         except (JoseError, ValueError, KeyError, TypeError) as wrong:
@@ -109,26 +149,24 @@ class TokenVerifier:
 
     async def _decode(self, token: str) -> jwt.Token:
         try:
-            return jwt.decode(token, self._keys, algorithms=[ALGORITHM])
+            return jwt.decode(token, self._trust.keys, algorithms=[ALGORITHM])
         except (JoseError, ValueError):
             if time.monotonic() - self._fetched < REFETCH_SECONDS:
                 raise
-            self._keys = await self._load_keys()
-            self._verified.clear()
+            await self._trust.refresh()
             self._fetched = time.monotonic()
-            return jwt.decode(token, self._keys, algorithms=[ALGORITHM])
+            return jwt.decode(token, self._trust.keys, algorithms=[ALGORITHM])
 
 
-def _principal(token: jwt.Token) -> Principal:
+def _principal(token: jwt.Token, claims: _Claims) -> Principal:
     if token.header.get("typ") != ACCESS:
         raise ValueError("The same keys sign manifests of the feed.")
-    claims = token.claims
     return Principal(
-        client_id=UUID(claims["sub"]),
-        partner_id=UUID(claims["partner_id"]),
-        partner_kind=claims["partner_kind"],
-        operator=claims.get("operator"),
-        scopes=frozenset(claims["scope"].split()),
+        client_id=claims.sub,
+        partner_id=claims.partner_id,
+        partner_kind=claims.partner_kind,
+        operator=claims.operator,
+        scopes=frozenset(claims.scope.split()),
     )
 
 

@@ -8,6 +8,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.external_issuer import ExternalIssuer
 
+MOST_TOKEN_SECONDS = 3600
+
 
 class Settings(BaseSettings):
     """Each field is an environment variable of the same name in capitals.
@@ -86,7 +88,7 @@ class Settings(BaseSettings):
     rate_limit_failed_logins: int = Field(default=60, ge=0, description="Failures of one source address in a window")
 
     upload_chunk_rows: int = Field(default=5_000, ge=1, le=10_000)
-    token_seconds: int = Field(default=600, ge=1, le=3600)
+    token_seconds: int = Field(default=600, ge=1, le=MOST_TOKEN_SECONDS)
     idempotency_hours: int = Field(default=24, ge=1)
     claim_hours: int = Field(default=8, ge=1, le=8_760, description="How long an officer's claim of a case lasts")
 

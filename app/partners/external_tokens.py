@@ -93,7 +93,7 @@ class ExternalTokens:
     def _check_strength(self, claims: Mapping[str, Any]) -> None:
         """Raises ``Unauthenticated`` for a token that lasts too long, or whose holder did not sign in as is asked."""
         issuer, methods = self._issuer, claims.get("amr")
-        if not claims["exp"] - claims["iat"] <= issuer.max_token_seconds:  # so that NaN is refused too
+        if not claims["exp"] <= claims["iat"] + issuer.max_token_seconds:  # so that NaN and huge numbers are refused
             raise Unauthenticated(f"The access token lasts longer than {issuer.max_token_seconds} seconds.")
         if issuer.acr and claims.get("acr") not in issuer.acr:
             raise Unauthenticated(f"Sign in with one of: {' '.join(issuer.acr)}. The token's acr says otherwise.")

@@ -93,7 +93,10 @@ ClientChange.status = column_property(
 
 
 class SigningKey(Base):
-    """A key pair that signs access tokens; the private half is sealed."""
+    """A key pair that signs tokens, manifests and checkpoints; the private half is sealed.
+
+    A retired key signs nothing more and is trusted for a while. A revoked one is trusted no more.
+    """
 
     __tablename__ = "signing_keys"
 
@@ -101,6 +104,7 @@ class SigningKey(Base):
     sealed_jwk: Mapped[bytes] = sealed_column()
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     retired_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
 
 
 class UsedAssertion(Base):

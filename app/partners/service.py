@@ -214,6 +214,24 @@ async def _call_tokens_back(session: WriteSession, client: Client) -> None:
     await ring(session, "clients_changed")
 
 
+async def rotate_signing_key(session: WriteSession) -> str:
+    """Make a new signing key, which signs from ten seconds on; gives its id. The one before is trusted for a week."""
+    kid = await store.rotate_signing_key(session)
+    await ring(session, "clients_changed")
+    return kid
+
+
+async def revoke_signing_key(session: WriteSession, kid: str) -> str:
+    """Let nothing that a signing key signed count any more, in any process, from seconds after the commit on.
+
+    Gives the id of the key that signs now: a new one, when the revoked one was in force. Raises ``NotFound``.
+    """
+    signing = await store.revoke_signing_key(session, kid)
+    await events.record(session, None, [Happening("signing_key.revoked", details={"kid": kid, "signing": signing})])
+    await ring(session, "clients_changed")
+    return signing
+
+
 async def _record(
     session: WriteSession, actor: Principal | None, name: str, subject_id: UUID, partner_id: UUID
 ) -> None:

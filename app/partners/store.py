@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from joserfc.jwk import Key, KeySet, OKPKey
-from sqlalchemy import ColumnElement, UnaryExpression, delete, func, or_, select, text, true, update
+from sqlalchemy import ColumnElement, UnaryExpression, and_, delete, func, or_, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
-from app.core.orm import among
+from app.core.orm import INSTANT, among
 from app.core.pagination import PageQuery, fetch_page
 from app.core.security import ALGORITHM
 from app.partners.change_schemas import ClientChangesQuery
@@ -180,15 +180,26 @@ async def called_back(session: ReadSession) -> dict[UUID, datetime]:
     return {row.id: row.tokens_not_before for row in found}
 
 
+# Neither revoked, nor replaced so long ago that nothing which it signed is in use.
+TRUSTED = and_(
+    SigningKey.revoked_at.is_(None),
+    or_(SigningKey.retired_at.is_(None), SigningKey.retired_at > func.now() - KEY_OVERLAP),
+)
+
+
 async def public_keys(session: ReadSession) -> KeySet:
     """The public halves of the signing key and of those replaced lately, for whoever checks a signature."""
-    lately = or_(SigningKey.retired_at.is_(None), SigningKey.retired_at > func.now() - KEY_OVERLAP)
-    return await _public_halves(session, lately)
+    return await _public_halves(session, TRUSTED)
 
 
 async def every_public_key(session: ReadSession) -> KeySet:
-    """The public halves of all signing keys ever, for whoever checks what was signed long ago."""
+    """The public halves of all signing keys ever, revoked ones too, for whoever checks what was signed long ago."""
     return await _public_halves(session, true())
+
+
+async def revoked_keys(session: ReadSession) -> frozenset[str]:
+    """The ids of the signing keys that were revoked."""
+    return frozenset(await session.scalars(select(SigningKey.kid).where(SigningKey.revoked_at.is_not(None))))
 
 
 async def _public_halves(session: ReadSession, condition: ColumnElement[bool]) -> KeySet:
@@ -202,7 +213,7 @@ async def signing_key(session: ReadSession) -> OKPKey:
     ``add_first_signing_key`` has been called before.
     """
     known = SigningKey.created_at <= func.now() - PUBLISHED_BEFORE_SIGNING
-    return (await _keys(session, true(), known.desc()))[0]
+    return (await _keys(session, TRUSTED, known.desc()))[0]
 
 
 async def _keys(session: ReadSession, condition: ColumnElement[bool], *first: UnaryExpression[bool]) -> list[OKPKey]:
@@ -224,6 +235,30 @@ async def rotate_signing_key(session: WriteSession) -> str:
     await session.execute(text("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"))
     await session.execute(update(SigningKey).where(SigningKey.retired_at.is_(None)).values(retired_at=func.now()))
     return await _add_key(session)
+
+
+async def revoke_signing_key(session: WriteSession, kid: str) -> str:
+    """Trust a signing key no more, and give the id of the one that signs from now on, which is made if need be.
+
+    Raises ``NotFound``.
+    """
+    await session.execute(text("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"))
+    ended = {
+        name: func.coalesce(getattr(SigningKey, name), func.now(), type_=INSTANT)
+        for name in ("retired_at", "revoked_at")
+    }
+    found = await session.scalar(
+        update(SigningKey).where(SigningKey.kid == kid).values(ended).returning(SigningKey.kid)
+    )
+    if found is None:
+        raise NotFound(f"There is no signing key {kid}. /.well-known/jwks.json lists those that are trusted.")
+    in_force = SigningKey.retired_at.is_(None)
+    if await session.scalar(select(SigningKey.kid).where(in_force)) is None:
+        await _add_key(session)
+    # nothing else may sign meanwhile, so it does not wait until everyone has had the time to fetch it
+    at_once = func.least(SigningKey.created_at, func.now() - PUBLISHED_BEFORE_SIGNING, type_=INSTANT)
+    signing = update(SigningKey).where(in_force).values(created_at=at_once).returning(SigningKey.kid)
+    return str(await session.scalar(signing))
 
 
 async def _add_key(session: WriteSession) -> str:

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.db import Database, ReadSession, WriteSession, is_outage
+from app.core.loops import attempt
 from app.core.outbound import TOTAL_SECONDS, Outbound, Unreachable
 from app.core.principal import Principal
 from app.core.schemas import Timestamp
@@ -107,11 +109,14 @@ class Deliverer:
         """Put what happened since on its way to the webhooks that want it."""
         async with self._database.read() as session:
             behind = await store.behind(session)
-        for webhook_id in behind:
-            more = True
-            while more:
-                async with self._database.write() as session:
-                    more = await self._take_in_some(session, webhook_id)
+        for webhook_id in behind:  # one that cannot be read for does not keep the others waiting
+            await attempt(f"take in for webhook {webhook_id}", partial(self._take_in_for, webhook_id))
+
+    async def _take_in_for(self, webhook_id: UUID) -> None:
+        more = True
+        while more:
+            async with self._database.write() as session:
+                more = await self._take_in_some(session, webhook_id)
 
     async def _take_in_some(self, session: WriteSession, webhook_id: UUID) -> bool:
         webhook = await store.locked(session, webhook_id)

@@ -19,6 +19,7 @@ from app.allowlist import manifest
 from app.allowlist.manifest import ManifestRefused, ManifestSigner, verified
 from app.audit.store import newest_signed
 from app.core.security import ALGORITHM
+from app.partners import service as partners
 from tests.support import feed
 from tests.support.feed import FEED, Link, addresses, published, withdrawn
 from tests.support.postgres import settings_for
@@ -173,6 +174,24 @@ async def test_after_a_rotation_the_next_manifest_is_signed_by_the_new_key_and_t
     assert [verified(each, both, datetime.now(UTC)).serial for each in (before, after)] == [1, 2]
 
 
+async def test_once_a_key_is_revoked_the_manifest_is_signed_by_another_although_the_serial_is_the_same(
+    service: Service, nayatel: Caller
+) -> None:
+    await published(service, A)
+    before = (await nayatel.get(f"{FEED}/manifest")).text
+    revoked = str(jws.extract_compact(before.encode()).headers()["kid"])
+    async with service.database.write() as session:
+        new = await partners.revoke_signing_key(session, revoked)
+    await service.app.state.called_back.refresh()
+    caller = Caller(service, nayatel.credentials, await service.token(nayatel.credentials))
+    after = (await caller.get(f"{FEED}/manifest")).text
+    assert jws.extract_compact(after.encode()).headers()["kid"] == new
+    trusted = await keys(service)
+    assert verified(after, trusted, datetime.now(UTC)).serial == 1
+    with pytest.raises(ManifestRefused):
+        verified(before, trusted, datetime.now(UTC))
+
+
 async def test_a_manifest_is_signed_anew_long_before_it_expires(
     service: Service, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,7 +221,7 @@ async def test_while_the_database_is_down_manifests_go_on_being_signed(
     assert verified(answer.text, await keys(service), datetime.now(UTC)).serial == 1
 
     state = behind.app.state
-    unsigned = ManifestSigner(behind.database, state.reader, state.history, "http://x", newest_signed)
+    unsigned = ManifestSigner(behind.database, state.reader, state.history, "http://x", newest_signed, lambda _: False)
     behind.app.state.manifest = unsigned
     assert (await caller.get(f"{FEED}/manifest")).status_code == 503
     await behind.close()

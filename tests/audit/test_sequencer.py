@@ -105,6 +105,23 @@ async def test_the_newest_checkpoint_is_signed_again_by_the_key_that_replaced_it
     assert (await verified(service)).size == 2
 
 
+async def test_a_log_signed_by_a_revoked_key_counts_as_history_once_another_key_signs_for_it(service: Service) -> None:
+    await recorded(service, "test.first")
+    await sequenced(service)
+    async with service.database.read() as session:
+        old = checkpoint.signer_of((await store.checkpoint_of(session, 1)).signed)
+    async with service.database.write() as session:
+        new = await partners.revoke_signing_key(session, old)
+    with pytest.raises(Difference, match="revoked"):
+        await verified(service)
+    await recorded(service, "test.second")
+    await sequenced(service)
+    async with service.database.read() as session:
+        first, second = [await store.checkpoint_of(session, size) for size in (1, 2)]
+    assert [checkpoint.signer_of(each.signed) for each in (first, second)] == [old, new]
+    assert (await verified(service)).size == 2
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

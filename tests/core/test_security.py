@@ -12,6 +12,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey, RSAKey
 
 from app.core.security import ALGORITHM
+from app.core.settings import MOST_TOKEN_SECONDS
 from app.partners import store
 from app.partners.models import SigningKey
 from tests.support.service import Caller, Service
@@ -131,7 +132,10 @@ async def test_a_token_that_was_altered_is_refused(service: Service, pseb: Calle
 CHANGES: list[dict[str, Any]] = [
     {"iss": "https://elsewhere.example"}, {"iss": None}, {"aud": "https://elsewhere.example"}, {"aud": None},
     {"exp": None}, {"exp": "soon"}, {"sub": None}, {"sub": "x"}, {"partner_id": None}, {"partner_kind": None},
-    {"scope": None}, {"nbf": 4_000_000_000},
+    {"scope": None}, {"nbf": 4_000_000_000}, {"scope": ["registrations:read"]}, {"scope": {}}, {"scope": 5},
+    {"sub": 5}, {"sub": []}, {"partner_id": {}}, {"partner_kind": []}, {"partner_kind": "owner"}, {"operator": {}},
+    {"tokens_not_before": "x"}, {"tokens_not_before": []}, {"exp": 10**400}, {"exp": float("nan")},
+    {"exp": float("inf")}, {"exp": True}, {"iat": "x"}, {"iat": float("nan")}, {"iat": -(10**400)},
 ]  # fmt: skip
 
 
@@ -140,6 +144,22 @@ async def test_a_token_of_another_issuer_or_without_its_claims_is_refused(servic
     for change in CHANGES:
         assert _unauthenticated(await _read(service, f"Bearer {_signed(key, _claims(pseb, **change))}")), change
     assert (await _read(service, f"Bearer {_signed(key, _claims(pseb))}")).status_code == 200
+
+
+async def test_a_token_lasts_no_longer_than_any_is_made_to_whoever_signed_it(service: Service, pseb: Caller) -> None:
+    key, now = await _own_key(service), int(time.time())
+    longer = [
+        {"iat": now, "exp": now + MOST_TOKEN_SECONDS + 1},
+        {"iat": now - MOST_TOKEN_SECONDS, "exp": now + 60},
+        {"exp": now + MOST_TOKEN_SECONDS + 60},
+        {"iat": now + 3_600, "exp": now + 3_660},
+        {"iat": now + 60, "exp": now + 120},
+        {"iat": 0, "exp": now + 60},
+    ]
+    for change in longer:
+        assert _unauthenticated(await _read(service, f"Bearer {_signed(key, _claims(pseb, **change))}")), change
+    for change in ({"iat": now, "exp": now + MOST_TOKEN_SECONDS}, {"iat": now + 5}, {"iat": now - 3_000}):
+        assert (await _read(service, f"Bearer {_signed(key, _claims(pseb, **change))}")).status_code == 200, change
 
 
 async def test_what_the_service_signed_for_another_purpose_is_no_token(service: Service, pseb: Caller) -> None:

@@ -1,14 +1,26 @@
-"""Signing keys: rotated in band, the old one published until nothing that it signed is in use."""
+"""Signing keys: replaced in band, the old one published until nothing that it signed is in use; or revoked at once."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 from joserfc import jwt
 
 from app.core import security
+from app.core.errors import NotFound
+from app.core.settings import Settings
+from app.partners import service as partners
 from app.partners import store
+from tests.support import postgres
+from tests.support.events import told
+from tests.support.processes import until
 from tests.support.service import Caller, Service
+from tests.support.signing import bearer
+from tests.test_cli import typed
+
+CASES = "/v1/registrations"
+NO_POLL = 3600.0
 
 
 async def kids(service: Service) -> list[str]:
@@ -75,3 +87,103 @@ async def test_tokens_signed_before_and_after_a_rotation_are_taken(
     restarted = Service(service.settings)
     assert (await Caller(restarted, nayatel.credentials, nayatel.token).get("/v1/registrations")).status_code == 200
     await restarted.close()
+
+
+def kid_of(token: str) -> str:
+    return str(security.unverified(token).header["kid"])
+
+
+async def revoked(service: Service, kid: str) -> str:
+    async with service.database.write() as session:
+        return await partners.revoke_signing_key(session, kid)
+
+
+async def status(service: Service, token: str) -> int:
+    return (await service.http.get(CASES, headers=bearer(token))).status_code
+
+
+@pytest.fixture
+async def processes(database_url: str) -> AsyncIterator[list[Service]]:
+    """Two API processes that are told of changes and do not poll, on one database."""
+    services = [Service(postgres.settings_for(database_url, poll_seconds=NO_POLL)) for _ in range(2)]
+    first, second = (each.app.router.lifespan_context(each.app) for each in services)
+    async with first, second:
+        yield services
+    for each in services:
+        await each.http.aclose()
+        await each.database.close()
+
+
+async def test_a_revoked_keys_tokens_end_in_every_process_also_where_they_were_taken_before(
+    processes: list[Service],
+) -> None:
+    callers = [await processes[0].caller("pseb"), await processes[0].caller("pasha")]
+    assert [await status(each, callers[0].token) for each in processes] == [200, 200]
+    (old,) = await kids(processes[0])
+    assert kid_of(callers[0].token) == old
+    new = await revoked(processes[1], old)
+    for process in processes:
+        for caller in callers:  # one that was remembered, and one that was never seen
+
+            async def is_refused(process: Service = process, caller: Caller = caller) -> bool:
+                return await status(process, caller.token) == 401
+
+            await until(is_refused)
+        assert await kids(process) == [new]
+    fresh = await processes[0].token(callers[0].credentials)
+    assert kid_of(fresh) == new
+    assert [await status(each, fresh) for each in processes] == [200, 200]
+
+
+async def test_a_key_that_was_replaced_before_it_was_revoked_leaves_the_signing_to_its_successor_at_once(
+    service: Service, nayatel: Caller
+) -> None:
+    (oldest,) = await kids(service)
+    older = await rotated(service)
+    async with service.database.write() as session:
+        newest = await store.rotate_signing_key(session)
+    assert kid_of(await service.token(nayatel.credentials)) == older  # for ten seconds
+    assert await revoked(service, older) == newest
+    assert await kids(service) == [newest, oldest]
+    assert kid_of(await service.token(nayatel.credentials)) == newest
+
+
+async def test_a_key_out_of_use_for_long_never_signs_again(service: Service, nayatel: Caller) -> None:
+    (oldest,) = await kids(service)
+    current = await rotated(service)
+    aged = "UPDATE signing_keys SET retired_at = now() - interval '8 days' WHERE retired_at IS NOT NULL"
+    await postgres.execute(service.settings.database_url, aged)
+    new = await revoked(service, current)
+    assert new not in (oldest, current)
+    assert kid_of(await service.token(nayatel.credentials)) == new
+
+
+async def test_revoking_a_key_twice_or_an_unknown_one_changes_nothing(service: Service) -> None:
+    (old,) = await kids(service)
+    new = await revoked(service, old)
+    assert await revoked(service, old) == new
+    with pytest.raises(NotFound):
+        await revoked(service, "unknown")
+    assert await kids(service) == [new]
+
+
+async def test_the_command_says_what_ends_and_everyone_reads_of_it_in_the_log(
+    service: Service, settings: Settings, pseb: Caller
+) -> None:
+    (old,) = await kids(service)
+    for unknown in ("unknown", "-unknown", "-"):
+        refused = await typed(settings, "key", "revoke", unknown)
+        assert (refused.exit_code, f"There is no signing key {unknown}." in refused.stderr) == (1, True)
+    result = await typed(settings, "key", "revoke", old)
+    assert result.exit_code == 0, result.output
+    (new,) = await kids(service)
+    assert all(text in result.stdout for text in (f"{old} is revoked", "no process takes a token", f"with {new}"))
+    assert (await told(Caller(service, pseb.credentials, await fresh_token(service, pseb)), "signing_key.revoked"))[-1][
+        "details"
+    ] == {"kid": old, "signing": new}
+
+
+async def fresh_token(service: Service, caller: Caller) -> str:
+    """A token that counts, in a process that has been told."""
+    await service.app.state.called_back.refresh()
+    return await service.token(caller.credentials)

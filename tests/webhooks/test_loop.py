@@ -8,10 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
+from app.core.db import WriteSession
+from app.webhooks import store
 from app.webhooks.delivery import Deliverer
 from app.webhooks.rules import MOST_WEBHOOKS
 from tests.support import cases
@@ -111,6 +114,30 @@ async def test_a_webhook_that_cannot_be_sent_to_holds_nobody_up(
             await tell(pseb, "case.opened")
             await tell(pasha, "case.opened")
             await until(partial(has_received, other_receiver, number))
+    assert receiver.accepted == 0
+
+
+async def test_a_webhook_that_cannot_be_read_for_holds_nobody_up(
+    pseb: Caller,
+    pasha: Caller,
+    receiver: Receiver,
+    other_receiver: Receiver,
+    deliverer: Deliverer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken, read = await made(pseb, receiver), store.add_deliveries
+    await made(pasha, other_receiver)
+
+    async def fail(session: WriteSession, webhook_id: UUID, *given: Any) -> None:
+        if str(webhook_id) == broken["id"]:
+            raise ZeroDivisionError
+        await read(session, webhook_id, *given)
+
+    monkeypatch.setattr(store, "add_deliveries", fail)
+    await tell(pseb, "case.opened")
+    await tell(pasha, "case.opened")
+    async with running(deliverer):
+        await until(partial(has_received, other_receiver, 1))
     assert receiver.accepted == 0
 
 

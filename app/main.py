@@ -113,13 +113,13 @@ def create_app(settings: Settings) -> FastAPI:
     database = Database(settings)
 
     async def load_keys() -> KeySet:
-        async with database.read() as session:
+        async with database.transaction(read_only=True) as session:
             return await partners.public_keys(session)
 
     newest_migration = health.newest_migration()
 
     async def look() -> str:
-        async with database.read() as session:
+        async with database.transaction(read_only=True) as session:
             return await missing(session, newest_migration)
 
     called_back = CalledBack(database, settings.poll_seconds)

@@ -26,11 +26,11 @@ async def migrate(settings: Settings) -> None:
         await ensure_login(settings.owner_url, settings.database_url)
     database = Database(settings)
     try:
-        async with database.write() as session:
+        async with database.transaction() as session:
             await data_keys.add_first(session, database.keyring)
             await data_keys.rewrap(session, database.keyring)
         await database.read_keys()
-        async with database.write() as session:
+        async with database.transaction() as session:
             while await applicants.seal_what_is_plain(session):
                 pass
             await partners.add_first_signing_key(session)

@@ -28,7 +28,7 @@ def settings(url: str, **changes: Any) -> Settings:
 async def make_client(url: str, kind: PartnerKind) -> Credentials:
     """A partner of a kind, with a client that may do all that its kind may."""
     database = Database(settings(url))
-    async with database.write() as session:
+    async with database.transaction() as session:
         partner = await service.create_partner(session, None, NewPartner(name=kind.value, kind=kind))
         issued = await service.create_client(session, None, partner, NewClient(name="bench"))
     await database.close()

@@ -188,7 +188,7 @@ async def test_a_feed_that_fails_or_is_out_of_reach_changes_nothing(followed: Fo
 
 
 async def test_a_consumer_goes_on_when_the_signing_key_is_rotated(followed: Followed) -> None:
-    async with followed.service.database.write() as session:
+    async with followed.service.database.transaction() as session:
         await store.rotate_signing_key(session)
     await followed.service.let_keys_settle()
     await asyncio.sleep(1)  # the key set is at most so old
@@ -200,7 +200,7 @@ async def test_a_consumer_goes_on_when_the_signing_key_is_rotated(followed: Foll
 async def test_a_manifest_by_a_revoked_key_is_not_taken_from_seconds_later_on(followed: Followed) -> None:
     await published(followed.service, C)
     leaked = (await followed.caller.get(f"{feed.FEED}/manifest")).content
-    async with followed.service.database.write() as session:
+    async with followed.service.database.transaction() as session:
         await store.revoke_signing_key(session, str(jws.extract_compact(leaked).headers()["kid"]))
     followed.way.instead = {"manifest": lambda _: leaked}
     with pytest.raises(ManifestRefused):

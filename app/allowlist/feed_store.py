@@ -16,10 +16,10 @@ from app.allowlist.guards import Change, HeldKind, Hold, Published
 from app.allowlist.models import Entry, Feed, HeldChange, Publication
 from app.allowlist.schemas import HeldQuery
 from app.allowlist.snapshot import Held
-from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.orm import among
 from app.core.pagination import PageQuery, fetch_page
+from app.core.transaction import Transaction
 
 OUT_OF_ORDER = 100
 NOT_SYNCHRONIZED = {"synchronize_session": False}
@@ -36,7 +36,7 @@ class Tally:
     digest: str
 
 
-async def lock_feed(session: WriteSession) -> None:
+async def lock_feed(session: Transaction) -> None:
     """Be the one publisher until the transaction ends, and keep table rewrites out.
 
     A publication takes what its size asks for: no time-out holds for its statements.
@@ -46,20 +46,20 @@ async def lock_feed(session: WriteSession) -> None:
     await session.execute(text("LOCK TABLE allowlist_feed, allowlist_entries, publications IN ACCESS SHARE MODE"))
 
 
-async def feed_session(session: ReadSession) -> UUID | None:
+async def feed_session(session: Transaction) -> UUID | None:
     """The session of the feed, or None when its row is missing."""
     found: UUID | None = await session.scalar(select(Feed.session))
     return found
 
 
-async def last_publication(session: ReadSession) -> Publication | None:
+async def last_publication(session: Transaction) -> Publication | None:
     """The newest publication, if there is any."""
     statement = select(Publication).order_by(Publication.serial.desc()).limit(1)
     newest: Publication | None = await session.scalar(statement)
     return newest
 
 
-async def window(session: ReadSession, length: timedelta) -> list[Published]:
+async def window(session: Transaction, length: timedelta) -> list[Published]:
     """The list as it stood ``length`` ago (empty before the first publication), and the publications since then."""
     start = func.now() - length
     # read from the newest backwards, as far as the window reaches
@@ -73,7 +73,7 @@ async def window(session: ReadSession, length: timedelta) -> list[Published]:
     return found if first else [Published(0, 0, 0), *found]
 
 
-async def take_pending(session: WriteSession, serial: int) -> tuple[Sequence[Change], Sequence[Change]]:
+async def take_pending(session: Transaction, serial: int) -> tuple[Sequence[Change], Sequence[Change]]:
     """Give ``serial`` to what is granted and not added, and to what is withdrawn and not removed, unless it is held."""
     added = await _take(session, TO_ADD, Entry.granted_in_mass, added_serial=serial)
     removed = await _take(session, TO_REMOVE, Entry.withdrawn_in_mass, removed_serial=serial)
@@ -81,7 +81,7 @@ async def take_pending(session: WriteSession, serial: int) -> tuple[Sequence[Cha
 
 
 async def _take(
-    session: WriteSession, pending: ColumnElement[bool], in_mass: InstrumentedAttribute[bool], **serial: int
+    session: Transaction, pending: ColumnElement[bool], in_mass: InstrumentedAttribute[bool], **serial: int
 ) -> list[Change]:
     taken = (
         update(Entry)
@@ -93,7 +93,7 @@ async def _take(
     return [Change(*row) for row in await session.execute(taken)]
 
 
-async def hold(session: WriteSession, excess: Hold, in_force: int) -> HeldChange:
+async def hold(session: Transaction, excess: Hold, in_force: int) -> HeldChange:
     """Take a serial back from changes that it was just given to, and hold them under one id."""
     numbers = {"count": len(excess.entry_ids), "in_window": excess.in_window, "bound": excess.bound}
     held = HeldChange(id=uuid7(), kind=excess.kind, in_force=in_force, **numbers)
@@ -105,7 +105,7 @@ async def hold(session: WriteSession, excess: Hold, in_force: int) -> HeldChange
     return held
 
 
-async def tally(session: ReadSession) -> Tally:
+async def tally(session: Transaction) -> Tally:
     """Count and digest of what is in force, computed by the database from its own order."""
     network = func.text(Entry.network)
     lines = func.string_agg(network, aggregate_order_by(literal("\n", Text), Entry.network))
@@ -120,13 +120,13 @@ def _at(serial: int) -> ColumnElement[bool]:
     return and_(Entry.added_serial <= serial, or_(Entry.removed_serial.is_(None), Entry.removed_serial > serial))
 
 
-async def entries_at(session: ReadSession, serial: int) -> Sequence[tuple[str, int]]:
+async def entries_at(session: Transaction, serial: int) -> Sequence[tuple[str, int]]:
     """The networks in force at a serial, each with the serial that added it."""
     statement = select(Entry.network, Entry.added_serial).where(_at(serial))
     return [(network, since or serial) for network, since in await session.execute(statement)]
 
 
-async def networks_at(session: ReadSession, serial: int) -> str:
+async def networks_at(session: Transaction, serial: int) -> str:
     """The networks in force at a serial, one a line, in no order.
 
     They come as one value: the driver takes long over a million rows, and the loop stands still meanwhile.
@@ -135,7 +135,7 @@ async def networks_at(session: ReadSession, serial: int) -> str:
     return lines or ""
 
 
-async def holding(session: ReadSession, address: str, serial: int) -> Held | None:
+async def holding(session: Transaction, address: str, serial: int) -> Held | None:
     """The network that held an address at a serial, with the serial that added it."""
     statement = select(Entry.network, Entry.added_serial).where(Entry.network.op(">>=")(address), _at(serial))
     in_force, gone = Entry.removed_serial.is_(None), Entry.removed_serial.is_not(None)
@@ -144,7 +144,7 @@ async def holding(session: ReadSession, address: str, serial: int) -> Held | Non
     return Held(found[0], found[1] or serial) if found else None
 
 
-async def deltas_after(session: ReadSession, publications: Sequence[Publication]) -> list[Delta]:
+async def deltas_after(session: Transaction, publications: Sequence[Publication]) -> list[Delta]:
     """The deltas of these publications, which follow one another; only those after the last that lost its counts."""
     if not publications:
         return []
@@ -167,19 +167,19 @@ async def deltas_after(session: ReadSession, publications: Sequence[Publication]
     return sound
 
 
-async def publications_after(session: ReadSession, serial: int, most: int | None = None) -> Sequence[Publication]:
+async def publications_after(session: Transaction, serial: int, most: int | None = None) -> Sequence[Publication]:
     """The publications after a serial, in order: every one, or the first ``most``."""
     statement = select(Publication).where(Publication.serial > serial).order_by(Publication.serial).limit(most)
     return (await session.scalars(statement)).all()
 
 
-async def has_serials_after(session: ReadSession, serial: int) -> bool:
+async def has_serials_after(session: Transaction, serial: int) -> bool:
     """Whether an entry was given a serial that no publication has: publications were lost and entries were not."""
     later = (select(Entry.id).where(given > serial).exists() for given in (Entry.added_serial, Entry.removed_serial))
     return bool(await session.scalar(select(or_(*later))))
 
 
-async def oldest_kept(session: ReadSession, newest: Publication, most: int, most_changes: int) -> int:
+async def oldest_kept(session: Transaction, newest: Publication, most: int, most_changes: int) -> int:
     """The serial before the first whose delta is kept: of the last ``most``, those with ``most_changes`` together."""
     last = select(Publication.serial, Publication.added + Publication.removed).where(
         Publication.serial > newest.serial - most, Publication.serial <= newest.serial
@@ -190,13 +190,13 @@ async def oldest_kept(session: ReadSession, newest: Publication, most: int, most
     return (first or newest.serial + 1) - 1
 
 
-async def add_publication(session: WriteSession, publication: Publication) -> None:
+async def add_publication(session: Transaction, publication: Publication) -> None:
     """Write a publication."""
     session.add(publication)
     await session.flush()
 
 
-async def publication_at(session: ReadSession, instant: datetime) -> Publication:
+async def publication_at(session: Transaction, instant: datetime) -> Publication:
     """The publication that was the newest at a time. Raises ``NotFound`` before the first.
 
     The last few before that time are looked at: where a clock went back, the last by time is not the last by serial.
@@ -210,7 +210,7 @@ async def publication_at(session: ReadSession, instant: datetime) -> Publication
     return found
 
 
-async def get_publication(session: ReadSession, serial: int) -> Publication:
+async def get_publication(session: Transaction, serial: int) -> Publication:
     """One publication. Raises ``NotFound``."""
     publication = await session.get(Publication, serial)
     if publication is None:
@@ -218,26 +218,26 @@ async def get_publication(session: ReadSession, serial: int) -> Publication:
     return publication
 
 
-async def times_in_force(session: ReadSession, serial: int) -> dict[int, datetime]:
+async def times_in_force(session: Transaction, serial: int) -> dict[int, datetime]:
     """When each serial was published that added something that is in force at ``serial``."""
     adding = select(Entry.added_serial).where(_at(serial))
     statement = select(Publication.serial, Publication.published_at).where(Publication.serial.in_(adding))
     return dict((await session.execute(statement)).all())
 
 
-async def times_of(session: ReadSession, serial: int) -> dict[int, datetime]:
+async def times_of(session: Transaction, serial: int) -> dict[int, datetime]:
     """When one serial was published."""
     return {serial: (await get_publication(session, serial)).published_at}
 
 
-async def list_publications(session: ReadSession, query: PageQuery) -> tuple[Sequence[Publication], str | None]:
+async def list_publications(session: Transaction, query: PageQuery) -> tuple[Sequence[Publication], str | None]:
     """A page of publications, newest first."""
     return await fetch_page(
         session, select(Publication), Publication.serial, query, list_name="publications", descending=True
     )
 
 
-async def list_held(session: ReadSession, query: HeldQuery) -> tuple[Sequence[HeldChange], str | None]:
+async def list_held(session: Transaction, query: HeldQuery) -> tuple[Sequence[HeldChange], str | None]:
     """A page of held changes, oldest first."""
     statement = select(HeldChange)
     if query.released is not None:
@@ -246,7 +246,7 @@ async def list_held(session: ReadSession, query: HeldQuery) -> tuple[Sequence[He
     return await fetch_page(session, statement, HeldChange.id, query, list_name="held")
 
 
-async def get_held(session: ReadSession, held_id: UUID, *, lock: bool = False) -> HeldChange:
+async def get_held(session: Transaction, held_id: UUID, *, lock: bool = False) -> HeldChange:
     """One held change, locked for a change when ``lock``. Raises ``NotFound``."""
     held = await session.get(HeldChange, held_id, with_for_update=lock)
     if held is None:
@@ -254,14 +254,14 @@ async def get_held(session: ReadSession, held_id: UUID, *, lock: bool = False) -
     return held
 
 
-async def held_by(session: ReadSession, held_id: UUID) -> set[UUID]:
+async def held_by(session: Transaction, held_id: UUID) -> set[UUID]:
     """The clients whose decisions a held change is made of."""
     whose = case((TO_ADD, Entry.granted_by), else_=Entry.withdrawn_by)
     found = await session.scalars(select(whose).where(Entry.held_id == held_id).distinct())
     return {client_id for client_id in found if client_id is not None}
 
 
-async def release(session: WriteSession, held: HeldChange, client_id: UUID) -> None:
+async def release(session: Transaction, held: HeldChange, client_id: UUID) -> None:
     """Note who let a held change go, and when."""
     held.released_by = client_id
     held.released_at = await session.scalar(select(func.now()))

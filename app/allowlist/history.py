@@ -67,7 +67,7 @@ class FeedHistory:
     async def look_up(self, serial: int) -> Version:
         """The record of a serial, read from the database. Raises ``NotFound``."""
         session_of_feed = self._reader.current().session
-        async with self._database.read() as session:
+        async with self._database.transaction(read_only=True) as session:
             found = await store.get_publication(session, serial)
         record = Version(session_of_feed, serial, found.published_at, found.digest)
         self._records[serial] = time.monotonic(), record
@@ -94,7 +94,7 @@ class FeedHistory:
         return await self._representations.get_or_build((of, name, family, gzipped), make)
 
     async def _list(self, of: Version) -> Snapshot:
-        async with self._database.read() as session:
+        async with self._database.transaction(read_only=True) as session:
             networks = await store.networks_at(session, of.serial)
         snapshot = await asyncio.to_thread(_proven, of, networks)
         if snapshot is None:

@@ -13,7 +13,7 @@ from app.allowlist.representations import Caching, entity_tag, list_tag, repr_di
 from app.allowlist.router import NOT_MODIFIED, REPRESENTATIONS, history_of, reader_of, takes_gzip
 from app.allowlist.snapshot import Version
 from app.core.authenticated_route import AuthenticatedRoute
-from app.core.db import Reading, Writing
+from app.core.db import Db
 from app.core.errors import Forbidden, NotAcceptable, NotFound, SelfReview, Unauthenticated
 from app.core.limiting import count_work
 from app.core.principal import Principal
@@ -88,10 +88,11 @@ async def get_delta_of(request: Request, serial: Serial, caller: Reader) -> Resp
     dependencies=[DOCUMENTED_BASIC],
 )
 async def list_publications(
-    request: Request, query: Annotated[schemas.PublicationsQuery, Query()], session: Reading, _: Reader
+    request: Request, query: Annotated[schemas.PublicationsQuery, Query()], database: Db, _: Reader
 ) -> Response:
     """What changed when, newest first, with counts, digest and the digest before."""
-    return page_answer(request, schemas.PublicationPage, *await feed_store.list_publications(session, query))
+    async with database.transaction(read_only=True) as session:
+        return page_answer(request, schemas.PublicationPage, *await feed_store.list_publications(session, query))
 
 
 @router.get(
@@ -101,17 +102,19 @@ async def list_publications(
     responses=documented(*READS),
     dependencies=[DOCUMENTED_BASIC],
 )
-async def get_publication(serial: Serial, session: Reading, _: Reader) -> Response:
+async def get_publication(serial: Serial, database: Db, _: Reader) -> Response:
     """One serial's publication."""
-    return json_answer(schemas.Publication.model_validate(await feed_store.get_publication(session, serial)))
+    async with database.transaction(read_only=True) as session:
+        return json_answer(schemas.Publication.model_validate(await feed_store.get_publication(session, serial)))
 
 
 @router.get("/held", summary="List held changes", response_model=schemas.HeldPage, responses=documented(*READS))
 async def list_held(
-    request: Request, query: Annotated[schemas.HeldQuery, Query()], session: Reading, _: Officer
+    request: Request, query: Annotated[schemas.HeldQuery, Query()], database: Db, principal: Officer
 ) -> Response:
     """Mass removals and mass growth that wait for another officer, oldest first."""
-    return page_answer(request, schemas.HeldPage, *await feed_store.list_held(session, query))
+    async with database.transaction(principal, read_only=True) as session:
+        return page_answer(request, schemas.HeldPage, *await feed_store.list_held(session, query))
 
 
 @router.post(
@@ -120,6 +123,7 @@ async def list_held(
     response_model=schemas.HeldChange,
     responses=documented(*READS, NotFound, SelfReview),
 )
-async def release_held(held_id: UUID, session: Writing, officer: Officer) -> Response:
+async def release_held(held_id: UUID, database: Db, officer: Officer) -> Response:
     """Lets a held change into the next publication; by an officer whose own decision is not part of it."""
-    return json_answer(schemas.HeldChange.model_validate(await service.release(session, officer, held_id)))
+    async with database.transaction(officer) as session:
+        return json_answer(schemas.HeldChange.model_validate(await service.release(session, officer, held_id)))

@@ -16,8 +16,9 @@ from app.allowlist.delta import Delta
 from app.allowlist.history import FeedHistory
 from app.allowlist.reader import SnapshotReader
 from app.allowlist.snapshot import Snapshot, Version
-from app.core.db import Database, ReadSession
+from app.core.db import Database
 from app.core.security import ALGORITHM
+from app.core.transaction import Transaction
 from app.partners import store as partners
 
 LASTS = timedelta(hours=24)
@@ -66,7 +67,7 @@ class ManifestSigner:
         reader: SnapshotReader,
         history: FeedHistory,
         public_url: str,
-        newest_checkpoint: Callable[[ReadSession], Awaitable[str | None]],
+        newest_checkpoint: Callable[[Transaction], Awaitable[str | None]],
         is_revoked: Callable[[str], bool],
     ) -> None:
         self._database = database
@@ -108,7 +109,7 @@ class ManifestSigner:
 
     async def _signing_key(self) -> OKPKey:
         try:
-            async with self._database.read() as session:
+            async with self._database.transaction(read_only=True) as session:
                 self._key = await partners.signing_key(session)
                 self._checkpoint = await self._newest_checkpoint(session)
         except (SQLAlchemyError, OSError):

@@ -17,9 +17,10 @@ from app.allowlist.guards import Change
 from app.allowlist.models import HeldChange, Publication
 from app.allowlist.snapshot import NotASnapshot, Snapshot
 from app.core import networks
-from app.core.db import Database, WriteSession
+from app.core.db import Database
 from app.core.doorbell import ring
 from app.core.errors import Invalid
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.events.store import Happening
 
@@ -45,7 +46,7 @@ class Publisher:
     async def publish(self) -> Publication | None:
         """Publish what is pending, if anything is. A refusal is recorded, counted, logged, and gives None."""
         try:
-            async with self._database.write() as session:
+            async with self._database.transaction() as session:
                 await store.lock_feed(session)
                 previous, last_digest = await self._previous(session)
                 added, removed = await store.take_pending(session, previous.serial + 1)
@@ -64,7 +65,7 @@ class Publisher:
             log.info("published", serial=publication.serial, added=publication.added, removed=publication.removed)
         return publication
 
-    async def _previous(self, session: WriteSession) -> tuple[Snapshot, str | None]:
+    async def _previous(self, session: Transaction) -> tuple[Snapshot, str | None]:
         """The snapshot of the last publication, held or read again, and its recorded digest."""
         feed = await store.feed_session(session)
         if feed is None:
@@ -98,7 +99,7 @@ class Publisher:
         return None
 
     async def _guard(
-        self, session: WriteSession, in_force: int, added: Sequence[Change], removed: Sequence[Change]
+        self, session: Transaction, in_force: int, added: Sequence[Change], removed: Sequence[Change]
     ) -> tuple[list[HeldChange], Sequence[Change], Sequence[Change]]:
         """Hold the mass changes that exceed their bound; give them, and the changes that are left.
 
@@ -129,13 +130,13 @@ class Publisher:
             return
         log.error("publication refused", check=refusal.check, detail=refusal.detail)
         details = {"check": refusal.check, "detail": refusal.detail}
-        async with self._database.write() as session:
+        async with self._database.transaction() as session:
             await events.record(session, None, [Happening("allowlist.publication_refused", details=details)])
         self._reported = str(refusal)
 
 
 async def _next(
-    session: WriteSession,
+    session: Transaction,
     previous: Snapshot,
     last_digest: str | None,
     added: Sequence[Change],
@@ -170,7 +171,7 @@ def _snapshot(feed: UUID, serial: int, entries: Sequence[tuple[str, int]]) -> Sn
         raise PublicationRefused("not_a_list", str(wrong)) from wrong
 
 
-async def _checked(session: WriteSession, previous: Snapshot, added: Sequence[str], removed: Sequence[str]) -> Snapshot:
+async def _checked(session: Transaction, previous: Snapshot, added: Sequence[str], removed: Sequence[str]) -> Snapshot:
     """The next list, once the delta replayed here and the database's own tally agree. Raises ``PublicationRefused``."""
     try:
         new = await asyncio.to_thread(_replayed, previous, added, removed)

@@ -16,10 +16,11 @@ from app.allowlist.divergence import Divergence, report
 from app.allowlist.models import Publication
 from app.allowlist.representations import Representations
 from app.allowlist.snapshot import NotASnapshot, Snapshot
-from app.core.db import Database, ReadSession
+from app.core.db import Database
 from app.core.doorbell import Listener
 from app.core.errors import Unavailable
 from app.core.settings import Settings
+from app.core.transaction import Transaction
 
 SERVED = Gauge("allowlist_served_serial", "The serial that this process serves")
 STALE_AFTER_SECONDS = 10.0
@@ -113,7 +114,7 @@ class SnapshotReader:
             self._refreshed = began
 
     async def _refresh(self) -> None:
-        async with self._database.read() as session:
+        async with self._database.transaction(read_only=True) as session:
             feed = await store.feed_session(session)
             newest = await store.last_publication(session)
             held = self._snapshot
@@ -126,7 +127,7 @@ class SnapshotReader:
         self._confirmed = time.monotonic()
         self.is_contradicted = False
 
-    async def _go_on(self, session: ReadSession, held: Snapshot, newest: Publication | None) -> None:
+    async def _go_on(self, session: Transaction, held: Snapshot, newest: Publication | None) -> None:
         """Follow the publications after the list held, or give it up when the database has another at its serial."""
         if newest is not None and newest.serial == held.serial:
             since: Sequence[Publication] = [newest]
@@ -152,7 +153,7 @@ class SnapshotReader:
             self._reported = found
             self.diverged = report(held.serial, held.digest, digest, newest.serial if newest else 0)
 
-    async def _load(self, session: ReadSession, feed: UUID, newest: Publication) -> None:
+    async def _load(self, session: Transaction, feed: UUID, newest: Publication) -> None:
         """Take the whole list, and the deltas that are kept."""
         entries = await store.entries_at(session, newest.serial)
         fresh = await asyncio.to_thread(_confirmed, feed, newest, entries)
@@ -163,7 +164,7 @@ class SnapshotReader:
         await self._adopt(fresh, await store.deltas_after(session, kept), times)
 
     async def _catch_up(
-        self, session: ReadSession, held: Snapshot, newest: Publication, missed: Sequence[Publication]
+        self, session: Transaction, held: Snapshot, newest: Publication, missed: Sequence[Publication]
     ) -> None:
         """Replay what was published since; when it does not prove itself, take the whole list."""
         deltas = await store.deltas_after(session, missed)

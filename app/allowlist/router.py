@@ -200,7 +200,7 @@ async def check_address(request: Request, query: Annotated[schemas.CheckQuery, Q
 async def _checked_then(request: Request, query: schemas.CheckQuery) -> schemas.Check:
     address = networks.parse_address(query.address)
     database: Database = request.app.state.database
-    async with database.read() as session:
+    async with database.transaction(read_only=True) as session:
         if query.at is not None:
             then = await feed_store.publication_at(session, query.at)
         else:

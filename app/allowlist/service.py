@@ -6,17 +6,17 @@ from uuid import UUID
 from app.allowlist import feed_store, store
 from app.allowlist.models import HeldChange
 from app.allowlist.store import Cause
-from app.core.db import WriteSession
 from app.core.doorbell import ring
 from app.core.errors import SelfReview
 from app.core.orm import Rows
 from app.core.principal import Principal
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.events.store import Happening
 from app.partners import store as partners
 
 
-async def grant(session: WriteSession, registration_ids: Collection[UUID], wanted: Rows, cause: Cause) -> set[UUID]:
+async def grant(session: Transaction, registration_ids: Collection[UUID], wanted: Rows, cause: Cause) -> set[UUID]:
     """Put the networks of registrations on the list, first come first served, all of a registration's or none.
 
     ``wanted`` gives them: network, registration id and holder. Gives the registrations that were refused because a
@@ -31,13 +31,13 @@ async def grant(session: WriteSession, registration_ids: Collection[UUID], wante
     return refused
 
 
-async def withdraw(session: WriteSession, registration_ids: Collection[UUID], reason: str, cause: Cause) -> None:
+async def withdraw(session: Transaction, registration_ids: Collection[UUID], reason: str, cause: Cause) -> None:
     """Take the networks of registrations off the list; ``reason`` is what the feed says."""
     await store.withdraw(session, registration_ids, reason, cause)
     await ring(session, "allowlist_pending")
 
 
-async def release(session: WriteSession, officer: Principal, held_id: UUID) -> HeldChange:
+async def release(session: Transaction, officer: Principal, held_id: UUID) -> HeldChange:
     """Let a held change into the next publication; once released it stays so.
 
     Raises ``NotFound``, and ``SelfReview`` when a decision of the officer's own person is part of it.

@@ -9,8 +9,8 @@ from sqlalchemy.dialects.postgresql import CIDR, insert
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.allowlist.models import Entry
-from app.core.db import ReadSession, WriteSession
 from app.core.orm import Rows, among, columnar, looked_up, recordset
+from app.core.transaction import Transaction
 
 NOT_SYNCHRONIZED = {"synchronize_session": False}
 
@@ -34,7 +34,7 @@ def _overlapping() -> Rows:
 OVERLAPS = _overlapping()
 
 
-async def revive(session: WriteSession, registration_ids: Collection[UUID]) -> None:
+async def revive(session: Transaction, registration_ids: Collection[UUID]) -> None:
     """Take back withdrawals that were not published yet."""
     await session.execute(
         update(Entry)
@@ -48,7 +48,7 @@ async def revive(session: WriteSession, registration_ids: Collection[UUID]) -> N
     )
 
 
-async def grant(session: WriteSession, wanted: Rows, cause: Cause) -> None:
+async def grant(session: Transaction, wanted: Rows, cause: Cause) -> None:
     """Insert an entry for each row of a statement (network, registration id, holder), in its order.
 
     Those that overlap one that is there are left out.
@@ -59,7 +59,7 @@ async def grant(session: WriteSession, wanted: Rows, cause: Cause) -> None:
     await session.execute(insert(Entry).from_select(names, rows).on_conflict_do_nothing())
 
 
-async def not_granted(session: ReadSession, wanted: Rows) -> set[UUID]:
+async def not_granted(session: Transaction, wanted: Rows) -> set[UUID]:
     """The registrations among the rows of a statement (network, registration id, holder) that lack a network."""
     network, registration_id, _ = wanted.subquery().c
     here = select(Entry.id).where(
@@ -78,7 +78,7 @@ def is_listed(registration_id: InstrumentedAttribute[UUID]) -> ColumnElement[boo
     return exists().where(Entry.registration_id == registration_id, Entry.removed_serial.is_(None))
 
 
-async def rename_holders(session: WriteSession, subjects: Mapping[UUID, str]) -> None:
+async def rename_holders(session: Transaction, subjects: Mapping[UUID, str]) -> None:
     """Give the entries of these registrations another holder."""
     rows = [{"registration_id": id_, "subject": subject} for id_, subject in subjects.items()]
     given = recordset("given", {"registration_id": Uuid, "subject": Text}, rows)
@@ -86,7 +86,7 @@ async def rename_holders(session: WriteSession, subjects: Mapping[UUID, str]) ->
     await session.execute(renamed.execution_options(**NOT_SYNCHRONIZED))
 
 
-async def withdraw(session: WriteSession, registration_ids: Collection[UUID], reason: str, cause: Cause) -> None:
+async def withdraw(session: Transaction, registration_ids: Collection[UUID], reason: str, cause: Cause) -> None:
     """Withdraw the entries of registrations; the next publication removes those that were published."""
     await session.execute(
         update(Entry)

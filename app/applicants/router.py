@@ -16,13 +16,14 @@ from app.applicants.errors import (
 )
 from app.applicants.models import Applicant
 from app.core.authenticated_route import AuthenticatedRoute
-from app.core.db import Reading, ReadSession, Writing
+from app.core.db import Db
 from app.core.errors import Invalid, MissingField
 from app.core.idempotency import Idempotent
 from app.core.principal import Principal
 from app.core.problems import BODIES, CHANGES, CREATES, READS, documented
 from app.core.responses import Precondition, json_answer, not_modified, page_answer, resource_answer
 from app.core.security import require
+from app.core.transaction import Transaction
 
 router = APIRouter(prefix="/applicants", tags=["applicants"], route_class=AuthenticatedRoute)
 Reader = Annotated[Principal, require("applicants:read")]
@@ -31,7 +32,7 @@ Revealer = Annotated[Principal, require("applicants:reveal")]
 DETAILS = (MissingField, EmailMalformed, MobileMalformed, CnicMalformed, NtnMalformed, ApplicantConflict)
 
 
-def shown(session: ReadSession, principal: Principal, applicant: Applicant) -> schemas.Applicant:
+def shown(session: Transaction, principal: Principal, applicant: Applicant) -> schemas.Applicant:
     """A record as the caller may see it."""
     details = service.details_of(session, applicant)
     details["cnic"] = rules.masked_cnic(details["cnic"]) if details["cnic"] else None
@@ -54,41 +55,44 @@ def shown(session: ReadSession, principal: Principal, applicant: Applicant) -> s
     },
 )
 async def create_applicant(
-    body: schemas.ApplicantDetails, session: Writing, principal: Writer, once: Idempotent
+    body: schemas.ApplicantDetails, database: Db, principal: Writer, once: Idempotent
 ) -> Response:
     """Makes your record of a company (by NTN) or an individual (by CNIC).
 
     There is one record per partner and number: sent again, it gets the new details and the answer is 200.
     """
+    async with database.transaction(principal) as session:
 
-    async def create() -> Response:
-        (outcome,) = await service.record(session, principal, [body.particulars])
-        if isinstance(outcome, Invalid):
-            raise outcome
-        applicant = await store.get(session, principal, outcome.identity.id)
-        await session.refresh(applicant)
-        body_ = shown(session, principal, applicant)
-        return resource_answer(body_, 201 if outcome.created else 200, location=f"/v1/applicants/{applicant.id}")
+        async def create() -> Response:
+            (outcome,) = await service.record(session, principal, [body.particulars])
+            if isinstance(outcome, Invalid):
+                raise outcome
+            applicant = await store.get(session, principal, outcome.identity.id)
+            await session.refresh(applicant)
+            body_ = shown(session, principal, applicant)
+            return resource_answer(body_, 201 if outcome.created else 200, location=f"/v1/applicants/{applicant.id}")
 
-    return await once.answer(session, principal, create)
+        return await once.answer(session, principal, create)
 
 
 @router.get("", summary="List applicants", response_model=schemas.ApplicantPage, responses=documented(*READS))
 async def list_applicants(
-    request: Request, query: Annotated[schemas.ApplicantsQuery, Query()], session: Reading, principal: Reader
+    request: Request, query: Annotated[schemas.ApplicantsQuery, Query()], database: Db, principal: Reader
 ) -> Response:
     """Your records, oldest first; the regulator sees everyone's."""
-    found, cursor = await store.list_page(session, principal, query)
-    return page_answer(request, schemas.ApplicantPage, [shown(session, principal, each) for each in found], cursor)
+    async with database.transaction(principal, read_only=True) as session:
+        found, cursor = await store.list_page(session, principal, query)
+        return page_answer(request, schemas.ApplicantPage, [shown(session, principal, each) for each in found], cursor)
 
 
 @router.get(
     "/{applicant_id}", summary="Read an applicant", response_model=schemas.Applicant, responses=documented(*READS)
 )
-async def get_applicant(request: Request, applicant_id: UUID, session: Reading, principal: Reader) -> Response:
+async def get_applicant(request: Request, applicant_id: UUID, database: Db, principal: Reader) -> Response:
     """One record. The CNIC is masked."""
-    applicant = await store.get(session, principal, applicant_id)
-    return not_modified(request, applicant) or resource_answer(shown(session, principal, applicant))
+    async with database.transaction(principal, read_only=True) as session:
+        applicant = await store.get(session, principal, applicant_id)
+        return not_modified(request, applicant) or resource_answer(shown(session, principal, applicant))
 
 
 @router.patch(
@@ -98,11 +102,12 @@ async def get_applicant(request: Request, applicant_id: UUID, session: Reading, 
     responses=documented(*CHANGES, *BODIES, ApplicantErased, *DETAILS),
 )
 async def change_applicant(
-    applicant_id: UUID, body: schemas.ApplicantChange, session: Writing, principal: Writer, if_match: Precondition
+    applicant_id: UUID, body: schemas.ApplicantChange, database: Db, principal: Writer, if_match: Precondition
 ) -> Response:
     """A JSON merge patch (RFC 7396). The kind and the number that identifies the applicant cannot change."""
-    await service.change(session, principal, applicant_id, if_match, body)
-    return resource_answer(shown(session, principal, await store.get(session, principal, applicant_id)))
+    async with database.transaction(principal) as session:
+        await service.change(session, principal, applicant_id, if_match, body)
+        return resource_answer(shown(session, principal, await store.get(session, principal, applicant_id)))
 
 
 @router.post(
@@ -112,9 +117,10 @@ async def change_applicant(
     responses=documented(*READS, *BODIES, MissingField),
 )
 async def reveal_applicant(
-    applicant_id: UUID, body: schemas.RevealRequest, session: Writing, principal: Revealer
+    applicant_id: UUID, body: schemas.RevealRequest, database: Db, principal: Revealer
 ) -> Response:
     """The CNIC as it was given. Who asked, when and why is an event that the applicant's partner sees."""
-    applicant = await service.reveal(session, principal, applicant_id, body.reason)
-    revealed = schemas.Revealed(id=applicant.id, cnic=service.details_of(session, applicant)["cnic"])
-    return json_answer(revealed, Cache_Control="no-store")
+    async with database.transaction(principal) as session:
+        applicant = await service.reveal(session, principal, applicant_id, body.reason)
+        revealed = schemas.Revealed(id=applicant.id, cnic=service.details_of(session, applicant)["cnic"])
+        return json_answer(revealed, Cache_Control="no-store")

@@ -12,12 +12,12 @@ from app.applicants.models import Applicant
 from app.applicants.rules import Particulars
 from app.applicants.schemas import ApplicantChange, ApplicantDetails
 from app.applicants.store import Erased, Identity
-from app.core.db import ReadSession, WriteSession
 from app.core.errors import FieldError, Forbidden, Invalid, InvalidValue
 from app.core.keyring import Keyring
 from app.core.preconditions import IfMatch
 from app.core.principal import Principal
 from app.core.schemas import validated
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.events.store import Happening
 
@@ -41,7 +41,7 @@ def _row(keyring: Keyring, given: Particulars) -> dict[str, Any]:
 
 
 async def record(
-    session: WriteSession,
+    session: Transaction,
     principal: Principal,
     items: Sequence[Particulars],
     *,
@@ -63,7 +63,7 @@ async def record(
     return [refused.get(each) or recorded[rows[each]["subject"]] for each in items]
 
 
-async def _put(session: WriteSession, principal: Principal, accepted: dict[str, dict[str, Any]]) -> dict[str, Recorded]:
+async def _put(session: Transaction, principal: Principal, accepted: dict[str, dict[str, Any]]) -> dict[str, Recorded]:
     """Make the records that are not there and change those that differ; each subject's record."""
     held = await store.current(session, principal.partner_id, list(accepted))
     own = {"partner_id": principal.partner_id}
@@ -79,7 +79,7 @@ async def _put(session: WriteSession, principal: Principal, accepted: dict[str, 
 
 
 async def _conflicts(
-    session: WriteSession, principal: Principal, rows: Mapping[Particulars, dict[str, Any]], kind_of: dict[str, str]
+    session: Transaction, principal: Principal, rows: Mapping[Particulars, dict[str, Any]], kind_of: dict[str, str]
 ) -> dict[Particulars, Invalid]:
     known = await store.known_as_other_kind(session, principal.partner_id, list(rows.values()))
     refused: dict[Particulars, Invalid] = {}
@@ -97,7 +97,7 @@ async def _conflicts(
     return refused
 
 
-def details_of(session: ReadSession, applicant: Applicant) -> dict[str, Any]:
+def details_of(session: Transaction, applicant: Applicant) -> dict[str, Any]:
     """A record's details in full, for comparing and masking; only ``reveal`` shows them so."""
     kept = {name: getattr(applicant, name) for name in ApplicantDetails.model_fields if name not in store.SEALED}
     return kept | store.personal(session.keyring, applicant)
@@ -108,7 +108,7 @@ def _differs(fingerprint: str, row: dict[str, Any]) -> bool:
 
 
 async def _record_events(
-    session: WriteSession, principal: Principal, created: Sequence[UUID], changed: Sequence[UUID]
+    session: Transaction, principal: Principal, created: Sequence[UUID], changed: Sequence[UUID]
 ) -> None:
     named = [("applicant.created", created), ("applicant.changed", changed)]
     happenings = [Happening(name, id_, principal.partner_id) for name, ids in named for id_ in ids]
@@ -116,7 +116,7 @@ async def _record_events(
 
 
 async def change(
-    session: WriteSession, principal: Principal, applicant_id: UUID, if_match: IfMatch, patch: ApplicantChange
+    session: Transaction, principal: Principal, applicant_id: UUID, if_match: IfMatch, patch: ApplicantChange
 ) -> None:
     """Merge ``patch`` into a record of the caller's own.
 
@@ -143,7 +143,7 @@ async def change(
     session.expire(applicant)
 
 
-async def reveal(session: WriteSession, principal: Principal, applicant_id: UUID, reason: str) -> Applicant:
+async def reveal(session: Transaction, principal: Principal, applicant_id: UUID, reason: str) -> Applicant:
     """The record whose CNIC is to be shown in full, with an event that its partner sees. Raises ``NotFound``."""
     applicant = await store.get(session, principal, applicant_id)
     details = {"fields": ["cnic"], "reason": reason}
@@ -152,14 +152,14 @@ async def reveal(session: WriteSession, principal: Principal, applicant_id: UUID
     return applicant
 
 
-async def still_there(session: WriteSession, remembered: Sequence[Identity | None]) -> list[Identity | None]:
+async def still_there(session: Transaction, remembered: Sequence[Identity | None]) -> list[Identity | None]:
     """Who is remembered from an earlier transaction, but those who have been erased since."""
     ids = {each.id for each in remembered if each}
     left = await store.not_erased(session, ids) if ids else set()
     return [each if each and each.id in left else None for each in remembered]
 
 
-async def erase(session: WriteSession, actor: Principal | None, ids: Collection[UUID]) -> list[Erased]:
+async def erase(session: Transaction, actor: Principal | None, ids: Collection[UUID]) -> list[Erased]:
     """Erase the personal data of applicants that are locked for it; an event tells their partners."""
     erased = await store.erase(session, ids)
     await events.record(session, actor, [Happening("applicant.erased", each.id, each.partner_id) for each in erased])

@@ -25,12 +25,12 @@ from sqlalchemy.dialects.postgresql import insert
 from app.applicants.models import Applicant
 from app.applicants.rules import ApplicantKind
 from app.applicants.schemas import ApplicantsQuery
-from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.keyring import Keyring
 from app.core.orm import INSTANT, among, is_among, recordset
 from app.core.pagination import fetch_page
 from app.core.principal import Principal
+from app.core.transaction import Transaction
 
 SEALED = ("cnic", "email", "mobile")
 KINDS: dict[str, Any] = {
@@ -86,7 +86,7 @@ def visible_to(principal: Principal) -> ColumnElement[bool]:
     return true() if principal.sees_all else Applicant.partner_id == principal.partner_id
 
 
-async def get(session: ReadSession, principal: Principal, applicant_id: UUID, *, lock: bool = False) -> Applicant:
+async def get(session: Transaction, principal: Principal, applicant_id: UUID, *, lock: bool = False) -> Applicant:
     """One record that the caller may see, locked for a change when ``lock``. Raises ``NotFound``."""
     statement = select(Applicant).where(Applicant.id == applicant_id, visible_to(principal))
     applicant = await session.scalar(statement.with_for_update() if lock else statement)
@@ -96,7 +96,7 @@ async def get(session: ReadSession, principal: Principal, applicant_id: UUID, *,
 
 
 async def list_page(
-    session: ReadSession, principal: Principal, query: ApplicantsQuery
+    session: Transaction, principal: Principal, query: ApplicantsQuery
 ) -> tuple[Sequence[Applicant], str | None]:
     """A page of the records that the caller may see."""
     filters = query.filters()
@@ -118,7 +118,7 @@ IDENTITIES = (
 
 
 async def known_as_other_kind(
-    session: ReadSession, partner_id: UUID, items: Sequence[dict[str, Any]]
+    session: Transaction, partner_id: UUID, items: Sequence[dict[str, Any]]
 ) -> set[tuple[str, str]]:
     """Which ``(kind, number)`` of the items, by NTN or CNIC hash, the partner's records know as another kind's."""
     of_kind = {kind.value: [each for each in items if each["kind"] == kind.value] for kind in ApplicantKind}
@@ -134,7 +134,7 @@ async def known_as_other_kind(
     return {(kind, str(number)) for kind, number in await session.execute(union_all(*searches))}
 
 
-async def current(session: ReadSession, partner_id: UUID, subjects: Sequence[str]) -> dict[str, tuple[UUID, str]]:
+async def current(session: Transaction, partner_id: UUID, subjects: Sequence[str]) -> dict[str, tuple[UUID, str]]:
     """Id and fingerprint of the partner's records of these subjects, by subject; locked as by ``IDENTITIES``."""
     statement = (
         select(Applicant.subject, Applicant.id, Applicant.fingerprint)
@@ -144,13 +144,13 @@ async def current(session: ReadSession, partner_id: UUID, subjects: Sequence[str
     return {subject: (id_, fingerprint) for subject, id_, fingerprint in await session.execute(statement)}
 
 
-async def not_erased(session: WriteSession, ids: Collection[UUID]) -> set[UUID]:
+async def not_erased(session: Transaction, ids: Collection[UUID]) -> set[UUID]:
     """Those of these records that hold personal data; locked as by ``IDENTITIES``."""
     statement = select(Applicant.id).where(among(Applicant.id, ids), Applicant.erased_at.is_(None))
     return set(await session.scalars(statement.with_for_update(read=True, key_share=True)))
 
 
-async def add(session: WriteSession, rows: Sequence[dict[str, Any]]) -> list[tuple[str, UUID, bool]]:
+async def add(session: Transaction, rows: Sequence[dict[str, Any]]) -> list[tuple[str, UUID, bool]]:
     """Insert records; one that another transaction has just made gets the row's details as its next version.
 
     Gives ``(subject, id, whether it was made here)`` of each.
@@ -168,7 +168,7 @@ async def add(session: WriteSession, rows: Sequence[dict[str, Any]]) -> list[tup
     return [(subject, id_, made) for subject, id_, made in await session.execute(settled)]
 
 
-async def change(session: WriteSession, rows: Sequence[dict[str, Any]]) -> None:
+async def change(session: Transaction, rows: Sequence[dict[str, Any]]) -> None:
     """Write new details to the records of these ids, each as its next version."""
     if not rows:
         return
@@ -182,13 +182,13 @@ async def change(session: WriteSession, rows: Sequence[dict[str, Any]]) -> None:
     )
 
 
-async def lock_for_erasure(session: WriteSession, ids: Collection[UUID]) -> list[UUID]:
+async def lock_for_erasure(session: Transaction, ids: Collection[UUID]) -> list[UUID]:
     """Those of these records of which something is left to erase, locked: no case can be made for them meanwhile."""
     statement = select(Applicant.id).where(among(Applicant.id, ids), Applicant.retention_check_at.is_not(None))
     return list(await session.scalars(statement.order_by(Applicant.id).with_for_update()))
 
 
-async def erase(session: WriteSession, ids: Collection[UUID]) -> list[Erased]:
+async def erase(session: Transaction, ids: Collection[UUID]) -> list[Erased]:
     """Erase what tells who these applicants are, also that two records are of one; what stands in its place."""
     rows = [{"id": id_, "subject": os.urandom(SUBJECT_BYTES).hex()} for id_ in ids]
     given = recordset("given", {"id": Uuid, "subject": Text}, rows)
@@ -203,7 +203,7 @@ async def erase(session: WriteSession, ids: Collection[UUID]) -> list[Erased]:
     return [Erased(*each) for each in await session.execute(erased)]
 
 
-async def postpone(session: WriteSession, checks: Mapping[UUID, datetime]) -> None:
+async def postpone(session: Transaction, checks: Mapping[UUID, datetime]) -> None:
     """Note when to look next whether these records are to be erased."""
     rows = [{"id": id_, "instant": instant.isoformat()} for id_, instant in checks.items()]
     given = recordset("given", {"id": Uuid, "instant": INSTANT}, rows)
@@ -212,7 +212,7 @@ async def postpone(session: WriteSession, checks: Mapping[UUID, datetime]) -> No
     await session.execute(statement.execution_options(synchronize_session=False))
 
 
-async def seal_what_is_plain(session: WriteSession) -> int:
+async def seal_what_is_plain(session: Transaction) -> int:
     """Seal up to 5,000 records' contacts that a migration has just moved from plain columns; give how many."""
     plain = and_(Applicant.email_hash.is_(None), Applicant.sealed_email.is_not(None))
     columns = (Applicant.id, Applicant.sealed_email, Applicant.sealed_mobile)

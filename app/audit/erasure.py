@@ -8,7 +8,7 @@ from uuid import UUID
 from app.audit import store
 from app.audit.entry import SALT_BYTES, leaf_of
 from app.audit.models import Leaf
-from app.core.db import WriteSession
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.events.store import Recorded
 
@@ -23,7 +23,7 @@ class Erasure(NamedTuple):
     details: dict[str, Any]
 
 
-async def erase(session: WriteSession, subject_ids: Collection[UUID]) -> dict[UUID, Erasure]:
+async def erase(session: Transaction, subject_ids: Collection[UUID]) -> dict[UUID, Erasure]:
     """Take out of the events of these subjects what can be erased; what was found of each subject.
 
     A leaf with a commitment to it is made again from that: its salt is deleted. An older leaf was made of the value

@@ -30,7 +30,7 @@ async def sequence_beside(settings: Settings) -> None:
 
 async def tell_size(database: Database) -> None:
     """Bring the metric to the tree's size."""
-    async with database.read() as session:
+    async with database.transaction(read_only=True) as session:
         newest = await store.newest_checkpoint(session)
     SIZE.set(newest.size if newest else 0)
 

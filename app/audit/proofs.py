@@ -7,13 +7,13 @@ from app.audit.entry import disclosures, entry_of, is_erased
 from app.audit.errors import NotInTree
 from app.audit.schemas import Checkpoint, Consistency, ConsistencyQuery, Inclusion, InclusionQuery
 from app.audit.tree import Node, Stretch
-from app.core.db import ReadSession
 from app.core.errors import Invalid, InvalidValue
 from app.core.principal import Principal
+from app.core.transaction import Transaction
 from app.events import store as events
 
 
-async def inclusion(session: ReadSession, principal: Principal, query: InclusionQuery) -> Inclusion:
+async def inclusion(session: Transaction, principal: Principal, query: InclusionQuery) -> Inclusion:
     """The proof of an event that is the caller's business. Raises ``NotFound``, ``NotInTree``."""
     # in this order: what is erased between the two has its commitment still
     leaf = await store.leaf_of_event(session, query.event_id)
@@ -43,7 +43,7 @@ async def inclusion(session: ReadSession, principal: Principal, query: Inclusion
     )
 
 
-async def consistency(session: ReadSession, query: ConsistencyQuery) -> Consistency:
+async def consistency(session: Transaction, query: ConsistencyQuery) -> Consistency:
     """The proof that one tree begins with another. Raises ``NotFound``, and ``Invalid`` when it is the smaller."""
     second = await store.checkpoint_of(session, query.second)
     if query.first > second.size:
@@ -57,6 +57,6 @@ async def consistency(session: ReadSession, query: ConsistencyQuery) -> Consiste
     )
 
 
-async def _proof(session: ReadSession, path: Sequence[Stretch]) -> list[str]:
+async def _proof(session: Transaction, path: Sequence[Stretch]) -> list[str]:
     hashes = await store.hashes(session, tree.nodes_for(path))
     return [each.hex() for each in tree.proof(path, hashes)]

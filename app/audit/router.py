@@ -8,7 +8,7 @@ from app.audit import proofs, store
 from app.audit.errors import NotInTree
 from app.audit.schemas import Checkpoint, CheckpointQuery, Consistency, ConsistencyQuery, Inclusion, InclusionQuery
 from app.core.authenticated_route import AuthenticatedRoute
-from app.core.db import Reading
+from app.core.db import Db
 from app.core.principal import Principal
 from app.core.problems import READS, documented
 from app.core.responses import json_answer
@@ -19,12 +19,13 @@ Reader = Annotated[Principal, require("events:read")]
 
 
 @router.get("/checkpoint", summary="Read a signed checkpoint", response_model=Checkpoint, responses=documented(*READS))
-async def get_checkpoint(query: Annotated[CheckpointQuery, Query()], session: Reading, _: Reader) -> Response:
+async def get_checkpoint(query: Annotated[CheckpointQuery, Query()], database: Db, principal: Reader) -> Response:
     """What the service signs of its event log: the size and root of the Merkle tree over it (RFC 9162).
 
     Keep one elsewhere: whatever of the log it covers can no longer be changed without that being shown.
     """
-    return json_answer(Checkpoint.model_validate(await store.checkpoint_of(session, query.size)))
+    async with database.transaction(principal, read_only=True) as session:
+        return json_answer(Checkpoint.model_validate(await store.checkpoint_of(session, query.size)))
 
 
 @router.get(
@@ -33,12 +34,13 @@ async def get_checkpoint(query: Annotated[CheckpointQuery, Query()], session: Re
     response_model=Inclusion,
     responses=documented(*READS, NotInTree),
 )
-async def get_inclusion(query: Annotated[InclusionQuery, Query()], session: Reading, principal: Reader) -> Response:
+async def get_inclusion(query: Annotated[InclusionQuery, Query()], database: Db, principal: Reader) -> Response:
     """The leaf of an event of the caller's business, and the hashes that lead from it to the root of a checkpoint.
 
     409 when the event was just recorded and has no leaf yet, or lies beyond the tree that was asked for.
     """
-    return json_answer(await proofs.inclusion(session, principal, query))
+    async with database.transaction(principal, read_only=True) as session:
+        return json_answer(await proofs.inclusion(session, principal, query))
 
 
 @router.get(
@@ -47,10 +49,11 @@ async def get_inclusion(query: Annotated[InclusionQuery, Query()], session: Read
     response_model=Consistency,
     responses=documented(*READS),
 )
-async def get_consistency(query: Annotated[ConsistencyQuery, Query()], session: Reading, _: Reader) -> Response:
+async def get_consistency(query: Annotated[ConsistencyQuery, Query()], database: Db, principal: Reader) -> Response:
     """The hashes that lead from the root of an earlier checkpoint to that of a later one.
 
     They prove that nothing that the earlier one covers was changed, taken away or put in between. Both sizes must be
     those of checkpoints.
     """
-    return json_answer(await proofs.consistency(session, query))
+    async with database.transaction(principal, read_only=True) as session:
+        return json_answer(await proofs.consistency(session, query))

@@ -11,7 +11,8 @@ from app.audit.errors import Difference
 from app.audit.models import Checkpoint
 from app.audit.replay import KeptLeaf
 from app.audit.tree import Frontier, Grown, Stretch
-from app.core.db import Database, WriteSession
+from app.core.db import Database
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.events.store import Recorded
 from app.partners import store as partners
@@ -30,11 +31,11 @@ async def sequence(database: Database, issuer: str, batch: int = BATCH) -> None:
 
 async def sequence_batch(database: Database, issuer: str, batch: int = BATCH) -> int:
     """``sequence`` for at most ``batch`` events; gives how many."""
-    async with database.write() as session:
+    async with database.transaction() as session:
         return await _append(session, issuer, batch) if await store.take_turn(session) else 0
 
 
-async def _append(session: WriteSession, issuer: str, batch: int) -> int:
+async def _append(session: Transaction, issuer: str, batch: int) -> int:
     """Append a batch and sign the tree; without new events, sign it again when another key signs now."""
     key = await partners.signing_key(session)
     newest = await store.newest_checkpoint(session)
@@ -53,7 +54,7 @@ async def _append(session: WriteSession, issuer: str, batch: int) -> int:
     return len(settled)
 
 
-async def _frontier(session: WriteSession, newest: Checkpoint) -> Frontier:
+async def _frontier(session: Transaction, newest: Checkpoint) -> Frontier:
     """The right edge of the tree as it was signed: nothing is ever built, and signed, on what was changed since."""
     checkpoint.check(
         newest.signed, newest.size, newest.root, newest.signed_at, await partners.every_public_key(session)

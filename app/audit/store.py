@@ -27,9 +27,9 @@ from app.audit.entry import SALT_BYTES, Erasable
 from app.audit.models import Checkpoint, Leaf, TreeNode
 from app.audit.replay import Kept, KeptCheckpoint, KeptLeaf
 from app.audit.tree import HASH_BYTES, Grown, Node
-from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.orm import among, looked_up, recordset
+from app.core.transaction import Transaction
 from app.events.models import Event
 from app.events.store import Recorded
 
@@ -38,25 +38,25 @@ NOTHING = bytes(SALT_BYTES)
 _TURN = func.hashtext("audit-sequencer")
 
 
-async def take_turn(session: WriteSession) -> bool:
+async def take_turn(session: Transaction) -> bool:
     """Be the one that appends until the transaction ends; False when another is."""
     return bool(await session.scalar(select(func.pg_try_advisory_xact_lock(_TURN))))
 
 
-async def newest_checkpoint(session: ReadSession) -> Checkpoint | None:
+async def newest_checkpoint(session: Transaction) -> Checkpoint | None:
     """The checkpoint of the whole tree, or None before the first."""
     found: Checkpoint | None = await session.scalar(select(Checkpoint).order_by(Checkpoint.size.desc()).limit(1))
     return found
 
 
-async def newest_signed(session: ReadSession) -> str | None:
+async def newest_signed(session: Transaction) -> str | None:
     """The newest checkpoint as it was signed, or None before the first."""
     newest = select(Checkpoint.signed).order_by(Checkpoint.size.desc()).limit(1)
     signed: str | None = await session.scalar(newest)
     return signed
 
 
-async def checkpoint_of(session: ReadSession, size: int | None) -> Checkpoint:
+async def checkpoint_of(session: Transaction, size: int | None) -> Checkpoint:
     """The checkpoint of a size (None: the newest). Raises ``NotFound``."""
     found = await newest_checkpoint(session) if size is None else await session.get(Checkpoint, size)
     if found is None:
@@ -64,19 +64,19 @@ async def checkpoint_of(session: ReadSession, size: int | None) -> Checkpoint:
     return found
 
 
-async def leaf_of_event(session: ReadSession, event_id: UUID) -> Leaf | None:
+async def leaf_of_event(session: Transaction, event_id: UUID) -> Leaf | None:
     """The leaf of an event, if it has one yet."""
     found: Leaf | None = await session.scalar(select(Leaf).where(Leaf.event_id == event_id))
     return found
 
 
-async def last_event(session: ReadSession, size: int) -> UUID | None:
+async def last_event(session: Transaction, size: int) -> UUID | None:
     """The event of the last leaf of a tree of that size."""
     found: UUID | None = await session.scalar(select(Leaf.event_id).where(Leaf.position == size - 1))
     return found
 
 
-async def hashes(session: ReadSession, nodes: Iterable[Node]) -> dict[Node, bytes]:
+async def hashes(session: Transaction, nodes: Iterable[Node]) -> dict[Node, bytes]:
     """The recorded hashes of complete subtrees."""
     kinds = {"level": SmallInteger, "position": BigInteger}
     wanted = recordset("wanted", kinds, [node._asdict() for node in nodes])
@@ -87,7 +87,7 @@ async def hashes(session: ReadSession, nodes: Iterable[Node]) -> dict[Node, byte
     return {Node(level, position): hash_ for level, position, hash_ in found}
 
 
-async def kept(session: ReadSession, begin: int, end: int) -> Kept:
+async def kept(session: Transaction, begin: int, end: int) -> Kept:
     """What was kept of the leaves from ``begin`` to before ``end``."""
     leaves = select(Leaf.position, Leaf.event_id, Leaf.salt, Leaf.erasable_salt, Leaf.erasable_commitment).where(
         Leaf.position >= begin, Leaf.position < end
@@ -107,7 +107,7 @@ async def kept(session: ReadSession, begin: int, end: int) -> Kept:
     )
 
 
-async def extent(session: ReadSession) -> tuple[int, int, int]:
+async def extent(session: Transaction) -> tuple[int, int, int]:
     """The size of the newest checkpoint, and how many leaves and subtrees there are, all at one moment."""
     counts = (select(func.count()).select_from(kind).scalar_subquery() for kind in (Leaf, TreeNode))
     newest = select(func.coalesce(func.max(Checkpoint.size), 0)).scalar_subquery()
@@ -115,7 +115,7 @@ async def extent(session: ReadSession) -> tuple[int, int, int]:
     return size, leaves, nodes
 
 
-async def append(session: WriteSession, begin: int, leaves: Sequence[KeptLeaf], grown: Sequence[Grown]) -> None:
+async def append(session: Transaction, begin: int, leaves: Sequence[KeptLeaf], grown: Sequence[Grown]) -> None:
     """Record new leaves, from the position ``begin`` on, and the subtrees that they complete.
 
     Salts and hashes go side by side in one value, which PostgreSQL cuts up: a value each costs the driver more than
@@ -148,18 +148,18 @@ def _cut_out(pieces: ColumnElement[bytes], number: ColumnElement[int], length: i
     return func.substring(pieces, cast((number - 1) * length + 1, Integer), length)
 
 
-async def wait_for_turn(session: WriteSession) -> None:
+async def wait_for_turn(session: Transaction) -> None:
     """Be the one that appends, or changes what leaves were made of, until the transaction ends."""
     await session.execute(select(func.pg_advisory_xact_lock(_TURN)))
 
 
-async def leaves_of_events(session: ReadSession, event_ids: Collection[UUID]) -> dict[UUID, Leaf]:
+async def leaves_of_events(session: Transaction, event_ids: Collection[UUID]) -> dict[UUID, Leaf]:
     """The leaves of those of these events that have one, by event."""
     statement = select(Leaf).where(among(Leaf.event_id, event_ids)).execution_options(populate_existing=True)
     return {each.event_id: each for each in await session.scalars(statement)}
 
 
-async def with_leaves(session: ReadSession, event_ids: Collection[UUID]) -> list[tuple[Recorded, Leaf]]:
+async def with_leaves(session: Transaction, event_ids: Collection[UUID]) -> list[tuple[Recorded, Leaf]]:
     """These events and their leaves, as they were at one moment."""
     if not event_ids:
         return []
@@ -169,13 +169,13 @@ async def with_leaves(session: ReadSession, event_ids: Collection[UUID]) -> list
     return [(Recorded._make(event), leaf) for leaf, *event in found]
 
 
-async def delete_salts(session: WriteSession, event_ids: Collection[UUID]) -> None:
+async def delete_salts(session: Transaction, event_ids: Collection[UUID]) -> None:
     """Delete the salts of the commitments to what was erased of events."""
     deleted = update(Leaf).where(among(Leaf.event_id, event_ids)).values(erasable_salt=None)
     await session.execute(deleted.execution_options(synchronize_session=False))
 
 
-async def replace_salts(session: WriteSession, salts: Mapping[UUID, bytes]) -> None:
+async def replace_salts(session: Transaction, salts: Mapping[UUID, bytes]) -> None:
     """Write other salts in place of those of these events' leaves."""
     rows = [{"event_id": event_id, "salt": salt} for event_id, salt in salts.items()]
     given = recordset("given", {"event_id": Uuid, "salt": LargeBinary}, rows)
@@ -183,7 +183,7 @@ async def replace_salts(session: WriteSession, salts: Mapping[UUID, bytes]) -> N
     await session.execute(replaced.execution_options(synchronize_session=False))
 
 
-async def save(session: WriteSession, checkpoint: Checkpoint) -> None:
+async def save(session: Transaction, checkpoint: Checkpoint) -> None:
     """Record a checkpoint; one of the same size gives way, since another key signs now."""
     row = {name: getattr(checkpoint, name) for name in ("size", "root", "signed_at", "signed")}
     statement = upsert(Checkpoint).values(row)

@@ -10,7 +10,7 @@ from app.audit.errors import Difference
 from app.audit.replay import Erased, replay
 from app.audit.schemas import Checkpoint
 from app.audit.tree import Frontier
-from app.core.db import ReadSession
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.partners import store as partners
 
@@ -25,7 +25,7 @@ class Verified(NamedTuple):
     on_trust: int
 
 
-async def verify(session: ReadSession, copy: Checkpoint | None = None, batch: int = BATCH) -> Verified:
+async def verify(session: Transaction, copy: Checkpoint | None = None, batch: int = BATCH) -> Verified:
     """Make every leaf again from its event, in the order of the log, ``batch`` in memory at a time.
 
     Raises ``Difference`` at the first place where log, leaves, subtrees, checkpoints or ``copy``, an earlier checkpoint
@@ -56,7 +56,7 @@ async def verify(session: ReadSession, copy: Checkpoint | None = None, batch: in
     return Verified(frontier, erased, on_trust)
 
 
-async def _check_erasures(session: ReadSession, erased: Erased) -> None:
+async def _check_erasures(session: Transaction, erased: Erased) -> None:
     """See that erasures account for what was erased. Raises ``Difference`` for the first event of which none does."""
     found = await store.with_leaves(session, [*erased.proven, *erased.taken_on_trust])
     subjects = [event.subject_id for event, _ in found if event.subject_id]
@@ -71,14 +71,14 @@ async def _check_erasures(session: ReadSession, erased: Erased) -> None:
             raise Difference(f"What is left of event {event.id} is not what its erasure recorded.")
 
 
-async def _check_signer(session: ReadSession) -> None:
+async def _check_signer(session: Transaction) -> None:
     """Raises ``Difference`` when the newest checkpoint, which answers for all before it, is by a revoked key."""
     newest = await store.newest_checkpoint(session)
     if newest and checkpoint.signer_of(newest.signed) in await partners.revoked_keys(session):
         raise Difference("The newest checkpoint is signed by a revoked key. A worker that runs signs it anew at once.")
 
 
-async def _size(session: ReadSession) -> int:
+async def _size(session: Transaction) -> int:
     """The size of the tree. Raises ``Difference`` when there are more or fewer rows than a tree of that size has."""
     size, leaves, nodes = await store.extent(session)
     if (leaves, nodes) != (size, tree.subtrees_of(size)):

@@ -8,8 +8,9 @@ from sqlalchemy import Text, Uuid, and_, column, delete, func, literal, not_, or
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.bulk_uploads.models import BulkUpload, BulkUploadRow
-from app.core.db import Database, WriteSession
+from app.core.db import Database
 from app.core.orm import among, looked_up, recordset
+from app.core.transaction import Transaction
 
 ROWS_AT_ONCE = 5_000
 UPLOADS_AT_ONCE = 100
@@ -28,7 +29,7 @@ async def erase_old(database: Database, kept: timedelta, kept_of_dry_runs: timed
     statement = select(BulkUpload.id, BulkUpload.dry_run).where(is_old, BulkUpload.erased_at.is_(None))
     found = UPLOADS_AT_ONCE
     while found == UPLOADS_AT_ONCE:
-        async with database.read() as session:
+        async with database.transaction(read_only=True) as session:
             old = (await session.execute(statement.limit(UPLOADS_AT_ONCE))).all()
         for upload_id, dry_run in old:
             await _erase_rows(database, upload_id, dry_run=dry_run)
@@ -38,7 +39,7 @@ async def erase_old(database: Database, kept: timedelta, kept_of_dry_runs: timed
 async def _erase_rows(database: Database, upload_id: UUID, *, dry_run: bool) -> None:
     lines: list[int] = []
     while not lines or len(lines) == ROWS_AT_ONCE:
-        async with database.write() as session:
+        async with database.transaction() as session:
             lines = await _erase_some(session, upload_id, after=lines[-1] if lines else 0, dry_run=dry_run)
             if len(lines) < ROWS_AT_ONCE:
                 done = {"erased_at": func.now(), "updated_at": func.now(), "version": BulkUpload.version + 1}
@@ -46,7 +47,7 @@ async def _erase_rows(database: Database, upload_id: UUID, *, dry_run: bool) -> 
                 return
 
 
-async def _erase_some(session: WriteSession, upload_id: UUID, *, after: int, dry_run: bool) -> list[int]:
+async def _erase_some(session: Transaction, upload_id: UUID, *, after: int, dry_run: bool) -> list[int]:
     """Erase the next rows after the line ``after``; their lines."""
     of_upload = BulkUploadRow.bulk_upload_id == upload_id
     wanted = select(BulkUploadRow.line).where(of_upload, BulkUploadRow.line > after)
@@ -60,7 +61,7 @@ async def _erase_some(session: WriteSession, upload_id: UUID, *, after: int, dry
 
 
 async def erase_references(
-    session: WriteSession, references: Collection[tuple[UUID, str]], registration_ids: Collection[UUID]
+    session: Transaction, references: Collection[tuple[UUID, str]], registration_ids: Collection[UUID]
 ) -> None:
     """Erase what partners' uploads say of these references, each with its partner, but not of others' cases of now.
 

@@ -22,11 +22,12 @@ from app.bulk_uploads.repeats import Sieve
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.bulk_uploads.source import Chunk, Superseded, chunks, stretches_of
 from app.bulk_uploads.unfolding import unfold
-from app.core.db import Database, WriteSession, is_outage
+from app.core.db import Database, is_outage
 from app.core.errors import DomainError, FieldError, Internal, Invalid
 from app.core.orm import cells_of
 from app.core.principal import Principal
 from app.core.problems import problem_of
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.events.store import Happening
 from app.registrations import submitting
@@ -84,7 +85,7 @@ async def ingest(
 
 
 async def _ingest(database: Database, upload_id: UUID, chunk_rows: int, most_rows: int, *, only_small: bool) -> None:
-    async with database.read() as session:
+    async with database.transaction(read_only=True) as session:
         upload = await store.waiting_upload(session, upload_id)
     if upload is None:
         return
@@ -100,7 +101,7 @@ async def _ingest(database: Database, upload_id: UUID, chunk_rows: int, most_row
 async def _start(database: Database, upload: BulkUpload, found: Sequence[Stretch]) -> BulkUpload:
     """Note how many rows there are, and that the first to be done are next. A dry run starts at its first row."""
     if upload.total is not None and not upload.dry_run:
-        async with database.write() as session:
+        async with database.transaction() as session:
             await store.mark(session, upload.id, {"attempt_place": upload.rows_done})
         return upload
     total = sum(each.rows for each in found)
@@ -132,20 +133,19 @@ async def _take_chunks(
 
 
 async def _judge(
-    session: WriteSession, principal: Principal, upload: BulkUpload, rows: ReadRows, series: Series
+    session: Transaction, principal: Principal, upload: BulkUpload, rows: ReadRows, series: Series
 ) -> Verdict:
     """Give each row of a chunk its outcome; a dry run takes back what the services did."""
     verdict = await _repeated(session, upload, rows, series.sieve)
     if series.rehearsal is None:
         await _register(session, principal, upload, rows, series, verdict)
         return verdict
-    savepoint = await session.begin_nested()
-    await _register(session, principal, upload, rows, series, verdict)
-    await savepoint.rollback()
+    async with session.rolled_back():
+        await _register(session, principal, upload, rows, series, verdict)
     return verdict
 
 
-async def _repeated(session: WriteSession, upload: BulkUpload, rows: ReadRows, sieve: Sieve) -> Verdict:
+async def _repeated(session: Transaction, upload: BulkUpload, rows: ReadRows, sieve: Sieve) -> Verdict:
     """A reference stands once in an upload: the rows that repeat one of an earlier chunk are refused."""
     suspects = sieve.may_repeat(cells_of(rows.references))
     seen = await store.known_references(session, upload.id, suspects) if suspects else {}
@@ -164,7 +164,7 @@ def _once(row: BrokenRow, seen: Mapping[str, int]) -> BrokenRow:
 
 
 async def _register(
-    session: WriteSession,
+    session: Transaction,
     principal: Principal,
     upload: BulkUpload,
     rows: ReadRows,
@@ -190,7 +190,7 @@ async def _register(
 
 
 async def _applicants(
-    session: WriteSession, principal: Principal, rows: ReadRows, series: Series, verdict: Verdict
+    session: Transaction, principal: Principal, rows: ReadRows, series: Series, verdict: Verdict
 ) -> list[Identity | None]:
     """Who the rows' applicants are, by their numbers: found or made, or the rows are refused."""
     own = await applicants.still_there(session, series.acquainted.recall(rows.applicants))
@@ -209,7 +209,7 @@ async def _applicants(
     return own
 
 
-async def _checkpoint(session: WriteSession, upload: BulkUpload, chunk: Chunk, verdict: Verdict) -> BulkUpload:
+async def _checkpoint(session: Transaction, upload: BulkUpload, chunk: Chunk, verdict: Verdict) -> BulkUpload:
     outcomes = verdict.counts(chunk.rows)
     counted = {name.value: getattr(upload, name) + outcomes[name] for name in RowOutcome}
     done = min(chunk.stretch.end, upload.bytes)  # a workbook's rows are longer than it is
@@ -238,7 +238,7 @@ async def _complete(database: Database, principal: Principal, upload: BulkUpload
 
 
 async def _put_off(database: Database, upload_id: UUID) -> None:
-    async with database.read() as session:
+    async with database.transaction(read_only=True) as session:
         upload = await store.waiting_upload(session, upload_id)
     if upload is None:
         return
@@ -258,7 +258,7 @@ def _told(problem: DomainError, upload_id: UUID) -> dict[str, Any]:
 async def _fail(database: Database, upload_id: UUID, broken: Invalid) -> None:
     problem = _told(broken, upload_id)
     values = {"status": UploadStatus.FAILED, "completed_at": datetime.now(UTC), "problem": problem}
-    async with database.read() as session:
+    async with database.transaction(read_only=True) as session:
         upload = await store.waiting_upload(session, upload_id)
     if upload is None:
         return

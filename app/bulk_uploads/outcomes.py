@@ -11,9 +11,9 @@ from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
 from app.bulk_uploads.reading import BrokenRow, ReadRows, cells_as_sent
 from app.bulk_uploads.rules import RowOutcome
 from app.bulk_uploads.source import Chunk
-from app.core.db import WriteSession
 from app.core.errors import FieldError
 from app.core.orm import cells_at
+from app.core.transaction import Transaction
 from app.registrations.submitting import Registered
 
 # the columns of a batch that a created row's outcome has, by its own names
@@ -36,7 +36,7 @@ class Verdict:
         return known + Counted({RowOutcome.REFUSED: refused, RowOutcome.CREATED: created})
 
 
-async def keep(session: WriteSession, upload: BulkUpload, chunk: Chunk, verdict: Verdict) -> None:
+async def keep(session: Transaction, upload: BulkUpload, chunk: Chunk, verdict: Verdict) -> None:
     """Write the outcome of each row of a chunk, and what was wrong with it."""
     created = {"line": chunk.rows.lines, **{name: chunk.rows.batch.columns[of] for name, of in CREATED.items()}}
     apart = verdict.refused.keys() | verdict.known.keys()
@@ -69,7 +69,7 @@ def _places(rows: ReadRows, places: Collection[int]) -> tuple[Iterator[int], lis
     return map(int, cells_at(rows.lines, places)), cells_at(rows.batch.columns["reference"], places)
 
 
-def _refused(session: WriteSession, row: BrokenRow) -> dict[str, Any]:
+def _refused(session: Transaction, row: BrokenRow) -> dict[str, Any]:
     return {
         "line": row.line,
         "outcome": RowOutcome.REFUSED,
@@ -79,7 +79,7 @@ def _refused(session: WriteSession, row: BrokenRow) -> dict[str, Any]:
     }
 
 
-def _sealed(session: WriteSession, cells: Sequence[str]) -> bytes:
+def _sealed(session: Transaction, cells: Sequence[str]) -> bytes:
     return session.keyring.seal_text(SEALED_CELLS, json.dumps(cells))
 
 

@@ -19,7 +19,7 @@ from app.bulk_uploads.errors import (
 from app.core.authenticated_route import AuthenticatedRoute
 from app.core.content_digest import ContentDigest
 from app.core.content_encoding import Unpacker
-from app.core.db import Database, Reading, ReadSession, Writing
+from app.core.db import Database, Db
 from app.core.errors import (
     EncodingMalformed,
     Forbidden,
@@ -33,6 +33,7 @@ from app.core.problems import CREATES, READS, documented
 from app.core.responses import not_modified, page_answer, resource_answer
 from app.core.security import require
 from app.core.settings import Settings
+from app.core.transaction import Transaction
 
 router = APIRouter(prefix="/bulk-uploads", tags=["bulk uploads"], route_class=AuthenticatedRoute)
 Reader = Annotated[Principal, require("registrations:read")]
@@ -83,7 +84,7 @@ def _shown(upload: models.BulkUpload) -> schemas.BulkUpload:
 async def upload(
     request: Request,
     query: Annotated[schemas.UploadQuery, Query()],
-    session: Writing,
+    database: Db,
     principal: Writer,
     once: Idempotent,
     content_digest: Annotated[
@@ -105,7 +106,10 @@ async def upload(
     upload_format = _format_of(request.headers.get("content-type", ""))
     unpacker = Unpacker(content_encoding, settings.max_unpacked_bytes)
     await _check_backlog(request, principal, once, content_encoding)
-    async with service.spooled(request.stream(), unpacker, ContentDigest(content_digest)) as spool:
+    async with (
+        service.spooled(request.stream(), unpacker, ContentDigest(content_digest)) as spool,
+        database.transaction(principal) as session,  # after all has come: a slow sender holds no connection
+    ):
 
         async def receive() -> Response:
             upload_id = await service.receive(session, principal, spool, upload_format, settings, dry_run=query.dry_run)
@@ -119,7 +123,7 @@ async def _check_backlog(request: Request, principal: Principal, once: Once, enc
     """Refuse before the body is read what its declared length alone is too much for; a repeat gets its answer."""
     declared = request.headers.get("content-length", "")
     size = int(declared) if declared.isdigit() and encoding is None else 0
-    async with _database(request).read(principal) as session:
+    async with _database(request).transaction(principal, read_only=True) as session:
         try:
             await service.check_backlog(session, principal, request.app.state.settings, size)
         except UploadsWaiting:
@@ -137,18 +141,20 @@ def _format_of(content_type: str) -> rules.UploadFormat:
 
 @router.get("", summary="List uploads", response_model=schemas.BulkUploadPage, responses=documented(*READS))
 async def list_uploads(
-    request: Request, query: Annotated[schemas.BulkUploadsQuery, Query()], session: Reading, principal: Reader
+    request: Request, query: Annotated[schemas.BulkUploadsQuery, Query()], database: Db, principal: Reader
 ) -> Response:
     """Your uploads, oldest first; the regulator sees everyone's."""
-    found, cursor = await store.list_page(session, principal, query)
-    return page_answer(request, schemas.BulkUploadPage, [_shown(each) for each in found], cursor)
+    async with database.transaction(principal, read_only=True) as session:
+        found, cursor = await store.list_page(session, principal, query)
+        return page_answer(request, schemas.BulkUploadPage, [_shown(each) for each in found], cursor)
 
 
 @router.get("/{upload_id}", summary="Follow an upload", response_model=schemas.BulkUpload, responses=documented(*READS))
-async def get_upload(request: Request, upload_id: UUID, session: Reading, principal: Reader) -> Response:
+async def get_upload(request: Request, upload_id: UUID, database: Db, principal: Reader) -> Response:
     """How far an upload is: its status, bytes and rows done, and rows by outcome."""
-    found = await store.get(session, principal, upload_id)
-    return not_modified(request, found) or resource_answer(_shown(found))
+    async with database.transaction(principal, read_only=True) as session:
+        found = await store.get(session, principal, upload_id)
+        return not_modified(request, found) or resource_answer(_shown(found))
 
 
 @router.get(
@@ -158,11 +164,12 @@ async def get_upload(request: Request, upload_id: UUID, session: Reading, princi
     responses=documented(*READS, DryRunForgotten),
 )
 async def list_rows(
-    request: Request, upload_id: UUID, query: Annotated[schemas.RowsQuery, Query()], session: Reading, principal: Reader
+    request: Request, upload_id: UUID, query: Annotated[schemas.RowsQuery, Query()], database: Db, principal: Reader
 ) -> Response:
     """What became of each row, in the order of the file."""
-    await _with_rows(session, principal, upload_id)
-    return page_answer(request, schemas.UploadRowPage, *await store.list_rows(session, upload_id, query))
+    async with database.transaction(principal, read_only=True) as session:
+        await _with_rows(session, principal, upload_id)
+        return page_answer(request, schemas.UploadRowPage, *await store.list_rows(session, upload_id, query))
 
 
 @router.get(
@@ -171,10 +178,11 @@ async def list_rows(
     response_class=StreamingResponse,
     responses=documented(*READS, DryRunForgotten) | CSV_ANSWER,
 )
-async def get_problems(request: Request, upload_id: UUID, session: Reading, principal: Reader) -> Response:
+async def get_problems(request: Request, upload_id: UUID, database: Db, principal: Reader) -> Response:
     """`line,column,code,detail`: a line for each problem, in the order of the file."""
-    found = await _with_rows(session, principal, upload_id)
-    return _download(export.problems_csv(_database(request), principal, found), f"problems-{upload_id}.csv")
+    async with database.transaction(principal, read_only=True) as session:
+        found = await _with_rows(session, principal, upload_id)
+        return _download(export.problems_csv(_database(request), principal, found), f"problems-{upload_id}.csv")
 
 
 @router.get(
@@ -183,18 +191,19 @@ async def get_problems(request: Request, upload_id: UUID, session: Reading, prin
     response_class=StreamingResponse,
     responses=documented(*READS, DryRunForgotten) | CSV_ANSWER,
 )
-async def get_refused(request: Request, upload_id: UUID, session: Reading, principal: Reader) -> Response:
+async def get_refused(request: Request, upload_id: UUID, database: Db, principal: Reader) -> Response:
     """The refused rows as CSV in the upload's own columns, to correct and send again: for the partner that sent them.
 
     CSV also of an NDJSON or XLSX upload. What an NDJSON line said under unknown names is not in it.
     """
-    found = await _with_rows(session, principal, upload_id)
-    if found.partner_id != principal.partner_id:
-        raise Forbidden("Only the partner that sent the file can have its rows, which hold whole CNICs.")
-    return _download(export.refused_csv(_database(request), principal, found), f"refused-{upload_id}.csv")
+    async with database.transaction(principal, read_only=True) as session:
+        found = await _with_rows(session, principal, upload_id)
+        if found.partner_id != principal.partner_id:
+            raise Forbidden("Only the partner that sent the file can have its rows, which hold whole CNICs.")
+        return _download(export.refused_csv(_database(request), principal, found), f"refused-{upload_id}.csv")
 
 
-async def _with_rows(session: ReadSession, principal: Principal, upload_id: UUID) -> models.BulkUpload:
+async def _with_rows(session: Transaction, principal: Principal, upload_id: UUID) -> models.BulkUpload:
     """An upload whose rows are asked for. Raises ``NotFound``, ``DryRunForgotten``."""
     found = await store.get(session, principal, upload_id)
     if found.dry_run and found.erased_at:

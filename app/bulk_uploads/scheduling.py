@@ -13,7 +13,8 @@ from uuid_utils.compat import uuid7
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.rules import READING, UNFOLDING, Kills
 from app.bulk_uploads.store import WAITING, mark, waiting_upload
-from app.core.db import Database, ReadSession, is_outage
+from app.core.db import Database, is_outage
+from app.core.transaction import Transaction
 
 RELEASE_AGAIN_SECONDS = 1.0
 STOP_SECONDS = 3.0
@@ -27,7 +28,7 @@ class Waiting(NamedTuple):
     was_killed: bool
 
 
-async def in_turn(session: ReadSession, *, is_small: bool) -> Sequence[Waiting]:
+async def in_turn(session: Transaction, *, is_small: bool) -> Sequence[Waiting]:
     """The small or the large uploads that are not done and not put off.
 
     The partner whose upload of this kind was taken longest ago comes first; of one partner the oldest upload.
@@ -94,7 +95,7 @@ async def attempted(database: Database, upload_id: UUID) -> AsyncIterator[None]:
 
 
 async def _begin(database: Database, upload_id: UUID, attempt: UUID) -> None:
-    async with database.write() as session:
+    async with database.transaction() as session:
         upload = await waiting_upload(session, upload_id)
         if upload is None:
             return
@@ -125,7 +126,7 @@ async def _take_back(database: Database, upload_id: UUID, attempt: UUID) -> None
     }
     while True:
         try:
-            async with database.write() as session:
+            async with database.transaction() as session:
                 await mark(session, upload_id, {**ended, **counts})
         except Exception as error:
             if not is_outage(error):

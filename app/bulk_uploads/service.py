@@ -17,10 +17,10 @@ from app.bulk_uploads.rules import UploadFormat
 from app.bulk_uploads.store import PART_BYTES
 from app.core.content_digest import ContentDigest
 from app.core.content_encoding import Unpacker
-from app.core.db import ReadSession, WriteSession
 from app.core.doorbell import ring
 from app.core.principal import Principal
 from app.core.settings import Settings
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.events.store import Happening
 
@@ -75,7 +75,7 @@ async def spooled(stream: AsyncIterator[bytes], unpacker: Unpacker, digest: Cont
 
 
 async def check_backlog(
-    session: ReadSession,
+    session: Transaction,
     principal: Principal,
     settings: Settings,
     size: int,
@@ -93,7 +93,7 @@ async def check_backlog(
 
 
 async def receive(
-    session: WriteSession, principal: Principal, spool: Spool, upload_format: str, settings: Settings, *, dry_run: bool
+    session: Transaction, principal: Principal, spool: Spool, upload_format: str, settings: Settings, *, dry_run: bool
 ) -> UUID:
     """Make an upload of what was spooled and ring the worker; give its id.
 

@@ -34,7 +34,7 @@ class Superseded(Exception):
 
 
 async def _fetch(database: Database, upload_id: UUID, position: int) -> bytes | None:
-    async with database.read() as session:
+    async with database.transaction(read_only=True) as session:
         return await store.read_part(session, upload_id, position)
 
 
@@ -71,7 +71,7 @@ async def chunks(
     """Each chunk in order; the next ones are parsed and validated while one is registered. To be closed after use."""
     loop = asyncio.get_running_loop()
     source = _Source(database, upload.id)
-    async with database.read() as session:
+    async with database.transaction(read_only=True) as session:
         atlas = await operators.atlas(session)
     ahead: deque[tuple[Stretch, bytes, asyncio.Future[ReadRows]]] = deque()
     try:

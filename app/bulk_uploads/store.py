@@ -36,12 +36,13 @@ from app.bulk_uploads.models import BulkUpload, BulkUploadPart, BulkUploadRow
 from app.bulk_uploads.rules import Backlog, RowOutcome, UploadStatus
 from app.bulk_uploads.schemas import BulkUploadsQuery, RowsQuery
 from app.core.compression import compress, decompress
-from app.core.db import Database, ReadSession, WriteSession
+from app.core.db import Database
 from app.core.errors import NotFound
 from app.core.orm import AS_IT_IS, Rows, column_text, columnar, is_among, looked_up, recordset
 from app.core.pagination import fetch_page
 from app.core.principal import Principal
 from app.core.tenancy import INTAKE
+from app.core.transaction import Transaction
 
 SEALED_PART = "bulk_upload_parts.sealed"
 EXPORTED_AT_ONCE = 1_000
@@ -54,25 +55,25 @@ def submitter_of(upload: BulkUpload) -> Principal:
     return Principal(upload.client_id, upload.partner_id, "association", None, frozenset())
 
 
-def writing_for(database: Database, upload: BulkUpload) -> AbstractAsyncContextManager[WriteSession]:
+def writing_for(database: Database, upload: BulkUpload) -> AbstractAsyncContextManager[Transaction]:
     """A transaction in which the worker acts for the partner that sent an upload."""
-    return database.write(submitter_of(upload), INTAKE)
+    return database.transaction(submitter_of(upload), role=INTAKE)
 
 
-async def add(session: WriteSession, upload: BulkUpload) -> None:
+async def add(session: Transaction, upload: BulkUpload) -> None:
     """Insert an upload."""
     session.add(upload)
     await session.flush()
 
 
-async def add_part(session: WriteSession, upload_id: UUID, position: int, body: bytes) -> None:
+async def add_part(session: Transaction, upload_id: UUID, position: int, body: bytes) -> None:
     """Keep a part of an upload's bytes, compressed and sealed."""
     packed = await asyncio.to_thread(compress, body)
     row = {"sealed": session.keyring.seal(SEALED_PART, packed), "size": len(body)}
     await session.execute(insert(BulkUploadPart).values(bulk_upload_id=upload_id, position=position, **row))
 
 
-async def read_part(session: ReadSession, upload_id: UUID, position: int) -> bytes | None:
+async def read_part(session: Transaction, upload_id: UUID, position: int) -> bytes | None:
     """A part's bytes, or None after the last."""
     found = await session.execute(
         select(BulkUploadPart.sealed, BulkUploadPart.size).where(
@@ -86,7 +87,7 @@ async def read_part(session: ReadSession, upload_id: UUID, position: int) -> byt
     return body if part.size is None else await asyncio.to_thread(decompress, body, part.size)
 
 
-async def drop_parts(session: WriteSession, upload_id: UUID) -> None:
+async def drop_parts(session: Transaction, upload_id: UUID) -> None:
     """Let go of an upload's bytes."""
     await session.execute(delete(BulkUploadPart).where(BulkUploadPart.bulk_upload_id == upload_id))
 
@@ -95,7 +96,7 @@ def _visible_to(principal: Principal) -> ColumnElement[bool]:
     return true() if principal.sees_all else BulkUpload.partner_id == principal.partner_id
 
 
-async def get(session: ReadSession, principal: Principal, upload_id: UUID) -> BulkUpload:
+async def get(session: Transaction, principal: Principal, upload_id: UUID) -> BulkUpload:
     """One upload that the caller may see. Raises ``NotFound``."""
     statement = select(BulkUpload).where(BulkUpload.id == upload_id, _visible_to(principal))
     upload = await session.scalar(statement.execution_options(populate_existing=True))
@@ -105,7 +106,7 @@ async def get(session: ReadSession, principal: Principal, upload_id: UUID) -> Bu
 
 
 async def list_page(
-    session: ReadSession, principal: Principal, query: BulkUploadsQuery
+    session: Transaction, principal: Principal, query: BulkUploadsQuery
 ) -> tuple[Sequence[BulkUpload], str | None]:
     """A page of the uploads that the caller may see."""
     statement = select(BulkUpload).where(_visible_to(principal)).filter_by(**query.filters())
@@ -113,7 +114,7 @@ async def list_page(
 
 
 async def list_rows(
-    session: ReadSession, upload_id: UUID, query: RowsQuery
+    session: Transaction, upload_id: UUID, query: RowsQuery
 ) -> tuple[Sequence[BulkUploadRow], str | None]:
     """A page of an upload's rows."""
     statement = select(BulkUploadRow).where(BulkUploadRow.bulk_upload_id == upload_id).filter_by(**query.filters())
@@ -125,7 +126,7 @@ async def refused_rows(database: Database, principal: Principal, upload_id: UUID
     after = 0
     while True:
         statement = _refused_after(upload_id, after)
-        async with database.read(principal) as session:
+        async with database.transaction(principal, read_only=True) as session:
             found = (await session.scalars(statement.limit(EXPORTED_AT_ONCE))).all()
         for row in found:
             yield row
@@ -143,7 +144,7 @@ def _refused_after(upload_id: UUID, line: int) -> Select[Any]:
     )
 
 
-async def backlog(session: ReadSession, partner_id: UUID, *, besides: UUID | None = None) -> Backlog:
+async def backlog(session: Transaction, partner_id: UUID, *, besides: UUID | None = None) -> Backlog:
     """What a partner has waiting ``besides`` one upload. Oldest first."""
     rows = func.greatest(0, func.coalesce(BulkUpload.total, BulkUpload.held_lines, 0) - BulkUpload.rows_done)
     statement = (
@@ -155,20 +156,20 @@ async def backlog(session: ReadSession, partner_id: UUID, *, besides: UUID | Non
     return Backlog([id_ for id_, _, _ in found], sum(size for _, size, _ in found), sum(left for *_, left in found))
 
 
-async def take_turn_to_wait(session: WriteSession, partner_id: UUID) -> None:
+async def take_turn_to_wait(session: Transaction, partner_id: UUID) -> None:
     """Wait for the other uploads that a partner is about to have waiting, until the transaction ends."""
     key = func.hashtextextended(f"bulk-uploads of {partner_id}", 0)
     await session.execute(select(func.pg_advisory_xact_lock(key)))
 
 
-async def waiting_upload(session: ReadSession, upload_id: UUID) -> BulkUpload | None:
+async def waiting_upload(session: Transaction, upload_id: UUID) -> BulkUpload | None:
     """An upload as it stands, unless it is done."""
     statement = select(BulkUpload).where(BulkUpload.id == upload_id, BulkUpload.status.in_(WAITING))
     found: BulkUpload | None = await session.scalar(statement.execution_options(populate_existing=True))
     return found
 
 
-async def advance(session: WriteSession, upload: BulkUpload, values: dict[str, Any]) -> bool:
+async def advance(session: Transaction, upload: BulkUpload, values: dict[str, Any]) -> bool:
     """Move an upload on from the checkpoint that ``upload`` was read at; False when another worker has.
 
     What held it up is over.
@@ -184,13 +185,13 @@ async def advance(session: WriteSession, upload: BulkUpload, values: dict[str, A
     return await session.scalar(statement) is not None
 
 
-async def mark(session: WriteSession, upload_id: UUID, values: dict[str, Any]) -> None:
+async def mark(session: Transaction, upload_id: UUID, values: dict[str, Any]) -> None:
     """Note about an upload that is not done what its submitter is not shown."""
     statement = update(BulkUpload).where(BulkUpload.id == upload_id, BulkUpload.status.in_(WAITING)).values(values)
     await session.execute(statement.execution_options(synchronize_session=False))
 
 
-async def put_off(session: WriteSession, upload: BulkUpload, retry_at: datetime, problem: dict[str, Any]) -> None:
+async def put_off(session: Transaction, upload: BulkUpload, retry_at: datetime, problem: dict[str, Any]) -> None:
     """Let an upload that stands where ``upload`` was read wait, and say why."""
     await advance(session, upload, {"problem": problem, "faults": upload.faults + 1, "retry_at": retry_at})
 
@@ -206,19 +207,19 @@ def _earlier() -> Rows:
 _EARLIER = _earlier()
 
 
-async def known_references(session: ReadSession, upload_id: UUID, references: Sequence[str]) -> dict[str, int]:
+async def known_references(session: Transaction, upload_id: UUID, references: Sequence[str]) -> dict[str, int]:
     """The line of each of these references that an earlier row of the upload has."""
     asked = {"reference": column_text(references), "bulk_upload_id": upload_id}
     found = await session.execute(_EARLIER, asked)
     return {str(reference): line for reference, line in found}
 
 
-async def drop_rows(session: WriteSession, upload_id: UUID) -> None:
+async def drop_rows(session: Transaction, upload_id: UUID) -> None:
     """Forget the outcomes of an upload's rows, before they are judged from the first."""
     await session.execute(delete(BulkUploadRow).where(BulkUploadRow.bulk_upload_id == upload_id))
 
 
-async def add_rows(session: WriteSession, upload_id: UUID, rows: Sequence[dict[str, Any]]) -> None:
+async def add_rows(session: Transaction, upload_id: UUID, rows: Sequence[dict[str, Any]]) -> None:
     """Keep the outcomes of rows."""
     kinds: dict[str, Any] = {
         "line": Integer, "outcome": Text, "reference": Text, "registration_id": Uuid, "problems": JSONB,
@@ -249,7 +250,7 @@ _ADDING_CREATED = _adding_created()
 
 
 async def add_created(
-    session: WriteSession, upload_id: UUID, created: Mapping[str, str], left_out: Collection[int], *, dry_run: bool
+    session: Transaction, upload_id: UUID, created: Mapping[str, str], left_out: Collection[int], *, dry_run: bool
 ) -> None:
     """Keep that rows, given as ``orm.column_text``, were made cases; those at the places ``left_out`` were not.
 

@@ -31,7 +31,7 @@ async def unfold(database: Database, upload: BulkUpload) -> BulkUpload:
 async def _fetch(database: Database, upload: BulkUpload, file: IO[bytes]) -> bool:
     """Write the parts of an upload to a file; False when they are rows already."""
     position = 0
-    async with database.read() as session:
+    async with database.transaction(read_only=True) as session:
         while (part := await store.read_part(session, upload.id, position)) is not None:
             if position == 0 and not part.startswith(BEGINNINGS):
                 return False

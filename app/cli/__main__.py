@@ -21,8 +21,8 @@ from app.cli.clients import client_commands
 from app.cli.transaction import errors, in_transaction, read_settings
 from app.core import data_keys
 from app.core.connection_limits import allow_open_files, limited_protocol
-from app.core.db import WriteSession
 from app.core.settings import Settings
+from app.core.transaction import Transaction
 from app.demo.stack import run_stack
 from app.follower import FeedRefused, Follower
 from app.main import create_app
@@ -126,7 +126,7 @@ def follow(
 def rotate_key() -> None:
     """Sign tokens and manifests with a new key; the old one stays in the JWKS for a week."""
 
-    async def work(session: WriteSession) -> str:
+    async def work(session: Transaction) -> str:
         return await service.rotate_signing_key(session)
 
     typer.echo(f"Signing with {in_transaction(work)}, from ten seconds on.")
@@ -136,7 +136,7 @@ def rotate_key() -> None:
 def revoke_key(kid: Annotated[str, typer.Argument(help="Its id in /.well-known/jwks.json")]) -> None:
     """End a signing key that has leaked, everywhere and within seconds. There is no way back."""
 
-    async def work(session: WriteSession) -> str:
+    async def work(session: Transaction) -> str:
         return await service.revoke_signing_key(session, kid)
 
     signing = in_transaction(work)
@@ -150,7 +150,7 @@ def revoke_key(kid: Annotated[str, typer.Argument(help="Its id in /.well-known/j
 def rotate_sealing() -> None:
     """Seal personal data with a new key; workers seal again what older ones had sealed."""
 
-    async def work(session: WriteSession) -> int:
+    async def work(session: Transaction) -> int:
         return await data_keys.rotate(session, session.keyring)
 
     typer.echo(f"Sealing with key {in_transaction(work)}, from ten seconds on.")
@@ -165,7 +165,7 @@ def verify_log(
 ) -> None:
     """Make the tree over the event log again and compare. Prints the first difference and exits 1."""
 
-    async def work(session: WriteSession) -> tuple[Verified, frozenset[str]]:
+    async def work(session: Transaction) -> tuple[Verified, frozenset[str]]:
         return await verify(session, kept), await store.revoked_keys(session)
 
     try:

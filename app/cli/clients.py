@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.transaction import errors, in_transaction, read_settings
-from app.core.db import WriteSession
 from app.core.errors import NotFound
 from app.core.outbound import Outbound
 from app.core.preconditions import ANY_VERSION
 from app.core.schemas import validated
+from app.core.transaction import Transaction
 from app.partners import rules, service, store
 from app.partners.errors import KeyUnusable
 from app.partners.models import Client
@@ -34,7 +34,7 @@ def _show(issued: Issued) -> None:
     errors.print("The secret is shown this once.")
 
 
-async def _client(session: WriteSession, client_id: str) -> Client:
+async def _client(session: Transaction, client_id: str) -> Client:
     client = await store.find_client(session, client_id)
     if client is None:
         raise NotFound(f"There is no client {client_id}.")
@@ -55,7 +55,7 @@ def create(
 ) -> None:
     """Make a client and print its id and secret as JSON."""
 
-    async def work(session: WriteSession) -> Issued:
+    async def work(session: Transaction) -> Issued:
         found = await store.find_partner(session, partner)
         if found is None:
             if kind is None:
@@ -77,7 +77,7 @@ def rotate(
 ) -> None:
     """Give a client a new secret; the old one goes on working for a day, or as long as asked for."""
 
-    async def work(session: WriteSession) -> Issued:
+    async def work(session: Transaction) -> Issued:
         client = await _client(session, client_id)
         return await service.rotate_secret(session, None, client, ANY_VERSION, overlap_seconds)
 
@@ -100,7 +100,7 @@ def keys(
 ) -> None:
     """Put public keys in place of those that a client has; without --jwks and --jwks-uri it has none then."""
 
-    async def work(session: WriteSession) -> Client:
+    async def work(session: Transaction) -> Client:
         method = AuthMethod.PRIVATE_KEY_JWT if only else None
         given = {"jwks": jwks and _json(jwks), "jwks_uri": jwks_uri, "token_endpoint_auth_method": method}
         body = validated(ClientKeys, given)
@@ -136,7 +136,7 @@ def set_scopes(
 def _patched(client_id: str, patch: ClientPatch | None) -> Client:
     """A client after a patch, without one after it got the scopes that its kind has when none are named."""
 
-    async def work(session: WriteSession) -> Client:
+    async def work(session: Transaction) -> Client:
         client = await _client(session, client_id)
         wanted = patch or ClientPatch(scopes=rules.default_scopes(client.partner.kind))
         return await service.change_client(session, None, client, ANY_VERSION, wanted)
@@ -148,7 +148,7 @@ def _patched(client_id: str, patch: ClientPatch | None) -> Client:
 def disable(client_id: str) -> None:
     """Stop a client from getting tokens."""
 
-    async def work(session: WriteSession) -> Client:
+    async def work(session: Transaction) -> Client:
         return await service.disable_client(session, None, await _client(session, client_id), ANY_VERSION)
 
     typer.echo(f"{in_transaction(work).client_id} is disabled.")

@@ -8,9 +8,10 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from app.core.db import Database, WriteSession
+from app.core.db import Database
 from app.core.errors import DomainError
 from app.core.settings import Settings
+from app.core.transaction import Transaction
 
 Result = TypeVar("Result")
 errors = Console(stderr=True, soft_wrap=True)
@@ -26,14 +27,14 @@ def read_settings() -> Settings:
         raise typer.Exit(2) from None
 
 
-def in_transaction(work: Callable[[WriteSession], Awaitable[Result]]) -> Result:
+def in_transaction(work: Callable[[Transaction], Awaitable[Result]]) -> Result:
     """The result of ``work`` in one transaction of the service's; what refuses it is printed, and ends the program."""
 
     async def transact() -> Result:
         settings = read_settings()
         database = Database(settings)
         try:
-            async with database.write() as session:
+            async with database.transaction() as session:
                 return await work(session)
         finally:
             await database.close()

@@ -1,14 +1,14 @@
-"""The engine, and one session a request: reads that cannot write, writes that commit before the answer leaves."""
+"""The engine of a process, and ``Database.transaction``: the one place where transactions begin and end."""
 
 import errno
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import asyncpg
 from fastapi import Depends, Request
-from sqlalchemy import Connection, Text, bindparam, event, func, literal, text
+from sqlalchemy import event
 from sqlalchemy.exc import (
     DBAPIError,
     InterfaceError,
@@ -18,20 +18,15 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
 
 from app.core import data_keys
-from app.core.asking import Asker, Transaction
-from app.core.compiled import Compiled
-from app.core.connections import READING, WRITING_FEW, Connections
 from app.core.keyring import Keyring
-from app.core.principal import Principal, caller_of
+from app.core.principal import Principal
 from app.core.settings import Settings
-from app.core.single_reads import SingleRead
-from app.core.tenancy import ACTING, INTAKE, SERVICE, TENANT
-from app.core.tenancy import tenant as tenant_parameters
+from app.core.tenancy import SERVICE, Role, beginning, role_of
+from app.core.transaction import Transaction, wrapped
 
 # Classes of SQLSTATE that say "not now": connection, resources, shutdown, deadlock, lock and statement time-outs.
 BUSY_STATES = ("08", "53", "57", "40001", "40P01", "55P03")
@@ -39,76 +34,10 @@ BUSY_STATES = ("08", "53", "57", "40001", "40P01", "55P03")
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 KEYS_READ_AGAIN_SECONDS = 5.0
-ACT_AS_PARTNER = ACTING.add_columns(func.set_config("role", bindparam("role", type_=Text), literal(True)))
-BEGIN = text("SELECT 1")
-Acting = Callable[[], Principal | None]
-
-
-class _ActingSession(Session):
-    """Begins each transaction as the one it acts for; it asks who that is when the first statement comes.
-
-    Without keys it begins none.
-    """
-
-    acting: Acting
-    role: str  # of a transaction that acts for a partner
-    keyless: Exception | None  # why the database's keys could not be read, when none are at hand
-    driver: Any = None  # asyncpg's connection of the transaction
-
-    @property
-    def tenant(self) -> Principal | None:
-        """The partner whose rows alone the transaction may see; None: everybody's."""
-        principal = self.acting()
-        return None if principal is None or principal.sees_all else principal
-
-
-@event.listens_for(_ActingSession, "after_begin")
-def _act(session: _ActingSession, transaction: SessionTransaction, connection: Connection) -> None:
-    if session.keyless:
-        raise session.keyless
-    session.driver = connection.connection.driver_connection
-    tenant = session.tenant
-    if tenant is not None and not transaction.nested:
-        connection.execute(ACT_AS_PARTNER, {**tenant_parameters(tenant), "role": session.role})
-
-
-@event.listens_for(_ActingSession, "after_transaction_end")
-def _let_go(session: _ActingSession, transaction: SessionTransaction) -> None:
-    if transaction.parent is None:
-        session.driver = None
-
-
-class ReadSession(AsyncSession, Asker):
-    """A session on a read-only transaction, with the keys that sealed columns and cursors need."""
-
-    sync_session_class = _ActingSession
-    sync_session: _ActingSession
-
-    def __init__(
-        self, engine: AsyncEngine, keyring: Keyring, acting: Acting, keyless: Exception | None, role: str = TENANT
-    ) -> None:
-        super().__init__(engine, expire_on_commit=False, autoflush=False)
-        self.keyring = keyring
-        self.sync_session.acting = acting
-        self.sync_session.role = role
-        self.sync_session.keyless = keyless
-
-    async def fetch(self, statement: Compiled, given: Mapping[str, Any]) -> list[Any]:
-        """The rows of a statement in the session's transaction, by the driver itself. Raises ``DBAPIError``."""
-        if self.sync_session.driver is None:
-            await self.connection()
-        driver = self.sync_session.driver
-        if not driver.is_in_transaction():
-            await self.execute(BEGIN)  # SQLAlchemy begins with the first statement of its own
-        try:
-            rows: list[Any] = await driver.fetch(statement.sql, *statement.arguments(given))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise OperationalError(statement.sql, None, error, hide_parameters=True) from error
-        return rows
-
-
-class WriteSession(ReadSession):
-    """A session whose transaction commits when the block that opened it ends well."""
+# Plans for rows found by their keys, which are in memory: made once a connection, and never a scan of a small table.
+FEW_ROWS = (
+    "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; SET LOCAL random_page_cost = 1.1"
+)
 
 
 class _Pool(AsyncAdaptedQueuePool):
@@ -150,16 +79,8 @@ def _connecting(settings: Settings) -> Callable[[], Awaitable[Any]]:
     return connect
 
 
-def _connections(settings: Settings, role: str, options: dict[str, str]) -> Connections:
-    """Connections of the driver itself that have a role from their beginning."""
-    patience = settings.lock_timeout_ms / 1000
-    return Connections(
-        settings.database_url, {**_options(settings), "role": role, **options}, settings.database_pool, patience
-    )
-
-
 class Database:
-    """The pool of connections and the two ways to use it; a session acts for ``principal``, or for the service."""
+    """A process's engine with its pool of connections, and the keys of its sealed columns."""
 
     def __init__(self, settings: Settings) -> None:
         previous = settings.secret_key_previous
@@ -169,6 +90,7 @@ class Database:
         self.engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=_connecting(settings),
+            isolation_level="AUTOCOMMIT",  # ``transaction`` begins and ends what is to be one
             poolclass=_Pool,
             native_inet_types=False,
             hide_parameters=True,  # they hold personal data, and errors are logged
@@ -178,53 +100,45 @@ class Database:
             pool_timeout=settings.lock_timeout_ms / 1000,
         )
         event.listen(self.engine.sync_engine, "checkout", _refuse_what_was_cut)
-        self._single_reads, self._small_writes = (
-            {role: _connections(settings, role, options) for role in (SERVICE, partners)}
-            for partners, options in ((TENANT, READING), (INTAKE, WRITING_FEW))
-        )
-        self._reading = self.engine.execution_options(postgresql_readonly=True)
         self._keys_read = float("-inf")
 
-    async def fetch(self, principal: Principal, read: SingleRead, **given: Any) -> list[Any]:
-        """The rows of one statement that reads, acting for ``principal``."""
+    @asynccontextmanager
+    async def transaction(
+        self,
+        principal: Principal | None = None,
+        *,
+        read_only: bool = False,
+        role: Role | None = None,
+        few_rows: bool = False,
+    ) -> AsyncIterator[Transaction]:
+        """One transaction: committed when the block ends, rolled back when it raises.
+
+        It acts for the partner of ``principal``, and for the service when that is None or of the regulator. ``role``
+        is the partner's role in place of ``TENANT``. ``read_only`` lets PostgreSQL refuse writes. ``few_rows`` is for
+        statements that find few rows by their keys: their plans are made once.
+
+        Raises the errors of SQLAlchemy, and ``OSError`` where no connection can be had (``is_outage`` knows both).
+        """
         if keyless := await self._keep_keys():
             raise keyless
-        if principal.sees_all:
-            return await self._single_reads[SERVICE].fetch(read.as_service, given)
-        return await self._single_reads[TENANT].fetch(read.as_tenant, given | tenant_parameters(principal))
-
-    def read(self, principal: Principal | None = None) -> AbstractAsyncContextManager[ReadSession]:
-        """A session that PostgreSQL holds to reading."""
-        return self.reading(lambda: principal)
-
-    def write(
-        self, principal: Principal | None = None, role: str = TENANT
-    ) -> AbstractAsyncContextManager[WriteSession]:
-        """One transaction, of ``role`` for a partner: committed when the block ends, rolled back when it raises."""
-        return self.writing(lambda: principal, role)
-
-    @asynccontextmanager
-    async def write_few(self, principal: Principal) -> AsyncIterator[Transaction]:
-        """``write`` as ``INTAKE`` without a session, for statements planned once. The first must be a query."""
-        if keyless := await self._keep_keys():
-            raise keyless
-        tenant = None if principal.sees_all else principal
-        async with self._small_writes[INTAKE if tenant else SERVICE].transaction() as connection:
-            yield Transaction(connection, self.keyring, tenant)
-
-    @asynccontextmanager
-    async def reading(self, acting: Acting) -> AsyncIterator[ReadSession]:
-        """``read`` for whom ``acting`` gives when the first statement comes."""
-        keyless = await self._keep_keys()
-        async with ReadSession(self._reading, self.keyring, acting, keyless) as session:
-            yield session
-
-    @asynccontextmanager
-    async def writing(self, acting: Acting, role: str = TENANT) -> AsyncIterator[WriteSession]:
-        """``write`` for whom ``acting`` gives when the first statement comes."""
-        keyless = await self._keep_keys()
-        async with WriteSession(self.engine, self.keyring, acting, keyless, role) as session, session.begin():
-            yield session
+        acting = role_of(principal, role)
+        begin = beginning(principal, acting, read_only=read_only)
+        async with self.engine.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            tx = Transaction(connection, driver, self.keyring, acting)
+            try:
+                await _send(driver, f"{begin}; {FEW_ROWS}" if few_rows else begin)
+                yield tx
+                if read_only:
+                    await _roll_back(connection, driver)  # there is nothing to commit
+                else:
+                    await tx.finish()
+                    await _commit(driver)
+            except BaseException:
+                await _roll_back(connection, driver)
+                raise
+            finally:
+                await tx.close()
 
     async def _keep_keys(self) -> Exception | None:
         """Read the database's keys now and then; while it does not answer, go on with those at hand.
@@ -241,15 +155,37 @@ class Database:
 
     async def read_keys(self) -> None:
         """Read the database's keys."""
-        async with self._reading.connect() as connection:
+        async with self.engine.connect() as connection:
             await data_keys.load(connection, self.keyring)
         self._keys_read = time.monotonic()
 
     async def close(self) -> None:
-        """Give the connections back."""
-        for each in (*self._single_reads.values(), *self._small_writes.values()):
-            await each.close()
+        """Close the connections."""
         await self.engine.dispose()
+
+
+async def _send(driver: Any, statement: str) -> str:
+    """Send statements in one round trip; gives the command tag of the last."""
+    try:
+        tag: str = await driver.execute(statement)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise wrapped(error, statement) from error
+    return tag
+
+
+async def _commit(driver: Any) -> None:
+    """Raises ``InternalError`` for a transaction that had failed, at whose ``COMMIT`` PostgreSQL rolls back."""
+    if await _send(driver, "COMMIT") != "COMMIT":
+        raise InternalError("COMMIT", None, Exception("a statement had failed; the transaction was rolled back"))
+
+
+async def _roll_back(connection: AsyncConnection, driver: Any) -> None:
+    """End a transaction that failed; a connection that cannot do even that is not used again."""
+    try:
+        if driver.is_in_transaction():
+            await driver.execute("ROLLBACK")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        await connection.invalidate()
 
 
 def is_outage(error: BaseException) -> bool:
@@ -271,21 +207,4 @@ def database_of(request: Request) -> Database:
     return database
 
 
-async def _read_session(request: Request) -> AsyncIterator[ReadSession]:
-    async with database_of(request).reading(lambda: caller_of(request)) as session:
-        yield session
-
-
-def _write_session(role: str) -> Callable[[Request], AsyncIterator[WriteSession]]:
-    async def session_of(request: Request) -> AsyncIterator[WriteSession]:
-        async with database_of(request).writing(lambda: caller_of(request), role) as session:
-            yield session
-
-    return session_of
-
-
-# scope="function": the block ends, and with it the transaction, before the response is sent.
-Reading = Annotated[ReadSession, Depends(_read_session, scope="function")]
-Writing = Annotated[WriteSession, Depends(_write_session(TENANT), scope="function")]
-# for what is compared with networks and grants of others before it is written
-IntakeWriting = Annotated[WriteSession, Depends(_write_session(INTAKE), scope="function")]
+Db = Annotated[Database, Depends(database_of)]

@@ -9,11 +9,10 @@ from sqlalchemy import ColumnElement, Integer, Select, Text, bindparam, cast, fu
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import DeclarativeBase
 
-from app.core.db import Database
 from app.core.orm import INSTANT
 from app.core.pagination import PageQuery, decode_cursor, encode_cursor
-from app.core.principal import Principal
-from app.core.single_reads import SingleRead
+from app.core.statement import Statement
+from app.core.transaction import Transaction
 
 # As ``schemas.Timestamp`` writes it (RFC 3339).
 RFC_3339: ColumnElement[str] = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
@@ -47,7 +46,7 @@ def documents(fields: Select[tuple[Any, ...]]) -> Select[tuple[Any, int, str]]:
     return select(row.c.id, row.c.version, cast(func.row_to_json(row.table_valued()), Text).label("document"))
 
 
-def page_of(fields: Select[tuple[Any, ...]], key: Any, *, begins: bool) -> SingleRead:
+def page_of(fields: Select[tuple[Any, ...]], key: Any, *, begins: bool) -> Statement:
     """A page of ``fields`` by its ``key``, which is ``id``: the first when it ``begins``, else one after another.
 
     For ``fetch_page_of``, which knows its parameters.
@@ -56,18 +55,18 @@ def page_of(fields: Select[tuple[Any, ...]], key: Any, *, begins: bool) -> Singl
     most: ColumnElement[int] = bindparam("most", type_=Integer)
     page = documents(rows.order_by(key).limit(most + 1)).subquery("page")
     items, ids = (func.array_agg(aggregate_order_by(each, page.c.id)) for each in (page.c.document, page.c.id))
-    return SingleRead(select(items, ids[most]), of_many=True)
+    return Statement(select(items, ids[most]))
 
 
 async def fetch_page_of(
-    database: Database, principal: Principal, page: SingleRead, query: PageQuery, *, list_name: str
+    tx: Transaction, page: Statement, query: PageQuery, *, list_name: str
 ) -> tuple[Sequence[str], str | None]:
     """The JSON of each row of a page, and the cursor of the next or None; filters are parameters of their names."""
     given: dict[str, Any] = {**query.filters(), "most": query.limit}
     if query.cursor is not None:
-        given["after"] = UUID(decode_cursor(database.keyring, list_name, query.cursor))
-    ((found, last),) = await database.fetch(principal, page, **given)
+        given["after"] = UUID(decode_cursor(tx.keyring, list_name, query.cursor))
+    ((found, last),) = await tx.fetch(page, **given)
     items = found or []  # of no rows, an aggregate is null
     if len(items) <= query.limit:
         return items, None
-    return items[: query.limit], encode_cursor(database.keyring, list_name, last)
+    return items[: query.limit], encode_cursor(tx.keyring, list_name, last)

@@ -8,7 +8,7 @@ import asyncpg
 import structlog
 from sqlalchemy import func, select
 
-from app.core.db import WriteSession
+from app.core.transaction import Transaction
 
 Channel = Literal["bulk_uploads", "allowlist_pending", "allowlist_published", "clients_changed"]
 KEEPALIVE_SECONDS = 5.0
@@ -16,7 +16,7 @@ RECONNECT_SECONDS = 0.5
 log = structlog.get_logger(__name__)
 
 
-async def ring(session: WriteSession, channel: Channel) -> None:
+async def ring(session: Transaction, channel: Channel) -> None:
     """Ring when the transaction commits."""
     await session.execute(select(func.pg_notify(channel, "")))
 

@@ -12,13 +12,12 @@ from sqlalchemy import Index, Integer, LargeBinary, Text, Uuid, bindparam, cast,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.asking import Asker
-from app.core.compiled import Compiled
-from app.core.db import WriteSession
 from app.core.errors import DomainError, IdempotencyConflict, RequestInProgress
 from app.core.keyring import Keyring
 from app.core.orm import Base, among, column_text, columnar, is_among, records, rows_text, sealed_column
 from app.core.principal import Principal
+from app.core.statement import Statement
+from app.core.transaction import Transaction
 
 SEALED_BODY = "idempotency_keys.sealed_body"
 KEPT_HEADERS = ("content-type", "etag", "location")
@@ -42,16 +41,16 @@ _LOCATION = IdempotencyKey.headers["location"].astext
 Index("idempotency_keys_location_idx", _LOCATION)
 _ASKED = columnar({"key": Text}).subquery("asked")
 _TURN = func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("client", type_=Text) + " " + _ASKED.c.key, 0))
-_TURNS = Compiled(select(_ASKED.c.key).where(_TURN))
+_TURNS = Statement(select(_ASKED.c.key).where(_TURN))
 _OF_CLIENT = IdempotencyKey.client_id == bindparam("client_id", type_=Uuid)
 _ANSWER = (
     IdempotencyKey.key, IdempotencyKey.fingerprint, IdempotencyKey.status,
     cast(IdempotencyKey.headers, Text).label("headers"), IdempotencyKey.sealed_body,
 )  # fmt: skip
-_KEPT = Compiled(select(*_ANSWER).where(_OF_CLIENT, is_among(IdempotencyKey.key, "keys")))
+_KEPT = Statement(select(*_ANSWER).where(_OF_CLIENT, is_among(IdempotencyKey.key, "keys")))
 _KEYS = {"client_id": Uuid, "key": Text, "fingerprint": Text, "status": Integer, "headers": JSONB,
          "sealed_body": LargeBinary}  # fmt: skip
-_KEEPING = Compiled(
+_KEEPING = Statement(
     insert(IdempotencyKey).from_select(list(_KEYS), select(*records("answers", _KEYS).c), include_defaults=False)
 )
 
@@ -73,7 +72,7 @@ class Once:
 
     async def answer(
         self,
-        session: WriteSession,
+        session: Transaction,
         principal: Principal,
         act: Callable[[], Awaitable[Response]],
         body_digest: str | None = None,
@@ -89,10 +88,10 @@ class Once:
             raise answer
         return answer
 
-    async def is_kept(self, session: Asker, principal: Principal) -> bool:
+    async def is_kept(self, session: Transaction, principal: Principal) -> bool:
         """Whether an answer is kept under the request's key: then it is answered by it, and not by the state of now."""
         given = {"client_id": principal.client_id, "keys": [self._key]}
-        return self._key is not None and bool(await session.fetch(_KEPT, given))
+        return self._key is not None and bool(await session.fetch(_KEPT, **given))
 
     async def asked(self, keyring: Keyring, body_digest: str | None = None) -> "Keyed":
         """Key and fingerprint of the request; ``body_digest`` stands for a body that was streamed.
@@ -119,7 +118,7 @@ Answers = Sequence[Response | DomainError]
 
 
 async def answer_each(
-    session: Asker,
+    session: Transaction,
     principal: Principal,
     asked: Sequence[Keyed],
     act_on: Callable[[Sequence[int]], Awaitable[Answers]],
@@ -137,22 +136,20 @@ async def answer_each(
     return [settled.get(place) or answers[place] for place in range(len(asked))]
 
 
-async def _settled(session: Asker, principal: Principal, asked: Sequence[Keyed]) -> dict[int, Exception]:
+async def _settled(session: Transaction, principal: Principal, asked: Sequence[Keyed]) -> dict[int, Exception]:
     """The requests that must not be done, by their places, and why."""
     keyed = [(place, key) for place, (key, _) in enumerate(asked) if key is not None]
     if not keyed:
         return {}
     first = {key: place for place, key in reversed(keyed)}
-    held = {
-        key for (key,) in await session.fetch(_TURNS, {"client": str(principal.client_id), "key": column_text(first)})
-    }
-    kept = await session.fetch(_KEPT, {"client_id": principal.client_id, "keys": list(held)})
+    held = {key for (key,) in await session.fetch(_TURNS, client=str(principal.client_id), key=column_text(first))}
+    kept = await session.fetch(_KEPT, client_id=principal.client_id, keys=list(held))
     known = {first[each["key"]]: _replay(session, each, asked[first[each["key"]]]) for each in kept}
     waiting = {place: RequestInProgress() for place, key in keyed if key not in held or place != first[key]}
     return {**known, **waiting}
 
 
-def _replay(session: Asker, kept: Any, asked: Keyed) -> Exception:
+def _replay(session: Transaction, kept: Any, asked: Keyed) -> Exception:
     if kept["fingerprint"] != asked.fingerprint:
         return IdempotencyConflict()
     body = session.keyring.unseal(SEALED_BODY, kept["sealed_body"])
@@ -160,7 +157,7 @@ def _replay(session: Asker, kept: Any, asked: Keyed) -> Exception:
     return Replayed(Response(body, kept["status"], {**headers, "Idempotency-Replayed": "true"}))
 
 
-async def _keep(session: Asker, principal: Principal, answers: Sequence[tuple[Keyed, Response]]) -> None:
+async def _keep(session: Transaction, principal: Principal, answers: Sequence[tuple[Keyed, Response]]) -> None:
     if not answers:
         return
     rows = [
@@ -174,7 +171,7 @@ async def _keep(session: Asker, principal: Principal, answers: Sequence[tuple[Ke
         }
         for keyed, answer in answers
     ]
-    await session.fetch(_KEEPING, {"answers": rows_text(rows)})
+    await session.fetch(_KEEPING, answers=rows_text(rows))
 
 
 async def _once(
@@ -204,11 +201,11 @@ def add_replay_handler(app: FastAPI) -> None:
     app.add_exception_handler(Replayed, _on_replay)
 
 
-async def forget_older_than(session: WriteSession, hours: int) -> None:
+async def forget_older_than(session: Transaction, hours: int) -> None:
     """Drop the keys that were kept for ``hours``."""
     await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < func.now() - timedelta(hours=hours)))
 
 
-async def forget_answers_at(session: WriteSession, locations: Collection[str]) -> None:
+async def forget_answers_at(session: Transaction, locations: Collection[str]) -> None:
     """Drop the kept answers that name one of these addresses as theirs: what they show is erased."""
     await session.execute(delete(IdempotencyKey).where(among(_LOCATION, locations)))

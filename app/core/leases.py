@@ -7,8 +7,8 @@ from sqlalchemy import delete, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db import WriteSession
 from app.core.orm import Base
+from app.core.transaction import Transaction
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -40,7 +40,7 @@ class Grant:
 
 
 async def lease(
-    session: WriteSession, rate_class: str, subject: str, *, portion: int, quota: int, window: timedelta
+    session: Transaction, rate_class: str, subject: str, *, portion: int, quota: int, window: timedelta
 ) -> Grant:
     """Lease up to ``portion`` of what is left of ``quota`` in this ``window`` of the database's clock, if only nothing.
 
@@ -66,6 +66,6 @@ async def lease(
     return Grant(began, leased, max(0, quota - granted), float(seconds))
 
 
-async def forget_ended(session: WriteSession, window: timedelta) -> None:
+async def forget_ended(session: Transaction, window: timedelta) -> None:
     """Drop the windows that have ended."""
     await session.execute(delete(RateWindow).where(RateWindow.window_start < func.now() - window))

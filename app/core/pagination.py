@@ -12,10 +12,10 @@ from pydantic import Field
 from sqlalchemy import Select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.db import ReadSession
 from app.core.errors import Invalid, InvalidValue
 from app.core.keyring import Keyring
 from app.core.schemas import LINE, LONGEST_PAGE, Query
+from app.core.transaction import Transaction
 
 SIGNATURE_DIGITS = 32
 
@@ -56,7 +56,7 @@ def decode_cursor(keyring: Keyring, list_name: str, cursor: str) -> str:
 
 
 async def fetch_page(
-    session: ReadSession,
+    session: Transaction,
     statement: Select[Any],
     key: InstrumentedAttribute[Any],
     query: PageQuery,

@@ -161,7 +161,7 @@ class RateLimiter:
         if time.monotonic() < self._alone_until:
             return _alone(quota)
         try:
-            async with asyncio.timeout(LONGEST_ASKING_SECONDS), self._database.write() as session:
+            async with asyncio.timeout(LONGEST_ASKING_SECONDS), self._database.transaction() as session:
                 window = timedelta(seconds=quota.window)
                 granted = await leases.lease(
                     session, quota.name, subject, portion=quota.portion, quota=quota.requests, window=window

@@ -1,35 +1,37 @@
-"""Whose rows a transaction may see and write: the database's roles, and the settings that their policies go by."""
+"""Whose rows a transaction sees and writes: the database's roles, and the settings that their policies go by."""
 
-from sqlalchemy import CompoundSelect, Label, Select, Text, bindparam, func, literal, select, true
+import re
+from typing import Literal
 
-from app.core.orm import Rows, looked_up
 from app.core.principal import Principal
 
 # Row-level security goes by these roles (migrations/policies.py). Each is fixed at the beginning of a transaction:
 # every partner's rows; one partner's; one partner's, written beside networks and grants of all, by their addresses.
-SERVICE, TENANT, INTAKE = "register_service", "register_tenant", "register_intake"
-Query = Select[*tuple[object, ...]] | CompoundSelect[*tuple[object, ...]]
+Role = Literal["register_service", "register_tenant", "register_intake"]
+SERVICE: Role = "register_service"
+TENANT: Role = "register_tenant"
+INTAKE: Role = "register_intake"
+
+# An operator's code as the reference data and the tables have it.
+_CODE = re.compile(r"[a-z0-9_-]{0,100}")
 
 
-def _set(name: str) -> Label[str]:
-    return func.set_config(f"register.{name}", bindparam(f"tenant_{name}", type_=Text), literal(True)).label(name)
+def role_of(principal: Principal | None, role: Role | None = None) -> Role:
+    """The role of a transaction that acts for a principal; ``role`` is a partner's in place of ``TENANT``."""
+    if principal is None or principal.sees_all:
+        return SERVICE
+    return role or TENANT
 
 
-# What the policies of row-level security go by, until the transaction ends.
-ACTING = select(_set("partner"), _set("operator"))
+def beginning(principal: Principal | None, role: Role, *, read_only: bool) -> str:
+    """The statements that begin a transaction: one round trip, and nothing of them is left when it ends.
 
-
-def tenant(principal: Principal) -> dict[str, str]:
-    """The parameters of ``ACTING`` and ``acting`` for a partner."""
-    return {"tenant_partner": str(principal.partner_id), "tenant_operator": principal.operator or ""}
-
-
-def acting(query: Query) -> Rows:
-    """A query of a connection that has a partner's role, and the first of its transaction: it acts for that partner.
-
-    Its rows are looked up for each row of the settings, which is one: none can be met before.
+    The tenant is a UUID from the token, written as one, and the code of an operator; neither is a caller's text.
     """
-    settings, whole = ACTING.subquery("tenant"), query.subquery("whole")
-    rows = select(*whole.c).where(settings.c.partner.is_not(None), settings.c.operator.is_not(None))
-    found = looked_up(rows, "rows")
-    return select(*found.c).select_from(settings).join(found, true())
+    begin = f"BEGIN{' READ ONLY' if read_only else ''}; SET LOCAL ROLE {role}"
+    if role == SERVICE or principal is None:
+        return begin
+    code = principal.operator or ""
+    if not _CODE.fullmatch(code):
+        raise ValueError(f"{code!r} is not the code of an operator")
+    return f"{begin}; SET LOCAL register.partner = '{principal.partner_id!s}'; SET LOCAL register.operator = '{code}'"

@@ -5,10 +5,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.core.db import Database, WriteSession
+from app.core.db import Database
 from app.core.pagination import PageQuery
 from app.core.preconditions import ANY_VERSION
 from app.core.schemas import LONGEST_PAGE
+from app.core.transaction import Transaction
 from app.partners import service, store
 from app.partners.models import Client, Partner
 from app.partners.rules import ALLOWED, PartnerKind
@@ -34,7 +35,7 @@ async def ensure_demo_partners(database: Database, data_dir: Path, public_url: s
     """
     path = data_dir / CREDENTIALS
     kept: dict[str, Login] = json.loads(path.read_text())["clients"] if path.exists() else {}
-    async with database.write() as session:
+    async with database.transaction() as session:
         clients: dict[str, Login] = {}
         for name, (kind, operator, client_names) in PARTNERS.items():
             body = NewPartner(name=name, kind=kind, operator=operator)
@@ -47,7 +48,7 @@ async def ensure_demo_partners(database: Database, data_dir: Path, public_url: s
 
 
 async def _login(
-    session: WriteSession, partner: Partner, name: str, there: Mapping[str, Client], kept: Mapping[str, Login]
+    session: Transaction, partner: Partner, name: str, there: Mapping[str, Client], kept: Mapping[str, Login]
 ) -> Login:
     """The login of a demo client: the one in the file, or else a new one."""
     client = there.get(name)

@@ -33,10 +33,10 @@ async def erase_applicant(request: Request, applicant_id: UUID, principal: Erase
     record. Asked again, the answer is the same.
     """
     database = database_of(request)
-    async with database.read(principal) as session:
+    async with database.transaction(principal, read_only=True) as session:
         await store.get(session, principal, applicant_id)
     # what a partner's own transaction may see it has seen; the log and the list are beyond what it may change
-    async with database.write() as session:
+    async with database.transaction() as session:
         await service.erase_on_request(session, principal, applicant_id, if_match)
         applicant = await store.get(session, principal, applicant_id)
         await session.refresh(applicant)

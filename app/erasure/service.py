@@ -10,10 +10,11 @@ from app.applicants import store as applicants_store
 from app.applicants.store import Erased
 from app.audit import erasure as log
 from app.bulk_uploads import erasure as bulk_uploads
-from app.core.db import Database, WriteSession
+from app.core.db import Database
 from app.core.idempotency import forget_answers_at
 from app.core.preconditions import IfMatch
 from app.core.principal import Principal
+from app.core.transaction import Transaction
 from app.erasure.errors import ApplicantInUse
 from app.registrations import erasure as registrations
 from app.registrations.erasure import ERASED_AT_ONCE, Clocks, ErasedCase, Standing
@@ -28,11 +29,11 @@ async def erase_due(database: Database, clocks: Clocks) -> None:
     """Erase every applicant whose time has passed, a bounded number in a transaction."""
     checked = CHECKED_AT_ONCE
     while checked == CHECKED_AT_ONCE:
-        async with database.write() as session:
+        async with database.transaction() as session:
             checked = await _check_some(session, clocks)
 
 
-async def _check_some(session: WriteSession, clocks: Clocks) -> int:
+async def _check_some(session: Transaction, clocks: Clocks) -> int:
     """Erase those whose time has passed of the applicants whose check is due; give how many were checked.
 
     The others are looked at again when their time comes, and before the shortest clock could run out unseen; those
@@ -47,7 +48,7 @@ async def _check_some(session: WriteSession, clocks: Clocks) -> int:
     return len(checked)
 
 
-async def erase_on_request(session: WriteSession, principal: Principal, applicant_id: UUID, if_match: IfMatch) -> None:
+async def erase_on_request(session: Transaction, principal: Principal, applicant_id: UUID, if_match: IfMatch) -> None:
     """Erase an applicant at once; one that was erased stays as it is.
 
     Raises ``NotFound``, ``VersionMismatch``, and ``ApplicantInUse`` when a case of it is open or in force.
@@ -68,7 +69,7 @@ def _said(against: Collection[Standing]) -> str:
     return f"These cases are open, in force or still on the list: {named}{more}."
 
 
-async def _erase_all(session: WriteSession, actor: Principal | None, ids: Collection[UUID]) -> set[UUID]:
+async def _erase_all(session: Transaction, actor: Principal | None, ids: Collection[UUID]) -> set[UUID]:
     """Erase those of these applicants that nothing stands against; their ids."""
     if not ids:
         return set()
@@ -80,7 +81,7 @@ async def _erase_all(session: WriteSession, actor: Principal | None, ids: Collec
     return set(ripe)
 
 
-async def _erase(session: WriteSession, actor: Principal | None, ids: Collection[UUID]) -> None:
+async def _erase(session: Transaction, actor: Principal | None, ids: Collection[UUID]) -> None:
     """Erase applicants that are locked, and all their cases, 5,000 at a time."""
     erased = {each.id: each for each in await applicants.erase(session, actor, ids)}
     await forget_answers_at(session, [f"/v1/applicants/{id_}" for id_ in ids])
@@ -91,7 +92,7 @@ async def _erase(session: WriteSession, actor: Principal | None, ids: Collection
 
 
 async def _erase_cases(
-    session: WriteSession, actor: Principal | None, cases: Collection[ErasedCase], applicants_: dict[UUID, Erased]
+    session: Transaction, actor: Principal | None, cases: Collection[ErasedCase], applicants_: dict[UUID, Erased]
 ) -> None:
     """Erase the texts of cases wherever they stand, and give them their applicants' new subjects."""
     subjects = {case.id: applicants_[case.applicant_id].subject for case in cases}

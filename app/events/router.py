@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from app.core.authenticated_route import AuthenticatedRoute
-from app.core.db import Reading
+from app.core.db import Db
 from app.core.errors import Forbidden, Unauthenticated
 from app.core.principal import Principal
 from app.core.problems import documented
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/events", tags=["events"], route_class=AuthenticatedR
 async def list_events(
     request: Request,
     query: Annotated[EventsQuery, Query()],
-    session: Reading,
+    database: Db,
     principal: Annotated[Principal, require("events:read")],
 ) -> Response:
     """What happened to what is the caller's business, oldest first. Poll with `after` = the last `id` you have.
@@ -34,7 +34,8 @@ async def list_events(
     `next_cursor` is always the position to go on from, also when there is nothing new yet. No event is ever
     behind a position that was handed out, however late its transaction commits.
     """
-    after = query.after or query.cursor
-    items = await store.read(session, principal, after=after, limit=query.limit)
-    last = items[-1].id if items else after
-    return page_answer(request, EventPage, items, str(last) if last else None)
+    async with database.transaction(principal, read_only=True) as session:
+        after = query.after or query.cursor
+        items = await store.read(session, principal, after=after, limit=query.limit)
+        last = items[-1].id if items else after
+        return page_answer(request, EventPage, items, str(last) if last else None)

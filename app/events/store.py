@@ -26,10 +26,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from uuid_utils.compat import uuid7
 
-from app.core.db import ReadSession, WriteSession
 from app.core.errors import Invalid, InvalidValue, NotFound
 from app.core.orm import TIME_ORDERED_UUID, Rows, among, recordset
 from app.core.principal import Principal
+from app.core.transaction import Transaction
 from app.events.models import Event
 
 # What an officer writes to the registrant is between the two of them.
@@ -71,7 +71,7 @@ class Recorded(NamedTuple):
 _RECORDED = [Event.__table__.c[name] for name in Recorded._fields]
 
 
-async def record(session: WriteSession, actor: Principal | None, happenings: Sequence[Happening]) -> list[UUID]:
+async def record(session: Transaction, actor: Principal | None, happenings: Sequence[Happening]) -> list[UUID]:
     """Record what happened, in this order, by ``actor`` (None: the service itself); gives the events' ids."""
     if not happenings:
         return []
@@ -93,7 +93,7 @@ async def record(session: WriteSession, actor: Principal | None, happenings: Seq
     return ids
 
 
-async def record_each(session: WriteSession, actor: Principal | None, name: str, happened: Rows) -> None:
+async def record_each(session: Transaction, actor: Principal | None, name: str, happened: Rows) -> None:
     """Record an event ``name`` for each row of a statement, in its order: its subject, partner, operator, details."""
     await session.execute(recording(name, happened, _by(actor)))
 
@@ -119,14 +119,14 @@ def without_erasable(details: Mapping[str, Any]) -> dict[str, Any]:
     return {name: each for name, each in details.items() if name not in ERASABLE} | {ERASED: list(ERASABLE)}
 
 
-async def with_erasable(session: ReadSession, subject_ids: Collection[UUID]) -> list[Recorded]:
+async def with_erasable(session: Transaction, subject_ids: Collection[UUID]) -> list[Recorded]:
     """The events of these subjects that hold something erasable."""
     holds = or_(*(Event.details[name].astext.is_not(None) for name in ERASABLE))
     statement = select(*_RECORDED).where(among(Event.subject_id, subject_ids), holds)
     return [Recorded._make(each) for each in await session.execute(statement)]
 
 
-async def erase(session: WriteSession, event_ids: Collection[UUID]) -> None:
+async def erase(session: Transaction, event_ids: Collection[UUID]) -> None:
     """Take out of the details of events what can be erased, as ``without_erasable``."""
     kept = Event.details.op("-", return_type=JSONB)(literal(list(ERASABLE), ARRAY(Text)))
     marked = kept.op("||", return_type=JSONB)(literal({ERASED: list(ERASABLE)}, JSONB))
@@ -134,7 +134,7 @@ async def erase(session: WriteSession, event_ids: Collection[UUID]) -> None:
     await session.execute(erased.execution_options(synchronize_session=False))
 
 
-async def of_subjects(session: ReadSession, name: str, subject_ids: Collection[UUID]) -> list[Recorded]:
+async def of_subjects(session: Transaction, name: str, subject_ids: Collection[UUID]) -> list[Recorded]:
     """The events of a name and of these subjects."""
     statement = select(*_RECORDED).where(among(Event.subject_id, subject_ids), Event.name == name)
     return [Recorded._make(each) for each in await session.execute(statement)]
@@ -180,7 +180,7 @@ def _shown_to(principal: Principal) -> Select[Any]:
     ).where(_visible_to(principal))
 
 
-async def get(session: ReadSession, principal: Principal, event_id: UUID) -> Event:
+async def get(session: Transaction, principal: Principal, event_id: UUID) -> Event:
     """An event that is the caller's business, as it is recorded (see ``shown_of``). Raises ``NotFound``."""
     event: Event | None = await session.scalar(select(Event).where(Event.id == event_id, _visible_to(principal)))
     if event is None:
@@ -188,7 +188,7 @@ async def get(session: ReadSession, principal: Principal, event_id: UUID) -> Eve
     return event
 
 
-async def settled(session: ReadSession, *, after: UUID | None, limit: int) -> list[Recorded]:
+async def settled(session: Transaction, *, after: UUID | None, limit: int) -> list[Recorded]:
     """The events of the whole log after ``after``, as they are recorded, in the order that can no longer change.
 
     Raises ``Invalid`` when there is no event ``after``.
@@ -198,7 +198,7 @@ async def settled(session: ReadSession, *, after: UUID | None, limit: int) -> li
 
 
 async def read(
-    session: ReadSession, principal: Principal, *, after: UUID | None, limit: int, subject_id: UUID | None = None
+    session: Transaction, principal: Principal, *, after: UUID | None, limit: int, subject_id: UUID | None = None
 ) -> Sequence[Any]:
     """The events after ``after`` (None: from the first) that are the caller's business, in reading order.
 
@@ -212,7 +212,7 @@ async def read(
     return found
 
 
-async def _in_order(session: ReadSession, statement: Select[Any], after: UUID | None, limit: int) -> Select[Any]:
+async def _in_order(session: Transaction, statement: Select[Any], after: UUID | None, limit: int) -> Select[Any]:
     if after is not None:
         start = await session.get(Event, after)
         if start is None:
@@ -226,13 +226,13 @@ def _comes_after(start: Event) -> ColumnElement[bool]:
     return tuple_(*PLACE) > tuple_(*(literal(getattr(start, each.key), each.type) for each in PLACE))
 
 
-async def read_these(session: ReadSession, principal: Principal, ids: Sequence[UUID]) -> Sequence[Any]:
+async def read_these(session: Transaction, principal: Principal, ids: Sequence[UUID]) -> Sequence[Any]:
     """Those of the events of these ids that are the caller's business, in no order."""
     found: Sequence[Any] = (await session.execute(_shown_to(principal).where(among(Event.id, ids)))).all()
     return found
 
 
-async def newest_settled(session: ReadSession, *, after: UUID) -> UUID | None:
+async def newest_settled(session: Transaction, *, after: UUID) -> UUID | None:
     """The last event that ``read`` can give to anyone, None when that is not after ``after``."""
     start = await session.get(Event, after)
     if start is None:

@@ -8,13 +8,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.allowlist.reader import SnapshotReader
-from app.core.db import ReadSession
 from app.core.errors import Unavailable
 from app.core.keyring import SealBroken
 from app.core.problems import documented
 from app.core.responses import json_answer
 from app.core.schemas import Resource, Timestamp
 from app.core.shared_read import SharedRead
+from app.core.transaction import Transaction
 from app.health import store
 from app.partners import store as partners
 
@@ -76,7 +76,7 @@ async def ready(request: Request) -> Response:
     return json_answer(Ready(diverged=diverged))
 
 
-async def missing(session: ReadSession, expected: str | None) -> str:
+async def missing(session: Transaction, expected: str | None) -> str:
     """Words for what the service lacks, nothing when it lacks nothing; ``expected`` is the migration of this code."""
     if await store.applied_migration(session) != expected:
         return "The database's migrations are not those of this code: run 'python -m app.cli migrate'."

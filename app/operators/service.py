@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
-from app.core.db import WriteSession
+from app.core.transaction import Transaction
 from app.operators import store
 
 REFERENCE = Path(__file__).parent / "reference"
 
 
-async def load_reference(session: WriteSession) -> None:
+async def load_reference(session: Transaction) -> None:
     """Make the operators and allocations those of the files beside this module."""
     listed = json.loads((REFERENCE / "operators.json").read_text())["operators"]
     operators = [{key: each[key] for key in ("code", "name", "asn")} for each in listed]

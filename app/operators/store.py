@@ -7,9 +7,9 @@ from sqlalchemy import BigInteger, CompoundSelect, Text, cast, delete, insert, n
 from sqlalchemy.dialects.postgresql import CIDR
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.compiled import Compiled
-from app.core.db import ReadSession, WriteSession
 from app.core.orm import Rows, columnar, looked_up, recordset
+from app.core.statement import Statement
+from app.core.transaction import Transaction
 from app.operators.models import CountryPrefix, Operator, OperatorPrefix
 from app.operators.rules import Atlas
 
@@ -17,7 +17,7 @@ from app.operators.rules import Atlas
 FEW = 256
 
 
-async def all_operators(session: ReadSession) -> Sequence[Operator]:
+async def all_operators(session: Transaction) -> Sequence[Operator]:
     """Every operator, by code."""
     return (await session.scalars(select(Operator).order_by(Operator.code))).all()
 
@@ -40,7 +40,7 @@ _AROUND = union_all(
     _around(_ALLOCATIONS, CountryPrefix.prefix),
     _around(_ANNOUNCEMENTS, OperatorPrefix.prefix),
 )
-_ALL = Compiled(_EVERYWHERE)
+_ALL = Statement(_EVERYWHERE)
 
 
 def charts(networks: Sequence[str]) -> CompoundSelect[*tuple[Any, ...]]:
@@ -51,13 +51,13 @@ def charts(networks: Sequence[str]) -> CompoundSelect[*tuple[Any, ...]]:
     return _AROUND if len(networks) <= FEW else _EVERYWHERE
 
 
-async def atlas(session: ReadSession) -> Atlas:
+async def atlas(session: Transaction) -> Atlas:
     """All that there is: it is small."""
-    return Atlas(await session.fetch(_ALL, {}))
+    return Atlas(await session.fetch(_ALL))
 
 
 async def replace_reference(
-    session: WriteSession,
+    session: Transaction,
     operators: Sequence[dict[str, object]],
     prefixes: Sequence[dict[str, str]],
     country: Sequence[str],

@@ -42,7 +42,7 @@ class CalledBack:
 
     async def refresh(self) -> None:
         """Ask the database."""
-        async with self._database.read() as session:
+        async with self._database.transaction(read_only=True) as session:
             not_before = await store.called_back(session)
             keys = await store.public_keys(session)
             revoked = await store.revoked_keys(session)

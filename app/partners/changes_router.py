@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.core.db import Reading, Writing
+from app.core.db import Db
 from app.core.principal import Principal
 from app.core.problems import READS, documented
 from app.core.responses import json_answer, page_answer
@@ -28,13 +28,14 @@ async def list_client_changes(
     request: Request,
     partner_id: UUID,
     query: Annotated[ClientChangesQuery, Query()],
-    session: Reading,
-    _: Admin,
+    database: Db,
+    principal: Admin,
 ) -> Response:
     """Changes of the regulator's clients that were asked for, oldest first, with what became of them."""
-    await store.get_partner(session, partner_id)
-    found = await store.list_changes(session, partner_id, query)
-    return page_answer(request, ClientChangePage, *found)
+    async with database.transaction(principal, read_only=True) as session:
+        await store.get_partner(session, partner_id)
+        found = await store.list_changes(session, partner_id, query)
+        return page_answer(request, ClientChangePage, *found)
 
 
 @router.get(
@@ -43,9 +44,10 @@ async def list_client_changes(
     response_model=ClientChange,
     responses=documented(*READS),
 )
-async def get_client_change(partner_id: UUID, change_id: UUID, session: Reading, _: Admin) -> Response:
+async def get_client_change(partner_id: UUID, change_id: UUID, database: Db, principal: Admin) -> Response:
     """One change: what was asked for, by whom, and what became of it. A secret is not shown again."""
-    return json_answer(ClientChange.model_validate(await store.get_change(session, partner_id, change_id)))
+    async with database.transaction(principal, read_only=True) as session:
+        return json_answer(ClientChange.model_validate(await store.get_change(session, partner_id, change_id)))
 
 
 @router.post(
@@ -54,10 +56,11 @@ async def get_client_change(partner_id: UUID, change_id: UUID, session: Reading,
     response_model=ClientChange,
     responses=documented(*READS, SecondPersonRequired, ChangeNotPending, NameTaken, AuthenticatesOtherwise),
 )
-async def confirm_client_change(partner_id: UUID, change_id: UUID, session: Writing, principal: Admin) -> Response:
+async def confirm_client_change(partner_id: UUID, change_id: UUID, database: Db, principal: Admin) -> Response:
     """The change takes effect: by a person who neither asked for it nor uses the client that it changes."""
-    change = await client_changes.confirm(session, principal, partner_id, change_id)
-    return json_answer(ClientChange.model_validate(change))
+    async with database.transaction(principal) as session:
+        change = await client_changes.confirm(session, principal, partner_id, change_id)
+        return json_answer(ClientChange.model_validate(change))
 
 
 @router.delete(
@@ -66,7 +69,8 @@ async def confirm_client_change(partner_id: UUID, change_id: UUID, session: Writ
     response_model=ClientChange,
     responses=documented(*READS, ChangeNotPending),
 )
-async def withdraw_client_change(partner_id: UUID, change_id: UUID, session: Writing, principal: Admin) -> Response:
+async def withdraw_client_change(partner_id: UUID, change_id: UUID, database: Db, principal: Admin) -> Response:
     """The change will not be made: by whoever asked for it, or by anybody who might have confirmed it."""
-    change = await client_changes.withdraw(session, principal, partner_id, change_id)
-    return json_answer(ClientChange.model_validate(change))
+    async with database.transaction(principal) as session:
+        change = await client_changes.withdraw(session, principal, partner_id, change_id)
+        return json_answer(ClientChange.model_validate(change))

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from app.core.db import WriteSession
 from app.core.preconditions import ANY_VERSION, IfMatch
 from app.core.principal import Principal
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.events.store import Happening
 from app.partners import rules, service, store
@@ -41,7 +41,7 @@ class Asked:
     client_secret: str | None
 
 
-async def make(session: WriteSession, actor: Principal, partner: Partner, wanted: Wanted) -> Issued | Asked:
+async def make(session: Transaction, actor: Principal, partner: Partner, wanted: Wanted) -> Issued | Asked:
     """Make a change, or note it as asked for when it gives a client of the regulator more than it has.
 
     Raises whatever refuses the change, also when it is only asked for.
@@ -69,7 +69,7 @@ def _gives_more(wanted: Wanted) -> bool:
 
 
 async def _perform(
-    session: WriteSession, actor: Principal, partner: Partner, wanted: Wanted, asked: ClientChange | None = None
+    session: Transaction, actor: Principal, partner: Partner, wanted: Wanted, asked: ClientChange | None = None
 ) -> Issued:
     client, if_match, details = wanted.client, wanted.if_match, wanted.details
     if client is None:
@@ -85,7 +85,7 @@ async def _perform(
             return Issued(await service.change_client(session, actor, client, if_match, patch), None)
 
 
-async def _ask(session: WriteSession, actor: Principal, partner: Partner, wanted: Wanted) -> Asked:
+async def _ask(session: Transaction, actor: Principal, partner: Partner, wanted: Wanted) -> Asked:
     """Try a change and take it back, so that what would refuse it does so now; then note it as asked for."""
     version = wanted.client.version if wanted.client else None
     change = ClientChange(
@@ -110,7 +110,7 @@ async def _ask(session: WriteSession, actor: Principal, partner: Partner, wanted
     return Asked(change, oauth_client_id, secret)
 
 
-async def confirm(session: WriteSession, actor: Principal, partner_id: UUID, change_id: UUID) -> ClientChange:
+async def confirm(session: Transaction, actor: Principal, partner_id: UUID, change_id: UUID) -> ClientChange:
     """Let a change take effect that another person asked for; one that was confirmed stays so.
 
     Raises ``NotFound``, ``ChangeNotPending``, ``SecondPersonRequired``, and whatever refuses the change by now.
@@ -138,7 +138,7 @@ def _refuse_unless_pending(change: ClientChange) -> None:
         raise ChangeNotPending(f"The change is {change.status}.")
 
 
-async def _check_second_person(session: WriteSession, actor: Principal, change: ClientChange) -> None:
+async def _check_second_person(session: Transaction, actor: Principal, change: ClientChange) -> None:
     """Raise ``SecondPersonRequired`` unless the caller is a person other than the asker and than the client's."""
     users = await store.users(session, actor.client_id, [change.asked_by, change.client_id])
     if users.is_disabled(change.asked_by):
@@ -154,7 +154,7 @@ async def _check_second_person(session: WriteSession, actor: Principal, change: 
         )
 
 
-async def withdraw(session: WriteSession, actor: Principal, partner_id: UUID, change_id: UUID) -> ClientChange:
+async def withdraw(session: Transaction, actor: Principal, partner_id: UUID, change_id: UUID) -> ClientChange:
     """End a pending change without making it, by whoever may ask for one; one that was withdrawn stays so.
 
     Raises ``NotFound``, ``ChangeNotPending``.
@@ -167,7 +167,7 @@ async def withdraw(session: WriteSession, actor: Principal, partner_id: UUID, ch
     return change
 
 
-async def _record(session: WriteSession, actor: Principal, what: str, change: ClientChange) -> None:
+async def _record(session: Transaction, actor: Principal, what: str, change: ClientChange) -> None:
     """Record what happened to a change; a person's name does not go into the log."""
     details: dict[str, Any] = {"action": change.action, "client_id": str(change.client_id)}
     if change.details.get("scopes") is not None:

@@ -102,10 +102,10 @@ class ExternalTokens:
 
     async def _client(self, subject: str) -> Client:
         who = (self._issuer.partner, self._issuer.issuer, subject)
-        async with self._database.read() as session:
+        async with self._database.transaction(read_only=True) as session:
             client = await store.find_external(session, *who)
         if client is None:
-            async with self._database.write() as session:
+            async with self._database.transaction() as session:
                 client = await service.add_external_client(session, *who)
         if client is None:
             log.warning("the partner of an external issuer is not there", partner=self._issuer.partner)

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from app.core.authenticated_route import AuthenticatedRoute
-from app.core.db import Reading, Writing
+from app.core.db import Db
 from app.core.idempotency import Idempotent
 from app.core.outbound import Outbound
 from app.core.preconditions import ANY_VERSION
@@ -43,10 +43,11 @@ ASKED: dict[int | str, dict[str, Any]] = {
 
 @router.get("", summary="List partners", response_model=schemas.PartnerPage, responses=documented(*READS))
 async def list_partners(
-    request: Request, query: Annotated[schemas.PartnersQuery, Query()], session: Reading, _: Admin
+    request: Request, query: Annotated[schemas.PartnersQuery, Query()], database: Db, principal: Admin
 ) -> Response:
     """All partners, oldest first."""
-    return page_answer(request, schemas.PartnerPage, *await store.list_partners(session, query))
+    async with database.transaction(principal, read_only=True) as session:
+        return page_answer(request, schemas.PartnerPage, *await store.list_partners(session, query))
 
 
 @router.post(
@@ -56,20 +57,22 @@ async def list_partners(
     response_model=schemas.Partner,
     responses=documented(*CREATES, NameTaken),
 )
-async def create_partner(body: schemas.NewPartner, session: Writing, principal: Admin, once: Idempotent) -> Response:
+async def create_partner(body: schemas.NewPartner, database: Db, principal: Admin, once: Idempotent) -> Response:
     """Makes a partner; its clients are made after."""
+    async with database.transaction(principal) as session:
 
-    async def create() -> Response:
-        partner = await service.create_partner(session, principal, body)
-        return resource_answer(schemas.Partner.model_validate(partner), 201, location=f"/v1/partners/{partner.id}")
+        async def create() -> Response:
+            partner = await service.create_partner(session, principal, body)
+            return resource_answer(schemas.Partner.model_validate(partner), 201, location=f"/v1/partners/{partner.id}")
 
-    return await once.answer(session, principal, create)
+        return await once.answer(session, principal, create)
 
 
 @router.get("/{partner_id}", summary="Read a partner", response_model=schemas.Partner, responses=documented(*READS))
-async def get_partner(partner_id: UUID, session: Reading, _: Admin) -> Response:
+async def get_partner(partner_id: UUID, database: Db, principal: Admin) -> Response:
     """One partner: its name, its kind, and the operator that it is, if it is one."""
-    return resource_answer(schemas.Partner.model_validate(await store.get_partner(session, partner_id)))
+    async with database.transaction(principal, read_only=True) as session:
+        return resource_answer(schemas.Partner.model_validate(await store.get_partner(session, partner_id)))
 
 
 @router.get(
@@ -79,11 +82,12 @@ async def get_partner(partner_id: UUID, session: Reading, _: Admin) -> Response:
     responses=documented(*READS),
 )
 async def list_clients(
-    request: Request, partner_id: UUID, query: Annotated[schemas.PartnersQuery, Query()], session: Reading, _: Admin
+    request: Request, partner_id: UUID, query: Annotated[schemas.PartnersQuery, Query()], database: Db, principal: Admin
 ) -> Response:
     """A partner's clients without their secrets, oldest first."""
-    await store.get_partner(session, partner_id)
-    return page_answer(request, schemas.ClientPage, *await store.list_clients(session, partner_id, query))
+    async with database.transaction(principal, read_only=True) as session:
+        await store.get_partner(session, partner_id)
+        return page_answer(request, schemas.ClientPage, *await store.list_clients(session, partner_id, query))
 
 
 def _check_jwks_uri(request: Request, keys: schemas.ClientKeys) -> None:
@@ -124,7 +128,7 @@ async def create_client(
     request: Request,
     partner_id: UUID,
     body: schemas.NewClient,
-    session: Writing,
+    database: Db,
     principal: Admin,
     once: Idempotent,
 ) -> Response:
@@ -132,15 +136,16 @@ async def create_client(
 
     A client of the regulator is made when a second person confirms it; its secret is shown now and works then.
     """
+    async with database.transaction(principal) as session:
 
-    async def create() -> Response:
-        _check_jwks_uri(request, body)
-        partner = await store.get_partner(session, partner_id)
-        details = body.model_dump(exclude_none=True)
-        wanted = Wanted(ChangeAction.CREATE, None, ANY_VERSION, details)
-        return _with_secret(await client_changes.make(session, principal, partner, wanted), 201)
+        async def create() -> Response:
+            _check_jwks_uri(request, body)
+            partner = await store.get_partner(session, partner_id)
+            details = body.model_dump(exclude_none=True)
+            wanted = Wanted(ChangeAction.CREATE, None, ANY_VERSION, details)
+            return _with_secret(await client_changes.make(session, principal, partner, wanted), 201)
 
-    return await once.answer(session, principal, create)
+        return await once.answer(session, principal, create)
 
 
 @router.get(
@@ -149,9 +154,10 @@ async def create_client(
     response_model=schemas.Client,
     responses=documented(*READS),
 )
-async def get_client(partner_id: UUID, client_id: UUID, session: Reading, _: Admin) -> Response:
+async def get_client(partner_id: UUID, client_id: UUID, database: Db, principal: Admin) -> Response:
     """One client without its secret."""
-    return resource_answer(schemas.Client.model_validate(await store.get_client(session, partner_id, client_id)))
+    async with database.transaction(principal, read_only=True) as session:
+        return resource_answer(schemas.Client.model_validate(await store.get_client(session, partner_id, client_id)))
 
 
 @router.put(
@@ -165,7 +171,7 @@ async def set_keys(
     partner_id: UUID,
     client_id: UUID,
     body: schemas.ClientKeys,
-    session: Writing,
+    database: Db,
     principal: Admin,
     if_match: Precondition,
 ) -> Response:
@@ -174,10 +180,11 @@ async def set_keys(
     The access tokens of the client end within seconds. A client of the regulator gets a key that it has not yet when a
     second person confirms it; keys are taken away at once.
     """
-    _check_jwks_uri(request, body)
-    client = await store.get_client(session, partner_id, client_id, lock=True)
-    wanted = Wanted(ChangeAction.KEYS, client, if_match, body.model_dump(exclude_none=True))
-    return _changed(await client_changes.make(session, principal, client.partner, wanted))
+    async with database.transaction(principal) as session:
+        _check_jwks_uri(request, body)
+        client = await store.get_client(session, partner_id, client_id, lock=True)
+        wanted = Wanted(ChangeAction.KEYS, client, if_match, body.model_dump(exclude_none=True))
+        return _changed(await client_changes.make(session, principal, client.partner, wanted))
 
 
 @router.patch(
@@ -190,7 +197,7 @@ async def change_client(
     partner_id: UUID,
     client_id: UUID,
     body: schemas.ClientPatch,
-    session: Writing,
+    database: Db,
     principal: Admin,
     if_match: Precondition,
 ) -> Response:
@@ -199,9 +206,10 @@ async def change_client(
     A client of the regulator gets another person, or a scope that it has not, when a second person confirms it; scopes
     are taken away at once.
     """
-    client = await store.get_client(session, partner_id, client_id, lock=True)
-    wanted = Wanted(ChangeAction.CHANGE, client, if_match, body.model_dump(exclude_unset=True))
-    return _changed(await client_changes.make(session, principal, client.partner, wanted))
+    async with database.transaction(principal) as session:
+        client = await store.get_client(session, partner_id, client_id, lock=True)
+        wanted = Wanted(ChangeAction.CHANGE, client, if_match, body.model_dump(exclude_unset=True))
+        return _changed(await client_changes.make(session, principal, client.partner, wanted))
 
 
 @router.post(
@@ -213,7 +221,7 @@ async def change_client(
 async def rotate_secret(
     partner_id: UUID,
     client_id: UUID,
-    session: Writing,
+    database: Db,
     principal: Admin,
     if_match: Precondition,
     overlap_seconds: Overlap = schemas.OVERLAP_SECONDS,
@@ -223,9 +231,10 @@ async def rotate_secret(
     With `overlap_seconds=0` the access tokens of the client end too, within seconds. The new secret of a client of the
     regulator is shown now, and takes the place of the one before when a second person confirms it.
     """
-    client = await store.get_client(session, partner_id, client_id, lock=True)
-    wanted = Wanted(ChangeAction.ROTATE, client, if_match, {"overlap_seconds": overlap_seconds})
-    return _with_secret(await client_changes.make(session, principal, client.partner, wanted), 200)
+    async with database.transaction(principal) as session:
+        client = await store.get_client(session, partner_id, client_id, lock=True)
+        wanted = Wanted(ChangeAction.ROTATE, client, if_match, {"overlap_seconds": overlap_seconds})
+        return _with_secret(await client_changes.make(session, principal, client.partner, wanted), 200)
 
 
 @router.post(
@@ -235,10 +244,11 @@ async def rotate_secret(
     responses=documented(*CHANGES),
 )
 async def disable_client(
-    partner_id: UUID, client_id: UUID, session: Writing, principal: Admin, if_match: Precondition
+    partner_id: UUID, client_id: UUID, database: Db, principal: Admin, if_match: Precondition
 ) -> Response:
     """The client gets no more tokens; those it holds end within seconds."""
-    client = await store.get_client(session, partner_id, client_id, lock=True)
-    return resource_answer(
-        schemas.Client.model_validate(await service.disable_client(session, principal, client, if_match))
-    )
+    async with database.transaction(principal) as session:
+        client = await store.get_client(session, partner_id, client_id, lock=True)
+        return resource_answer(
+            schemas.Client.model_validate(await service.disable_client(session, principal, client, if_match))
+        )

@@ -14,7 +14,6 @@ from joserfc.jwk import OKPKey
 from uuid_utils.compat import uuid7
 
 from app.core import login_attempts
-from app.core.db import WriteSession
 from app.core.doorbell import ring
 from app.core.errors import Invalid
 from app.core.keyring import Keyring
@@ -23,6 +22,7 @@ from app.core.preconditions import IfMatch
 from app.core.principal import Principal
 from app.core.schemas import validated
 from app.core.security import ACCESS, ALGORITHM
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.events.store import Happening
 from app.partners import rules, store
@@ -49,7 +49,7 @@ class Recognised:
     until: datetime | None
 
 
-async def create_partner(session: WriteSession, actor: Principal | None, body: NewPartner) -> Partner:
+async def create_partner(session: Transaction, actor: Principal | None, body: NewPartner) -> Partner:
     """Make a partner. Raises ``NameTaken``."""
     partner = Partner(**body.model_dump())
     await store.add(session, partner)
@@ -58,7 +58,7 @@ async def create_partner(session: WriteSession, actor: Principal | None, body: N
 
 
 async def create_client(
-    session: WriteSession,
+    session: Transaction,
     actor: Principal | None,
     partner: Partner,
     body: NewClient,
@@ -88,7 +88,7 @@ async def create_client(
     return Issued(client, secret)
 
 
-def _secret(session: WriteSession, asked: ClientChange | None) -> tuple[str | None, str | None]:
+def _secret(session: Transaction, asked: ClientChange | None) -> tuple[str | None, str | None]:
     """A new secret and its keyed hash; of the one that the asker of a change was shown only the hash is known."""
     if asked:
         return None, asked.secret_hash
@@ -96,13 +96,13 @@ def _secret(session: WriteSession, asked: ClientChange | None) -> tuple[str | No
     return secret, secret_hash(session, secret)
 
 
-def secret_hash(session: WriteSession, secret: str) -> str:
+def secret_hash(session: Transaction, secret: str) -> str:
     """The keyed hash by which a secret is known."""
     return session.keyring.keyed_hash("client-secret", secret)
 
 
 async def rotate_secret(
-    session: WriteSession,
+    session: Transaction,
     actor: Principal | None,
     client: Client,
     if_match: IfMatch,
@@ -131,7 +131,7 @@ async def rotate_secret(
 
 
 async def set_keys(
-    session: WriteSession, actor: Principal | None, client: Client, if_match: IfMatch, keys: ClientKeys
+    session: Transaction, actor: Principal | None, client: Client, if_match: IfMatch, keys: ClientKeys
 ) -> Client:
     """Put ``keys`` in place of those that a client has; one that is held to them loses its secrets.
 
@@ -153,7 +153,7 @@ async def set_keys(
 
 
 async def change_client(
-    session: WriteSession, actor: Principal | None, client: Client, if_match: IfMatch, patch: ClientPatch
+    session: Transaction, actor: Principal | None, client: Client, if_match: IfMatch, patch: ClientPatch
 ) -> Client:
     """Change the scopes or the person of a client. Tokens with scopes that it holds no more are called back.
 
@@ -182,7 +182,7 @@ def details_after(client: Client, patch: ClientPatch) -> ClientDetails:
     return validated(ClientDetails, patch.onto({"scopes": client.scopes, "person": client.person}))
 
 
-async def add_external_client(session: WriteSession, partner: str, issuer: str, subject: str) -> Client | None:
+async def add_external_client(session: Transaction, partner: str, issuer: str, subject: str) -> Client | None:
     """The client that stands for a person of an external issuer, made unless it is there; None without the partner.
 
     It holds no scopes: those come with each token.
@@ -197,7 +197,7 @@ async def add_external_client(session: WriteSession, partner: str, issuer: str, 
     return await store.find_external(session, partner, issuer, subject)
 
 
-async def disable_client(session: WriteSession, actor: Principal | None, client: Client, if_match: IfMatch) -> Client:
+async def disable_client(session: Transaction, actor: Principal | None, client: Client, if_match: IfMatch) -> Client:
     """Stop a client from getting tokens, and call those back that it holds. Raises ``VersionMismatch``."""
     if_match.check(client)
     if client.disabled_at is None:
@@ -208,20 +208,20 @@ async def disable_client(session: WriteSession, actor: Principal | None, client:
     return client
 
 
-async def _call_tokens_back(session: WriteSession, client: Client) -> None:
+async def _call_tokens_back(session: Transaction, client: Client) -> None:
     """Let no token that was issued so far count any more, in any API process, from seconds after the commit on."""
     client.tokens_not_before = datetime.now(UTC)
     await ring(session, "clients_changed")
 
 
-async def rotate_signing_key(session: WriteSession) -> str:
+async def rotate_signing_key(session: Transaction) -> str:
     """Make a new signing key, which signs from ten seconds on; gives its id. The one before is trusted for a week."""
     kid = await store.rotate_signing_key(session)
     await ring(session, "clients_changed")
     return kid
 
 
-async def revoke_signing_key(session: WriteSession, kid: str) -> str:
+async def revoke_signing_key(session: Transaction, kid: str) -> str:
     """Let nothing that a signing key signed count any more, in any process, from seconds after the commit on.
 
     Gives the id of the key that signs now: a new one, when the revoked one was in force. Raises ``NotFound``.
@@ -232,9 +232,7 @@ async def revoke_signing_key(session: WriteSession, kid: str) -> str:
     return signing
 
 
-async def _record(
-    session: WriteSession, actor: Principal | None, name: str, subject_id: UUID, partner_id: UUID
-) -> None:
+async def _record(session: Transaction, actor: Principal | None, name: str, subject_id: UUID, partner_id: UUID) -> None:
     await events.record(session, actor, [Happening(name, subject_id=subject_id, partner_id=partner_id)])
 
 

@@ -10,11 +10,11 @@ from sqlalchemy import ColumnElement, UnaryExpression, and_, delete, func, or_, 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
-from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.orm import INSTANT, among
 from app.core.pagination import PageQuery, fetch_page
 from app.core.security import ALGORITHM
+from app.core.transaction import Transaction
 from app.partners.change_schemas import ClientChangesQuery
 from app.partners.errors import NameTaken
 from app.partners.models import Client, ClientChange, Partner, SigningKey, UsedAssertion
@@ -31,7 +31,7 @@ USED_ASSERTIONS_KEPT = timedelta(minutes=5)
 CALLED_BACK_KEPT = timedelta(hours=2)
 
 
-async def add(session: WriteSession, row: Partner | Client) -> None:
+async def add(session: Transaction, row: Partner | Client) -> None:
     """Insert a partner or a client. Raises ``NameTaken``."""
     session.add(row)
     try:
@@ -41,7 +41,7 @@ async def add(session: WriteSession, row: Partner | Client) -> None:
     await session.refresh(row)
 
 
-async def get_partner(session: ReadSession, partner_id: UUID) -> Partner:
+async def get_partner(session: Transaction, partner_id: UUID) -> Partner:
     """One partner. Raises ``NotFound``."""
     partner = await session.get(Partner, partner_id)
     if partner is None:
@@ -49,19 +49,19 @@ async def get_partner(session: ReadSession, partner_id: UUID) -> Partner:
     return partner
 
 
-async def find_partner(session: ReadSession, name: str) -> Partner | None:
+async def find_partner(session: Transaction, name: str) -> Partner | None:
     """The partner of that name, if any."""
     partner: Partner | None = await session.scalar(select(Partner).where(Partner.name == name))
     return partner
 
 
-async def list_partners(session: ReadSession, query: PageQuery) -> tuple[list[Partner], str | None]:
+async def list_partners(session: Transaction, query: PageQuery) -> tuple[list[Partner], str | None]:
     """A page of partners."""
     items, cursor = await fetch_page(session, select(Partner), Partner.id, query, list_name="partners")
     return list(items), cursor
 
 
-async def get_client(session: ReadSession, partner_id: UUID, client_id: UUID, *, lock: bool = False) -> Client:
+async def get_client(session: Transaction, partner_id: UUID, client_id: UUID, *, lock: bool = False) -> Client:
     """One client of a partner, locked for a change when ``lock``. Raises ``NotFound``."""
     statement = select(Client).where(Client.partner_id == partner_id, Client.id == client_id)
     client = await session.scalar(statement.with_for_update(of=Client) if lock else statement)
@@ -70,18 +70,18 @@ async def get_client(session: ReadSession, partner_id: UUID, client_id: UUID, *,
     return client
 
 
-async def find_client(session: ReadSession, client_id: str) -> Client | None:
+async def find_client(session: Transaction, client_id: str) -> Client | None:
     """The client that a token request names, if any."""
     client: Client | None = await session.scalar(select(Client).where(Client.client_id == client_id))
     return client
 
 
-async def find_clients(session: ReadSession, client_ids: Collection[str]) -> Sequence[Client]:
+async def find_clients(session: Transaction, client_ids: Collection[str]) -> Sequence[Client]:
     """The clients of these ids that there are."""
     return (await session.scalars(select(Client).where(Client.client_id.in_(client_ids)))).all()
 
 
-async def find_external(session: ReadSession, partner: str, issuer: str, subject: str) -> Client | None:
+async def find_external(session: Transaction, partner: str, issuer: str, subject: str) -> Client | None:
     """The client that stands for a person of an external issuer, if that person was seen before."""
     client: Client | None = await session.scalar(
         select(Client)
@@ -91,7 +91,7 @@ async def find_external(session: ReadSession, partner: str, issuer: str, subject
     return client
 
 
-async def add_external(session: WriteSession, partner_id: UUID, name: str, issuer: str, subject: str) -> UUID | None:
+async def add_external(session: Transaction, partner_id: UUID, name: str, issuer: str, subject: str) -> UUID | None:
     """Insert the client that stands for a person of an external issuer; its id, or None when it was there."""
     person = {"partner_id": partner_id, "external_issuer": issuer, "external_subject": subject}
     added: UUID | None = await session.scalar(
@@ -103,25 +103,25 @@ async def add_external(session: WriteSession, partner_id: UUID, name: str, issue
     return added
 
 
-async def use_assertion(session: WriteSession, client_id: UUID, jti: str, expires_at: datetime) -> bool:
+async def use_assertion(session: Transaction, client_id: UUID, jti: str, expires_at: datetime) -> bool:
     """Use up a client's assertion; False when it was used before, in whichever process."""
     used = insert(UsedAssertion).values(client_id=client_id, jti=jti, expires_at=expires_at)
     return await session.scalar(used.on_conflict_do_nothing().returning(UsedAssertion.jti)) is not None
 
 
-async def forget_used_assertions(session: WriteSession) -> None:
+async def forget_used_assertions(session: Transaction) -> None:
     """Drop the assertions that have expired."""
     await session.execute(delete(UsedAssertion).where(UsedAssertion.expires_at < func.now() - USED_ASSERTIONS_KEPT))
 
 
-async def list_clients(session: ReadSession, partner_id: UUID, query: PageQuery) -> tuple[list[Client], str | None]:
+async def list_clients(session: Transaction, partner_id: UUID, query: PageQuery) -> tuple[list[Client], str | None]:
     """A page of a partner's clients."""
     statement = select(Client).where(Client.partner_id == partner_id)
     items, cursor = await fetch_page(session, statement, Client.id, query, list_name=f"clients {partner_id}")
     return list(items), cursor
 
 
-async def users(session: ReadSession, caller: UUID, others: Collection[UUID]) -> ClientUsers:
+async def users(session: Transaction, caller: UUID, others: Collection[UUID]) -> ClientUsers:
     """The users of the caller's client and of others."""
     person = func.coalesce(Client.person, Client.external_subject)
     statement = select(Client.id, Partner.kind, person, Client.disabled_at.is_not(None)).join(Partner)
@@ -129,7 +129,7 @@ async def users(session: ReadSession, caller: UUID, others: Collection[UUID]) ->
     return ClientUsers(caller, (ClientUser(*row) for row in found))
 
 
-async def add_change(session: WriteSession, change: ClientChange) -> ClientChange:
+async def add_change(session: Transaction, change: ClientChange) -> ClientChange:
     """Insert a change that waits for a second person."""
     session.add(change)
     await session.flush()
@@ -137,7 +137,7 @@ async def add_change(session: WriteSession, change: ClientChange) -> ClientChang
     return change
 
 
-async def get_change(session: ReadSession, partner_id: UUID, change_id: UUID, *, lock: bool = False) -> ClientChange:
+async def get_change(session: Transaction, partner_id: UUID, change_id: UUID, *, lock: bool = False) -> ClientChange:
     """One change of a partner's client, locked when ``lock``. Raises ``NotFound``."""
     statement = select(ClientChange).where(ClientChange.partner_id == partner_id, ClientChange.id == change_id)
     change = await session.scalar(statement.with_for_update() if lock else statement)
@@ -147,7 +147,7 @@ async def get_change(session: ReadSession, partner_id: UUID, change_id: UUID, *,
 
 
 async def list_changes(
-    session: ReadSession, partner_id: UUID, query: ClientChangesQuery
+    session: Transaction, partner_id: UUID, query: ClientChangesQuery
 ) -> tuple[list[ClientChange], str | None]:
     """A page of the changes of a partner's clients, oldest first."""
     statement = select(ClientChange).where(ClientChange.partner_id == partner_id)
@@ -158,7 +158,7 @@ async def list_changes(
     return list(items), cursor
 
 
-async def settle_change(session: WriteSession, change: ClientChange, outcome: str, client_id: UUID) -> None:
+async def settle_change(session: Transaction, change: ClientChange, outcome: str, client_id: UUID) -> None:
     """Note how a change ended and who settled it; the hash of its secret is not kept."""
     change.outcome, change.settled_by, change.settled_at = outcome, client_id, datetime.now(UTC)
     change.secret_hash = None
@@ -166,14 +166,14 @@ async def settle_change(session: WriteSession, change: ClientChange, outcome: st
     await session.refresh(change)
 
 
-async def changed(session: WriteSession, client: Client) -> None:
+async def changed(session: Transaction, client: Client) -> None:
     """Write a changed client as its next version."""
     client.version += 1
     client.updated_at = datetime.now(UTC)
     await session.flush()
 
 
-async def called_back(session: ReadSession) -> dict[UUID, datetime]:
+async def called_back(session: Transaction) -> dict[UUID, datetime]:
     """The clients whose tokens were called back and may not have expired yet, and when that was."""
     lately = Client.tokens_not_before > func.now() - CALLED_BACK_KEPT
     found = await session.execute(select(Client.id, Client.tokens_not_before).where(lately))
@@ -187,27 +187,27 @@ TRUSTED = and_(
 )
 
 
-async def public_keys(session: ReadSession) -> KeySet:
+async def public_keys(session: Transaction) -> KeySet:
     """The public halves of the signing key and of those replaced lately, for whoever checks a signature."""
     return await _public_halves(session, TRUSTED)
 
 
-async def every_public_key(session: ReadSession) -> KeySet:
+async def every_public_key(session: Transaction) -> KeySet:
     """The public halves of all signing keys ever, revoked ones too, for whoever checks what was signed long ago."""
     return await _public_halves(session, true())
 
 
-async def revoked_keys(session: ReadSession) -> frozenset[str]:
+async def revoked_keys(session: Transaction) -> frozenset[str]:
     """The ids of the signing keys that were revoked."""
     return frozenset(await session.scalars(select(SigningKey.kid).where(SigningKey.revoked_at.is_not(None))))
 
 
-async def _public_halves(session: ReadSession, condition: ColumnElement[bool]) -> KeySet:
+async def _public_halves(session: Transaction, condition: ColumnElement[bool]) -> KeySet:
     keys: list[Key] = [OKPKey.import_key(key.as_dict(private=False)) for key in await _keys(session, condition)]
     return KeySet(keys)
 
 
-async def signing_key(session: ReadSession) -> OKPKey:
+async def signing_key(session: Transaction) -> OKPKey:
     """The key pair that signs: the newest that everyone had the time to fetch.
 
     ``add_first_signing_key`` has been called before.
@@ -216,28 +216,28 @@ async def signing_key(session: ReadSession) -> OKPKey:
     return (await _keys(session, TRUSTED, known.desc()))[0]
 
 
-async def _keys(session: ReadSession, condition: ColumnElement[bool], *first: UnaryExpression[bool]) -> list[OKPKey]:
+async def _keys(session: Transaction, condition: ColumnElement[bool], *first: UnaryExpression[bool]) -> list[OKPKey]:
     ordered = select(SigningKey.sealed_jwk).where(condition).order_by(*first)
     newest_first = ordered.order_by(SigningKey.created_at.desc(), SigningKey.kid)
     sealed = await session.scalars(newest_first)
     return [OKPKey.import_key(json.loads(session.keyring.unseal_text(SEALED_JWK, each))) for each in sealed]
 
 
-async def add_first_signing_key(session: WriteSession) -> None:
+async def add_first_signing_key(session: Transaction) -> None:
     """Make the first key pair, once, however many call."""
     await session.execute(text("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"))
     if await session.scalar(select(SigningKey.kid).limit(1)) is None:
         await _add_key(session)
 
 
-async def rotate_signing_key(session: WriteSession) -> str:
+async def rotate_signing_key(session: Transaction) -> str:
     """Publish a new key pair, sign with it from ten seconds on, and give its id; the old one stays published a week."""
     await session.execute(text("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"))
     await session.execute(update(SigningKey).where(SigningKey.retired_at.is_(None)).values(retired_at=func.now()))
     return await _add_key(session)
 
 
-async def revoke_signing_key(session: WriteSession, kid: str) -> str:
+async def revoke_signing_key(session: Transaction, kid: str) -> str:
     """Trust a signing key no more, and give the id of the one that signs from now on, which is made if need be.
 
     Raises ``NotFound``.
@@ -261,7 +261,7 @@ async def revoke_signing_key(session: WriteSession, kid: str) -> str:
     return str(await session.scalar(signing))
 
 
-async def _add_key(session: WriteSession) -> str:
+async def _add_key(session: Transaction) -> str:
     key = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
     sealed = session.keyring.seal_text(SEALED_JWK, json.dumps(key.as_dict(private=True)))
     session.add(SigningKey(kid=key.kid, sealed_jwk=sealed))

@@ -114,7 +114,7 @@ async def issue_token(
     if scopes is None:
         return _refused("invalid_scope", f"This client holds: {' '.join(client.scopes)}.")
     settings: Settings = request.app.state.settings
-    async with database_of(request).read() as session:
+    async with database_of(request).transaction(read_only=True) as session:
         key = await store.signing_key(session)
     token = service.access_token(client, scopes, key, issuer=settings.public_url, seconds=settings.token_seconds)
     body = Token(access_token=token, expires_in=settings.token_seconds, scope=" ".join(scopes))

@@ -8,9 +8,9 @@ from sqlalchemy import BigInteger, Text, Uuid, and_, bindparam, case, cast, null
 from sqlalchemy.dialects.postgresql import CIDR
 
 from app.allowlist import store as allowlist
-from app.core.asking import Asker
-from app.core.compiled import Compiled
 from app.core.orm import Rows, columnar, looked_up
+from app.core.statement import Statement
+from app.core.transaction import Transaction
 from app.registrations.batch import Batch
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
 
@@ -59,7 +59,7 @@ def _open_overlaps() -> Rows:
     return found.join(met, true()).join(case_, case_.c.partner_id == _SUBMITTER)
 
 
-_MEETING = Compiled(union_all(_known(), _granted_overlaps(), _open_overlaps()))
+_MEETING = Statement(union_all(_known(), _granted_overlaps(), _open_overlaps()))
 
 
 class Conflicts(NamedTuple):
@@ -69,9 +69,9 @@ class Conflicts(NamedTuple):
     overlaps: Sequence[Overlap]
 
 
-async def find_conflicts(session: Asker, partner_id: UUID, batch: Batch) -> Conflicts:
+async def find_conflicts(session: Transaction, partner_id: UUID, batch: Batch) -> Conflicts:
     """Look up what a batch of a partner meets, once its locks are taken."""
     asked = {"reference": batch.columns["reference"], "network": batch.listed["network"], "partner_id": partner_id}
-    found = await session.fetch(_MEETING, asked)
+    found = await session.fetch(_MEETING, **asked)
     known = [id_ for place, _, id_ in found if place is None]
     return Conflicts(known, [Overlap(*row) for row in found if row[0] is not None])

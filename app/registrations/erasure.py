@@ -11,9 +11,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from app.allowlist import store as allowlist
 from app.applicants.models import Applicant
 from app.audit.erasure import ERASURE
-from app.core.db import ReadSession, WriteSession
 from app.core.orm import among, looked_up, recordset
 from app.core.principal import Principal
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.registrations.models import Registration
 from app.registrations.rules import CAME_TO_NOTHING, ENDED
@@ -47,7 +47,7 @@ class ErasedCase(NamedTuple):
     reference: str | None
 
 
-async def checked(session: ReadSession, clocks: Clocks, limit: int) -> Sequence[tuple[UUID, datetime | None]]:
+async def checked(session: Transaction, clocks: Clocks, limit: int) -> Sequence[tuple[UUID, datetime | None]]:
     """The applicants whose check is due, and when each is to be erased; None while a case is open or in force.
 
     The last clock of its cases counts, and that of an unused record from its last change on.
@@ -71,13 +71,13 @@ def _due(clocks: Clocks) -> Select[Any]:
     return select(Applicant.id, due.label("due")).join(own, true())
 
 
-async def lock_cases(session: WriteSession, applicant_ids: Collection[UUID]) -> None:
+async def lock_cases(session: Transaction, applicant_ids: Collection[UUID]) -> None:
     """Lock the cases of applicants in the order of their ids, before their applicants, as whoever moves one does."""
     cases = select(Registration.id).where(among(Registration.applicant_id, applicant_ids))
     await session.execute(cases.order_by(Registration.id).with_for_update())
 
 
-async def standing(session: ReadSession, applicant_ids: Collection[UUID]) -> list[Standing]:
+async def standing(session: Transaction, applicant_ids: Collection[UUID]) -> list[Standing]:
     """The cases of applicants that are open or in force, or of which a network is still on the list."""
     is_live = not_(among(Registration.status, sorted(ENDED)))
     statement = (
@@ -88,7 +88,7 @@ async def standing(session: ReadSession, applicant_ids: Collection[UUID]) -> lis
     return [Standing(*row) for row in await session.execute(statement)]
 
 
-async def cases_after(session: ReadSession, applicant_ids: Collection[UUID], after: UUID) -> list[ErasedCase]:
+async def cases_after(session: Transaction, applicant_ids: Collection[UUID], after: UUID) -> list[ErasedCase]:
     """Up to 5,000 cases of applicants after ``after``, in the order of their ids."""
     statement = (
         select(Registration.id, Registration.applicant_id, Registration.partner_id, Registration.reference)
@@ -99,7 +99,7 @@ async def cases_after(session: ReadSession, applicant_ids: Collection[UUID], aft
     return [ErasedCase(*row) for row in await session.execute(statement)]
 
 
-async def erase(session: WriteSession, subjects: Mapping[UUID, str]) -> None:
+async def erase(session: Transaction, subjects: Mapping[UUID, str]) -> None:
     """Erase the texts of these cases and give them other subjects."""
     rows = [{"id": id_, "subject": subject} for id_, subject in subjects.items()]
     given = recordset("given", {"id": Uuid, "subject": Text}, rows)
@@ -111,7 +111,7 @@ async def erase(session: WriteSession, subjects: Mapping[UUID, str]) -> None:
     await session.execute(erased.execution_options(synchronize_session=False))
 
 
-async def tell(session: WriteSession, actor: Principal | None, details: Mapping[UUID, dict[str, Any]]) -> None:
+async def tell(session: Transaction, actor: Principal | None, details: Mapping[UUID, dict[str, Any]]) -> None:
     """Record that these cases were erased, with the details of each."""
     rows = [{"id": id_, "details": each} for id_, each in details.items()]
     given = recordset("given", {"id": Uuid, "details": JSONB}, rows)

@@ -29,11 +29,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB, aggregate_order_by
 
 from app.applicants.store import IDENTITIES, Identity
-from app.core.asking import Asker
-from app.core.compiled import Compiled
 from app.core.documents import documents
 from app.core.orm import INSTANT, Rows, column_text, columnar, is_among, records, rows_text
 from app.core.principal import Principal
+from app.core.statement import Statement
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.operators import store as operators
 from app.operators.rules import Atlas
@@ -86,15 +86,15 @@ def _locking() -> Rows:
 
 
 _NOTHING = (cast(null(), Uuid), cast(null(), Text), cast(null(), Text))
-_LOCKING = Compiled(_locking())
+_LOCKING = Statement(_locking())
 
 
-async def take_locks(session: Asker, partner_id: UUID, batch: Batch) -> None:
+async def take_locks(session: Transaction, partner_id: UUID, batch: Batch) -> None:
     """Wait for every other intake that shares addresses or a reference of the partner's with a batch.
 
     What is read of these addresses and references from then on nobody else changes until the transaction ends.
     """
-    await session.fetch(_LOCKING, {"number": _numbers(partner_id, batch.stripes)})
+    await session.fetch(_LOCKING, number=_numbers(partner_id, batch.stripes))
 
 
 def _numbers(partner_id: UUID, stripes: Stripes) -> str:
@@ -102,24 +102,22 @@ def _numbers(partner_id: UUID, stripes: Stripes) -> str:
 
 
 @lru_cache
-def _arriving(charts: CompoundSelect[*tuple[Any, ...]]) -> Compiled:
+def _arriving(charts: CompoundSelect[*tuple[Any, ...]]) -> Statement:
     own = IDENTITIES.cte("own")  # apart, since no part of a UNION may lock rows
     charted = charts.subquery("charted")
     known = select(cast(null(), Uuid), charted.c.code, cast(charted.c.prefix, Text))
-    return Compiled(union_all(select(*own.c), known, _locking()))
+    return Statement(union_all(select(*own.c), known, _locking()))
 
 
-async def arrive(session: Asker, principal: Principal, asked: Sequence[Asked]) -> "Arrived":
+async def arrive(session: Transaction, principal: Principal, asked: Sequence[Asked]) -> "Arrived":
     """What ``Arrived`` holds of a client's items, whose locks are taken, as by ``take_locks``."""
     networks = [network for each in asked for network in each.networks]
     found = await session.fetch(
         _arriving(operators.charts(networks)),
-        {
-            "ids": list({each.applicant_id for each in asked}),
-            "partner_id": principal.partner_id,
-            "network": column_text(networks),
-            "number": _numbers(principal.partner_id, Stripes.of_items(asked)),
-        },
+        ids=list({each.applicant_id for each in asked}),
+        partner_id=principal.partner_id,
+        network=column_text(networks),
+        number=_numbers(principal.partner_id, Stripes.of_items(asked)),
     )
     applicants = {id_: Identity(id_, *rest) for id_, *rest in found if id_}
     return Arrived(applicants, Atlas((operator, prefix) for id_, operator, prefix in found if not id_))
@@ -134,12 +132,12 @@ class Arrived(NamedTuple):
 
 _NETWORKS = cast(Registration.networks, ARRAY(Text))  # which the driver would make objects of
 _ASKED = (_NETWORKS if name == "networks" else getattr(Registration, name) for name in Asked._fields)
-_HELD = Compiled(select(Registration.id, Registration.status, *_ASKED).where(is_among(Registration.id, "ids")))
+_HELD = Statement(select(Registration.id, Registration.status, *_ASKED).where(is_among(Registration.id, "ids")))
 
 
-async def by_reference(session: Asker, known: Collection[UUID]) -> dict[str, Held]:
+async def by_reference(session: Transaction, known: Collection[UUID]) -> dict[str, Held]:
     """Cases of the caller's, by their references."""
-    found = await session.fetch(_HELD, {"ids": list(known)}) if known else []
+    found = await session.fetch(_HELD, ids=list(known)) if known else []
     cases = [Held(id_, status, Asked(*asked)) for id_, status, *asked in found]
     return {each.asked.reference: each for each in cases if each.asked.reference}
 
@@ -169,10 +167,10 @@ def _adding() -> Insert:
     return told.add_cte(added)
 
 
-_ADDING = Compiled(_adding())
+_ADDING = Statement(_adding())
 
 
-async def add(session: Asker, batch: Batch, new: NewCases) -> None:
+async def add(session: Transaction, batch: Batch, new: NewCases) -> None:
     """Insert the items of a batch as cases, with the events that tell it."""
     given: dict[str, Any] = {
         **batch.columns,
@@ -184,7 +182,7 @@ async def add(session: Asker, batch: Batch, new: NewCases) -> None:
         "left_out": list(new.left_out),
         **{f"due_{track}": due_at for track, due_at in new.due_at.items()},
     }
-    await session.fetch(_ADDING, given)
+    await session.fetch(_ADDING, **given)
 
 
 # What a case begins anew with when it is handed in again; ``due_at`` is its track's.
@@ -211,23 +209,23 @@ def _correcting(*, hand_in: bool) -> Update:
     return update(Registration).where(Registration.id == batch.c.id).values(**its_next, **values)
 
 
-_CORRECTING = {hand_in: Compiled(_correcting(hand_in=hand_in)) for hand_in in (False, True)}
+_CORRECTING = {hand_in: Statement(_correcting(hand_in=hand_in)) for hand_in in (False, True)}
 
 
-async def correct(session: Asker, by: Principal, rows: Sequence[dict[str, Any]], *, hand_in: bool) -> None:
+async def correct(session: Transaction, by: Principal, rows: Sequence[dict[str, Any]], *, hand_in: bool) -> None:
     """Write corrected details to cases, each as its next version, and hand them in again if ``hand_in``."""
-    await session.fetch(_CORRECTING[hand_in], {"corrected": rows_text(rows), "corrected_by": by.client_id})
+    await session.fetch(_CORRECTING[hand_in], corrected=rows_text(rows), corrected_by=by.client_id)
 
 
 _LISTED = columnar(LISTED).subquery("listed")
 _TAKEN = select(*(_LISTED.c[name] for name in LISTED)).where(not_(is_among(_LISTED.c.registration_id, "left_out")))
 _INSERTED = insert(RegistrationNetwork).from_select(list(LISTED), _TAKEN)
-_PUTTING = Compiled(_INSERTED)
+_PUTTING = Statement(_INSERTED)
 
 
-async def put_networks(session: Asker, listed: Mapping[str, str], left_out: Collection[UUID] = ()) -> None:
+async def put_networks(session: Transaction, listed: Mapping[str, str], left_out: Collection[UUID] = ()) -> None:
     """Give registrations their networks (the columns of ``batch.networks_listed``), but not those ``left_out``."""
-    await session.fetch(_PUTTING, {**listed, "left_out": list(left_out)})
+    await session.fetch(_PUTTING, **listed, left_out=list(left_out))
 
 
 _PUT = _INSERTED.returning(*RegistrationNetwork.__table__.c).cte("put")
@@ -239,25 +237,25 @@ _JUST_PUT = (
 
 
 @lru_cache(maxsize=1_000)
-def _putting(principal: Principal) -> Compiled:
-    return Compiled(documents(store.fields(principal, _JUST_PUT).where(is_among(Registration.id, "ids"))))
+def _putting(principal: Principal) -> Statement:
+    return Statement(documents(store.fields(principal, _JUST_PUT).where(is_among(Registration.id, "ids"))))
 
 
 async def put_and_show(
-    session: Asker,
+    session: Transaction,
     principal: Principal,
     ids: Collection[UUID],
     listed: Mapping[str, str],
     left_out: Collection[UUID],
 ) -> dict[UUID, tuple[int, str]]:
     """``put_networks`` to ``ids``, which have none, and ``store.reread`` of these, in one round trip."""
-    found = await session.fetch(_putting(principal), {**listed, "ids": list(ids), "left_out": list(left_out)})
+    found = await session.fetch(_putting(principal), **listed, ids=list(ids), left_out=list(left_out))
     return {id_: (version, document) for id_, version, document in found}
 
 
-_TAKING = Compiled(delete(RegistrationNetwork).where(is_among(RegistrationNetwork.registration_id, "ids")))
+_TAKING = Statement(delete(RegistrationNetwork).where(is_among(RegistrationNetwork.registration_id, "ids")))
 
 
-async def take_networks(session: Asker, ids: Collection[UUID]) -> None:
+async def take_networks(session: Transaction, ids: Collection[UUID]) -> None:
     """Take the networks of registrations away, before they get others."""
-    await session.fetch(_TAKING, {"ids": list(ids)})
+    await session.fetch(_TAKING, ids=list(ids))

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from app.allowlist.errors import NetworkTaken
 from app.applicants.store import Identity
-from app.core.asking import Asker
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, NotFound
 from app.core.networks import span
+from app.core.transaction import Transaction
 from app.operators.errors import UnknownOperator
 from app.registrations import intake
 from app.registrations.batch import Batch
@@ -56,7 +56,7 @@ class Facts:
     open: dict[int, list[tuple[int, str | None, UUID]]] = field(default_factory=lambda: defaultdict(list))
 
 
-async def gather(session: Asker, batch: Batch, applicants: Sequence[Identity | None], met: Conflicts) -> Facts:
+async def gather(session: Transaction, batch: Batch, applicants: Sequence[Identity | None], met: Conflicts) -> Facts:
     """Everything needed to judge a batch that has its turn and ``met`` what it meets.
 
     ``applicants`` are the caller's own that its items name by number; None: there is none.

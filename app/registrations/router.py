@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
-from app.core.db import IntakeWriting, Reading, ReadSession, Writing, database_of
+from app.core.db import Db, database_of
 from app.core.direct_route import DirectRoute
 from app.core.errors import MissingField, SelfReview, Unauthenticated
 from app.core.idempotency import Idempotent
@@ -17,6 +17,8 @@ from app.core.principal import Principal
 from app.core.problems import BODIES, CHANGES, CREATES, READS, documented
 from app.core.responses import Precondition, document_answer, documents_answer, page_answer, unchanged
 from app.core.security import require
+from app.core.tenancy import INTAKE
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.events.schemas import EventPage
 from app.operators.errors import UnknownOperator
@@ -35,7 +37,7 @@ DETAILS = (
 )  # fmt: skip
 
 
-async def _answer(session: ReadSession, principal: Principal, registration_id: UUID) -> Response:
+async def _answer(session: Transaction, principal: Principal, registration_id: UUID) -> Response:
     changed = await store.reread(session, principal, [registration_id])
     return document_answer(*changed[registration_id])
 
@@ -98,7 +100,8 @@ async def list_registrations(
     request: Request, query: Annotated[schemas.RegistrationsQuery, Query()], principal: Reader
 ) -> Response:
     """Oldest first. An association sees its own, an operator those that name it, the regulator all."""
-    return documents_answer(request, *await store.list_page(database_of(request), principal, query))
+    async with database_of(request).transaction(principal, read_only=True) as tx:
+        return documents_answer(request, *await store.list_page(tx, principal, query))
 
 
 @router.get(
@@ -109,7 +112,8 @@ async def list_registrations(
 )
 async def get_registration(request: Request, registration_id: UUID, principal: Reader) -> Response:
     """Where a case stands and why: `status`, `reason_codes`, `note`, and `due_at` for the next decision."""
-    version, document = await store.read(database_of(request), principal, registration_id)
+    async with database_of(request).transaction(principal, read_only=True) as tx:
+        version, document = await store.read(tx, principal, registration_id)
     return unchanged(request, etag(version)) or document_answer(version, document)
 
 
@@ -122,13 +126,14 @@ async def get_registration(request: Request, registration_id: UUID, principal: R
 async def correct_registration(
     registration_id: UUID,
     body: schemas.RegistrationChange,
-    session: IntakeWriting,
+    database: Db,
     principal: Writer,
     if_match: Precondition,
 ) -> Response:
     """A JSON merge patch (RFC 7396), while the case is `information_requested` or `rejected`. Then hand it in again."""
-    await service.correct(session, principal, registration_id, if_match, body)
-    return await _answer(session, principal, registration_id)
+    async with database.transaction(principal, role=INTAKE) as session:
+        await service.correct(session, principal, registration_id, if_match, body)
+        return await _answer(session, principal, registration_id)
 
 
 @router.post(
@@ -137,12 +142,11 @@ async def correct_registration(
     response_model=schemas.Registration,
     responses=documented(*MOVES, *BODIES, *DETAILS),
 )
-async def hand_in_again(
-    registration_id: UUID, session: IntakeWriting, principal: Writer, if_match: Precondition
-) -> Response:
+async def hand_in_again(registration_id: UUID, database: Db, principal: Writer, if_match: Precondition) -> Response:
     """Back to `submitted`, with a new `due_at`. Its networks are checked anew."""
-    await service.hand_in_again(session, principal, registration_id, if_match)
-    return await _answer(session, principal, registration_id)
+    async with database.transaction(principal, role=INTAKE) as session:
+        await service.hand_in_again(session, principal, registration_id, if_match)
+        return await _answer(session, principal, registration_id)
 
 
 @router.post(
@@ -152,11 +156,12 @@ async def hand_in_again(
     responses=documented(*MOVES),
 )
 async def withdraw_registration(
-    registration_id: UUID, session: Writing, principal: Writer, if_match: Precondition
+    registration_id: UUID, database: Db, principal: Writer, if_match: Precondition
 ) -> Response:
     """By its submitter, before it is approved. It stays on record as `withdrawn`."""
-    await service.withdraw(session, principal, registration_id, if_match)
-    return await _answer(session, principal, registration_id)
+    async with database.transaction(principal) as session:
+        await service.withdraw(session, principal, registration_id, if_match)
+        return await _answer(session, principal, registration_id)
 
 
 @router.post(
@@ -166,12 +171,13 @@ async def withdraw_registration(
     responses=documented(*MOVES, SelfReview),
 )
 async def claim_case(
-    request: Request, registration_id: UUID, session: Writing, principal: Officer, if_match: Precondition
+    request: Request, registration_id: UUID, database: Db, principal: Officer, if_match: Precondition
 ) -> Response:
     """An officer takes a submitted case into review; no other officer can decide it until `claim_ends_at`."""
-    hours: int = request.app.state.settings.claim_hours
-    await service.claim(session, principal, registration_id, if_match, hours)
-    return await _answer(session, principal, registration_id)
+    async with database.transaction(principal) as session:
+        hours: int = request.app.state.settings.claim_hours
+        await service.claim(session, principal, registration_id, if_match, hours)
+        return await _answer(session, principal, registration_id)
 
 
 @router.delete(
@@ -183,7 +189,7 @@ async def claim_case(
 async def give_case_back(
     registration_id: UUID,
     query: Annotated[schemas.ClaimEndQuery, Query()],
-    session: Writing,
+    database: Db,
     principal: Officer,
     if_match: Precondition,
 ) -> Response:
@@ -191,8 +197,9 @@ async def give_case_back(
 
     The reason is on record for the regulator: `registration.claim_ended`.
     """
-    await service.give_back(session, principal, registration_id, if_match, query.reason)
-    return await _answer(session, principal, registration_id)
+    async with database.transaction(principal) as session:
+        await service.give_back(session, principal, registration_id, if_match, query.reason)
+        return await _answer(session, principal, registration_id)
 
 
 @router.get(
@@ -202,13 +209,14 @@ async def give_case_back(
     responses=documented(*READS),
 )
 async def read_history(
-    request: Request, registration_id: UUID, query: Annotated[PageQuery, Query()], session: Reading, principal: Reader
+    request: Request, registration_id: UUID, query: Annotated[PageQuery, Query()], database: Db, principal: Reader
 ) -> Response:
     """What happened to the case, oldest first: submissions, claims, decisions with their reasons."""
-    await store.get(session, principal, registration_id)
-    name = f"history {registration_id}"
-    after = UUID(decode_cursor(session.keyring, name, query.cursor)) if query.cursor else None
-    found = await events.read(session, principal, after=after, limit=query.limit + 1, subject_id=registration_id)
-    items = found[: query.limit]
-    cursor = encode_cursor(session.keyring, name, items[-1].id) if len(found) > query.limit else None
-    return page_answer(request, EventPage, items, cursor)
+    async with database.transaction(principal, read_only=True) as session:
+        await store.get(session, principal, registration_id)
+        name = f"history {registration_id}"
+        after = UUID(decode_cursor(session.keyring, name, query.cursor)) if query.cursor else None
+        found = await events.read(session, principal, after=after, limit=query.limit + 1, subject_id=registration_id)
+        items = found[: query.limit]
+        cursor = encode_cursor(session.keyring, name, items[-1].id) if len(found) > query.limit else None
+        return page_answer(request, EventPage, items, cursor)

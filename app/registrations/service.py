@@ -6,11 +6,11 @@ from uuid import UUID
 
 from app.allowlist import service as allowlist
 from app.allowlist.store import Cause
-from app.core.db import WriteSession
 from app.core.errors import DomainError, SelfReview
 from app.core.preconditions import IfMatch
 from app.core.principal import Principal
 from app.core.schemas import validated
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.events.store import Happening
 from app.partners import store as partners
@@ -28,7 +28,7 @@ ENDED_AT_ONCE = 1_000
 SWEEP = Cause(None, in_mass=True)
 
 
-async def _own(session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch) -> Registration:
+async def _own(session: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch) -> Registration:
     registration = await store.get(session, principal, registration_id, lock=True)
     if_match.check(registration)
     if registration.partner_id != principal.partner_id:
@@ -48,7 +48,7 @@ def _words(move: Move) -> str:
 
 
 async def correct(
-    session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch, patch: RegistrationChange
+    session: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch, patch: RegistrationChange
 ) -> None:
     """Correct a case that was sent back. Raises ``IllegalTransition``, ``VersionMismatch``, ``Invalid``."""
     held = await _own(session, principal, registration_id, if_match)
@@ -65,7 +65,7 @@ def _details(held: Registration) -> dict[str, Any]:
     return {name: getattr(held, name) for name in RegistrationDetails.model_fields}
 
 
-async def _judged_again(session: WriteSession, principal: Principal, asked: Asked, held: Registration) -> Accepted:
+async def _judged_again(session: Transaction, principal: Principal, asked: Asked, held: Registration) -> Accepted:
     ((batch, own),), met = await submitting.arrive(session, principal, [[asked]])
     facts = await judgement.gather(session, batch, own, met)
     judged = judgement.judge(0, asked, batch.flags([0])[0], facts, Ledger(), Held(held.id, held.status, asked))
@@ -74,7 +74,7 @@ async def _judged_again(session: WriteSession, principal: Principal, asked: Aske
     return judged
 
 
-async def hand_in_again(session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:
+async def hand_in_again(session: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:
     """Hand a case in again, judged anew. Raises ``IllegalTransition``, ``VersionMismatch``, ``Invalid``."""
     held = await _own(session, principal, registration_id, if_match)
     _refuse_unless_possible(held.status, Move.SUBMIT)
@@ -85,7 +85,7 @@ async def hand_in_again(session: WriteSession, principal: Principal, registratio
     await store.tell_submitted(session, principal, [held.id])
 
 
-async def withdraw(session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:
+async def withdraw(session: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:
     """Take a case back. Raises ``IllegalTransition``, ``VersionMismatch``."""
     held = await _own(session, principal, registration_id, if_match)
     target = _refuse_unless_possible(held.status, Move.WITHDRAW)
@@ -94,7 +94,7 @@ async def withdraw(session: WriteSession, principal: Principal, registration_id:
 
 
 async def claim(
-    session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch, hours: int
+    session: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch, hours: int
 ) -> None:
     """An officer takes a case for ``hours``, also one whose claim by another has ended.
 
@@ -116,7 +116,7 @@ async def claim(
 
 
 async def give_back(
-    session: WriteSession, principal: Principal, registration_id: UUID, if_match: IfMatch, reason: str | None
+    session: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch, reason: str | None
 ) -> None:
     """An officer gives a claimed case back, or ends another's claim with a ``reason``, which the regulator alone reads.
 
@@ -139,7 +139,7 @@ async def give_back(
     await _record(session, principal, "registration.given_back", held, details)
 
 
-async def end_claims(session: WriteSession, hours: int) -> int:
+async def end_claims(session: Transaction, hours: int) -> int:
     """Put cases back whose claim has lasted its time, or whose officer's client was disabled; give how many."""
     why = {ClaimEnd.CLIENT_DISABLED: store.claimed_by_disabled(), ClaimEnd.TIME: store.claimed_too_long(hours)}
     count = 0
@@ -156,12 +156,12 @@ async def end_claims(session: WriteSession, hours: int) -> int:
 
 
 async def _record(
-    session: WriteSession, principal: Principal | None, name: str, case: Registration | Case, details: dict[str, Any]
+    session: Transaction, principal: Principal | None, name: str, case: Registration | Case, details: dict[str, Any]
 ) -> None:
     await events.record(session, principal, [Happening(name, case.id, case.partner_id, case.operator, details)])
 
 
-async def expire(session: WriteSession) -> int:
+async def expire(session: Transaction) -> int:
     """End the approvals whose time has passed and withdraw their networks; give how many there were."""
     due = await store.ids_of(session, store.expired(datetime.now(UTC)).limit(EXPIRED_AT_ONCE))
     count = 0

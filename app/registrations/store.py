@@ -27,14 +27,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from app.core.asking import Asker
-from app.core.compiled import Compiled
-from app.core.db import Database, ReadSession, WriteSession
 from app.core.documents import documents, fetch_page_of, fields_of, page_of
 from app.core.errors import Invalid, InvalidValue, NotFound
 from app.core.orm import Rows, among, is_among
 from app.core.principal import Principal
-from app.core.single_reads import SingleRead
+from app.core.statement import Statement
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.partners.models import Client
 from app.registrations.contests import IS_CONTESTED
@@ -57,7 +55,7 @@ def visible_to(principal: Principal) -> ColumnElement[bool]:
     return Registration.partner_id == principal.partner_id
 
 
-async def get(session: ReadSession, principal: Principal, registration_id: UUID, *, lock: bool = False) -> Registration:
+async def get(session: Transaction, principal: Principal, registration_id: UUID, *, lock: bool = False) -> Registration:
     """One case that the caller may see, locked for a change when ``lock``. Raises ``NotFound``."""
     wanted = and_(Registration.id == registration_id, visible_to(principal))
     statement = select(Registration).where(wanted)
@@ -91,13 +89,13 @@ def _flags(principal: Principal) -> ColumnElement[Any]:
 
 
 @lru_cache(maxsize=1_000)
-def _one(principal: Principal) -> SingleRead:
-    return SingleRead(documents(fields(principal).where(Registration.id == bindparam("id", type_=Uuid))))
+def _one(principal: Principal) -> Statement:
+    return Statement(documents(fields(principal).where(Registration.id == bindparam("id", type_=Uuid))))
 
 
-async def read(database: Database, principal: Principal, registration_id: UUID) -> tuple[int, str]:
+async def read(tx: Transaction, principal: Principal, registration_id: UUID) -> tuple[int, str]:
     """Version and JSON of one case as the caller may see it. Raises ``NotFound``."""
-    rows = await database.fetch(principal, _one(principal), id=registration_id)
+    rows = await tx.fetch(_one(principal), id=registration_id)
     if not rows:
         raise NotFound
     _, version, document = rows[0]
@@ -105,18 +103,18 @@ async def read(database: Database, principal: Principal, registration_id: UUID) 
 
 
 @lru_cache(maxsize=1_000)
-def _these(principal: Principal) -> Compiled:
-    return Compiled(documents(fields(principal).where(is_among(Registration.id, "ids"))))
+def _these(principal: Principal) -> Statement:
+    return Statement(documents(fields(principal).where(is_among(Registration.id, "ids"))))
 
 
-async def reread(session: Asker, principal: Principal, ids: Collection[UUID]) -> dict[UUID, tuple[int, str]]:
+async def reread(session: Transaction, principal: Principal, ids: Collection[UUID]) -> dict[UUID, tuple[int, str]]:
     """``read`` of those of ``ids`` that the caller may see, in a transaction that may have changed them."""
-    found = await session.fetch(_these(principal), {"ids": list(ids)})
+    found = await session.fetch(_these(principal), ids=list(ids))
     return {id_: (version, document) for id_, version, document in found}
 
 
 async def list_page(
-    database: Database, principal: Principal, query: RegistrationsQuery
+    tx: Transaction, principal: Principal, query: RegistrationsQuery
 ) -> tuple[Sequence[str], str | None]:
     """A page of the cases that the caller may see, each as its JSON. Raises ``Invalid`` for a filter not open to it."""
     filters = query.filters()
@@ -125,11 +123,11 @@ async def list_page(
         _refuse_officers_filters(filters, is_contested=is_contested)
     names = {"contested" if name == "flag" and is_contested else name for name in filters}
     page = _page(principal, frozenset(names), begins=query.cursor is None)
-    return await fetch_page_of(database, principal, page, query, list_name="registrations")
+    return await fetch_page_of(tx, page, query, list_name="registrations")
 
 
 @lru_cache(maxsize=1_000)
-def _page(principal: Principal, filters: frozenset[str], *, begins: bool) -> SingleRead:
+def _page(principal: Principal, filters: frozenset[str], *, begins: bool) -> Statement:
     """The page with these filters, whatever their values."""
     conditions = [FILTERS[name] if name in FILTERS else _has(name) for name in sorted(filters)]
     return page_of(fields(principal).where(*conditions), Registration.id, begins=begins)
@@ -172,7 +170,7 @@ CASE: Rows = select(
 )
 
 
-async def lock_cases(session: WriteSession, condition: ColumnElement[bool], most: int) -> AsyncIterator[Sequence[Case]]:
+async def lock_cases(session: Transaction, condition: ColumnElement[bool], most: int) -> AsyncIterator[Sequence[Case]]:
     """The cases that meet a condition, locked in the order of their ids, ``most`` at a time."""
     statement = CASE.where(condition).order_by(Registration.id).limit(most).with_for_update(of=Registration)
     cases = [Case(*row) for row in await session.execute(statement)]
@@ -214,7 +212,7 @@ def meeting(condition: ColumnElement[bool]) -> Select[Any]:
     return select(Registration.id).where(condition)
 
 
-async def ids_of(session: ReadSession, statement: Select[Any]) -> list[UUID]:
+async def ids_of(session: Transaction, statement: Select[Any]) -> list[UUID]:
     """The ids that a statement gives."""
     return list(await session.scalars(statement))
 
@@ -229,7 +227,7 @@ def networks_of(ids: Sequence[UUID]) -> Rows:
     )
 
 
-async def move(session: WriteSession, ids: Sequence[UUID], values: dict[str, Any]) -> None:
+async def move(session: Transaction, ids: Sequence[UUID], values: dict[str, Any]) -> None:
     """Give cases new values, each as its next version."""
     await session.execute(
         update(Registration)
@@ -248,15 +246,15 @@ def _submitted() -> Rows:
 
 
 _BY = {name: bindparam(name, type_=Uuid) for name in ("actor_client_id", "actor_partner_id")}
-_TELLING = Compiled(events.recording("registration.submitted", _submitted(), _BY))
+_TELLING = Statement(events.recording("registration.submitted", _submitted(), _BY))
 
 
-async def tell_submitted(session: Asker, actor: Principal, ids: Sequence[UUID]) -> None:
+async def tell_submitted(session: Transaction, actor: Principal, ids: Sequence[UUID]) -> None:
     """Record that cases which are there were handed in again."""
     if not ids:
         return
     by = {"actor_client_id": actor.client_id, "actor_partner_id": actor.partner_id}
-    await session.fetch(_TELLING, {"ids": list(ids), **by})
+    await session.fetch(_TELLING, ids=list(ids), **by)
 
 
 def decided(ids: Sequence[UUID], details: dict[str, Any]) -> Rows:

@@ -7,12 +7,13 @@ from uuid import UUID
 
 from fastapi import Response
 
-from app.core.asking import Asker
 from app.core.db import Database
 from app.core.idempotency import Answers, Keyed, Once, Replayed, answer_each
 from app.core.principal import Principal
 from app.core.responses import document_answer
+from app.core.tenancy import INTAKE
 from app.core.together import Together
+from app.core.transaction import Transaction
 from app.registrations import store, submitting
 from app.registrations.rules import Asked
 from app.registrations.submitting import Registered
@@ -53,7 +54,7 @@ class Submissions:
         return self._of_clients[principal]
 
     async def _submit(self, principal: Principal, waiting: Sequence[Submission]) -> list[Response | Exception]:
-        async with self._database.write_few(principal) as session:
+        async with self._database.transaction(principal, role=INTAKE, few_rows=True) as session:
 
             async def act_on(places: Sequence[int]) -> Answers:
                 return await _answers(session, principal, [waiting[place].asked for place in places])
@@ -61,7 +62,7 @@ class Submissions:
             return await answer_each(session, principal, [each.keyed for each in waiting], act_on)
 
 
-async def _answers(session: Asker, principal: Principal, asked: Sequence[Asked]) -> Answers:
+async def _answers(session: Transaction, principal: Principal, asked: Sequence[Asked]) -> Answers:
     outcomes = await submitting.submit_each(session, principal, asked)
     made = [each for each in outcomes if isinstance(each, Registered)]
     unknown = [each.registration_id for each in made if each.document is None]

@@ -6,9 +6,9 @@ from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from app.applicants.store import Identity
-from app.core.asking import Asker
 from app.core.errors import DomainError
 from app.core.principal import Principal
+from app.core.transaction import Transaction
 from app.registrations import intake, judgement, store
 from app.registrations.batch import Batch, networks_listed
 from app.registrations.conflicts import Conflicts, find_conflicts
@@ -28,7 +28,9 @@ class Registered(NamedTuple):
     document: tuple[int, str] | None = None
 
 
-async def submit_each(session: Asker, principal: Principal, asked: Sequence[Asked]) -> list[Registered | DomainError]:
+async def submit_each(
+    session: Transaction, principal: Principal, asked: Sequence[Asked]
+) -> list[Registered | DomainError]:
     """Register single items, each for an applicant of the caller's. In the place of one that is refused stands why.
 
     Those of one reference follow one another: the later ones meet what the first has made.
@@ -46,7 +48,7 @@ async def submit_each(session: Asker, principal: Principal, asked: Sequence[Aske
 
 
 async def arrive(
-    session: Asker, principal: Principal, waves_: Sequence[Sequence[Asked]]
+    session: Transaction, principal: Principal, waves_: Sequence[Sequence[Asked]]
 ) -> tuple[list[tuple[Batch, list[Identity | None]]], Conflicts]:
     """A batch of each wave with the caller's own applicants by their numbers, and what the first of them meets.
 
@@ -66,7 +68,7 @@ def _batch_of(arrived: Arrived, asked: Sequence[Asked]) -> tuple[Batch, list[Ide
 
 
 async def submit(
-    session: Asker,
+    session: Transaction,
     principal: Principal,
     batch: Batch,
     own: Sequence[Identity | None],
@@ -91,7 +93,7 @@ async def submit(
 
 
 async def _settle(
-    session: Asker,
+    session: Transaction,
     principal: Principal,
     batch: Batch,
     own: Sequence[Identity | None],
@@ -136,7 +138,7 @@ def _outcome(judged: Judged) -> Registered | DomainError:
     return Registered(judged.itself.id, "updated")
 
 
-async def _add(session: Asker, batch: Batch, new: NewCases, *, show: bool) -> Documents:
+async def _add(session: Transaction, batch: Batch, new: NewCases, *, show: bool) -> Documents:
     """Write the new cases with their networks and events; give their documents if it is to ``show`` them."""
     added = [i for i in range(len(batch.tracks)) if i not in new.left_out]
     if not added:
@@ -173,7 +175,9 @@ def due_at_of_tracks() -> dict[str, datetime]:
     return {track: now + timedelta(hours=rule.decision_due_hours) for track, rule in TRACKS.items()}
 
 
-async def write_corrected(session: Asker, principal: Principal, accepted: Sequence[Accepted], *, hand_in: bool) -> None:
+async def write_corrected(
+    session: Transaction, principal: Principal, accepted: Sequence[Accepted], *, hand_in: bool
+) -> None:
     """Write corrected details in the place of the old."""
     if not accepted:
         return

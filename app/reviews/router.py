@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
 from app.core.authenticated_route import AuthenticatedRoute
-from app.core.db import Reading, Writing
+from app.core.db import Db
 from app.core.errors import MissingField, PreconditionRequired, SelfReview, Unauthenticated, VersionMismatch
 from app.core.idempotency import Idempotent
 from app.core.principal import Principal
@@ -45,19 +45,20 @@ async def list_reason_codes(request: Request, _: Annotated[Principal, require()]
     ),
 )
 async def decide(
-    body: schemas.NewDecision, session: Writing, officer: Officer, if_match: Precondition, once: Idempotent
+    body: schemas.NewDecision, database: Db, officer: Officer, if_match: Precondition, once: Idempotent
 ) -> Response:
     """One decision, with `If-Match` of the registration: an officer decides what the officer has read.
 
     Approving grants the networks, suspending and revoking withdraw them; the feed follows within 2 seconds.
     """
+    async with database.transaction(officer) as session:
 
-    async def act() -> Response:
-        batch_id = await service.decide_one(session, officer, body.registration_id, if_match, body)
-        decision = schemas.ReviewDecision.model_validate(await store.of_batch(session, batch_id))
-        return json_answer(decision, 201, Location=f"/v1/review-decisions/{decision.id}")
+        async def act() -> Response:
+            batch_id = await service.decide_one(session, officer, body.registration_id, if_match, body)
+            decision = schemas.ReviewDecision.model_validate(await store.of_batch(session, batch_id))
+            return json_answer(decision, 201, Location=f"/v1/review-decisions/{decision.id}")
 
-    return await once.answer(session, officer, act)
+        return await once.answer(session, officer, act)
 
 
 @router.post(
@@ -66,39 +67,42 @@ async def decide(
     response_model=schemas.BatchOutcome,
     responses=documented(*DECIDES),
 )
-async def decide_batch(body: schemas.BatchDecision, session: Writing, officer: Officer, once: Idempotent) -> Response:
+async def decide_batch(body: schemas.BatchDecision, database: Db, officer: Officer, once: Idempotent) -> Response:
     """The same decision on many cases, by id or by upload and status. Those that cannot be decided so are listed.
 
     A batch grants (`approve`, `reinstate`) cases flagged `outside_country` or `operator_prefix_mismatch` only when
     `including_flags` names their flags; otherwise these are refused one by one as `flagged`, and the rest is granted.
     `flagged` says how many of each there are.
     """
+    async with database.transaction(officer) as session:
 
-    async def act() -> Response:
-        outcome = await service.decide_many(session, officer, body)
-        refused = [
-            schemas.RefusedItem(registration_id=id_, problem=problem_of(why, f"/v1/registrations/{id_}"))
-            for id_, why in outcome.refused.items()
-        ]
-        counts = schemas.BatchCounts(selected=outcome.selected, decided=outcome.decided, refused=len(refused))
-        flagged = schemas.FlaggedCounts(**{flag: outcome.flagged[flag] for flag in rules.AddressFlag})
-        answer = schemas.BatchOutcome(batch_id=outcome.batch_id, counts=counts, flagged=flagged, refused=refused)
-        return json_answer(answer)
+        async def act() -> Response:
+            outcome = await service.decide_many(session, officer, body)
+            refused = [
+                schemas.RefusedItem(registration_id=id_, problem=problem_of(why, f"/v1/registrations/{id_}"))
+                for id_, why in outcome.refused.items()
+            ]
+            counts = schemas.BatchCounts(selected=outcome.selected, decided=outcome.decided, refused=len(refused))
+            flagged = schemas.FlaggedCounts(**{flag: outcome.flagged[flag] for flag in rules.AddressFlag})
+            answer = schemas.BatchOutcome(batch_id=outcome.batch_id, counts=counts, flagged=flagged, refused=refused)
+            return json_answer(answer)
 
-    return await once.answer(session, officer, act)
+        return await once.answer(session, officer, act)
 
 
 @router.get("", summary="List decisions", response_model=schemas.ReviewDecisionPage, responses=documented(*READS))
 async def list_decisions(
-    request: Request, query: Annotated[schemas.ReviewDecisionsQuery, Query()], session: Reading, _: Reader
+    request: Request, query: Annotated[schemas.ReviewDecisionsQuery, Query()], database: Db, principal: Reader
 ) -> Response:
     """Decisions, oldest first, by registration, action, officer, batch or time."""
-    return page_answer(request, schemas.ReviewDecisionPage, *await store.list_page(session, query))
+    async with database.transaction(principal, read_only=True) as session:
+        return page_answer(request, schemas.ReviewDecisionPage, *await store.list_page(session, query))
 
 
 @router.get(
     "/{decision_id}", summary="Read a decision", response_model=schemas.ReviewDecision, responses=documented(*READS)
 )
-async def get_decision(decision_id: UUID, session: Reading, _: Reader) -> Response:
+async def get_decision(decision_id: UUID, database: Db, principal: Reader) -> Response:
     """One decision: what was decided, by whom, when and why."""
-    return json_answer(schemas.ReviewDecision.model_validate(await store.get(session, decision_id)))
+    async with database.transaction(principal, read_only=True) as session:
+        return json_answer(schemas.ReviewDecision.model_validate(await store.get(session, decision_id)))

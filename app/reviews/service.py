@@ -13,10 +13,10 @@ from uuid_utils.compat import uuid7
 from app.allowlist import service as allowlist
 from app.allowlist.errors import NetworkTaken
 from app.allowlist.store import Cause
-from app.core.db import WriteSession
 from app.core.errors import DomainError, NotFound
 from app.core.preconditions import IfMatch
 from app.core.principal import Principal
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.partners import store as partners
 from app.registrations import store as registrations
@@ -54,7 +54,7 @@ class Outcome:
 
 
 async def decide_one(
-    session: WriteSession, officer: Principal, registration_id: UUID, if_match: IfMatch, verdict: Verdict
+    session: Transaction, officer: Principal, registration_id: UUID, if_match: IfMatch, verdict: Verdict
 ) -> UUID:
     """Decide one case as a batch of one; give the batch's id. Raises whatever refuses it."""
     batch_id = uuid7()
@@ -70,7 +70,7 @@ async def decide_one(
     return batch_id
 
 
-async def decide_many(session: WriteSession, officer: Principal, wanted: BatchDecision) -> Outcome:
+async def decide_many(session: Transaction, officer: Principal, wanted: BatchDecision) -> Outcome:
     """Decide all selected cases, a number at a time and in a few statements each; all in the caller's transaction."""
     batch_id, cause, selection = uuid7(), Cause(officer.client_id, in_mass=True), wanted.selection
     absent = set(selection.registration_ids or ())
@@ -97,7 +97,7 @@ def _condition(selection: Selection) -> ColumnElement[bool]:
 
 
 async def _split(
-    session: WriteSession, officer: Principal, cases: Sequence[Case], action: str
+    session: Transaction, officer: Principal, cases: Sequence[Case], action: str
 ) -> tuple[list[Case], dict[UUID, DomainError]]:
     """The cases that the officer may decide so, and why not of the others."""
     users = await partners.users(session, officer.client_id, {id_ for case in cases for id_ in clients_of(case)})
@@ -105,7 +105,7 @@ async def _split(
 
 
 async def _decide(
-    session: WriteSession, allowed: Sequence[Case], verdict: Verdict, cause: Cause, officer: Principal, batch_id: UUID
+    session: Transaction, allowed: Sequence[Case], verdict: Verdict, cause: Cause, officer: Principal, batch_id: UUID
 ) -> dict[UUID, DomainError]:
     """Decide cases alike that may be decided so; give those whose networks others were granted."""
     taken = await _grant_or_withdraw(session, [case.id for case in allowed], Action(verdict.action), cause)
@@ -115,7 +115,7 @@ async def _decide(
     return {id_: NetworkTaken("A network of it is granted to another registrant.") for id_ in taken}
 
 
-async def _grant_or_withdraw(session: WriteSession, ids: Sequence[UUID], action: Action, cause: Cause) -> set[UUID]:
+async def _grant_or_withdraw(session: Transaction, ids: Sequence[UUID], action: Action, cause: Cause) -> set[UUID]:
     if not ids:
         return set()
     if action in rules.GRANTS:
@@ -126,7 +126,7 @@ async def _grant_or_withdraw(session: WriteSession, ids: Sequence[UUID], action:
 
 
 async def _move(
-    session: WriteSession, officer: Principal, cases: Sequence[Case], verdict: Verdict, batch_id: UUID
+    session: Transaction, officer: Principal, cases: Sequence[Case], verdict: Verdict, batch_id: UUID
 ) -> None:
     ids = [case.id for case in cases]
     why = verdict.model_dump(include={"reason_codes", "note", "legal_basis"})

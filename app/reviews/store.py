@@ -7,10 +7,10 @@ from uuid import UUID
 from sqlalchemy import Text, Uuid, func, insert, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.orm import INSTANT, TIME_ORDERED_UUID
 from app.core.pagination import fetch_page
+from app.core.transaction import Transaction
 from app.reviews.models import ReviewDecision
 from app.reviews.schemas import ReviewDecisionsQuery
 
@@ -20,7 +20,7 @@ COLUMNS: dict[str, Any] = {
 }  # fmt: skip
 
 
-async def add(session: WriteSession, registration_ids: Sequence[UUID], decision: dict[str, Any]) -> None:
+async def add(session: Transaction, registration_ids: Sequence[UUID], decision: dict[str, Any]) -> None:
     """Write the same decision for each registration."""
     each = func.unnest(literal(list(registration_ids), ARRAY(Uuid))).column_valued("registration_id")
     given = {name: literal(decision.get(name), kind) for name, kind in COLUMNS.items()}
@@ -28,7 +28,7 @@ async def add(session: WriteSession, registration_ids: Sequence[UUID], decision:
     await session.execute(insert(ReviewDecision).from_select(["id", "registration_id", *given], rows))
 
 
-async def of_batch(session: ReadSession, batch_id: UUID) -> ReviewDecision:
+async def of_batch(session: Transaction, batch_id: UUID) -> ReviewDecision:
     """The decision of a batch of one. Raises ``NotFound``."""
     decision = await session.scalar(select(ReviewDecision).where(ReviewDecision.batch_id == batch_id))
     if decision is None:
@@ -36,7 +36,7 @@ async def of_batch(session: ReadSession, batch_id: UUID) -> ReviewDecision:
     return decision
 
 
-async def get(session: ReadSession, decision_id: UUID) -> ReviewDecision:
+async def get(session: Transaction, decision_id: UUID) -> ReviewDecision:
     """One decision. Raises ``NotFound``."""
     decision = await session.get(ReviewDecision, decision_id)
     if decision is None:
@@ -44,7 +44,7 @@ async def get(session: ReadSession, decision_id: UUID) -> ReviewDecision:
     return decision
 
 
-async def list_page(session: ReadSession, query: ReviewDecisionsQuery) -> tuple[Sequence[ReviewDecision], str | None]:
+async def list_page(session: Transaction, query: ReviewDecisionsQuery) -> tuple[Sequence[ReviewDecision], str | None]:
     """A page of decisions, oldest first."""
     filters = query.filters()
     statement = select(ReviewDecision)

@@ -13,12 +13,13 @@ import structlog
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.db import Database, ReadSession, WriteSession, is_outage
+from app.core.db import Database, is_outage
 from app.core.loops import attempt
 from app.core.outbound import TOTAL_SECONDS, Outbound, Unreachable
 from app.core.principal import Principal
 from app.core.schemas import Timestamp
 from app.core.targets import UrlRefused
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.events.schemas import Event
 from app.webhooks import rules, service, signing, store
@@ -107,7 +108,7 @@ class Deliverer:
 
     async def take_in(self) -> None:
         """Put what happened since on its way to the webhooks that want it."""
-        async with self._database.read() as session:
+        async with self._database.transaction(read_only=True) as session:
             behind = await store.behind(session)
         for webhook_id in behind:  # one that cannot be read for does not keep the others waiting
             await attempt(f"take in for webhook {webhook_id}", partial(self._take_in_for, webhook_id))
@@ -115,10 +116,10 @@ class Deliverer:
     async def _take_in_for(self, webhook_id: UUID) -> None:
         more = True
         while more:
-            async with self._database.write() as session:
+            async with self._database.transaction() as session:
                 more = await self._take_in_some(session, webhook_id)
 
-    async def _take_in_some(self, session: WriteSession, webhook_id: UUID) -> bool:
+    async def _take_in_some(self, session: Transaction, webhook_id: UUID) -> bool:
         webhook = await store.locked(session, webhook_id)
         if webhook is None or webhook.after is None:
             return False
@@ -134,7 +135,7 @@ class Deliverer:
         return more
 
     async def _due(self) -> list[tuple[UUID, UUID]]:
-        async with self._database.read() as session:
+        async with self._database.transaction(read_only=True) as session:
             found = await store.due(session, self._clock())
         _random.shuffle(found)  # so that none comes before another each time
         return found
@@ -153,24 +154,24 @@ class Deliverer:
 
     async def _send_some(self, webhook_id: UUID) -> bool:
         """Claim, send outside of any transaction, settle; whether there was something to send."""
-        async with self._database.write() as session:
+        async with self._database.transaction() as session:
             batch = await self._claim(session, webhook_id)
         if batch is None:
             return False
         outcomes = await asyncio.gather(*(self._attempt(batch, each) for each in batch.claimed))
         try:
-            async with self._database.write() as session:
+            async with self._database.transaction() as session:
                 await self._settle(session, webhook_id, outcomes)
         except Exception as fault:
             if is_outage(fault):
                 raise
             log.exception("deliveries could not be settled by their answers", webhook_id=str(webhook_id))
             failed = [Outcome(each, error=OUR_FAULT) for each in batch.claimed]
-            async with self._database.write() as session:
+            async with self._database.transaction() as session:
                 await store.settle(session, [_verdict(each, self._clock()) for each in failed])
         return True
 
-    async def _claim(self, session: WriteSession, webhook_id: UUID) -> Batch | None:
+    async def _claim(self, session: Transaction, webhook_id: UUID) -> Batch | None:
         now = self._clock()
         webhook = await store.locked(session, webhook_id)
         if webhook is None or (webhook.paused_until and webhook.paused_until > now):
@@ -221,7 +222,7 @@ class Deliverer:
         )
         return Outcome(delivery, answer.status, retry_after=answer.headers.get("retry-after"))
 
-    async def _settle(self, session: WriteSession, webhook_id: UUID, outcomes: Sequence[Outcome]) -> None:
+    async def _settle(self, session: Transaction, webhook_id: UUID, outcomes: Sequence[Outcome]) -> None:
         now = self._clock()
         webhook = await store.locked(session, webhook_id, wait=True)  # first, as whoever deletes it does
         await store.settle(session, [_verdict(each, now) for each in outcomes])
@@ -244,7 +245,7 @@ def _wants(webhook: Webhook, event: Any) -> bool:
     return rules.wants(webhook.event_types, event.name)
 
 
-def _secrets(session: ReadSession, webhook: Webhook, now: datetime) -> list[str]:
+def _secrets(session: Transaction, webhook: Webhook, now: datetime) -> list[str]:
     secrets = [session.keyring.unseal_text(SECRET, webhook.sealed_secret)]
     if webhook.sealed_previous_secret and webhook.previous_secret_until and webhook.previous_secret_until > now:
         secrets.append(session.keyring.unseal_text(PREVIOUS_SECRET, webhook.sealed_previous_secret))
@@ -262,6 +263,6 @@ def _verdict(outcome: Outcome, now: datetime) -> Verdict:
     return Verdict(outcome.delivery.id, attempts, status, again, outcome.status, outcome.error, settled_at)
 
 
-async def forget_old_deliveries(session: WriteSession) -> None:
+async def forget_old_deliveries(session: Transaction) -> None:
     """Drop what was settled longer ago than deliveries are kept."""
     await store.forget_settled_before(session, datetime.now(UTC) - rules.KEPT)

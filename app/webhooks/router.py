@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.core.authenticated_route import AuthenticatedRoute
-from app.core.db import Reading, Writing
+from app.core.db import Db
 from app.core.idempotency import Idempotent
 from app.core.outbound import Outbound
 from app.core.pagination import PageQuery
@@ -44,32 +44,35 @@ def _with_secret(issued: service.Issued, status: int) -> Response:
     responses=documented(*CREATES, UrlRefused, WebhookLimit),
 )
 async def create_webhook(
-    body: schemas.NewWebhook, session: Writing, principal: Manager, once: Idempotent, outbound: WayOut
+    body: schemas.NewWebhook, database: Db, principal: Manager, once: Idempotent, outbound: WayOut
 ) -> Response:
     """Sends you, from now on, the events that `GET /v1/events` shows you, as Standard Webhooks says.
 
     The secret that verifies the `v1` signatures is shown this once; `public_key` verifies the `v1a` ones.
     """
+    async with database.transaction(principal) as session:
 
-    async def create() -> Response:
-        return _with_secret(await service.create(session, principal, outbound, body), 201)
+        async def create() -> Response:
+            return _with_secret(await service.create(session, principal, outbound, body), 201)
 
-    return await once.answer(session, principal, create)
+        return await once.answer(session, principal, create)
 
 
 @router.get("", summary="List webhooks", response_model=schemas.WebhookPage, responses=documented(*READS))
 async def list_webhooks(
-    request: Request, query: Annotated[PageQuery, Query()], session: Reading, principal: Manager
+    request: Request, query: Annotated[PageQuery, Query()], database: Db, principal: Manager
 ) -> Response:
     """Your webhooks without their secrets, oldest first."""
-    return page_answer(request, schemas.WebhookPage, *await store.list_page(session, principal, query))
+    async with database.transaction(principal, read_only=True) as session:
+        return page_answer(request, schemas.WebhookPage, *await store.list_page(session, principal, query))
 
 
 @router.get("/{webhook_id}", summary="Read a webhook", response_model=schemas.Webhook, responses=documented(*READS))
-async def get_webhook(request: Request, webhook_id: UUID, session: Reading, principal: Manager) -> Response:
+async def get_webhook(request: Request, webhook_id: UUID, database: Db, principal: Manager) -> Response:
     """One webhook without its secret: whether it is sent to, and if not, why."""
-    webhook = await store.get(session, principal, webhook_id)
-    return not_modified(request, webhook) or resource_answer(schemas.Webhook.model_validate(webhook))
+    async with database.transaction(principal, read_only=True) as session:
+        webhook = await store.get(session, principal, webhook_id)
+        return not_modified(request, webhook) or resource_answer(schemas.Webhook.model_validate(webhook))
 
 
 @router.patch(
@@ -81,21 +84,23 @@ async def get_webhook(request: Request, webhook_id: UUID, session: Reading, prin
 async def change_webhook(
     webhook_id: UUID,
     body: schemas.WebhookChange,
-    session: Writing,
+    database: Db,
     principal: Manager,
     if_match: Precondition,
     outbound: WayOut,
 ) -> Response:
     """A JSON merge patch (RFC 7396). A webhook that is enabled again gets all that happened in between."""
-    webhook = await service.change(session, principal, outbound, webhook_id, if_match, body)
-    return resource_answer(schemas.Webhook.model_validate(webhook))
+    async with database.transaction(principal) as session:
+        webhook = await service.change(session, principal, outbound, webhook_id, if_match, body)
+        return resource_answer(schemas.Webhook.model_validate(webhook))
 
 
 @router.delete("/{webhook_id}", status_code=204, summary="Delete a webhook", responses=documented(*CHANGES))
-async def delete_webhook(webhook_id: UUID, session: Writing, principal: Manager, if_match: Precondition) -> Response:
+async def delete_webhook(webhook_id: UUID, database: Db, principal: Manager, if_match: Precondition) -> Response:
     """Nothing more is sent to it, and what is known of its deliveries goes."""
-    await service.delete(session, principal, webhook_id, if_match)
-    return Response(status_code=204)
+    async with database.transaction(principal) as session:
+        await service.delete(session, principal, webhook_id, if_match)
+        return Response(status_code=204)
 
 
 @router.post(
@@ -104,11 +109,10 @@ async def delete_webhook(webhook_id: UUID, session: Writing, principal: Manager,
     response_model=schemas.WebhookWithSecret,
     responses=documented(*CHANGES),
 )
-async def rotate_webhook_secret(
-    webhook_id: UUID, session: Writing, principal: Manager, if_match: Precondition
-) -> Response:
+async def rotate_webhook_secret(webhook_id: UUID, database: Db, principal: Manager, if_match: Precondition) -> Response:
     """The new secret is shown this once. For a day, requests are signed by the old one as well."""
-    return _with_secret(await service.rotate_secret(session, principal, webhook_id, if_match), 200)
+    async with database.transaction(principal) as session:
+        return _with_secret(await service.rotate_secret(session, principal, webhook_id, if_match), 200)
 
 
 @router.post(
@@ -118,14 +122,15 @@ async def rotate_webhook_secret(
     response_model=schemas.TestSent,
     responses=documented(*READS, *CREATES, WebhookDisabled),
 )
-async def send_test(webhook_id: UUID, session: Writing, principal: Manager, once: Idempotent) -> Response:
+async def send_test(webhook_id: UUID, database: Db, principal: Manager, once: Idempotent) -> Response:
     """Sends an event `webhook.test` to this webhook alone, whatever types it wants."""
+    async with database.transaction(principal) as session:
 
-    async def send() -> Response:
-        event_id = await service.send_test(session, principal, webhook_id)
-        return json_answer(schemas.TestSent(event_id=event_id), 202)
+        async def send() -> Response:
+            event_id = await service.send_test(session, principal, webhook_id)
+            return json_answer(schemas.TestSent(event_id=event_id), 202)
 
-    return await once.answer(session, principal, send)
+        return await once.answer(session, principal, send)
 
 
 @router.post(
@@ -136,18 +141,19 @@ async def send_test(webhook_id: UUID, session: Writing, principal: Manager, once
     responses=documented(*CREATES),
 )
 async def replay(
-    webhook_id: UUID, body: schemas.ReplayFrom, session: Writing, principal: Manager, once: Idempotent
+    webhook_id: UUID, body: schemas.ReplayFrom, database: Db, principal: Manager, once: Idempotent
 ) -> Response:
     """Delivers again, or for the first time, every event after the given one that the webhook wants.
 
     Each comes with the `webhook-id` that it had before.
     """
+    async with database.transaction(principal) as session:
 
-    async def again() -> Response:
-        webhook = await service.replay(session, principal, webhook_id, body.after)
-        return resource_answer(schemas.Webhook.model_validate(webhook), 202)
+        async def again() -> Response:
+            webhook = await service.replay(session, principal, webhook_id, body.after)
+            return resource_answer(schemas.Webhook.model_validate(webhook), 202)
 
-    return await once.answer(session, principal, again)
+        return await once.answer(session, principal, again)
 
 
 @router.get(
@@ -160,9 +166,10 @@ async def list_deliveries(
     request: Request,
     webhook_id: UUID,
     query: Annotated[schemas.DeliveriesQuery, Query()],
-    session: Reading,
+    database: Db,
     principal: Manager,
 ) -> Response:
     """What was sent, newest first, and how the last attempt ended. Kept for 30 days after the last attempt."""
-    webhook = await store.get(session, principal, webhook_id)
-    return page_answer(request, schemas.DeliveryPage, *await store.list_deliveries(session, webhook, query))
+    async with database.transaction(principal, read_only=True) as session:
+        webhook = await store.get(session, principal, webhook_id)
+        return page_answer(request, schemas.DeliveryPage, *await store.list_deliveries(session, webhook, query))

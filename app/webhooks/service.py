@@ -6,13 +6,13 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from app.core.db import WriteSession
 from app.core.errors import Invalid, InvalidValue
 from app.core.outbound import Outbound
 from app.core.preconditions import IfMatch
 from app.core.principal import Principal
 from app.core.schemas import validated
 from app.core.targets import UrlRefused
+from app.core.transaction import Transaction
 from app.events import store as events
 from app.events.store import Happening
 from app.webhooks import rules, signing, store
@@ -30,7 +30,7 @@ class Issued:
     secret: str
 
 
-async def create(session: WriteSession, principal: Principal, outbound: Outbound, body: NewWebhook) -> Issued:
+async def create(session: Transaction, principal: Principal, outbound: Outbound, body: NewWebhook) -> Issued:
     """Make a webhook that gets what happens from now on. Raises ``WebhookLimit``, ``Invalid``."""
     _check_url(outbound, body.url)
     if await store.count(session, principal.partner_id) >= rules.MOST_WEBHOOKS:
@@ -56,7 +56,7 @@ def _check_url(outbound: Outbound, url: str) -> None:
         raise Invalid.of([UrlRefused.at("/url", refused.detail)]) from None
 
 
-async def _record(session: WriteSession, actor: Principal | None, name: str, webhook: Webhook) -> UUID:
+async def _record(session: Transaction, actor: Principal | None, name: str, webhook: Webhook) -> UUID:
     """Record what happened to a webhook and give the event's id."""
     details = {"url": webhook.url, "status": webhook.status, "reason": webhook.disabled_reason}
     happening = Happening(name, webhook.id, webhook.partner_id, details=details)
@@ -65,7 +65,7 @@ async def _record(session: WriteSession, actor: Principal | None, name: str, web
 
 
 async def change(
-    session: WriteSession,
+    session: Transaction,
     principal: Principal,
     outbound: Outbound,
     webhook_id: UUID,
@@ -92,7 +92,7 @@ async def change(
     return webhook
 
 
-async def rotate_secret(session: WriteSession, principal: Principal, webhook_id: UUID, if_match: IfMatch) -> Issued:
+async def rotate_secret(session: Transaction, principal: Principal, webhook_id: UUID, if_match: IfMatch) -> Issued:
     """Give a webhook a new secret; the old one signs too for a day. Raises ``NotFound``, ``VersionMismatch``."""
     webhook = await store.get(session, principal, webhook_id, lock=True)
     if_match.check(webhook)
@@ -106,7 +106,7 @@ async def rotate_secret(session: WriteSession, principal: Principal, webhook_id:
     return Issued(webhook, secret)
 
 
-async def delete(session: WriteSession, principal: Principal, webhook_id: UUID, if_match: IfMatch) -> None:
+async def delete(session: Transaction, principal: Principal, webhook_id: UUID, if_match: IfMatch) -> None:
     """Delete a webhook. Raises ``NotFound``, ``VersionMismatch``."""
     webhook = await store.get(session, principal, webhook_id, lock=True)
     if_match.check(webhook)
@@ -114,7 +114,7 @@ async def delete(session: WriteSession, principal: Principal, webhook_id: UUID, 
     await _record(session, principal, "webhook.deleted", webhook)
 
 
-async def send_test(session: WriteSession, principal: Principal, webhook_id: UUID) -> UUID:
+async def send_test(session: Transaction, principal: Principal, webhook_id: UUID) -> UUID:
     """Record an event that goes to this webhook alone; gives its id. Raises ``NotFound``, ``WebhookDisabled``."""
     webhook = await store.get(session, principal, webhook_id)
     if webhook.status == WebhookStatus.DISABLED:
@@ -122,7 +122,7 @@ async def send_test(session: WriteSession, principal: Principal, webhook_id: UUI
     return await _record(session, principal, rules.TEST_EVENT, webhook)
 
 
-async def replay(session: WriteSession, principal: Principal, webhook_id: UUID, after: UUID) -> Webhook:
+async def replay(session: Transaction, principal: Principal, webhook_id: UUID, after: UUID) -> Webhook:
     """Deliver again what came after an event. Raises ``NotFound``, ``Invalid`` when there is no such event."""
     webhook = await store.get(session, principal, webhook_id, lock=True)
     try:
@@ -135,7 +135,7 @@ async def replay(session: WriteSession, principal: Principal, webhook_id: UUID, 
     return webhook
 
 
-async def disable(session: WriteSession, webhook: Webhook, reason: str) -> None:
+async def disable(session: Transaction, webhook: Webhook, reason: str) -> None:
     """Stop sending to a webhook, and say so in its partner's log."""
     webhook.status, webhook.disabled_reason = WebhookStatus.DISABLED, reason
     await store.changed(session, webhook)

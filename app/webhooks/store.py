@@ -11,11 +11,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 from uuid_utils.compat import uuid7
 
-from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
 from app.core.orm import INSTANT, recordset
 from app.core.pagination import PageQuery, fetch_page
 from app.core.principal import Principal
+from app.core.transaction import Transaction
 from app.events.models import Event
 from app.webhooks.models import Delivery, Webhook
 from app.webhooks.rules import DeliveryStatus, WebhookStatus
@@ -44,20 +44,20 @@ class Verdict:
     settled_at: datetime | None
 
 
-async def add(session: WriteSession, webhook: Webhook) -> None:
+async def add(session: Transaction, webhook: Webhook) -> None:
     """Insert a webhook."""
     session.add(webhook)
     await session.flush()
     await session.refresh(webhook)
 
 
-async def count(session: WriteSession, partner_id: UUID) -> int:
+async def count(session: Transaction, partner_id: UUID) -> int:
     """How many webhooks a partner has, while no other transaction makes one for it."""
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"webhooks {partner_id}", 0))))
     return int(await session.scalar(select(func.count()).where(Webhook.partner_id == partner_id)) or 0)
 
 
-async def get(session: ReadSession, principal: Principal, webhook_id: UUID, *, lock: bool = False) -> Webhook:
+async def get(session: Transaction, principal: Principal, webhook_id: UUID, *, lock: bool = False) -> Webhook:
     """One webhook of the caller's own, locked for a change when ``lock``. Raises ``NotFound``."""
     statement = select(Webhook).where(Webhook.id == webhook_id, Webhook.partner_id == principal.partner_id)
     webhook = await session.scalar(statement.with_for_update(of=Webhook) if lock else statement)
@@ -67,7 +67,7 @@ async def get(session: ReadSession, principal: Principal, webhook_id: UUID, *, l
 
 
 async def list_page(
-    session: ReadSession, principal: Principal, query: PageQuery
+    session: Transaction, principal: Principal, query: PageQuery
 ) -> tuple[Sequence[Webhook], str | None]:
     """A page of the caller's own webhooks."""
     statement = select(Webhook).where(Webhook.partner_id == principal.partner_id)
@@ -75,7 +75,7 @@ async def list_page(
 
 
 async def list_deliveries(
-    session: ReadSession, webhook: Webhook, query: DeliveriesQuery
+    session: Transaction, webhook: Webhook, query: DeliveriesQuery
 ) -> tuple[Sequence[Delivery], str | None]:
     """A page of a webhook's deliveries, newest first."""
     statement = select(Delivery).where(Delivery.webhook_id == webhook.id).filter_by(**query.filters())
@@ -83,7 +83,7 @@ async def list_deliveries(
     return await fetch_page(session, statement, Delivery.id, query, list_name=name, descending=True)
 
 
-async def changed(session: WriteSession, webhook: Webhook) -> None:
+async def changed(session: Transaction, webhook: Webhook) -> None:
     """Write a changed webhook as its next version."""
     webhook.version += 1
     webhook.updated_at = func.now()
@@ -91,20 +91,20 @@ async def changed(session: WriteSession, webhook: Webhook) -> None:
     await session.refresh(webhook)
 
 
-async def remove(session: WriteSession, webhook: Webhook) -> None:
+async def remove(session: Transaction, webhook: Webhook) -> None:
     """Delete a webhook and its deliveries."""
     await session.delete(webhook)
     await session.flush()
 
 
-async def locked(session: WriteSession, webhook_id: UUID, *, wait: bool = False) -> Webhook | None:
+async def locked(session: Transaction, webhook_id: UUID, *, wait: bool = False) -> Webhook | None:
     """An active webhook, for a change of the service's own; None when it is not, or unless ``wait`` held by another."""
     statement = select(Webhook).where(Webhook.id == webhook_id, Webhook.status == WebhookStatus.ACTIVE)
     webhook: Webhook | None = await session.scalar(statement.with_for_update(of=Webhook, skip_locked=not wait))
     return webhook
 
 
-async def behind(session: ReadSession) -> Sequence[UUID]:
+async def behind(session: Transaction) -> Sequence[UUID]:
     """The active webhooks after whose position the log goes on."""
     start = aliased(Event)
     settled = Event.transaction_id < func.pg_snapshot_xmin(func.pg_current_snapshot())
@@ -118,7 +118,7 @@ async def behind(session: ReadSession) -> Sequence[UUID]:
 
 
 async def add_deliveries(
-    session: WriteSession, webhook_id: UUID, events: Sequence[tuple[UUID, str]], now: datetime
+    session: Transaction, webhook_id: UUID, events: Sequence[tuple[UUID, str]], now: datetime
 ) -> None:
     """Put events (id and name) on their way, in this order; what is on its way already stays as it is."""
     if not events:
@@ -132,7 +132,7 @@ async def add_deliveries(
     await session.execute(statement.on_conflict_do_nothing())
 
 
-async def due(session: ReadSession, now: datetime) -> list[tuple[UUID, UUID]]:
+async def due(session: Transaction, now: datetime) -> list[tuple[UUID, UUID]]:
     """The webhooks that have something to be sent now, each with its partner."""
     waiting = select(Delivery.id).where(
         Delivery.webhook_id == Webhook.id,
@@ -146,7 +146,7 @@ async def due(session: ReadSession, now: datetime) -> list[tuple[UUID, UUID]]:
 
 
 async def claim(
-    session: WriteSession, webhook_id: UUID, now: datetime, *, limit: int, lease: timedelta
+    session: Transaction, webhook_id: UUID, now: datetime, *, limit: int, lease: timedelta
 ) -> list[Claimed]:
     """Take up to ``limit`` due deliveries for an attempt; when the worker dies, they are due again after ``lease``."""
     chosen = (
@@ -172,7 +172,7 @@ async def claim(
     return sorted(taken, key=lambda each: each.id)
 
 
-async def settle(session: WriteSession, verdicts: Sequence[Verdict]) -> None:
+async def settle(session: Transaction, verdicts: Sequence[Verdict]) -> None:
     """Write how attempts ended."""
     kinds: dict[str, Any] = {
         "id": Uuid, "attempts": Integer, "status": Text, "next_attempt_at": INSTANT, "response_status": Integer,
@@ -188,7 +188,7 @@ async def settle(session: WriteSession, verdicts: Sequence[Verdict]) -> None:
     )
 
 
-async def forget_settled_after(session: WriteSession, webhook: Webhook, event_id: UUID) -> None:
+async def forget_settled_after(session: Transaction, webhook: Webhook, event_id: UUID) -> None:
     """Drop what was settled of the events after ``event_id``, so that they can be put on their way again."""
     start = aliased(Event)
     position = select(start.transaction_id, start.sequence).where(start.id == event_id).subquery()
@@ -201,6 +201,6 @@ async def forget_settled_after(session: WriteSession, webhook: Webhook, event_id
     await session.execute(delete(Delivery).where(again).execution_options(synchronize_session=False))
 
 
-async def forget_settled_before(session: WriteSession, instant: datetime) -> None:
+async def forget_settled_before(session: Transaction, instant: datetime) -> None:
     """Drop what was settled long ago."""
     await session.execute(delete(Delivery).where(Delivery.settled_at < instant))

@@ -34,7 +34,7 @@ async def check(caller: Caller, network: str) -> bool:
 
 
 async def ready(service: Service) -> httpx.Response:
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         await health.beat(session, uuid4())
     return await service.http.get("/health/ready")
 

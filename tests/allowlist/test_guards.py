@@ -188,7 +188,7 @@ async def test_the_sweep_of_expired_approvals_counts_as_mass_and_any_officer_may
     await service.publish()
     expire = "UPDATE registrations SET expires_at = now() - interval '1 second' WHERE id <> $1"
     await feed.execute(service, expire, schemas.UUID(keeper["id"]))
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         assert await registrations.expire(session) == 12
     assert await service.publish() is None
     assert (await feed.listed(nayatel))["count"] == 13

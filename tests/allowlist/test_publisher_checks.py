@@ -20,7 +20,7 @@ NULLABLE = "ALTER TABLE allowlist_entries ALTER COLUMN network DROP NOT NULL"
 async def refusals(service: Service) -> list[str]:
     """The checks that the log says refused a publication."""
     told = "SELECT details->>'check' FROM events WHERE name = 'allowlist.publication_refused' ORDER BY sequence"
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         return list(await session.scalars(text(told)))
 
 
@@ -92,7 +92,7 @@ async def assert_refused_by(
 
     assert await refusals(service) == checks
     assert {check: refused(check) - counted[check] for check in checks} == Counter(turns)
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         assert (await session.scalar(text("SELECT coalesce(max(serial), 0) FROM publications")) or 0) <= 1
         assert await session.scalar(text("SELECT count(*) FROM allowlist_entries WHERE added_serial = 2")) == 0
         assert await session.scalar(text("SELECT count(*) FROM allowlist_entries WHERE removed_serial = 2")) == 0
@@ -166,6 +166,6 @@ async def test_a_publisher_whose_tables_are_missing_stops_and_makes_none(
     await postgres.execute(database_url, "ALTER TABLE publications RENAME TO lost")
     with pytest.raises(ProgrammingError):
         await service.publisher.publish()
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         assert await session.scalar(text("SELECT to_regclass('publications')")) is None
     assert (await nayatel.get("/v1/allowlist")).json()["networks"] == case["networks"]

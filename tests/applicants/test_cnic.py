@@ -13,7 +13,7 @@ TABLES = text("SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = '
 
 async def everything_kept(service: Service) -> str:
     """Every column of every row, as text; bytes as hexadecimal digits."""
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         tables = list(await session.scalars(TABLES))
         rows = [
             row for table in tables for row in await session.scalars(text(f"SELECT whole::text FROM {table} AS whole"))

@@ -76,7 +76,7 @@ async def thirty(service: Service) -> None:
 async def difference(service: Service, *changes: str) -> str:
     """What ``verify`` says when the owner of the database has made these changes, of which nothing stays."""
     try:
-        async with service.database.write() as session:
+        async with service.database.transaction() as session:
             await session.execute(text("SET LOCAL ROLE NONE"))
             for change in changes:
                 assert (await session.execute(text(f"{change} RETURNING 1"))).all(), change
@@ -88,7 +88,7 @@ async def difference(service: Service, *changes: str) -> str:
 
 async def kept(service: Service, size: int) -> Checkpoint:
     """A checkpoint as an outsider keeps it."""
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         return Checkpoint.model_validate(await store.checkpoint_of(session, size))
 
 

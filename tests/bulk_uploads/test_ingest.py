@@ -41,7 +41,7 @@ async def references(caller: Caller) -> list[str]:
 
 
 async def parts_left(database: Database, upload_id: UUID) -> bool:
-    async with database.read() as session:
+    async with database.transaction(read_only=True) as session:
         return await ingesting.store.read_part(session, upload_id, 0) is not None
 
 

@@ -114,7 +114,7 @@ async def test_a_workbook_that_turns_out_to_hold_many_rows_is_left_to_the_large_
     upload_id = UUID(answer.json()["id"])
     await lanes.take_small()
     assert (await uploads.state(pseb, upload_id))["rows_done"] == 0
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         assert [each.id for each in await scheduling.in_turn(session, is_small=False)] == [upload_id]
     await lanes.take_large()
     assert (await uploads.state(pseb, upload_id))["counts"]["created"] == 9

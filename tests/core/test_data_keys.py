@@ -20,7 +20,7 @@ USED = "SELECT DISTINCT get_byte({column}, 3) FROM {table} WHERE {column} IS NOT
 async def key_ids(service: Service) -> set[int]:
     """The ids of the keys that anything in the database is sealed with."""
     found: set[int] = set()
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         for column in data_keys.sealed_columns():
             found |= set(await session.scalars(text(USED.format(column=column.name, table=column.table.name))))
     return found
@@ -34,7 +34,7 @@ async def let_seconds_pass(service: Service, seconds: int = 61) -> None:
 
 
 async def rotate(database: Database) -> int:
-    async with database.write() as session:
+    async with database.transaction() as session:
         return await data_keys.rotate(session, database.keyring)
 
 
@@ -78,7 +78,7 @@ async def test_everything_is_sealed_anew_after_a_rotation_and_reads_as_before(
     assert (await pseb.get(path)).json() == before
     assert (await officer.post(f"{path}/reveal", json={"reason": "x"})).json()["cnic"][-3:] == before["cnic"][-3:]
     await service.ingest_all()
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         in_use = text("SELECT id FROM data_keys WHERE purpose = 'seal' AND retired_at IS NULL")
         assert list(await session.scalars(in_use)) == [new]
 

@@ -8,16 +8,14 @@ from typing import Any
 
 import asyncpg
 import pytest
-from fastapi import Request
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InternalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from uuid_utils.compat import uuid7
 
-from app.core.compiled import Compiled
-from app.core.db import Database, ReadSession, Writing, is_outage
-from app.core.principal import Principal, admit
+from app.core.db import Database, Db, is_outage
 from app.core.settings import Settings
+from app.core.statement import Statement
+from app.core.transaction import Transaction
 from app.partners import store as partners
 from tests.support import cases, postgres
 from tests.support.service import Caller, Service
@@ -59,12 +57,12 @@ async def _server_that_only_says(sqlstate: str) -> AsyncIterator[str]:
         yield f"postgresql://u@127.0.0.1:{server.sockets[0].getsockname()[1]}/d?sslmode=disable"
 
 
-async def by_engine(session: ReadSession, statement: str, **given: Any) -> None:
+async def by_engine(session: Transaction, statement: str, **given: Any) -> None:
     await session.execute(text(statement), given)
 
 
-async def by_driver(session: ReadSession, statement: str, **given: Any) -> None:
-    await session.fetch(Compiled(text(statement)), given)
+async def by_driver(session: Transaction, statement: str, **given: Any) -> None:
+    await session.fetch(Statement(text(statement)), **given)
 
 
 Ask = Callable[..., Awaitable[None]]
@@ -74,7 +72,7 @@ EITHER_WAY = pytest.mark.parametrize("ask", [by_engine, by_driver])
 async def _run(
     database: Database, *statements: str, ask: Ask = by_engine, fault: type[Exception] | None = None
 ) -> None:
-    async with database.write() as session:
+    async with database.transaction() as session:
         for statement in statements:
             await ask(session, statement)
         if fault:
@@ -100,16 +98,16 @@ async def test_a_commit_that_fails_is_a_problem_and_never_a_201(service: Service
 
 async def test_the_transaction_is_committed_before_the_answer_leaves(service: Service) -> None:
     @service.app.post("/write")
-    async def write(request: Request, session: Writing) -> str:
-        admit(request, Principal(uuid7(), uuid7(), "regulator", None, frozenset()), "token")
-        await session.execute(text(WRITE))
-        return "done"
+    async def write(database: Db) -> str:
+        async with database.transaction() as session:
+            await session.execute(text(WRITE))
+            return "done"
 
     committed_by_then: list[object] = []
 
     async def send(message: dict[str, object]) -> None:
         if message["type"] == "http.response.start":
-            async with service.database.read() as session:
+            async with service.database.transaction(read_only=True) as session:
                 committed_by_then.append(await session.scalar(text(COUNT)))
 
     async def receive() -> dict[str, object]:
@@ -122,11 +120,11 @@ async def test_the_transaction_is_committed_before_the_answer_leaves(service: Se
 
 @EITHER_WAY
 async def test_a_session_that_reads_cannot_write(service: Service, ask: Ask) -> None:
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         with pytest.raises(DBAPIError) as refused:
             await ask(session, WRITE)
     assert not is_outage(refused.value)
-    async with service.database.write() as session:  # on the same pool of connections
+    async with service.database.transaction() as session:  # on the same pool of connections
         await session.execute(text(WRITE))
 
 
@@ -134,7 +132,7 @@ async def test_a_session_that_reads_cannot_write(service: Service, ask: Ask) -> 
 async def test_what_raises_leaves_nothing_behind(service: Service, ask: Ask) -> None:
     with pytest.raises(LookupError):
         await _run(service.database, WRITE, ask=ask, fault=LookupError)
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         assert await session.scalar(text(COUNT)) == 0
 
 
@@ -188,7 +186,7 @@ async def test_nothing_is_done_without_keys_when_they_could_not_be_read(
     async with _database(service.settings) as database:
         monkeypatch.setattr(asyncpg, "connect", away_once)
         assert is_outage(await _error_of(database, "SELECT 1"))
-        async with database.read() as session:
+        async with database.transaction(read_only=True) as session:
             assert await partners.signing_key(session)
 
 
@@ -202,9 +200,13 @@ async def test_a_lost_connection_and_a_statement_that_takes_too_long_are_outages
 async def test_a_transaction_that_is_left_idle_is_ended(database_url: str) -> None:
     settings = postgres.settings_for(database_url, idle_transaction_timeout_ms=100)
     patient = postgres.settings_for(database_url)
-    async with _database(settings) as database, database.read() as forgotten, _database(patient) as other:
+    async with (
+        _database(settings) as database,
+        database.transaction(read_only=True) as forgotten,
+        _database(patient) as other,
+    ):
         await forgotten.execute(text("SELECT count(*) FROM applicants"))
-        async with other.write() as waiting:
+        async with other.transaction() as waiting:
             await waiting.execute(text("LOCK TABLE applicants"))
         with pytest.raises(DBAPIError) as ended:
             await forgotten.execute(text("SELECT 1"))
@@ -213,12 +215,12 @@ async def test_a_transaction_that_is_left_idle_is_ended(database_url: str) -> No
 
 async def test_a_lock_or_a_connection_that_is_not_free_in_time_is_an_outage(database_url: str) -> None:
     settings = postgres.settings_for(database_url, lock_timeout_ms=100, database_pool=5)
-    async with _database(settings) as database, database.write() as holder:
+    async with _database(settings) as database, database.transaction() as holder:
         await holder.execute(text("LOCK TABLE applicants"))
         assert is_outage(await _error_of(database, "LOCK TABLE applicants"))
         async with AsyncExitStack() as others:
             for _ in range(settings.database_pool - 1):
-                other = await others.enter_async_context(database.read())
+                other = await others.enter_async_context(database.transaction(read_only=True))
                 await other.execute(text("SELECT 1"))
             none_left = await _error_of(database, "SELECT 1")
     assert isinstance(none_left, PoolTimeout)
@@ -228,7 +230,7 @@ async def test_a_lock_or_a_connection_that_is_not_free_in_time_is_an_outage(data
 @EITHER_WAY
 async def test_a_deadlock_is_an_outage_and_the_other_one_gets_through(service: Service, ask: Ask) -> None:
     async def take(first: str, second: str, both_hold: asyncio.Barrier) -> None:
-        async with service.database.write() as session:
+        async with service.database.transaction() as session:
             await ask(session, f"LOCK TABLE {first}")
             await both_hold.wait()
             await ask(session, f"LOCK TABLE {second}")
@@ -257,14 +259,14 @@ def test_a_full_disk_of_ones_own_is_a_fault_and_no_outage_of_the_database() -> N
 @EITHER_WAY
 async def test_an_error_does_not_carry_the_values_of_its_statement(service: Service, ask: Ask) -> None:
     with pytest.raises(DBAPIError) as refused:
-        async with service.database.read() as session:
+        async with service.database.transaction(read_only=True) as session:
             await ask(session, "SELECT CAST(:value AS integer) / 0, CAST(:other AS text)", value=1, other="Ayesha")
     assert "Ayesha" not in repr(refused.value) + str(refused.value)
 
 
 async def test_a_connection_that_was_cut_is_replaced_before_it_is_used_again(service: Service) -> None:
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         pid = await session.scalar(text("SELECT pg_backend_pid()"))
     await postgres.execute(service.settings.database_url, f"SELECT pg_terminate_backend({pid}, 5000)")
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         assert await session.scalar(text("SELECT pg_backend_pid()")) != pid

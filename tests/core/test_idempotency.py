@@ -39,7 +39,7 @@ async def test_what_is_kept_of_a_request_cannot_be_guessed_without_the_key(servi
     answer = await pseb.post(APPLICANTS, content=body, headers={**_key(), "Content-Type": "application/json"})
     assert answer.status_code == 201
     request = f"POST {APPLICANTS}?\n{hashlib.sha256(body).hexdigest()}"
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         kept = await session.scalar(select(IdempotencyKey.fingerprint))
         assert kept == session.keyring.keyed_hash("fingerprint", request)
     assert kept != hashlib.sha256(request.encode()).hexdigest()
@@ -79,7 +79,7 @@ async def test_a_first_request_that_was_refused_does_not_use_the_key_up(pseb: Ca
 
 async def test_a_repeat_while_the_first_request_is_in_flight_is_told_to_wait(service: Service, pseb: Caller) -> None:
     headers, body = _key(), cases.company()
-    async with service.database.write() as other:
+    async with service.database.transaction() as other:
         await other.execute(text("LOCK TABLE applicants IN EXCLUSIVE MODE"))
         first = asyncio.create_task(pseb.post(APPLICANTS, json=body, headers=headers))
         await _somebody_waits(other)
@@ -133,7 +133,7 @@ async def test_a_replayed_client_secret_is_the_same_and_was_not_kept_readable(
     first, again = [await admin.post(path, json={"name": "new-portal"}, headers=headers) for _ in range(2)]
     secret = first.json()["client_secret"]
     assert (first.status_code, again.json()["client_secret"]) == (201, secret)
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         (kept,) = (await session.scalars(select(IdempotencyKey))).all()
     assert secret.encode() not in kept.sealed_body
     assert secret not in json.dumps([kept.headers, kept.fingerprint])
@@ -145,7 +145,7 @@ async def test_a_key_is_forgotten_after_its_hours(service: Service, pseb: Caller
     for headers in (old, young):
         await pseb.post(APPLICANTS, json=body, headers=headers)
     long_ago = update(IdempotencyKey).where(IdempotencyKey.key == old["Idempotency-Key"])
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         await session.execute(long_ago.values(created_at=func.now() - func.make_interval(0, 0, 0, 0, 25)))
         await idempotency.forget_older_than(session, service.settings.idempotency_hours)
     assert "Idempotency-Replayed" not in (await pseb.post(APPLICANTS, json=body, headers=old)).headers

@@ -21,7 +21,7 @@ async def test_from_application_to_list_as_the_applications_own_login(settings: 
     await migrate(own)
     await migrate(own)
     service = Service(own)
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         await session.execute(text("SET ROLE NONE"))
         assert await session.scalar(text("SELECT session_user")) == "register_app"
         assert await session.scalar(text(SAID)) is False

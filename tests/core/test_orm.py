@@ -37,7 +37,7 @@ def test_the_values_of_a_batch_are_one_parameter_and_never_part_of_the_statement
 async def test_fifty_thousand_rows_are_one_statement(service: Service) -> None:
     rows = [{"n": n, "code": f"c{n}", "network": f"10.{n >> 8}.{n & 255}.0/24"} for n in range(MANY)]
     batch = recordset("batch", {"n": Integer, "code": Text, "network": CIDR}, rows)
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         counted = (await session.execute(select(func.count(), func.sum(batch.c.n), func.max(batch.c.code)))).one()
     assert tuple(counted) == (MANY, MANY * (MANY - 1) // 2, "c9999")
 
@@ -48,7 +48,7 @@ async def test_a_column_comes_out_as_it_went_in(service: Service, values: list[s
     assert cells_of(text) == values
     assert cells_at(text, range(len(values))) == values
     statement = columnar({"value": Text, "again": Text}, "their_")
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         found = (await session.execute(statement, {"their_value": text, "their_again": text})).all()
         assert [tuple(row) for row in found] == [(value, value, i) for i, value in enumerate(values)]
 
@@ -60,7 +60,7 @@ def test_a_value_that_holds_what_parts_the_values_is_refused() -> None:
 
 async def test_fifty_thousand_values_are_one_parameter(service: Service) -> None:
     nobody = [uuid7() for _ in range(MANY)]
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         every = await session.scalar(select(func.count()).select_from(Operator))
         codes = [*(f"none-{n}" for n in range(MANY)), *(await session.scalars(select(Operator.code))).all()]
         assert await session.scalar(select(func.count()).where(among(Operator.code, codes))) == every
@@ -82,7 +82,7 @@ async def test_a_row_comes_out_as_it_went_in(service: Service) -> None:
         "at": "2027-01-31T12:00:00Z", "network": "2400:1460:1::/48",
     }  # fmt: skip
     batch = recordset("batch", kinds, [full, {"text": ""}])
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         rows = (await session.execute(select(*batch.c))).all()
     first = dict(rows[0]._mapping)
     assert first.pop("at").isoformat() == "2027-01-31T12:00:00+00:00"
@@ -92,7 +92,7 @@ async def test_a_row_comes_out_as_it_went_in(service: Service) -> None:
 
 async def test_an_empty_batch_is_a_table_without_rows(service: Service) -> None:
     batch = recordset("batch", {"n": Integer}, [])
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         assert (await session.execute(select(batch.c.n))).all() == []
 
 

@@ -109,7 +109,7 @@ async def test_a_fault_is_a_problem_that_tells_nothing_of_the_inside(service: Se
 async def test_a_database_error_of_ours_is_a_fault_and_does_not_show_the_statement(service: Service) -> None:
     @service.app.get("/fails")
     async def fails(request: Request) -> None:
-        async with database_of(request).read() as session:
+        async with database_of(request).transaction(read_only=True) as session:
             await session.execute(text("SELECT * FROM no_such_table"))
 
     answer = await service.http.get("/fails")
@@ -138,7 +138,7 @@ async def test_while_the_database_is_gone_the_answer_is_to_come_again_never_to_l
 async def test_a_connection_lost_in_the_middle_of_a_request_is_an_outage(service: Service) -> None:
     @service.app.get("/loses-it")
     async def loses_it(request: Request) -> None:
-        async with database_of(request).read() as session:
+        async with database_of(request).transaction(read_only=True) as session:
             await session.execute(text("SET ROLE NONE"))
             await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 

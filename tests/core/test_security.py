@@ -36,7 +36,7 @@ def _claims(caller: Caller, **changes: Any) -> dict[str, Any]:
 
 
 async def _own_key(service: Service) -> OKPKey:
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         return await store.signing_key(session)
 
 
@@ -195,7 +195,7 @@ async def test_a_new_signing_key_is_learned_without_a_restart(service: Service, 
     assert (await pseb.get(PATH)).status_code == 200
     service.app.state.verifier._fetched = float("-inf")
     new = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         sealed = session.keyring.seal_text("signing_keys.sealed_jwk", json.dumps(new.as_dict(private=True)))
         session.add(SigningKey(kid=new.kid, sealed_jwk=sealed))
     await service.let_keys_settle()

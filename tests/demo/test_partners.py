@@ -76,7 +76,7 @@ async def test_when_the_file_is_lost_the_clients_get_new_secrets(service: Servic
 
 
 async def persons(service: Service) -> dict[str, str | None]:
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         partner = await store.find_partner(session, "pta")
         assert partner
         clients, _ = await store.list_clients(session, partner.id, PageQuery())

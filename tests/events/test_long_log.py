@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select, text
 
-from app.core.db import ReadSession
+from app.core.transaction import Transaction
 from app.events import store
 from app.events.models import Event
 from tests.support.service import Service
@@ -13,7 +13,7 @@ OLD = 3_000
 TOUCHED = text("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'events'")
 
 
-async def touched(session: ReadSession) -> int:
+async def touched(session: Transaction) -> int:
     """How many rows of the log PostgreSQL has gone through on this connection, as far as it has not told others yet."""
     count: int = await session.scalar(TOUCHED)
     return count
@@ -22,12 +22,12 @@ async def touched(session: ReadSession) -> int:
 @pytest.mark.parametrize("new", [0, 2])
 async def test_whoever_reads_on_from_the_end_goes_through_what_is_new_and_no_more(service: Service, new: int) -> None:
     await recorded(service, *["test.old"] * OLD)
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         last = await session.scalar(select(Event.id).order_by(Event.sequence.desc()).limit(1))
         assert last
     await recorded(service, *["test.new"] * new)
     await sequenced(service)
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         before = await touched(session)
         found = await store.settled(session, after=last, limit=500)
         newest = await store.newest_settled(session, after=last)

@@ -19,7 +19,7 @@ PATH = "/v1/events"
 
 
 async def _record(service: Service, *names: str, **business: Any) -> None:
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         await store.record(session, None, [Happening(name, **business) for name in names])
 
 
@@ -56,7 +56,7 @@ async def test_nobody_reads_the_log_without_its_scope(service: Service, pseb: Ca
 async def test_no_position_is_handed_out_beyond_an_event_that_is_yet_to_commit(service: Service, pasha: Caller) -> None:
     await _record(service, "test.first")
     start = (await told(pasha, "test.first"))[-1]["id"]
-    async with service.database.write() as late:
+    async with service.database.transaction() as late:
         await store.record(late, None, [Happening("test.late")])
         await late.flush()
         await _record(service, "test.early")
@@ -70,7 +70,7 @@ async def test_no_position_is_handed_out_beyond_an_event_that_is_yet_to_commit(s
 async def test_a_reader_that_polls_while_many_write_gets_every_event_once(service: Service, pasha: Caller) -> None:
     async def write(number: int) -> None:
         for turn in range(5):
-            async with service.database.write() as session:
+            async with service.database.transaction() as session:
                 await store.record(session, None, [Happening(f"test.{number}.{turn}")])
                 await asyncio.sleep(0.01 * (number % 3))
 
@@ -90,7 +90,7 @@ async def test_a_reader_that_polls_while_many_write_gets_every_event_once(servic
 
 async def test_what_is_rolled_back_did_not_happen(service: Service, pasha: Caller) -> None:
     with suppress(LookupError):
-        async with service.database.write() as session:
+        async with service.database.transaction() as session:
             await store.record(session, None, [Happening("test.undone")])
             raise LookupError
     await _record(service, "test.done")
@@ -156,7 +156,7 @@ async def test_an_operator_is_not_told_what_an_officer_wrote_nor_anyone_who_else
 
 
 async def test_the_history_of_one_subject_does_not_wait_for_others(service: Service, pseb: Caller) -> None:
-    async with service.database.write() as late:
+    async with service.database.transaction() as late:
         await store.record(late, None, [Happening("test.late")])
         case = await cases.submitted(pseb)
         history = (await pseb.get(f"/v1/registrations/{case['id']}/history")).json()["items"]
@@ -168,7 +168,7 @@ async def test_the_history_of_one_subject_does_not_wait_for_others(service: Serv
 async def test_ten_thousand_happenings_are_recorded_in_order_by_one_statement(
     service: Service, officer: Caller
 ) -> None:
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         await store.record(session, None, [])
         await store.record(session, None, [Happening(f"test.{n}", details={"n": n}) for n in range(10_000)])
         await store.record(session, None, [Happening("test.after")])

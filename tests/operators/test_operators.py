@@ -5,10 +5,10 @@ from ipaddress import ip_network
 import pytest
 from sqlalchemy import func, select
 
-from app.core.compiled import Compiled
-from app.core.db import ReadSession
 from app.core.networks import span
 from app.core.orm import column_text
+from app.core.statement import Statement
+from app.core.transaction import Transaction
 from app.migrating import migrate
 from app.operators import service as operators
 from app.operators import store
@@ -36,8 +36,8 @@ async def test_a_registration_cannot_name_an_operator_that_is_not_listed(pseb: C
     assert cases.codes(answer) == {"/operator": "unknown_operator"}
 
 
-async def around(session: ReadSession, *networks: str) -> Atlas:
-    found = await session.fetch(Compiled(store.charts(networks)), {"network": column_text(networks)})
+async def around(session: Transaction, *networks: str) -> Atlas:
+    found = await session.fetch(Statement(store.charts(networks)), network=column_text(networks))
     return Atlas(found)
 
 
@@ -53,7 +53,7 @@ async def test_a_network_is_judged_by_the_country_s_allocations_and_by_what_its_
         ("nayatel", "2001:4860:4860::8888/128"): (False, False),
         ("nayatel", "154.192.0.0/16"): (False, True),
     }
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         whole = await store.atlas(session)
         for (operator, network), verdict in claims.items():
             for atlas in (whole, await around(session, network)):
@@ -70,7 +70,7 @@ async def test_the_reference_data_is_canonical_and_loading_it_again_changes_noth
     assert len({span(prefix).first for prefix in listed}) > 1_000
 
     async def counts() -> list[int | None]:
-        async with service.database.read() as session:
+        async with service.database.transaction(read_only=True) as session:
             tables = (Operator, OperatorPrefix, CountryPrefix)
             return [await session.scalar(select(func.count()).select_from(table)) for table in tables]
 

@@ -22,7 +22,7 @@ from tests.support.signing import KEY, KEYS, OTHER, claims_of, form_of, public, 
 
 
 async def _given_keys(service: Service, credentials: Credentials, **body: Any) -> None:
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         client = await store.find_client(session, credentials.client_id)
         assert client
         await partners.set_keys(session, None, client, ANY_VERSION, ClientKeys(**body))
@@ -47,7 +47,7 @@ def _error(answer: httpx.Response) -> tuple[int, str]:
 
 
 async def _used(service: Service) -> int:
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         rows = await session.execute(store.select(store.UsedAssertion))
         return len(rows.all())
 

@@ -136,7 +136,7 @@ async def test_a_secret_is_shown_once_has_256_bits_and_is_kept_as_a_keyed_hash(s
         assert answer.status_code == 200
         assert "client_secret" not in answer.text
         assert secret not in answer.text
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         kept = (await session.scalars(select(Client).where(Client.client_id == client["client_id"]))).one()
     assert kept.secret_hash
     assert kept.secret_hash == service.database.keyring.keyed_hash("client-secret", secret)

@@ -52,7 +52,7 @@ async def client(service: Service, publisher: Provider) -> Credentials:
 
 
 async def _publishes(service: Service, credentials: Credentials, url: str) -> None:
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         client = await store.find_client(session, credentials.client_id)
         assert client
         await partners.set_keys(session, None, client, ANY_VERSION, ClientKeys(jwks_uri=url))

@@ -32,7 +32,7 @@ async def kids(service: Service) -> list[str]:
 
 async def rotated(service: Service) -> str:
     """A rotation, and the time that it takes until the new key signs."""
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         kid = await store.rotate_signing_key(session)
     await service.let_keys_settle()
     return kid
@@ -41,11 +41,11 @@ async def rotated(service: Service) -> str:
 async def test_a_new_key_is_published_before_it_signs(service: Service, nayatel: Caller) -> None:
     (old,) = await kids(service)
     await service.let_keys_settle()
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         new = await store.rotate_signing_key(session)
     assert await kids(service) == [new, old]
     token = await service.token(nayatel.credentials)
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         published = await store.public_keys(session)
     assert jwt.decode(token, published, algorithms=[security.ALGORITHM]).header["kid"] == old
 
@@ -67,7 +67,7 @@ async def test_after_a_rotation_both_keys_are_published_and_only_the_new_one_sig
     (old,) = await kids(service)
     new = await rotated(service)
     assert await kids(service) == [new, old]
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         published = await store.public_keys(session)
     for token, kid in ((nayatel.token, old), (await service.token(nayatel.credentials), new)):
         assert jwt.decode(token, published, algorithms=[security.ALGORITHM]).header["kid"] == kid
@@ -94,7 +94,7 @@ def kid_of(token: str) -> str:
 
 
 async def revoked(service: Service, kid: str) -> str:
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         return await partners.revoke_signing_key(session, kid)
 
 
@@ -140,7 +140,7 @@ async def test_a_key_that_was_replaced_before_it_was_revoked_leaves_the_signing_
 ) -> None:
     (oldest,) = await kids(service)
     older = await rotated(service)
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         newest = await store.rotate_signing_key(session)
     assert kid_of(await service.token(nayatel.credentials)) == older  # for ten seconds
     assert await revoked(service, older) == newest

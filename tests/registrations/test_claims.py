@@ -53,7 +53,7 @@ async def make_old(service: Service, hours: int = 9) -> None:
 
 
 async def sweep(service: Service) -> int:
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         return await registrations.end_claims(session, service.settings.claim_hours)
 
 

@@ -10,12 +10,12 @@ from tests.support.service import Caller, Service
 
 
 async def sweep(service: Service) -> int:
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         return await registrations.expire(session)
 
 
 async def end_now(service: Service, *references: str) -> None:
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         ended = text("UPDATE registrations SET expires_at = now() - interval '1 second' WHERE reference = ANY(:all)")
         await session.execute(ended, {"all": list(references)})
 

@@ -9,6 +9,7 @@ import pytest
 
 from app.core.networks import parse
 from app.core.principal import Principal
+from app.core.tenancy import INTAKE
 from app.registrations.batch import Stripes
 from app.registrations.schemas import RegistrationDetails
 from app.registrations.submitting import Registered, submit_each
@@ -171,9 +172,9 @@ async def test_a_submission_does_not_wait_for_another_partners_of_the_same_appli
         applicant = (await caller.post("/v1/applicants", json=firm)).json()["id"]
         body = cases.registration(applicant, networks=[network], reference=reference)
         asked[caller] = RegistrationDetails.model_validate(body).asked
-    async with service.database.write_few(who(pseb)) as held:
+    async with service.database.transaction(who(pseb), role=INTAKE, few_rows=True) as held:
         await submit_each(held, who(pseb), [asked[pseb]])
-        async with asyncio.timeout(20), service.database.write_few(who(pasha)) as other:
+        async with asyncio.timeout(20), service.database.transaction(who(pasha), role=INTAKE, few_rows=True) as other:
             (made,) = await submit_each(other, who(pasha), [asked[pasha]])
     assert isinstance(made, Registered)
     assert made.outcome == "created"

@@ -33,7 +33,7 @@ async def _at_once(
     service: Service, caller: Caller, bodies: list[dict[str, Any]], headers: list[dict[str, str]] | None = None
 ) -> list[httpx.Response]:
     """The answers to what comes while the first is kept waiting by somebody who reads the operators' table."""
-    async with service.database.write() as other:
+    async with service.database.transaction() as other:
         await other.execute(text("LOCK TABLE operators IN ACCESS EXCLUSIVE MODE"))
         asked = zip(bodies, headers or [{}] * len(bodies), strict=True)
         tasks = [asyncio.create_task(caller.post(PATH, json=body, headers=extra)) for body, extra in asked]
@@ -42,7 +42,7 @@ async def _at_once(
 
 
 async def _transactions(service: Service) -> int:
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         events = select(func.count(Event.transaction_id.distinct())).where(Event.name == "registration.submitted")
         return int(await session.scalar(events) or 0)
 
@@ -67,7 +67,7 @@ async def test_each_gets_its_own_refusal_and_the_others_are_made(service: Servic
         {"/networks/0": "network_overlap"},
         {"/track": "invalid_value"},
     ]
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         assert await session.scalar(select(func.count()).select_from(Registration)) == 3
 
 
@@ -127,7 +127,7 @@ async def test_each_key_stands_for_its_own_request(service: Service, pseb: Calle
         )
         assert now.headers["Idempotency-Replayed"] == "true"
     assert "Idempotency-Replayed" not in again[4].headers
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         assert await session.scalar(select(func.count()).select_from(Registration)) == 5
         assert await session.scalar(select(func.count()).select_from(IdempotencyKey)) == 5
 
@@ -167,7 +167,7 @@ async def test_batches_of_two_processes_that_repeat_references_do_not_wait_for_e
 
     async def submit(caller: Caller) -> list[Any]:
         who = Principal(caller.credentials.id, caller.credentials.partner_id, "association", None, frozenset())
-        async with service.database.write(who, INTAKE) as session:
+        async with service.database.transaction(who, role=INTAKE) as session:
             return await submit_each(session, who, asked[caller])
 
     outcomes = await asyncio.gather(submit(pseb), submit(pasha))
@@ -179,7 +179,7 @@ async def test_a_register_that_is_busy_makes_nothing_and_says_so(settings: Setti
     service = Service(settings.model_copy(update={"lock_timeout_ms": 300}))
     pseb = await service.caller("pseb")
     bodies = [cases.registration(await _applicant(pseb)) for _ in range(3)]
-    async with service.database.write() as other:
+    async with service.database.transaction() as other:
         await other.execute(select(func.pg_advisory_xact_lock(LOCK_CLASS, func.generate_series(0, LOCK_STRIPES - 1))))
         answers = await asyncio.gather(*(pseb.post(PATH, json=body) for body in bodies))
     assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(503, "unavailable")}

@@ -69,7 +69,7 @@ async def erased(caller: Caller, applicant_id: str) -> dict[str, Any]:
 
 async def everything(service: Service) -> dict[str, str]:
     """All that the database holds, as text, by table and column."""
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         await session.execute(text("SET LOCAL ROLE NONE"))
         columns = (await session.execute(text(COLUMNS))).all()
         return {

@@ -68,7 +68,7 @@ class Service:
         person: str | None = None,
     ) -> Credentials:
         """A client of a partner, which is made when it is not there."""
-        async with self.database.write() as session:
+        async with self.database.transaction() as session:
             found = await partners_store.find_partner(session, partner)
             if found is None:
                 body = NewPartner(name=partner, kind=kind, operator=operator)
@@ -119,7 +119,7 @@ class Service:
 
     async def ingest_all(self, chunk_rows: int = 2_000) -> None:
         """Bring every waiting upload to its end, as a worker would."""
-        async with self.database.read() as session:
+        async with self.database.transaction(read_only=True) as session:
             waiting = [each.id for kind in (True, False) for each in await scheduling.in_turn(session, is_small=kind)]
         for upload_id in sorted(waiting):
             await ingest(self.database, upload_id, chunk_rows, self.settings.max_upload_rows)

@@ -44,7 +44,7 @@ async def made(caller: Caller, receiver: Receiver, **changes: Any) -> dict[str, 
 async def tell(caller: Caller, *names: str, **details: Any) -> list[UUID]:
     """Record that something happened that is the caller's business; gives the events' ids."""
     happenings = [Happening(name, partner_id=caller.credentials.partner_id, details=details) for name in names]
-    async with caller.service.database.write() as session:
+    async with caller.service.database.transaction() as session:
         return await events.record(session, None, happenings)
 
 

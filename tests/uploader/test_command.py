@@ -218,7 +218,7 @@ async def test_an_upload_that_the_service_fails_at_is_followed_with_the_reason(
         raise ZeroDivisionError
 
     async def is_held_up() -> bool:
-        async with service.database.read() as session:
+        async with service.database.transaction(read_only=True) as session:
             waiting = await ingesting.store.waiting(session)
         for upload_id in waiting:
             with pytest.raises(ZeroDivisionError):

@@ -119,7 +119,7 @@ async def test_a_delivery_whose_last_attempt_nobody_settled_is_not_sent_again(
     await tell(pseb, "case.opened")
     await told(pseb, "case.opened")
     await deliverer.take_in()
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         await session.execute(text("UPDATE webhook_deliveries SET attempts = :most"), {"most": ATTEMPTS})
     await deliverer.turn()
     (delivery,) = await deliveries(pseb, path)

@@ -1,0 +1,201 @@
+"""The one handle on the database: it keeps partners apart, ends as it should, and plans few-row statements once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Boolean, Integer, Uuid, bindparam, func, literal, select, text, update
+from sqlalchemy.exc import DBAPIError, InternalError
+
+from app.applicants.models import Applicant
+from app.core.db import Database, is_outage
+from app.core.principal import PartnerKind, Principal
+from app.core.statement import Statement
+from app.core.tenancy import INTAKE, SERVICE, TENANT, Role, beginning
+from app.core.transaction import Transaction
+from app.registrations.models import Registration
+from tests.support import cases, postgres
+from tests.support.service import Caller, Service
+
+WHO = Statement(
+    select(
+        func.pg_backend_pid(),
+        func.current_user(),
+        func.coalesce(func.current_setting("register.partner", literal(True, Boolean)), ""),
+    )
+)
+WHOSE = Statement(select(Registration.partner_id))
+COUNT = Statement(select(func.count()).select_from(Registration))
+HALF = Statement(select(literal(1, Integer) / bindparam("by", type_=Integer)))
+SLEEP = Statement(select(func.pg_sleep(60)))
+WITHDRAWN = Statement(update(Registration).values(status="withdrawn").where(Registration.status == "submitted"))
+STATUS = Statement(select(Registration.status).where(Registration.id == bindparam("id", type_=Uuid)))
+CUSTOM = "SELECT statement FROM pg_prepared_statements WHERE custom_plans > 0 AND statement NOT LIKE '%pg_prepared%'"
+
+
+def acting_for(caller: Caller, kind: PartnerKind = "association", operator: str | None = None) -> Principal:
+    return Principal(caller.credentials.id, caller.credentials.partner_id, kind, operator, frozenset())
+
+
+@pytest.fixture
+async def mine(pseb: Caller) -> Principal:
+    await cases.submitted(pseb)
+    return acting_for(pseb)
+
+
+async def status(database: Database, principal: Principal, case: str) -> str:
+    async with database.transaction(principal, read_only=True) as tx:
+        ((found,),) = await tx.fetch(STATUS, id=case)
+    return str(found)
+
+
+async def who(database: Database, principal: Principal, role: Role | None = None) -> tuple[str, str]:
+    async with database.transaction(principal, role=role) as tx:
+        ((_, user, partner),) = await tx.fetch(WHO)
+        assert (await tx.execute(text("SELECT current_user"))).scalar() == user  # the session's statements are its own
+    return str(user), str(partner)
+
+
+def test_what_is_no_code_of_an_operator_begins_nothing() -> None:
+    caller = Principal(uuid4(), uuid4(), "operator", "nayatel'; DROP TABLE x; --", frozenset())
+    with pytest.raises(ValueError, match="not the code of an operator"):
+        beginning(caller, TENANT, read_only=True)
+
+
+async def test_a_transaction_acts_for_whoever_begins_it_and_its_connection_for_nobody_after(
+    service: Service, pseb: Caller, pasha: Caller, officer: Caller
+) -> None:
+    database = service.database  # whose pool hands out the connection that was used last
+    for caller, kind, role, expected in (
+        (pseb, "association", None, (TENANT, str(pseb.credentials.partner_id))),
+        (pseb, "association", INTAKE, (INTAKE, str(pseb.credentials.partner_id))),
+        (officer, "regulator", INTAKE, (SERVICE, "")),
+        (pasha, "association", None, (TENANT, str(pasha.credentials.partner_id))),
+    ):
+        assert await who(database, acting_for(caller, kind), role) == expected  # type: ignore[arg-type]  # a kind
+    async with database.transaction(read_only=True) as tx:
+        ((_, *nobody),) = await tx.fetch(WHO)
+    assert nobody == [SERVICE, ""]
+
+
+async def test_a_partner_meets_its_own_rows_by_either_way_of_asking(
+    service: Service, mine: Principal, pasha: Caller
+) -> None:
+    for principal, expected in ((mine, 1), (acting_for(pasha), 0), (mine, 1)):
+        async with service.database.transaction(principal) as tx:
+            ((by_driver,),) = await tx.fetch(COUNT)
+            assert (by_driver, await tx.scalar(select(func.count()).select_from(Registration))) == (expected, expected)
+
+
+async def test_transactions_side_by_side_never_mix_partners(service: Service, pseb: Caller, pasha: Caller) -> None:
+    for caller in (pseb, pasha):
+        await cases.submitted(caller)
+
+    async def read(principal: Principal) -> list[object]:
+        async with service.database.transaction(principal, read_only=True) as tx:
+            return [row[0] for row in await tx.fetch(WHOSE)]
+
+    callers = [pseb, pasha] * 100
+    found = await asyncio.gather(*(read(acting_for(caller)) for caller in callers))
+    assert found == [[caller.credentials.partner_id] for caller in callers]
+
+
+async def _withdraw_and(
+    fault: Callable[[Transaction], Awaitable[None]], database: Database, principal: Principal
+) -> None:
+    async with database.transaction(principal) as tx:
+        await tx.fetch(WITHDRAWN)
+        await fault(tx)
+
+
+async def test_nothing_of_a_block_that_fails_is_there_and_its_connection_is_used_again(
+    service: Service, pseb: Caller
+) -> None:
+    case, mine = await cases.submitted(pseb), acting_for(pseb)
+
+    async def fails(tx: Transaction) -> None:
+        await tx.fetch(HALF, by=0)
+
+    async def raises(_: Transaction) -> None:
+        raise LookupError
+
+    async def is_cancelled(tx: Transaction) -> None:
+        async with asyncio.timeout(0.2):
+            await tx.fetch(SLEEP)
+
+    for fault, kind in ((fails, DBAPIError), (raises, LookupError), (is_cancelled, TimeoutError)):
+        with pytest.raises(kind):
+            await _withdraw_and(fault, service.database, mine)
+        assert await status(service.database, mine, case["id"]) == "submitted"
+        assert await who(service.database, mine) == (TENANT, str(mine.partner_id))
+
+
+async def test_a_transaction_that_failed_is_never_taken_for_committed(service: Service, pseb: Caller) -> None:
+    case, mine = await cases.submitted(pseb), acting_for(pseb)
+
+    async def swallows_its_fault(tx: Transaction) -> None:
+        with pytest.raises(DBAPIError):
+            await tx.fetch(HALF, by=0)
+
+    with pytest.raises(InternalError, match="rolled back"):
+        await _withdraw_and(swallows_its_fault, service.database, mine)
+    assert await status(service.database, mine, case["id"]) == "submitted"
+
+
+async def test_what_is_done_is_there_when_the_block_has_ended_and_entities_too(service: Service, pseb: Caller) -> None:
+    case, mine = await cases.submitted(pseb), acting_for(pseb)
+    async with service.database.transaction(mine) as tx:
+        await tx.fetch(WITHDRAWN)
+        applicant = await tx.get_one(Applicant, case["applicant_id"])
+        applicant.legal_name = "Changed (Pvt) Ltd"
+    assert await status(service.database, mine, case["id"]) == "withdrawn"
+    assert (await pseb.get(f"/v1/applicants/{case['applicant_id']}")).json()["legal_name"] == "Changed (Pvt) Ltd"
+
+
+async def test_what_is_rolled_back_within_a_transaction_is_not_there_by_either_way_of_asking(
+    service: Service, pseb: Caller
+) -> None:
+    case, mine = await cases.submitted(pseb), acting_for(pseb)
+    async with service.database.transaction(mine) as tx, tx.rolled_back():
+        await tx.fetch(WITHDRAWN)
+        await tx.execute(text("UPDATE registrations SET note = 'taken back'"))
+    assert await status(service.database, mine, case["id"]) == "submitted"
+
+
+async def test_a_transaction_that_has_lost_its_connection_is_an_outage_and_the_next_gets_another(
+    service: Service, mine: Principal
+) -> None:
+    cut = Statement(select(func.pg_terminate_backend(func.pg_backend_pid())))
+
+    async def loses_it() -> None:
+        async with service.database.transaction() as tx:
+            await tx.execute(text("SET LOCAL ROLE NONE"))
+            await tx.fetch(cut)
+
+    with pytest.raises((DBAPIError, OSError)) as lost:
+        await loses_it()
+    assert is_outage(lost.value)
+    assert await who(service.database, mine) == (TENANT, str(mine.partner_id))
+
+
+async def test_connections_that_were_cut_are_replaced_before_they_are_used_again(
+    service: Service, mine: Principal
+) -> None:
+    await asyncio.gather(*(who(service.database, mine) for _ in range(3)))
+    cut = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    await postgres.execute(service.settings.database_url, f"{cut} AND datname = current_database()")
+    for _ in range(3):
+        assert await who(service.database, mine) == (TENANT, str(mine.partner_id))
+
+
+async def test_no_statement_of_a_submission_is_planned_for_its_values(service: Service, pseb: Caller) -> None:
+    applicant = (await pseb.post("/v1/applicants", json=cases.company())).json()["id"]
+    for _ in range(8):
+        headers = {"Idempotency-Key": uuid4().hex}
+        body = cases.registration(applicant, reference=uuid4().hex)
+        answer = await pseb.post("/v1/registrations", json=body, headers=headers)
+        assert answer.status_code == 201
+    async with service.app.state.database.transaction(few_rows=True) as tx:
+        planned = (await tx.execute(text(CUSTOM))).scalars().all()
+    assert not [each for each in planned if "INSERT INTO registrations" in each]

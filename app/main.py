@@ -5,16 +5,13 @@ import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import cache
-from types import SimpleNamespace
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from joserfc.jwk import KeySet
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from app import __version__, api
 from app.allowlist.history import FeedHistory
@@ -25,7 +22,6 @@ from app.allowlist.snapshot import NotASnapshot
 from app.audit.store import newest_signed
 from app.core.body_limit import BodyLimitMiddleware
 from app.core.db import Database
-from app.core.direct_route import DirectMiddleware
 from app.core.doorbell import Listener
 from app.core.exchange import ExchangeMiddleware
 from app.core.idempotency import add_replay_handler
@@ -79,7 +75,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await app.state.limits.close()
     await app.state.database.close()
 
 
@@ -126,25 +121,25 @@ def create_app(settings: Settings) -> FastAPI:
     outbound, reader, clients = Outbound(settings), SnapshotReader(database, settings), ClientLookup(database)
     slots = WorkSlots()
     history = FeedHistory(database, reader, slots)
-    app.state = SimpleNamespace(  # type: ignore[assignment]  # the framework's own makes a call of each look-up
-        settings=settings,
-        database=database,
-        called_back=called_back,
-        public_keys=SharedRead(load_keys),
-        verifier=TokenVerifier(settings.public_url, called_back),
-        limits=RateLimits(settings, feed=FEED, special=RATE_CLASSES, conditional=CONDITIONAL),
-        external=external_verifiers(settings, database),
-        basic=BasicClients(clients, database.keyring, called_back.is_called_back),
-        outbound=outbound,
-        token_clients=TokenClients(clients, database, outbound, settings.public_url),
-        submissions=Submissions(database),
-        reader=reader,
-        waits=LongPolls(settings.max_waits),
-        slots=slots,
-        history=history,
-        manifest=ManifestSigner(database, reader, history, settings.public_url, newest_signed, called_back.is_revoked),
-        missing=SharedRead(look),
+    app.state.settings = settings
+    app.state.database = database
+    app.state.called_back = called_back
+    app.state.public_keys = SharedRead(load_keys)
+    app.state.verifier = TokenVerifier(settings.public_url, called_back)
+    app.state.limits = RateLimits(settings, database, feed=FEED, special=RATE_CLASSES, conditional=CONDITIONAL)
+    app.state.external = external_verifiers(settings, database)
+    app.state.basic = BasicClients(clients, database.keyring, called_back.is_called_back)
+    app.state.outbound = outbound
+    app.state.token_clients = TokenClients(clients, database, outbound, settings.public_url)
+    app.state.submissions = Submissions(database)
+    app.state.reader = reader
+    app.state.waits = LongPolls(settings.max_waits)
+    app.state.slots = slots
+    app.state.history = history
+    app.state.manifest = ManifestSigner(
+        database, reader, history, settings.public_url, newest_signed, called_back.is_revoked
     )
+    app.state.missing = SharedRead(look)
     for router in api.ROUTERS:
         app.include_router(router, prefix=api.PREFIX)
     for router in (tokens, health_router, problems):
@@ -154,20 +149,13 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.document = cache(lambda: JSONResponse(app.openapi()))
     add_problem_handlers(app)
     add_replay_handler(app)
-    app.middleware_stack = _around(app, settings)
-    return app
-
-
-def _around(app: FastAPI, settings: Settings) -> ASGIApp:
-    """What every request passes on its way to the framework, and plain operations without going there."""
-    framework = app.build_middleware_stack()
-    assert isinstance(framework, ServerErrorMiddleware)  # in whose place the exchange answers what nobody caught
-    limited = BodyLimitMiddleware(
-        DirectMiddleware(framework.app),
+    app.add_middleware(
+        BodyLimitMiddleware,
         limit=settings.max_body_bytes,
         seconds=settings.body_seconds,
         wider={UPLOADS: settings.max_upload_bytes},
         pace=settings.upload_bytes_per_second,
         memory=settings.max_bodies_bytes,
     )
-    return ExchangeMiddleware(limited, https=settings.is_https)
+    app.add_middleware(ExchangeMiddleware, https=settings.is_https)  # the last one added stands around the others
+    return app

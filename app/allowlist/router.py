@@ -19,7 +19,6 @@ from app.allowlist.representations import Caching, list_tag, negotiate, unchange
 from app.allowlist.snapshot import NotASnapshot, Snapshot
 from app.core import networks, request_fields
 from app.core.db import Database
-from app.core.direct_route import DirectRoute
 from app.core.errors import (
     FieldError,
     Forbidden,
@@ -28,13 +27,14 @@ from app.core.errors import (
     NotFound,
     Unauthenticated,
 )
+from app.core.fast_route import FastRoute
 from app.core.limiting import count_work
 from app.core.networks import NetworkMalformed
 from app.core.problems import BODIES, documented
 from app.core.responses import is_held, json_answer
 from app.core.work_slots import WorkSlots
 
-router = APIRouter(prefix="/allowlist", tags=["allowlist"], dependencies=[DOCUMENTED_BASIC], route_class=DirectRoute)
+router = APIRouter(prefix="/allowlist", tags=["allowlist"], dependencies=[DOCUMENTED_BASIC], route_class=FastRoute)
 LONGEST_WAIT_SECONDS = 60
 FEW_CHECKS = 100  # take less time than finding a thread for them
 WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})")

@@ -16,7 +16,6 @@ from app.core.rate_limits import Counted, Quota, RateLimiter
 from app.core.settings import Settings
 
 READING = ("GET", "HEAD")
-LEASE_CONNECTIONS = 2
 TOO_MANY = 429
 FAILED_LOGIN_BUCKETS = 64
 Fields = Sequence[tuple[bytes, bytes]]
@@ -33,14 +32,13 @@ class RateLimits:
     def __init__(
         self,
         settings: Settings,
+        database: Database,
         *,
         feed: str,
         special: Mapping[tuple[str, str], str],
         conditional: tuple[str, ...] = (),
     ) -> None:
-        # connections of its own: requests that hold all the others must not keep a lease waiting
-        self._database = Database(settings.model_copy(update={"database_pool": LEASE_CONNECTIONS}))
-        self._limiter = RateLimiter(self._database)
+        self._limiter = RateLimiter(database)
         window = settings.rate_limit_window_seconds
         quotas = (
             Quota("read", settings.rate_limit_read, window),
@@ -81,10 +79,6 @@ class RateLimits:
         path = request.scope["path"]
         is_conditional = path == self._feed or path.startswith(self._conditional)
         return is_conditional and bool(request_fields.first(request.scope, b"if-none-match"))
-
-    async def close(self) -> None:
-        """Give the connections back."""
-        await self._database.close()
 
 
 def _is_not_304(status: int) -> bool:

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
 from app.core.db import Db, database_of
-from app.core.direct_route import DirectRoute
 from app.core.errors import MissingField, SelfReview, Unauthenticated
+from app.core.fast_route import FastRoute
 from app.core.idempotency import Idempotent
 from app.core.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
 from app.core.pagination import PageQuery, decode_cursor, encode_cursor
@@ -26,7 +26,7 @@ from app.registrations import rules, schemas, service, store
 from app.registrations.errors import ClaimedByAnother, IllegalTransition, NetworkOverlap, ReferenceDuplicate
 from app.registrations.submissions import Submissions
 
-router = APIRouter(tags=["registrations"], route_class=DirectRoute)
+router = APIRouter(tags=["registrations"], route_class=FastRoute)
 Reader = Annotated[Principal, require("registrations:read")]
 Writer = Annotated[Principal, require("registrations:write")]
 Officer = Annotated[Principal, require("reviews:write")]

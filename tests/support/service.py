@@ -133,7 +133,6 @@ class Service:
         """Give everything back."""
         await self.http.aclose()
         await self.database.close()
-        await self.app.state.limits.close()
         await self.app.state.database.close()
 
 

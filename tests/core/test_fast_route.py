@@ -11,9 +11,9 @@ from fastapi.security import SecurityScopes
 from app.core import schemas
 from app.core.authenticated_route import AuthenticatedRoute
 from app.core.body_limit import BodyLimitMiddleware
-from app.core.direct_route import DirectMiddleware, DirectRoute
 from app.core.errors import Forbidden
 from app.core.exchange import ExchangeMiddleware
+from app.core.fast_route import FastRoute
 from app.core.principal import Principal
 from app.core.problems import add_problem_handlers
 from app.core.security import oauth2
@@ -83,7 +83,6 @@ def _app(route_class: type[AuthenticatedRoute]) -> FastAPI:
         return Response(f"{body!r} {caller.operator} {labelled!r}", 201)
 
     app = FastAPI(redirect_slashes=False)
-    app.add_middleware(DirectMiddleware)
     app.add_middleware(BodyLimitMiddleware, limit=100_000, seconds=1, wider={}, pace=1, memory=1_000_000)
     app.add_middleware(ExchangeMiddleware, https=False)
     add_problem_handlers(app)
@@ -105,7 +104,7 @@ async def _answer(
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer one"}], ids=["unknown", "known"])
 @pytest.mark.parametrize("path", PATHS)
 async def test_every_answer_is_the_one_that_the_framework_gives(path: str, headers: dict[str, str]) -> None:
-    assert await _answer(DirectRoute, path, headers) == await _answer(AuthenticatedRoute, path, headers)
+    assert await _answer(FastRoute, path, headers) == await _answer(AuthenticatedRoute, path, headers)
 
 
 JSON = {"Content-Type": "application/json"}
@@ -133,18 +132,18 @@ SENT = {
 @pytest.mark.parametrize("sent", SENT)
 async def test_what_is_sent_is_read_or_refused_as_the_framework_does(sent: str, headers: dict[str, str]) -> None:
     status, fields, body = SENT[sent]
-    answer = await _answer(DirectRoute, "/things", {**headers, **fields}, body)
+    answer = await _answer(FastRoute, "/things", {**headers, **fields}, body)
     assert answer == await _answer(AuthenticatedRoute, "/things", {**headers, **fields}, body)
     if headers:
         assert answer[0] == status
 
 
 async def test_what_a_caller_sends_is_not_validated_before_it_is_known_who_it_is() -> None:
-    assert (await _answer(DirectRoute, "/things", JSON, b'{"size": 1}'))[0] == 403
+    assert (await _answer(FastRoute, "/things", JSON, b'{"size": 1}'))[0] == 403
 
 
 def test_what_is_documented_is_the_same() -> None:
-    assert _app(DirectRoute).openapi() == _app(AuthenticatedRoute).openapi()
+    assert _app(FastRoute).openapi() == _app(AuthenticatedRoute).openapi()
 
 
 async def test_who_is_not_known_is_told_so_before_what_is_wrong_with_the_question(pseb: Caller) -> None:

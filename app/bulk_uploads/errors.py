@@ -60,8 +60,8 @@ class ProcessingAborted(Invalid):
     code = "processing_aborted"
     title = "Processing the file stopped the service's worker again and again"
     mend = (
-        "The rows up to rows_done are registered; those after it are not. Split the rest into several files and send "
-        "them; if one fails again, report the upload's id."
+        "The rows up to rows_done are registered, unless it was a dry run; those after it are not. Split the rest into "
+        "several files and send them; if one fails again, report the upload's id."
     )
 
 

@@ -1,10 +1,11 @@
 """Is it alive, is it ready, what does it measure."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import structlog
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.allowlist.reader import SnapshotReader
@@ -45,7 +46,9 @@ class Ready(Resource):
     database: Literal[True] = True
     migrations: Literal[True] = True
     worker: Literal[True] = True
-    diverged: Diverged | None = None
+    diverged: Annotated[Diverged | None, Field(examples=[{"serial": 7, "found_at": "2026-11-28T12:00:00.000000Z"}])] = (
+        None
+    )
 
 
 @router.get("/health/live", summary="Is the process alive", response_model=Live, responses=documented())

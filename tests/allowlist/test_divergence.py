@@ -227,7 +227,11 @@ async def test_a_serial_that_does_not_prove_itself_is_not_given(service: Service
     for network in (A, B, C):
         await published(service, network)
     await execute(service, MEND)
-    answer = await nayatel.get(f"{FEED}/snapshots/2")
+    fresh = Service(service.settings)  # which has not published it itself
+    await fresh.app.state.reader.refresh()
+    bearer = {"Authorization": f"Bearer {nayatel.token}"}
+    answer = await fresh.http.get(f"{FEED}/snapshots/2", headers=bearer)
+    await fresh.close()
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from app.allowlist import representations
-from app.allowlist.representations import Caching, Representation, Representations, entity_tag, negotiate
+from app.allowlist.representations import Caching, Representation, Representations, list_tag, negotiate
 from app.allowlist.snapshot import Snapshot, Version
 from app.core.errors import NotAcceptable
 
@@ -74,9 +74,9 @@ async def test_all_who_ask_get_the_one_that_was_made_and_each_coding_has_its_own
     assert (gzipped.sha256, gzipped.etag != first.etag) == (first.sha256, True)
 
 
-def test_an_entity_tag_tells_lists_of_one_serial_apart() -> None:
+def test_an_list_tag_tells_lists_of_one_serial_apart() -> None:
     def tag(version: Version, name: str = "json", family: int | None = None, *, gzipped: bool = False) -> str:
-        return entity_tag(version, name, family, gzipped=gzipped)
+        return list_tag(version, name, family, gzipped=gzipped)
 
     of = LIST.version
     others = [

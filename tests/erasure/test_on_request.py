@@ -40,10 +40,10 @@ async def test_it_needs_a_scope_of_its_own_and_the_version_that_was_read(service
     assert codes == [(403, "forbidden"), (428, "precondition_required"), (412, "version_mismatch")]
 
 
-async def test_no_operator_may_hold_the_scope(nayatel: Caller, officer: Caller) -> None:
+async def test_no_operator_may_hold_the_scope(nayatel: Caller, admin: Caller) -> None:
     body = {"name": "eraser", "scopes": ["applicants:erase"]}
     path = f"/v1/partners/{nayatel.credentials.partner_id}/clients"
-    answer = await officer.post(path, json=body)
+    answer = await admin.post(path, json=body)
     assert answer.status_code == 422
     assert PartnerKind.OPERATOR in answer.json()["detail"]
 

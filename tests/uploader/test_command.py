@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.bulk_uploads import ingest as ingesting
+from app.bulk_uploads import scheduling
 from app.cli.__main__ import cli
 from app.core.settings import Settings
 from tests.support import postgres, processes, uploads
@@ -219,10 +220,10 @@ async def test_an_upload_that_the_service_fails_at_is_followed_with_the_reason(
 
     async def is_held_up() -> bool:
         async with service.database.transaction(read_only=True) as session:
-            waiting = await ingesting.store.waiting(session)
-        for upload_id in waiting:
+            waiting = await scheduling.in_turn(session, is_small=True)
+        for each in waiting:
             with pytest.raises(ZeroDivisionError):
-                await ingesting.ingest(service.database, upload_id, 10, 1_000)
+                await ingesting.ingest(service.database, each.id, 10, 1_000)
         return bool(waiting)
 
     with processes.serving(settings) as url:

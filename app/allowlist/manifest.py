@@ -23,6 +23,7 @@ from app.partners import store as partners
 
 LASTS = timedelta(hours=24)
 SIGNED_AGAIN_SECONDS = 300.0
+CHECKPOINT_SECONDS = 1.0  # while the newest checkpoint waits to be signed by another key
 # of the deltas, as JSON: with the rest and in base64 well below the 128,000 bytes that libraries for JWS read
 LARGEST_LIST = 64_000
 ALWAYS_WORTH_LISTING = 65_536  # bytes of deltas, of however small a list
@@ -79,6 +80,7 @@ class ManifestSigner:
         self._is_revoked = is_revoked
         self._key: OKPKey | None = None
         self._checkpoint: str | None = None
+        self._checkpoint_kid: str | None = None  # of the newest checkpoint, also of one that is held back
         self._signed: tuple[Version, float, str] | None = None
         self._signing = asyncio.Lock()
         self._deltas: dict[tuple[UUID, int, str], _Described] = {}
@@ -101,21 +103,31 @@ class ManifestSigner:
     def _still_good(self) -> str | None:
         if self._key and self._is_revoked(str(self._key.kid)):
             self._key = self._signed = None
+        if self._checkpoint and self._is_by_revoked_key():
+            self._checkpoint = self._signed = None
         if self._signed is None:
             return None
         of, at, signed = self._signed
-        is_fresh = time.monotonic() - at < SIGNED_AGAIN_SECONDS
+        lasts = CHECKPOINT_SECONDS if self._is_by_revoked_key() else SIGNED_AGAIN_SECONDS
+        is_fresh = time.monotonic() - at < lasts
         return signed if is_fresh and of == self._reader.current().version else None
 
     async def _signing_key(self) -> OKPKey:
         try:
             async with self._database.transaction(read_only=True) as session:
                 self._key = await partners.signing_key(session)
-                self._checkpoint = await self._newest_checkpoint(session)
+                newest = await self._newest_checkpoint(session)
         except (SQLAlchemyError, OSError):
             if self._key is None:
                 raise
+            return self._key
+        self._checkpoint_kid = str(jws.extract_compact(newest.encode()).headers()["kid"]) if newest else None
+        # a worker signs the newest one anew; until then readers, who know no revoked key, are given none
+        self._checkpoint = None if self._is_by_revoked_key() else newest
         return self._key
+
+    def _is_by_revoked_key(self) -> bool:
+        return self._checkpoint_kid is not None and self._is_revoked(self._checkpoint_kid)
 
     async def _describe(self, snapshot: Snapshot, deltas: Sequence[Delta]) -> Manifest:
         shown = await self._reader.representations.of(snapshot, "json", None, gzipped=False)

@@ -110,6 +110,7 @@ class _LimitedProtocol(HttpToolsProtocol):
     def abort(self, reason: str) -> None:
         """Close the connection at once; what it has not sent is lost."""
         CLOSED.labels(reason).inc()
+        self._is_lost = True  # the transport tells so only later, and takes nothing more by then
         self.table.remove(self)
         self.connections.discard(self)
         self.transport.abort()
@@ -154,16 +155,28 @@ class _LimitedProtocol(HttpToolsProtocol):
         async def send_slices(message: Message) -> None:
             body = message.get("body", b"")
             if len(body) <= SLICE_BYTES:
-                await send(message)
+                await self._send_unless_lost(send, message)
                 return
             whole, goes_on = memoryview(body), message.get("more_body", False)
             with self.table.sending(self, body):
                 for at in range(0, len(body), SLICE_BYTES):
                     end = at + SLICE_BYTES
-                    await send({**message, "body": whole[at:end], "more_body": goes_on or end < len(body)})
+                    part = {**message, "body": whole[at:end], "more_body": goes_on or end < len(body)}
+                    await self._send_unless_lost(send, part)
 
         is_refused = self._is_extra and self._is_over_limit() and scope["path"] != LIVENESS
         await (self.overloaded if is_refused else self._application)(scope, receive, send_slices)
+
+    async def _send_unless_lost(self, send: Send, message: Message) -> None:
+        """Send a part of an answer; a transport that is closed under it is a caller that left, and no fault."""
+        if self._is_lost:
+            return
+        try:
+            await send(message)
+        except RuntimeError:  # uvloop's, between the closing and the moment that it is told
+            if not self.transport.is_closing():
+                raise
+            self._is_lost = True
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -224,9 +224,13 @@ async def rotate_signing_key(session: Transaction) -> str:
 async def revoke_signing_key(session: Transaction, kid: str) -> str:
     """Let nothing that a signing key signed count any more, in any process, from seconds after the commit on.
 
-    Gives the id of the key that signs now: a new one, when the revoked one was in force. Raises ``NotFound``.
+    Gives the id of the key that signs now: a new one, when the revoked one was in force. Revoking it again changes
+    nothing and is no event. Raises ``NotFound``.
     """
+    was_revoked = kid in await store.revoked_keys(session)
     signing = await store.revoke_signing_key(session, kid)
+    if was_revoked:
+        return signing
     await events.record(session, None, [Happening("signing_key.revoked", details={"kid": kid, "signing": signing})])
     await ring(session, "clients_changed")
     return signing

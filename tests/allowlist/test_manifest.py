@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gzip
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -190,6 +191,26 @@ async def test_once_a_key_is_revoked_the_manifest_is_signed_by_another_although_
     assert verified(after, trusted, datetime.now(UTC)).serial == 1
     with pytest.raises(ManifestRefused):
         verified(before, trusted, datetime.now(UTC))
+
+
+async def test_a_checkpoint_by_a_revoked_key_is_held_back_until_a_worker_has_signed_it_anew(
+    service: Service, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await published(service, A)
+    await sequenced(service)
+    before = (await nayatel.get(f"{FEED}/manifest")).text
+    kid = str(jws.extract_compact(before.encode()).headers()["kid"])
+    assert json.loads(jws.extract_compact(before.encode()).payload)["audit_checkpoint"]
+    async with service.database.write() as session:
+        new = await partners.revoke_signing_key(session, kid)
+    await service.app.state.called_back.refresh()
+    caller = Caller(service, nayatel.credentials, await service.token(nayatel.credentials))
+    between = (await caller.get(f"{FEED}/manifest")).text
+    assert json.loads(jws.extract_compact(between.encode()).payload)["audit_checkpoint"] is None
+    await sequenced(service)
+    monkeypatch.setattr(manifest, "CHECKPOINT_SECONDS", 0.0)  # a second has passed
+    after = json.loads(jws.extract_compact((await caller.get(f"{FEED}/manifest")).text.encode()).payload)
+    assert jws.extract_compact(after["audit_checkpoint"].encode()).headers()["kid"] == new
 
 
 async def test_a_manifest_is_signed_anew_long_before_it_expires(

@@ -277,9 +277,9 @@ async def test_a_caller_that_takes_its_answer_slowly_gets_it_whole(port: int) ->
     head = await connection.reader.readuntil(b"\r\n\r\n")
     length = int(re.search(rb"content-length: (\d+)", head)[1])  # type: ignore[index]  # it is there
     taken = b""
-    while len(taken) < length:  # in longer than ANSWER_SECONDS, at some four times the pace that is asked for
+    while len(taken) < length:  # in longer than ANSWER_SECONDS, at some eight times the pace that is asked for
         taken += await connection.reader.read(4_096)
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.015)
     assert json.loads(taken)["openapi"].startswith("3.1")
     connection.writer.close()
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 from joserfc import jwt
+from sqlalchemy import text
 
 from app.core import security
 from app.core.errors import NotFound
@@ -162,6 +163,8 @@ async def test_revoking_a_key_twice_or_an_unknown_one_changes_nothing(service: S
     (old,) = await kids(service)
     new = await revoked(service, old)
     assert await revoked(service, old) == new
+    async with service.database.read() as session:
+        assert await session.scalar(text("SELECT count(*) FROM events WHERE name = 'signing_key.revoked'")) == 1
     with pytest.raises(NotFound):
         await revoked(service, "unknown")
     assert await kids(service) == [new]

@@ -8,10 +8,10 @@ from functools import cache
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from joserfc.jwk import KeySet
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.routing import Route
 
 from app import __version__, api
 from app.allowlist.history import FeedHistory
@@ -99,9 +99,8 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=api.TAGS,
         contact={"name": "The operators of this register"},
         license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
-        routes=[
-            Route(OPENAPI, _document, include_in_schema=False)
-        ],  # before the framework's, which encodes it each time
+        # before the framework's, which encodes the document each time
+        routes=[APIRoute(OPENAPI, _document, include_in_schema=False)],
         openapi_url=OPENAPI,
         servers=[{"url": "/", "description": "This service, in production as in staging", "x-internal": False}],
     )

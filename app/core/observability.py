@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
-from fastapi.routing import iter_route_contexts
 from prometheus_client import Counter, Histogram
 from starlette.types import Scope
 from uuid_utils import uuid7
@@ -30,12 +29,11 @@ class Recorder:
     """Counts, times and logs answers, by the whole path of the operation that answered."""
 
     def __init__(self) -> None:
-        self._templates: dict[Any, str] = {}
         self._log = structlog.get_logger("http").bind()
 
     def record(self, scope: Scope, status: int, seconds: float) -> None:
         """Record an answer, and how long it took to its end."""
-        counter, histogram = _metrics(scope["method"], self._template_of(scope), status)
+        counter, histogram = _metrics(scope["method"], _template_of(scope), status)
         counter.inc()
         histogram.observe(seconds)
         if self._log.is_enabled_for(logging.INFO):
@@ -50,14 +48,15 @@ class Recorder:
             }
             logs.write(self._log, "info", answered)
 
-    def _template_of(self, scope: Scope) -> str:
-        """The template of the whole path; ``scope["route"]`` knows only its own router's part."""
-        endpoint = scope.get("endpoint")
-        if endpoint is None:
-            return "unmatched"
-        if endpoint not in self._templates:
-            self._templates = {each.endpoint: each.path or "" for each in iter_route_contexts(scope["app"].routes)}
-        return self._templates.get(endpoint, "unmatched")
+
+def _template_of(scope: Scope) -> str:
+    """The template of the whole path: ``scope["route"]`` has only its own router's part, without the prefixes."""
+    route = scope.get("route")
+    if route is None:
+        return "unmatched"
+    own: list[str] = route.path.split("/")[1:]
+    asked = scope["path"].split("/")
+    return "/".join([*asked[: len(asked) - len(own)], *own])
 
 
 @lru_cache(maxsize=1_000)

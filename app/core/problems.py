@@ -10,14 +10,15 @@ import structlog
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
-from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from app.core import errors
 from app.core.db import is_outage
 from app.core.errors import DomainError, FieldError
 from app.core.schemas import LONGEST_TEXT, FieldProblem, Problem, field_error
 
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 RETRY_AFTER_SECONDS = "2"
 RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait (RFC 9110, 10.2.3)", "schema": {"type": "integer"}}}
 DOCUMENTED_HEADERS = {429: {"headers": RETRY_AFTER}, 503: {"headers": RETRY_AFTER}}
@@ -137,10 +138,13 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
 
 
 def _methods_at(request: Request) -> str:
-    """Every method of the address (RFC 9110, 10.2.1); the router itself names those of one operation."""
-    path = request.scope["path"]
-    here = (each for each in iter_route_contexts(request.app.routes) if each.methods and each.path_regex.match(path))
-    return ", ".join(sorted({method for each in here for method in each.methods or ()}))
+    """Every method of the path (RFC 9110, 10.2.1); the router itself names those of one operation."""
+    return ", ".join(method for method in METHODS if _is_served(request, method))
+
+
+def _is_served(request: Request, method: str) -> bool:
+    scope = {"type": "http", "method": method, "path": request.scope["path"], "root_path": "", "headers": []}
+    return any(route.matches(dict(scope))[0] is Match.FULL for route in request.app.routes)
 
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:

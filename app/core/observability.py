@@ -3,7 +3,6 @@
 import logging
 import re
 from functools import lru_cache
-from typing import Any
 
 import structlog
 from prometheus_client import Counter, Histogram

@@ -107,14 +107,14 @@ def create_app(settings: Settings) -> FastAPI:
     database = Database(settings)
 
     async def load_keys() -> KeySet:
-        async with database.transaction(read_only=True) as session:
-            return await partners.public_keys(session)
+        async with database.transaction(read_only=True) as tx:
+            return await partners.public_keys(tx)
 
     newest_migration = health.newest_migration()
 
     async def look() -> str:
-        async with database.transaction(read_only=True) as session:
-            return await missing(session, newest_migration)
+        async with database.transaction(read_only=True) as tx:
+            return await missing(tx, newest_migration)
 
     called_back = CalledBack(database, settings.poll_seconds)
     outbound, reader, clients = Outbound(settings), SnapshotReader(database, settings), ClientLookup(database)

@@ -26,14 +26,14 @@ async def migrate(settings: Settings) -> None:
         await ensure_login(settings.owner_url, settings.database_url)
     database = Database(settings)
     try:
-        async with database.transaction() as session:
-            await data_keys.add_first(session, database.keyring)
-            await data_keys.rewrap(session, database.keyring)
+        async with database.transaction() as tx:
+            await data_keys.add_first(tx, database.keyring)
+            await data_keys.rewrap(tx, database.keyring)
         await database.read_keys()
-        async with database.transaction() as session:
-            while await applicants.seal_what_is_plain(session):
+        async with database.transaction() as tx:
+            while await applicants.seal_what_is_plain(tx):
                 pass
-            await partners.add_first_signing_key(session)
-            await operators.load_reference(session)
+            await partners.add_first_signing_key(tx)
+            await operators.load_reference(tx)
     finally:
         await database.close()

@@ -79,39 +79,39 @@ class Worker:
         await self._listener.wait(channel, self._settings.poll_seconds, waiter)
 
     async def _beat(self) -> None:
-        async with self._database.transaction() as session:
-            await health.beat(session, self._id)
+        async with self._database.transaction() as tx:
+            await health.beat(tx, self._id)
 
     async def _sweep(self) -> None:
         expired = registrations.EXPIRED_AT_ONCE
         while expired == registrations.EXPIRED_AT_ONCE:
-            async with self._database.transaction() as session:
-                expired = await registrations.expire(session)
+            async with self._database.transaction() as tx:
+                expired = await registrations.expire(tx)
         ended = registrations.ENDED_AT_ONCE
         while ended >= registrations.ENDED_AT_ONCE:
-            async with self._database.transaction() as session:
-                ended = await registrations.end_claims(session, self._settings.claim_hours)
-        async with self._database.transaction() as session:
-            await idempotency.forget_older_than(session, self._settings.idempotency_hours)
-            await leases.forget_ended(session, timedelta(seconds=self._settings.rate_limit_window_seconds))
-            await partners.forget_used_assertions(session)
-            await forget_old_deliveries(session)
+            async with self._database.transaction() as tx:
+                ended = await registrations.end_claims(tx, self._settings.claim_hours)
+        async with self._database.transaction() as tx:
+            await idempotency.forget_older_than(tx, self._settings.idempotency_hours)
+            await leases.forget_ended(tx, timedelta(seconds=self._settings.rate_limit_window_seconds))
+            await partners.forget_used_assertions(tx)
+            await forget_old_deliveries(tx)
 
     async def reseal(self) -> None:
         """Seal anew what keys before the newest have sealed, in small transactions; then retire these keys."""
-        async with self._database.transaction(read_only=True) as session:
-            is_rotating = await data_keys.is_rotating(session, self._database.keyring)
+        async with self._database.transaction(read_only=True) as tx:
+            is_rotating = await data_keys.is_rotating(tx, self._database.keyring)
         if is_rotating:
             for column in data_keys.sealed_columns():
                 await self._reseal_column(column)
-            async with self._database.transaction() as session:
-                await data_keys.retire_unused(session, self._database.keyring)
+            async with self._database.transaction() as tx:
+                await data_keys.retire_unused(tx, self._database.keyring)
 
     async def _reseal_column(self, column: SealedColumn) -> None:
         found = 1
         while found:
-            async with self._database.transaction() as session:
-                found = await data_keys.reseal(session, self._database.keyring, column)
+            async with self._database.transaction() as tx:
+                found = await data_keys.reseal(tx, self._database.keyring, column)
 
     async def _erase(self) -> None:
         kept = timedelta(days=self._settings.personal_data_days)

@@ -28,9 +28,9 @@ def settings(url: str, **changes: Any) -> Settings:
 async def make_client(url: str, kind: PartnerKind) -> Credentials:
     """A partner of a kind, with a client that may do all that its kind may."""
     database = Database(settings(url))
-    async with database.transaction() as session:
-        partner = await service.create_partner(session, None, NewPartner(name=kind.value, kind=kind))
-        issued = await service.create_client(session, None, partner, NewClient(name="bench"))
+    async with database.transaction() as tx:
+        partner = await service.create_partner(tx, None, NewPartner(name=kind.value, kind=kind))
+        issued = await service.create_client(tx, None, partner, NewClient(name="bench"))
     await database.close()
     return Credentials(issued.client.client_id, issued.client_secret or "")
 

@@ -153,8 +153,8 @@ async def test_an_officers_client_is_no_administrator_unless_that_is_named(
     assert scopes_in(widened.stdout) == kinds
     usual = await typed(settings, "client", "scopes", officer["client_id"])
     assert scopes_in(usual.stdout) == kinds - {"partners:admin"}
-    async with service.database.transaction(read_only=True) as session:
-        made = [await store.find_client(session, each["client_id"]) for each in (officer, admin)]
+    async with service.database.transaction(read_only=True) as tx:
+        made = [await store.find_client(tx, each["client_id"]) for each in (officer, admin)]
     held = [(set(each.scopes), each.person) for each in made if each]
     assert held == [(kinds - {"partners:admin"}, "Ayesha Khan"), ({"partners:admin"}, "Bilal Ahmed")]
 
@@ -164,8 +164,8 @@ async def test_the_person_of_a_client_is_named_later(service: Service, settings:
     for person, code in (("90001-1234567-1", 1), ("x" * 101, 1), ("Ayesha Khan", 0)):
         result = await typed(settings, "client", "person", issued["client_id"], person)
         assert result.exit_code == code, result.stderr
-    async with service.database.transaction(read_only=True) as session:
-        client = await store.find_client(session, issued["client_id"])
+    async with service.database.transaction(read_only=True) as tx:
+        client = await store.find_client(tx, issued["client_id"])
     assert client
     assert client.person == "Ayesha Khan"
     officer = await service.officer()

@@ -188,8 +188,8 @@ async def test_a_feed_that_fails_or_is_out_of_reach_changes_nothing(followed: Fo
 
 
 async def test_a_consumer_goes_on_when_the_signing_key_is_rotated(followed: Followed) -> None:
-    async with followed.service.database.transaction() as session:
-        await store.rotate_signing_key(session)
+    async with followed.service.database.transaction() as tx:
+        await store.rotate_signing_key(tx)
     await followed.service.let_keys_settle()
     await asyncio.sleep(1)  # the key set is at most so old
     await published(followed.service, C)
@@ -200,8 +200,8 @@ async def test_a_consumer_goes_on_when_the_signing_key_is_rotated(followed: Foll
 async def test_a_manifest_by_a_revoked_key_is_not_taken_from_seconds_later_on(followed: Followed) -> None:
     await published(followed.service, C)
     leaked = (await followed.caller.get(f"{feed.FEED}/manifest")).content
-    async with followed.service.database.transaction() as session:
-        await store.revoke_signing_key(session, str(jws.extract_compact(leaked).headers()["kid"]))
+    async with followed.service.database.transaction() as tx:
+        await store.revoke_signing_key(tx, str(jws.extract_compact(leaked).headers()["kid"]))
     await asyncio.sleep(1)  # the key set is at most so old
     followed.way.instead = {"manifest": lambda _: leaked}
     with pytest.raises(ManifestRefused):

@@ -33,8 +33,8 @@ async def working(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
 
 
 async def seen(service: Service) -> bool:
-    async with service.database.transaction(read_only=True) as session:
-        return await health.worker_seen_lately(session)
+    async with service.database.transaction(read_only=True) as tx:
+        return await health.worker_seen_lately(tx)
 
 
 async def has_status(caller: Caller, path: str, status: str) -> bool:
@@ -100,8 +100,8 @@ async def test_an_upload_that_cannot_be_ingested_does_not_keep_the_others_waitin
     service: Service, settings: Settings, pseb: Caller
 ) -> None:
     broken, sound = await send(pseb, "broken-"), await send(pseb, "sound-")
-    async with service.database.transaction() as session:
-        await session.execute(
+    async with service.database.transaction() as tx:
+        await tx.execute(
             text("UPDATE bulk_upload_parts SET sealed = '\\x00' WHERE bulk_upload_id = :id"),
             {"id": broken.rpartition("/")[2]},
         )
@@ -116,9 +116,9 @@ async def test_an_approval_that_has_run_out_expires_and_leaves_the_list(
     over = await cases.approved(pseb, officer)
     kept = await cases.approved(pseb, officer)
     await service.publish()
-    async with service.database.transaction() as session:
+    async with service.database.transaction() as tx:
         past = "UPDATE registrations SET expires_at = now() - interval '1 second' WHERE id = :id"
-        await session.execute(text(past), {"id": over["id"]})
+        await tx.execute(text(past), {"id": over["id"]})
     async with working(settings):
         await processes.until(partial(has_status, pseb, f"/v1/registrations/{over['id']}", "expired"))
 
@@ -138,8 +138,8 @@ async def test_a_claim_that_has_lasted_its_time_ends(
     case = await cases.submitted(pseb)
     path = f"/v1/registrations/{case['id']}"
     assert (await officer.post(f"{path}/claim", headers={"If-Match": "*"})).status_code == 200
-    async with service.database.transaction() as session:
-        await session.execute(text("UPDATE registrations SET claim_ends_at = now()"))
+    async with service.database.transaction() as tx:
+        await tx.execute(text("UPDATE registrations SET claim_ends_at = now()"))
     async with working(settings):
         await processes.until(partial(has_status, pseb, path, "submitted"))
 
@@ -148,12 +148,12 @@ async def test_windows_of_rate_limits_that_have_ended_are_dropped(service: Servi
     windows = (
         "INSERT INTO rate_windows VALUES ('read', 'x', now() - interval '1 hour', 1, 1), ('read', 'x', now(), 1, 1)"
     )
-    async with service.database.transaction() as session:
-        await session.execute(text(windows))
+    async with service.database.transaction() as tx:
+        await tx.execute(text(windows))
 
     async def swept() -> bool:
-        async with service.database.transaction(read_only=True) as session:
-            return await session.scalar(text("SELECT count(*) FROM rate_windows")) == 1
+        async with service.database.transaction(read_only=True) as tx:
+            return await tx.scalar(text("SELECT count(*) FROM rate_windows")) == 1
 
     assert not await swept()
     async with working(settings):

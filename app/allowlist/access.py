@@ -7,9 +7,10 @@ from fastapi.security import HTTPBasic, SecurityScopes
 from starlette.requests import HTTPConnection
 
 from app.core import login_attempts
+from app.core.admission import admit
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated, Unavailable
 from app.core.limiting import count_client, count_failed_login
-from app.core.principal import Principal, admit
+from app.core.principal import Principal
 from app.core.security import authenticate, oauth2
 from app.partners.basic import BasicClients, credentials
 

@@ -67,8 +67,8 @@ class FeedHistory:
     async def look_up(self, serial: int) -> Version:
         """The record of a serial, read from the database. Raises ``NotFound``."""
         session_of_feed = self._reader.current().session
-        async with self._database.transaction(read_only=True) as session:
-            found = await store.get_publication(session, serial)
+        async with self._database.transaction(read_only=True) as tx:
+            found = await store.get_publication(tx, serial)
         record = Version(session_of_feed, serial, found.published_at, found.digest)
         self._records[serial] = time.monotonic(), record
         self._records.move_to_end(serial)
@@ -94,8 +94,8 @@ class FeedHistory:
         return await self._representations.get_or_build((of, name, family, gzipped), make)
 
     async def _list(self, of: Version) -> Snapshot:
-        async with self._database.transaction(read_only=True) as session:
-            networks = await store.networks_at(session, of.serial)
+        async with self._database.transaction(read_only=True) as tx:
+            networks = await store.networks_at(tx, of.serial)
         snapshot = await asyncio.to_thread(_proven, of, networks)
         if snapshot is None:
             log.error("a list is not as it was published", serial=of.serial)

@@ -13,7 +13,7 @@ from app.allowlist.representations import Caching, entity_tag, list_tag, repr_di
 from app.allowlist.router import NOT_MODIFIED, REPRESENTATIONS, history_of, reader_of, takes_gzip
 from app.allowlist.snapshot import Version
 from app.core.authenticated_route import AuthenticatedRoute
-from app.core.db import Db
+from app.core.dependencies import Db
 from app.core.errors import Forbidden, NotAcceptable, NotFound, SelfReview, Unauthenticated
 from app.core.limiting import count_work
 from app.core.principal import Principal
@@ -91,8 +91,8 @@ async def list_publications(
     request: Request, query: Annotated[schemas.PublicationsQuery, Query()], database: Db, _: Reader
 ) -> Response:
     """What changed when, newest first, with counts, digest and the digest before."""
-    async with database.transaction(read_only=True) as session:
-        return page_answer(request, schemas.PublicationPage, *await feed_store.list_publications(session, query))
+    async with database.transaction(read_only=True) as tx:
+        return page_answer(request, schemas.PublicationPage, *await feed_store.list_publications(tx, query))
 
 
 @router.get(
@@ -104,8 +104,8 @@ async def list_publications(
 )
 async def get_publication(serial: Serial, database: Db, _: Reader) -> Response:
     """One serial's publication."""
-    async with database.transaction(read_only=True) as session:
-        return json_answer(schemas.Publication.model_validate(await feed_store.get_publication(session, serial)))
+    async with database.transaction(read_only=True) as tx:
+        return json_answer(schemas.Publication.model_validate(await feed_store.get_publication(tx, serial)))
 
 
 @router.get("/held", summary="List held changes", response_model=schemas.HeldPage, responses=documented(*READS))
@@ -113,8 +113,8 @@ async def list_held(
     request: Request, query: Annotated[schemas.HeldQuery, Query()], database: Db, principal: Officer
 ) -> Response:
     """Mass removals and mass growth that wait for another officer, oldest first."""
-    async with database.transaction(principal, read_only=True) as session:
-        return page_answer(request, schemas.HeldPage, *await feed_store.list_held(session, query))
+    async with database.transaction(principal, read_only=True) as tx:
+        return page_answer(request, schemas.HeldPage, *await feed_store.list_held(tx, query))
 
 
 @router.post(
@@ -125,5 +125,5 @@ async def list_held(
 )
 async def release_held(held_id: UUID, database: Db, officer: Officer) -> Response:
     """Lets a held change into the next publication; by an officer whose own decision is not part of it."""
-    async with database.transaction(officer) as session:
-        return json_answer(schemas.HeldChange.model_validate(await service.release(session, officer, held_id)))
+    async with database.transaction(officer) as tx:
+        return json_answer(schemas.HeldChange.model_validate(await service.release(tx, officer, held_id)))

@@ -114,9 +114,9 @@ class ManifestSigner:
 
     async def _signing_key(self) -> OKPKey:
         try:
-            async with self._database.transaction(read_only=True) as session:
-                self._key = await partners.signing_key(session)
-                newest = await self._newest_checkpoint(session)
+            async with self._database.transaction(read_only=True) as tx:
+                self._key = await partners.signing_key(tx)
+                newest = await self._newest_checkpoint(tx)
         except (SQLAlchemyError, OSError):
             if self._key is None:
                 raise

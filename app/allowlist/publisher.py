@@ -46,12 +46,12 @@ class Publisher:
     async def publish(self) -> Publication | None:
         """Publish what is pending, if anything is. A refusal is recorded, counted, logged, and gives None."""
         try:
-            async with self._database.transaction() as session:
-                await store.lock_feed(session)
-                previous, last_digest = await self._previous(session)
-                added, removed = await store.take_pending(session, previous.serial + 1)
-                held, added, removed = await self._guard(session, previous.count, added, removed)
-                publication, snapshot = await _next(session, previous, last_digest, added, removed)
+            async with self._database.transaction() as tx:
+                await store.lock_feed(tx)
+                previous, last_digest = await self._previous(tx)
+                added, removed = await store.take_pending(tx, previous.serial + 1)
+                held, added, removed = await self._guard(tx, previous.count, added, removed)
+                publication, snapshot = await _next(tx, previous, last_digest, added, removed)
         except PublicationRefused as refusal:
             await self._report(refusal)
             return None
@@ -65,17 +65,17 @@ class Publisher:
             log.info("published", serial=publication.serial, added=publication.added, removed=publication.removed)
         return publication
 
-    async def _previous(self, session: Transaction) -> tuple[Snapshot, str | None]:
+    async def _previous(self, tx: Transaction) -> tuple[Snapshot, str | None]:
         """The snapshot of the last publication, held or read again, and its recorded digest."""
-        feed = await store.feed_session(session)
+        feed = await store.feed_session(tx)
         if feed is None:
             raise PublicationRefused("feed_missing", "the feed's row is gone; restore it, it is never made anew")
-        last = await store.last_publication(session)
+        last = await store.last_publication(tx)
         held = self._last_of(feed, last)
         if last is None:
             return Snapshot(feed, 0, None, []), None
         if held is None:
-            entries = await store.entries_at(session, last.serial)
+            entries = await store.entries_at(tx, last.serial)
             held = await asyncio.to_thread(_snapshot, feed, last.serial, entries)
         if held.digest != last.digest:
             detail = f"serial {last.serial} no longer has the digest it was published with"
@@ -99,7 +99,7 @@ class Publisher:
         return None
 
     async def _guard(
-        self, session: Transaction, in_force: int, added: Sequence[Change], removed: Sequence[Change]
+        self, tx: Transaction, in_force: int, added: Sequence[Change], removed: Sequence[Change]
     ) -> tuple[list[HeldChange], Sequence[Change], Sequence[Change]]:
         """Hold the mass changes that exceed their bound; give them, and the changes that are left.
 
@@ -107,18 +107,18 @@ class Publisher:
         """
         if not any(each.may_be_held for each in chain(added, removed)):
             return [], added, removed
-        window = await store.window(session, self._guard_window)
+        window = await store.window(tx, self._guard_window)
         try:
             excess = guards.to_hold(window, added, removed)
         except (ValueError, AttributeError) as wrong:
             raise PublicationRefused("not_publishable", f"a network that changes is none: {wrong}") from wrong
         if not excess:
             return [], added, removed
-        held = [await store.hold(session, each, in_force) for each in excess]
+        held = [await store.hold(tx, each, in_force) for each in excess]
         for change in held:
             numbers = {name: getattr(change, name) for name in ("kind", "count", "in_force", "in_window", "bound")}
             details = {"held_id": str(change.id), **numbers}
-            await events.record(session, None, [Happening("allowlist.held", details=details)])
+            await events.record(tx, None, [Happening("allowlist.held", details=details)])
         waiting = {entry_id for each in excess for entry_id in each.entry_ids}
         added, removed = ([each for each in changes if each.entry_id not in waiting] for changes in (added, removed))
         return held, added, removed
@@ -130,13 +130,13 @@ class Publisher:
             return
         log.error("publication refused", check=refusal.check, detail=refusal.detail)
         details = {"check": refusal.check, "detail": refusal.detail}
-        async with self._database.transaction() as session:
-            await events.record(session, None, [Happening("allowlist.publication_refused", details=details)])
+        async with self._database.transaction() as tx:
+            await events.record(tx, None, [Happening("allowlist.publication_refused", details=details)])
         self._reported = str(refusal)
 
 
 async def _next(
-    session: Transaction,
+    tx: Transaction,
     previous: Snapshot,
     last_digest: str | None,
     added: Sequence[Change],
@@ -146,7 +146,7 @@ async def _next(
     if not added and not removed:
         return None, previous
     networks = [each.network for each in added]
-    snapshot = await _checked(session, previous, networks, [each.network for each in removed])
+    snapshot = await _checked(tx, previous, networks, [each.network for each in removed])
     publication = Publication(
         serial=snapshot.serial,
         count=snapshot.count,
@@ -157,10 +157,10 @@ async def _next(
         exempt_added=sum(each.is_released for each in added),
         exempt_removed=len(removed) - len(guards.lost(removed, networks)),
     )
-    await store.add_publication(session, publication)
+    await store.add_publication(tx, publication)
     counts = {name: getattr(publication, name) for name in ("serial", "count", "added", "removed", "digest")}
-    await events.record(session, None, [Happening("allowlist.published", details=counts)])
-    await ring(session, "allowlist_published")
+    await events.record(tx, None, [Happening("allowlist.published", details=counts)])
+    await ring(tx, "allowlist_published")
     return publication, snapshot
 
 
@@ -171,13 +171,13 @@ def _snapshot(feed: UUID, serial: int, entries: Sequence[tuple[str, int]]) -> Sn
         raise PublicationRefused("not_a_list", str(wrong)) from wrong
 
 
-async def _checked(session: Transaction, previous: Snapshot, added: Sequence[str], removed: Sequence[str]) -> Snapshot:
+async def _checked(tx: Transaction, previous: Snapshot, added: Sequence[str], removed: Sequence[str]) -> Snapshot:
     """The next list, once the delta replayed here and the database's own tally agree. Raises ``PublicationRefused``."""
     try:
         new = await asyncio.to_thread(_replayed, previous, added, removed)
     except (NotASnapshot, ValueError, AttributeError) as wrong:  # or a removed entry that is no network at all
         raise PublicationRefused("replay_differs", str(wrong)) from wrong
-    counted = await store.tally(session)
+    counted = await store.tally(tx)
     if counted.count != new.count:
         raise PublicationRefused("count_differs", f"{new.count} by the delta, {counted.count} by the database")
     if counted.digest != new.digest:

@@ -114,35 +114,35 @@ class SnapshotReader:
             self._refreshed = began
 
     async def _refresh(self) -> None:
-        async with self._database.transaction(read_only=True) as session:
-            feed = await store.feed_session(session)
-            newest = await store.last_publication(session)
+        async with self._database.transaction(read_only=True) as tx:
+            feed = await store.feed_session(tx)
+            newest = await store.last_publication(tx)
             held = self._snapshot
             if feed is None or (held is None and newest is None):
                 return
             if held is not None and held.session == feed:
-                await self._go_on(session, held, newest)
+                await self._go_on(tx, held, newest)
             elif newest is not None:
-                await self._load(session, feed, newest)
+                await self._load(tx, feed, newest)
         self._confirmed = time.monotonic()
         self.is_contradicted = False
 
-    async def _go_on(self, session: Transaction, held: Snapshot, newest: Publication | None) -> None:
+    async def _go_on(self, tx: Transaction, held: Snapshot, newest: Publication | None) -> None:
         """Follow the publications after the list held, or give it up when the database has another at its serial."""
         if newest is not None and newest.serial == held.serial:
             since: Sequence[Publication] = [newest]
         else:
-            since = await store.publications_after(session, held.serial - 1, self._settings.deltas_kept + 1)
+            since = await store.publications_after(tx, held.serial - 1, self._settings.deltas_kept + 1)
         recorded = since[0] if since and since[0].serial == held.serial else None
         if recorded is None or (recorded.digest, recorded.published_at) != (held.digest, held.published_at):
             self._disown(held, recorded, newest)
-            if newest is None or await store.has_serials_after(session, newest.serial):
+            if newest is None or await store.has_serials_after(tx, newest.serial):
                 raise NotASnapshot("publications are missing, and what they published is not")
-            await self._load(session, held.session, newest)
+            await self._load(tx, held.session, newest)
         elif newest is not None and newest.serial - held.serial > self._settings.deltas_kept:
-            await self._load(session, held.session, newest)
+            await self._load(tx, held.session, newest)
         elif newest is not None and newest.serial > held.serial:
-            await self._catch_up(session, held, newest, [each for each in since[1:] if each.serial <= newest.serial])
+            await self._catch_up(tx, held, newest, [each for each in since[1:] if each.serial <= newest.serial])
 
     def _disown(self, held: Snapshot, recorded: Publication | None, newest: Publication | None) -> None:
         """Note, and tell once, that the list held is not the database's."""
@@ -153,26 +153,26 @@ class SnapshotReader:
             self._reported = found
             self.diverged = report(held.serial, held.digest, digest, newest.serial if newest else 0)
 
-    async def _load(self, session: Transaction, feed: UUID, newest: Publication) -> None:
+    async def _load(self, tx: Transaction, feed: UUID, newest: Publication) -> None:
         """Take the whole list, and the deltas that are kept."""
-        entries = await store.entries_at(session, newest.serial)
+        entries = await store.entries_at(tx, newest.serial)
         fresh = await asyncio.to_thread(_confirmed, feed, newest, entries)
         changes = changes_worth_keeping(newest.count)
-        start = await store.oldest_kept(session, newest, self._settings.deltas_kept, changes)
-        kept = [each for each in await store.publications_after(session, start) if each.serial <= newest.serial]
-        times = await store.times_in_force(session, newest.serial)
-        await self._adopt(fresh, await store.deltas_after(session, kept), times)
+        start = await store.oldest_kept(tx, newest, self._settings.deltas_kept, changes)
+        kept = [each for each in await store.publications_after(tx, start) if each.serial <= newest.serial]
+        times = await store.times_in_force(tx, newest.serial)
+        await self._adopt(fresh, await store.deltas_after(tx, kept), times)
 
     async def _catch_up(
-        self, session: Transaction, held: Snapshot, newest: Publication, missed: Sequence[Publication]
+        self, tx: Transaction, held: Snapshot, newest: Publication, missed: Sequence[Publication]
     ) -> None:
         """Replay what was published since; when it does not prove itself, take the whole list."""
-        deltas = await store.deltas_after(session, missed)
+        deltas = await store.deltas_after(tx, missed)
         try:
             fresh = await asyncio.to_thread(_replayed, held, deltas, newest)
         except (NotASnapshot, ValueError, AttributeError) as wrong:
             log.warning("deltas did not prove themselves; taking the whole list", reason=str(wrong))
-            await self._load(session, held.session, newest)
+            await self._load(tx, held.session, newest)
             return
         await self._adopt(fresh, deltas)
 

@@ -200,13 +200,13 @@ async def check_address(request: Request, query: Annotated[schemas.CheckQuery, Q
 async def _checked_then(request: Request, query: schemas.CheckQuery) -> schemas.Check:
     address = networks.parse_address(query.address)
     database: Database = request.app.state.database
-    async with database.transaction(read_only=True) as session:
+    async with database.transaction(read_only=True) as tx:
         if query.at is not None:
-            then = await feed_store.publication_at(session, query.at)
+            then = await feed_store.publication_at(tx, query.at)
         else:
-            then = await feed_store.get_publication(session, query.serial or 0)
-        held = await feed_store.holding(session, str(address), then.serial)
-        times = await feed_store.times_of(session, held.since_serial) if held else {}
+            then = await feed_store.get_publication(tx, query.serial or 0)
+        held = await feed_store.holding(tx, str(address), then.serial)
+        times = await feed_store.times_of(tx, held.since_serial) if held else {}
     return schemas.Check.of(address, held, then.serial, times)
 
 

@@ -34,9 +34,9 @@ def _overlapping() -> Rows:
 OVERLAPS = _overlapping()
 
 
-async def revive(session: Transaction, registration_ids: Collection[UUID]) -> None:
+async def revive(tx: Transaction, registration_ids: Collection[UUID]) -> None:
     """Take back withdrawals that were not published yet."""
-    await session.execute(
+    await tx.execute(
         update(Entry)
         .where(
             among(Entry.registration_id, registration_ids),
@@ -48,7 +48,7 @@ async def revive(session: Transaction, registration_ids: Collection[UUID]) -> No
     )
 
 
-async def grant(session: Transaction, wanted: Rows, cause: Cause) -> None:
+async def grant(tx: Transaction, wanted: Rows, cause: Cause) -> None:
     """Insert an entry for each row of a statement (network, registration id, holder), in its order.
 
     Those that overlap one that is there are left out.
@@ -56,10 +56,10 @@ async def grant(session: Transaction, wanted: Rows, cause: Cause) -> None:
     by = {"granted_by": literal(cause.client_id, Uuid), "granted_in_mass": literal(cause.in_mass, Boolean)}
     rows = select(*wanted.subquery().c, *by.values())
     names = ["network", "registration_id", "holder", *by]
-    await session.execute(insert(Entry).from_select(names, rows).on_conflict_do_nothing())
+    await tx.execute(insert(Entry).from_select(names, rows).on_conflict_do_nothing())
 
 
-async def not_granted(session: Transaction, wanted: Rows) -> set[UUID]:
+async def not_granted(tx: Transaction, wanted: Rows) -> set[UUID]:
     """The registrations among the rows of a statement (network, registration id, holder) that lack a network."""
     network, registration_id, _ = wanted.subquery().c
     here = select(Entry.id).where(
@@ -70,7 +70,7 @@ async def not_granted(session: Transaction, wanted: Rows) -> set[UUID]:
     )
     has_it = looked_up(here, "has_it")
     lacking = select(registration_id).outerjoin(has_it, true()).where(has_it.c.id.is_(None))
-    return set(await session.scalars(lacking))
+    return set(await tx.scalars(lacking))
 
 
 def is_listed(registration_id: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
@@ -78,17 +78,17 @@ def is_listed(registration_id: InstrumentedAttribute[UUID]) -> ColumnElement[boo
     return exists().where(Entry.registration_id == registration_id, Entry.removed_serial.is_(None))
 
 
-async def rename_holders(session: Transaction, subjects: Mapping[UUID, str]) -> None:
+async def rename_holders(tx: Transaction, subjects: Mapping[UUID, str]) -> None:
     """Give the entries of these registrations another holder."""
     rows = [{"registration_id": id_, "subject": subject} for id_, subject in subjects.items()]
     given = recordset("given", {"registration_id": Uuid, "subject": Text}, rows)
     renamed = update(Entry).where(Entry.registration_id == given.c.registration_id).values(holder=given.c.subject)
-    await session.execute(renamed.execution_options(**NOT_SYNCHRONIZED))
+    await tx.execute(renamed.execution_options(**NOT_SYNCHRONIZED))
 
 
-async def withdraw(session: Transaction, registration_ids: Collection[UUID], reason: str, cause: Cause) -> None:
+async def withdraw(tx: Transaction, registration_ids: Collection[UUID], reason: str, cause: Cause) -> None:
     """Withdraw the entries of registrations; the next publication removes those that were published."""
-    await session.execute(
+    await tx.execute(
         update(Entry)
         .where(
             among(Entry.registration_id, registration_ids), Entry.withdrawn_at.is_(None), Entry.removed_serial.is_(None)

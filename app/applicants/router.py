@@ -16,7 +16,7 @@ from app.applicants.errors import (
 )
 from app.applicants.models import Applicant
 from app.core.authenticated_route import AuthenticatedRoute
-from app.core.db import Db
+from app.core.dependencies import Db
 from app.core.errors import Invalid, MissingField
 from app.core.idempotency import Idempotent
 from app.core.principal import Principal
@@ -32,9 +32,9 @@ Revealer = Annotated[Principal, require("applicants:reveal")]
 DETAILS = (MissingField, EmailMalformed, MobileMalformed, CnicMalformed, NtnMalformed, ApplicantConflict)
 
 
-def shown(session: Transaction, principal: Principal, applicant: Applicant) -> schemas.Applicant:
+def shown(tx: Transaction, principal: Principal, applicant: Applicant) -> schemas.Applicant:
     """A record as the caller may see it."""
-    details = service.details_of(session, applicant)
+    details = service.details_of(tx, applicant)
     details["cnic"] = rules.masked_cnic(details["cnic"]) if details["cnic"] else None
     others = {name: getattr(applicant, name) for name in schemas.Applicant.model_fields if name not in details}
     others["subject"] = applicant.subject if principal.sees_all else None
@@ -61,18 +61,18 @@ async def create_applicant(
 
     There is one record per partner and number: sent again, it gets the new details and the answer is 200.
     """
-    async with database.transaction(principal) as session:
+    async with database.transaction(principal) as tx:
 
         async def create() -> Response:
-            (outcome,) = await service.record(session, principal, [body.particulars])
+            (outcome,) = await service.record(tx, principal, [body.particulars])
             if isinstance(outcome, Invalid):
                 raise outcome
-            applicant = await store.get(session, principal, outcome.identity.id)
-            await session.refresh(applicant)
-            body_ = shown(session, principal, applicant)
+            applicant = await store.get(tx, principal, outcome.identity.id)
+            await tx.refresh(applicant)
+            body_ = shown(tx, principal, applicant)
             return resource_answer(body_, 201 if outcome.created else 200, location=f"/v1/applicants/{applicant.id}")
 
-        return await once.answer(session, principal, create)
+        return await once.answer(tx, principal, create)
 
 
 @router.get("", summary="List applicants", response_model=schemas.ApplicantPage, responses=documented(*READS))
@@ -80,9 +80,9 @@ async def list_applicants(
     request: Request, query: Annotated[schemas.ApplicantsQuery, Query()], database: Db, principal: Reader
 ) -> Response:
     """Your records, oldest first; the regulator sees everyone's."""
-    async with database.transaction(principal, read_only=True) as session:
-        found, cursor = await store.list_page(session, principal, query)
-        return page_answer(request, schemas.ApplicantPage, [shown(session, principal, each) for each in found], cursor)
+    async with database.transaction(principal, read_only=True) as tx:
+        found, cursor = await store.list_page(tx, principal, query)
+        return page_answer(request, schemas.ApplicantPage, [shown(tx, principal, each) for each in found], cursor)
 
 
 @router.get(
@@ -90,9 +90,9 @@ async def list_applicants(
 )
 async def get_applicant(request: Request, applicant_id: UUID, database: Db, principal: Reader) -> Response:
     """One record. The CNIC is masked."""
-    async with database.transaction(principal, read_only=True) as session:
-        applicant = await store.get(session, principal, applicant_id)
-        return not_modified(request, applicant) or resource_answer(shown(session, principal, applicant))
+    async with database.transaction(principal, read_only=True) as tx:
+        applicant = await store.get(tx, principal, applicant_id)
+        return not_modified(request, applicant) or resource_answer(shown(tx, principal, applicant))
 
 
 @router.patch(
@@ -105,9 +105,9 @@ async def change_applicant(
     applicant_id: UUID, body: schemas.ApplicantChange, database: Db, principal: Writer, if_match: Precondition
 ) -> Response:
     """A JSON merge patch (RFC 7396). The kind and the number that identifies the applicant cannot change."""
-    async with database.transaction(principal) as session:
-        await service.change(session, principal, applicant_id, if_match, body)
-        return resource_answer(shown(session, principal, await store.get(session, principal, applicant_id)))
+    async with database.transaction(principal) as tx:
+        await service.change(tx, principal, applicant_id, if_match, body)
+        return resource_answer(shown(tx, principal, await store.get(tx, principal, applicant_id)))
 
 
 @router.post(
@@ -120,7 +120,7 @@ async def reveal_applicant(
     applicant_id: UUID, body: schemas.RevealRequest, database: Db, principal: Revealer
 ) -> Response:
     """The CNIC as it was given. Who asked, when and why is an event that the applicant's partner sees."""
-    async with database.transaction(principal) as session:
-        applicant = await service.reveal(session, principal, applicant_id, body.reason)
-        revealed = schemas.Revealed(id=applicant.id, cnic=service.details_of(session, applicant)["cnic"])
+    async with database.transaction(principal) as tx:
+        applicant = await service.reveal(tx, principal, applicant_id, body.reason)
+        revealed = schemas.Revealed(id=applicant.id, cnic=service.details_of(tx, applicant)["cnic"])
         return json_answer(revealed, Cache_Control="no-store")

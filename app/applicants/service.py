@@ -41,7 +41,7 @@ def _row(keyring: Keyring, given: Particulars) -> dict[str, Any]:
 
 
 async def record(
-    session: Transaction,
+    tx: Transaction,
     principal: Principal,
     items: Sequence[Particulars],
     *,
@@ -55,33 +55,33 @@ async def record(
     """
     if not items:
         return []
-    rows = {each: _row(session.keyring, each) for each in dict.fromkeys(items)}
-    refused = await _conflicts(session, principal, rows, kinds if kinds is not None else {})
+    rows = {each: _row(tx.keyring, each) for each in dict.fromkeys(items)}
+    refused = await _conflicts(tx, principal, rows, kinds if kinds is not None else {})
     latest = {rows[each]["subject"]: rows[each] for each in items if each not in refused}
     # in one order everywhere, so that two batches never wait for each other's rows
-    recorded = await _put(session, principal, dict(sorted(latest.items())))
+    recorded = await _put(tx, principal, dict(sorted(latest.items())))
     return [refused.get(each) or recorded[rows[each]["subject"]] for each in items]
 
 
-async def _put(session: Transaction, principal: Principal, accepted: dict[str, dict[str, Any]]) -> dict[str, Recorded]:
+async def _put(tx: Transaction, principal: Principal, accepted: dict[str, dict[str, Any]]) -> dict[str, Recorded]:
     """Make the records that are not there and change those that differ; each subject's record."""
-    held = await store.current(session, principal.partner_id, list(accepted))
+    held = await store.current(tx, principal.partner_id, list(accepted))
     own = {"partner_id": principal.partner_id}
     new = [{**row, **own, "id": uuid7()} for subject, row in accepted.items() if subject not in held]
-    added = await store.add(session, new)
+    added = await store.add(tx, new)
     ids = {subject: id_ for subject, (id_, _) in held.items()} | {subject: id_ for subject, id_, _ in added}
     differing = [row | {"id": held[s][0]} for s, row in accepted.items() if s in held and _differs(held[s][1], row)]
-    await store.change(session, differing)
+    await store.change(tx, differing)
     made = {subject for subject, _, is_made in added if is_made}
     changed = [row["id"] for row in differing] + [id_ for _, id_, is_made in added if not is_made]
-    await _record_events(session, principal, [ids[s] for s in made], changed)
+    await _record_events(tx, principal, [ids[s] for s in made], changed)
     return {s: Recorded(Identity(ids[s], row["kind"], s), s in made) for s, row in accepted.items()}
 
 
 async def _conflicts(
-    session: Transaction, principal: Principal, rows: Mapping[Particulars, dict[str, Any]], kind_of: dict[str, str]
+    tx: Transaction, principal: Principal, rows: Mapping[Particulars, dict[str, Any]], kind_of: dict[str, str]
 ) -> dict[Particulars, Invalid]:
-    known = await store.known_as_other_kind(session, principal.partner_id, list(rows.values()))
+    known = await store.known_as_other_kind(tx, principal.partner_id, list(rows.values()))
     refused: dict[Particulars, Invalid] = {}
     for given, row in rows.items():
         numbers = {"ntn": row["ntn"], "cnic": row["cnic_hash"]}
@@ -97,10 +97,10 @@ async def _conflicts(
     return refused
 
 
-def details_of(session: Transaction, applicant: Applicant) -> dict[str, Any]:
+def details_of(tx: Transaction, applicant: Applicant) -> dict[str, Any]:
     """A record's details in full, for comparing and masking; only ``reveal`` shows them so."""
     kept = {name: getattr(applicant, name) for name in ApplicantDetails.model_fields if name not in store.SEALED}
-    return kept | store.personal(session.keyring, applicant)
+    return kept | store.personal(tx.keyring, applicant)
 
 
 def _differs(fingerprint: str, row: dict[str, Any]) -> bool:
@@ -108,59 +108,59 @@ def _differs(fingerprint: str, row: dict[str, Any]) -> bool:
 
 
 async def _record_events(
-    session: Transaction, principal: Principal, created: Sequence[UUID], changed: Sequence[UUID]
+    tx: Transaction, principal: Principal, created: Sequence[UUID], changed: Sequence[UUID]
 ) -> None:
     named = [("applicant.created", created), ("applicant.changed", changed)]
     happenings = [Happening(name, id_, principal.partner_id) for name, ids in named for id_ in ids]
-    await events.record(session, principal, happenings)
+    await events.record(tx, principal, happenings)
 
 
 async def change(
-    session: Transaction, principal: Principal, applicant_id: UUID, if_match: IfMatch, patch: ApplicantChange
+    tx: Transaction, principal: Principal, applicant_id: UUID, if_match: IfMatch, patch: ApplicantChange
 ) -> None:
     """Merge ``patch`` into a record of the caller's own.
 
     Raises ``NotFound``, ``Forbidden``, ``VersionMismatch``, ``ApplicantErased``, ``Invalid``.
     """
-    applicant = await store.get(session, principal, applicant_id, lock=True)
+    applicant = await store.get(tx, principal, applicant_id, lock=True)
     if applicant.partner_id != principal.partner_id:
         raise Forbidden("Only the partner whose record it is can change it.")
     if_match.check(applicant)
     if applicant.erased_at is not None:
         raise ApplicantErased
-    merged = validated(ApplicantDetails, patch.onto(details_of(session, applicant))).particulars
-    row = _row(session.keyring, merged)
+    merged = validated(ApplicantDetails, patch.onto(details_of(tx, applicant))).particulars
+    row = _row(tx.keyring, merged)
     if row["subject"] != applicant.subject:
         name = merged.identity[0]
         raise Invalid.of(
             [InvalidValue.at(f"/{name}", "The number that identifies an applicant cannot change; make a new one.")]
         )
-    if conflicts := await _conflicts(session, principal, {merged: row}, {}):
+    if conflicts := await _conflicts(tx, principal, {merged: row}, {}):
         raise conflicts[merged]
     if _differs(applicant.fingerprint, row):
-        await store.change(session, [row | {"id": applicant.id}])
-        await _record_events(session, principal, [], [applicant.id])
-    session.expire(applicant)
+        await store.change(tx, [row | {"id": applicant.id}])
+        await _record_events(tx, principal, [], [applicant.id])
+    tx.expire(applicant)
 
 
-async def reveal(session: Transaction, principal: Principal, applicant_id: UUID, reason: str) -> Applicant:
+async def reveal(tx: Transaction, principal: Principal, applicant_id: UUID, reason: str) -> Applicant:
     """The record whose CNIC is to be shown in full, with an event that its partner sees. Raises ``NotFound``."""
-    applicant = await store.get(session, principal, applicant_id)
+    applicant = await store.get(tx, principal, applicant_id)
     details = {"fields": ["cnic"], "reason": reason}
     happening = Happening("applicant.revealed", applicant.id, applicant.partner_id, details=details)
-    await events.record(session, principal, [happening])
+    await events.record(tx, principal, [happening])
     return applicant
 
 
-async def still_there(session: Transaction, remembered: Sequence[Identity | None]) -> list[Identity | None]:
+async def still_there(tx: Transaction, remembered: Sequence[Identity | None]) -> list[Identity | None]:
     """Who is remembered from an earlier transaction, but those who have been erased since."""
     ids = {each.id for each in remembered if each}
-    left = await store.not_erased(session, ids) if ids else set()
+    left = await store.not_erased(tx, ids) if ids else set()
     return [each if each and each.id in left else None for each in remembered]
 
 
-async def erase(session: Transaction, actor: Principal | None, ids: Collection[UUID]) -> list[Erased]:
+async def erase(tx: Transaction, actor: Principal | None, ids: Collection[UUID]) -> list[Erased]:
     """Erase the personal data of applicants that are locked for it; an event tells their partners."""
-    erased = await store.erase(session, ids)
-    await events.record(session, actor, [Happening("applicant.erased", each.id, each.partner_id) for each in erased])
+    erased = await store.erase(tx, ids)
+    await events.record(tx, actor, [Happening("applicant.erased", each.id, each.partner_id) for each in erased])
     return erased

@@ -86,24 +86,24 @@ def visible_to(principal: Principal) -> ColumnElement[bool]:
     return true() if principal.sees_all else Applicant.partner_id == principal.partner_id
 
 
-async def get(session: Transaction, principal: Principal, applicant_id: UUID, *, lock: bool = False) -> Applicant:
+async def get(tx: Transaction, principal: Principal, applicant_id: UUID, *, lock: bool = False) -> Applicant:
     """One record that the caller may see, locked for a change when ``lock``. Raises ``NotFound``."""
     statement = select(Applicant).where(Applicant.id == applicant_id, visible_to(principal))
-    applicant = await session.scalar(statement.with_for_update() if lock else statement)
+    applicant = await tx.scalar(statement.with_for_update() if lock else statement)
     if applicant is None:
         raise NotFound
     return applicant
 
 
 async def list_page(
-    session: Transaction, principal: Principal, query: ApplicantsQuery
+    tx: Transaction, principal: Principal, query: ApplicantsQuery
 ) -> tuple[Sequence[Applicant], str | None]:
     """A page of the records that the caller may see."""
     filters = query.filters()
     if email := filters.pop("email", None):
-        filters["email_hash"] = hashed(session.keyring, "email", email)
+        filters["email_hash"] = hashed(tx.keyring, "email", email)
     statement = select(Applicant).where(visible_to(principal)).filter_by(**filters)
-    return await fetch_page(session, statement, Applicant.id, query, list_name="applicants")
+    return await fetch_page(tx, statement, Applicant.id, query, list_name="applicants")
 
 
 # Of the records of the parameter ``ids`` those of the partner ``partner_id``: what makes an ``Identity``. They are
@@ -118,7 +118,7 @@ IDENTITIES = (
 
 
 async def known_as_other_kind(
-    session: Transaction, partner_id: UUID, items: Sequence[dict[str, Any]]
+    tx: Transaction, partner_id: UUID, items: Sequence[dict[str, Any]]
 ) -> set[tuple[str, str]]:
     """Which ``(kind, number)`` of the items, by NTN or CNIC hash, the partner's records know as another kind's."""
     of_kind = {kind.value: [each for each in items if each["kind"] == kind.value] for kind in ApplicantKind}
@@ -131,26 +131,26 @@ async def known_as_other_kind(
         for kind, given in of_kind.items()
         for numbered in (Applicant.ntn, Applicant.cnic_hash)
     ]
-    return {(kind, str(number)) for kind, number in await session.execute(union_all(*searches))}
+    return {(kind, str(number)) for kind, number in await tx.execute(union_all(*searches))}
 
 
-async def current(session: Transaction, partner_id: UUID, subjects: Sequence[str]) -> dict[str, tuple[UUID, str]]:
+async def current(tx: Transaction, partner_id: UUID, subjects: Sequence[str]) -> dict[str, tuple[UUID, str]]:
     """Id and fingerprint of the partner's records of these subjects, by subject; locked as by ``IDENTITIES``."""
     statement = (
         select(Applicant.subject, Applicant.id, Applicant.fingerprint)
         .where(Applicant.partner_id == partner_id, among(Applicant.subject, subjects))
         .with_for_update(read=True, key_share=True)
     )
-    return {subject: (id_, fingerprint) for subject, id_, fingerprint in await session.execute(statement)}
+    return {subject: (id_, fingerprint) for subject, id_, fingerprint in await tx.execute(statement)}
 
 
-async def not_erased(session: Transaction, ids: Collection[UUID]) -> set[UUID]:
+async def not_erased(tx: Transaction, ids: Collection[UUID]) -> set[UUID]:
     """Those of these records that hold personal data; locked as by ``IDENTITIES``."""
     statement = select(Applicant.id).where(among(Applicant.id, ids), Applicant.erased_at.is_(None))
-    return set(await session.scalars(statement.with_for_update(read=True, key_share=True)))
+    return set(await tx.scalars(statement.with_for_update(read=True, key_share=True)))
 
 
-async def add(session: Transaction, rows: Sequence[dict[str, Any]]) -> list[tuple[str, UUID, bool]]:
+async def add(tx: Transaction, rows: Sequence[dict[str, Any]]) -> list[tuple[str, UUID, bool]]:
     """Insert records; one that another transaction has just made gets the row's details as its next version.
 
     Gives ``(subject, id, whether it was made here)`` of each.
@@ -158,23 +158,23 @@ async def add(session: Transaction, rows: Sequence[dict[str, Any]]) -> list[tupl
     if not rows:
         return []
     kinds = {"id": Uuid, "partner_id": Uuid, "subject": Text, "kind": Text} | KINDS
-    batch = recordset("applicant", kinds, [_sealed(session.keyring, row) for row in rows])
+    batch = recordset("applicant", kinds, [_sealed(tx.keyring, row) for row in rows])
     statement = insert(Applicant).from_select(list(kinds), select(*batch.c))
     given = {name: statement.excluded[name] for name in KINDS} | {"erased_at": None}
     settled = statement.on_conflict_do_update(
         index_elements=["partner_id", "subject"],
         set_={**given, "version": Applicant.version + 1, "updated_at": func.now()},
     ).returning(Applicant.subject, Applicant.id, Applicant.version == 1)
-    return [(subject, id_, made) for subject, id_, made in await session.execute(settled)]
+    return [(subject, id_, made) for subject, id_, made in await tx.execute(settled)]
 
 
-async def change(session: Transaction, rows: Sequence[dict[str, Any]]) -> None:
+async def change(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
     """Write new details to the records of these ids, each as its next version."""
     if not rows:
         return
-    batch = recordset("change", {"id": Uuid} | KINDS, [_sealed(session.keyring, row) for row in rows])
+    batch = recordset("change", {"id": Uuid} | KINDS, [_sealed(tx.keyring, row) for row in rows])
     details = {name: batch.c[name] for name in KINDS}
-    await session.execute(
+    await tx.execute(
         update(Applicant)
         .where(Applicant.id == batch.c.id)
         .values(version=Applicant.version + 1, updated_at=func.now(), erased_at=None, **details)
@@ -182,13 +182,13 @@ async def change(session: Transaction, rows: Sequence[dict[str, Any]]) -> None:
     )
 
 
-async def lock_for_erasure(session: Transaction, ids: Collection[UUID]) -> list[UUID]:
+async def lock_for_erasure(tx: Transaction, ids: Collection[UUID]) -> list[UUID]:
     """Those of these records of which something is left to erase, locked: no case can be made for them meanwhile."""
     statement = select(Applicant.id).where(among(Applicant.id, ids), Applicant.retention_check_at.is_not(None))
-    return list(await session.scalars(statement.order_by(Applicant.id).with_for_update()))
+    return list(await tx.scalars(statement.order_by(Applicant.id).with_for_update()))
 
 
-async def erase(session: Transaction, ids: Collection[UUID]) -> list[Erased]:
+async def erase(tx: Transaction, ids: Collection[UUID]) -> list[Erased]:
     """Erase what tells who these applicants are, also that two records are of one; what stands in its place."""
     rows = [{"id": id_, "subject": os.urandom(SUBJECT_BYTES).hex()} for id_ in ids]
     given = recordset("given", {"id": Uuid, "subject": Text}, rows)
@@ -200,30 +200,30 @@ async def erase(session: Transaction, ids: Collection[UUID]) -> list[Erased]:
         .returning(Applicant.id, Applicant.partner_id, Applicant.subject)
         .execution_options(synchronize_session=False)
     )
-    return [Erased(*each) for each in await session.execute(erased)]
+    return [Erased(*each) for each in await tx.execute(erased)]
 
 
-async def postpone(session: Transaction, checks: Mapping[UUID, datetime]) -> None:
+async def postpone(tx: Transaction, checks: Mapping[UUID, datetime]) -> None:
     """Note when to look next whether these records are to be erased."""
     rows = [{"id": id_, "instant": instant.isoformat()} for id_, instant in checks.items()]
     given = recordset("given", {"id": Uuid, "instant": INSTANT}, rows)
     postponed = update(Applicant).where(Applicant.id == given.c.id, Applicant.retention_check_at.is_not(None))
     statement = postponed.values(retention_check_at=given.c.instant)
-    await session.execute(statement.execution_options(synchronize_session=False))
+    await tx.execute(statement.execution_options(synchronize_session=False))
 
 
-async def seal_what_is_plain(session: Transaction) -> int:
+async def seal_what_is_plain(tx: Transaction) -> int:
     """Seal up to 5,000 records' contacts that a migration has just moved from plain columns; give how many."""
     plain = and_(Applicant.email_hash.is_(None), Applicant.sealed_email.is_not(None))
     columns = (Applicant.id, Applicant.sealed_email, Applicant.sealed_mobile)
-    found = (await session.execute(select(*columns).where(plain).limit(SEALED_AT_ONCE))).all()
+    found = (await tx.execute(select(*columns).where(plain).limit(SEALED_AT_ONCE))).all()
     rows: list[dict[str, Any]] = []
     for id_, email, mobile in found:
         address = (email or b"").decode()
         contact = {"id": id_, "email": address, "mobile": mobile.decode() if mobile else None}
-        rows.append(_sealed(session.keyring, contact) | {"email_hash": hashed(session.keyring, "email", address)})
+        rows.append(_sealed(tx.keyring, contact) | {"email_hash": hashed(tx.keyring, "email", address)})
     names = ("email_hash", "sealed_email", "sealed_mobile")
     batch = recordset("contact", {"id": Uuid} | {name: KINDS[name] for name in names}, rows)
     written = update(Applicant).where(Applicant.id == batch.c.id).values({name: batch.c[name] for name in names})
-    await session.execute(written.execution_options(synchronize_session=False))
+    await tx.execute(written.execution_options(synchronize_session=False))
     return len(rows)

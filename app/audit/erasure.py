@@ -23,7 +23,7 @@ class Erasure(NamedTuple):
     details: dict[str, Any]
 
 
-async def erase(session: Transaction, subject_ids: Collection[UUID]) -> dict[UUID, Erasure]:
+async def erase(tx: Transaction, subject_ids: Collection[UUID]) -> dict[UUID, Erasure]:
     """Take out of the events of these subjects what can be erased; what was found of each subject.
 
     A leaf with a commitment to it is made again from that: its salt is deleted. An older leaf was made of the value
@@ -31,16 +31,16 @@ async def erase(session: Transaction, subject_ids: Collection[UUID]) -> dict[UUI
     its event has from now on goes into ``details``, for an event of the log. The sequencer waits until the transaction
     ends, so that no leaf is made of what is just being erased.
     """
-    await store.wait_for_turn(session)
-    found = await events.with_erasable(session, subject_ids)
+    await store.wait_for_turn(tx)
+    found = await events.with_erasable(tx, subject_ids)
     if not found:
         return {}
-    leaves = await store.leaves_of_events(session, [each.id for each in found])
-    await events.erase(session, [each.id for each in found])
-    await store.delete_salts(session, list(leaves))
+    leaves = await store.leaves_of_events(tx, [each.id for each in found])
+    await events.erase(tx, [each.id for each in found])
+    await store.delete_salts(tx, list(leaves))
     older = {each.id: os.urandom(SALT_BYTES) for each in found if _is_of_the_value(leaves.get(each.id))}
     if older:
-        await store.replace_salts(session, older)
+        await store.replace_salts(tx, older)
     erased: dict[UUID, Erasure] = {}
     for each in found:
         assert each.subject_id is not None

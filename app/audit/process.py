@@ -30,8 +30,8 @@ async def sequence_beside(settings: Settings) -> None:
 
 async def tell_size(database: Database) -> None:
     """Bring the metric to the tree's size."""
-    async with database.transaction(read_only=True) as session:
-        newest = await store.newest_checkpoint(session)
+    async with database.transaction(read_only=True) as tx:
+        newest = await store.newest_checkpoint(tx)
     SIZE.set(newest.size if newest else 0)
 
 

@@ -13,14 +13,14 @@ from app.core.transaction import Transaction
 from app.events import store as events
 
 
-async def inclusion(session: Transaction, principal: Principal, query: InclusionQuery) -> Inclusion:
+async def inclusion(tx: Transaction, principal: Principal, query: InclusionQuery) -> Inclusion:
     """The proof of an event that is the caller's business. Raises ``NotFound``, ``NotInTree``."""
     # in this order: what is erased between the two has its commitment still
-    leaf = await store.leaf_of_event(session, query.event_id)
-    event = await events.get(session, principal, query.event_id)
+    leaf = await store.leaf_of_event(tx, query.event_id)
+    event = await events.get(tx, principal, query.event_id)
     if leaf is None:
         raise NotInTree("The event is recorded and waits for its leaf.")
-    checkpoint = await store.checkpoint_of(session, query.size)
+    checkpoint = await store.checkpoint_of(tx, query.size)
     if checkpoint.size <= leaf.position:
         raise NotInTree(f"The event is at position {leaf.position}, beyond a tree of {checkpoint.size} leaves.")
     entry = entry_of(event, leaf.position, leaf.salt, leaf.erasable)
@@ -29,7 +29,7 @@ async def inclusion(session: Transaction, principal: Principal, query: Inclusion
     if is_erased(event) and leaf.erasable is None:  # it may have been made of the value that was erased
         node = Node(0, leaf.position)
         made = leaf_hash
-        leaf_hash = (await store.hashes(session, [node]))[node]
+        leaf_hash = (await store.hashes(tx, [node]))[node]
         is_whole = leaf_hash == made
     shown = {*events.shown_of(principal, event), "erasable"} if is_whole else set()
     return Inclusion(
@@ -38,25 +38,25 @@ async def inclusion(session: Transaction, principal: Principal, query: Inclusion
         leaf_hash=leaf_hash.hex(),
         entry=entry.decode() if is_whole else None,
         disclosed={name: each for name, each in disclosures(event, leaf.salt, leaf.erasable).items() if name in shown},
-        path=await _proof(session, tree.inclusion_path(leaf.position, checkpoint.size)),
+        path=await _proof(tx, tree.inclusion_path(leaf.position, checkpoint.size)),
         checkpoint=Checkpoint.model_validate(checkpoint),
     )
 
 
-async def consistency(session: Transaction, query: ConsistencyQuery) -> Consistency:
+async def consistency(tx: Transaction, query: ConsistencyQuery) -> Consistency:
     """The proof that one tree begins with another. Raises ``NotFound``, and ``Invalid`` when it is the smaller."""
-    second = await store.checkpoint_of(session, query.second)
+    second = await store.checkpoint_of(tx, query.second)
     if query.first > second.size:
         wrong = f"The second tree has only {second.size} leaves."
         raise Invalid.of([InvalidValue.at("/query/first", wrong)])
-    first = await store.checkpoint_of(session, query.first)
+    first = await store.checkpoint_of(tx, query.first)
     return Consistency(
         first=Checkpoint.model_validate(first),
         second=Checkpoint.model_validate(second),
-        path=await _proof(session, tree.consistency_path(first.size, second.size)),
+        path=await _proof(tx, tree.consistency_path(first.size, second.size)),
     )
 
 
-async def _proof(session: Transaction, path: Sequence[Stretch]) -> list[str]:
-    hashes = await store.hashes(session, tree.nodes_for(path))
+async def _proof(tx: Transaction, path: Sequence[Stretch]) -> list[str]:
+    hashes = await store.hashes(tx, tree.nodes_for(path))
     return [each.hex() for each in tree.proof(path, hashes)]

@@ -8,7 +8,7 @@ from app.audit import proofs, store
 from app.audit.errors import NotInTree
 from app.audit.schemas import Checkpoint, CheckpointQuery, Consistency, ConsistencyQuery, Inclusion, InclusionQuery
 from app.core.authenticated_route import AuthenticatedRoute
-from app.core.db import Db
+from app.core.dependencies import Db
 from app.core.principal import Principal
 from app.core.problems import READS, documented
 from app.core.responses import json_answer
@@ -24,8 +24,8 @@ async def get_checkpoint(query: Annotated[CheckpointQuery, Query()], database: D
 
     Keep one elsewhere: whatever of the log it covers can no longer be changed without that being shown.
     """
-    async with database.transaction(principal, read_only=True) as session:
-        return json_answer(Checkpoint.model_validate(await store.checkpoint_of(session, query.size)))
+    async with database.transaction(principal, read_only=True) as tx:
+        return json_answer(Checkpoint.model_validate(await store.checkpoint_of(tx, query.size)))
 
 
 @router.get(
@@ -39,8 +39,8 @@ async def get_inclusion(query: Annotated[InclusionQuery, Query()], database: Db,
 
     409 when the event was just recorded and has no leaf yet, or lies beyond the tree that was asked for.
     """
-    async with database.transaction(principal, read_only=True) as session:
-        return json_answer(await proofs.inclusion(session, principal, query))
+    async with database.transaction(principal, read_only=True) as tx:
+        return json_answer(await proofs.inclusion(tx, principal, query))
 
 
 @router.get(
@@ -55,5 +55,5 @@ async def get_consistency(query: Annotated[ConsistencyQuery, Query()], database:
     They prove that nothing that the earlier one covers was changed, taken away or put in between. Both sizes must be
     those of checkpoints.
     """
-    async with database.transaction(principal, read_only=True) as session:
-        return json_answer(await proofs.consistency(session, query))
+    async with database.transaction(principal, read_only=True) as tx:
+        return json_answer(await proofs.consistency(tx, query))

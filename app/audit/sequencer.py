@@ -31,17 +31,17 @@ async def sequence(database: Database, issuer: str, batch: int = BATCH) -> None:
 
 async def sequence_batch(database: Database, issuer: str, batch: int = BATCH) -> int:
     """``sequence`` for at most ``batch`` events; gives how many."""
-    async with database.transaction() as session:
-        return await _append(session, issuer, batch) if await store.take_turn(session) else 0
+    async with database.transaction() as tx:
+        return await _append(tx, issuer, batch) if await store.take_turn(tx) else 0
 
 
-async def _append(session: Transaction, issuer: str, batch: int) -> int:
+async def _append(tx: Transaction, issuer: str, batch: int) -> int:
     """Append a batch and sign the tree; without new events, sign it again when another key signs now."""
-    key = await partners.signing_key(session)
-    newest = await store.newest_checkpoint(session)
-    frontier = await _frontier(session, newest) if newest else Frontier()
-    last = await store.last_event(session, frontier.size)
-    settled = await events.settled(session, after=last, limit=batch)
+    key = await partners.signing_key(tx)
+    newest = await store.newest_checkpoint(tx)
+    frontier = await _frontier(tx, newest) if newest else Frontier()
+    last = await store.last_event(tx, frontier.size)
+    settled = await events.settled(tx, after=last, limit=batch)
     if not settled and (newest is None or checkpoint.signer_of(newest.signed) == key.kid):
         return 0
     begin = frontier.size
@@ -49,18 +49,16 @@ async def _append(session: Transaction, issuer: str, batch: int) -> int:
     now = datetime.now(UTC)
     signed = checkpoint.sign(issuer, frontier.size, frontier.root(), now, key)
     # only the writing gives the transaction its id, and so holds the event log back
-    await store.append(session, begin, leaves, grown)
-    await store.save(session, Checkpoint(size=frontier.size, root=frontier.root(), signed_at=now, signed=signed))
+    await store.append(tx, begin, leaves, grown)
+    await store.save(tx, Checkpoint(size=frontier.size, root=frontier.root(), signed_at=now, signed=signed))
     return len(settled)
 
 
-async def _frontier(session: Transaction, newest: Checkpoint) -> Frontier:
+async def _frontier(tx: Transaction, newest: Checkpoint) -> Frontier:
     """The right edge of the tree as it was signed: nothing is ever built, and signed, on what was changed since."""
-    checkpoint.check(
-        newest.signed, newest.size, newest.root, newest.signed_at, await partners.every_public_key(session)
-    )
+    checkpoint.check(newest.signed, newest.size, newest.root, newest.signed_at, await partners.every_public_key(tx))
     peaks = tree.complete_subtrees(Stretch(0, newest.size))
-    hashes = await store.hashes(session, peaks)
+    hashes = await store.hashes(tx, peaks)
     frontier = Frontier(newest.size, [hashes.get(node, b"") for node in peaks])
     if frontier.root() != newest.root:
         raise Difference(f"The subtrees of the tree of {newest.size} leaves do not have the root that was signed.")

@@ -38,56 +38,56 @@ NOTHING = bytes(SALT_BYTES)
 _TURN = func.hashtext("audit-sequencer")
 
 
-async def take_turn(session: Transaction) -> bool:
+async def take_turn(tx: Transaction) -> bool:
     """Be the one that appends until the transaction ends; False when another is."""
-    return bool(await session.scalar(select(func.pg_try_advisory_xact_lock(_TURN))))
+    return bool(await tx.scalar(select(func.pg_try_advisory_xact_lock(_TURN))))
 
 
-async def newest_checkpoint(session: Transaction) -> Checkpoint | None:
+async def newest_checkpoint(tx: Transaction) -> Checkpoint | None:
     """The checkpoint of the whole tree, or None before the first."""
-    found: Checkpoint | None = await session.scalar(select(Checkpoint).order_by(Checkpoint.size.desc()).limit(1))
+    found: Checkpoint | None = await tx.scalar(select(Checkpoint).order_by(Checkpoint.size.desc()).limit(1))
     return found
 
 
-async def newest_signed(session: Transaction) -> str | None:
+async def newest_signed(tx: Transaction) -> str | None:
     """The newest checkpoint as it was signed, or None before the first."""
     newest = select(Checkpoint.signed).order_by(Checkpoint.size.desc()).limit(1)
-    signed: str | None = await session.scalar(newest)
+    signed: str | None = await tx.scalar(newest)
     return signed
 
 
-async def checkpoint_of(session: Transaction, size: int | None) -> Checkpoint:
+async def checkpoint_of(tx: Transaction, size: int | None) -> Checkpoint:
     """The checkpoint of a size (None: the newest). Raises ``NotFound``."""
-    found = await newest_checkpoint(session) if size is None else await session.get(Checkpoint, size)
+    found = await newest_checkpoint(tx) if size is None else await tx.get(Checkpoint, size)
     if found is None:
         raise NotFound("No checkpoint was signed of a tree of that size. GET /v1/audit/checkpoint has the newest.")
     return found
 
 
-async def leaf_of_event(session: Transaction, event_id: UUID) -> Leaf | None:
+async def leaf_of_event(tx: Transaction, event_id: UUID) -> Leaf | None:
     """The leaf of an event, if it has one yet."""
-    found: Leaf | None = await session.scalar(select(Leaf).where(Leaf.event_id == event_id))
+    found: Leaf | None = await tx.scalar(select(Leaf).where(Leaf.event_id == event_id))
     return found
 
 
-async def last_event(session: Transaction, size: int) -> UUID | None:
+async def last_event(tx: Transaction, size: int) -> UUID | None:
     """The event of the last leaf of a tree of that size."""
-    found: UUID | None = await session.scalar(select(Leaf.event_id).where(Leaf.position == size - 1))
+    found: UUID | None = await tx.scalar(select(Leaf.event_id).where(Leaf.position == size - 1))
     return found
 
 
-async def hashes(session: Transaction, nodes: Iterable[Node]) -> dict[Node, bytes]:
+async def hashes(tx: Transaction, nodes: Iterable[Node]) -> dict[Node, bytes]:
     """The recorded hashes of complete subtrees."""
     kinds = {"level": SmallInteger, "position": BigInteger}
     wanted = recordset("wanted", kinds, [node._asdict() for node in nodes])
     same = and_(TreeNode.level == wanted.c.level, TreeNode.position == wanted.c.position)
     kept = looked_up(select(TreeNode.hash).where(same), "kept")
     columns = (wanted.c.level, wanted.c.position, kept.c.hash)
-    found = await session.execute(select(*columns).select_from(wanted).join(kept, true()))
+    found = await tx.execute(select(*columns).select_from(wanted).join(kept, true()))
     return {Node(level, position): hash_ for level, position, hash_ in found}
 
 
-async def kept(session: Transaction, begin: int, end: int) -> Kept:
+async def kept(tx: Transaction, begin: int, end: int) -> Kept:
     """What was kept of the leaves from ``begin`` to before ``end``."""
     leaves = select(Leaf.position, Leaf.event_id, Leaf.salt, Leaf.erasable_salt, Leaf.erasable_commitment).where(
         Leaf.position >= begin, Leaf.position < end
@@ -97,25 +97,24 @@ async def kept(session: Transaction, begin: int, end: int) -> Kept:
         end=end,
         leaves={
             position: KeptLeaf(event_id, salt, Erasable(own_salt, commitment) if commitment else None)
-            for position, event_id, salt, own_salt, commitment in await session.execute(leaves)
+            for position, event_id, salt, own_salt, commitment in await tx.execute(leaves)
         },
-        hashes=await hashes(session, tree.completed_between(begin, end)),
+        hashes=await hashes(tx, tree.completed_between(begin, end)),
         checkpoints={
-            each.size: KeptCheckpoint(each.root, each.signed_at, each.signed)
-            for each in await session.scalars(checkpoints)
+            each.size: KeptCheckpoint(each.root, each.signed_at, each.signed) for each in await tx.scalars(checkpoints)
         },
     )
 
 
-async def extent(session: Transaction) -> tuple[int, int, int]:
+async def extent(tx: Transaction) -> tuple[int, int, int]:
     """The size of the newest checkpoint, and how many leaves and subtrees there are, all at one moment."""
     counts = (select(func.count()).select_from(kind).scalar_subquery() for kind in (Leaf, TreeNode))
     newest = select(func.coalesce(func.max(Checkpoint.size), 0)).scalar_subquery()
-    size, leaves, nodes = (await session.execute(select(newest, *counts))).one()
+    size, leaves, nodes = (await tx.execute(select(newest, *counts))).one()
     return size, leaves, nodes
 
 
-async def append(session: Transaction, begin: int, leaves: Sequence[KeptLeaf], grown: Sequence[Grown]) -> None:
+async def append(tx: Transaction, begin: int, leaves: Sequence[KeptLeaf], grown: Sequence[Grown]) -> None:
     """Record new leaves, from the position ``begin`` on, and the subtrees that they complete.
 
     Salts and hashes go side by side in one value, which PostgreSQL cuts up: a value each costs the driver more than
@@ -132,7 +131,7 @@ async def append(session: Transaction, begin: int, leaves: Sequence[KeptLeaf], g
     cut = [func.nullif(_cut_out(each, leaf.c.number, SALT_BYTES), literal(NOTHING, LargeBinary)) for each in pieces]
     position = literal(begin, BigInteger) + leaf.c.number - 1
     made = select(position, leaf.c.event_id, *cut)
-    await session.execute(insert(Leaf).from_select(["position", "event_id", *columns], made))
+    await tx.execute(insert(Leaf).from_select(["position", "event_id", *columns], made))
 
     kinds = {"level": SmallInteger, "first": BigInteger, "count": BigInteger, "hashes": LargeBinary}
     rows = [{**each._asdict(), "count": len(each.hashes), "hashes": b"".join(each.hashes)} for each in grown]
@@ -140,7 +139,7 @@ async def append(session: Transaction, begin: int, leaves: Sequence[KeptLeaf], g
     number = func.generate_series(1, row.c.count).column_valued("number", joins_implicitly=True)
     hash_ = _cut_out(row.c.hashes, number, HASH_BYTES)
     nodes = select(row.c.level, row.c.first + number - 1, hash_)
-    await session.execute(insert(TreeNode).from_select(["level", "position", "hash"], nodes))
+    await tx.execute(insert(TreeNode).from_select(["level", "position", "hash"], nodes))
 
 
 def _cut_out(pieces: ColumnElement[bytes], number: ColumnElement[int], length: int) -> ColumnElement[bytes]:
@@ -148,44 +147,44 @@ def _cut_out(pieces: ColumnElement[bytes], number: ColumnElement[int], length: i
     return func.substring(pieces, cast((number - 1) * length + 1, Integer), length)
 
 
-async def wait_for_turn(session: Transaction) -> None:
+async def wait_for_turn(tx: Transaction) -> None:
     """Be the one that appends, or changes what leaves were made of, until the transaction ends."""
-    await session.execute(select(func.pg_advisory_xact_lock(_TURN)))
+    await tx.execute(select(func.pg_advisory_xact_lock(_TURN)))
 
 
-async def leaves_of_events(session: Transaction, event_ids: Collection[UUID]) -> dict[UUID, Leaf]:
+async def leaves_of_events(tx: Transaction, event_ids: Collection[UUID]) -> dict[UUID, Leaf]:
     """The leaves of those of these events that have one, by event."""
     statement = select(Leaf).where(among(Leaf.event_id, event_ids)).execution_options(populate_existing=True)
-    return {each.event_id: each for each in await session.scalars(statement)}
+    return {each.event_id: each for each in await tx.scalars(statement)}
 
 
-async def with_leaves(session: Transaction, event_ids: Collection[UUID]) -> list[tuple[Recorded, Leaf]]:
+async def with_leaves(tx: Transaction, event_ids: Collection[UUID]) -> list[tuple[Recorded, Leaf]]:
     """These events and their leaves, as they were at one moment."""
     if not event_ids:
         return []
     columns = [Event.__table__.c[name] for name in Recorded._fields]
     statement = select(Leaf, *columns).join(Event, Event.id == Leaf.event_id).where(among(Leaf.event_id, event_ids))
-    found = await session.execute(statement.execution_options(populate_existing=True))
+    found = await tx.execute(statement.execution_options(populate_existing=True))
     return [(Recorded._make(event), leaf) for leaf, *event in found]
 
 
-async def delete_salts(session: Transaction, event_ids: Collection[UUID]) -> None:
+async def delete_salts(tx: Transaction, event_ids: Collection[UUID]) -> None:
     """Delete the salts of the commitments to what was erased of events."""
     deleted = update(Leaf).where(among(Leaf.event_id, event_ids)).values(erasable_salt=None)
-    await session.execute(deleted.execution_options(synchronize_session=False))
+    await tx.execute(deleted.execution_options(synchronize_session=False))
 
 
-async def replace_salts(session: Transaction, salts: Mapping[UUID, bytes]) -> None:
+async def replace_salts(tx: Transaction, salts: Mapping[UUID, bytes]) -> None:
     """Write other salts in place of those of these events' leaves."""
     rows = [{"event_id": event_id, "salt": salt} for event_id, salt in salts.items()]
     given = recordset("given", {"event_id": Uuid, "salt": LargeBinary}, rows)
     replaced = update(Leaf).where(Leaf.event_id == given.c.event_id).values(salt=given.c.salt)
-    await session.execute(replaced.execution_options(synchronize_session=False))
+    await tx.execute(replaced.execution_options(synchronize_session=False))
 
 
-async def save(session: Transaction, checkpoint: Checkpoint) -> None:
+async def save(tx: Transaction, checkpoint: Checkpoint) -> None:
     """Record a checkpoint; one of the same size gives way, since another key signs now."""
     row = {name: getattr(checkpoint, name) for name in ("size", "root", "signed_at", "signed")}
     statement = upsert(Checkpoint).values(row)
     again = {name: statement.excluded[name] for name in ("signed_at", "signed")}
-    await session.execute(statement.on_conflict_do_update(index_elements=[Checkpoint.size], set_=again))
+    await tx.execute(statement.on_conflict_do_update(index_elements=[Checkpoint.size], set_=again))

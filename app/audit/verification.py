@@ -25,14 +25,14 @@ class Verified(NamedTuple):
     on_trust: int
 
 
-async def verify(session: Transaction, copy: Checkpoint | None = None, batch: int = BATCH) -> Verified:
+async def verify(tx: Transaction, copy: Checkpoint | None = None, batch: int = BATCH) -> Verified:
     """Make every leaf again from its event, in the order of the log, ``batch`` in memory at a time.
 
     Raises ``Difference`` at the first place where log, leaves, subtrees, checkpoints or ``copy``, an earlier checkpoint
     that was kept elsewhere, do not say the same, or where something was erased and no event says so.
     """
-    keys = await partners.every_public_key(session)
-    size = await _size(session)
+    keys = await partners.every_public_key(tx)
+    size = await _size(tx)
     if copy:
         checkpoint.check(copy.signed, copy.size, bytes.fromhex(copy.root), copy.signed_at, keys)
         if copy.size > size:
@@ -43,24 +43,24 @@ async def verify(session: Transaction, copy: Checkpoint | None = None, batch: in
         until = copy.size if copy and frontier.size < copy.size else size
         end = min(frontier.size + batch, until)
         # in this order: what is erased between the two has its commitment still
-        kept = await store.kept(session, frontier.size, end)
-        found = await events.settled(session, after=last, limit=end - frontier.size)
+        kept = await store.kept(tx, frontier.size, end)
+        found = await events.settled(tx, after=last, limit=end - frontier.size)
         met = await asyncio.to_thread(replay, frontier, found, kept, keys)
-        await _check_erasures(session, met)
+        await _check_erasures(tx, met)
         erased += len(met.proven) + len(met.taken_on_trust)
         on_trust += len(met.taken_on_trust)
         if copy and frontier.size == copy.size and frontier.root().hex() != copy.root:
             raise Difference(f"The first {copy.size} events of the log are not those that the copy was signed of.")
         last = found[-1].id
-    await _check_signer(session)
+    await _check_signer(tx)
     return Verified(frontier, erased, on_trust)
 
 
-async def _check_erasures(session: Transaction, erased: Erased) -> None:
+async def _check_erasures(tx: Transaction, erased: Erased) -> None:
     """See that erasures account for what was erased. Raises ``Difference`` for the first event of which none does."""
-    found = await store.with_leaves(session, [*erased.proven, *erased.taken_on_trust])
+    found = await store.with_leaves(tx, [*erased.proven, *erased.taken_on_trust])
     subjects = [event.subject_id for event, _ in found if event.subject_id]
-    erasures = await events.of_subjects(session, ERASURE, subjects) if subjects else []
+    erasures = await events.of_subjects(tx, ERASURE, subjects) if subjects else []
     hashes = recorded_hashes(erasures)
     accounted = {each.subject_id for each in erasures}
     on_trust = set(erased.taken_on_trust)
@@ -71,16 +71,16 @@ async def _check_erasures(session: Transaction, erased: Erased) -> None:
             raise Difference(f"What is left of event {event.id} is not what its erasure recorded.")
 
 
-async def _check_signer(session: Transaction) -> None:
+async def _check_signer(tx: Transaction) -> None:
     """Raises ``Difference`` when the newest checkpoint, which answers for all before it, is by a revoked key."""
-    newest = await store.newest_checkpoint(session)
-    if newest and checkpoint.signer_of(newest.signed) in await partners.revoked_keys(session):
+    newest = await store.newest_checkpoint(tx)
+    if newest and checkpoint.signer_of(newest.signed) in await partners.revoked_keys(tx):
         raise Difference("The newest checkpoint is signed by a revoked key. A worker that runs signs it anew at once.")
 
 
-async def _size(session: Transaction) -> int:
+async def _size(tx: Transaction) -> int:
     """The size of the tree. Raises ``Difference`` when there are more or fewer rows than a tree of that size has."""
-    size, leaves, nodes = await store.extent(session)
+    size, leaves, nodes = await store.extent(tx)
     if (leaves, nodes) != (size, tree.subtrees_of(size)):
         raise Difference(
             f"The newest checkpoint is of {size} leaves with {tree.subtrees_of(size)} complete subtrees; "

@@ -29,8 +29,8 @@ async def erase_old(database: Database, kept: timedelta, kept_of_dry_runs: timed
     statement = select(BulkUpload.id, BulkUpload.dry_run).where(is_old, BulkUpload.erased_at.is_(None))
     found = UPLOADS_AT_ONCE
     while found == UPLOADS_AT_ONCE:
-        async with database.transaction(read_only=True) as session:
-            old = (await session.execute(statement.limit(UPLOADS_AT_ONCE))).all()
+        async with database.transaction(read_only=True) as tx:
+            old = (await tx.execute(statement.limit(UPLOADS_AT_ONCE))).all()
         for upload_id, dry_run in old:
             await _erase_rows(database, upload_id, dry_run=dry_run)
         found = len(old)
@@ -39,29 +39,29 @@ async def erase_old(database: Database, kept: timedelta, kept_of_dry_runs: timed
 async def _erase_rows(database: Database, upload_id: UUID, *, dry_run: bool) -> None:
     lines: list[int] = []
     while not lines or len(lines) == ROWS_AT_ONCE:
-        async with database.transaction() as session:
-            lines = await _erase_some(session, upload_id, after=lines[-1] if lines else 0, dry_run=dry_run)
+        async with database.transaction() as tx:
+            lines = await _erase_some(tx, upload_id, after=lines[-1] if lines else 0, dry_run=dry_run)
             if len(lines) < ROWS_AT_ONCE:
                 done = {"erased_at": func.now(), "updated_at": func.now(), "version": BulkUpload.version + 1}
-                await session.execute(update(BulkUpload).where(BulkUpload.id == upload_id).values(done))
+                await tx.execute(update(BulkUpload).where(BulkUpload.id == upload_id).values(done))
                 return
 
 
-async def _erase_some(session: Transaction, upload_id: UUID, *, after: int, dry_run: bool) -> list[int]:
+async def _erase_some(tx: Transaction, upload_id: UUID, *, after: int, dry_run: bool) -> list[int]:
     """Erase the next rows after the line ``after``; their lines."""
     of_upload = BulkUploadRow.bulk_upload_id == upload_id
     wanted = select(BulkUploadRow.line).where(of_upload, BulkUploadRow.line > after)
     if not dry_run:
         wanted = wanted.where(BulkUploadRow.sealed_cells.is_not(None))
-    lines = list(await session.scalars(wanted.order_by(BulkUploadRow.line).limit(ROWS_AT_ONCE)))
+    lines = list(await tx.scalars(wanted.order_by(BulkUploadRow.line).limit(ROWS_AT_ONCE)))
     rows = and_(of_upload, among(BulkUploadRow.line, lines))
     erased = delete(BulkUploadRow) if dry_run else update(BulkUploadRow).values(sealed_cells=None)
-    await session.execute(erased.where(rows).execution_options(**NOT_SYNCHRONIZED))
+    await tx.execute(erased.where(rows).execution_options(**NOT_SYNCHRONIZED))
     return lines
 
 
 async def erase_references(
-    session: Transaction, references: Collection[tuple[UUID, str]], registration_ids: Collection[UUID]
+    tx: Transaction, references: Collection[tuple[UUID, str]], registration_ids: Collection[UUID]
 ) -> None:
     """Erase what partners' uploads say of these references, each with its partner, but not of others' cases of now.
 
@@ -85,4 +85,4 @@ async def erase_references(
         .where(BulkUploadRow.bulk_upload_id == found.c.bulk_upload_id, BulkUploadRow.line == found.c.line)
         .values(reference=None, sealed_cells=None, problems=problems)
     )
-    await session.execute(erased.execution_options(**NOT_SYNCHRONIZED))
+    await tx.execute(erased.execution_options(**NOT_SYNCHRONIZED))

@@ -85,8 +85,8 @@ async def ingest(
 
 
 async def _ingest(database: Database, upload_id: UUID, chunk_rows: int, most_rows: int, *, only_small: bool) -> None:
-    async with database.transaction(read_only=True) as session:
-        upload = await store.waiting_upload(session, upload_id)
+    async with database.transaction(read_only=True) as tx:
+        upload = await store.waiting_upload(tx, upload_id)
     if upload is None:
         return
     upload = await unfold(database, upload)
@@ -101,17 +101,17 @@ async def _ingest(database: Database, upload_id: UUID, chunk_rows: int, most_row
 async def _start(database: Database, upload: BulkUpload, found: Sequence[Stretch]) -> BulkUpload:
     """Note how many rows there are, and that the first to be done are next. A dry run starts at its first row."""
     if upload.total is not None and not upload.dry_run:
-        async with database.transaction() as session:
-            await store.mark(session, upload.id, {"attempt_place": upload.rows_done})
+        async with database.transaction() as tx:
+            await store.mark(tx, upload.id, {"attempt_place": upload.rows_done})
         return upload
     total = sum(each.rows for each in found)
-    async with store.writing_for(database, upload) as session:
+    async with store.writing_for(database, upload) as tx:
         fresh = {"rows_done": 0, "bytes_done": 0, "created": 0, "unchanged": 0, "updated": 0, "refused": 0}
         fresh["attempt_place"] = 0
-        await store.drop_rows(session, upload.id)
-        if not await store.advance(session, upload, {"status": UploadStatus.PROCESSING, "total": total, **fresh}):
+        await store.drop_rows(tx, upload.id)
+        if not await store.advance(tx, upload, {"status": UploadStatus.PROCESSING, "total": total, **fresh}):
             raise Superseded
-        started = await store.waiting_upload(session, upload.id)
+        started = await store.waiting_upload(tx, upload.id)
         assert started is not None
         return started
 
@@ -123,32 +123,30 @@ async def _take_chunks(
     series = Series(Rehearsal() if upload.dry_run else None, Sieve(is_first=upload.rows_done == 0))
     async with aclosing(chunks(database, upload, found, executor)) as taken:
         async for chunk in taken:
-            async with store.writing_for(database, upload) as session:
-                verdict = await _judge(session, principal, upload, chunk.rows, series)
-                await keep(session, upload, chunk, verdict)
-                upload = await _checkpoint(session, upload, chunk, verdict)
+            async with store.writing_for(database, upload) as tx:
+                verdict = await _judge(tx, principal, upload, chunk.rows, series)
+                await keep(tx, upload, chunk, verdict)
+                upload = await _checkpoint(tx, upload, chunk, verdict)
             for outcome, count in verdict.counts(chunk.rows).items():
                 ROWS.labels(outcome.value).inc(count)
     await _complete(database, principal, upload)
 
 
-async def _judge(
-    session: Transaction, principal: Principal, upload: BulkUpload, rows: ReadRows, series: Series
-) -> Verdict:
+async def _judge(tx: Transaction, principal: Principal, upload: BulkUpload, rows: ReadRows, series: Series) -> Verdict:
     """Give each row of a chunk its outcome; a dry run takes back what the services did."""
-    verdict = await _repeated(session, upload, rows, series.sieve)
+    verdict = await _repeated(tx, upload, rows, series.sieve)
     if series.rehearsal is None:
-        await _register(session, principal, upload, rows, series, verdict)
+        await _register(tx, principal, upload, rows, series, verdict)
         return verdict
-    async with session.rolled_back():
-        await _register(session, principal, upload, rows, series, verdict)
+    async with tx.rolled_back():
+        await _register(tx, principal, upload, rows, series, verdict)
     return verdict
 
 
-async def _repeated(session: Transaction, upload: BulkUpload, rows: ReadRows, sieve: Sieve) -> Verdict:
+async def _repeated(tx: Transaction, upload: BulkUpload, rows: ReadRows, sieve: Sieve) -> Verdict:
     """A reference stands once in an upload: the rows that repeat one of an earlier chunk are refused."""
     suspects = sieve.may_repeat(cells_of(rows.references))
-    seen = await store.known_references(session, upload.id, suspects) if suspects else {}
+    seen = await store.known_references(tx, upload.id, suspects) if suspects else {}
     references = rows.batch.references() if seen else []
     again: dict[int, Sequence[FieldError]] = {
         i: [repeated(each, seen[each])] for i, each in enumerate(references) if each in seen
@@ -164,7 +162,7 @@ def _once(row: BrokenRow, seen: Mapping[str, int]) -> BrokenRow:
 
 
 async def _register(
-    session: Transaction,
+    tx: Transaction,
     principal: Principal,
     upload: BulkUpload,
     rows: ReadRows,
@@ -172,9 +170,9 @@ async def _register(
     verdict: Verdict,
 ) -> None:
     rehearsal = series.rehearsal
-    own = await _applicants(session, principal, rows, series, verdict)
+    own = await _applicants(tx, principal, rows, series, verdict)
     outcomes = await submitting.submit(
-        session,
+        tx,
         principal,
         rows.batch,
         own,
@@ -190,15 +188,15 @@ async def _register(
 
 
 async def _applicants(
-    session: Transaction, principal: Principal, rows: ReadRows, series: Series, verdict: Verdict
+    tx: Transaction, principal: Principal, rows: ReadRows, series: Series, verdict: Verdict
 ) -> list[Identity | None]:
     """Who the rows' applicants are, by their numbers: found or made, or the rows are refused."""
-    own = await applicants.still_there(session, series.acquainted.recall(rows.applicants))
+    own = await applicants.still_there(tx, series.acquainted.recall(rows.applicants))
     numbers = enumerate(rows.batch.applicants)
     unknown = [(i, number) for i, number in numbers if own[number] is None and i not in verdict.refused]
     given = [particulars_of(rows.applicants[number]) for _, number in unknown]
     kinds = series.rehearsal.kinds if series.rehearsal else None
-    recorded = await applicants.record(session, principal, given, kinds=kinds)
+    recorded = await applicants.record(tx, principal, given, kinds=kinds)
     for (i, number), record in zip(unknown, recorded, strict=True):
         if isinstance(record, Invalid):
             verdict.refused[i] = record.errors
@@ -209,7 +207,7 @@ async def _applicants(
     return own
 
 
-async def _checkpoint(session: Transaction, upload: BulkUpload, chunk: Chunk, verdict: Verdict) -> BulkUpload:
+async def _checkpoint(tx: Transaction, upload: BulkUpload, chunk: Chunk, verdict: Verdict) -> BulkUpload:
     outcomes = verdict.counts(chunk.rows)
     counted = {name.value: getattr(upload, name) + outcomes[name] for name in RowOutcome}
     done = min(chunk.stretch.end, upload.bytes)  # a workbook's rows are longer than it is
@@ -217,9 +215,9 @@ async def _checkpoint(session: Transaction, upload: BulkUpload, chunk: Chunk, ve
     values = {"rows_done": rows_done, "attempt_place": rows_done, "bytes_done": done, **counted}
     if not upload.dry_run:  # one that is tried again from its first row has not got over a fault by getting this far
         values["faults"] = 0
-    if not await store.advance(session, upload, values):
+    if not await store.advance(tx, upload, values):
         raise Superseded
-    moved = await store.waiting_upload(session, upload.id)
+    moved = await store.waiting_upload(tx, upload.id)
     assert moved is not None
     return moved
 
@@ -227,19 +225,19 @@ async def _checkpoint(session: Transaction, upload: BulkUpload, chunk: Chunk, ve
 async def _complete(database: Database, principal: Principal, upload: BulkUpload) -> None:
     counts = {name.value: getattr(upload, name) for name in RowOutcome}
     values = {"status": UploadStatus.COMPLETED, "completed_at": datetime.now(UTC), "bytes_done": upload.bytes}
-    async with store.writing_for(database, upload) as session:
-        if not await store.advance(session, upload, values):
+    async with store.writing_for(database, upload) as tx:
+        if not await store.advance(tx, upload, values):
             raise Superseded
-        await store.drop_parts(session, upload.id)
+        await store.drop_parts(tx, upload.id)
         details = {"dry_run": upload.dry_run, "total": upload.total, **counts}
         await events.record(
-            session, principal, [Happening("bulk_upload.completed", upload.id, upload.partner_id, details=details)]
+            tx, principal, [Happening("bulk_upload.completed", upload.id, upload.partner_id, details=details)]
         )
 
 
 async def _put_off(database: Database, upload_id: UUID) -> None:
-    async with database.transaction(read_only=True) as session:
-        upload = await store.waiting_upload(session, upload_id)
+    async with database.transaction(read_only=True) as tx:
+        upload = await store.waiting_upload(tx, upload_id)
     if upload is None:
         return
     retry_at = datetime.now(UTC) + rules.pause_after(upload.faults + 1)
@@ -247,8 +245,8 @@ async def _put_off(database: Database, upload_id: UUID) -> None:
         f"The service failed after {upload.rows_done} rows of the file, which are judged and kept. It tries "
         f"the others again by itself at {retry_at:%Y-%m-%dT%H:%M:%SZ}; there is no need to send them again."
     )
-    async with store.writing_for(database, upload) as session:
-        await store.put_off(session, upload, retry_at, _told(Internal(said), upload_id))
+    async with store.writing_for(database, upload) as tx:
+        await store.put_off(tx, upload, retry_at, _told(Internal(said), upload_id))
 
 
 def _told(problem: DomainError, upload_id: UUID) -> dict[str, Any]:
@@ -258,12 +256,12 @@ def _told(problem: DomainError, upload_id: UUID) -> dict[str, Any]:
 async def _fail(database: Database, upload_id: UUID, broken: Invalid) -> None:
     problem = _told(broken, upload_id)
     values = {"status": UploadStatus.FAILED, "completed_at": datetime.now(UTC), "problem": problem}
-    async with database.transaction(read_only=True) as session:
-        upload = await store.waiting_upload(session, upload_id)
+    async with database.transaction(read_only=True) as tx:
+        upload = await store.waiting_upload(tx, upload_id)
     if upload is None:
         return
-    async with store.writing_for(database, upload) as session:
-        if await store.advance(session, upload, values):
-            await store.drop_parts(session, upload.id)
+    async with store.writing_for(database, upload) as tx:
+        if await store.advance(tx, upload, values):
+            await store.drop_parts(tx, upload.id)
             happening = Happening("bulk_upload.failed", upload.id, upload.partner_id, details={"code": broken.code})
-            await events.record(session, None, [happening])
+            await events.record(tx, None, [happening])

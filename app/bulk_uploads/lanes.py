@@ -50,8 +50,8 @@ class Lanes:
 
     async def _take_next(self, *, is_small: bool) -> bool:
         """Take the upload whose turn it is; one that fails, or that another worker has, keeps no other waiting."""
-        async with self._database.transaction(read_only=True) as session:
-            waiting = await scheduling.in_turn(session, is_small=is_small)
+        async with self._database.transaction(read_only=True) as tx:
+            waiting = await scheduling.in_turn(tx, is_small=is_small)
         for upload in waiting:
             if (is_small and upload.partner_id in self._with_small) or (upload.was_killed and self._is_retrying):
                 continue

@@ -36,15 +36,15 @@ class Verdict:
         return known + Counted({RowOutcome.REFUSED: refused, RowOutcome.CREATED: created})
 
 
-async def keep(session: Transaction, upload: BulkUpload, chunk: Chunk, verdict: Verdict) -> None:
+async def keep(tx: Transaction, upload: BulkUpload, chunk: Chunk, verdict: Verdict) -> None:
     """Write the outcome of each row of a chunk, and what was wrong with it."""
     created = {"line": chunk.rows.lines, **{name: chunk.rows.batch.columns[of] for name, of in CREATED.items()}}
     apart = verdict.refused.keys() | verdict.known.keys()
-    await store.add_created(session, upload.id, created, apart, dry_run=upload.dry_run)
+    await store.add_created(tx, upload.id, created, apart, dry_run=upload.dry_run)
     if apart or verdict.broken:
         refused = [*_refused_later(chunk, upload.format, verdict), *verdict.broken]
-        others = [*_known(chunk.rows, verdict, upload.dry_run), *(_refused(session, each) for each in refused)]
-        await store.add_rows(session, upload.id, others)
+        others = [*_known(chunk.rows, verdict, upload.dry_run), *(_refused(tx, each) for each in refused)]
+        await store.add_rows(tx, upload.id, others)
 
 
 def _known(rows: ReadRows, verdict: Verdict, dry_run: bool) -> Iterator[dict[str, Any]]:
@@ -69,18 +69,18 @@ def _places(rows: ReadRows, places: Collection[int]) -> tuple[Iterator[int], lis
     return map(int, cells_at(rows.lines, places)), cells_at(rows.batch.columns["reference"], places)
 
 
-def _refused(session: Transaction, row: BrokenRow) -> dict[str, Any]:
+def _refused(tx: Transaction, row: BrokenRow) -> dict[str, Any]:
     return {
         "line": row.line,
         "outcome": RowOutcome.REFUSED,
         "reference": row.reference,
         "problems": [_problem(row.line, error) for error in row.errors],
-        "sealed_cells": _sealed(session, row.cells),
+        "sealed_cells": _sealed(tx, row.cells),
     }
 
 
-def _sealed(session: Transaction, cells: Sequence[str]) -> bytes:
-    return session.keyring.seal_text(SEALED_CELLS, json.dumps(cells))
+def _sealed(tx: Transaction, cells: Sequence[str]) -> bytes:
+    return tx.keyring.seal_text(SEALED_CELLS, json.dumps(cells))
 
 
 def _problem(line: int, error: FieldError) -> dict[str, Any]:

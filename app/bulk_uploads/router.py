@@ -19,7 +19,8 @@ from app.bulk_uploads.errors import (
 from app.core.authenticated_route import AuthenticatedRoute
 from app.core.content_digest import ContentDigest
 from app.core.content_encoding import Unpacker
-from app.core.db import Database, Db
+from app.core.db import Database
+from app.core.dependencies import Db
 from app.core.errors import (
     EncodingMalformed,
     Forbidden,
@@ -108,26 +109,26 @@ async def upload(
     await _check_backlog(request, principal, once, content_encoding)
     async with (
         service.spooled(request.stream(), unpacker, ContentDigest(content_digest)) as spool,
-        database.transaction(principal) as session,  # after all has come: a slow sender holds no connection
+        database.transaction(principal) as tx,  # after all has come: a slow sender holds no connection
     ):
 
         async def receive() -> Response:
-            upload_id = await service.receive(session, principal, spool, upload_format, settings, dry_run=query.dry_run)
-            shown = _shown(await store.get(session, principal, upload_id))
+            upload_id = await service.receive(tx, principal, spool, upload_format, settings, dry_run=query.dry_run)
+            shown = _shown(await store.get(tx, principal, upload_id))
             return resource_answer(shown, 202, location=f"/v1/bulk-uploads/{upload_id}")
 
-        return await once.answer(session, principal, receive, body_digest=spool.sha256)
+        return await once.answer(tx, principal, receive, body_digest=spool.sha256)
 
 
 async def _check_backlog(request: Request, principal: Principal, once: Once, encoding: str | None) -> None:
     """Refuse before the body is read what its declared length alone is too much for; a repeat gets its answer."""
     declared = request.headers.get("content-length", "")
     size = int(declared) if declared.isdigit() and encoding is None else 0
-    async with _database(request).transaction(principal, read_only=True) as session:
+    async with _database(request).transaction(principal, read_only=True) as tx:
         try:
-            await service.check_backlog(session, principal, request.app.state.settings, size)
+            await service.check_backlog(tx, principal, request.app.state.settings, size)
         except UploadsWaiting:
-            if not await once.is_kept(session, principal):
+            if not await once.is_kept(tx, principal):
                 raise
 
 
@@ -144,16 +145,16 @@ async def list_uploads(
     request: Request, query: Annotated[schemas.BulkUploadsQuery, Query()], database: Db, principal: Reader
 ) -> Response:
     """Your uploads, oldest first; the regulator sees everyone's."""
-    async with database.transaction(principal, read_only=True) as session:
-        found, cursor = await store.list_page(session, principal, query)
+    async with database.transaction(principal, read_only=True) as tx:
+        found, cursor = await store.list_page(tx, principal, query)
         return page_answer(request, schemas.BulkUploadPage, [_shown(each) for each in found], cursor)
 
 
 @router.get("/{upload_id}", summary="Follow an upload", response_model=schemas.BulkUpload, responses=documented(*READS))
 async def get_upload(request: Request, upload_id: UUID, database: Db, principal: Reader) -> Response:
     """How far an upload is: its status, bytes and rows done, and rows by outcome."""
-    async with database.transaction(principal, read_only=True) as session:
-        found = await store.get(session, principal, upload_id)
+    async with database.transaction(principal, read_only=True) as tx:
+        found = await store.get(tx, principal, upload_id)
         return not_modified(request, found) or resource_answer(_shown(found))
 
 
@@ -167,9 +168,9 @@ async def list_rows(
     request: Request, upload_id: UUID, query: Annotated[schemas.RowsQuery, Query()], database: Db, principal: Reader
 ) -> Response:
     """What became of each row, in the order of the file."""
-    async with database.transaction(principal, read_only=True) as session:
-        await _with_rows(session, principal, upload_id)
-        return page_answer(request, schemas.UploadRowPage, *await store.list_rows(session, upload_id, query))
+    async with database.transaction(principal, read_only=True) as tx:
+        await _with_rows(tx, principal, upload_id)
+        return page_answer(request, schemas.UploadRowPage, *await store.list_rows(tx, upload_id, query))
 
 
 @router.get(
@@ -180,8 +181,8 @@ async def list_rows(
 )
 async def get_problems(request: Request, upload_id: UUID, database: Db, principal: Reader) -> Response:
     """`line,column,code,detail`: a line for each problem, in the order of the file."""
-    async with database.transaction(principal, read_only=True) as session:
-        found = await _with_rows(session, principal, upload_id)
+    async with database.transaction(principal, read_only=True) as tx:
+        found = await _with_rows(tx, principal, upload_id)
         return _download(export.problems_csv(_database(request), principal, found), f"problems-{upload_id}.csv")
 
 
@@ -196,16 +197,16 @@ async def get_refused(request: Request, upload_id: UUID, database: Db, principal
 
     CSV also of an NDJSON or XLSX upload. What an NDJSON line said under unknown names is not in it.
     """
-    async with database.transaction(principal, read_only=True) as session:
-        found = await _with_rows(session, principal, upload_id)
+    async with database.transaction(principal, read_only=True) as tx:
+        found = await _with_rows(tx, principal, upload_id)
         if found.partner_id != principal.partner_id:
             raise Forbidden("Only the partner that sent the file can have its rows, which hold whole CNICs.")
         return _download(export.refused_csv(_database(request), principal, found), f"refused-{upload_id}.csv")
 
 
-async def _with_rows(session: Transaction, principal: Principal, upload_id: UUID) -> models.BulkUpload:
+async def _with_rows(tx: Transaction, principal: Principal, upload_id: UUID) -> models.BulkUpload:
     """An upload whose rows are asked for. Raises ``NotFound``, ``DryRunForgotten``."""
-    found = await store.get(session, principal, upload_id)
+    found = await store.get(tx, principal, upload_id)
     if found.dry_run and found.erased_at:
         raise DryRunForgotten
     return found

@@ -28,7 +28,7 @@ class Waiting(NamedTuple):
     was_killed: bool
 
 
-async def in_turn(session: Transaction, *, is_small: bool) -> Sequence[Waiting]:
+async def in_turn(tx: Transaction, *, is_small: bool) -> Sequence[Waiting]:
     """The small or the large uploads that are not done and not put off.
 
     The partner whose upload of this kind was taken longest ago comes first; of one partner the oldest upload.
@@ -49,7 +49,7 @@ async def in_turn(session: Transaction, *, is_small: bool) -> Sequence[Waiting]:
         .where(is_waiting)
         .order_by(served.c.at.asc().nulls_first(), BulkUpload.id)
     )
-    return [Waiting(*each) for each in await session.execute(statement)]
+    return [Waiting(*each) for each in await tx.execute(statement)]
 
 
 @asynccontextmanager
@@ -95,8 +95,8 @@ async def attempted(database: Database, upload_id: UUID) -> AsyncIterator[None]:
 
 
 async def _begin(database: Database, upload_id: UUID, attempt: UUID) -> None:
-    async with database.transaction() as session:
-        upload = await waiting_upload(session, upload_id)
+    async with database.transaction() as tx:
+        upload = await waiting_upload(tx, upload_id)
         if upload is None:
             return
         kills = Kills(upload.killed_place, upload.killed_there, upload.kills)
@@ -105,7 +105,7 @@ async def _begin(database: Database, upload_id: UUID, attempt: UUID) -> None:
         counted = {"killed_place": kills.place, "killed_there": kills.there, "kills": kills.total}
         place = READING if upload.columns else UNFOLDING
         begun = {"attempt_id": attempt, "attempt_place": place, "taken_at": func.now()}
-        await mark(session, upload_id, {**counted, **begun})
+        await mark(tx, upload_id, {**counted, **begun})
     try:
         kills.check()
     except Exception:
@@ -126,8 +126,8 @@ async def _take_back(database: Database, upload_id: UUID, attempt: UUID) -> None
     }
     while True:
         try:
-            async with database.transaction() as session:
-                await mark(session, upload_id, {**ended, **counts})
+            async with database.transaction() as tx:
+                await mark(tx, upload_id, {**ended, **counts})
         except Exception as error:
             if not is_outage(error):
                 raise

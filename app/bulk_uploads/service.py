@@ -75,7 +75,7 @@ async def spooled(stream: AsyncIterator[bytes], unpacker: Unpacker, digest: Cont
 
 
 async def check_backlog(
-    session: Transaction,
+    tx: Transaction,
     principal: Principal,
     settings: Settings,
     size: int,
@@ -88,12 +88,12 @@ async def check_backlog(
     What it has waiting is counted ``besides`` one upload.
     """
     most = settings.max_waiting_uploads, settings.max_waiting_upload_bytes, settings.max_waiting_upload_rows
-    backlog = await store.backlog(session, principal.partner_id, besides=besides)
+    backlog = await store.backlog(tx, principal.partner_id, besides=besides)
     rules.check_backlog(backlog, size, lines, most)
 
 
 async def receive(
-    session: Transaction, principal: Principal, spool: Spool, upload_format: str, settings: Settings, *, dry_run: bool
+    tx: Transaction, principal: Principal, spool: Spool, upload_format: str, settings: Settings, *, dry_run: bool
 ) -> UUID:
     """Make an upload of what was spooled and ring the worker; give its id.
 
@@ -103,7 +103,7 @@ async def receive(
     lines = 0 if upload_format == UploadFormat.XLSX else spool.lines  # a workbook's are known when it is opened
     rules.check_lines(lines, settings.max_upload_rows)
     first = await anext(spool.parts(), b"")
-    await check_backlog(session, principal, settings, spool.size, lines)
+    await check_backlog(tx, principal, settings, spool.size, lines)
     upload = BulkUpload(
         id=uuid7(),
         partner_id=principal.partner_id,
@@ -117,16 +117,16 @@ async def receive(
         held_lines=lines,
         is_small=rules.is_small(spool.size, lines),
     )
-    await store.add(session, upload)
+    await store.add(tx, upload)
     position = 0
     async for part in spool.parts():
-        await store.add_part(session, upload.id, position, part)
+        await store.add_part(tx, upload.id, position, part)
         position += 1
     # again, now that no other upload of the partner can come in between
-    await store.take_turn_to_wait(session, principal.partner_id)
-    await check_backlog(session, principal, settings, spool.size, lines, besides=upload.id)
+    await store.take_turn_to_wait(tx, principal.partner_id)
+    await check_backlog(tx, principal, settings, spool.size, lines, besides=upload.id)
     details = {"dry_run": dry_run, "format": upload_format, "bytes": spool.size, "sha256": spool.sha256}
     happening = Happening("bulk_upload.received", upload.id, principal.partner_id, details=details)
-    await events.record(session, principal, [happening])
-    await ring(session, "bulk_uploads")
+    await events.record(tx, principal, [happening])
+    await ring(tx, "bulk_uploads")
     return upload.id

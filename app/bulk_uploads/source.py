@@ -34,8 +34,8 @@ class Superseded(Exception):
 
 
 async def _fetch(database: Database, upload_id: UUID, position: int) -> bytes | None:
-    async with database.transaction(read_only=True) as session:
-        return await store.read_part(session, upload_id, position)
+    async with database.transaction(read_only=True) as tx:
+        return await store.read_part(tx, upload_id, position)
 
 
 def _parts(database: Database, upload_id: UUID, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
@@ -71,8 +71,8 @@ async def chunks(
     """Each chunk in order; the next ones are parsed and validated while one is registered. To be closed after use."""
     loop = asyncio.get_running_loop()
     source = _Source(database, upload.id)
-    async with database.transaction(read_only=True) as session:
-        atlas = await operators.atlas(session)
+    async with database.transaction(read_only=True) as tx:
+        atlas = await operators.atlas(tx)
     ahead: deque[tuple[Stretch, bytes, asyncio.Future[ReadRows]]] = deque()
     try:
         for stretch in found:

@@ -60,22 +60,22 @@ def writing_for(database: Database, upload: BulkUpload) -> AbstractAsyncContextM
     return database.transaction(submitter_of(upload), role=INTAKE)
 
 
-async def add(session: Transaction, upload: BulkUpload) -> None:
+async def add(tx: Transaction, upload: BulkUpload) -> None:
     """Insert an upload."""
-    session.add(upload)
-    await session.flush()
+    tx.add(upload)
+    await tx.flush()
 
 
-async def add_part(session: Transaction, upload_id: UUID, position: int, body: bytes) -> None:
+async def add_part(tx: Transaction, upload_id: UUID, position: int, body: bytes) -> None:
     """Keep a part of an upload's bytes, compressed and sealed."""
     packed = await asyncio.to_thread(compress, body)
-    row = {"sealed": session.keyring.seal(SEALED_PART, packed), "size": len(body)}
-    await session.execute(insert(BulkUploadPart).values(bulk_upload_id=upload_id, position=position, **row))
+    row = {"sealed": tx.keyring.seal(SEALED_PART, packed), "size": len(body)}
+    await tx.execute(insert(BulkUploadPart).values(bulk_upload_id=upload_id, position=position, **row))
 
 
-async def read_part(session: Transaction, upload_id: UUID, position: int) -> bytes | None:
+async def read_part(tx: Transaction, upload_id: UUID, position: int) -> bytes | None:
     """A part's bytes, or None after the last."""
-    found = await session.execute(
+    found = await tx.execute(
         select(BulkUploadPart.sealed, BulkUploadPart.size).where(
             BulkUploadPart.bulk_upload_id == upload_id, BulkUploadPart.position == position
         )
@@ -83,42 +83,40 @@ async def read_part(session: Transaction, upload_id: UUID, position: int) -> byt
     part = found.one_or_none()
     if part is None:
         return None
-    body = session.keyring.unseal(SEALED_PART, part.sealed)
+    body = tx.keyring.unseal(SEALED_PART, part.sealed)
     return body if part.size is None else await asyncio.to_thread(decompress, body, part.size)
 
 
-async def drop_parts(session: Transaction, upload_id: UUID) -> None:
+async def drop_parts(tx: Transaction, upload_id: UUID) -> None:
     """Let go of an upload's bytes."""
-    await session.execute(delete(BulkUploadPart).where(BulkUploadPart.bulk_upload_id == upload_id))
+    await tx.execute(delete(BulkUploadPart).where(BulkUploadPart.bulk_upload_id == upload_id))
 
 
 def _visible_to(principal: Principal) -> ColumnElement[bool]:
     return true() if principal.sees_all else BulkUpload.partner_id == principal.partner_id
 
 
-async def get(session: Transaction, principal: Principal, upload_id: UUID) -> BulkUpload:
+async def get(tx: Transaction, principal: Principal, upload_id: UUID) -> BulkUpload:
     """One upload that the caller may see. Raises ``NotFound``."""
     statement = select(BulkUpload).where(BulkUpload.id == upload_id, _visible_to(principal))
-    upload = await session.scalar(statement.execution_options(populate_existing=True))
+    upload = await tx.scalar(statement.execution_options(populate_existing=True))
     if upload is None:
         raise NotFound
     return upload
 
 
 async def list_page(
-    session: Transaction, principal: Principal, query: BulkUploadsQuery
+    tx: Transaction, principal: Principal, query: BulkUploadsQuery
 ) -> tuple[Sequence[BulkUpload], str | None]:
     """A page of the uploads that the caller may see."""
     statement = select(BulkUpload).where(_visible_to(principal)).filter_by(**query.filters())
-    return await fetch_page(session, statement, BulkUpload.id, query, list_name="bulk-uploads")
+    return await fetch_page(tx, statement, BulkUpload.id, query, list_name="bulk-uploads")
 
 
-async def list_rows(
-    session: Transaction, upload_id: UUID, query: RowsQuery
-) -> tuple[Sequence[BulkUploadRow], str | None]:
+async def list_rows(tx: Transaction, upload_id: UUID, query: RowsQuery) -> tuple[Sequence[BulkUploadRow], str | None]:
     """A page of an upload's rows."""
     statement = select(BulkUploadRow).where(BulkUploadRow.bulk_upload_id == upload_id).filter_by(**query.filters())
-    return await fetch_page(session, statement, BulkUploadRow.line, query, list_name=f"rows {upload_id}")
+    return await fetch_page(tx, statement, BulkUploadRow.line, query, list_name=f"rows {upload_id}")
 
 
 async def refused_rows(database: Database, principal: Principal, upload_id: UUID) -> AsyncIterator[BulkUploadRow]:
@@ -126,8 +124,8 @@ async def refused_rows(database: Database, principal: Principal, upload_id: UUID
     after = 0
     while True:
         statement = _refused_after(upload_id, after)
-        async with database.transaction(principal, read_only=True) as session:
-            found = (await session.scalars(statement.limit(EXPORTED_AT_ONCE))).all()
+        async with database.transaction(principal, read_only=True) as tx:
+            found = (await tx.scalars(statement.limit(EXPORTED_AT_ONCE))).all()
         for row in found:
             yield row
         if len(found) < EXPORTED_AT_ONCE:
@@ -144,7 +142,7 @@ def _refused_after(upload_id: UUID, line: int) -> Select[Any]:
     )
 
 
-async def backlog(session: Transaction, partner_id: UUID, *, besides: UUID | None = None) -> Backlog:
+async def backlog(tx: Transaction, partner_id: UUID, *, besides: UUID | None = None) -> Backlog:
     """What a partner has waiting ``besides`` one upload. Oldest first."""
     rows = func.greatest(0, func.coalesce(BulkUpload.total, BulkUpload.held_lines, 0) - BulkUpload.rows_done)
     statement = (
@@ -152,24 +150,24 @@ async def backlog(session: Transaction, partner_id: UUID, *, besides: UUID | Non
         .where(BulkUpload.status.in_(WAITING), BulkUpload.partner_id == partner_id)
         .order_by(BulkUpload.id)
     )
-    found = [each for each in await session.execute(statement) if each[0] != besides]
+    found = [each for each in await tx.execute(statement) if each[0] != besides]
     return Backlog([id_ for id_, _, _ in found], sum(size for _, size, _ in found), sum(left for *_, left in found))
 
 
-async def take_turn_to_wait(session: Transaction, partner_id: UUID) -> None:
+async def take_turn_to_wait(tx: Transaction, partner_id: UUID) -> None:
     """Wait for the other uploads that a partner is about to have waiting, until the transaction ends."""
     key = func.hashtextextended(f"bulk-uploads of {partner_id}", 0)
-    await session.execute(select(func.pg_advisory_xact_lock(key)))
+    await tx.execute(select(func.pg_advisory_xact_lock(key)))
 
 
-async def waiting_upload(session: Transaction, upload_id: UUID) -> BulkUpload | None:
+async def waiting_upload(tx: Transaction, upload_id: UUID) -> BulkUpload | None:
     """An upload as it stands, unless it is done."""
     statement = select(BulkUpload).where(BulkUpload.id == upload_id, BulkUpload.status.in_(WAITING))
-    found: BulkUpload | None = await session.scalar(statement.execution_options(populate_existing=True))
+    found: BulkUpload | None = await tx.scalar(statement.execution_options(populate_existing=True))
     return found
 
 
-async def advance(session: Transaction, upload: BulkUpload, values: dict[str, Any]) -> bool:
+async def advance(tx: Transaction, upload: BulkUpload, values: dict[str, Any]) -> bool:
     """Move an upload on from the checkpoint that ``upload`` was read at; False when another worker has.
 
     What held it up is over.
@@ -182,18 +180,18 @@ async def advance(session: Transaction, upload: BulkUpload, values: dict[str, An
         .returning(BulkUpload.id)
         .execution_options(synchronize_session=False)
     )
-    return await session.scalar(statement) is not None
+    return await tx.scalar(statement) is not None
 
 
-async def mark(session: Transaction, upload_id: UUID, values: dict[str, Any]) -> None:
+async def mark(tx: Transaction, upload_id: UUID, values: dict[str, Any]) -> None:
     """Note about an upload that is not done what its submitter is not shown."""
     statement = update(BulkUpload).where(BulkUpload.id == upload_id, BulkUpload.status.in_(WAITING)).values(values)
-    await session.execute(statement.execution_options(synchronize_session=False))
+    await tx.execute(statement.execution_options(synchronize_session=False))
 
 
-async def put_off(session: Transaction, upload: BulkUpload, retry_at: datetime, problem: dict[str, Any]) -> None:
+async def put_off(tx: Transaction, upload: BulkUpload, retry_at: datetime, problem: dict[str, Any]) -> None:
     """Let an upload that stands where ``upload`` was read wait, and say why."""
-    await advance(session, upload, {"problem": problem, "faults": upload.faults + 1, "retry_at": retry_at})
+    await advance(tx, upload, {"problem": problem, "faults": upload.faults + 1, "retry_at": retry_at})
 
 
 def _earlier() -> Rows:
@@ -207,19 +205,19 @@ def _earlier() -> Rows:
 _EARLIER = _earlier()
 
 
-async def known_references(session: Transaction, upload_id: UUID, references: Sequence[str]) -> dict[str, int]:
+async def known_references(tx: Transaction, upload_id: UUID, references: Sequence[str]) -> dict[str, int]:
     """The line of each of these references that an earlier row of the upload has."""
     asked = {"reference": column_text(references), "bulk_upload_id": upload_id}
-    found = await session.execute(_EARLIER, asked)
+    found = await tx.execute(_EARLIER, asked)
     return {str(reference): line for reference, line in found}
 
 
-async def drop_rows(session: Transaction, upload_id: UUID) -> None:
+async def drop_rows(tx: Transaction, upload_id: UUID) -> None:
     """Forget the outcomes of an upload's rows, before they are judged from the first."""
-    await session.execute(delete(BulkUploadRow).where(BulkUploadRow.bulk_upload_id == upload_id))
+    await tx.execute(delete(BulkUploadRow).where(BulkUploadRow.bulk_upload_id == upload_id))
 
 
-async def add_rows(session: Transaction, upload_id: UUID, rows: Sequence[dict[str, Any]]) -> None:
+async def add_rows(tx: Transaction, upload_id: UUID, rows: Sequence[dict[str, Any]]) -> None:
     """Keep the outcomes of rows."""
     kinds: dict[str, Any] = {
         "line": Integer, "outcome": Text, "reference": Text, "registration_id": Uuid, "problems": JSONB,
@@ -227,7 +225,7 @@ async def add_rows(session: Transaction, upload_id: UUID, rows: Sequence[dict[st
     }  # fmt: skip
     batch = recordset("outcome", kinds, rows)
     columns = ["bulk_upload_id", *kinds]
-    await session.execute(insert(BulkUploadRow).from_select(columns, select(literal(upload_id, Uuid), *batch.c)))
+    await tx.execute(insert(BulkUploadRow).from_select(columns, select(literal(upload_id, Uuid), *batch.c)))
 
 
 CREATED: dict[str, Any] = {"line": Integer, "reference": Text, "registration_id": Uuid}
@@ -250,11 +248,11 @@ _ADDING_CREATED = _adding_created()
 
 
 async def add_created(
-    session: Transaction, upload_id: UUID, created: Mapping[str, str], left_out: Collection[int], *, dry_run: bool
+    tx: Transaction, upload_id: UUID, created: Mapping[str, str], left_out: Collection[int], *, dry_run: bool
 ) -> None:
     """Keep that rows, given as ``orm.column_text``, were made cases; those at the places ``left_out`` were not.
 
     After a dry run there are no such cases.
     """
     about = {"bulk_upload_id": upload_id, "left_out": list(left_out), "dry_run": dry_run}
-    await session.execute(_ADDING_CREATED, {**created, **about})
+    await tx.execute(_ADDING_CREATED, {**created, **about})

@@ -31,8 +31,8 @@ async def unfold(database: Database, upload: BulkUpload) -> BulkUpload:
 async def _fetch(database: Database, upload: BulkUpload, file: IO[bytes]) -> bool:
     """Write the parts of an upload to a file; False when they are rows already."""
     position = 0
-    async with database.transaction(read_only=True) as session:
-        while (part := await store.read_part(session, upload.id, position)) is not None:
+    async with database.transaction(read_only=True) as tx:
+        while (part := await store.read_part(tx, upload.id, position)) is not None:
             if position == 0 and not part.startswith(BEGINNINGS):
                 return False
             await asyncio.to_thread(file.write, part)
@@ -45,13 +45,13 @@ async def _replace(database: Database, upload: BulkUpload, lines: IO[bytes]) -> 
     lines.seek(0)
     columns = read_header(lines, UploadFormat.XLSX)
     lines.seek(0)
-    async with store.writing_for(database, upload) as session:
-        if await store.advance(session, upload, {"columns": columns}):  # else another worker has it
-            await store.drop_parts(session, upload.id)
+    async with store.writing_for(database, upload) as tx:
+        if await store.advance(tx, upload, {"columns": columns}):  # else another worker has it
+            await store.drop_parts(tx, upload.id)
             position = size = count = 0
             while part := await asyncio.to_thread(lines.read, PART_BYTES):
-                await store.add_part(session, upload.id, position, part)
+                await store.add_part(tx, upload.id, position, part)
                 position, size, count = position + 1, size + len(part), count + part.count(b"\n")
             held = {"held_bytes": size, "held_lines": count, "is_small": is_small(size, count)}
-            await store.mark(session, upload.id, {**held, "attempt_place": READING})
-        return await store.waiting_upload(session, upload.id) or upload
+            await store.mark(tx, upload.id, {**held, "attempt_place": READING})
+        return await store.waiting_upload(tx, upload.id) or upload

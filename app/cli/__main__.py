@@ -126,8 +126,8 @@ def follow(
 def rotate_key() -> None:
     """Sign tokens and manifests with a new key; the old one stays in the JWKS for a week."""
 
-    async def work(session: Transaction) -> str:
-        return await service.rotate_signing_key(session)
+    async def work(tx: Transaction) -> str:
+        return await service.rotate_signing_key(tx)
 
     typer.echo(f"Signing with {in_transaction(work)}, from ten seconds on.")
 
@@ -136,8 +136,8 @@ def rotate_key() -> None:
 def revoke_key(kid: Annotated[str, typer.Argument(help="Its id in /.well-known/jwks.json")]) -> None:
     """End a signing key that has leaked, everywhere and within seconds. There is no way back."""
 
-    async def work(session: Transaction) -> str:
-        return await service.revoke_signing_key(session, kid)
+    async def work(tx: Transaction) -> str:
+        return await service.revoke_signing_key(tx, kid)
 
     signing = in_transaction(work)
     typer.echo(
@@ -150,8 +150,8 @@ def revoke_key(kid: Annotated[str, typer.Argument(help="Its id in /.well-known/j
 def rotate_sealing() -> None:
     """Seal personal data with a new key; workers seal again what older ones had sealed."""
 
-    async def work(session: Transaction) -> int:
-        return await data_keys.rotate(session, session.keyring)
+    async def work(tx: Transaction) -> int:
+        return await data_keys.rotate(tx, tx.keyring)
 
     typer.echo(f"Sealing with key {in_transaction(work)}, from ten seconds on.")
 
@@ -165,8 +165,8 @@ def verify_log(
 ) -> None:
     """Make the tree over the event log again and compare. Prints the first difference and exits 1."""
 
-    async def work(session: Transaction) -> tuple[Verified, frozenset[str]]:
-        return await verify(session, kept), await store.revoked_keys(session)
+    async def work(tx: Transaction) -> tuple[Verified, frozenset[str]]:
+        return await verify(tx, kept), await store.revoked_keys(tx)
 
     try:
         kept = Checkpoint.model_validate_json(copy.read_bytes()) if copy else None

@@ -34,8 +34,8 @@ def _show(issued: Issued) -> None:
     errors.print("The secret is shown this once.")
 
 
-async def _client(session: Transaction, client_id: str) -> Client:
-    client = await store.find_client(session, client_id)
+async def _client(tx: Transaction, client_id: str) -> Client:
+    client = await store.find_client(tx, client_id)
     if client is None:
         raise NotFound(f"There is no client {client_id}.")
     return client
@@ -55,15 +55,15 @@ def create(
 ) -> None:
     """Make a client and print its id and secret as JSON."""
 
-    async def work(session: Transaction) -> Issued:
-        found = await store.find_partner(session, partner)
+    async def work(tx: Transaction) -> Issued:
+        found = await store.find_partner(tx, partner)
         if found is None:
             if kind is None:
                 raise NotFound(f"There is no partner {partner}; give --kind to make it.")
             new = {"name": partner, "kind": kind, "operator": operator}
-            found = await service.create_partner(session, None, validated(NewPartner, new))
+            found = await service.create_partner(tx, None, validated(NewPartner, new))
         details = {"name": name, "scopes": scope, "person": person}
-        return await service.create_client(session, None, found, validated(NewClient, details))
+        return await service.create_client(tx, None, found, validated(NewClient, details))
 
     _show(in_transaction(work))
 
@@ -77,9 +77,9 @@ def rotate(
 ) -> None:
     """Give a client a new secret; the old one goes on working for a day, or as long as asked for."""
 
-    async def work(session: Transaction) -> Issued:
-        client = await _client(session, client_id)
-        return await service.rotate_secret(session, None, client, ANY_VERSION, overlap_seconds)
+    async def work(tx: Transaction) -> Issued:
+        client = await _client(tx, client_id)
+        return await service.rotate_secret(tx, None, client, ANY_VERSION, overlap_seconds)
 
     _show(in_transaction(work))
 
@@ -100,13 +100,13 @@ def keys(
 ) -> None:
     """Put public keys in place of those that a client has; without --jwks and --jwks-uri it has none then."""
 
-    async def work(session: Transaction) -> Client:
+    async def work(tx: Transaction) -> Client:
         method = AuthMethod.PRIVATE_KEY_JWT if only else None
         given = {"jwks": jwks and _json(jwks), "jwks_uri": jwks_uri, "token_endpoint_auth_method": method}
         body = validated(ClientKeys, given)
         if body.jwks_uri:
             Outbound(read_settings()).check(body.jwks_uri)
-        return await service.set_keys(session, None, await _client(session, client_id), ANY_VERSION, body)
+        return await service.set_keys(tx, None, await _client(tx, client_id), ANY_VERSION, body)
 
     typer.echo(f"{in_transaction(work).client_id} has new keys.")
 
@@ -136,10 +136,10 @@ def set_scopes(
 def _patched(client_id: str, patch: ClientPatch | None) -> Client:
     """A client after a patch, without one after it got the scopes that its kind has when none are named."""
 
-    async def work(session: Transaction) -> Client:
-        client = await _client(session, client_id)
+    async def work(tx: Transaction) -> Client:
+        client = await _client(tx, client_id)
         wanted = patch or ClientPatch(scopes=rules.default_scopes(client.partner.kind))
-        return await service.change_client(session, None, client, ANY_VERSION, wanted)
+        return await service.change_client(tx, None, client, ANY_VERSION, wanted)
 
     return in_transaction(work)
 
@@ -148,7 +148,7 @@ def _patched(client_id: str, patch: ClientPatch | None) -> Client:
 def disable(client_id: str) -> None:
     """Stop a client from getting tokens."""
 
-    async def work(session: Transaction) -> Client:
-        return await service.disable_client(session, None, await _client(session, client_id), ANY_VERSION)
+    async def work(tx: Transaction) -> Client:
+        return await service.disable_client(tx, None, await _client(tx, client_id), ANY_VERSION)
 
     typer.echo(f"{in_transaction(work).client_id} is disabled.")

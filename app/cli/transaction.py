@@ -34,8 +34,8 @@ def in_transaction(work: Callable[[Transaction], Awaitable[Result]]) -> Result:
         settings = read_settings()
         database = Database(settings)
         try:
-            async with database.transaction() as session:
-                return await work(session)
+            async with database.transaction() as tx:
+                return await work(tx)
         finally:
             await database.close()
 

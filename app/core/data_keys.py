@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, LargeBinary, Table, and_, func, literal, or_, select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.keyring import FIRST_KEY_ID, ID_BYTES, KEY_BYTES, Keyring, SealBroken, WrappedKey
 from app.core.orm import Base, recordset
+from app.core.transaction import Transaction
 
 # longer than any process goes without reading the keys again
 KNOWN_BEFORE_SEALING = timedelta(seconds=10)
@@ -49,37 +50,37 @@ async def load(connection: AsyncConnection, keyring: Keyring) -> None:
         keyring.learn(())
 
 
-async def add_first(session: AsyncSession, keyring: Keyring) -> None:
+async def add_first(tx: Transaction, keyring: Keyring) -> None:
     """Make a database's first keys, once, however many call.
 
     What SECRET_KEY alone stood for comes first, so that what was sealed and hashed with it stays readable.
     """
-    await session.execute(text("LOCK TABLE data_keys IN SHARE ROW EXCLUSIVE MODE"))
-    if await session.scalar(select(DataKey.id).limit(1)) is not None:
+    await tx.execute(text("LOCK TABLE data_keys IN SHARE ROW EXCLUSIVE MODE"))
+    if await tx.scalar(select(DataKey.id).limit(1)) is not None:
         return
     first = keyring.first_keys()
-    session.add(DataKey(id=FIRST_KEY_ID, purpose="seal", wrapped=keyring.wrap(first.pop("seal"))))
+    tx.add(DataKey(id=FIRST_KEY_ID, purpose="seal", wrapped=keyring.wrap(first.pop("seal"))))
     for id_, (purpose, key) in enumerate(first.items(), start=FIRST_KEY_ID + 1):
-        session.add(DataKey(id=id_, purpose=purpose, wrapped=keyring.wrap(key)))
-    await session.flush()
-    await rotate(session, keyring)
+        tx.add(DataKey(id=id_, purpose=purpose, wrapped=keyring.wrap(key)))
+    await tx.flush()
+    await rotate(tx, keyring)
 
 
-async def rotate(session: AsyncSession, keyring: Keyring) -> int:
+async def rotate(tx: Transaction, keyring: Keyring) -> int:
     """Make a new key to seal with; give its id. The workers seal again, bit by bit, what older ones had sealed."""
-    await session.execute(text("LOCK TABLE data_keys IN SHARE ROW EXCLUSIVE MODE"))
-    newest = await session.scalar(select(func.max(DataKey.id)))
+    await tx.execute(text("LOCK TABLE data_keys IN SHARE ROW EXCLUSIVE MODE"))
+    newest = await tx.scalar(select(func.max(DataKey.id)))
     key = DataKey(id=(newest or FIRST_KEY_ID) + 1, purpose="seal", wrapped=keyring.wrap(os.urandom(KEY_BYTES)))
-    session.add(key)
-    await session.flush()
+    tx.add(key)
+    await tx.flush()
     return key.id
 
 
-async def rewrap(session: AsyncSession, keyring: Keyring) -> None:
+async def rewrap(tx: Transaction, keyring: Keyring) -> None:
     """Wrap every key by SECRET_KEY, whichever of the two secrets opens it. Raises ``SealBroken``."""
-    for key in await session.scalars(select(DataKey).with_for_update()):
+    for key in await tx.scalars(select(DataKey).with_for_update()):
         key.wrapped = keyring.wrap(keyring.unwrap(key.wrapped))
-    await session.flush()
+    await tx.flush()
 
 
 def sealed_columns() -> list[SealedColumn]:
@@ -87,7 +88,7 @@ def sealed_columns() -> list[SealedColumn]:
     return [column for table in Base.metadata.sorted_tables for column in table.columns if column.info.get("sealed")]
 
 
-async def reseal(session: AsyncSession, keyring: Keyring, column: SealedColumn) -> int:
+async def reseal(tx: Transaction, keyring: Keyring, column: SealedColumn) -> int:
     """Seal up to 500 values of a column again, with the newest key; give how many were found."""
     table, key = column.table, list(column.table.primary_key)
     assert isinstance(table, Table)
@@ -95,7 +96,7 @@ async def reseal(session: AsyncSession, keyring: Keyring, column: SealedColumn) 
     name = f"{table.name}.{column.name}"
     newest = literal(keyring.sealing_id.to_bytes(ID_BYTES, "big"), LargeBinary)
     older = func.substring(column, 1, ID_BYTES) != newest
-    found = await session.execute(
+    found = await tx.execute(
         select(*key, column).where(older).limit(RESEALED_AT_ONCE).with_for_update(skip_locked=True)
     )
     rows = [
@@ -106,11 +107,11 @@ async def reseal(session: AsyncSession, keyring: Keyring, column: SealedColumn) 
     if rows:
         batch = recordset("resealed", {each.name: each.type for each in (*key, column)}, rows)
         same = [each == batch.c[each.name] for each in key]
-        await session.execute(update(table).where(*same).values({column.name: batch.c[column.name]}))
+        await tx.execute(update(table).where(*same).values({column.name: batch.c[column.name]}))
     return len(rows)
 
 
-async def retire_unused(session: AsyncSession, keyring: Keyring) -> Sequence[int]:
+async def retire_unused(tx: Transaction, keyring: Keyring) -> Sequence[int]:
     """Retire the sealing keys before the newest, when nothing is sealed with them any more; give their ids.
 
     Not in the newest's first minute, while a process may still end a transaction that it began with an older one.
@@ -118,12 +119,12 @@ async def retire_unused(session: AsyncSession, keyring: Keyring) -> Sequence[int
     newest = select(DataKey.created_at).where(DataKey.id == keyring.sealing_id).scalar_subquery()
     settled = newest <= func.now() - EVERYONE_SEALS_WITH_IT
     retired = update(DataKey).where(_older_in_use(keyring), settled).values(retired_at=func.now())
-    return (await session.scalars(retired.returning(DataKey.id))).all()
+    return (await tx.scalars(retired.returning(DataKey.id))).all()
 
 
-async def is_rotating(session: AsyncSession, keyring: Keyring) -> bool:
+async def is_rotating(tx: Transaction, keyring: Keyring) -> bool:
     """Whether a key older than the one that seals may still have sealed something."""
-    return await session.scalar(select(DataKey.id).where(_older_in_use(keyring)).limit(1)) is not None
+    return await tx.scalar(select(DataKey.id).where(_older_in_use(keyring)).limit(1)) is not None
 
 
 def _older_in_use(keyring: Keyring) -> ColumnElement[bool]:

@@ -4,10 +4,9 @@ import errno
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Any
 
 import asyncpg
-from fastapi import Depends, Request
 from sqlalchemy import event
 from sqlalchemy.exc import (
     DBAPIError,
@@ -199,12 +198,3 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in DISK_FAULTS:
         return False
     return isinstance(error, PoolTimeout | OSError | asyncpg.InterfaceError)
-
-
-def database_of(request: Request) -> Database:
-    """The application's database."""
-    database: Database = request.app.state.database
-    return database
-
-
-Db = Annotated[Database, Depends(database_of)]

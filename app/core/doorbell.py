@@ -16,9 +16,9 @@ RECONNECT_SECONDS = 0.5
 log = structlog.get_logger(__name__)
 
 
-async def ring(session: Transaction, channel: Channel) -> None:
+async def ring(tx: Transaction, channel: Channel) -> None:
     """Ring when the transaction commits."""
-    await session.execute(select(func.pg_notify(channel, "")))
+    await tx.execute(select(func.pg_notify(channel, "")))
 
 
 class Listener:

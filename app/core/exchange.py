@@ -1,14 +1,12 @@
 """What every request and its answer pass, in one place: id, net, quota, header fields, log line and metrics."""
 
 import time
-from typing import Any
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core import observability
-from app.core.deprecation import announced
 from app.core.limiting import settle
 from app.core.problems import answer_to, problem_response
 from app.core.rate_limits import Counted
@@ -52,7 +50,7 @@ class ExchangeMiddleware:
 class _Exchange:
     """One request, and its answer on its way out."""
 
-    __slots__ = ("_counted", "_https", "_is_replaced", "_request_id", "_scope", "_send", "_state", "status")
+    __slots__ = ("_counted", "_https", "_is_replaced", "_request_id", "_scope", "_send", "status")
 
     def __init__(self, scope: Scope, send: Send, *, https: bool) -> None:
         self.status = WENT_AWAY
@@ -63,7 +61,6 @@ class _Exchange:
         self._request_id = observability.identified(scope)
         self._counted: list[Counted] = []
         scope["counted"] = self._counted
-        self._state: dict[str, Any] = scope.setdefault("state", {})
 
     @property
     def has_begun(self) -> bool:
@@ -85,7 +82,7 @@ class _Exchange:
             await self._start(answer.status_code, [*answer.raw_headers, *settled])
             await self._send({"type": "http.response.body", "body": answer.body})
         else:
-            await self._start(message["status"], [*message.get("headers", ()), *settled, *announced(self._state)])
+            await self._start(message["status"], [*message.get("headers", ()), *settled])
 
     async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status

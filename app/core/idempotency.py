@@ -72,7 +72,7 @@ class Once:
 
     async def answer(
         self,
-        session: Transaction,
+        tx: Transaction,
         principal: Principal,
         act: Callable[[], Awaitable[Response]],
         body_digest: str | None = None,
@@ -82,16 +82,16 @@ class Once:
         async def act_on(_: Sequence[int]) -> list[Response]:
             return [await act()]
 
-        asked = await self.asked(session.keyring, body_digest)
-        (answer,) = await answer_each(session, principal, [asked], act_on)
+        asked = await self.asked(tx.keyring, body_digest)
+        (answer,) = await answer_each(tx, principal, [asked], act_on)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    async def is_kept(self, session: Transaction, principal: Principal) -> bool:
+    async def is_kept(self, tx: Transaction, principal: Principal) -> bool:
         """Whether an answer is kept under the request's key: then it is answered by it, and not by the state of now."""
         given = {"client_id": principal.client_id, "keys": [self._key]}
-        return self._key is not None and bool(await session.fetch(_KEPT, **given))
+        return self._key is not None and bool(await tx.fetch(_KEPT, **given))
 
     async def asked(self, keyring: Keyring, body_digest: str | None = None) -> "Keyed":
         """Key and fingerprint of the request; ``body_digest`` stands for a body that was streamed.
@@ -118,7 +118,7 @@ Answers = Sequence[Response | DomainError]
 
 
 async def answer_each(
-    session: Transaction,
+    tx: Transaction,
     principal: Principal,
     asked: Sequence[Keyed],
     act_on: Callable[[Sequence[int]], Awaitable[Answers]],
@@ -128,36 +128,36 @@ async def answer_each(
     In the place of one that must not be done stands ``Replayed`` when its key has come with this request before,
     ``IdempotencyConflict`` when it came with another, and ``RequestInProgress`` while the first is being worked on.
     """
-    settled = await _settled(session, principal, asked)
+    settled = await _settled(tx, principal, asked)
     wanted = [place for place in range(len(asked)) if place not in settled]
     answers = dict(zip(wanted, await act_on(wanted), strict=True)) if wanted else {}
     done = [(asked[place], each) for place, each in answers.items() if isinstance(each, Response)]
-    await _keep(session, principal, [(keyed, each) for keyed, each in done if keyed.key is not None])
+    await _keep(tx, principal, [(keyed, each) for keyed, each in done if keyed.key is not None])
     return [settled.get(place) or answers[place] for place in range(len(asked))]
 
 
-async def _settled(session: Transaction, principal: Principal, asked: Sequence[Keyed]) -> dict[int, Exception]:
+async def _settled(tx: Transaction, principal: Principal, asked: Sequence[Keyed]) -> dict[int, Exception]:
     """The requests that must not be done, by their places, and why."""
     keyed = [(place, key) for place, (key, _) in enumerate(asked) if key is not None]
     if not keyed:
         return {}
     first = {key: place for place, key in reversed(keyed)}
-    held = {key for (key,) in await session.fetch(_TURNS, client=str(principal.client_id), key=column_text(first))}
-    kept = await session.fetch(_KEPT, client_id=principal.client_id, keys=list(held))
-    known = {first[each["key"]]: _replay(session, each, asked[first[each["key"]]]) for each in kept}
+    held = {key for (key,) in await tx.fetch(_TURNS, client=str(principal.client_id), key=column_text(first))}
+    kept = await tx.fetch(_KEPT, client_id=principal.client_id, keys=list(held))
+    known = {first[each["key"]]: _replay(tx, each, asked[first[each["key"]]]) for each in kept}
     waiting = {place: RequestInProgress() for place, key in keyed if key not in held or place != first[key]}
     return {**known, **waiting}
 
 
-def _replay(session: Transaction, kept: Any, asked: Keyed) -> Exception:
+def _replay(tx: Transaction, kept: Any, asked: Keyed) -> Exception:
     if kept["fingerprint"] != asked.fingerprint:
         return IdempotencyConflict()
-    body = session.keyring.unseal(SEALED_BODY, kept["sealed_body"])
+    body = tx.keyring.unseal(SEALED_BODY, kept["sealed_body"])
     headers = from_json(kept["headers"])
     return Replayed(Response(body, kept["status"], {**headers, "Idempotency-Replayed": "true"}))
 
 
-async def _keep(session: Transaction, principal: Principal, answers: Sequence[tuple[Keyed, Response]]) -> None:
+async def _keep(tx: Transaction, principal: Principal, answers: Sequence[tuple[Keyed, Response]]) -> None:
     if not answers:
         return
     rows = [
@@ -167,11 +167,11 @@ async def _keep(session: Transaction, principal: Principal, answers: Sequence[tu
             "fingerprint": keyed.fingerprint,
             "status": answer.status_code,
             "headers": {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers},
-            "sealed_body": session.keyring.seal(SEALED_BODY, bytes(answer.body)),
+            "sealed_body": tx.keyring.seal(SEALED_BODY, bytes(answer.body)),
         }
         for keyed, answer in answers
     ]
-    await session.fetch(_KEEPING, answers=rows_text(rows))
+    await tx.fetch(_KEEPING, answers=rows_text(rows))
 
 
 async def _once(
@@ -201,11 +201,11 @@ def add_replay_handler(app: FastAPI) -> None:
     app.add_exception_handler(Replayed, _on_replay)
 
 
-async def forget_older_than(session: Transaction, hours: int) -> None:
+async def forget_older_than(tx: Transaction, hours: int) -> None:
     """Drop the keys that were kept for ``hours``."""
-    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < func.now() - timedelta(hours=hours)))
+    await tx.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < func.now() - timedelta(hours=hours)))
 
 
-async def forget_answers_at(session: Transaction, locations: Collection[str]) -> None:
+async def forget_answers_at(tx: Transaction, locations: Collection[str]) -> None:
     """Drop the kept answers that name one of these addresses as theirs: what they show is erased."""
-    await session.execute(delete(IdempotencyKey).where(among(_LOCATION, locations)))
+    await tx.execute(delete(IdempotencyKey).where(among(_LOCATION, locations)))

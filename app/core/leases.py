@@ -40,7 +40,7 @@ class Grant:
 
 
 async def lease(
-    session: Transaction, rate_class: str, subject: str, *, portion: int, quota: int, window: timedelta
+    tx: Transaction, rate_class: str, subject: str, *, portion: int, quota: int, window: timedelta
 ) -> Grant:
     """Lease up to ``portion`` of what is left of ``quota`` in this ``window`` of the database's clock, if only nothing.
 
@@ -62,10 +62,10 @@ async def lease(
         RateWindow.granted,
         func.extract("epoch", RateWindow.window_start + window - now),
     )
-    began, leased, granted, seconds = (await session.execute(statement)).one()
+    began, leased, granted, seconds = (await tx.execute(statement)).one()
     return Grant(began, leased, max(0, quota - granted), float(seconds))
 
 
-async def forget_ended(session: Transaction, window: timedelta) -> None:
+async def forget_ended(tx: Transaction, window: timedelta) -> None:
     """Drop the windows that have ended."""
-    await session.execute(delete(RateWindow).where(RateWindow.window_start < func.now() - window))
+    await tx.execute(delete(RateWindow).where(RateWindow.window_start < func.now() - window))

@@ -56,7 +56,7 @@ def decode_cursor(keyring: Keyring, list_name: str, cursor: str) -> str:
 
 
 async def fetch_page(
-    session: Transaction,
+    tx: Transaction,
     statement: Select[Any],
     key: InstrumentedAttribute[Any],
     query: PageQuery,
@@ -69,15 +69,15 @@ async def fetch_page(
     Gives the first column of each row; ``key`` must be that entity's attribute.
     """
     if query.cursor is not None:
-        text = decode_cursor(session.keyring, list_name, query.cursor)
+        text = decode_cursor(tx.keyring, list_name, query.cursor)
         last = UUID(text) if key.type.python_type is UUID else int(text)
         statement = statement.where(key < last if descending else key > last)
     ordered = statement.order_by(key.desc() if descending else key).limit(query.limit + 1)
-    found = (await session.execute(ordered)).scalars().all()
+    found = (await tx.execute(ordered)).scalars().all()
     items = found[: query.limit]
     if len(found) <= query.limit:
         return items, None
-    return items, encode_cursor(session.keyring, list_name, getattr(items[-1], key.key))
+    return items, encode_cursor(tx.keyring, list_name, getattr(items[-1], key.key))
 
 
 def next_link(path: str, query_items: Sequence[tuple[str, str]], next_cursor: str) -> str:

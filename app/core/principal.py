@@ -1,14 +1,9 @@
-"""Who acts: the client of a request, the partner it acts for, and what it may."""
+"""The principal of a request: its client, the partner that the client acts for, and the scopes it holds."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 from uuid import UUID
-
-from fastapi import Request
-
-from app.core import login_attempts
-from app.core.login_attempts import Way
 
 PartnerKind = Literal["regulator", "association", "operator"]
 
@@ -48,15 +43,3 @@ class Principal:
     def named(self) -> tuple[str, str]:
         """The client and the partner as log lines and quotas name them."""
         return str(self.client_id), str(self.partner_id)
-
-
-def admit(request: Request, principal: Principal, way: Way) -> None:
-    """Let a request act for a principal that was checked by ``way``, and say so in its log lines."""
-    request.scope["principal"] = principal
-    login_attempts.succeeded(way, *principal.named)
-
-
-def caller_of(request: Request) -> Principal:
-    """The principal that a request was admitted for; asking before that is a fault of ours."""
-    principal: Principal = request.scope["principal"]
-    return principal

@@ -161,10 +161,10 @@ class RateLimiter:
         if time.monotonic() < self._alone_until:
             return _alone(quota)
         try:
-            async with asyncio.timeout(LONGEST_ASKING_SECONDS), self._database.transaction() as session:
+            async with asyncio.timeout(LONGEST_ASKING_SECONDS), self._database.transaction() as tx:
                 window = timedelta(seconds=quota.window)
                 granted = await leases.lease(
-                    session, quota.name, subject, portion=quota.portion, quota=quota.requests, window=window
+                    tx, quota.name, subject, portion=quota.portion, quota=quota.requests, window=window
                 )
         except (SQLAlchemyError, OSError) as error:
             if not is_outage(error):

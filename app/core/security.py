@@ -17,10 +17,11 @@ from joserfc.jwk import KeySet
 from pydantic import BaseModel, FiniteFloat
 
 from app.core import login_attempts
+from app.core.admission import admit
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated
 from app.core.limiting import count_client
 from app.core.login_attempts import Way
-from app.core.principal import SCOPES, PartnerKind, Principal, admit
+from app.core.principal import SCOPES, PartnerKind, Principal
 from app.core.settings import MOST_TOKEN_SECONDS
 
 ALGORITHM = "Ed25519"

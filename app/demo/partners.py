@@ -35,20 +35,20 @@ async def ensure_demo_partners(database: Database, data_dir: Path, public_url: s
     """
     path = data_dir / CREDENTIALS
     kept: dict[str, Login] = json.loads(path.read_text())["clients"] if path.exists() else {}
-    async with database.transaction() as session:
+    async with database.transaction() as tx:
         clients: dict[str, Login] = {}
         for name, (kind, operator, client_names) in PARTNERS.items():
             body = NewPartner(name=name, kind=kind, operator=operator)
-            partner = await store.find_partner(session, name) or await service.create_partner(session, None, body)
-            listed, _ = await store.list_clients(session, partner.id, PageQuery(limit=LONGEST_PAGE))
+            partner = await store.find_partner(tx, name) or await service.create_partner(tx, None, body)
+            listed, _ = await store.list_clients(tx, partner.id, PageQuery(limit=LONGEST_PAGE))
             there = {client.name: client for client in listed}
             for client_name in client_names:
-                clients[client_name] = await _login(session, partner, client_name, there, kept)
+                clients[client_name] = await _login(tx, partner, client_name, there, kept)
         _write(path, kept | clients, public_url)
 
 
 async def _login(
-    session: Transaction, partner: Partner, name: str, there: Mapping[str, Client], kept: Mapping[str, Login]
+    tx: Transaction, partner: Partner, name: str, there: Mapping[str, Client], kept: Mapping[str, Login]
 ) -> Login:
     """The login of a demo client: the one in the file, or else a new one."""
     client = there.get(name)
@@ -56,13 +56,13 @@ async def _login(
     if client is None:
         # whoever tries the service out is its administrator too
         scopes = sorted(ALLOWED[partner.kind])
-        issued = await service.create_client(session, None, partner, NewClient(name=name, scopes=scopes, person=person))
+        issued = await service.create_client(tx, None, partner, NewClient(name=name, scopes=scopes, person=person))
     else:
         if person and client.person is None:
-            await service.change_client(session, None, client, ANY_VERSION, ClientPatch(person=person))
+            await service.change_client(tx, None, client, ANY_VERSION, ClientPatch(person=person))
         if name in kept:
             return kept[name]
-        issued = await service.rotate_secret(session, None, client, ANY_VERSION, overlap_seconds=0)
+        issued = await service.rotate_secret(tx, None, client, ANY_VERSION, overlap_seconds=0)
     return {"client_id": issued.client.client_id, "client_secret": issued.client_secret}
 
 

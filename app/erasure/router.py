@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.applicants import schemas, store
 from app.applicants.router import shown
-from app.core.db import database_of
+from app.core.dependencies import database_of
 from app.core.principal import Principal
 from app.core.problems import CHANGES, documented
 from app.core.responses import Precondition, resource_answer
@@ -33,11 +33,11 @@ async def erase_applicant(request: Request, applicant_id: UUID, principal: Erase
     record. Asked again, the answer is the same.
     """
     database = database_of(request)
-    async with database.transaction(principal, read_only=True) as session:
-        await store.get(session, principal, applicant_id)
+    async with database.transaction(principal, read_only=True) as tx:
+        await store.get(tx, principal, applicant_id)
     # what a partner's own transaction may see it has seen; the log and the list are beyond what it may change
-    async with database.transaction() as session:
-        await service.erase_on_request(session, principal, applicant_id, if_match)
-        applicant = await store.get(session, principal, applicant_id)
-        await session.refresh(applicant)
-        return resource_answer(shown(session, principal, applicant))
+    async with database.transaction() as tx:
+        await service.erase_on_request(tx, principal, applicant_id, if_match)
+        applicant = await store.get(tx, principal, applicant_id)
+        await tx.refresh(applicant)
+        return resource_answer(shown(tx, principal, applicant))

@@ -29,38 +29,38 @@ async def erase_due(database: Database, clocks: Clocks) -> None:
     """Erase every applicant whose time has passed, a bounded number in a transaction."""
     checked = CHECKED_AT_ONCE
     while checked == CHECKED_AT_ONCE:
-        async with database.transaction() as session:
-            checked = await _check_some(session, clocks)
+        async with database.transaction() as tx:
+            checked = await _check_some(tx, clocks)
 
 
-async def _check_some(session: Transaction, clocks: Clocks) -> int:
+async def _check_some(tx: Transaction, clocks: Clocks) -> int:
     """Erase those whose time has passed of the applicants whose check is due; give how many were checked.
 
     The others are looked at again when their time comes, and before the shortest clock could run out unseen; those
     that a network on the list still stands against, a day later.
     """
-    checked = await registrations.checked(session, clocks, CHECKED_AT_ONCE)
+    checked = await registrations.checked(tx, clocks, CHECKED_AT_ONCE)
     now = datetime.now(UTC)
-    erased = await _erase_all(session, None, [id_ for id_, due in checked if due and due <= now])
+    erased = await _erase_all(tx, None, [id_ for id_, due in checked if due and due <= now])
     again = now + min(clocks)
     later = {id_: min(max(due, now + A_DAY), again) if due else again for id_, due in checked if id_ not in erased}
-    await applicants_store.postpone(session, later)
+    await applicants_store.postpone(tx, later)
     return len(checked)
 
 
-async def erase_on_request(session: Transaction, principal: Principal, applicant_id: UUID, if_match: IfMatch) -> None:
+async def erase_on_request(tx: Transaction, principal: Principal, applicant_id: UUID, if_match: IfMatch) -> None:
     """Erase an applicant at once; one that was erased stays as it is.
 
     Raises ``NotFound``, ``VersionMismatch``, and ``ApplicantInUse`` when a case of it is open or in force.
     """
-    await registrations.lock_cases(session, [applicant_id])
-    applicant = await applicants_store.get(session, principal, applicant_id, lock=True)
+    await registrations.lock_cases(tx, [applicant_id])
+    applicant = await applicants_store.get(tx, principal, applicant_id, lock=True)
     if applicant.retention_check_at is None:
         return
     if_match.check(applicant)
-    if against := await registrations.standing(session, [applicant_id]):
+    if against := await registrations.standing(tx, [applicant_id]):
         raise ApplicantInUse(_said(against))
-    await _erase(session, principal, [applicant_id])
+    await _erase(tx, principal, [applicant_id])
 
 
 def _said(against: Collection[Standing]) -> str:
@@ -69,36 +69,36 @@ def _said(against: Collection[Standing]) -> str:
     return f"These cases are open, in force or still on the list: {named}{more}."
 
 
-async def _erase_all(session: Transaction, actor: Principal | None, ids: Collection[UUID]) -> set[UUID]:
+async def _erase_all(tx: Transaction, actor: Principal | None, ids: Collection[UUID]) -> set[UUID]:
     """Erase those of these applicants that nothing stands against; their ids."""
     if not ids:
         return set()
-    await registrations.lock_cases(session, ids)
-    locked = await applicants_store.lock_for_erasure(session, ids)
-    in_use = {each.applicant_id for each in await registrations.standing(session, locked)}
+    await registrations.lock_cases(tx, ids)
+    locked = await applicants_store.lock_for_erasure(tx, ids)
+    in_use = {each.applicant_id for each in await registrations.standing(tx, locked)}
     ripe = [id_ for id_ in locked if id_ not in in_use]
-    await _erase(session, actor, ripe)
+    await _erase(tx, actor, ripe)
     return set(ripe)
 
 
-async def _erase(session: Transaction, actor: Principal | None, ids: Collection[UUID]) -> None:
+async def _erase(tx: Transaction, actor: Principal | None, ids: Collection[UUID]) -> None:
     """Erase applicants that are locked, and all their cases, 5,000 at a time."""
-    erased = {each.id: each for each in await applicants.erase(session, actor, ids)}
-    await forget_answers_at(session, [f"/v1/applicants/{id_}" for id_ in ids])
-    cases = await registrations.cases_after(session, ids, FIRST)
+    erased = {each.id: each for each in await applicants.erase(tx, actor, ids)}
+    await forget_answers_at(tx, [f"/v1/applicants/{id_}" for id_ in ids])
+    cases = await registrations.cases_after(tx, ids, FIRST)
     while cases:
-        await _erase_cases(session, actor, cases, erased)
-        cases = await registrations.cases_after(session, ids, cases[-1].id) if len(cases) == ERASED_AT_ONCE else []
+        await _erase_cases(tx, actor, cases, erased)
+        cases = await registrations.cases_after(tx, ids, cases[-1].id) if len(cases) == ERASED_AT_ONCE else []
 
 
 async def _erase_cases(
-    session: Transaction, actor: Principal | None, cases: Collection[ErasedCase], applicants_: dict[UUID, Erased]
+    tx: Transaction, actor: Principal | None, cases: Collection[ErasedCase], applicants_: dict[UUID, Erased]
 ) -> None:
     """Erase the texts of cases wherever they stand, and give them their applicants' new subjects."""
     subjects = {case.id: applicants_[case.applicant_id].subject for case in cases}
-    await registrations.erase(session, subjects)
-    await allowlist.rename_holders(session, subjects)
-    erasures = await log.erase(session, list(subjects))
+    await registrations.erase(tx, subjects)
+    await allowlist.rename_holders(tx, subjects)
+    erasures = await log.erase(tx, list(subjects))
     references = {(case.partner_id, case.reference) for case in cases if case.reference}
     references |= {
         (case.partner_id, value["reference"])
@@ -106,7 +106,7 @@ async def _erase_cases(
         if case.id in erasures
         for value in erasures[case.id].values
     }
-    await bulk_uploads.erase_references(session, references, list(subjects))
-    await forget_answers_at(session, [f"/v1/registrations/{id_}" for id_ in subjects])
+    await bulk_uploads.erase_references(tx, references, list(subjects))
+    await forget_answers_at(tx, [f"/v1/registrations/{id_}" for id_ in subjects])
     details = {id_: erasures[id_].details if id_ in erasures else {} for id_ in subjects}
-    await registrations.tell(session, actor, details)
+    await registrations.tell(tx, actor, details)

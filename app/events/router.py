@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from app.core.authenticated_route import AuthenticatedRoute
-from app.core.db import Db
+from app.core.dependencies import Db
 from app.core.errors import Forbidden, Unauthenticated
 from app.core.principal import Principal
 from app.core.problems import documented
@@ -34,8 +34,8 @@ async def list_events(
     `next_cursor` is always the position to go on from, also when there is nothing new yet. No event is ever
     behind a position that was handed out, however late its transaction commits.
     """
-    async with database.transaction(principal, read_only=True) as session:
+    async with database.transaction(principal, read_only=True) as tx:
         after = query.after or query.cursor
-        items = await store.read(session, principal, after=after, limit=query.limit)
+        items = await store.read(tx, principal, after=after, limit=query.limit)
         last = items[-1].id if items else after
         return page_answer(request, EventPage, items, str(last) if last else None)

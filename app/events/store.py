@@ -71,7 +71,7 @@ class Recorded(NamedTuple):
 _RECORDED = [Event.__table__.c[name] for name in Recorded._fields]
 
 
-async def record(session: Transaction, actor: Principal | None, happenings: Sequence[Happening]) -> list[UUID]:
+async def record(tx: Transaction, actor: Principal | None, happenings: Sequence[Happening]) -> list[UUID]:
     """Record what happened, in this order, by ``actor`` (None: the service itself); gives the events' ids."""
     if not happenings:
         return []
@@ -89,13 +89,13 @@ async def record(session: Transaction, actor: Principal | None, happenings: Sequ
     ]
     kinds = {"id": Uuid, "name": Text, "subject_id": Uuid, "partner_id": Uuid, "operator": Text, "details": JSONB}
     batch = recordset("happening", kinds, rows)
-    await session.execute(insert(Event).from_select([*kinds, *_by(actor)], select(*batch.c, *_by(actor).values())))
+    await tx.execute(insert(Event).from_select([*kinds, *_by(actor)], select(*batch.c, *_by(actor).values())))
     return ids
 
 
-async def record_each(session: Transaction, actor: Principal | None, name: str, happened: Rows) -> None:
+async def record_each(tx: Transaction, actor: Principal | None, name: str, happened: Rows) -> None:
     """Record an event ``name`` for each row of a statement, in its order: its subject, partner, operator, details."""
-    await session.execute(recording(name, happened, _by(actor)))
+    await tx.execute(recording(name, happened, _by(actor)))
 
 
 def recording(name: str, happened: Rows, by: Mapping[str, ColumnElement[Any]]) -> Insert:
@@ -119,25 +119,25 @@ def without_erasable(details: Mapping[str, Any]) -> dict[str, Any]:
     return {name: each for name, each in details.items() if name not in ERASABLE} | {ERASED: list(ERASABLE)}
 
 
-async def with_erasable(session: Transaction, subject_ids: Collection[UUID]) -> list[Recorded]:
+async def with_erasable(tx: Transaction, subject_ids: Collection[UUID]) -> list[Recorded]:
     """The events of these subjects that hold something erasable."""
     holds = or_(*(Event.details[name].astext.is_not(None) for name in ERASABLE))
     statement = select(*_RECORDED).where(among(Event.subject_id, subject_ids), holds)
-    return [Recorded._make(each) for each in await session.execute(statement)]
+    return [Recorded._make(each) for each in await tx.execute(statement)]
 
 
-async def erase(session: Transaction, event_ids: Collection[UUID]) -> None:
+async def erase(tx: Transaction, event_ids: Collection[UUID]) -> None:
     """Take out of the details of events what can be erased, as ``without_erasable``."""
     kept = Event.details.op("-", return_type=JSONB)(literal(list(ERASABLE), ARRAY(Text)))
     marked = kept.op("||", return_type=JSONB)(literal({ERASED: list(ERASABLE)}, JSONB))
     erased = update(Event).where(among(Event.id, event_ids)).values(details=marked)
-    await session.execute(erased.execution_options(synchronize_session=False))
+    await tx.execute(erased.execution_options(synchronize_session=False))
 
 
-async def of_subjects(session: Transaction, name: str, subject_ids: Collection[UUID]) -> list[Recorded]:
+async def of_subjects(tx: Transaction, name: str, subject_ids: Collection[UUID]) -> list[Recorded]:
     """The events of a name and of these subjects."""
     statement = select(*_RECORDED).where(among(Event.subject_id, subject_ids), Event.name == name)
-    return [Recorded._make(each) for each in await session.execute(statement)]
+    return [Recorded._make(each) for each in await tx.execute(statement)]
 
 
 def _by(actor: Principal | None) -> dict[str, ColumnElement[Any]]:
@@ -180,25 +180,25 @@ def _shown_to(principal: Principal) -> Select[Any]:
     ).where(_visible_to(principal))
 
 
-async def get(session: Transaction, principal: Principal, event_id: UUID) -> Event:
+async def get(tx: Transaction, principal: Principal, event_id: UUID) -> Event:
     """An event that is the caller's business, as it is recorded (see ``shown_of``). Raises ``NotFound``."""
-    event: Event | None = await session.scalar(select(Event).where(Event.id == event_id, _visible_to(principal)))
+    event: Event | None = await tx.scalar(select(Event).where(Event.id == event_id, _visible_to(principal)))
     if event is None:
         raise NotFound
     return event
 
 
-async def settled(session: Transaction, *, after: UUID | None, limit: int) -> list[Recorded]:
+async def settled(tx: Transaction, *, after: UUID | None, limit: int) -> list[Recorded]:
     """The events of the whole log after ``after``, as they are recorded, in the order that can no longer change.
 
     Raises ``Invalid`` when there is no event ``after``.
     """
-    found = await session.execute(await _in_order(session, select(*_RECORDED).where(SETTLED), after, limit))
+    found = await tx.execute(await _in_order(tx, select(*_RECORDED).where(SETTLED), after, limit))
     return [Recorded._make(each) for each in found]
 
 
 async def read(
-    session: Transaction, principal: Principal, *, after: UUID | None, limit: int, subject_id: UUID | None = None
+    tx: Transaction, principal: Principal, *, after: UUID | None, limit: int, subject_id: UUID | None = None
 ) -> Sequence[Any]:
     """The events after ``after`` (None: from the first) that are the caller's business, in reading order.
 
@@ -207,14 +207,14 @@ async def read(
     was already handed out. Raises ``Invalid`` when there is no event ``after``.
     """
     concerned = SETTLED if subject_id is None else Event.subject_id == subject_id
-    statement = await _in_order(session, _shown_to(principal).where(concerned), after, limit)
-    found: Sequence[Any] = (await session.execute(statement)).all()
+    statement = await _in_order(tx, _shown_to(principal).where(concerned), after, limit)
+    found: Sequence[Any] = (await tx.execute(statement)).all()
     return found
 
 
-async def _in_order(session: Transaction, statement: Select[Any], after: UUID | None, limit: int) -> Select[Any]:
+async def _in_order(tx: Transaction, statement: Select[Any], after: UUID | None, limit: int) -> Select[Any]:
     if after is not None:
-        start = await session.get(Event, after)
+        start = await tx.get(Event, after)
         if start is None:
             raise Invalid.of([InvalidValue.at("/query/after", "There is no event of that id.")])
         statement = statement.where(_comes_after(start))
@@ -226,17 +226,17 @@ def _comes_after(start: Event) -> ColumnElement[bool]:
     return tuple_(*PLACE) > tuple_(*(literal(getattr(start, each.key), each.type) for each in PLACE))
 
 
-async def read_these(session: Transaction, principal: Principal, ids: Sequence[UUID]) -> Sequence[Any]:
+async def read_these(tx: Transaction, principal: Principal, ids: Sequence[UUID]) -> Sequence[Any]:
     """Those of the events of these ids that are the caller's business, in no order."""
-    found: Sequence[Any] = (await session.execute(_shown_to(principal).where(among(Event.id, ids)))).all()
+    found: Sequence[Any] = (await tx.execute(_shown_to(principal).where(among(Event.id, ids)))).all()
     return found
 
 
-async def newest_settled(session: Transaction, *, after: UUID) -> UUID | None:
+async def newest_settled(tx: Transaction, *, after: UUID) -> UUID | None:
     """The last event that ``read`` can give to anyone, None when that is not after ``after``."""
-    start = await session.get(Event, after)
+    start = await tx.get(Event, after)
     if start is None:
         return None
     newest_first = select(Event.id).where(SETTLED, _comes_after(start)).order_by(*(each.desc() for each in PLACE))
-    newest: UUID | None = await session.scalar(newest_first.limit(1))
+    newest: UUID | None = await tx.scalar(newest_first.limit(1))
     return newest

@@ -79,15 +79,15 @@ async def ready(request: Request) -> Response:
     return json_answer(Ready(diverged=diverged))
 
 
-async def missing(session: Transaction, expected: str | None) -> str:
+async def missing(tx: Transaction, expected: str | None) -> str:
     """Words for what the service lacks, nothing when it lacks nothing; ``expected`` is the migration of this code."""
-    if await store.applied_migration(session) != expected:
+    if await store.applied_migration(tx) != expected:
         return "The database's migrations are not those of this code: run 'python -m app.cli migrate'."
     try:
-        await partners.signing_key(session)
+        await partners.signing_key(tx)
     except SealBroken:
         return "SECRET_KEY is not the one that this database was set up with."
-    if not await store.worker_seen_lately(session):
+    if not await store.worker_seen_lately(tx):
         return "No worker was seen in the last 30 seconds: start one with 'python -m app.cli worker'."
     return ""
 

@@ -16,17 +16,17 @@ WORKER_SEEN_WITHIN = timedelta(seconds=30)
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 
-async def beat(session: Transaction, worker_id: UUID) -> None:
+async def beat(tx: Transaction, worker_id: UUID) -> None:
     """Record that a worker lives, and forget those that have not for a day."""
     statement = insert(Worker).values(id=worker_id)
-    await session.execute(statement.on_conflict_do_update(index_elements=[Worker.id], set_={"seen_at": func.now()}))
-    await session.execute(delete(Worker).where(Worker.seen_at < func.now() - timedelta(days=1)))
+    await tx.execute(statement.on_conflict_do_update(index_elements=[Worker.id], set_={"seen_at": func.now()}))
+    await tx.execute(delete(Worker).where(Worker.seen_at < func.now() - timedelta(days=1)))
 
 
-async def worker_seen_lately(session: Transaction) -> bool:
+async def worker_seen_lately(tx: Transaction) -> bool:
     """Whether any worker gave a sign of life in the last 30 seconds."""
     seen = select(Worker.id).where(Worker.seen_at > func.now() - WORKER_SEEN_WITHIN).limit(1)
-    return await session.scalar(seen) is not None
+    return await tx.scalar(seen) is not None
 
 
 def newest_migration() -> str | None:
@@ -36,9 +36,9 @@ def newest_migration() -> str | None:
     return ScriptDirectory.from_config(config).get_current_head()
 
 
-async def applied_migration(session: Transaction) -> str | None:
+async def applied_migration(tx: Transaction) -> str | None:
     """The revision that the database is at; None when it was never migrated."""
-    if await session.scalar(select(func.to_regclass("alembic_version"))) is None:
+    if await tx.scalar(select(func.to_regclass("alembic_version"))) is None:
         return None
-    revision: str | None = await session.scalar(text("SELECT version_num FROM alembic_version"))
+    revision: str | None = await tx.scalar(text("SELECT version_num FROM alembic_version"))
     return revision

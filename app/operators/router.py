@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ConfigDict
 
 from app.core.authenticated_route import AuthenticatedRoute
-from app.core.db import Db
+from app.core.dependencies import Db
 from app.core.errors import Unauthenticated
 from app.core.principal import Principal
 from app.core.problems import documented
@@ -37,5 +37,5 @@ OperatorPage = Page[Operator]
 @router.get("", summary="List operators", response_model=OperatorPage, responses=documented(Unauthenticated))
 async def list_operators(request: Request, database: Db, principal: Annotated[Principal, require()]) -> Response:
     """The operators that a registration can name, by code, on one page."""
-    async with database.transaction(principal, read_only=True) as session:
-        return page_answer(request, OperatorPage, await store.all_operators(session), None)
+    async with database.transaction(principal, read_only=True) as tx:
+        return page_answer(request, OperatorPage, await store.all_operators(tx), None)

@@ -9,12 +9,12 @@ from app.operators import store
 REFERENCE = Path(__file__).parent / "reference"
 
 
-async def load_reference(session: Transaction) -> None:
+async def load_reference(tx: Transaction) -> None:
     """Make the operators and allocations those of the files beside this module."""
     listed = json.loads((REFERENCE / "operators.json").read_text())["operators"]
     operators = [{key: each[key] for key in ("code", "name", "asn")} for each in listed]
     prefixes = [{"operator": each["code"], "prefix": prefix} for each in listed for prefix in each["prefixes"]]
-    await store.replace_reference(session, operators, prefixes, allocations())
+    await store.replace_reference(tx, operators, prefixes, allocations())
 
 
 def allocations() -> list[str]:

@@ -17,9 +17,9 @@ from app.operators.rules import Atlas
 FEW = 256
 
 
-async def all_operators(session: Transaction) -> Sequence[Operator]:
+async def all_operators(tx: Transaction) -> Sequence[Operator]:
     """Every operator, by code."""
-    return (await session.scalars(select(Operator).order_by(Operator.code))).all()
+    return (await tx.scalars(select(Operator).order_by(Operator.code))).all()
 
 
 _NO_PREFIX, _NOBODY = cast(null(), CIDR).label("prefix"), cast(null(), Text).label("operator")
@@ -51,23 +51,23 @@ def charts(networks: Sequence[str]) -> CompoundSelect[*tuple[Any, ...]]:
     return _AROUND if len(networks) <= FEW else _EVERYWHERE
 
 
-async def atlas(session: Transaction) -> Atlas:
+async def atlas(tx: Transaction) -> Atlas:
     """All that there is: it is small."""
-    return Atlas(await session.fetch(_ALL))
+    return Atlas(await tx.fetch(_ALL))
 
 
 async def replace_reference(
-    session: Transaction,
+    tx: Transaction,
     operators: Sequence[dict[str, object]],
     prefixes: Sequence[dict[str, str]],
     country: Sequence[str],
 ) -> None:
     """Put the given reference data in the place of what is there."""
     for table in (OperatorPrefix, CountryPrefix, Operator):
-        await session.execute(delete(table))
+        await tx.execute(delete(table))
     rows = recordset("operator", {"code": Text, "name": Text, "asn": BigInteger}, operators)
-    await session.execute(insert(Operator).from_select(["code", "name", "asn"], select(*rows.c)))
+    await tx.execute(insert(Operator).from_select(["code", "name", "asn"], select(*rows.c)))
     rows = recordset("announced", {"operator": Text, "prefix": CIDR}, prefixes)
-    await session.execute(insert(OperatorPrefix).from_select(["operator", "prefix"], select(*rows.c)))
+    await tx.execute(insert(OperatorPrefix).from_select(["operator", "prefix"], select(*rows.c)))
     rows = recordset("allocated", {"prefix": CIDR}, [{"prefix": prefix} for prefix in country])
-    await session.execute(insert(CountryPrefix).from_select(["prefix"], select(*rows.c)))
+    await tx.execute(insert(CountryPrefix).from_select(["prefix"], select(*rows.c)))

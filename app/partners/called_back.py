@@ -42,10 +42,10 @@ class CalledBack:
 
     async def refresh(self) -> None:
         """Ask the database."""
-        async with self._database.transaction(read_only=True) as session:
-            not_before = await store.called_back(session)
-            keys = await store.public_keys(session)
-            revoked = await store.revoked_keys(session)
+        async with self._database.transaction(read_only=True) as tx:
+            not_before = await store.called_back(tx)
+            keys = await store.public_keys(tx)
+            revoked = await store.revoked_keys(tx)
         self._not_before = not_before
         self._revoked |= revoked  # for good, also when an older refresh comes to its end after a younger one
         self.keys = KeySet([key for key in keys.keys if not self.is_revoked(str(key.kid))])

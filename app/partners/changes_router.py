@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.core.db import Db
+from app.core.dependencies import Db
 from app.core.principal import Principal
 from app.core.problems import READS, documented
 from app.core.responses import json_answer, page_answer
@@ -32,9 +32,9 @@ async def list_client_changes(
     principal: Admin,
 ) -> Response:
     """Changes of the regulator's clients that were asked for, oldest first, with what became of them."""
-    async with database.transaction(principal, read_only=True) as session:
-        await store.get_partner(session, partner_id)
-        found = await store.list_changes(session, partner_id, query)
+    async with database.transaction(principal, read_only=True) as tx:
+        await store.get_partner(tx, partner_id)
+        found = await store.list_changes(tx, partner_id, query)
         return page_answer(request, ClientChangePage, *found)
 
 
@@ -46,8 +46,8 @@ async def list_client_changes(
 )
 async def get_client_change(partner_id: UUID, change_id: UUID, database: Db, principal: Admin) -> Response:
     """One change: what was asked for, by whom, and what became of it. A secret is not shown again."""
-    async with database.transaction(principal, read_only=True) as session:
-        return json_answer(ClientChange.model_validate(await store.get_change(session, partner_id, change_id)))
+    async with database.transaction(principal, read_only=True) as tx:
+        return json_answer(ClientChange.model_validate(await store.get_change(tx, partner_id, change_id)))
 
 
 @router.post(
@@ -58,8 +58,8 @@ async def get_client_change(partner_id: UUID, change_id: UUID, database: Db, pri
 )
 async def confirm_client_change(partner_id: UUID, change_id: UUID, database: Db, principal: Admin) -> Response:
     """The change takes effect: by a person who neither asked for it nor uses the client that it changes."""
-    async with database.transaction(principal) as session:
-        change = await client_changes.confirm(session, principal, partner_id, change_id)
+    async with database.transaction(principal) as tx:
+        change = await client_changes.confirm(tx, principal, partner_id, change_id)
         return json_answer(ClientChange.model_validate(change))
 
 
@@ -71,6 +71,6 @@ async def confirm_client_change(partner_id: UUID, change_id: UUID, database: Db,
 )
 async def withdraw_client_change(partner_id: UUID, change_id: UUID, database: Db, principal: Admin) -> Response:
     """The change will not be made: by whoever asked for it, or by anybody who might have confirmed it."""
-    async with database.transaction(principal) as session:
-        change = await client_changes.withdraw(session, principal, partner_id, change_id)
+    async with database.transaction(principal) as tx:
+        change = await client_changes.withdraw(tx, principal, partner_id, change_id)
         return json_answer(ClientChange.model_validate(change))

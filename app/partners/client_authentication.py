@@ -69,8 +69,8 @@ class TokenClients:
         except (JoseError, ValueError, RecursionError):
             raise AssertionRefused(UNKNOWN) from None
         single = assertions.checked(token, client_id=client.client_id, issuer=self._issuer)
-        async with self._database.transaction() as session:
-            if not await store.use_assertion(session, client.id, single.jti, single.expires_at):
+        async with self._database.transaction() as tx:
+            if not await store.use_assertion(tx, client.id, single.jti, single.expires_at):
                 raise AssertionRefused("The jti of the assertion was used before.")
         return client
 

@@ -41,14 +41,14 @@ class Asked:
     client_secret: str | None
 
 
-async def make(session: Transaction, actor: Principal, partner: Partner, wanted: Wanted) -> Issued | Asked:
+async def make(tx: Transaction, actor: Principal, partner: Partner, wanted: Wanted) -> Issued | Asked:
     """Make a change, or note it as asked for when it gives a client of the regulator more than it has.
 
     Raises whatever refuses the change, also when it is only asked for.
     """
     if partner.kind == PartnerKind.REGULATOR and _gives_more(wanted):
-        return await _ask(session, actor, partner, wanted)
-    return await _perform(session, actor, partner, wanted)
+        return await _ask(tx, actor, partner, wanted)
+    return await _perform(tx, actor, partner, wanted)
 
 
 def _gives_more(wanted: Wanted) -> bool:
@@ -69,23 +69,23 @@ def _gives_more(wanted: Wanted) -> bool:
 
 
 async def _perform(
-    session: Transaction, actor: Principal, partner: Partner, wanted: Wanted, asked: ClientChange | None = None
+    tx: Transaction, actor: Principal, partner: Partner, wanted: Wanted, asked: ClientChange | None = None
 ) -> Issued:
     client, if_match, details = wanted.client, wanted.if_match, wanted.details
     if client is None:
-        return await service.create_client(session, actor, partner, NewClient.model_validate(details), asked)
+        return await service.create_client(tx, actor, partner, NewClient.model_validate(details), asked)
     match wanted.action:
         case ChangeAction.ROTATE:
-            return await service.rotate_secret(session, actor, client, if_match, details["overlap_seconds"], asked)
+            return await service.rotate_secret(tx, actor, client, if_match, details["overlap_seconds"], asked)
         case ChangeAction.KEYS:
             keys = ClientKeys.model_validate(details)
-            return Issued(await service.set_keys(session, actor, client, if_match, keys), None)
+            return Issued(await service.set_keys(tx, actor, client, if_match, keys), None)
         case _:
             patch = ClientPatch.model_validate(details)
-            return Issued(await service.change_client(session, actor, client, if_match, patch), None)
+            return Issued(await service.change_client(tx, actor, client, if_match, patch), None)
 
 
-async def _ask(session: Transaction, actor: Principal, partner: Partner, wanted: Wanted) -> Asked:
+async def _ask(tx: Transaction, actor: Principal, partner: Partner, wanted: Wanted) -> Asked:
     """Try a change and take it back, so that what would refuse it does so now; then note it as asked for."""
     version = wanted.client.version if wanted.client else None
     change = ClientChange(
@@ -97,39 +97,39 @@ async def _ask(session: Transaction, actor: Principal, partner: Partner, wanted:
         asked_by=actor.client_id,
         expires_at=datetime.now(UTC) + rules.CHANGE_LASTS,
     )
-    savepoint = await session.begin_nested()
-    tried = await _perform(session, actor, partner, wanted)
+    savepoint = await tx.begin_nested()
+    tried = await _perform(tx, actor, partner, wanted)
     change.client_id, oauth_client_id = tried.client.id, tried.client.client_id
     if wanted.action == ChangeAction.CREATE:
         change.details["scopes"] = tried.client.scopes  # who confirms sees also those that were not named
     await savepoint.rollback()
     secret = tried.client_secret
-    change.secret_hash = service.secret_hash(session, secret) if secret else None
-    await store.add_change(session, change)
-    await _record(session, actor, "asked", change)
+    change.secret_hash = service.secret_hash(tx, secret) if secret else None
+    await store.add_change(tx, change)
+    await _record(tx, actor, "asked", change)
     return Asked(change, oauth_client_id, secret)
 
 
-async def confirm(session: Transaction, actor: Principal, partner_id: UUID, change_id: UUID) -> ClientChange:
+async def confirm(tx: Transaction, actor: Principal, partner_id: UUID, change_id: UUID) -> ClientChange:
     """Let a change take effect that another person asked for; one that was confirmed stays so.
 
     Raises ``NotFound``, ``ChangeNotPending``, ``SecondPersonRequired``, and whatever refuses the change by now.
     """
-    change = await store.get_change(session, partner_id, change_id, lock=True)
+    change = await store.get_change(tx, partner_id, change_id, lock=True)
     if change.status == ChangeStatus.CONFIRMED:
         return change
     _refuse_unless_pending(change)
     client = None
     if change.action != ChangeAction.CREATE:
-        client = await store.get_client(session, partner_id, change.client_id, lock=True)
-    await _check_second_person(session, actor, change)
+        client = await store.get_client(tx, partner_id, change.client_id, lock=True)
+    await _check_second_person(tx, actor, change)
     if client and client.version != change.client_version:
         raise ChangeNotPending("The client has changed since this was asked for.")
-    partner = await store.get_partner(session, partner_id)
+    partner = await store.get_partner(tx, partner_id)
     wanted = Wanted(ChangeAction(change.action), client, ANY_VERSION, change.details)
-    await _perform(session, actor, partner, wanted, change)
-    await store.settle_change(session, change, ChangeOutcome.CONFIRMED, actor.client_id)
-    await _record(session, actor, "confirmed", change)
+    await _perform(tx, actor, partner, wanted, change)
+    await store.settle_change(tx, change, ChangeOutcome.CONFIRMED, actor.client_id)
+    await _record(tx, actor, "confirmed", change)
     return change
 
 
@@ -138,9 +138,9 @@ def _refuse_unless_pending(change: ClientChange) -> None:
         raise ChangeNotPending(f"The change is {change.status}.")
 
 
-async def _check_second_person(session: Transaction, actor: Principal, change: ClientChange) -> None:
+async def _check_second_person(tx: Transaction, actor: Principal, change: ClientChange) -> None:
     """Raise ``SecondPersonRequired`` unless the caller is a person other than the asker and than the client's."""
-    users = await store.users(session, actor.client_id, [change.asked_by, change.client_id])
+    users = await store.users(tx, actor.client_id, [change.asked_by, change.client_id])
     if users.is_disabled(change.asked_by):
         raise ChangeNotPending("The client that asked for the change has been disabled.")
     if not users.name:
@@ -154,23 +154,23 @@ async def _check_second_person(session: Transaction, actor: Principal, change: C
         )
 
 
-async def withdraw(session: Transaction, actor: Principal, partner_id: UUID, change_id: UUID) -> ClientChange:
+async def withdraw(tx: Transaction, actor: Principal, partner_id: UUID, change_id: UUID) -> ClientChange:
     """End a pending change without making it, by whoever may ask for one; one that was withdrawn stays so.
 
     Raises ``NotFound``, ``ChangeNotPending``.
     """
-    change = await store.get_change(session, partner_id, change_id, lock=True)
+    change = await store.get_change(tx, partner_id, change_id, lock=True)
     if change.status != ChangeStatus.WITHDRAWN:
         _refuse_unless_pending(change)
-        await store.settle_change(session, change, ChangeOutcome.WITHDRAWN, actor.client_id)
-        await _record(session, actor, "withdrawn", change)
+        await store.settle_change(tx, change, ChangeOutcome.WITHDRAWN, actor.client_id)
+        await _record(tx, actor, "withdrawn", change)
     return change
 
 
-async def _record(session: Transaction, actor: Principal, what: str, change: ClientChange) -> None:
+async def _record(tx: Transaction, actor: Principal, what: str, change: ClientChange) -> None:
     """Record what happened to a change; a person's name does not go into the log."""
     details: dict[str, Any] = {"action": change.action, "client_id": str(change.client_id)}
     if change.details.get("scopes") is not None:
         details["scopes"] = change.details["scopes"]
     happening = Happening(f"client_change.{what}", change.id, change.partner_id, details=details)
-    await events.record(session, actor, [happening])
+    await events.record(tx, actor, [happening])

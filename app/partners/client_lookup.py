@@ -23,6 +23,6 @@ class ClientLookup:
 
     async def _find_each(self, client_ids: Sequence[str]) -> Sequence[Client | None]:
         asked = {each for each in client_ids if each.isascii() and each.isprintable()}
-        async with self._database.transaction(read_only=True) as session:
-            found = {each.client_id: each for each in await store.find_clients(session, asked)}
+        async with self._database.transaction(read_only=True) as tx:
+            found = {each.client_id: each for each in await store.find_clients(tx, asked)}
         return [found.get(each) for each in client_ids]

@@ -102,11 +102,11 @@ class ExternalTokens:
 
     async def _client(self, subject: str) -> Client:
         who = (self._issuer.partner, self._issuer.issuer, subject)
-        async with self._database.transaction(read_only=True) as session:
-            client = await store.find_external(session, *who)
+        async with self._database.transaction(read_only=True) as tx:
+            client = await store.find_external(tx, *who)
         if client is None:
-            async with self._database.transaction() as session:
-                client = await service.add_external_client(session, *who)
+            async with self._database.transaction() as tx:
+                client = await service.add_external_client(tx, *who)
         if client is None:
             log.warning("the partner of an external issuer is not there", partner=self._issuer.partner)
             raise Unauthenticated("The access token is not valid: the partner of its issuer is not there.")

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from app.core.authenticated_route import AuthenticatedRoute
-from app.core.db import Db
+from app.core.dependencies import Db
 from app.core.idempotency import Idempotent
 from app.core.outbound import Outbound
 from app.core.preconditions import ANY_VERSION
@@ -46,8 +46,8 @@ async def list_partners(
     request: Request, query: Annotated[schemas.PartnersQuery, Query()], database: Db, principal: Admin
 ) -> Response:
     """All partners, oldest first."""
-    async with database.transaction(principal, read_only=True) as session:
-        return page_answer(request, schemas.PartnerPage, *await store.list_partners(session, query))
+    async with database.transaction(principal, read_only=True) as tx:
+        return page_answer(request, schemas.PartnerPage, *await store.list_partners(tx, query))
 
 
 @router.post(
@@ -59,20 +59,20 @@ async def list_partners(
 )
 async def create_partner(body: schemas.NewPartner, database: Db, principal: Admin, once: Idempotent) -> Response:
     """Makes a partner; its clients are made after."""
-    async with database.transaction(principal) as session:
+    async with database.transaction(principal) as tx:
 
         async def create() -> Response:
-            partner = await service.create_partner(session, principal, body)
+            partner = await service.create_partner(tx, principal, body)
             return resource_answer(schemas.Partner.model_validate(partner), 201, location=f"/v1/partners/{partner.id}")
 
-        return await once.answer(session, principal, create)
+        return await once.answer(tx, principal, create)
 
 
 @router.get("/{partner_id}", summary="Read a partner", response_model=schemas.Partner, responses=documented(*READS))
 async def get_partner(partner_id: UUID, database: Db, principal: Admin) -> Response:
     """One partner: its name, its kind, and the operator that it is, if it is one."""
-    async with database.transaction(principal, read_only=True) as session:
-        return resource_answer(schemas.Partner.model_validate(await store.get_partner(session, partner_id)))
+    async with database.transaction(principal, read_only=True) as tx:
+        return resource_answer(schemas.Partner.model_validate(await store.get_partner(tx, partner_id)))
 
 
 @router.get(
@@ -85,9 +85,9 @@ async def list_clients(
     request: Request, partner_id: UUID, query: Annotated[schemas.PartnersQuery, Query()], database: Db, principal: Admin
 ) -> Response:
     """A partner's clients without their secrets, oldest first."""
-    async with database.transaction(principal, read_only=True) as session:
-        await store.get_partner(session, partner_id)
-        return page_answer(request, schemas.ClientPage, *await store.list_clients(session, partner_id, query))
+    async with database.transaction(principal, read_only=True) as tx:
+        await store.get_partner(tx, partner_id)
+        return page_answer(request, schemas.ClientPage, *await store.list_clients(tx, partner_id, query))
 
 
 def _check_jwks_uri(request: Request, keys: schemas.ClientKeys) -> None:
@@ -136,16 +136,16 @@ async def create_client(
 
     A client of the regulator is made when a second person confirms it; its secret is shown now and works then.
     """
-    async with database.transaction(principal) as session:
+    async with database.transaction(principal) as tx:
 
         async def create() -> Response:
             _check_jwks_uri(request, body)
-            partner = await store.get_partner(session, partner_id)
+            partner = await store.get_partner(tx, partner_id)
             details = body.model_dump(exclude_none=True)
             wanted = Wanted(ChangeAction.CREATE, None, ANY_VERSION, details)
-            return _with_secret(await client_changes.make(session, principal, partner, wanted), 201)
+            return _with_secret(await client_changes.make(tx, principal, partner, wanted), 201)
 
-        return await once.answer(session, principal, create)
+        return await once.answer(tx, principal, create)
 
 
 @router.get(
@@ -156,8 +156,8 @@ async def create_client(
 )
 async def get_client(partner_id: UUID, client_id: UUID, database: Db, principal: Admin) -> Response:
     """One client without its secret."""
-    async with database.transaction(principal, read_only=True) as session:
-        return resource_answer(schemas.Client.model_validate(await store.get_client(session, partner_id, client_id)))
+    async with database.transaction(principal, read_only=True) as tx:
+        return resource_answer(schemas.Client.model_validate(await store.get_client(tx, partner_id, client_id)))
 
 
 @router.put(
@@ -180,11 +180,11 @@ async def set_keys(
     The access tokens of the client end within seconds. A client of the regulator gets a key that it has not yet when a
     second person confirms it; keys are taken away at once.
     """
-    async with database.transaction(principal) as session:
+    async with database.transaction(principal) as tx:
         _check_jwks_uri(request, body)
-        client = await store.get_client(session, partner_id, client_id, lock=True)
+        client = await store.get_client(tx, partner_id, client_id, lock=True)
         wanted = Wanted(ChangeAction.KEYS, client, if_match, body.model_dump(exclude_none=True))
-        return _changed(await client_changes.make(session, principal, client.partner, wanted))
+        return _changed(await client_changes.make(tx, principal, client.partner, wanted))
 
 
 @router.patch(
@@ -206,10 +206,10 @@ async def change_client(
     A client of the regulator gets another person, or a scope that it has not, when a second person confirms it; scopes
     are taken away at once.
     """
-    async with database.transaction(principal) as session:
-        client = await store.get_client(session, partner_id, client_id, lock=True)
+    async with database.transaction(principal) as tx:
+        client = await store.get_client(tx, partner_id, client_id, lock=True)
         wanted = Wanted(ChangeAction.CHANGE, client, if_match, body.model_dump(exclude_unset=True))
-        return _changed(await client_changes.make(session, principal, client.partner, wanted))
+        return _changed(await client_changes.make(tx, principal, client.partner, wanted))
 
 
 @router.post(
@@ -231,10 +231,10 @@ async def rotate_secret(
     With `overlap_seconds=0` the access tokens of the client end too, within seconds. The new secret of a client of the
     regulator is shown now, and takes the place of the one before when a second person confirms it.
     """
-    async with database.transaction(principal) as session:
-        client = await store.get_client(session, partner_id, client_id, lock=True)
+    async with database.transaction(principal) as tx:
+        client = await store.get_client(tx, partner_id, client_id, lock=True)
         wanted = Wanted(ChangeAction.ROTATE, client, if_match, {"overlap_seconds": overlap_seconds})
-        return _with_secret(await client_changes.make(session, principal, client.partner, wanted), 200)
+        return _with_secret(await client_changes.make(tx, principal, client.partner, wanted), 200)
 
 
 @router.post(
@@ -247,8 +247,8 @@ async def disable_client(
     partner_id: UUID, client_id: UUID, database: Db, principal: Admin, if_match: Precondition
 ) -> Response:
     """The client gets no more tokens; those it holds end within seconds."""
-    async with database.transaction(principal) as session:
-        client = await store.get_client(session, partner_id, client_id, lock=True)
+    async with database.transaction(principal) as tx:
+        client = await store.get_client(tx, partner_id, client_id, lock=True)
         return resource_answer(
-            schemas.Client.model_validate(await service.disable_client(session, principal, client, if_match))
+            schemas.Client.model_validate(await service.disable_client(tx, principal, client, if_match))
         )

@@ -49,16 +49,16 @@ class Recognised:
     until: datetime | None
 
 
-async def create_partner(session: Transaction, actor: Principal | None, body: NewPartner) -> Partner:
+async def create_partner(tx: Transaction, actor: Principal | None, body: NewPartner) -> Partner:
     """Make a partner. Raises ``NameTaken``."""
     partner = Partner(**body.model_dump())
-    await store.add(session, partner)
-    await _record(session, actor, "partner.created", partner.id, partner.id)
+    await store.add(tx, partner)
+    await _record(tx, actor, "partner.created", partner.id, partner.id)
     return partner
 
 
 async def create_client(
-    session: Transaction,
+    tx: Transaction,
     actor: Principal | None,
     partner: Partner,
     body: NewClient,
@@ -72,7 +72,7 @@ async def create_client(
     if refused := rules.refused_scopes(partner.kind, scopes):
         raise Invalid.of(refused)
     id_ = asked.client_id if asked else uuid7()
-    secret, hash_ = (None, None) if body.token_endpoint_auth_method else _secret(session, asked)
+    secret, hash_ = (None, None) if body.token_endpoint_auth_method else _secret(tx, asked)
     client = Client(
         id=id_,
         partner=partner,
@@ -83,26 +83,26 @@ async def create_client(
         scopes=sorted(set(scopes)),
         **body.keys(),
     )
-    await store.add(session, client)
-    await _record(session, actor, "client.created", client.id, partner.id)
+    await store.add(tx, client)
+    await _record(tx, actor, "client.created", client.id, partner.id)
     return Issued(client, secret)
 
 
-def _secret(session: Transaction, asked: ClientChange | None) -> tuple[str | None, str | None]:
+def _secret(tx: Transaction, asked: ClientChange | None) -> tuple[str | None, str | None]:
     """A new secret and its keyed hash; of the one that the asker of a change was shown only the hash is known."""
     if asked:
         return None, asked.secret_hash
     secret = secrets.token_urlsafe(SECRET_BYTES)
-    return secret, secret_hash(session, secret)
+    return secret, secret_hash(tx, secret)
 
 
-def secret_hash(session: Transaction, secret: str) -> str:
+def secret_hash(tx: Transaction, secret: str) -> str:
     """The keyed hash by which a secret is known."""
-    return session.keyring.keyed_hash("client-secret", secret)
+    return tx.keyring.keyed_hash("client-secret", secret)
 
 
 async def rotate_secret(
-    session: Transaction,
+    tx: Transaction,
     actor: Principal | None,
     client: Client,
     if_match: IfMatch,
@@ -122,16 +122,16 @@ async def rotate_secret(
     goes_on = overlap_seconds > 0 and client.secret_hash is not None
     client.previous_secret_hash = client.secret_hash if goes_on else None
     client.previous_secret_expires_at = datetime.now(UTC) + timedelta(seconds=overlap_seconds) if goes_on else None
-    secret, client.secret_hash = _secret(session, asked)
+    secret, client.secret_hash = _secret(tx, asked)
     if overlap_seconds == 0:
-        await _call_tokens_back(session, client)
-    await store.changed(session, client)
-    await _record(session, actor, "client.rotated", client.id, client.partner_id)
+        await _call_tokens_back(tx, client)
+    await store.changed(tx, client)
+    await _record(tx, actor, "client.rotated", client.id, client.partner_id)
     return Issued(client, secret)
 
 
 async def set_keys(
-    session: Transaction, actor: Principal | None, client: Client, if_match: IfMatch, keys: ClientKeys
+    tx: Transaction, actor: Principal | None, client: Client, if_match: IfMatch, keys: ClientKeys
 ) -> Client:
     """Put ``keys`` in place of those that a client has; one that is held to them loses its secrets.
 
@@ -146,14 +146,14 @@ async def set_keys(
         setattr(client, name, value)
     if client.token_endpoint_auth_method:
         client.secret_hash = client.previous_secret_hash = client.previous_secret_expires_at = None
-    await _call_tokens_back(session, client)
-    await store.changed(session, client)
-    await _record(session, actor, "client.keys_changed", client.id, client.partner_id)
+    await _call_tokens_back(tx, client)
+    await store.changed(tx, client)
+    await _record(tx, actor, "client.keys_changed", client.id, client.partner_id)
     return client
 
 
 async def change_client(
-    session: Transaction, actor: Principal | None, client: Client, if_match: IfMatch, patch: ClientPatch
+    tx: Transaction, actor: Principal | None, client: Client, if_match: IfMatch, patch: ClientPatch
 ) -> Client:
     """Change the scopes or the person of a client. Tokens with scopes that it holds no more are called back.
 
@@ -170,10 +170,10 @@ async def change_client(
     if (scopes, wanted.person) == (client.scopes, client.person):
         return client
     if not set(client.scopes) <= set(scopes):
-        await _call_tokens_back(session, client)
+        await _call_tokens_back(tx, client)
     client.scopes, client.person = scopes, wanted.person
-    await store.changed(session, client)
-    await _record(session, actor, "client.changed", client.id, client.partner_id)
+    await store.changed(tx, client)
+    await _record(tx, actor, "client.changed", client.id, client.partner_id)
     return client
 
 
@@ -182,62 +182,62 @@ def details_after(client: Client, patch: ClientPatch) -> ClientDetails:
     return validated(ClientDetails, patch.onto({"scopes": client.scopes, "person": client.person}))
 
 
-async def add_external_client(session: Transaction, partner: str, issuer: str, subject: str) -> Client | None:
+async def add_external_client(tx: Transaction, partner: str, issuer: str, subject: str) -> Client | None:
     """The client that stands for a person of an external issuer, made unless it is there; None without the partner.
 
     It holds no scopes: those come with each token.
     """
-    found = await store.find_partner(session, partner)
+    found = await store.find_partner(tx, partner)
     if found is None:
         return None
     name = f"external-{hashlib.sha256(f'{found.id} {issuer} {subject}'.encode()).hexdigest()[:16]}"
-    made = await store.add_external(session, found.id, name, issuer, subject)
+    made = await store.add_external(tx, found.id, name, issuer, subject)
     if made is not None:
-        await _record(session, None, "client.created", made, found.id)
-    return await store.find_external(session, partner, issuer, subject)
+        await _record(tx, None, "client.created", made, found.id)
+    return await store.find_external(tx, partner, issuer, subject)
 
 
-async def disable_client(session: Transaction, actor: Principal | None, client: Client, if_match: IfMatch) -> Client:
+async def disable_client(tx: Transaction, actor: Principal | None, client: Client, if_match: IfMatch) -> Client:
     """Stop a client from getting tokens, and call those back that it holds. Raises ``VersionMismatch``."""
     if_match.check(client)
     if client.disabled_at is None:
         client.disabled_at = datetime.now(UTC)
-        await _call_tokens_back(session, client)
-        await store.changed(session, client)
-        await _record(session, actor, "client.disabled", client.id, client.partner_id)
+        await _call_tokens_back(tx, client)
+        await store.changed(tx, client)
+        await _record(tx, actor, "client.disabled", client.id, client.partner_id)
     return client
 
 
-async def _call_tokens_back(session: Transaction, client: Client) -> None:
+async def _call_tokens_back(tx: Transaction, client: Client) -> None:
     """Let no token that was issued so far count any more, in any API process, from seconds after the commit on."""
     client.tokens_not_before = datetime.now(UTC)
-    await ring(session, "clients_changed")
+    await ring(tx, "clients_changed")
 
 
-async def rotate_signing_key(session: Transaction) -> str:
+async def rotate_signing_key(tx: Transaction) -> str:
     """Make a new signing key, which signs from ten seconds on; gives its id. The one before is trusted for a week."""
-    kid = await store.rotate_signing_key(session)
-    await ring(session, "clients_changed")
+    kid = await store.rotate_signing_key(tx)
+    await ring(tx, "clients_changed")
     return kid
 
 
-async def revoke_signing_key(session: Transaction, kid: str) -> str:
+async def revoke_signing_key(tx: Transaction, kid: str) -> str:
     """Let nothing that a signing key signed count any more, in any process, from seconds after the commit on.
 
     Gives the id of the key that signs now: a new one, when the revoked one was in force. Revoking it again changes
     nothing and is no event. Raises ``NotFound``.
     """
-    was_revoked = kid in await store.revoked_keys(session)
-    signing = await store.revoke_signing_key(session, kid)
+    was_revoked = kid in await store.revoked_keys(tx)
+    signing = await store.revoke_signing_key(tx, kid)
     if was_revoked:
         return signing
-    await events.record(session, None, [Happening("signing_key.revoked", details={"kid": kid, "signing": signing})])
-    await ring(session, "clients_changed")
+    await events.record(tx, None, [Happening("signing_key.revoked", details={"kid": kid, "signing": signing})])
+    await ring(tx, "clients_changed")
     return signing
 
 
-async def _record(session: Transaction, actor: Principal | None, name: str, subject_id: UUID, partner_id: UUID) -> None:
-    await events.record(session, actor, [Happening(name, subject_id=subject_id, partner_id=partner_id)])
+async def _record(tx: Transaction, actor: Principal | None, name: str, subject_id: UUID, partner_id: UUID) -> None:
+    await events.record(tx, actor, [Happening(name, subject_id=subject_id, partner_id=partner_id)])
 
 
 def recognise(keyring: Keyring, client: Client | None, client_secret: str, way: Way) -> Recognised | None:

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 from fastapi import APIRouter, Depends, Form, Request, Response
 from joserfc.jwk import KeySet
 
-from app.core.db import database_of
+from app.core.dependencies import database_of
 from app.core.errors import PayloadTooLarge, RequestTimeout, TooManyRequests
 from app.core.limiting import count_failed_login, count_token
 from app.core.principal import SCOPES
@@ -114,8 +114,8 @@ async def issue_token(
     if scopes is None:
         return _refused("invalid_scope", f"This client holds: {' '.join(client.scopes)}.")
     settings: Settings = request.app.state.settings
-    async with database_of(request).transaction(read_only=True) as session:
-        key = await store.signing_key(session)
+    async with database_of(request).transaction(read_only=True) as tx:
+        key = await store.signing_key(tx)
     token = service.access_token(client, scopes, key, issuer=settings.public_url, seconds=settings.token_seconds)
     body = Token(access_token=token, expires_in=settings.token_seconds, scope=" ".join(scopes))
     return json_answer(body, **NEVER_KEPT)

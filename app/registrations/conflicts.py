@@ -69,9 +69,9 @@ class Conflicts(NamedTuple):
     overlaps: Sequence[Overlap]
 
 
-async def find_conflicts(session: Transaction, partner_id: UUID, batch: Batch) -> Conflicts:
+async def find_conflicts(tx: Transaction, partner_id: UUID, batch: Batch) -> Conflicts:
     """Look up what a batch of a partner meets, once its locks are taken."""
     asked = {"reference": batch.columns["reference"], "network": batch.listed["network"], "partner_id": partner_id}
-    found = await session.fetch(_MEETING, **asked)
+    found = await tx.fetch(_MEETING, **asked)
     known = [id_ for place, _, id_ in found if place is None]
     return Conflicts(known, [Overlap(*row) for row in found if row[0] is not None])

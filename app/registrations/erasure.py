@@ -47,13 +47,13 @@ class ErasedCase(NamedTuple):
     reference: str | None
 
 
-async def checked(session: Transaction, clocks: Clocks, limit: int) -> Sequence[tuple[UUID, datetime | None]]:
+async def checked(tx: Transaction, clocks: Clocks, limit: int) -> Sequence[tuple[UUID, datetime | None]]:
     """The applicants whose check is due, and when each is to be erased; None while a case is open or in force.
 
     The last clock of its cases counts, and that of an unused record from its last change on.
     """
     statement = _due(clocks).where(Applicant.retention_check_at <= func.now())
-    found = await session.execute(statement.order_by(Applicant.retention_check_at).limit(limit))
+    found = await tx.execute(statement.order_by(Applicant.retention_check_at).limit(limit))
     return [(id_, due) for id_, due in found]
 
 
@@ -71,13 +71,13 @@ def _due(clocks: Clocks) -> Select[Any]:
     return select(Applicant.id, due.label("due")).join(own, true())
 
 
-async def lock_cases(session: Transaction, applicant_ids: Collection[UUID]) -> None:
+async def lock_cases(tx: Transaction, applicant_ids: Collection[UUID]) -> None:
     """Lock the cases of applicants in the order of their ids, before their applicants, as whoever moves one does."""
     cases = select(Registration.id).where(among(Registration.applicant_id, applicant_ids))
-    await session.execute(cases.order_by(Registration.id).with_for_update())
+    await tx.execute(cases.order_by(Registration.id).with_for_update())
 
 
-async def standing(session: Transaction, applicant_ids: Collection[UUID]) -> list[Standing]:
+async def standing(tx: Transaction, applicant_ids: Collection[UUID]) -> list[Standing]:
     """The cases of applicants that are open or in force, or of which a network is still on the list."""
     is_live = not_(among(Registration.status, sorted(ENDED)))
     statement = (
@@ -85,10 +85,10 @@ async def standing(session: Transaction, applicant_ids: Collection[UUID]) -> lis
         .where(among(Registration.applicant_id, applicant_ids), or_(is_live, allowlist.is_listed(Registration.id)))
         .order_by(Registration.id)
     )
-    return [Standing(*row) for row in await session.execute(statement)]
+    return [Standing(*row) for row in await tx.execute(statement)]
 
 
-async def cases_after(session: Transaction, applicant_ids: Collection[UUID], after: UUID) -> list[ErasedCase]:
+async def cases_after(tx: Transaction, applicant_ids: Collection[UUID], after: UUID) -> list[ErasedCase]:
     """Up to 5,000 cases of applicants after ``after``, in the order of their ids."""
     statement = (
         select(Registration.id, Registration.applicant_id, Registration.partner_id, Registration.reference)
@@ -96,10 +96,10 @@ async def cases_after(session: Transaction, applicant_ids: Collection[UUID], aft
         .order_by(Registration.id)
         .limit(ERASED_AT_ONCE)
     )
-    return [ErasedCase(*row) for row in await session.execute(statement)]
+    return [ErasedCase(*row) for row in await tx.execute(statement)]
 
 
-async def erase(session: Transaction, subjects: Mapping[UUID, str]) -> None:
+async def erase(tx: Transaction, subjects: Mapping[UUID, str]) -> None:
     """Erase the texts of these cases and give them other subjects."""
     rows = [{"id": id_, "subject": subject} for id_, subject in subjects.items()]
     given = recordset("given", {"id": Uuid, "subject": Text}, rows)
@@ -108,13 +108,13 @@ async def erase(session: Transaction, subjects: Mapping[UUID, str]) -> None:
         .where(Registration.id == given.c.id)
         .values(version=Registration.version + 1, subject=given.c.subject, **TEXTS)
     )
-    await session.execute(erased.execution_options(synchronize_session=False))
+    await tx.execute(erased.execution_options(synchronize_session=False))
 
 
-async def tell(session: Transaction, actor: Principal | None, details: Mapping[UUID, dict[str, Any]]) -> None:
+async def tell(tx: Transaction, actor: Principal | None, details: Mapping[UUID, dict[str, Any]]) -> None:
     """Record that these cases were erased, with the details of each."""
     rows = [{"id": id_, "details": each} for id_, each in details.items()]
     given = recordset("given", {"id": Uuid, "details": JSONB}, rows)
     case_ = (Registration.id, Registration.partner_id, Registration.operator)
     happened = select(*case_, given.c.details).join(given, given.c.id == Registration.id).order_by(Registration.id)
-    await events.record_each(session, actor, ERASURE, happened)
+    await events.record_each(tx, actor, ERASURE, happened)

@@ -89,12 +89,12 @@ _NOTHING = (cast(null(), Uuid), cast(null(), Text), cast(null(), Text))
 _LOCKING = Statement(_locking())
 
 
-async def take_locks(session: Transaction, partner_id: UUID, batch: Batch) -> None:
+async def take_locks(tx: Transaction, partner_id: UUID, batch: Batch) -> None:
     """Wait for every other intake that shares addresses or a reference of the partner's with a batch.
 
     What is read of these addresses and references from then on nobody else changes until the transaction ends.
     """
-    await session.fetch(_LOCKING, number=_numbers(partner_id, batch.stripes))
+    await tx.fetch(_LOCKING, number=_numbers(partner_id, batch.stripes))
 
 
 def _numbers(partner_id: UUID, stripes: Stripes) -> str:
@@ -109,10 +109,10 @@ def _arriving(charts: CompoundSelect[*tuple[Any, ...]]) -> Statement:
     return Statement(union_all(select(*own.c), known, _locking()))
 
 
-async def arrive(session: Transaction, principal: Principal, asked: Sequence[Asked]) -> "Arrived":
+async def arrive(tx: Transaction, principal: Principal, asked: Sequence[Asked]) -> "Arrived":
     """What ``Arrived`` holds of a client's items, whose locks are taken, as by ``take_locks``."""
     networks = [network for each in asked for network in each.networks]
-    found = await session.fetch(
+    found = await tx.fetch(
         _arriving(operators.charts(networks)),
         ids=list({each.applicant_id for each in asked}),
         partner_id=principal.partner_id,
@@ -135,9 +135,9 @@ _ASKED = (_NETWORKS if name == "networks" else getattr(Registration, name) for n
 _HELD = Statement(select(Registration.id, Registration.status, *_ASKED).where(is_among(Registration.id, "ids")))
 
 
-async def by_reference(session: Transaction, known: Collection[UUID]) -> dict[str, Held]:
+async def by_reference(tx: Transaction, known: Collection[UUID]) -> dict[str, Held]:
     """Cases of the caller's, by their references."""
-    found = await session.fetch(_HELD, ids=list(known)) if known else []
+    found = await tx.fetch(_HELD, ids=list(known)) if known else []
     cases = [Held(id_, status, Asked(*asked)) for id_, status, *asked in found]
     return {each.asked.reference: each for each in cases if each.asked.reference}
 
@@ -170,7 +170,7 @@ def _adding() -> Insert:
 _ADDING = Statement(_adding())
 
 
-async def add(session: Transaction, batch: Batch, new: NewCases) -> None:
+async def add(tx: Transaction, batch: Batch, new: NewCases) -> None:
     """Insert the items of a batch as cases, with the events that tell it."""
     given: dict[str, Any] = {
         **batch.columns,
@@ -182,7 +182,7 @@ async def add(session: Transaction, batch: Batch, new: NewCases) -> None:
         "left_out": list(new.left_out),
         **{f"due_{track}": due_at for track, due_at in new.due_at.items()},
     }
-    await session.fetch(_ADDING, **given)
+    await tx.fetch(_ADDING, **given)
 
 
 # What a case begins anew with when it is handed in again; ``due_at`` is its track's.
@@ -212,9 +212,9 @@ def _correcting(*, hand_in: bool) -> Update:
 _CORRECTING = {hand_in: Statement(_correcting(hand_in=hand_in)) for hand_in in (False, True)}
 
 
-async def correct(session: Transaction, by: Principal, rows: Sequence[dict[str, Any]], *, hand_in: bool) -> None:
+async def correct(tx: Transaction, by: Principal, rows: Sequence[dict[str, Any]], *, hand_in: bool) -> None:
     """Write corrected details to cases, each as its next version, and hand them in again if ``hand_in``."""
-    await session.fetch(_CORRECTING[hand_in], corrected=rows_text(rows), corrected_by=by.client_id)
+    await tx.fetch(_CORRECTING[hand_in], corrected=rows_text(rows), corrected_by=by.client_id)
 
 
 _LISTED = columnar(LISTED).subquery("listed")
@@ -223,9 +223,9 @@ _INSERTED = insert(RegistrationNetwork).from_select(list(LISTED), _TAKEN)
 _PUTTING = Statement(_INSERTED)
 
 
-async def put_networks(session: Transaction, listed: Mapping[str, str], left_out: Collection[UUID] = ()) -> None:
+async def put_networks(tx: Transaction, listed: Mapping[str, str], left_out: Collection[UUID] = ()) -> None:
     """Give registrations their networks (the columns of ``batch.networks_listed``), but not those ``left_out``."""
-    await session.fetch(_PUTTING, **listed, left_out=list(left_out))
+    await tx.fetch(_PUTTING, **listed, left_out=list(left_out))
 
 
 _PUT = _INSERTED.returning(*RegistrationNetwork.__table__.c).cte("put")
@@ -242,20 +242,20 @@ def _putting(principal: Principal) -> Statement:
 
 
 async def put_and_show(
-    session: Transaction,
+    tx: Transaction,
     principal: Principal,
     ids: Collection[UUID],
     listed: Mapping[str, str],
     left_out: Collection[UUID],
 ) -> dict[UUID, tuple[int, str]]:
     """``put_networks`` to ``ids``, which have none, and ``store.reread`` of these, in one round trip."""
-    found = await session.fetch(_putting(principal), **listed, ids=list(ids), left_out=list(left_out))
+    found = await tx.fetch(_putting(principal), **listed, ids=list(ids), left_out=list(left_out))
     return {id_: (version, document) for id_, version, document in found}
 
 
 _TAKING = Statement(delete(RegistrationNetwork).where(is_among(RegistrationNetwork.registration_id, "ids")))
 
 
-async def take_networks(session: Transaction, ids: Collection[UUID]) -> None:
+async def take_networks(tx: Transaction, ids: Collection[UUID]) -> None:
     """Take the networks of registrations away, before they get others."""
-    await session.fetch(_TAKING, ids=list(ids))
+    await tx.fetch(_TAKING, ids=list(ids))

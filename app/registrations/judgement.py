@@ -56,7 +56,7 @@ class Facts:
     open: dict[int, list[tuple[int, str | None, UUID]]] = field(default_factory=lambda: defaultdict(list))
 
 
-async def gather(session: Transaction, batch: Batch, applicants: Sequence[Identity | None], met: Conflicts) -> Facts:
+async def gather(tx: Transaction, batch: Batch, applicants: Sequence[Identity | None], met: Conflicts) -> Facts:
     """Everything needed to judge a batch that has its turn and ``met`` what it meets.
 
     ``applicants`` are the caller's own that its items name by number; None: there is none.
@@ -65,7 +65,7 @@ async def gather(session: Transaction, batch: Batch, applicants: Sequence[Identi
     facts = Facts(
         owners=owners,
         strangers=batch.strangers,
-        by_reference=await intake.by_reference(session, met.known),
+        by_reference=await intake.by_reference(tx, met.known),
         unfit=batch.strangers.union(
             i
             for i, (owner, track) in enumerate(zip(owners, batch.tracks, strict=True))

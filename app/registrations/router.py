@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
-from app.core.db import Db, database_of
+from app.core.dependencies import Db, database_of
 from app.core.errors import MissingField, SelfReview, Unauthenticated
 from app.core.fast_route import FastRoute
 from app.core.idempotency import Idempotent
@@ -37,8 +37,8 @@ DETAILS = (
 )  # fmt: skip
 
 
-async def _answer(session: Transaction, principal: Principal, registration_id: UUID) -> Response:
-    changed = await store.reread(session, principal, [registration_id])
+async def _answer(tx: Transaction, principal: Principal, registration_id: UUID) -> Response:
+    changed = await store.reread(tx, principal, [registration_id])
     return document_answer(*changed[registration_id])
 
 
@@ -131,9 +131,9 @@ async def correct_registration(
     if_match: Precondition,
 ) -> Response:
     """A JSON merge patch (RFC 7396), while the case is `information_requested` or `rejected`. Then hand it in again."""
-    async with database.transaction(principal, role=INTAKE) as session:
-        await service.correct(session, principal, registration_id, if_match, body)
-        return await _answer(session, principal, registration_id)
+    async with database.transaction(principal, role=INTAKE) as tx:
+        await service.correct(tx, principal, registration_id, if_match, body)
+        return await _answer(tx, principal, registration_id)
 
 
 @router.post(
@@ -144,9 +144,9 @@ async def correct_registration(
 )
 async def hand_in_again(registration_id: UUID, database: Db, principal: Writer, if_match: Precondition) -> Response:
     """Back to `submitted`, with a new `due_at`. Its networks are checked anew."""
-    async with database.transaction(principal, role=INTAKE) as session:
-        await service.hand_in_again(session, principal, registration_id, if_match)
-        return await _answer(session, principal, registration_id)
+    async with database.transaction(principal, role=INTAKE) as tx:
+        await service.hand_in_again(tx, principal, registration_id, if_match)
+        return await _answer(tx, principal, registration_id)
 
 
 @router.post(
@@ -159,9 +159,9 @@ async def withdraw_registration(
     registration_id: UUID, database: Db, principal: Writer, if_match: Precondition
 ) -> Response:
     """By its submitter, before it is approved. It stays on record as `withdrawn`."""
-    async with database.transaction(principal) as session:
-        await service.withdraw(session, principal, registration_id, if_match)
-        return await _answer(session, principal, registration_id)
+    async with database.transaction(principal) as tx:
+        await service.withdraw(tx, principal, registration_id, if_match)
+        return await _answer(tx, principal, registration_id)
 
 
 @router.post(
@@ -174,10 +174,10 @@ async def claim_case(
     request: Request, registration_id: UUID, database: Db, principal: Officer, if_match: Precondition
 ) -> Response:
     """An officer takes a submitted case into review; no other officer can decide it until `claim_ends_at`."""
-    async with database.transaction(principal) as session:
+    async with database.transaction(principal) as tx:
         hours: int = request.app.state.settings.claim_hours
-        await service.claim(session, principal, registration_id, if_match, hours)
-        return await _answer(session, principal, registration_id)
+        await service.claim(tx, principal, registration_id, if_match, hours)
+        return await _answer(tx, principal, registration_id)
 
 
 @router.delete(
@@ -197,9 +197,9 @@ async def give_case_back(
 
     The reason is on record for the regulator: `registration.claim_ended`.
     """
-    async with database.transaction(principal) as session:
-        await service.give_back(session, principal, registration_id, if_match, query.reason)
-        return await _answer(session, principal, registration_id)
+    async with database.transaction(principal) as tx:
+        await service.give_back(tx, principal, registration_id, if_match, query.reason)
+        return await _answer(tx, principal, registration_id)
 
 
 @router.get(
@@ -212,11 +212,11 @@ async def read_history(
     request: Request, registration_id: UUID, query: Annotated[PageQuery, Query()], database: Db, principal: Reader
 ) -> Response:
     """What happened to the case, oldest first: submissions, claims, decisions with their reasons."""
-    async with database.transaction(principal, read_only=True) as session:
-        await store.get(session, principal, registration_id)
+    async with database.transaction(principal, read_only=True) as tx:
+        await store.get(tx, principal, registration_id)
         name = f"history {registration_id}"
-        after = UUID(decode_cursor(session.keyring, name, query.cursor)) if query.cursor else None
-        found = await events.read(session, principal, after=after, limit=query.limit + 1, subject_id=registration_id)
+        after = UUID(decode_cursor(tx.keyring, name, query.cursor)) if query.cursor else None
+        found = await events.read(tx, principal, after=after, limit=query.limit + 1, subject_id=registration_id)
         items = found[: query.limit]
-        cursor = encode_cursor(session.keyring, name, items[-1].id) if len(found) > query.limit else None
+        cursor = encode_cursor(tx.keyring, name, items[-1].id) if len(found) > query.limit else None
         return page_answer(request, EventPage, items, cursor)

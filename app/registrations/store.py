@@ -55,13 +55,13 @@ def visible_to(principal: Principal) -> ColumnElement[bool]:
     return Registration.partner_id == principal.partner_id
 
 
-async def get(session: Transaction, principal: Principal, registration_id: UUID, *, lock: bool = False) -> Registration:
+async def get(tx: Transaction, principal: Principal, registration_id: UUID, *, lock: bool = False) -> Registration:
     """One case that the caller may see, locked for a change when ``lock``. Raises ``NotFound``."""
     wanted = and_(Registration.id == registration_id, visible_to(principal))
     statement = select(Registration).where(wanted)
     if lock:
         statement = statement.with_for_update(of=Registration)
-    registration = await session.scalar(statement.execution_options(populate_existing=True))
+    registration = await tx.scalar(statement.execution_options(populate_existing=True))
     if registration is None:
         raise NotFound
     return registration
@@ -107,9 +107,9 @@ def _these(principal: Principal) -> Statement:
     return Statement(documents(fields(principal).where(is_among(Registration.id, "ids"))))
 
 
-async def reread(session: Transaction, principal: Principal, ids: Collection[UUID]) -> dict[UUID, tuple[int, str]]:
+async def reread(tx: Transaction, principal: Principal, ids: Collection[UUID]) -> dict[UUID, tuple[int, str]]:
     """``read`` of those of ``ids`` that the caller may see, in a transaction that may have changed them."""
-    found = await session.fetch(_these(principal), ids=list(ids))
+    found = await tx.fetch(_these(principal), ids=list(ids))
     return {id_: (version, document) for id_, version, document in found}
 
 
@@ -170,14 +170,14 @@ CASE: Rows = select(
 )
 
 
-async def lock_cases(session: Transaction, condition: ColumnElement[bool], most: int) -> AsyncIterator[Sequence[Case]]:
+async def lock_cases(tx: Transaction, condition: ColumnElement[bool], most: int) -> AsyncIterator[Sequence[Case]]:
     """The cases that meet a condition, locked in the order of their ids, ``most`` at a time."""
     statement = CASE.where(condition).order_by(Registration.id).limit(most).with_for_update(of=Registration)
-    cases = [Case(*row) for row in await session.execute(statement)]
+    cases = [Case(*row) for row in await tx.execute(statement)]
     while cases:
         yield cases
         after = Registration.id > cases[-1].id
-        cases = [Case(*row) for row in await session.execute(statement.where(after))] if len(cases) == most else []
+        cases = [Case(*row) for row in await tx.execute(statement.where(after))] if len(cases) == most else []
 
 
 def with_ids(ids: Sequence[UUID]) -> ColumnElement[bool]:
@@ -212,9 +212,9 @@ def meeting(condition: ColumnElement[bool]) -> Select[Any]:
     return select(Registration.id).where(condition)
 
 
-async def ids_of(session: Transaction, statement: Select[Any]) -> list[UUID]:
+async def ids_of(tx: Transaction, statement: Select[Any]) -> list[UUID]:
     """The ids that a statement gives."""
-    return list(await session.scalars(statement))
+    return list(await tx.scalars(statement))
 
 
 def networks_of(ids: Sequence[UUID]) -> Rows:
@@ -227,9 +227,9 @@ def networks_of(ids: Sequence[UUID]) -> Rows:
     )
 
 
-async def move(session: Transaction, ids: Sequence[UUID], values: dict[str, Any]) -> None:
+async def move(tx: Transaction, ids: Sequence[UUID], values: dict[str, Any]) -> None:
     """Give cases new values, each as its next version."""
-    await session.execute(
+    await tx.execute(
         update(Registration)
         .where(with_ids(ids))
         .values(version=Registration.version + 1, updated_at=func.now(), **values)
@@ -249,12 +249,12 @@ _BY = {name: bindparam(name, type_=Uuid) for name in ("actor_client_id", "actor_
 _TELLING = Statement(events.recording("registration.submitted", _submitted(), _BY))
 
 
-async def tell_submitted(session: Transaction, actor: Principal, ids: Sequence[UUID]) -> None:
+async def tell_submitted(tx: Transaction, actor: Principal, ids: Sequence[UUID]) -> None:
     """Record that cases which are there were handed in again."""
     if not ids:
         return
     by = {"actor_client_id": actor.client_id, "actor_partner_id": actor.partner_id}
-    await session.fetch(_TELLING, ids=list(ids), **by)
+    await tx.fetch(_TELLING, ids=list(ids), **by)
 
 
 def decided(ids: Sequence[UUID], details: dict[str, Any]) -> Rows:

@@ -54,19 +54,19 @@ class Submissions:
         return self._of_clients[principal]
 
     async def _submit(self, principal: Principal, waiting: Sequence[Submission]) -> list[Response | Exception]:
-        async with self._database.transaction(principal, role=INTAKE, few_rows=True) as session:
+        async with self._database.transaction(principal, role=INTAKE, few_rows=True) as tx:
 
             async def act_on(places: Sequence[int]) -> Answers:
-                return await _answers(session, principal, [waiting[place].asked for place in places])
+                return await _answers(tx, principal, [waiting[place].asked for place in places])
 
-            return await answer_each(session, principal, [each.keyed for each in waiting], act_on)
+            return await answer_each(tx, principal, [each.keyed for each in waiting], act_on)
 
 
-async def _answers(session: Transaction, principal: Principal, asked: Sequence[Asked]) -> Answers:
-    outcomes = await submitting.submit_each(session, principal, asked)
+async def _answers(tx: Transaction, principal: Principal, asked: Sequence[Asked]) -> Answers:
+    outcomes = await submitting.submit_each(tx, principal, asked)
     made = [each for each in outcomes if isinstance(each, Registered)]
     unknown = [each.registration_id for each in made if each.document is None]
-    documents = await store.reread(session, principal, unknown) if unknown else {}
+    documents = await store.reread(tx, principal, unknown) if unknown else {}
     return [_answer(each, documents) if isinstance(each, Registered) else each for each in outcomes]
 
 

@@ -28,35 +28,33 @@ class Registered(NamedTuple):
     document: tuple[int, str] | None = None
 
 
-async def submit_each(
-    session: Transaction, principal: Principal, asked: Sequence[Asked]
-) -> list[Registered | DomainError]:
+async def submit_each(tx: Transaction, principal: Principal, asked: Sequence[Asked]) -> list[Registered | DomainError]:
     """Register single items, each for an applicant of the caller's. In the place of one that is refused stands why.
 
     Those of one reference follow one another: the later ones meet what the first has made.
     """
     outcomes: dict[int, Registered | DomainError] = {}
     following = waves([each.reference for each in asked])
-    batches, met = await arrive(session, principal, [[asked[place] for place in wave] for wave in following])
+    batches, met = await arrive(tx, principal, [[asked[place] for place in wave] for wave in following])
     for number, (wave, (batch, own)) in enumerate(zip(following, batches, strict=True)):
         if number:
-            met = await find_conflicts(session, principal.partner_id, batch)
-        special, shown = await _settle(session, principal, batch, own, met, show=True)
+            met = await find_conflicts(tx, principal.partner_id, batch)
+        special, shown = await _settle(tx, principal, batch, own, met, show=True)
         made = [Registered(id_, "created", shown.get(id_)) for id_ in batch.ids(range(len(wave)))]
         outcomes |= {place: special.get(i, made[i]) for i, place in enumerate(wave)}
     return [outcomes[place] for place in range(len(asked))]
 
 
 async def arrive(
-    session: Transaction, principal: Principal, waves_: Sequence[Sequence[Asked]]
+    tx: Transaction, principal: Principal, waves_: Sequence[Sequence[Asked]]
 ) -> tuple[list[tuple[Batch, list[Identity | None]]], Conflicts]:
     """A batch of each wave with the caller's own applicants by their numbers, and what the first of them meets.
 
     Takes the locks of all waves first: to take more later could deadlock.
     """
-    arrived = await intake.arrive(session, principal, [each for wave in waves_ for each in wave])
+    arrived = await intake.arrive(tx, principal, [each for wave in waves_ for each in wave])
     batches = [_batch_of(arrived, wave) for wave in waves_]
-    return batches, await find_conflicts(session, principal.partner_id, batches[0][0])
+    return batches, await find_conflicts(tx, principal.partner_id, batches[0][0])
 
 
 def _batch_of(arrived: Arrived, asked: Sequence[Asked]) -> tuple[Batch, list[Identity | None]]:
@@ -68,7 +66,7 @@ def _batch_of(arrived: Arrived, asked: Sequence[Asked]) -> tuple[Batch, list[Ide
 
 
 async def submit(
-    session: Transaction,
+    tx: Transaction,
     principal: Principal,
     batch: Batch,
     own: Sequence[Identity | None],
@@ -84,16 +82,16 @@ async def submit(
     (``updated``), else it is refused. A ``ledger`` kept from batch to batch stands for what earlier ones were accepted
     with, when they are not in the database.
     """
-    await intake.take_locks(session, principal.partner_id, batch)
-    met = await find_conflicts(session, principal.partner_id, batch)
+    await intake.take_locks(tx, principal.partner_id, batch)
+    met = await find_conflicts(tx, principal.partner_id, batch)
     special, _ = await _settle(
-        session, principal, batch, own, met, left_out=left_out, bulk_upload_id=bulk_upload_id, ledger=ledger
+        tx, principal, batch, own, met, left_out=left_out, bulk_upload_id=bulk_upload_id, ledger=ledger
     )
     return special
 
 
 async def _settle(
-    session: Transaction,
+    tx: Transaction,
     principal: Principal,
     batch: Batch,
     own: Sequence[Identity | None],
@@ -108,7 +106,7 @@ async def _settle(
 
     Gives the documents of its new cases too if it is to ``show`` them.
     """
-    facts = await judgement.gather(session, batch, own, met)
+    facts = await judgement.gather(tx, batch, own, met)
     judged = judgement.judge_all(batch, facts, left_out, ledger)
     accepted = {i: each for i, each in judged.items() if isinstance(each, Accepted)}
     corrected = {i: each for i, each in accepted.items() if each.itself}
@@ -119,9 +117,9 @@ async def _settle(
         left_out={*left_out, *(i for i in judged if i not in accepted or i in corrected)},
         due_at=due_at_of_tracks(),
     )
-    shown = await _add(session, batch, new, show=show)
-    await write_corrected(session, principal, list(corrected.values()), hand_in=True)
-    await store.tell_submitted(session, principal, _ids(corrected.values()))
+    shown = await _add(tx, batch, new, show=show)
+    await write_corrected(tx, principal, list(corrected.values()), hand_in=True)
+    await store.tell_submitted(tx, principal, _ids(corrected.values()))
     return {i: _outcome(each) for i, each in judged.items() if i not in accepted or i in corrected}, shown
 
 
@@ -138,16 +136,16 @@ def _outcome(judged: Judged) -> Registered | DomainError:
     return Registered(judged.itself.id, "updated")
 
 
-async def _add(session: Transaction, batch: Batch, new: NewCases, *, show: bool) -> Documents:
+async def _add(tx: Transaction, batch: Batch, new: NewCases, *, show: bool) -> Documents:
     """Write the new cases with their networks and events; give their documents if it is to ``show`` them."""
     added = [i for i in range(len(batch.tracks)) if i not in new.left_out]
     if not added:
         return {}
-    await intake.add(session, batch, new)
+    await intake.add(tx, batch, new)
     left_out = batch.ids(new.left_out)
     if show and not new.submitter.sees_all:  # a contest is not seen by the statement that makes it
-        return await intake.put_and_show(session, new.submitter, batch.ids(added), batch.listed, left_out)
-    await intake.put_networks(session, batch.listed, left_out)
+        return await intake.put_and_show(tx, new.submitter, batch.ids(added), batch.listed, left_out)
+    await intake.put_networks(tx, batch.listed, left_out)
     return {}
 
 
@@ -176,7 +174,7 @@ def due_at_of_tracks() -> dict[str, datetime]:
 
 
 async def write_corrected(
-    session: Transaction, principal: Principal, accepted: Sequence[Accepted], *, hand_in: bool
+    tx: Transaction, principal: Principal, accepted: Sequence[Accepted], *, hand_in: bool
 ) -> None:
     """Write corrected details in the place of the old."""
     if not accepted:
@@ -184,7 +182,7 @@ async def write_corrected(
     due_at = due_at_of_tracks()
     rows = [_row(each, each.itself.id, due_at) for each in accepted if each.itself]
     ids = [row["id"] for row in rows]
-    await intake.correct(session, principal, rows, hand_in=hand_in)
-    await intake.take_networks(session, ids)
+    await intake.correct(tx, principal, rows, hand_in=hand_in)
+    await intake.take_networks(tx, ids)
     listed = [(str(each.itself.id), each.asked.networks) for each in accepted if each.itself]
-    await intake.put_networks(session, networks_listed(listed))
+    await intake.put_networks(tx, networks_listed(listed))

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
 from app.core.authenticated_route import AuthenticatedRoute
-from app.core.db import Db
+from app.core.dependencies import Db
 from app.core.errors import MissingField, PreconditionRequired, SelfReview, Unauthenticated, VersionMismatch
 from app.core.idempotency import Idempotent
 from app.core.principal import Principal
@@ -51,14 +51,14 @@ async def decide(
 
     Approving grants the networks, suspending and revoking withdraw them; the feed follows within 2 seconds.
     """
-    async with database.transaction(officer) as session:
+    async with database.transaction(officer) as tx:
 
         async def act() -> Response:
-            batch_id = await service.decide_one(session, officer, body.registration_id, if_match, body)
-            decision = schemas.ReviewDecision.model_validate(await store.of_batch(session, batch_id))
+            batch_id = await service.decide_one(tx, officer, body.registration_id, if_match, body)
+            decision = schemas.ReviewDecision.model_validate(await store.of_batch(tx, batch_id))
             return json_answer(decision, 201, Location=f"/v1/review-decisions/{decision.id}")
 
-        return await once.answer(session, officer, act)
+        return await once.answer(tx, officer, act)
 
 
 @router.post(
@@ -74,10 +74,10 @@ async def decide_batch(body: schemas.BatchDecision, database: Db, officer: Offic
     `including_flags` names their flags; otherwise these are refused one by one as `flagged`, and the rest is granted.
     `flagged` says how many of each there are.
     """
-    async with database.transaction(officer) as session:
+    async with database.transaction(officer) as tx:
 
         async def act() -> Response:
-            outcome = await service.decide_many(session, officer, body)
+            outcome = await service.decide_many(tx, officer, body)
             refused = [
                 schemas.RefusedItem(registration_id=id_, problem=problem_of(why, f"/v1/registrations/{id_}"))
                 for id_, why in outcome.refused.items()
@@ -87,7 +87,7 @@ async def decide_batch(body: schemas.BatchDecision, database: Db, officer: Offic
             answer = schemas.BatchOutcome(batch_id=outcome.batch_id, counts=counts, flagged=flagged, refused=refused)
             return json_answer(answer)
 
-        return await once.answer(session, officer, act)
+        return await once.answer(tx, officer, act)
 
 
 @router.get("", summary="List decisions", response_model=schemas.ReviewDecisionPage, responses=documented(*READS))
@@ -95,8 +95,8 @@ async def list_decisions(
     request: Request, query: Annotated[schemas.ReviewDecisionsQuery, Query()], database: Db, principal: Reader
 ) -> Response:
     """Decisions, oldest first, by registration, action, officer, batch or time."""
-    async with database.transaction(principal, read_only=True) as session:
-        return page_answer(request, schemas.ReviewDecisionPage, *await store.list_page(session, query))
+    async with database.transaction(principal, read_only=True) as tx:
+        return page_answer(request, schemas.ReviewDecisionPage, *await store.list_page(tx, query))
 
 
 @router.get(
@@ -104,5 +104,5 @@ async def list_decisions(
 )
 async def get_decision(decision_id: UUID, database: Db, principal: Reader) -> Response:
     """One decision: what was decided, by whom, when and why."""
-    async with database.transaction(principal, read_only=True) as session:
-        return json_answer(schemas.ReviewDecision.model_validate(await store.get(session, decision_id)))
+    async with database.transaction(principal, read_only=True) as tx:
+        return json_answer(schemas.ReviewDecision.model_validate(await store.get(tx, decision_id)))

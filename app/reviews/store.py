@@ -20,31 +20,31 @@ COLUMNS: dict[str, Any] = {
 }  # fmt: skip
 
 
-async def add(session: Transaction, registration_ids: Sequence[UUID], decision: dict[str, Any]) -> None:
+async def add(tx: Transaction, registration_ids: Sequence[UUID], decision: dict[str, Any]) -> None:
     """Write the same decision for each registration."""
     each = func.unnest(literal(list(registration_ids), ARRAY(Uuid))).column_valued("registration_id")
     given = {name: literal(decision.get(name), kind) for name, kind in COLUMNS.items()}
     rows = select(TIME_ORDERED_UUID, each, *given.values())
-    await session.execute(insert(ReviewDecision).from_select(["id", "registration_id", *given], rows))
+    await tx.execute(insert(ReviewDecision).from_select(["id", "registration_id", *given], rows))
 
 
-async def of_batch(session: Transaction, batch_id: UUID) -> ReviewDecision:
+async def of_batch(tx: Transaction, batch_id: UUID) -> ReviewDecision:
     """The decision of a batch of one. Raises ``NotFound``."""
-    decision = await session.scalar(select(ReviewDecision).where(ReviewDecision.batch_id == batch_id))
+    decision = await tx.scalar(select(ReviewDecision).where(ReviewDecision.batch_id == batch_id))
     if decision is None:
         raise NotFound
     return decision
 
 
-async def get(session: Transaction, decision_id: UUID) -> ReviewDecision:
+async def get(tx: Transaction, decision_id: UUID) -> ReviewDecision:
     """One decision. Raises ``NotFound``."""
-    decision = await session.get(ReviewDecision, decision_id)
+    decision = await tx.get(ReviewDecision, decision_id)
     if decision is None:
         raise NotFound
     return decision
 
 
-async def list_page(session: Transaction, query: ReviewDecisionsQuery) -> tuple[Sequence[ReviewDecision], str | None]:
+async def list_page(tx: Transaction, query: ReviewDecisionsQuery) -> tuple[Sequence[ReviewDecision], str | None]:
     """A page of decisions, oldest first."""
     filters = query.filters()
     statement = select(ReviewDecision)
@@ -52,6 +52,4 @@ async def list_page(session: Transaction, query: ReviewDecisionsQuery) -> tuple[
         statement = statement.where(ReviewDecision.decided_at >= start)
     if end := filters.pop("decided_before", None):
         statement = statement.where(ReviewDecision.decided_at < end)
-    return await fetch_page(
-        session, statement.filter_by(**filters), ReviewDecision.id, query, list_name="review-decisions"
-    )
+    return await fetch_page(tx, statement.filter_by(**filters), ReviewDecision.id, query, list_name="review-decisions")

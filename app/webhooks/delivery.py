@@ -108,35 +108,35 @@ class Deliverer:
 
     async def take_in(self) -> None:
         """Put what happened since on its way to the webhooks that want it."""
-        async with self._database.transaction(read_only=True) as session:
-            behind = await store.behind(session)
+        async with self._database.transaction(read_only=True) as tx:
+            behind = await store.behind(tx)
         for webhook_id in behind:  # one that cannot be read for does not keep the others waiting
             await attempt(f"take in for webhook {webhook_id}", partial(self._take_in_for, webhook_id))
 
     async def _take_in_for(self, webhook_id: UUID) -> None:
         more = True
         while more:
-            async with self._database.transaction() as session:
-                more = await self._take_in_some(session, webhook_id)
+            async with self._database.transaction() as tx:
+                more = await self._take_in_some(tx, webhook_id)
 
-    async def _take_in_some(self, session: Transaction, webhook_id: UUID) -> bool:
-        webhook = await store.locked(session, webhook_id)
+    async def _take_in_some(self, tx: Transaction, webhook_id: UUID) -> bool:
+        webhook = await store.locked(tx, webhook_id)
         if webhook is None or webhook.after is None:
             return False
-        newest = await events.newest_settled(session, after=webhook.after)
+        newest = await events.newest_settled(tx, after=webhook.after)
         if newest is None:
             return False
-        found = await events.read(session, partner_of(webhook), after=webhook.after, limit=READ_AT_ONCE)
+        found = await events.read(tx, partner_of(webhook), after=webhook.after, limit=READ_AT_ONCE)
         wanted = [(each.id, each.name) for each in found if _wants(webhook, each)]
-        await store.add_deliveries(session, webhook.id, wanted, self._clock())
+        await store.add_deliveries(tx, webhook.id, wanted, self._clock())
         more = len(found) == READ_AT_ONCE
         # a short page ends at or after the newest; from there on nothing before it is read again
         webhook.after = found[-1].id if more else newest
         return more
 
     async def _due(self) -> list[tuple[UUID, UUID]]:
-        async with self._database.transaction(read_only=True) as session:
-            found = await store.due(session, self._clock())
+        async with self._database.transaction(read_only=True) as tx:
+            found = await store.due(tx, self._clock())
         _random.shuffle(found)  # so that none comes before another each time
         return found
 
@@ -154,41 +154,41 @@ class Deliverer:
 
     async def _send_some(self, webhook_id: UUID) -> bool:
         """Claim, send outside of any transaction, settle; whether there was something to send."""
-        async with self._database.transaction() as session:
-            batch = await self._claim(session, webhook_id)
+        async with self._database.transaction() as tx:
+            batch = await self._claim(tx, webhook_id)
         if batch is None:
             return False
         outcomes = await asyncio.gather(*(self._attempt(batch, each) for each in batch.claimed))
         try:
-            async with self._database.transaction() as session:
-                await self._settle(session, webhook_id, outcomes)
+            async with self._database.transaction() as tx:
+                await self._settle(tx, webhook_id, outcomes)
         except Exception as fault:
             if is_outage(fault):
                 raise
             log.exception("deliveries could not be settled by their answers", webhook_id=str(webhook_id))
             failed = [Outcome(each, error=OUR_FAULT) for each in batch.claimed]
-            async with self._database.transaction() as session:
-                await store.settle(session, [_verdict(each, self._clock()) for each in failed])
+            async with self._database.transaction() as tx:
+                await store.settle(tx, [_verdict(each, self._clock()) for each in failed])
         return True
 
-    async def _claim(self, session: Transaction, webhook_id: UUID) -> Batch | None:
+    async def _claim(self, tx: Transaction, webhook_id: UUID) -> Batch | None:
         now = self._clock()
-        webhook = await store.locked(session, webhook_id)
+        webhook = await store.locked(tx, webhook_id)
         if webhook is None or (webhook.paused_until and webhook.paused_until > now):
             return None
-        claimed = await store.claim(session, webhook_id, now, limit=SENT_AT_ONCE, lease=LEASE)
+        claimed = await store.claim(tx, webhook_id, now, limit=SENT_AT_ONCE, lease=LEASE)
         if not claimed:
             return None
         spent = [each for each in claimed if each.attempts > rules.ATTEMPTS]
         if spent:  # whoever made the last attempt did not live to settle it
-            await store.settle(session, [_verdict(Outcome(each, error=NO_END), now) for each in spent])
+            await store.settle(tx, [_verdict(Outcome(each, error=NO_END), now) for each in spent])
             claimed = [each for each in claimed if each not in spent]
-        found = await events.read_these(session, partner_of(webhook), [each.event_id for each in claimed])
+        found = await events.read_these(tx, partner_of(webhook), [each.event_id for each in claimed])
         return Batch(
             url=webhook.url,
             partner_id=webhook.partner_id,
-            secrets=_secrets(session, webhook, now),
-            private_key=session.keyring.unseal_text(PRIVATE_KEY, webhook.sealed_private_key),
+            secrets=_secrets(tx, webhook, now),
+            private_key=tx.keyring.unseal_text(PRIVATE_KEY, webhook.sealed_private_key),
             claimed=claimed,
             events={each.id: each for each in found},
         )
@@ -222,10 +222,10 @@ class Deliverer:
         )
         return Outcome(delivery, answer.status, retry_after=answer.headers.get("retry-after"))
 
-    async def _settle(self, session: Transaction, webhook_id: UUID, outcomes: Sequence[Outcome]) -> None:
+    async def _settle(self, tx: Transaction, webhook_id: UUID, outcomes: Sequence[Outcome]) -> None:
         now = self._clock()
-        webhook = await store.locked(session, webhook_id, wait=True)  # first, as whoever deletes it does
-        await store.settle(session, [_verdict(each, now) for each in outcomes])
+        webhook = await store.locked(tx, webhook_id, wait=True)  # first, as whoever deletes it does
+        await store.settle(tx, [_verdict(each, now) for each in outcomes])
         if webhook is None:
             return
         if any(rules.is_taken(each.status) for each in outcomes):
@@ -236,7 +236,7 @@ class Deliverer:
         webhook.paused_until = max(pauses, default=None)
         reason = rules.reason_to_disable([each.status for each in outcomes], webhook.failing_since, now)
         if reason:
-            await service.disable(session, webhook, reason)
+            await service.disable(tx, webhook, reason)
 
 
 def _wants(webhook: Webhook, event: Any) -> bool:
@@ -245,10 +245,10 @@ def _wants(webhook: Webhook, event: Any) -> bool:
     return rules.wants(webhook.event_types, event.name)
 
 
-def _secrets(session: Transaction, webhook: Webhook, now: datetime) -> list[str]:
-    secrets = [session.keyring.unseal_text(SECRET, webhook.sealed_secret)]
+def _secrets(tx: Transaction, webhook: Webhook, now: datetime) -> list[str]:
+    secrets = [tx.keyring.unseal_text(SECRET, webhook.sealed_secret)]
     if webhook.sealed_previous_secret and webhook.previous_secret_until and webhook.previous_secret_until > now:
-        secrets.append(session.keyring.unseal_text(PREVIOUS_SECRET, webhook.sealed_previous_secret))
+        secrets.append(tx.keyring.unseal_text(PREVIOUS_SECRET, webhook.sealed_previous_secret))
     return secrets
 
 
@@ -263,6 +263,6 @@ def _verdict(outcome: Outcome, now: datetime) -> Verdict:
     return Verdict(outcome.delivery.id, attempts, status, again, outcome.status, outcome.error, settled_at)
 
 
-async def forget_old_deliveries(session: Transaction) -> None:
+async def forget_old_deliveries(tx: Transaction) -> None:
     """Drop what was settled longer ago than deliveries are kept."""
-    await store.forget_settled_before(session, datetime.now(UTC) - rules.KEPT)
+    await store.forget_settled_before(tx, datetime.now(UTC) - rules.KEPT)

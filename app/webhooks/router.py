@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.core.authenticated_route import AuthenticatedRoute
-from app.core.db import Db
+from app.core.dependencies import Db
 from app.core.idempotency import Idempotent
 from app.core.outbound import Outbound
 from app.core.pagination import PageQuery
@@ -50,12 +50,12 @@ async def create_webhook(
 
     The secret that verifies the `v1` signatures is shown this once; `public_key` verifies the `v1a` ones.
     """
-    async with database.transaction(principal) as session:
+    async with database.transaction(principal) as tx:
 
         async def create() -> Response:
-            return _with_secret(await service.create(session, principal, outbound, body), 201)
+            return _with_secret(await service.create(tx, principal, outbound, body), 201)
 
-        return await once.answer(session, principal, create)
+        return await once.answer(tx, principal, create)
 
 
 @router.get("", summary="List webhooks", response_model=schemas.WebhookPage, responses=documented(*READS))
@@ -63,15 +63,15 @@ async def list_webhooks(
     request: Request, query: Annotated[PageQuery, Query()], database: Db, principal: Manager
 ) -> Response:
     """Your webhooks without their secrets, oldest first."""
-    async with database.transaction(principal, read_only=True) as session:
-        return page_answer(request, schemas.WebhookPage, *await store.list_page(session, principal, query))
+    async with database.transaction(principal, read_only=True) as tx:
+        return page_answer(request, schemas.WebhookPage, *await store.list_page(tx, principal, query))
 
 
 @router.get("/{webhook_id}", summary="Read a webhook", response_model=schemas.Webhook, responses=documented(*READS))
 async def get_webhook(request: Request, webhook_id: UUID, database: Db, principal: Manager) -> Response:
     """One webhook without its secret: whether it is sent to, and if not, why."""
-    async with database.transaction(principal, read_only=True) as session:
-        webhook = await store.get(session, principal, webhook_id)
+    async with database.transaction(principal, read_only=True) as tx:
+        webhook = await store.get(tx, principal, webhook_id)
         return not_modified(request, webhook) or resource_answer(schemas.Webhook.model_validate(webhook))
 
 
@@ -90,16 +90,16 @@ async def change_webhook(
     outbound: WayOut,
 ) -> Response:
     """A JSON merge patch (RFC 7396). A webhook that is enabled again gets all that happened in between."""
-    async with database.transaction(principal) as session:
-        webhook = await service.change(session, principal, outbound, webhook_id, if_match, body)
+    async with database.transaction(principal) as tx:
+        webhook = await service.change(tx, principal, outbound, webhook_id, if_match, body)
         return resource_answer(schemas.Webhook.model_validate(webhook))
 
 
 @router.delete("/{webhook_id}", status_code=204, summary="Delete a webhook", responses=documented(*CHANGES))
 async def delete_webhook(webhook_id: UUID, database: Db, principal: Manager, if_match: Precondition) -> Response:
     """Nothing more is sent to it, and what is known of its deliveries goes."""
-    async with database.transaction(principal) as session:
-        await service.delete(session, principal, webhook_id, if_match)
+    async with database.transaction(principal) as tx:
+        await service.delete(tx, principal, webhook_id, if_match)
         return Response(status_code=204)
 
 
@@ -111,8 +111,8 @@ async def delete_webhook(webhook_id: UUID, database: Db, principal: Manager, if_
 )
 async def rotate_webhook_secret(webhook_id: UUID, database: Db, principal: Manager, if_match: Precondition) -> Response:
     """The new secret is shown this once. For a day, requests are signed by the old one as well."""
-    async with database.transaction(principal) as session:
-        return _with_secret(await service.rotate_secret(session, principal, webhook_id, if_match), 200)
+    async with database.transaction(principal) as tx:
+        return _with_secret(await service.rotate_secret(tx, principal, webhook_id, if_match), 200)
 
 
 @router.post(
@@ -124,13 +124,13 @@ async def rotate_webhook_secret(webhook_id: UUID, database: Db, principal: Manag
 )
 async def send_test(webhook_id: UUID, database: Db, principal: Manager, once: Idempotent) -> Response:
     """Sends an event `webhook.test` to this webhook alone, whatever types it wants."""
-    async with database.transaction(principal) as session:
+    async with database.transaction(principal) as tx:
 
         async def send() -> Response:
-            event_id = await service.send_test(session, principal, webhook_id)
+            event_id = await service.send_test(tx, principal, webhook_id)
             return json_answer(schemas.TestSent(event_id=event_id), 202)
 
-        return await once.answer(session, principal, send)
+        return await once.answer(tx, principal, send)
 
 
 @router.post(
@@ -147,13 +147,13 @@ async def replay(
 
     Each comes with the `webhook-id` that it had before.
     """
-    async with database.transaction(principal) as session:
+    async with database.transaction(principal) as tx:
 
         async def again() -> Response:
-            webhook = await service.replay(session, principal, webhook_id, body.after)
+            webhook = await service.replay(tx, principal, webhook_id, body.after)
             return resource_answer(schemas.Webhook.model_validate(webhook), 202)
 
-        return await once.answer(session, principal, again)
+        return await once.answer(tx, principal, again)
 
 
 @router.get(
@@ -170,6 +170,6 @@ async def list_deliveries(
     principal: Manager,
 ) -> Response:
     """What was sent, newest first, and how the last attempt ended. Kept for 30 days after the last attempt."""
-    async with database.transaction(principal, read_only=True) as session:
-        webhook = await store.get(session, principal, webhook_id)
-        return page_answer(request, schemas.DeliveryPage, *await store.list_deliveries(session, webhook, query))
+    async with database.transaction(principal, read_only=True) as tx:
+        webhook = await store.get(tx, principal, webhook_id)
+        return page_answer(request, schemas.DeliveryPage, *await store.list_deliveries(tx, webhook, query))

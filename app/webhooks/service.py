@@ -30,22 +30,22 @@ class Issued:
     secret: str
 
 
-async def create(session: Transaction, principal: Principal, outbound: Outbound, body: NewWebhook) -> Issued:
+async def create(tx: Transaction, principal: Principal, outbound: Outbound, body: NewWebhook) -> Issued:
     """Make a webhook that gets what happens from now on. Raises ``WebhookLimit``, ``Invalid``."""
     _check_url(outbound, body.url)
-    if await store.count(session, principal.partner_id) >= rules.MOST_WEBHOOKS:
+    if await store.count(tx, principal.partner_id) >= rules.MOST_WEBHOOKS:
         raise WebhookLimit(f"A partner has at most {rules.MOST_WEBHOOKS} webhooks.")
     secret, private_key = signing.new_secret(), signing.new_private_key()
     webhook = Webhook(
         id=uuid7(),
         partner_id=principal.partner_id,
         **body.model_dump(),
-        sealed_secret=session.keyring.seal_text(SECRET, secret),
-        sealed_private_key=session.keyring.seal_text(PRIVATE_KEY, private_key),
+        sealed_secret=tx.keyring.seal_text(SECRET, secret),
+        sealed_private_key=tx.keyring.seal_text(PRIVATE_KEY, private_key),
         public_key=signing.public_key_of(private_key),
     )
-    await store.add(session, webhook)
-    webhook.after = await _record(session, principal, "webhook.created", webhook)
+    await store.add(tx, webhook)
+    webhook.after = await _record(tx, principal, "webhook.created", webhook)
     return Issued(webhook, secret)
 
 
@@ -56,16 +56,16 @@ def _check_url(outbound: Outbound, url: str) -> None:
         raise Invalid.of([UrlRefused.at("/url", refused.detail)]) from None
 
 
-async def _record(session: Transaction, actor: Principal | None, name: str, webhook: Webhook) -> UUID:
+async def _record(tx: Transaction, actor: Principal | None, name: str, webhook: Webhook) -> UUID:
     """Record what happened to a webhook and give the event's id."""
     details = {"url": webhook.url, "status": webhook.status, "reason": webhook.disabled_reason}
     happening = Happening(name, webhook.id, webhook.partner_id, details=details)
-    (event_id,) = await events.record(session, actor, [happening])
+    (event_id,) = await events.record(tx, actor, [happening])
     return event_id
 
 
 async def change(
-    session: Transaction,
+    tx: Transaction,
     principal: Principal,
     outbound: Outbound,
     webhook_id: UUID,
@@ -73,7 +73,7 @@ async def change(
     patch: WebhookChange,
 ) -> Webhook:
     """Merge ``patch`` into a webhook. Raises ``NotFound``, ``VersionMismatch``, ``Invalid``."""
-    webhook = await store.get(session, principal, webhook_id, lock=True)
+    webhook = await store.get(tx, principal, webhook_id, lock=True)
     if_match.check(webhook)
     held = {name: getattr(webhook, name) for name in WebhookDetails.model_fields}
     details = validated(WebhookDetails, patch.onto(held)).model_dump()
@@ -86,57 +86,57 @@ async def change(
         disabled = details["status"] == WebhookStatus.DISABLED
         webhook.disabled_reason = DisabledReason.BY_PARTNER if disabled else None
     webhook.failing_since = webhook.paused_until = None
-    await store.changed(session, webhook)
+    await store.changed(tx, webhook)
     name = "webhook.disabled" if webhook.status != held["status"] == WebhookStatus.ACTIVE else "webhook.changed"
-    await _record(session, principal, name, webhook)
+    await _record(tx, principal, name, webhook)
     return webhook
 
 
-async def rotate_secret(session: Transaction, principal: Principal, webhook_id: UUID, if_match: IfMatch) -> Issued:
+async def rotate_secret(tx: Transaction, principal: Principal, webhook_id: UUID, if_match: IfMatch) -> Issued:
     """Give a webhook a new secret; the old one signs too for a day. Raises ``NotFound``, ``VersionMismatch``."""
-    webhook = await store.get(session, principal, webhook_id, lock=True)
+    webhook = await store.get(tx, principal, webhook_id, lock=True)
     if_match.check(webhook)
     secret = signing.new_secret()
-    old = session.keyring.unseal_text(SECRET, webhook.sealed_secret)
-    webhook.sealed_previous_secret = session.keyring.seal_text(PREVIOUS_SECRET, old)
+    old = tx.keyring.unseal_text(SECRET, webhook.sealed_secret)
+    webhook.sealed_previous_secret = tx.keyring.seal_text(PREVIOUS_SECRET, old)
     webhook.previous_secret_until = datetime.now(UTC) + rules.SECRET_OVERLAP
-    webhook.sealed_secret = session.keyring.seal_text(SECRET, secret)
-    await store.changed(session, webhook)
-    await _record(session, principal, "webhook.secret_rotated", webhook)
+    webhook.sealed_secret = tx.keyring.seal_text(SECRET, secret)
+    await store.changed(tx, webhook)
+    await _record(tx, principal, "webhook.secret_rotated", webhook)
     return Issued(webhook, secret)
 
 
-async def delete(session: Transaction, principal: Principal, webhook_id: UUID, if_match: IfMatch) -> None:
+async def delete(tx: Transaction, principal: Principal, webhook_id: UUID, if_match: IfMatch) -> None:
     """Delete a webhook. Raises ``NotFound``, ``VersionMismatch``."""
-    webhook = await store.get(session, principal, webhook_id, lock=True)
+    webhook = await store.get(tx, principal, webhook_id, lock=True)
     if_match.check(webhook)
-    await store.remove(session, webhook)
-    await _record(session, principal, "webhook.deleted", webhook)
+    await store.remove(tx, webhook)
+    await _record(tx, principal, "webhook.deleted", webhook)
 
 
-async def send_test(session: Transaction, principal: Principal, webhook_id: UUID) -> UUID:
+async def send_test(tx: Transaction, principal: Principal, webhook_id: UUID) -> UUID:
     """Record an event that goes to this webhook alone; gives its id. Raises ``NotFound``, ``WebhookDisabled``."""
-    webhook = await store.get(session, principal, webhook_id)
+    webhook = await store.get(tx, principal, webhook_id)
     if webhook.status == WebhookStatus.DISABLED:
         raise WebhookDisabled
-    return await _record(session, principal, rules.TEST_EVENT, webhook)
+    return await _record(tx, principal, rules.TEST_EVENT, webhook)
 
 
-async def replay(session: Transaction, principal: Principal, webhook_id: UUID, after: UUID) -> Webhook:
+async def replay(tx: Transaction, principal: Principal, webhook_id: UUID, after: UUID) -> Webhook:
     """Deliver again what came after an event. Raises ``NotFound``, ``Invalid`` when there is no such event."""
-    webhook = await store.get(session, principal, webhook_id, lock=True)
+    webhook = await store.get(tx, principal, webhook_id, lock=True)
     try:
-        await events.read(session, principal, after=after, limit=1)
+        await events.read(tx, principal, after=after, limit=1)
     except Invalid:
         raise Invalid.of([InvalidValue.at("/after", "There is no event of that id.")]) from None
-    await store.forget_settled_after(session, webhook, after)
+    await store.forget_settled_after(tx, webhook, after)
     webhook.after = after
-    await session.flush()
+    await tx.flush()
     return webhook
 
 
-async def disable(session: Transaction, webhook: Webhook, reason: str) -> None:
+async def disable(tx: Transaction, webhook: Webhook, reason: str) -> None:
     """Stop sending to a webhook, and say so in its partner's log."""
     webhook.status, webhook.disabled_reason = WebhookStatus.DISABLED, reason
-    await store.changed(session, webhook)
-    await _record(session, None, "webhook.disabled", webhook)
+    await store.changed(tx, webhook)
+    await _record(tx, None, "webhook.disabled", webhook)

@@ -44,67 +44,65 @@ class Verdict:
     settled_at: datetime | None
 
 
-async def add(session: Transaction, webhook: Webhook) -> None:
+async def add(tx: Transaction, webhook: Webhook) -> None:
     """Insert a webhook."""
-    session.add(webhook)
-    await session.flush()
-    await session.refresh(webhook)
+    tx.add(webhook)
+    await tx.flush()
+    await tx.refresh(webhook)
 
 
-async def count(session: Transaction, partner_id: UUID) -> int:
+async def count(tx: Transaction, partner_id: UUID) -> int:
     """How many webhooks a partner has, while no other transaction makes one for it."""
-    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"webhooks {partner_id}", 0))))
-    return int(await session.scalar(select(func.count()).where(Webhook.partner_id == partner_id)) or 0)
+    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"webhooks {partner_id}", 0))))
+    return int(await tx.scalar(select(func.count()).where(Webhook.partner_id == partner_id)) or 0)
 
 
-async def get(session: Transaction, principal: Principal, webhook_id: UUID, *, lock: bool = False) -> Webhook:
+async def get(tx: Transaction, principal: Principal, webhook_id: UUID, *, lock: bool = False) -> Webhook:
     """One webhook of the caller's own, locked for a change when ``lock``. Raises ``NotFound``."""
     statement = select(Webhook).where(Webhook.id == webhook_id, Webhook.partner_id == principal.partner_id)
-    webhook = await session.scalar(statement.with_for_update(of=Webhook) if lock else statement)
+    webhook = await tx.scalar(statement.with_for_update(of=Webhook) if lock else statement)
     if webhook is None:
         raise NotFound
     return webhook
 
 
-async def list_page(
-    session: Transaction, principal: Principal, query: PageQuery
-) -> tuple[Sequence[Webhook], str | None]:
+async def list_page(tx: Transaction, principal: Principal, query: PageQuery) -> tuple[Sequence[Webhook], str | None]:
     """A page of the caller's own webhooks."""
     statement = select(Webhook).where(Webhook.partner_id == principal.partner_id)
-    return await fetch_page(session, statement, Webhook.id, query, list_name="webhooks")
+    return await fetch_page(tx, statement, Webhook.id, query, list_name="webhooks")
 
 
 async def list_deliveries(
-    session: Transaction, webhook: Webhook, query: DeliveriesQuery
+    tx: Transaction, webhook: Webhook, query: DeliveriesQuery
 ) -> tuple[Sequence[Delivery], str | None]:
     """A page of a webhook's deliveries, newest first."""
     statement = select(Delivery).where(Delivery.webhook_id == webhook.id).filter_by(**query.filters())
     name = f"deliveries {webhook.id}"
-    return await fetch_page(session, statement, Delivery.id, query, list_name=name, descending=True)
+    return await fetch_page(tx, statement, Delivery.id, query, list_name=name, descending=True)
 
 
-async def changed(session: Transaction, webhook: Webhook) -> None:
+async def changed(tx: Transaction, webhook: Webhook) -> None:
     """Write a changed webhook as its next version."""
     webhook.version += 1
     webhook.updated_at = func.now()
-    await session.flush()
-    await session.refresh(webhook)
+    await tx.flush()
+    await tx.refresh(webhook)
 
 
-async def remove(session: Transaction, webhook: Webhook) -> None:
+async def remove(tx: Transaction, webhook: Webhook) -> None:
     """Delete a webhook and its deliveries."""
-    await session.delete(webhook)
-    await session.flush()
+    await tx.delete(webhook)
+    await tx.flush()
 
 
-async def locked(session: Transaction, webhook_id: UUID, *, wait: bool = False) -> Webhook | None:
+async def locked(tx: Transaction, webhook_id: UUID, *, wait: bool = False) -> Webhook | None:
     """An active webhook, for a change of the service's own; None when it is not, or unless ``wait`` held by another."""
     statement = select(Webhook).where(Webhook.id == webhook_id, Webhook.status == WebhookStatus.ACTIVE)
-    webhook: Webhook | None = await session.scalar(statement.with_for_update(of=Webhook, skip_locked=not wait))
+    webhook: Webhook | None = await tx.scalar(statement.with_for_update(of=Webhook, skip_locked=not wait))
     return webhook
 
 
-async def behind(session: Transaction) -> Sequence[UUID]:
+async def behind(tx: Transaction) -> Sequence[UUID]:
     """The active webhooks after whose position the log goes on."""
     start = aliased(Event)
     settled = Event.transaction_id < func.pg_snapshot_xmin(func.pg_current_snapshot())
@@ -114,12 +112,10 @@ async def behind(session: Transaction) -> Sequence[UUID]:
         .join(start, start.id == Webhook.after)
         .where(Webhook.status == WebhookStatus.ACTIVE, select(Event.id).where(settled, later).exists())
     )
-    return (await session.scalars(statement)).all()
+    return (await tx.scalars(statement)).all()
 
 
-async def add_deliveries(
-    session: Transaction, webhook_id: UUID, events: Sequence[tuple[UUID, str]], now: datetime
-) -> None:
+async def add_deliveries(tx: Transaction, webhook_id: UUID, events: Sequence[tuple[UUID, str]], now: datetime) -> None:
     """Put events (id and name) on their way, in this order; what is on its way already stays as it is."""
     if not events:
         return
@@ -129,10 +125,10 @@ async def add_deliveries(
     rows = [dict(zip(kinds, (uuid7(), webhook_id, event_id, name, now), strict=True)) for event_id, name in events]
     batch = recordset("delivery", kinds, rows)
     statement = insert(Delivery).from_select(list(kinds), select(*batch.c))
-    await session.execute(statement.on_conflict_do_nothing())
+    await tx.execute(statement.on_conflict_do_nothing())
 
 
-async def due(session: Transaction, now: datetime) -> list[tuple[UUID, UUID]]:
+async def due(tx: Transaction, now: datetime) -> list[tuple[UUID, UUID]]:
     """The webhooks that have something to be sent now, each with its partner."""
     waiting = select(Delivery.id).where(
         Delivery.webhook_id == Webhook.id,
@@ -141,13 +137,11 @@ async def due(session: Transaction, now: datetime) -> list[tuple[UUID, UUID]]:
     )
     unpaused = or_(Webhook.paused_until.is_(None), Webhook.paused_until <= now)
     active = select(Webhook.id, Webhook.partner_id).where(Webhook.status == WebhookStatus.ACTIVE)
-    found = await session.execute(active.where(unpaused, waiting.exists()))
+    found = await tx.execute(active.where(unpaused, waiting.exists()))
     return [(webhook_id, partner_id) for webhook_id, partner_id in found]
 
 
-async def claim(
-    session: Transaction, webhook_id: UUID, now: datetime, *, limit: int, lease: timedelta
-) -> list[Claimed]:
+async def claim(tx: Transaction, webhook_id: UUID, now: datetime, *, limit: int, lease: timedelta) -> list[Claimed]:
     """Take up to ``limit`` due deliveries for an attempt; when the worker dies, they are due again after ``lease``."""
     chosen = (
         select(Delivery.id)
@@ -168,11 +162,11 @@ async def claim(
         .returning(Delivery.id, Delivery.event_id, Delivery.attempts)
         .execution_options(synchronize_session=False)
     )
-    taken = [Claimed(id_, event_id, attempts) for id_, event_id, attempts in await session.execute(statement)]
+    taken = [Claimed(id_, event_id, attempts) for id_, event_id, attempts in await tx.execute(statement)]
     return sorted(taken, key=lambda each: each.id)
 
 
-async def settle(session: Transaction, verdicts: Sequence[Verdict]) -> None:
+async def settle(tx: Transaction, verdicts: Sequence[Verdict]) -> None:
     """Write how attempts ended."""
     kinds: dict[str, Any] = {
         "id": Uuid, "attempts": Integer, "status": Text, "next_attempt_at": INSTANT, "response_status": Integer,
@@ -180,7 +174,7 @@ async def settle(session: Transaction, verdicts: Sequence[Verdict]) -> None:
     }  # fmt: skip
     batch = recordset("verdict", kinds, [asdict(each) for each in verdicts])
     written = ("status", "next_attempt_at", "response_status", "last_error", "settled_at")
-    await session.execute(
+    await tx.execute(
         update(Delivery)
         .where(Delivery.id == batch.c.id, Delivery.attempts == batch.c.attempts)
         .values({name: batch.c[name] for name in written})
@@ -188,7 +182,7 @@ async def settle(session: Transaction, verdicts: Sequence[Verdict]) -> None:
     )
 
 
-async def forget_settled_after(session: Transaction, webhook: Webhook, event_id: UUID) -> None:
+async def forget_settled_after(tx: Transaction, webhook: Webhook, event_id: UUID) -> None:
     """Drop what was settled of the events after ``event_id``, so that they can be put on their way again."""
     start = aliased(Event)
     position = select(start.transaction_id, start.sequence).where(start.id == event_id).subquery()
@@ -198,9 +192,9 @@ async def forget_settled_after(session: Transaction, webhook: Webhook, event_id:
         Event.id == Delivery.event_id,
         tuple_(Event.transaction_id, Event.sequence) > tuple_(position.c.transaction_id, position.c.sequence),
     )
-    await session.execute(delete(Delivery).where(again).execution_options(synchronize_session=False))
+    await tx.execute(delete(Delivery).where(again).execution_options(synchronize_session=False))
 
 
-async def forget_settled_before(session: Transaction, instant: datetime) -> None:
+async def forget_settled_before(tx: Transaction, instant: datetime) -> None:
     """Drop what was settled long ago."""
-    await session.execute(delete(Delivery).where(Delivery.settled_at < instant))
+    await tx.execute(delete(Delivery).where(Delivery.settled_at < instant))

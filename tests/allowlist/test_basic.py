@@ -110,13 +110,13 @@ async def test_a_disabled_client_and_an_old_secret_are_refused_within_a_minute(
     rotated = await service.credentials("nayatel", client="second", operator="nayatel")
     for known in (nayatel.credentials, rotated):
         assert (await as_client(service, FEED, known)).status_code == 200
-    async with service.database.transaction() as session:
-        first = await store.find_client(session, nayatel.credentials.client_id)
-        second = await store.find_client(session, rotated.client_id)
+    async with service.database.transaction() as tx:
+        first = await store.find_client(tx, nayatel.credentials.client_id)
+        second = await store.find_client(tx, rotated.client_id)
         assert first
         assert second
-        await partners.disable_client(session, None, first, ANY_VERSION)
-        issued = await partners.rotate_secret(session, None, second, ANY_VERSION, overlap_seconds=0)
+        await partners.disable_client(tx, None, first, ANY_VERSION)
+        issued = await partners.rotate_secret(tx, None, second, ANY_VERSION, overlap_seconds=0)
     assert basic.CHECKED_AGAIN_SECONDS <= 60
     monkeypatch.setattr(basic, "CHECKED_AGAIN_SECONDS", 0)
     for refused in (nayatel.credentials, rotated):
@@ -168,9 +168,9 @@ async def test_a_bearer_token_is_checked_without_the_database_once_the_keys_are_
 async def test_a_token_that_expired_is_not_refused_while_no_new_one_can_be_had(
     behind: Service, link: Link, nayatel: Caller, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with service.database.transaction(read_only=True) as session:
-        client = await store.find_client(session, nayatel.credentials.client_id)
-        key = await store.signing_key(session)
+    async with service.database.transaction(read_only=True) as tx:
+        client = await store.find_client(tx, nayatel.credentials.client_id)
+        key = await store.signing_key(tx)
     assert client
     issuer = service.settings.public_url
     expired = partners.access_token(client, ["allowlist:read"], key, issuer=issuer, seconds=-5)
@@ -186,10 +186,10 @@ async def test_a_client_that_is_refused_when_the_database_is_back_is_forgotten(
 ) -> None:
     assert (await as_client(behind, FEED, nayatel.credentials)).status_code == 200
     await link.cut()
-    async with service.database.transaction() as session:
-        client = await store.find_client(session, nayatel.credentials.client_id)
+    async with service.database.transaction() as tx:
+        client = await store.find_client(tx, nayatel.credentials.client_id)
         assert client
-        await partners.disable_client(session, None, client, ANY_VERSION)
+        await partners.disable_client(tx, None, client, ANY_VERSION)
     monkeypatch.setattr(basic, "CHECKED_AGAIN_SECONDS", 0)
     assert (await as_client(behind, FEED, nayatel.credentials)).status_code == 200
     await link.mend()

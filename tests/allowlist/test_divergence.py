@@ -34,8 +34,8 @@ async def check(caller: Caller, network: str) -> bool:
 
 
 async def ready(service: Service) -> httpx.Response:
-    async with service.database.transaction() as session:
-        await health.beat(session, uuid4())
+    async with service.database.transaction() as tx:
+        await health.beat(tx, uuid4())
     return await service.http.get("/health/ready")
 
 

@@ -153,8 +153,8 @@ async def test_sweeps_of_expired_approvals_count_together(service: Service, pseb
     for at in range(5):
         ids = ", ".join(f"'{each['id']}'" for each in found[4 * at : 4 * at + 4])
         await execute(service, f"UPDATE registrations SET expires_at = now() WHERE id IN ({ids})")
-        async with service.database.transaction() as session:
-            assert await registrations.expire(session) == 4
+        async with service.database.transaction() as tx:
+            assert await registrations.expire(tx) == 4
         publication = await turn(service)
         removed += publication.removed if publication else 0
     assert removed == 8

@@ -188,8 +188,8 @@ async def test_the_sweep_of_expired_approvals_counts_as_mass_and_any_officer_may
     await service.publish()
     expire = "UPDATE registrations SET expires_at = now() - interval '1 second' WHERE id <> $1"
     await feed.execute(service, expire, schemas.UUID(keeper["id"]))
-    async with service.database.transaction() as session:
-        assert await registrations.expire(session) == 12
+    async with service.database.transaction() as tx:
+        assert await registrations.expire(tx) == 12
     assert await service.publish() is None
     assert (await feed.listed(nayatel))["count"] == 13
     (change,) = await held(officer)

@@ -77,8 +77,8 @@ async def test_what_is_signed_by_the_feed_and_is_no_manifest_is_refused_as_one(
     await published(service, A)
     text = (await nayatel.get(f"{FEED}/manifest")).text
     good = verified(text, await keys(service), datetime.now(UTC))
-    async with service.database.transaction(read_only=True) as session:
-        key = await manifest.partners.signing_key(session)
+    async with service.database.transaction(read_only=True) as tx:
+        key = await manifest.partners.signing_key(tx)
     as_token = jws.serialize_compact(
         {"alg": ALGORITHM, "kid": key.kid, "typ": "at+jwt"},
         good.model_dump_json().encode(),
@@ -164,8 +164,8 @@ async def test_after_a_rotation_the_next_manifest_is_signed_by_the_new_key_and_t
 ) -> None:
     await published(service, A)
     before = (await nayatel.get(f"{FEED}/manifest")).text
-    async with service.database.transaction() as session:
-        kid = await manifest.partners.rotate_signing_key(session)
+    async with service.database.transaction() as tx:
+        kid = await manifest.partners.rotate_signing_key(tx)
     await service.let_keys_settle()
     await published(service, B)
     after = (await nayatel.get(f"{FEED}/manifest")).text
@@ -181,8 +181,8 @@ async def test_once_a_key_is_revoked_the_manifest_is_signed_by_another_although_
     await published(service, A)
     before = (await nayatel.get(f"{FEED}/manifest")).text
     revoked = str(jws.extract_compact(before.encode()).headers()["kid"])
-    async with service.database.transaction() as session:
-        new = await partners.revoke_signing_key(session, revoked)
+    async with service.database.transaction() as tx:
+        new = await partners.revoke_signing_key(tx, revoked)
     await service.app.state.called_back.refresh()
     caller = Caller(service, nayatel.credentials, await service.token(nayatel.credentials))
     after = (await caller.get(f"{FEED}/manifest")).text
@@ -201,8 +201,8 @@ async def test_a_checkpoint_by_a_revoked_key_is_held_back_until_a_worker_has_sig
     before = (await nayatel.get(f"{FEED}/manifest")).text
     kid = str(jws.extract_compact(before.encode()).headers()["kid"])
     assert json.loads(jws.extract_compact(before.encode()).payload)["audit_checkpoint"]
-    async with service.database.write() as session:
-        new = await partners.revoke_signing_key(session, kid)
+    async with service.database.transaction() as tx:
+        new = await partners.revoke_signing_key(tx, kid)
     await service.app.state.called_back.refresh()
     caller = Caller(service, nayatel.credentials, await service.token(nayatel.credentials))
     between = (await caller.get(f"{FEED}/manifest")).text

@@ -20,8 +20,8 @@ NULLABLE = "ALTER TABLE allowlist_entries ALTER COLUMN network DROP NOT NULL"
 async def refusals(service: Service) -> list[str]:
     """The checks that the log says refused a publication."""
     told = "SELECT details->>'check' FROM events WHERE name = 'allowlist.publication_refused' ORDER BY sequence"
-    async with service.database.transaction(read_only=True) as session:
-        return list(await session.scalars(text(told)))
+    async with service.database.transaction(read_only=True) as tx:
+        return list(await tx.scalars(text(told)))
 
 
 def refused(check: str) -> float:
@@ -92,10 +92,10 @@ async def assert_refused_by(
 
     assert await refusals(service) == checks
     assert {check: refused(check) - counted[check] for check in checks} == Counter(turns)
-    async with service.database.transaction(read_only=True) as session:
-        assert (await session.scalar(text("SELECT coalesce(max(serial), 0) FROM publications")) or 0) <= 1
-        assert await session.scalar(text("SELECT count(*) FROM allowlist_entries WHERE added_serial = 2")) == 0
-        assert await session.scalar(text("SELECT count(*) FROM allowlist_entries WHERE removed_serial = 2")) == 0
+    async with service.database.transaction(read_only=True) as tx:
+        assert (await tx.scalar(text("SELECT coalesce(max(serial), 0) FROM publications")) or 0) <= 1
+        assert await tx.scalar(text("SELECT count(*) FROM allowlist_entries WHERE added_serial = 2")) == 0
+        assert await tx.scalar(text("SELECT count(*) FROM allowlist_entries WHERE removed_serial = 2")) == 0
     assert (await nayatel.get("/v1/allowlist")).json() == before
 
 
@@ -166,6 +166,6 @@ async def test_a_publisher_whose_tables_are_missing_stops_and_makes_none(
     await postgres.execute(database_url, "ALTER TABLE publications RENAME TO lost")
     with pytest.raises(ProgrammingError):
         await service.publisher.publish()
-    async with service.database.transaction(read_only=True) as session:
-        assert await session.scalar(text("SELECT to_regclass('publications')")) is None
+    async with service.database.transaction(read_only=True) as tx:
+        assert await tx.scalar(text("SELECT to_regclass('publications')")) is None
     assert (await nayatel.get("/v1/allowlist")).json()["networks"] == case["networks"]

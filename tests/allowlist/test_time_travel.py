@@ -84,10 +84,10 @@ async def test_what_stood_at_a_time_is_found_by_an_index_however_long_ago(servic
         service, "UPDATE publications SET published_at = now() - interval '3000 days' + serial * interval '1 day'"
     )
     await feed.execute(service, "ANALYZE publications")
-    async with service.database.transaction(read_only=True) as session:
+    async with service.database.transaction(read_only=True) as tx:
         async with counted(service.database) as sent:
-            then = await feed_store.publication_at(session, datetime.now(UTC) - timedelta(days=2_000, hours=12))
-        plan = await session.execute(
+            then = await feed_store.publication_at(tx, datetime.now(UTC) - timedelta(days=2_000, hours=12))
+        plan = await tx.execute(
             text(f"EXPLAIN {sent[-1].replace('$1', 'now()').replace('$2', '100')}")  # our own statement
         )
         assert then.serial == 999

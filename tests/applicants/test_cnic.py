@@ -13,11 +13,9 @@ TABLES = text("SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = '
 
 async def everything_kept(service: Service) -> str:
     """Every column of every row, as text; bytes as hexadecimal digits."""
-    async with service.database.transaction(read_only=True) as session:
-        tables = list(await session.scalars(TABLES))
-        rows = [
-            row for table in tables for row in await session.scalars(text(f"SELECT whole::text FROM {table} AS whole"))
-        ]
+    async with service.database.transaction(read_only=True) as tx:
+        tables = list(await tx.scalars(TABLES))
+        rows = [row for table in tables for row in await tx.scalars(text(f"SELECT whole::text FROM {table} AS whole"))]
     assert len(rows) > 100
     return "\n".join(rows)
 

@@ -37,8 +37,8 @@ async def a_case(caller: Caller, reference: str = "REF-1") -> dict[str, Any]:
 
 async def found(service: Service) -> Verified:
     """What ``verify`` finds of the whole log."""
-    async with service.database.transaction(read_only=True) as session:
-        return await verify(session, batch=3)
+    async with service.database.transaction(read_only=True) as tx:
+        return await verify(tx, batch=3)
 
 
 async def changed(service: Service, *statements: str) -> None:
@@ -103,9 +103,9 @@ async def test_the_salt_of_a_leaf_that_was_made_of_the_value_is_gone_so_that_nob
     salt = (await inclusion(pseb, "registration.submitted"))["disclosed"]["remarks"]["salt"]
     before_commitments.undo()
     await erased(pseb, case["applicant_id"])
-    async with service.database.transaction(read_only=True) as session:
-        (event,) = await events.of_subjects(session, "registration.submitted", [case["id"]])
-        ((_, leaf),) = await erasure.store.with_leaves(session, [event.id])
+    async with service.database.transaction(read_only=True) as tx:
+        (event,) = await events.of_subjects(tx, "registration.submitted", [case["id"]])
+        ((_, leaf),) = await erasure.store.with_leaves(tx, [event.id])
     assert entry.disclosures(event, leaf.salt)["remarks"].salt != salt
 
 
@@ -158,9 +158,9 @@ async def test_a_reference_that_is_gone_without_a_word_is_found(service: Service
 
 async def test_the_sequencer_makes_no_leaf_of_what_is_just_being_erased(service: Service, pseb: Caller) -> None:
     case = await a_case(pseb)
-    async with service.database.transaction() as session:
-        await erasure.erase(session, [case["id"]])
-        before = await session.scalar(text("SELECT count(*) FROM audit_leaves"))
+    async with service.database.transaction() as tx:
+        await erasure.erase(tx, [case["id"]])
+        before = await tx.scalar(text("SELECT count(*) FROM audit_leaves"))
         async with service.database.transaction() as other:
             assert not await erasure.store.take_turn(other)
-        assert before == await session.scalar(text("SELECT count(*) FROM audit_leaves"))
+        assert before == await tx.scalar(text("SELECT count(*) FROM audit_leaves"))

@@ -24,14 +24,14 @@ ISSUER = "https://register.example.pk"
 async def leaves(service: Service) -> list[str]:
     """The names of the events in the order of their leaves."""
     statement = select(Event.name).join(Leaf, Leaf.event_id == Event.id).order_by(Leaf.position)
-    async with service.database.transaction(read_only=True) as session:
-        return list(await session.scalars(statement))
+    async with service.database.transaction(read_only=True) as tx:
+        return list(await tx.scalars(statement))
 
 
 async def test_without_an_event_nothing_is_signed(service: Service) -> None:
     await sequence(service.database, ISSUER)
-    async with service.database.transaction(read_only=True) as session:
-        assert await store.newest_checkpoint(session) is None
+    async with service.database.transaction(read_only=True) as tx:
+        assert await store.newest_checkpoint(tx) is None
     assert (await verified(service)).size == 0
 
 
@@ -56,8 +56,8 @@ async def test_the_tree_is_the_same_whatever_the_batch(service: Service, batch: 
     assert await sequenced(service, batch) == 21
     assert await leaves(service) == names
     assert (await verified(service, batch=5)).size == 21
-    async with service.database.transaction(read_only=True) as session:
-        signed = (await store.kept(session, 0, 21)).checkpoints
+    async with service.database.transaction(read_only=True) as tx:
+        signed = (await store.kept(tx, 0, 21)).checkpoints
     assert sorted(signed) == sorted({*range(batch, 21, batch), 21})
 
 
@@ -94,12 +94,12 @@ async def test_the_newest_checkpoint_is_signed_again_by_the_key_that_replaced_it
     await sequenced(service)
     await recorded(service, "test.second")
     await sequenced(service)
-    async with service.database.transaction() as session:
-        new = await partners.rotate_signing_key(session)
+    async with service.database.transaction() as tx:
+        new = await partners.rotate_signing_key(tx)
     await service.let_keys_settle()
     await sequence(service.database, ISSUER)
-    async with service.database.transaction(read_only=True) as session:
-        first, second = [await store.checkpoint_of(session, size) for size in (1, 2)]
+    async with service.database.transaction(read_only=True) as tx:
+        first, second = [await store.checkpoint_of(tx, size) for size in (1, 2)]
     assert checkpoint.signer_of(first.signed) != new
     assert checkpoint.signer_of(second.signed) == new
     assert (await verified(service)).size == 2
@@ -108,16 +108,16 @@ async def test_the_newest_checkpoint_is_signed_again_by_the_key_that_replaced_it
 async def test_a_log_signed_by_a_revoked_key_counts_as_history_once_another_key_signs_for_it(service: Service) -> None:
     await recorded(service, "test.first")
     await sequenced(service)
-    async with service.database.transaction(read_only=True) as session:
-        old = checkpoint.signer_of((await store.checkpoint_of(session, 1)).signed)
-    async with service.database.transaction() as session:
-        new = await partners.revoke_signing_key(session, old)
+    async with service.database.transaction(read_only=True) as tx:
+        old = checkpoint.signer_of((await store.checkpoint_of(tx, 1)).signed)
+    async with service.database.transaction() as tx:
+        new = await partners.revoke_signing_key(tx, old)
     with pytest.raises(Difference, match="revoked"):
         await verified(service)
     await recorded(service, "test.second")
     await sequenced(service)
-    async with service.database.transaction(read_only=True) as session:
-        first, second = [await store.checkpoint_of(session, size) for size in (1, 2)]
+    async with service.database.transaction(read_only=True) as tx:
+        first, second = [await store.checkpoint_of(tx, size) for size in (1, 2)]
     assert [checkpoint.signer_of(each.signed) for each in (first, second)] == [old, new]
     assert (await verified(service)).size == 2
 

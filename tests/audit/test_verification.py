@@ -76,11 +76,11 @@ async def thirty(service: Service) -> None:
 async def difference(service: Service, *changes: str) -> str:
     """What ``verify`` says when the owner of the database has made these changes, of which nothing stays."""
     try:
-        async with service.database.transaction() as session:
-            await session.execute(text("SET LOCAL ROLE NONE"))
+        async with service.database.transaction() as tx:
+            await tx.execute(text("SET LOCAL ROLE NONE"))
             for change in changes:
-                assert (await session.execute(text(f"{change} RETURNING 1"))).all(), change
-            await verify(session, batch=7)
+                assert (await tx.execute(text(f"{change} RETURNING 1"))).all(), change
+            await verify(tx, batch=7)
     except Difference as found:
         return str(found)
     return ""
@@ -88,8 +88,8 @@ async def difference(service: Service, *changes: str) -> str:
 
 async def kept(service: Service, size: int) -> Checkpoint:
     """A checkpoint as an outsider keeps it."""
-    async with service.database.transaction(read_only=True) as session:
-        return Checkpoint.model_validate(await store.checkpoint_of(session, size))
+    async with service.database.transaction(read_only=True) as tx:
+        return Checkpoint.model_validate(await store.checkpoint_of(tx, size))
 
 
 async def test_a_log_that_only_grew_shows_no_difference(service: Service) -> None:

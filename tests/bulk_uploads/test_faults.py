@@ -116,8 +116,8 @@ async def test_who_gets_further_waits_no_longer_for_the_faults_before(
             began = datetime.now(UTC)
             with pytest.raises(OSError, match="No space"):
                 await ingest(service.database, upload_id, 10, 1_000)
-            async with service.database.transaction(read_only=True) as session:
-                retry_at = await session.scalar(select(BulkUpload.retry_at))
+            async with service.database.transaction(read_only=True) as tx:
+                retry_at = await tx.scalar(select(BulkUpload.retry_at))
             assert retry_at is not None
             waited.append(5 * round((retry_at - began).total_seconds() / 5))
             fails_at.pop(0)

@@ -41,8 +41,8 @@ async def references(caller: Caller) -> list[str]:
 
 
 async def parts_left(database: Database, upload_id: UUID) -> bool:
-    async with database.transaction(read_only=True) as session:
-        return await ingesting.store.read_part(session, upload_id, 0) is not None
+    async with database.transaction(read_only=True) as tx:
+        return await ingesting.store.read_part(tx, upload_id, 0) is not None
 
 
 @pytest.mark.parametrize(

@@ -38,11 +38,11 @@ class Gate:
         self.opened = asyncio.Event()
         self._judge = ingesting._judge
 
-    async def judge(self, session: Any, principal: Any, upload: BulkUpload, *given: Any) -> Any:
+    async def judge(self, tx: Any, principal: Any, upload: BulkUpload, *given: Any) -> Any:
         self.begun.add(upload.id)
         if upload.id in self.held:
             await self.opened.wait()
-        return await self._judge(session, principal, upload, *given)
+        return await self._judge(tx, principal, upload, *given)
 
 
 @pytest.fixture
@@ -114,8 +114,8 @@ async def test_a_workbook_that_turns_out_to_hold_many_rows_is_left_to_the_large_
     upload_id = UUID(answer.json()["id"])
     await lanes.take_small()
     assert (await uploads.state(pseb, upload_id))["rows_done"] == 0
-    async with service.database.transaction(read_only=True) as session:
-        assert [each.id for each in await scheduling.in_turn(session, is_small=False)] == [upload_id]
+    async with service.database.transaction(read_only=True) as tx:
+        assert [each.id for each in await scheduling.in_turn(tx, is_small=False)] == [upload_id]
     await lanes.take_large()
     assert (await uploads.state(pseb, upload_id))["counts"]["created"] == 9
 
@@ -126,10 +126,10 @@ async def test_an_upload_that_cannot_be_ingested_keeps_none_of_its_partner_waiti
     stuck, sound = [await uploads.received(pseb, body(1, f"{i}-")) for i in range(2)]
     judge = ingesting._judge
 
-    async def timing_out(session: Any, principal: Any, upload: BulkUpload, *given: Any) -> Any:
+    async def timing_out(tx: Any, principal: Any, upload: BulkUpload, *given: Any) -> Any:
         if upload.id == stuck:
             raise ConnectionError
-        return await judge(session, principal, upload, *given)
+        return await judge(tx, principal, upload, *given)
 
     monkeypatch.setattr(ingesting, "_judge", timing_out)
     await lanes.take_small()

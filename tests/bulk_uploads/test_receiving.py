@@ -27,8 +27,8 @@ async def narrow(database_url: str) -> AsyncIterator[Service]:
 
 async def kept(service: Service) -> tuple[int, int]:
     """How many uploads and parts the database holds."""
-    async with service.database.transaction(read_only=True) as session:
-        held = [await session.scalar(select(func.count()).select_from(each)) for each in (BulkUpload, BulkUploadPart)]
+    async with service.database.transaction(read_only=True) as tx:
+        held = [await tx.scalar(select(func.count()).select_from(each)) for each in (BulkUpload, BulkUploadPart)]
     return held[0] or 0, held[1] or 0
 
 
@@ -284,11 +284,11 @@ async def test_parts_are_kept_compressed_and_those_kept_before_are_read_as_they_
 ) -> None:
     body = body_of(1_000)
     upload_id = await uploads.received(pseb, body)
-    async with service.database.transaction() as session:
-        size = await session.scalar(select(func.sum(func.octet_length(BulkUploadPart.sealed))))
+    async with service.database.transaction() as tx:
+        size = await tx.scalar(select(func.sum(func.octet_length(BulkUploadPart.sealed))))
         assert size is not None
         assert size < len(body) / 3
         sealed = service.database.keyring.seal(SEALED_PART, body)
-        await session.execute(update(BulkUploadPart).values(sealed=sealed, size=None))
+        await tx.execute(update(BulkUploadPart).values(sealed=sealed, size=None))
     await service.ingest_all()
     assert (await uploads.state(pseb, upload_id))["counts"]["created"] == 1_000

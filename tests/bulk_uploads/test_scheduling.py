@@ -29,15 +29,15 @@ async def killed(service: Service, upload_id: UUID) -> UUID:
 
 async def kills(service: Service, upload_id: UUID) -> tuple[int, int, bool]:
     """The kills counted at the last place and in all, and whether an attempt is open."""
-    async with service.database.transaction(read_only=True) as session:
-        upload = await waiting_upload(session, upload_id)
+    async with service.database.transaction(read_only=True) as tx:
+        upload = await waiting_upload(tx, upload_id)
         assert upload is not None
         return upload.killed_there, upload.kills, upload.attempt_id is not None
 
 
 async def turns(service: Service, *, is_small: bool = True) -> list[UUID]:
-    async with service.database.transaction(read_only=True) as session:
-        return [each.id for each in await scheduling.in_turn(session, is_small=is_small)]
+    async with service.database.transaction(read_only=True) as tx:
+        return [each.id for each in await scheduling.in_turn(tx, is_small=is_small)]
 
 
 async def test_partners_are_served_in_turn_however_many_uploads_one_has(
@@ -77,8 +77,8 @@ async def test_an_upload_that_kills_its_worker_three_times_fails_and_says_so(ser
     failed = await uploads.state(pseb, upload_id)
     assert (failed["status"], failed["rows_done"], failed["problem"]["code"]) == ("failed", 0, "processing_aborted")
     assert "3 times in a row while it read the file" in failed["problem"]["detail"]
-    async with service.database.transaction(read_only=True) as session:
-        assert await read_part(session, upload_id, 0) is None
+    async with service.database.transaction(read_only=True) as tx:
+        assert await read_part(tx, upload_id, 0) is None
     told = (await events.told(pseb, "bulk_upload.failed"))[-1]
     assert (told["subject_id"], told["details"]["code"]) == (str(upload_id), "processing_aborted")
 
@@ -172,8 +172,8 @@ async def test_a_workbook_is_opened_and_read_at_places_of_their_own(service: Ser
     await killed(service, upload_id)
 
     async def place() -> int | None:
-        async with service.database.transaction(read_only=True) as session:
-            upload = await waiting_upload(session, upload_id)
+        async with service.database.transaction(read_only=True) as tx:
+            upload = await waiting_upload(tx, upload_id)
             assert upload is not None
             return upload.attempt_place
 

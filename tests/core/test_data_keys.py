@@ -20,9 +20,9 @@ USED = "SELECT DISTINCT get_byte({column}, 3) FROM {table} WHERE {column} IS NOT
 async def key_ids(service: Service) -> set[int]:
     """The ids of the keys that anything in the database is sealed with."""
     found: set[int] = set()
-    async with service.database.transaction(read_only=True) as session:
+    async with service.database.transaction(read_only=True) as tx:
         for column in data_keys.sealed_columns():
-            found |= set(await session.scalars(text(USED.format(column=column.name, table=column.table.name))))
+            found |= set(await tx.scalars(text(USED.format(column=column.name, table=column.table.name))))
     return found
 
 
@@ -34,8 +34,8 @@ async def let_seconds_pass(service: Service, seconds: int = 61) -> None:
 
 
 async def rotate(database: Database) -> int:
-    async with database.transaction() as session:
-        return await data_keys.rotate(session, database.keyring)
+    async with database.transaction() as tx:
+        return await data_keys.rotate(tx, database.keyring)
 
 
 async def reseal(settings: Settings) -> None:
@@ -78,9 +78,9 @@ async def test_everything_is_sealed_anew_after_a_rotation_and_reads_as_before(
     assert (await pseb.get(path)).json() == before
     assert (await officer.post(f"{path}/reveal", json={"reason": "x"})).json()["cnic"][-3:] == before["cnic"][-3:]
     await service.ingest_all()
-    async with service.database.transaction(read_only=True) as session:
+    async with service.database.transaction(read_only=True) as tx:
         in_use = text("SELECT id FROM data_keys WHERE purpose = 'seal' AND retired_at IS NULL")
-        assert list(await session.scalars(in_use)) == [new]
+        assert list(await tx.scalars(in_use)) == [new]
 
 
 async def test_writers_and_readers_go_on_while_keys_rotate(service: Service, settings: Settings, pseb: Caller) -> None:

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InternalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.core.db import Database, Db, is_outage
+from app.core.db import Database, is_outage
+from app.core.dependencies import Db
 from app.core.settings import Settings
 from app.core.statement import Statement
 from app.core.transaction import Transaction
@@ -57,12 +58,12 @@ async def _server_that_only_says(sqlstate: str) -> AsyncIterator[str]:
         yield f"postgresql://u@127.0.0.1:{server.sockets[0].getsockname()[1]}/d?sslmode=disable"
 
 
-async def by_engine(session: Transaction, statement: str, **given: Any) -> None:
-    await session.execute(text(statement), given)
+async def by_engine(tx: Transaction, statement: str, **given: Any) -> None:
+    await tx.execute(text(statement), given)
 
 
-async def by_driver(session: Transaction, statement: str, **given: Any) -> None:
-    await session.fetch(Statement(text(statement)), **given)
+async def by_driver(tx: Transaction, statement: str, **given: Any) -> None:
+    await tx.fetch(Statement(text(statement)), **given)
 
 
 Ask = Callable[..., Awaitable[None]]
@@ -72,9 +73,9 @@ EITHER_WAY = pytest.mark.parametrize("ask", [by_engine, by_driver])
 async def _run(
     database: Database, *statements: str, ask: Ask = by_engine, fault: type[Exception] | None = None
 ) -> None:
-    async with database.transaction() as session:
+    async with database.transaction() as tx:
         for statement in statements:
-            await ask(session, statement)
+            await ask(tx, statement)
         if fault:
             raise fault
 
@@ -99,16 +100,16 @@ async def test_a_commit_that_fails_is_a_problem_and_never_a_201(service: Service
 async def test_the_transaction_is_committed_before_the_answer_leaves(service: Service) -> None:
     @service.app.post("/write")
     async def write(database: Db) -> str:
-        async with database.transaction() as session:
-            await session.execute(text(WRITE))
+        async with database.transaction() as tx:
+            await tx.execute(text(WRITE))
             return "done"
 
     committed_by_then: list[object] = []
 
     async def send(message: dict[str, object]) -> None:
         if message["type"] == "http.response.start":
-            async with service.database.transaction(read_only=True) as session:
-                committed_by_then.append(await session.scalar(text(COUNT)))
+            async with service.database.transaction(read_only=True) as tx:
+                committed_by_then.append(await tx.scalar(text(COUNT)))
 
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": b"", "more_body": False}
@@ -120,20 +121,20 @@ async def test_the_transaction_is_committed_before_the_answer_leaves(service: Se
 
 @EITHER_WAY
 async def test_a_session_that_reads_cannot_write(service: Service, ask: Ask) -> None:
-    async with service.database.transaction(read_only=True) as session:
+    async with service.database.transaction(read_only=True) as tx:
         with pytest.raises(DBAPIError) as refused:
-            await ask(session, WRITE)
+            await ask(tx, WRITE)
     assert not is_outage(refused.value)
-    async with service.database.transaction() as session:  # on the same pool of connections
-        await session.execute(text(WRITE))
+    async with service.database.transaction() as tx:  # on the same pool of connections
+        await tx.execute(text(WRITE))
 
 
 @EITHER_WAY
 async def test_what_raises_leaves_nothing_behind(service: Service, ask: Ask) -> None:
     with pytest.raises(LookupError):
         await _run(service.database, WRITE, ask=ask, fault=LookupError)
-    async with service.database.transaction(read_only=True) as session:
-        assert await session.scalar(text(COUNT)) == 0
+    async with service.database.transaction(read_only=True) as tx:
+        assert await tx.scalar(text(COUNT)) == 0
 
 
 async def test_a_database_that_cannot_be_reached_is_an_outage() -> None:
@@ -186,8 +187,8 @@ async def test_nothing_is_done_without_keys_when_they_could_not_be_read(
     async with _database(service.settings) as database:
         monkeypatch.setattr(asyncpg, "connect", away_once)
         assert is_outage(await _error_of(database, "SELECT 1"))
-        async with database.transaction(read_only=True) as session:
-            assert await partners.signing_key(session)
+        async with database.transaction(read_only=True) as tx:
+            assert await partners.signing_key(tx)
 
 
 @EITHER_WAY
@@ -230,10 +231,10 @@ async def test_a_lock_or_a_connection_that_is_not_free_in_time_is_an_outage(data
 @EITHER_WAY
 async def test_a_deadlock_is_an_outage_and_the_other_one_gets_through(service: Service, ask: Ask) -> None:
     async def take(first: str, second: str, both_hold: asyncio.Barrier) -> None:
-        async with service.database.transaction() as session:
-            await ask(session, f"LOCK TABLE {first}")
+        async with service.database.transaction() as tx:
+            await ask(tx, f"LOCK TABLE {first}")
             await both_hold.wait()
-            await ask(session, f"LOCK TABLE {second}")
+            await ask(tx, f"LOCK TABLE {second}")
 
     both = asyncio.Barrier(2)
     ends = await asyncio.gather(
@@ -259,14 +260,14 @@ def test_a_full_disk_of_ones_own_is_a_fault_and_no_outage_of_the_database() -> N
 @EITHER_WAY
 async def test_an_error_does_not_carry_the_values_of_its_statement(service: Service, ask: Ask) -> None:
     with pytest.raises(DBAPIError) as refused:
-        async with service.database.transaction(read_only=True) as session:
-            await ask(session, "SELECT CAST(:value AS integer) / 0, CAST(:other AS text)", value=1, other="Ayesha")
+        async with service.database.transaction(read_only=True) as tx:
+            await ask(tx, "SELECT CAST(:value AS integer) / 0, CAST(:other AS text)", value=1, other="Ayesha")
     assert "Ayesha" not in repr(refused.value) + str(refused.value)
 
 
 async def test_a_connection_that_was_cut_is_replaced_before_it_is_used_again(service: Service) -> None:
-    async with service.database.transaction(read_only=True) as session:
-        pid = await session.scalar(text("SELECT pg_backend_pid()"))
+    async with service.database.transaction(read_only=True) as tx:
+        pid = await tx.scalar(text("SELECT pg_backend_pid()"))
     await postgres.execute(service.settings.database_url, f"SELECT pg_terminate_backend({pid}, 5000)")
-    async with service.database.transaction(read_only=True) as session:
-        assert await session.scalar(text("SELECT pg_backend_pid()")) != pid
+    async with service.database.transaction(read_only=True) as tx:
+        assert await tx.scalar(text("SELECT pg_backend_pid()")) != pid

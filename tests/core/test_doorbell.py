@@ -40,27 +40,27 @@ async def _rung(listener: Listener, channel: str, seconds: float = 10.0) -> bool
 
 async def test_nobody_is_woken_by_a_transaction_that_did_not_commit(service: Service, listener: Listener) -> None:
     with suppress(LookupError):
-        async with service.database.transaction() as session:
-            await ring(session, "bulk_uploads")
+        async with service.database.transaction() as tx:
+            await ring(tx, "bulk_uploads")
             raise LookupError
-    async with service.database.transaction() as session:
-        await ring(session, "bulk_uploads")
+    async with service.database.transaction() as tx:
+        await ring(tx, "bulk_uploads")
         assert not await _rung(listener, "bulk_uploads", 0.3)
     assert await _rung(listener, "bulk_uploads")
 
 
 async def test_a_ring_wakes_whoever_waits_at_its_own_door_once(service: Service, listener: Listener) -> None:
     waiting = asyncio.create_task(_rung(listener, "bulk_uploads"))
-    async with service.database.transaction() as session:
-        await ring(session, "bulk_uploads")
+    async with service.database.transaction() as tx:
+        await ring(tx, "bulk_uploads")
     assert await waiting
     assert not await _rung(listener, "allowlist_pending", 0.2)
     assert not await _rung(listener, "bulk_uploads", 0.2)
 
 
 async def test_a_ring_that_came_while_nobody_waited_is_not_lost(service: Service, listener: Listener) -> None:
-    async with service.database.transaction() as session:
-        await ring(session, "bulk_uploads")
+    async with service.database.transaction() as tx:
+        await ring(tx, "bulk_uploads")
     await asyncio.sleep(0.1)
     assert await _rung(listener, "bulk_uploads")
 
@@ -68,12 +68,12 @@ async def test_a_ring_that_came_while_nobody_waited_is_not_lost(service: Service
 async def test_after_its_connection_is_lost_it_rings_at_once_and_hears_again(
     service: Service, listener: Listener
 ) -> None:
-    async with service.database.transaction() as session:
-        await session.execute(text("SET ROLE NONE"))
-        assert await session.scalar(CUT_THE_LISTENER) == 1
+    async with service.database.transaction() as tx:
+        await tx.execute(text("SET ROLE NONE"))
+        assert await tx.scalar(CUT_THE_LISTENER) == 1
     assert await _rung(listener, "bulk_uploads")  # something may have been missed
-    async with service.database.transaction() as session:
-        await ring(session, "bulk_uploads")
+    async with service.database.transaction() as tx:
+        await ring(tx, "bulk_uploads")
     assert await _rung(listener, "bulk_uploads")
 
 

@@ -52,7 +52,7 @@ async def _known(
 
 
 async def _announce(request: Request) -> None:
-    request.state.deprecation = [(b"deprecation", b"@1")]
+    request.state.announced = "yes"
 
 
 Reader = Annotated[Principal, Security(_known, scopes=["things:read"])]
@@ -75,8 +75,8 @@ def _app(route_class: type[AuthenticatedRoute]) -> FastAPI:
         return Wanted(limit=3)
 
     @router.get("/{thing_id}/announced", dependencies=[Depends(_announce)])
-    async def announced(thing_id: UUID, _: Reader) -> Response:
-        return Response(f"{thing_id}")
+    async def announced(request: Request, thing_id: UUID, _: Reader) -> Response:
+        return Response(f"{thing_id} {request.state.announced}")
 
     @router.post("", status_code=201)
     async def made(body: Thing, caller: Reader, labelled: Annotated[bytes, Depends(_labelled)]) -> Response:

@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 
 import httpx
 from sqlalchemy import func, select, text, update
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import idempotency
 from app.core.idempotency import IdempotencyKey
+from app.core.transaction import Transaction
 from tests.support import cases
 from tests.support.service import Caller, Service
 
@@ -22,12 +22,12 @@ def _key() -> dict[str, str]:
     return {"Idempotency-Key": uuid4().hex}
 
 
-async def _somebody_waits(session: AsyncSession) -> None:
+async def _somebody_waits(tx: Transaction) -> None:
     waiting = text("SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted "
                    "AND datname = current_database()")  # fmt: skip
     async with asyncio.timeout(20):
-        while not await session.scalar(waiting):
-            await session.execute(text("SELECT pg_sleep(0.01)"))
+        while not await tx.scalar(waiting):
+            await tx.execute(text("SELECT pg_sleep(0.01)"))
 
 
 async def _count(caller: Caller) -> int:
@@ -39,9 +39,9 @@ async def test_what_is_kept_of_a_request_cannot_be_guessed_without_the_key(servi
     answer = await pseb.post(APPLICANTS, content=body, headers={**_key(), "Content-Type": "application/json"})
     assert answer.status_code == 201
     request = f"POST {APPLICANTS}?\n{hashlib.sha256(body).hexdigest()}"
-    async with service.database.transaction(read_only=True) as session:
-        kept = await session.scalar(select(IdempotencyKey.fingerprint))
-        assert kept == session.keyring.keyed_hash("fingerprint", request)
+    async with service.database.transaction(read_only=True) as tx:
+        kept = await tx.scalar(select(IdempotencyKey.fingerprint))
+        assert kept == tx.keyring.keyed_hash("fingerprint", request)
     assert kept != hashlib.sha256(request.encode()).hexdigest()
 
 
@@ -133,8 +133,8 @@ async def test_a_replayed_client_secret_is_the_same_and_was_not_kept_readable(
     first, again = [await admin.post(path, json={"name": "new-portal"}, headers=headers) for _ in range(2)]
     secret = first.json()["client_secret"]
     assert (first.status_code, again.json()["client_secret"]) == (201, secret)
-    async with service.database.transaction(read_only=True) as session:
-        (kept,) = (await session.scalars(select(IdempotencyKey))).all()
+    async with service.database.transaction(read_only=True) as tx:
+        (kept,) = (await tx.scalars(select(IdempotencyKey))).all()
     assert secret.encode() not in kept.sealed_body
     assert secret not in json.dumps([kept.headers, kept.fingerprint])
     assert kept.client_id == UUID(str(admin.credentials.id))
@@ -145,8 +145,8 @@ async def test_a_key_is_forgotten_after_its_hours(service: Service, pseb: Caller
     for headers in (old, young):
         await pseb.post(APPLICANTS, json=body, headers=headers)
     long_ago = update(IdempotencyKey).where(IdempotencyKey.key == old["Idempotency-Key"])
-    async with service.database.transaction() as session:
-        await session.execute(long_ago.values(created_at=func.now() - func.make_interval(0, 0, 0, 0, 25)))
-        await idempotency.forget_older_than(session, service.settings.idempotency_hours)
+    async with service.database.transaction() as tx:
+        await tx.execute(long_ago.values(created_at=func.now() - func.make_interval(0, 0, 0, 0, 25)))
+        await idempotency.forget_older_than(tx, service.settings.idempotency_hours)
     assert "Idempotency-Replayed" not in (await pseb.post(APPLICANTS, json=body, headers=old)).headers
     assert "Idempotency-Replayed" in (await pseb.post(APPLICANTS, json=body, headers=young)).headers

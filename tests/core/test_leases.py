@@ -26,8 +26,8 @@ async def databases(settings: Settings) -> AsyncIterator[list[Database]]:
 async def leased(
     database: Database, portion: int, *, subject: str = "one", quota: int = 100, window: timedelta = DAY
 ) -> Grant:
-    async with database.transaction() as session:
-        return await lease(session, "read", subject, portion=portion, quota=quota, window=window)
+    async with database.transaction() as tx:
+        return await lease(tx, "read", subject, portion=portion, quota=quota, window=window)
 
 
 async def test_processes_that_ask_at_once_get_the_quota_and_no_more(databases: list[Database]) -> None:
@@ -50,15 +50,15 @@ async def test_a_quota_that_was_lowered_grants_nothing_more_of_the_window(databa
 
 async def test_the_next_window_begins_with_the_whole_quota(databases: list[Database]) -> None:
     first = await leased(databases[0], 100)
-    async with databases[0].transaction() as session:
-        await session.execute(update(RateWindow).values(window_start=RateWindow.window_start - DAY))
+    async with databases[0].transaction() as tx:
+        await tx.execute(update(RateWindow).values(window_start=RateWindow.window_start - DAY))
     second = await leased(databases[0], 100)
     assert (first.requests, second.requests) == (100, 100)
 
 
 async def test_a_grant_says_how_long_its_window_lasts(databases: list[Database]) -> None:
-    async with databases[0].transaction(read_only=True) as session:
-        left = await session.scalar(select(DAY - (func.now() - func.date_trunc("day", func.now(), "UTC"))))
+    async with databases[0].transaction(read_only=True) as tx:
+        left = await tx.scalar(select(DAY - (func.now() - func.date_trunc("day", func.now(), "UTC"))))
     assert left is not None
     grant = await leased(databases[0], 1)
     assert 0 <= left.total_seconds() - grant.seconds < 30
@@ -67,8 +67,8 @@ async def test_a_grant_says_how_long_its_window_lasts(databases: list[Database])
 async def test_only_windows_that_have_ended_are_swept(databases: list[Database]) -> None:
     await leased(databases[0], 1)
     await leased(databases[0], 1, subject="ended")
-    async with databases[0].transaction() as session:
+    async with databases[0].transaction() as tx:
         ended = update(RateWindow).where(RateWindow.subject == "ended")
-        await session.execute(ended.values(window_start=RateWindow.window_start - 2 * DAY))
-        await forget_ended(session, DAY)
-        assert (await session.scalars(select(RateWindow.subject))).all() == ["one"]
+        await tx.execute(ended.values(window_start=RateWindow.window_start - 2 * DAY))
+        await forget_ended(tx, DAY)
+        assert (await tx.scalars(select(RateWindow.subject))).all() == ["one"]

@@ -211,8 +211,8 @@ async def test_names_that_nobody_has_do_not_make_counts_without_end(database_url
     async with limited(database_url, failed_logins=1) as service:
         answers = [await _token(service, f"nobody.{i}", "wrong") for i in range(200)]
         assert {each.status_code for each in answers} == {401, 429}
-        async with service.database.transaction(read_only=True) as session:
-            kept = await session.scalar(
+        async with service.database.transaction(read_only=True) as tx:
+            kept = await tx.scalar(
                 select(func.count()).select_from(RateWindow).where(RateWindow.rate_class == "failed_logins")
             )
         assert kept <= limiting.FAILED_LOGIN_BUCKETS

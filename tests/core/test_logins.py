@@ -21,10 +21,10 @@ async def test_from_application_to_list_as_the_applications_own_login(settings: 
     await migrate(own)
     await migrate(own)
     service = Service(own)
-    async with service.database.transaction(read_only=True) as session:
-        await session.execute(text("SET ROLE NONE"))
-        assert await session.scalar(text("SELECT session_user")) == "register_app"
-        assert await session.scalar(text(SAID)) is False
+    async with service.database.transaction(read_only=True) as tx:
+        await tx.execute(text("SET ROLE NONE"))
+        assert await tx.scalar(text("SELECT session_user")) == "register_app"
+        assert await tx.scalar(text(SAID)) is False
     pseb, officer = await service.caller("pseb"), await service.officer()
     case = await cases.approved(pseb, officer)
     upload = await uploads.uploaded(pseb, uploads.csv_of([uploads.row("A"), uploads.row("B", email="@")]))

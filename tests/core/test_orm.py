@@ -37,8 +37,8 @@ def test_the_values_of_a_batch_are_one_parameter_and_never_part_of_the_statement
 async def test_fifty_thousand_rows_are_one_statement(service: Service) -> None:
     rows = [{"n": n, "code": f"c{n}", "network": f"10.{n >> 8}.{n & 255}.0/24"} for n in range(MANY)]
     batch = recordset("batch", {"n": Integer, "code": Text, "network": CIDR}, rows)
-    async with service.database.transaction(read_only=True) as session:
-        counted = (await session.execute(select(func.count(), func.sum(batch.c.n), func.max(batch.c.code)))).one()
+    async with service.database.transaction(read_only=True) as tx:
+        counted = (await tx.execute(select(func.count(), func.sum(batch.c.n), func.max(batch.c.code)))).one()
     assert tuple(counted) == (MANY, MANY * (MANY - 1) // 2, "c9999")
 
 
@@ -48,8 +48,8 @@ async def test_a_column_comes_out_as_it_went_in(service: Service, values: list[s
     assert cells_of(text) == values
     assert cells_at(text, range(len(values))) == values
     statement = columnar({"value": Text, "again": Text}, "their_")
-    async with service.database.transaction(read_only=True) as session:
-        found = (await session.execute(statement, {"their_value": text, "their_again": text})).all()
+    async with service.database.transaction(read_only=True) as tx:
+        found = (await tx.execute(statement, {"their_value": text, "their_again": text})).all()
         assert [tuple(row) for row in found] == [(value, value, i) for i, value in enumerate(values)]
 
 
@@ -60,14 +60,14 @@ def test_a_value_that_holds_what_parts_the_values_is_refused() -> None:
 
 async def test_fifty_thousand_values_are_one_parameter(service: Service) -> None:
     nobody = [uuid7() for _ in range(MANY)]
-    async with service.database.transaction(read_only=True) as session:
-        every = await session.scalar(select(func.count()).select_from(Operator))
-        codes = [*(f"none-{n}" for n in range(MANY)), *(await session.scalars(select(Operator.code))).all()]
-        assert await session.scalar(select(func.count()).where(among(Operator.code, codes))) == every
-        assert await session.scalar(select(func.count()).where(among(Operator.code, []))) == 0
-        assert await session.scalar(select(func.count()).where(among(Partner.id, nobody))) == 0
-        prefixes = (await session.scalars(select(CountryPrefix.prefix).limit(5))).all()
-        assert await session.scalar(select(func.count()).where(among(CountryPrefix.prefix, prefixes))) == 5
+    async with service.database.transaction(read_only=True) as tx:
+        every = await tx.scalar(select(func.count()).select_from(Operator))
+        codes = [*(f"none-{n}" for n in range(MANY)), *(await tx.scalars(select(Operator.code))).all()]
+        assert await tx.scalar(select(func.count()).where(among(Operator.code, codes))) == every
+        assert await tx.scalar(select(func.count()).where(among(Operator.code, []))) == 0
+        assert await tx.scalar(select(func.count()).where(among(Partner.id, nobody))) == 0
+        prefixes = (await tx.scalars(select(CountryPrefix.prefix).limit(5))).all()
+        assert await tx.scalar(select(func.count()).where(among(CountryPrefix.prefix, prefixes))) == 5
 
 
 async def test_a_row_comes_out_as_it_went_in(service: Service) -> None:
@@ -82,8 +82,8 @@ async def test_a_row_comes_out_as_it_went_in(service: Service) -> None:
         "at": "2027-01-31T12:00:00Z", "network": "2400:1460:1::/48",
     }  # fmt: skip
     batch = recordset("batch", kinds, [full, {"text": ""}])
-    async with service.database.transaction(read_only=True) as session:
-        rows = (await session.execute(select(*batch.c))).all()
+    async with service.database.transaction(read_only=True) as tx:
+        rows = (await tx.execute(select(*batch.c))).all()
     first = dict(rows[0]._mapping)
     assert first.pop("at").isoformat() == "2027-01-31T12:00:00+00:00"
     assert first == {key: value for key, value in full.items() if key != "at"}
@@ -92,8 +92,8 @@ async def test_a_row_comes_out_as_it_went_in(service: Service) -> None:
 
 async def test_an_empty_batch_is_a_table_without_rows(service: Service) -> None:
     batch = recordset("batch", {"n": Integer}, [])
-    async with service.database.transaction(read_only=True) as session:
-        assert (await session.execute(select(batch.c.n))).all() == []
+    async with service.database.transaction(read_only=True) as tx:
+        assert (await tx.execute(select(batch.c.n))).all() == []
 
 
 def test_a_column_is_held_to_the_values_of_its_enum() -> None:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from sqlalchemy import text
 from starlette.exceptions import HTTPException
 
-from app.core.db import database_of
+from app.core.dependencies import database_of
 from app.core.errors import Conflict, DomainError, NotFound, TooManyRequests
 from tests.support import cases
 from tests.support.postgres import settings_for
@@ -109,8 +109,8 @@ async def test_a_fault_is_a_problem_that_tells_nothing_of_the_inside(service: Se
 async def test_a_database_error_of_ours_is_a_fault_and_does_not_show_the_statement(service: Service) -> None:
     @service.app.get("/fails")
     async def fails(request: Request) -> None:
-        async with database_of(request).transaction(read_only=True) as session:
-            await session.execute(text("SELECT * FROM no_such_table"))
+        async with database_of(request).transaction(read_only=True) as tx:
+            await tx.execute(text("SELECT * FROM no_such_table"))
 
     answer = await service.http.get("/fails")
     problem(answer, 500, "internal")
@@ -138,9 +138,9 @@ async def test_while_the_database_is_gone_the_answer_is_to_come_again_never_to_l
 async def test_a_connection_lost_in_the_middle_of_a_request_is_an_outage(service: Service) -> None:
     @service.app.get("/loses-it")
     async def loses_it(request: Request) -> None:
-        async with database_of(request).transaction(read_only=True) as session:
-            await session.execute(text("SET ROLE NONE"))
-            await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        async with database_of(request).transaction(read_only=True) as tx:
+            await tx.execute(text("SET ROLE NONE"))
+            await tx.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
     problem(await service.http.get("/loses-it"), 503, "unavailable")
     assert (await service.http.get("/.well-known/jwks.json")).status_code == 200

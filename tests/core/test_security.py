@@ -36,8 +36,8 @@ def _claims(caller: Caller, **changes: Any) -> dict[str, Any]:
 
 
 async def _own_key(service: Service) -> OKPKey:
-    async with service.database.transaction(read_only=True) as session:
-        return await store.signing_key(session)
+    async with service.database.transaction(read_only=True) as tx:
+        return await store.signing_key(tx)
 
 
 def _signed(key: OKPKey, claims: dict[str, Any], **header: Any) -> str:
@@ -195,9 +195,9 @@ async def test_a_new_signing_key_is_learned_without_a_restart(service: Service, 
     assert (await pseb.get(PATH)).status_code == 200
     service.app.state.verifier._fetched = float("-inf")
     new = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
-    async with service.database.transaction() as session:
-        sealed = session.keyring.seal_text("signing_keys.sealed_jwk", json.dumps(new.as_dict(private=True)))
-        session.add(SigningKey(kid=new.kid, sealed_jwk=sealed))
+    async with service.database.transaction() as tx:
+        sealed = tx.keyring.seal_text("signing_keys.sealed_jwk", json.dumps(new.as_dict(private=True)))
+        tx.add(SigningKey(kid=new.kid, sealed_jwk=sealed))
     await service.let_keys_settle()
     fresh = await service.token(pseb.credentials)
     assert json.loads(base64.urlsafe_b64decode(fresh.split(".")[0] + "=="))["kid"] == new.kid

@@ -6,12 +6,11 @@ from itertools import cycle
 from uuid import UUID
 
 import pytest
-from fastapi import Request
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.core.db import INTAKE, SERVICE, TENANT, Database
-from app.core.principal import PartnerKind, Principal, caller_of
+from app.core.principal import PartnerKind, Principal
 from app.core.transaction import Transaction
 from tests.support import cases, postgres, uploads
 from tests.support.service import Caller, Service
@@ -55,8 +54,8 @@ def acting_for(caller: Caller, kind: PartnerKind = "association", operator: str 
     return Principal(caller.credentials.id, caller.credentials.partner_id, kind, operator, frozenset())
 
 
-async def names(session: Transaction, statement: str) -> set[str]:
-    return set(await session.scalars(text(statement)))
+async def names(tx: Transaction, statement: str) -> set[str]:
+    return set(await tx.scalars(text(statement)))
 
 
 async def a_bit_of_everything(caller: Caller, officer: Caller) -> None:
@@ -71,28 +70,28 @@ async def a_bit_of_everything(caller: Caller, officer: Caller) -> None:
 
 
 async def test_no_table_is_without_forced_row_level_security_and_a_policy(service: Service) -> None:
-    async with service.database.transaction(read_only=True) as session:
-        assert await names(session, UNPROTECTED) == ALEMBICS
-        assert await names(session, PARTNERS_OWN) & await names(session, OPEN_TO_TENANTS) == THE_LIST
+    async with service.database.transaction(read_only=True) as tx:
+        assert await names(tx, UNPROTECTED) == ALEMBICS
+        assert await names(tx, PARTNERS_OWN) & await names(tx, OPEN_TO_TENANTS) == THE_LIST
 
 
 async def test_a_new_table_without_a_policy_would_be_found(service: Service, database_url: str) -> None:
     await postgres.execute(database_url, "CREATE TABLE forgotten (partner_id uuid)")
-    async with service.database.transaction(read_only=True) as session:
-        assert "forgotten" in await names(session, UNPROTECTED)
+    async with service.database.transaction(read_only=True) as tx:
+        assert "forgotten" in await names(tx, UNPROTECTED)
 
 
 async def test_the_applications_roles_own_nothing_and_are_above_no_policy(service: Service) -> None:
-    async with service.database.transaction(read_only=True) as session:
-        assert await session.scalar(text("SELECT current_user")) == SERVICE
+    async with service.database.transaction(read_only=True) as tx:
+        assert await tx.scalar(text("SELECT current_user")) == SERVICE
         for role in (SERVICE, TENANT, INTAKE):
-            found = await session.execute(
+            found = await tx.execute(
                 text("SELECT rolsuper, rolbypassrls, rolcreaterole, rolcanlogin FROM pg_roles WHERE rolname = :role"),
                 {"role": role},
             )
             assert tuple(found.one()) == (False, False, False, False)
             owned = text("SELECT count(*) FROM pg_class WHERE relowner = CAST(:role AS regrole)")
-            assert await session.scalar(owned, {"role": role}) == 0
+            assert await tx.scalar(owned, {"role": role}) == 0
 
 
 async def test_a_partner_meets_no_row_of_anothers_in_any_table(
@@ -117,9 +116,9 @@ async def test_a_partner_meets_no_row_of_anothers_in_any_table(
 async def test_a_partner_that_is_nobody_meets_nothing(service: Service, pseb: Caller, officer: Caller) -> None:
     await a_bit_of_everything(pseb, officer)
     nobody = Principal(UUID(int=0), UUID(int=0), "operator", "", frozenset())
-    async with service.database.transaction(nobody, read_only=True) as session:
-        for table in await names(session, READABLE) - SHARED - THE_LIST - {"events"}:
-            assert await session.scalar(text(f"SELECT count(*) FROM {table}")) == 0, table
+    async with service.database.transaction(nobody, read_only=True) as tx:
+        for table in await names(tx, READABLE) - SHARED - THE_LIST - {"events"}:
+            assert await tx.scalar(text(f"SELECT count(*) FROM {table}")) == 0, table
 
 
 async def test_an_operator_meets_the_cases_that_name_it_and_no_applicant(
@@ -127,10 +126,10 @@ async def test_an_operator_meets_the_cases_that_name_it_and_no_applicant(
 ) -> None:
     named = await cases.submitted(pseb, operator="nayatel")
     await cases.submitted(pseb, operator="ptcl")
-    async with service.database.transaction(acting_for(nayatel, "operator", "nayatel"), read_only=True) as session:
-        assert await names(session, "SELECT id::text FROM registrations") == {named["id"]}
-        assert await names(session, "SELECT id::text FROM applicants") == set()
-        assert await names(session, "SELECT DISTINCT operator FROM events WHERE operator IS NOT NULL") == {"nayatel"}
+    async with service.database.transaction(acting_for(nayatel, "operator", "nayatel"), read_only=True) as tx:
+        assert await names(tx, "SELECT id::text FROM registrations") == {named["id"]}
+        assert await names(tx, "SELECT id::text FROM applicants") == set()
+        assert await names(tx, "SELECT DISTINCT operator FROM events WHERE operator IS NOT NULL") == {"nayatel"}
 
 
 WRITES = [
@@ -163,15 +162,15 @@ async def test_a_partner_cannot_write_for_another_nor_touch_what_is_the_register
     await cases.submitted(pseb)
     values = {"partner": pasha.credentials.partner_id} if ":partner" in statement else {}
     with pytest.raises(DBAPIError, match=r"row-level security|permission denied"):
-        async with service.database.transaction(acting_for(pseb)) as session:
-            await session.execute(text(statement), values)
+        async with service.database.transaction(acting_for(pseb)) as tx:
+            await tx.execute(text(statement), values)
 
 
 @pytest.mark.parametrize("statement", ["UPDATE events SET name = 'x'", "DELETE FROM events", "TRUNCATE events"])
 async def test_not_even_the_service_rewrites_the_log(service: Service, statement: str) -> None:
     with pytest.raises(DBAPIError, match="permission denied"):
-        async with service.database.transaction() as session:
-            await session.execute(text(statement))
+        async with service.database.transaction() as tx:
+            await tx.execute(text(statement))
 
 
 BEYOND_ONES_OWN = """
@@ -187,17 +186,15 @@ async def test_intake_reads_of_others_their_networks_and_what_is_granted_and_not
     other = await cases.submitted(pseb)
     await a_bit_of_everything(pseb, officer)
     shared = {"operators", "operator_prefixes", "country_prefixes"}
-    async with service.database.transaction(acting_for(pasha), role=INTAKE) as session:
-        assert await session.scalar(text("SELECT current_user")) == INTAKE
-        assert await names(session, BEYOND_ONES_OWN) == {"registration_networks", "allowlist_entries", *shared}
-        readable = (
-            await names(session, READABLE.replace("register_tenant", INTAKE)) - shared - {"registration_networks"}
-        )
+    async with service.database.transaction(acting_for(pasha), role=INTAKE) as tx:
+        assert await tx.scalar(text("SELECT current_user")) == INTAKE
+        assert await names(tx, BEYOND_ONES_OWN) == {"registration_networks", "allowlist_entries", *shared}
+        readable = await names(tx, READABLE.replace("register_tenant", INTAKE)) - shared - {"registration_networks"}
         for table in readable:
-            assert await session.scalar(text(f"SELECT count(*) FROM {table}")) == 0, table
-        networks = await names(session, "SELECT network::text FROM registration_networks")
+            assert await tx.scalar(text(f"SELECT count(*) FROM {table}")) == 0, table
+        networks = await names(tx, "SELECT network::text FROM registration_networks")
         assert {*granted["networks"], *other["networks"]} <= networks
-        entries = await names(session, "SELECT network::text FROM allowlist_entries WHERE removed_serial IS NULL")
+        entries = await names(tx, "SELECT network::text FROM allowlist_entries WHERE removed_serial IS NULL")
         assert entries == set(granted["networks"])
 
 
@@ -226,32 +223,25 @@ async def test_intake_cannot_write_for_another_nor_read_what_it_does_not_compare
     await cases.submitted(pseb)
     values = {"partner": pasha.credentials.partner_id} if ":partner" in statement else {}
     with pytest.raises(DBAPIError, match=r"row-level security|permission denied"):
-        async with service.database.transaction(acting_for(pseb), role=INTAKE) as session:
-            await session.execute(text(statement), values)
+        async with service.database.transaction(acting_for(pseb), role=INTAKE) as tx:
+            await tx.execute(text(statement), values)
 
 
 async def test_intake_takes_no_networks_of_another_partners_case_away(
     service: Service, pseb: Caller, pasha: Caller
 ) -> None:
     case = await cases.submitted(pseb)
-    async with service.database.transaction(acting_for(pasha), role=INTAKE) as session:
-        await session.execute(text("DELETE FROM registration_networks"))
+    async with service.database.transaction(acting_for(pasha), role=INTAKE) as tx:
+        await tx.execute(text("DELETE FROM registration_networks"))
     assert (await pseb.get(f"/v1/registrations/{case['id']}")).json()["networks"] == case["networks"]
-
-
-async def test_a_request_that_nobody_was_admitted_for_reaches_no_table(service: Service) -> None:
-    request = Request({"type": "http"})
-    with pytest.raises(KeyError):
-        async with service.database.transaction(lambda: caller_of(request)) as session:
-            await session.execute(text("SELECT 1"))
 
 
 async def interleaved(database: Database, partners: Sequence[Principal], rounds: int) -> int:
     """Read everything there is, in turn for each partner, on whatever connection is free; count strangers' rows."""
     strangers = 0
     for principal, _ in zip(cycle(partners), range(rounds), strict=False):
-        async with database.transaction(principal, read_only=True) as session:
-            seen = await session.scalars(text("SELECT partner_id FROM registrations"))
+        async with database.transaction(principal, read_only=True) as tx:
+            seen = await tx.scalars(text("SELECT partner_id FROM registrations"))
             strangers += sum(partner_id != principal.partner_id for partner_id in seen)
     return strangers
 

@@ -76,10 +76,10 @@ async def test_when_the_file_is_lost_the_clients_get_new_secrets(service: Servic
 
 
 async def persons(service: Service) -> dict[str, str | None]:
-    async with service.database.transaction(read_only=True) as session:
-        partner = await store.find_partner(session, "pta")
+    async with service.database.transaction(read_only=True) as tx:
+        partner = await store.find_partner(tx, "pta")
         assert partner
-        clients, _ = await store.list_clients(session, partner.id, PageQuery())
+        clients, _ = await store.list_clients(tx, partner.id, PageQuery())
     return {each.name: each.person for each in clients}
 
 

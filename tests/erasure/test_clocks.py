@@ -40,8 +40,8 @@ async def expired(service: Service, but: dict[str, Any]) -> None:
     """The time of all approvals passes, but of one, so that the list is not empty."""
     passes = f"UPDATE registrations SET expires_at = now() WHERE id <> '{but['id']}'"
     await postgres.execute(service.settings.database_url, passes)
-    async with service.database.transaction() as session:
-        await registrations.expire(session)
+    async with service.database.transaction() as tx:
+        await registrations.expire(tx)
     await service.publish()
 
 
@@ -162,8 +162,8 @@ async def test_who_is_not_due_is_not_looked_at_again_before_the_shortest_clock(s
     await let_days_pass(service, 2)
     await sweep(service)
     rows = "SELECT count(*) FROM applicants WHERE retention_check_at < now() + interval '89 days'"
-    async with service.database.transaction(read_only=True) as session:
-        assert await session.scalar(text(rows)) == 0
+    async with service.database.transaction(read_only=True) as tx:
+        assert await tx.scalar(text(rows)) == 0
 
 
 async def test_one_that_is_erased_is_not_erased_again(service: Service, pseb: Caller) -> None:

@@ -147,8 +147,8 @@ async def test_an_erasure_and_submissions_at_once_leave_no_case_under_the_old_su
             assert 201 in statuses
     apart = """SELECT count(*) FROM registrations JOIN applicants ON applicants.id = applicant_id
                WHERE registrations.subject <> applicants.subject OR erased_at IS NOT NULL"""
-    async with service.database.transaction(read_only=True) as session:
-        assert await session.scalar(text(apart)) == 0
+    async with service.database.transaction(read_only=True) as tx:
+        assert await tx.scalar(text(apart)) == 0
 
 
 async def test_the_networks_of_an_erased_grant_stay_in_the_history_of_the_list(

@@ -23,8 +23,8 @@ async def test_the_service_itself_is_refused_to_change_or_take_away(service: Ser
     await sequenced(service)
     to_itself = {"events": "name = name", "audit_leaves": "event_id = event_id", "audit_nodes": "hash = hash"}[table]
     with pytest.raises(ProgrammingError, match="permission denied"):
-        async with service.database.transaction() as session:
-            await session.execute(text(change.format(table, to_itself)))
+        async with service.database.transaction() as tx:
+            await tx.execute(text(change.format(table, to_itself)))
 
 
 async def test_no_role_holds_more_than_reading_and_adding(service: Service) -> None:
@@ -53,46 +53,46 @@ CHANGES = [
 
 async def with_reference(service: Service) -> None:
     """An event that holds a reference."""
-    async with service.database.transaction() as session:
+    async with service.database.transaction() as tx:
         details = {"status": "submitted", "reference": "A"}
-        await events.record(session, None, [Happening("test.kept", details=details)])
+        await events.record(tx, None, [Happening("test.kept", details=details)])
 
 
 @pytest.mark.parametrize("change", CHANGES)
 async def test_of_an_event_nothing_but_its_reference_can_be_taken_out(service: Service, change: str) -> None:
     await with_reference(service)
     with pytest.raises(ProgrammingError, match="permission denied"):
-        async with service.database.transaction() as session:
-            await session.execute(text(f"UPDATE events SET {change}"))
+        async with service.database.transaction() as tx:
+            await tx.execute(text(f"UPDATE events SET {change}"))
 
 
 async def test_a_reference_is_taken_out_once_and_nothing_comes_in_its_place(service: Service) -> None:
     await with_reference(service)
-    async with service.database.transaction() as session:
-        await session.execute(text(f"UPDATE events SET {ERASED}"))
-        assert await session.scalar(text("SELECT details FROM events")) == {
+    async with service.database.transaction() as tx:
+        await tx.execute(text(f"UPDATE events SET {ERASED}"))
+        assert await tx.scalar(text("SELECT details FROM events")) == {
             "status": "submitted",
             "erased": ["reference"],
         }
     for again in (ERASED, """details = details || '{"reference": "B"}'"""):
         with pytest.raises(ProgrammingError, match="permission denied"):
-            async with service.database.transaction() as session:
-                await session.execute(text(f"UPDATE events SET {again}"))
+            async with service.database.transaction() as tx:
+                await tx.execute(text(f"UPDATE events SET {again}"))
 
 
 async def test_the_service_may_delete_a_salt_and_change_no_commitment(service: Service) -> None:
     await with_reference(service)
     await sequenced(service)
-    async with service.database.transaction() as session:
-        await session.execute(text("UPDATE audit_leaves SET erasable_salt = NULL"))
+    async with service.database.transaction() as tx:
+        await tx.execute(text("UPDATE audit_leaves SET erasable_salt = NULL"))
     with pytest.raises(ProgrammingError, match="permission denied"):
-        async with service.database.transaction() as session:
-            await session.execute(text("UPDATE audit_leaves SET erasable_commitment = NULL"))
+        async with service.database.transaction() as tx:
+            await tx.execute(text("UPDATE audit_leaves SET erasable_commitment = NULL"))
 
 
 async def test_a_partner_can_take_nothing_out_of_the_log(service: Service, pseb: Caller) -> None:
     case = await cases.submitted(pseb, reference="A")
     principal = Principal(pseb.credentials.id, pseb.credentials.partner_id, "association", None, frozenset())
     with pytest.raises(ProgrammingError, match="permission denied"):
-        async with service.database.transaction(principal) as session:
-            await session.execute(text(f"UPDATE events SET {ERASED} WHERE subject_id = :id"), {"id": case["id"]})
+        async with service.database.transaction(principal) as tx:
+            await tx.execute(text(f"UPDATE events SET {ERASED} WHERE subject_id = :id"), {"id": case["id"]})

@@ -19,8 +19,8 @@ PATH = "/v1/events"
 
 
 async def _record(service: Service, *names: str, **business: Any) -> None:
-    async with service.database.transaction() as session:
-        await store.record(session, None, [Happening(name, **business) for name in names])
+    async with service.database.transaction() as tx:
+        await store.record(tx, None, [Happening(name, **business) for name in names])
 
 
 def _names(events: Sequence[dict[str, Any]], prefix: str = "test.") -> list[str]:
@@ -70,8 +70,8 @@ async def test_no_position_is_handed_out_beyond_an_event_that_is_yet_to_commit(s
 async def test_a_reader_that_polls_while_many_write_gets_every_event_once(service: Service, pasha: Caller) -> None:
     async def write(number: int) -> None:
         for turn in range(5):
-            async with service.database.transaction() as session:
-                await store.record(session, None, [Happening(f"test.{number}.{turn}")])
+            async with service.database.transaction() as tx:
+                await store.record(tx, None, [Happening(f"test.{number}.{turn}")])
                 await asyncio.sleep(0.01 * (number % 3))
 
     writing = asyncio.gather(*(write(number) for number in range(4)))
@@ -90,8 +90,8 @@ async def test_a_reader_that_polls_while_many_write_gets_every_event_once(servic
 
 async def test_what_is_rolled_back_did_not_happen(service: Service, pasha: Caller) -> None:
     with suppress(LookupError):
-        async with service.database.transaction() as session:
-            await store.record(session, None, [Happening("test.undone")])
+        async with service.database.transaction() as tx:
+            await store.record(tx, None, [Happening("test.undone")])
             raise LookupError
     await _record(service, "test.done")
     assert _names(await told(pasha, "test.done")) == ["test.done"]
@@ -168,10 +168,10 @@ async def test_the_history_of_one_subject_does_not_wait_for_others(service: Serv
 async def test_ten_thousand_happenings_are_recorded_in_order_by_one_statement(
     service: Service, officer: Caller
 ) -> None:
-    async with service.database.transaction() as session:
-        await store.record(session, None, [])
-        await store.record(session, None, [Happening(f"test.{n}", details={"n": n}) for n in range(10_000)])
-        await store.record(session, None, [Happening("test.after")])
+    async with service.database.transaction() as tx:
+        await store.record(tx, None, [])
+        await store.record(tx, None, [Happening(f"test.{n}", details={"n": n}) for n in range(10_000)])
+        await store.record(tx, None, [Happening("test.after")])
     seen: list[dict[str, Any]] = []
     await told(officer, "test.0")
     while not seen or seen[-1]["name"] != "test.after":

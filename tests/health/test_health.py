@@ -19,8 +19,8 @@ READY = "/health/ready"
 
 
 async def _beat(service: Service, worker: Any = None) -> None:
-    async with service.database.transaction() as session:
-        await store.beat(session, worker or uuid4())
+    async with service.database.transaction() as tx:
+        await store.beat(tx, worker or uuid4())
 
 
 def _unavailable(answer: httpx.Response, why: str) -> bool:
@@ -40,8 +40,8 @@ async def test_it_is_not_ready_before_a_worker_was_seen_nor_when_it_was_long_ago
     assert await is_not()
     await _beat(service)
     await processes.until(is_ready, 5)
-    async with service.database.transaction() as session:
-        await session.execute(update(Worker).values(seen_at=func.now() - store.WORKER_SEEN_WITHIN))
+    async with service.database.transaction() as tx:
+        await tx.execute(update(Worker).values(seen_at=func.now() - store.WORKER_SEEN_WITHIN))
     await processes.until(is_not, 5)
 
 
@@ -102,12 +102,12 @@ async def test_a_worker_is_one_row_however_often_it_is_seen_and_is_forgotten_aft
     for _ in range(3):
         await _beat(service, worker)
     long_ago = update(Worker).values(seen_at=func.now() - func.make_interval(0, 0, 0, 2))
-    async with service.database.transaction() as session:
-        assert await session.scalar(select(func.count()).select_from(Worker)) == 1
-        await session.execute(long_ago)
+    async with service.database.transaction() as tx:
+        assert await tx.scalar(select(func.count()).select_from(Worker)) == 1
+        await tx.execute(long_ago)
     await _beat(service)
-    async with service.database.transaction(read_only=True) as session:
-        assert worker not in (await session.scalars(select(Worker.id))).all()
+    async with service.database.transaction(read_only=True) as tx:
+        assert worker not in (await tx.scalars(select(Worker.id))).all()
 
 
 async def test_the_metrics_are_prometheus_text(service: Service) -> None:

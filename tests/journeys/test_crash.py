@@ -57,12 +57,10 @@ async def registered(service: Service, upload_id: str) -> tuple[int, int, int]:
     """How many registrations an upload made, of how many references, with how many events of their submission."""
     of_upload = Registration.bulk_upload_id == UUID(upload_id)
     told = "SELECT count(*) FROM events WHERE name = 'registration.submitted'"
-    async with service.database.transaction(read_only=True) as session:
-        counted = await session.execute(
-            select(func.count(), func.count(Registration.reference.distinct())).where(of_upload)
-        )
+    async with service.database.transaction(read_only=True) as tx:
+        counted = await tx.execute(select(func.count(), func.count(Registration.reference.distinct())).where(of_upload))
         made, references = counted.one()
-        return made, references, await session.scalar(text(told)) or 0
+        return made, references, await tx.scalar(text(told)) or 0
 
 
 @pytest.mark.slow
@@ -102,8 +100,8 @@ async def test_a_worker_killed_again_and_again_takes_every_row_in_once(
         lines += [row["line"] for row in page.json()["items"]]
         path = page.headers["Link"].partition(">")[0].removeprefix("<") if "Link" in page.headers else ""
     assert lines == list(range(2, ROWS + 2))
-    async with service.database.transaction(read_only=True) as session:
-        assert await bulk_uploads.read_part(session, UUID(done["id"]), 0) is None
+    async with service.database.transaction(read_only=True) as tx:
+        assert await bulk_uploads.read_part(tx, UUID(done["id"]), 0) is None
 
 
 @pytest.mark.slow
@@ -114,8 +112,8 @@ async def test_a_file_that_kills_its_worker_three_times_fails_and_the_next_uploa
     attempts: set[UUID] = set()
 
     async def at_its_first_row() -> bool:
-        async with service.database.transaction(read_only=True) as session:
-            found = await session.execute(select(BulkUpload.attempt_id, BulkUpload.attempt_place))
+        async with service.database.transaction(read_only=True) as tx:
+            found = await tx.execute(select(BulkUpload.attempt_id, BulkUpload.attempt_place))
         attempt, place = found.one()
         return place == 0 and attempt not in attempts and not attempts.add(attempt)
 
@@ -149,8 +147,8 @@ async def test_workers_that_are_told_to_stop_in_the_middle_of_a_file_are_not_hel
     location = (await uploads.send(pseb, uploads.csv_of([uploads.row("R")]))).headers["Location"]
 
     async def under_way() -> bool:
-        async with service.database.transaction(read_only=True) as session:
-            return await session.scalar(select(BulkUpload.attempt_place)) == 0
+        async with service.database.transaction(read_only=True) as tx:
+            return await tx.scalar(select(BulkUpload.attempt_place)) == 0
 
     holding = await asyncpg.connect(database_url)
     async with holding.transaction():
@@ -160,8 +158,8 @@ async def test_workers_that_are_told_to_stop_in_the_middle_of_a_file_are_not_hel
             await processes.until(under_way, 60)
             process.terminate()
             assert await asyncio.to_thread(process.wait, 30) == 0
-            async with service.database.transaction(read_only=True) as session:
-                found = await session.execute(select(BulkUpload.attempt_id, BulkUpload.kills))
+            async with service.database.transaction(read_only=True) as tx:
+                found = await tx.execute(select(BulkUpload.attempt_id, BulkUpload.kills))
             assert found.one() == (None, 0)
             await postgres.execute(database_url, "UPDATE bulk_uploads SET attempt_place = NULL")
     await holding.close()
@@ -200,14 +198,14 @@ async def test_no_upload_that_an_api_acknowledged_is_lost_when_it_is_killed(
         assert any(ends), "the kill came too late to show anything"
     assert acknowledged
 
-    async with service.database.transaction(read_only=True) as session:
-        kept = {str(each.id): each for each in await session.scalars(select(BulkUpload))}
+    async with service.database.transaction(read_only=True) as tx:
+        kept = {str(each.id): each for each in await tx.scalars(select(BulkUpload))}
         whole = "SELECT bulk_upload_id, count(*) FROM bulk_upload_parts GROUP BY 1"
-        parts = {str(upload): count for upload, count in await session.execute(text(whole))}
+        parts = {str(upload): count for upload, count in await tx.execute(text(whole))}
     assert {each["id"] for each in acknowledged} <= set(kept)
     assert parts.keys() == kept.keys()
     assert all(kept[each["id"]].sha256 == each["sha256"] for each in acknowledged)
     await service.ingest_all()
-    async with service.database.transaction(read_only=True) as session:
-        ended = [(each.status, each.created) for each in await session.scalars(select(BulkUpload))]
+    async with service.database.transaction(read_only=True) as tx:
+        ended = [(each.status, each.created) for each in await tx.scalars(select(BulkUpload))]
     assert set(ended) == {("completed", 400)}

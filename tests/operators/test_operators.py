@@ -36,8 +36,8 @@ async def test_a_registration_cannot_name_an_operator_that_is_not_listed(pseb: C
     assert cases.codes(answer) == {"/operator": "unknown_operator"}
 
 
-async def around(session: Transaction, *networks: str) -> Atlas:
-    found = await session.fetch(Statement(store.charts(networks)), network=column_text(networks))
+async def around(tx: Transaction, *networks: str) -> Atlas:
+    found = await tx.fetch(Statement(store.charts(networks)), network=column_text(networks))
     return Atlas(found)
 
 
@@ -53,13 +53,13 @@ async def test_a_network_is_judged_by_the_country_s_allocations_and_by_what_its_
         ("nayatel", "2001:4860:4860::8888/128"): (False, False),
         ("nayatel", "154.192.0.0/16"): (False, True),
     }
-    async with service.database.transaction(read_only=True) as session:
-        whole = await store.atlas(session)
+    async with service.database.transaction(read_only=True) as tx:
+        whole = await store.atlas(tx)
         for (operator, network), verdict in claims.items():
-            for atlas in (whole, await around(session, network)):
+            for atlas in (whole, await around(tx, network)):
                 lies = span(network)
                 assert (atlas.is_in_country(lies), atlas.is_announced_by(operator, lies)) == verdict
-        assert not (await around(session)).is_in_country(span("45.115.84.0/24"))
+        assert not (await around(tx)).is_in_country(span("45.115.84.0/24"))
 
 
 async def test_the_reference_data_is_canonical_and_loading_it_again_changes_nothing(service: Service) -> None:
@@ -70,9 +70,9 @@ async def test_the_reference_data_is_canonical_and_loading_it_again_changes_noth
     assert len({span(prefix).first for prefix in listed}) > 1_000
 
     async def counts() -> list[int | None]:
-        async with service.database.transaction(read_only=True) as session:
+        async with service.database.transaction(read_only=True) as tx:
             tables = (Operator, OperatorPrefix, CountryPrefix)
-            return [await session.scalar(select(func.count()).select_from(table)) for table in tables]
+            return [await tx.scalar(select(func.count()).select_from(table)) for table in tables]
 
     before = await counts()
     assert before[2] == len(listed)

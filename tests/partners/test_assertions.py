@@ -22,10 +22,10 @@ from tests.support.signing import KEY, KEYS, OTHER, claims_of, form_of, public, 
 
 
 async def _given_keys(service: Service, credentials: Credentials, **body: Any) -> None:
-    async with service.database.transaction() as session:
-        client = await store.find_client(session, credentials.client_id)
+    async with service.database.transaction() as tx:
+        client = await store.find_client(tx, credentials.client_id)
         assert client
-        await partners.set_keys(session, None, client, ANY_VERSION, ClientKeys(**body))
+        await partners.set_keys(tx, None, client, ANY_VERSION, ClientKeys(**body))
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def _error(answer: httpx.Response) -> tuple[int, str]:
 
 
 async def _used(service: Service) -> int:
-    async with service.database.transaction(read_only=True) as session:
-        rows = await session.execute(store.select(store.UsedAssertion))
+    async with service.database.transaction(read_only=True) as tx:
+        rows = await tx.execute(store.select(store.UsedAssertion))
         return len(rows.all())
 
 

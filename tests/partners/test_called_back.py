@@ -99,9 +99,9 @@ async def test_a_token_that_is_under_way_meanwhile_is_called_back_too(
     service: Service, admin: Caller, pseb: Caller
 ) -> None:
     known = pseb.credentials
-    async with service.database.transaction(read_only=True) as session:
-        proven = await store.get_client(session, known.partner_id, known.id)
-        key = await store.signing_key(session)
+    async with service.database.transaction(read_only=True) as tx:
+        proven = await store.get_client(tx, known.partner_id, known.id)
+        key = await store.signing_key(tx)
     await _change(admin, pseb, "rotate?overlap_seconds=0")
     late = partners.access_token(proven, proven.scopes, key, issuer=service.settings.public_url, seconds=600)
     await service.app.state.called_back.refresh()
@@ -112,10 +112,10 @@ async def test_what_was_called_back_is_forgotten_when_it_has_expired_anyway(
     service: Service, admin: Caller, pseb: Caller, settings: Settings
 ) -> None:
     await _change(admin, pseb, "disable")
-    async with service.database.transaction(read_only=True) as session:
-        assert set(await store.called_back(session)) == {pseb.credentials.id}
+    async with service.database.transaction(read_only=True) as tx:
+        assert set(await store.called_back(tx)) == {pseb.credentials.id}
     await postgres.execute(
         settings.database_url, "UPDATE clients SET tokens_not_before = tokens_not_before - interval '3 hours'"
     )
-    async with service.database.transaction(read_only=True) as session:
-        assert await store.called_back(session) == {}
+    async with service.database.transaction(read_only=True) as tx:
+        assert await store.called_back(tx) == {}

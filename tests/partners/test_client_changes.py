@@ -316,9 +316,9 @@ async def test_what_was_asked_confirmed_and_withdrawn_is_on_record_without_secre
 
 
 async def test_people_of_an_identity_provider_are_persons_by_their_subjects(service: Service, admin: Caller) -> None:
-    async with service.database.transaction() as session:
-        one, other = [await partners.add_external_client(session, "pta", "https://idp", name) for name in ("a", "b")]
+    async with service.database.transaction() as tx:
+        one, other = [await partners.add_external_client(tx, "pta", "https://idp", name) for name in ("a", "b")]
         assert one
         assert other
-        users = await store.users(session, one.id, [other.id, admin.credentials.id])
+        users = await store.users(tx, one.id, [other.id, admin.credentials.id])
     assert users.own_among([one.id, other.id, admin.credentials.id]) == {one.id}

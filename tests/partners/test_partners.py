@@ -136,8 +136,8 @@ async def test_a_secret_is_shown_once_has_256_bits_and_is_kept_as_a_keyed_hash(s
         assert answer.status_code == 200
         assert "client_secret" not in answer.text
         assert secret not in answer.text
-    async with service.database.transaction(read_only=True) as session:
-        kept = (await session.scalars(select(Client).where(Client.client_id == client["client_id"]))).one()
+    async with service.database.transaction(read_only=True) as tx:
+        kept = (await tx.scalars(select(Client).where(Client.client_id == client["client_id"]))).one()
     assert kept.secret_hash
     assert kept.secret_hash == service.database.keyring.keyed_hash("client-secret", secret)
     assert secret not in kept.secret_hash

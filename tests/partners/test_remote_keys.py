@@ -52,10 +52,10 @@ async def client(service: Service, publisher: Provider) -> Credentials:
 
 
 async def _publishes(service: Service, credentials: Credentials, url: str) -> None:
-    async with service.database.transaction() as session:
-        client = await store.find_client(session, credentials.client_id)
+    async with service.database.transaction() as tx:
+        client = await store.find_client(tx, credentials.client_id)
         assert client
-        await partners.set_keys(session, None, client, ANY_VERSION, ClientKeys(jwks_uri=url))
+        await partners.set_keys(tx, None, client, ANY_VERSION, ClientKeys(jwks_uri=url))
 
 
 @pytest.fixture

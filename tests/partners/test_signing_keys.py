@@ -33,8 +33,8 @@ async def kids(service: Service) -> list[str]:
 
 async def rotated(service: Service) -> str:
     """A rotation, and the time that it takes until the new key signs."""
-    async with service.database.transaction() as session:
-        kid = await store.rotate_signing_key(session)
+    async with service.database.transaction() as tx:
+        kid = await store.rotate_signing_key(tx)
     await service.let_keys_settle()
     return kid
 
@@ -42,12 +42,12 @@ async def rotated(service: Service) -> str:
 async def test_a_new_key_is_published_before_it_signs(service: Service, nayatel: Caller) -> None:
     (old,) = await kids(service)
     await service.let_keys_settle()
-    async with service.database.transaction() as session:
-        new = await store.rotate_signing_key(session)
+    async with service.database.transaction() as tx:
+        new = await store.rotate_signing_key(tx)
     assert await kids(service) == [new, old]
     token = await service.token(nayatel.credentials)
-    async with service.database.transaction(read_only=True) as session:
-        published = await store.public_keys(session)
+    async with service.database.transaction(read_only=True) as tx:
+        published = await store.public_keys(tx)
     assert jwt.decode(token, published, algorithms=[security.ALGORITHM]).header["kid"] == old
 
 
@@ -68,8 +68,8 @@ async def test_after_a_rotation_both_keys_are_published_and_only_the_new_one_sig
     (old,) = await kids(service)
     new = await rotated(service)
     assert await kids(service) == [new, old]
-    async with service.database.transaction(read_only=True) as session:
-        published = await store.public_keys(session)
+    async with service.database.transaction(read_only=True) as tx:
+        published = await store.public_keys(tx)
     for token, kid in ((nayatel.token, old), (await service.token(nayatel.credentials), new)):
         assert jwt.decode(token, published, algorithms=[security.ALGORITHM]).header["kid"] == kid
     third = await rotated(service)
@@ -95,8 +95,8 @@ def kid_of(token: str) -> str:
 
 
 async def revoked(service: Service, kid: str) -> str:
-    async with service.database.transaction() as session:
-        return await partners.revoke_signing_key(session, kid)
+    async with service.database.transaction() as tx:
+        return await partners.revoke_signing_key(tx, kid)
 
 
 async def status(service: Service, token: str) -> int:
@@ -141,8 +141,8 @@ async def test_a_key_that_was_replaced_before_it_was_revoked_leaves_the_signing_
 ) -> None:
     (oldest,) = await kids(service)
     older = await rotated(service)
-    async with service.database.transaction() as session:
-        newest = await store.rotate_signing_key(session)
+    async with service.database.transaction() as tx:
+        newest = await store.rotate_signing_key(tx)
     assert kid_of(await service.token(nayatel.credentials)) == older  # for ten seconds
     assert await revoked(service, older) == newest
     assert await kids(service) == [newest, oldest]
@@ -163,8 +163,8 @@ async def test_revoking_a_key_twice_or_an_unknown_one_changes_nothing(service: S
     (old,) = await kids(service)
     new = await revoked(service, old)
     assert await revoked(service, old) == new
-    async with service.database.read() as session:
-        assert await session.scalar(text("SELECT count(*) FROM events WHERE name = 'signing_key.revoked'")) == 1
+    async with service.database.transaction(read_only=True) as tx:
+        assert await tx.scalar(text("SELECT count(*) FROM events WHERE name = 'signing_key.revoked'")) == 1
     with pytest.raises(NotFound):
         await revoked(service, "unknown")
     assert await kids(service) == [new]

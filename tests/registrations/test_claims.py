@@ -53,8 +53,8 @@ async def make_old(service: Service, hours: int = 9) -> None:
 
 
 async def sweep(service: Service) -> int:
-    async with service.database.transaction() as session:
-        return await registrations.end_claims(session, service.settings.claim_hours)
+    async with service.database.transaction() as tx:
+        return await registrations.end_claims(tx, service.settings.claim_hours)
 
 
 def refused(answer: Any) -> tuple[int, str]:

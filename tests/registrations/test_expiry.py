@@ -10,14 +10,14 @@ from tests.support.service import Caller, Service
 
 
 async def sweep(service: Service) -> int:
-    async with service.database.transaction() as session:
-        return await registrations.expire(session)
+    async with service.database.transaction() as tx:
+        return await registrations.expire(tx)
 
 
 async def end_now(service: Service, *references: str) -> None:
-    async with service.database.transaction() as session:
+    async with service.database.transaction() as tx:
         ended = text("UPDATE registrations SET expires_at = now() - interval '1 second' WHERE reference = ANY(:all)")
-        await session.execute(ended, {"all": list(references)})
+        await tx.execute(ended, {"all": list(references)})
 
 
 async def test_only_an_approval_whose_time_has_passed_expires(service: Service, pseb: Caller, officer: Caller) -> None:

@@ -197,7 +197,7 @@ async def test_an_officer_that_submits_sees_the_contest_at_once(
 
 async def test_a_flag_that_an_earlier_version_kept_is_not_told(service: Service, pseb: Caller, officer: Caller) -> None:
     case = await cases.submitted(pseb)
-    async with service.database.transaction() as session:
-        await session.execute(text("UPDATE registrations SET flags = '{outside_country,contested}'"))
+    async with service.database.transaction() as tx:
+        await tx.execute(text("UPDATE registrations SET flags = '{outside_country,contested}'"))
     assert await flags(pseb, case) == await flags(officer, case) == [["outside_country"]]
     assert (await officer.get("/v1/registrations?flag=contested")).json()["items"] == []

@@ -42,9 +42,9 @@ async def _at_once(
 
 
 async def _transactions(service: Service) -> int:
-    async with service.database.transaction(read_only=True) as session:
+    async with service.database.transaction(read_only=True) as tx:
         events = select(func.count(Event.transaction_id.distinct())).where(Event.name == "registration.submitted")
-        return int(await session.scalar(events) or 0)
+        return int(await tx.scalar(events) or 0)
 
 
 async def test_each_gets_its_own_refusal_and_the_others_are_made(service: Service, pseb: Caller, pasha: Caller) -> None:
@@ -67,8 +67,8 @@ async def test_each_gets_its_own_refusal_and_the_others_are_made(service: Servic
         {"/networks/0": "network_overlap"},
         {"/track": "invalid_value"},
     ]
-    async with service.database.transaction(read_only=True) as session:
-        assert await session.scalar(select(func.count()).select_from(Registration)) == 3
+    async with service.database.transaction(read_only=True) as tx:
+        assert await tx.scalar(select(func.count()).select_from(Registration)) == 3
 
 
 async def test_what_waits_is_one_transaction_and_each_answer_is_the_case_as_it_stands(
@@ -127,9 +127,9 @@ async def test_each_key_stands_for_its_own_request(service: Service, pseb: Calle
         )
         assert now.headers["Idempotency-Replayed"] == "true"
     assert "Idempotency-Replayed" not in again[4].headers
-    async with service.database.transaction(read_only=True) as session:
-        assert await session.scalar(select(func.count()).select_from(Registration)) == 5
-        assert await session.scalar(select(func.count()).select_from(IdempotencyKey)) == 5
+    async with service.database.transaction(read_only=True) as tx:
+        assert await tx.scalar(select(func.count()).select_from(Registration)) == 5
+        assert await tx.scalar(select(func.count()).select_from(IdempotencyKey)) == 5
 
 
 async def test_of_one_key_at_once_one_request_is_done_and_the_others_are_told_to_wait(
@@ -167,8 +167,8 @@ async def test_batches_of_two_processes_that_repeat_references_do_not_wait_for_e
 
     async def submit(caller: Caller) -> list[Any]:
         who = Principal(caller.credentials.id, caller.credentials.partner_id, "association", None, frozenset())
-        async with service.database.transaction(who, role=INTAKE) as session:
-            return await submit_each(session, who, asked[caller])
+        async with service.database.transaction(who, role=INTAKE) as tx:
+            return await submit_each(tx, who, asked[caller])
 
     outcomes = await asyncio.gather(submit(pseb), submit(pasha))
     for first, second in outcomes:

@@ -69,12 +69,12 @@ async def erased(caller: Caller, applicant_id: str) -> dict[str, Any]:
 
 async def everything(service: Service) -> dict[str, str]:
     """All that the database holds, as text, by table and column."""
-    async with service.database.transaction() as session:
-        await session.execute(text("SET LOCAL ROLE NONE"))
-        columns = (await session.execute(text(COLUMNS))).all()
+    async with service.database.transaction() as tx:
+        await tx.execute(text("SET LOCAL ROLE NONE"))
+        columns = (await tx.execute(text(COLUMNS))).all()
         return {
             f"{table}.{column}": "\n".join(
-                await session.scalars(text(f'SELECT "{column}"::text FROM "{table}" WHERE "{column}" IS NOT NULL'))
+                await tx.scalars(text(f'SELECT "{column}"::text FROM "{table}" WHERE "{column}" IS NOT NULL'))
             )
             for table, column in columns
         }

@@ -142,8 +142,8 @@ async def manifest_of(caller: Caller) -> dict[str, Any]:
 
 async def signed(service: Service, payload: dict[str, Any]) -> str:
     """A manifest of that content under the feed's own key."""
-    async with service.database.transaction(read_only=True) as session:
-        key = await partners.signing_key(session)
+    async with service.database.transaction(read_only=True) as tx:
+        key = await partners.signing_key(tx)
     header = {"alg": ALGORITHM, "kid": key.kid, "typ": "allowlist-manifest"}
     text = json.dumps(payload, default=lambda value: value.isoformat() if isinstance(value, datetime) else str(value))
     return jws.serialize_compact(header, text.encode(), key, algorithms=[ALGORITHM])

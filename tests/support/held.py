@@ -16,5 +16,5 @@ async def held_removal(service: Service) -> str:
     await service.publish()
     await feed.withdrawn(service, networks[1:], in_mass=True)
     await service.publish()
-    async with service.database.transaction(read_only=True) as session:
-        return str(await session.scalar(select(HeldChange.id)))
+    async with service.database.transaction(read_only=True) as tx:
+        return str(await tx.scalar(select(HeldChange.id)))

@@ -68,13 +68,13 @@ class Service:
         person: str | None = None,
     ) -> Credentials:
         """A client of a partner, which is made when it is not there."""
-        async with self.database.transaction() as session:
-            found = await partners_store.find_partner(session, partner)
+        async with self.database.transaction() as tx:
+            found = await partners_store.find_partner(tx, partner)
             if found is None:
                 body = NewPartner(name=partner, kind=kind, operator=operator)
-                found = await partners.create_partner(session, None, body)
+                found = await partners.create_partner(tx, None, body)
             issued = await partners.create_client(
-                session, None, found, NewClient(name=client or partner, scopes=scopes, person=person)
+                tx, None, found, NewClient(name=client or partner, scopes=scopes, person=person)
             )
             return Credentials(issued.client.client_id, issued.client_secret, issued.client.id, found.id)
 
@@ -119,8 +119,8 @@ class Service:
 
     async def ingest_all(self, chunk_rows: int = 2_000) -> None:
         """Bring every waiting upload to its end, as a worker would."""
-        async with self.database.transaction(read_only=True) as session:
-            waiting = [each.id for kind in (True, False) for each in await scheduling.in_turn(session, is_small=kind)]
+        async with self.database.transaction(read_only=True) as tx:
+            waiting = [each.id for kind in (True, False) for each in await scheduling.in_turn(tx, is_small=kind)]
         for upload_id in sorted(waiting):
             await ingest(self.database, upload_id, chunk_rows, self.settings.max_upload_rows)
 

@@ -16,10 +16,10 @@ async def standing(caller: Caller, statuses: Sequence[str], claimed_by: Any = No
     references = [f"standing-{index:04d}" for index in range(len(statuses))]
     done = await uploads.uploaded(caller, uploads.csv_of([uploads.row(reference) for reference in references]))
     assert done["counts"]["created"] == len(statuses), done
-    async with caller.service.database.transaction() as session:
+    async with caller.service.database.transaction() as tx:
         for reference, status in zip(references, statuses, strict=True):
             claim = claimed_by if status == "in_review" else None
-            await session.execute(PUT, {"reference": reference, "status": status, "claimed_by": claim})
+            await tx.execute(PUT, {"reference": reference, "status": status, "claimed_by": claim})
     listed = (await caller.get("/v1/registrations?limit=500")).json()["items"]
     by_reference = {each["reference"]: each for each in listed}
     return [by_reference[reference] for reference in references]

@@ -17,14 +17,14 @@ from tests.support.service import Service
 
 async def recorded(service: Service, *names: str, **business: Any) -> None:
     """Events, recorded in one transaction."""
-    async with service.database.transaction() as session:
-        await events.record(session, None, [Happening(name, **business) for name in names])
+    async with service.database.transaction() as tx:
+        await events.record(tx, None, [Happening(name, **business) for name in names])
 
 
 async def size_of(service: Service) -> int:
     """How many leaves the tree has."""
-    async with service.database.transaction(read_only=True) as session:
-        size, *_ = await store.extent(session)
+    async with service.database.transaction(read_only=True) as tx:
+        size, *_ = await store.extent(tx)
         return size
 
 
@@ -36,8 +36,8 @@ async def sequenced(service: Service, batch: int = 5_000) -> int:
     unsettled = select(func.count()).select_from(Event).where(not_(events.SETTLED))
     async with asyncio.timeout(20):
         while True:
-            async with service.database.transaction(read_only=True) as session:
-                if not await session.scalar(unsettled):
+            async with service.database.transaction(read_only=True) as tx:
+                if not await tx.scalar(unsettled):
                     break
             await asyncio.sleep(0.05)
     await sequence(service.database, service.settings.public_url, batch)
@@ -46,5 +46,5 @@ async def sequenced(service: Service, batch: int = 5_000) -> int:
 
 async def verified(service: Service, **how: Any) -> Frontier:
     """The tree, once ``verify`` has found no difference."""
-    async with service.database.transaction(read_only=True) as session:
-        return (await verify(session, **how)).tree
+    async with service.database.transaction(read_only=True) as tx:
+        return (await verify(tx, **how)).tree

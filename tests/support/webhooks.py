@@ -44,8 +44,8 @@ async def made(caller: Caller, receiver: Receiver, **changes: Any) -> dict[str, 
 async def tell(caller: Caller, *names: str, **details: Any) -> list[UUID]:
     """Record that something happened that is the caller's business; gives the events' ids."""
     happenings = [Happening(name, partner_id=caller.credentials.partner_id, details=details) for name in names]
-    async with caller.service.database.transaction() as session:
-        return await events.record(session, None, happenings)
+    async with caller.service.database.transaction() as tx:
+        return await events.record(tx, None, happenings)
 
 
 async def until_received(deliverer: Deliverer, receiver: Receiver, number: int) -> list[Received]:

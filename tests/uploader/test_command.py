@@ -219,8 +219,8 @@ async def test_an_upload_that_the_service_fails_at_is_followed_with_the_reason(
         raise ZeroDivisionError
 
     async def is_held_up() -> bool:
-        async with service.database.transaction(read_only=True) as session:
-            waiting = await scheduling.in_turn(session, is_small=True)
+        async with service.database.transaction(read_only=True) as tx:
+            waiting = await scheduling.in_turn(tx, is_small=True)
         for each in waiting:
             with pytest.raises(ZeroDivisionError):
                 await ingesting.ingest(service.database, each.id, 10, 1_000)

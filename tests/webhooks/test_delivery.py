@@ -129,8 +129,8 @@ async def test_an_event_that_commits_late_is_not_skipped(
 ) -> None:
     await made(pseb, receiver)
     happening = Happening("case.late", partner_id=pseb.credentials.partner_id)
-    async with service.database.transaction() as session:
-        await events.record(session, None, [happening])
+    async with service.database.transaction() as tx:
+        await events.record(tx, None, [happening])
         await tell(pseb, "case.early")
         for _ in range(3):
             await deliverer.turn()
@@ -260,6 +260,6 @@ async def test_what_was_settled_long_ago_is_forgotten(
     receiver.respond = answering(b"HTTP/1.1 500 Oh\r\n\r\n")
     await tell(pseb, "case.new")
     await until_received(deliverer, receiver, 2)
-    async with service.database.transaction() as session:
-        await forget_settled_before(session, clock() - KEPT)
+    async with service.database.transaction() as tx:
+        await forget_settled_before(tx, clock() - KEPT)
     assert [each["event_type"] for each in await deliveries(pseb, path)] == ["case.new"]

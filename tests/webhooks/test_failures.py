@@ -119,8 +119,8 @@ async def test_a_delivery_whose_last_attempt_nobody_settled_is_not_sent_again(
     await tell(pseb, "case.opened")
     await told(pseb, "case.opened")
     await deliverer.take_in()
-    async with service.database.transaction() as session:
-        await session.execute(text("UPDATE webhook_deliveries SET attempts = :most"), {"most": ATTEMPTS})
+    async with service.database.transaction() as tx:
+        await tx.execute(text("UPDATE webhook_deliveries SET attempts = :most"), {"most": ATTEMPTS})
     await deliverer.turn()
     (delivery,) = await deliveries(pseb, path)
     assert (delivery["status"], delivery["last_error"], receiver.accepted) == ("failed", NO_END, 0)

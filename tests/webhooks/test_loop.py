@@ -106,9 +106,9 @@ async def test_a_webhook_that_cannot_be_sent_to_holds_nobody_up(
 ) -> None:
     broken = await made(pseb, receiver)
     await made(pasha, other_receiver)
-    async with service.database.transaction() as session:
+    async with service.database.transaction() as tx:
         unusable = "UPDATE webhooks SET sealed_secret = 'eA==' WHERE id = :id"
-        await session.execute(text(unusable), {"id": broken["id"]})
+        await tx.execute(text(unusable), {"id": broken["id"]})
     async with running(deliverer):
         for number in range(1, 4):
             await tell(pseb, "case.opened")
@@ -128,10 +128,10 @@ async def test_a_webhook_that_cannot_be_read_for_holds_nobody_up(
     broken, read = await made(pseb, receiver), store.add_deliveries
     await made(pasha, other_receiver)
 
-    async def fail(session: Transaction, webhook_id: UUID, *given: Any) -> None:
+    async def fail(tx: Transaction, webhook_id: UUID, *given: Any) -> None:
         if str(webhook_id) == broken["id"]:
             raise ZeroDivisionError
-        await read(session, webhook_id, *given)
+        await read(tx, webhook_id, *given)
 
     monkeypatch.setattr(store, "add_deliveries", fail)
     await tell(pseb, "case.opened")
@@ -146,14 +146,14 @@ async def test_the_loop_goes_on_after_a_fault(
 ) -> None:
     await made(pseb, receiver)
     async with running(deliverer) as task:
-        async with service.database.transaction() as session:
-            await session.execute(text("SET LOCAL ROLE NONE"))
-            await session.execute(text("ALTER TABLE webhook_deliveries RENAME TO away"))
+        async with service.database.transaction() as tx:
+            await tx.execute(text("SET LOCAL ROLE NONE"))
+            await tx.execute(text("ALTER TABLE webhook_deliveries RENAME TO away"))
         await tell(pseb, "case.opened")
         await told(pseb, "case.opened")
         await asyncio.sleep(0.2)
         assert not task.done()
-        async with service.database.transaction() as session:
-            await session.execute(text("SET LOCAL ROLE NONE"))
-            await session.execute(text("ALTER TABLE away RENAME TO webhook_deliveries"))
+        async with service.database.transaction() as tx:
+            await tx.execute(text("SET LOCAL ROLE NONE"))
+            await tx.execute(text("ALTER TABLE away RENAME TO webhook_deliveries"))
         await until(partial(has_received, receiver, 1))

@@ -128,13 +128,12 @@ async def test_a_secret_is_shown_once_and_kept_sealed(service: Service, pseb: Ca
         text = (await pseb.get(path)).text
         assert "whsec_" not in text
         assert "whsk_" not in text
-    async with service.database.transaction(read_only=True) as session:
-        kept = (await session.scalars(select(models.Webhook))).one()
+    async with service.database.transaction(read_only=True) as tx:
+        kept = (await tx.scalars(select(models.Webhook))).one()
         columns = ("sealed_secret", "sealed_previous_secret", "sealed_private_key")
         sealed = [getattr(kept, column) for column in columns]
         opened = [
-            session.keyring.unseal_text(f"webhooks.{column}", each)
-            for column, each in zip(columns, sealed, strict=True)
+            tx.keyring.unseal_text(f"webhooks.{column}", each) for column, each in zip(columns, sealed, strict=True)
         ]
     assert opened[:2] == [rotated["secret"], webhook["secret"]]
     assert opened[2].startswith("whsk_")

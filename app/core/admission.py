@@ -1,0 +1,13 @@
+"""Admission of a request: the principal that it acts for, in its scope and in its log lines."""
+
+from fastapi import Request
+
+from app.core import login_attempts
+from app.core.login_attempts import Way
+from app.core.principal import Principal
+
+
+def admit(request: Request, principal: Principal, way: Way) -> None:
+    """Let a request act for a principal that was authenticated by ``way``, and name it in the request's log lines."""
+    request.scope["principal"] = principal
+    login_attempts.succeeded(way, *principal.named)

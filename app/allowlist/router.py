@@ -17,7 +17,7 @@ from app.allowlist.long_polls import LongPolls
 from app.allowlist.reader import SnapshotReader
 from app.allowlist.representations import Caching, list_tag, negotiate, unchanged
 from app.allowlist.snapshot import NotASnapshot, Snapshot
-from app.core import networks, request_fields
+from app.core import networks
 from app.core.db import Database
 from app.core.errors import (
     FieldError,
@@ -31,6 +31,7 @@ from app.core.fast_route import FastRoute
 from app.core.limiting import count_work
 from app.core.networks import NetworkMalformed
 from app.core.problems import BODIES, documented
+from app.core.request_fields import first_header
 from app.core.responses import is_held, json_answer
 from app.core.work_slots import WorkSlots
 
@@ -80,7 +81,7 @@ def _aged(answer: Response, reader: SnapshotReader) -> Response:
 
 def takes_gzip(request: Request) -> bool:
     """Whether ``Accept-Encoding`` (RFC 9110, 12.5.3) takes gzip."""
-    return _is_gzip_in(request_fields.first(request.scope, b"accept-encoding") or "")
+    return _is_gzip_in(first_header(request.scope, b"accept-encoding") or "")
 
 
 @lru_cache(maxsize=64)
@@ -103,7 +104,7 @@ async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery
     served, with `Age` and `Warning`.
     """
     reader = reader_of(request)
-    name = query.format or negotiate(request_fields.first(request.scope, b"accept") or "")
+    name = query.format or negotiate(first_header(request.scope, b"accept") or "")
     family, gzipped = int(query.family) if query.family else None, takes_gzip(request)
     snapshot = reader.current()
     shown = reader.representations.made(snapshot.version, name, family, gzipped=gzipped)

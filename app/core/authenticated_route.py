@@ -9,9 +9,9 @@ from fastapi.params import Form, Security
 from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 
-from app.core import request_fields
 from app.core.json_limits import check_json
 from app.core.principal import Principal
+from app.core.request_fields import first_header
 
 # How every dependency that gives a ``Principal`` is called: with the scopes needed and the field ``Authorization``.
 Authentication = Callable[[Request, SecurityScopes, str | None], Awaitable[Principal]]
@@ -31,7 +31,7 @@ class CallerParameter:
 
         Raises ``Unauthenticated``, ``Forbidden`` and ``TooManyRequests``.
         """
-        return await self.authentication(request, self.scopes, request_fields.first(request.scope, b"authorization"))
+        return await self.authentication(request, self.scopes, first_header(request.scope, b"authorization"))
 
 
 class AuthenticatedRoute(APIRoute):
@@ -49,7 +49,7 @@ class AuthenticatedRoute(APIRoute):
         async def checked(request: Request) -> Response:
             if caller is not None:
                 await caller.authenticate(request)
-            if takes_json and "json" in (request_fields.first(request.scope, b"content-type") or "").lower():
+            if takes_json and "json" in (first_header(request.scope, b"content-type") or "").lower():
                 check_json(await request.body())  # the request keeps it
             return await handle(request)
 

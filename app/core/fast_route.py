@@ -17,9 +17,10 @@ from fastapi.params import Depends, Header, Query, Security
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 
-from app.core import request_fields, schemas
+from app.core import schemas
 from app.core.authenticated_route import AuthenticatedRoute, CallerParameter, Handler, annotated, caller_parameter
 from app.core.json_limits import check_json
+from app.core.request_fields import first_header
 
 METHODS = ("GET", "POST")
 
@@ -60,7 +61,7 @@ class _HeaderDependency:
 
     async def solve(self, request: Request) -> Any:
         """Its value for a request. Raises ``ValidationError``."""
-        value = self.kind.validate_python(request_fields.first(request.scope, self.name))
+        value = self.kind.validate_python(first_header(request.scope, self.name))
         return await self.make(**{self.request: request, self.parameter: value})
 
 
@@ -86,7 +87,7 @@ class _Parameters:
             for name, query in self.query.items():
                 given[name] = _query(query, request.scope["query_string"])
             for name, body in self.body.items():
-                if request_fields.first(request.scope, b"content-type") != "application/json":
+                if first_header(request.scope, b"content-type") != "application/json":
                     return None
                 sent = await request.body()  # the request keeps it
                 check_json(sent)

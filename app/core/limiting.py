@@ -9,10 +9,10 @@ from zlib import crc32
 
 from fastapi import Request
 
-from app.core import request_fields
 from app.core.db import Database
 from app.core.errors import TooManyRequests
 from app.core.rate_limits import Counted, Quota, RateLimiter
+from app.core.request_fields import first_header
 from app.core.settings import Settings
 
 READING = ("GET", "HEAD")
@@ -78,7 +78,7 @@ class RateLimits:
     def _may_be_304(self, request: Request) -> bool:
         path = request.scope["path"]
         is_conditional = path == self._feed or path.startswith(self._conditional)
-        return is_conditional and bool(request_fields.first(request.scope, b"if-none-match"))
+        return is_conditional and bool(first_header(request.scope, b"if-none-match"))
 
 
 def _is_not_304(status: int) -> bool:

@@ -9,7 +9,8 @@ from prometheus_client import Counter, Histogram
 from starlette.types import Scope
 from uuid_utils import uuid7
 
-from app.core import logs, request_fields
+from app.core import logs
+from app.core.request_fields import first_header
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 REQUESTS = Counter("http_requests", "Requests answered", ["method", "route", "status"])
@@ -18,7 +19,7 @@ SECONDS = Histogram("http_request_duration_seconds", "Time to the end of the ans
 
 def identified(scope: Scope) -> bytes:
     """The id of a request that begins, the caller's own or a new one; each of its log lines carries it from now on."""
-    given = request_fields.first(scope, b"x-request-id")
+    given = first_header(scope, b"x-request-id")
     request_id = given if given and REQUEST_ID.fullmatch(given) else str(uuid7())
     logs.tell_first(request_id=request_id)
     return request_id.encode()

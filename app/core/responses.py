@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 
-from app.core import request_fields
 from app.core.errors import PreconditionRequired
 from app.core.pagination import next_link
 from app.core.preconditions import HasVersion, IfMatch, etag, etag_of
+from app.core.request_fields import first_header
 
 
 def json_answer(body: BaseModel, status: int = 200, /, **headers: str) -> Response:
@@ -70,7 +70,7 @@ def unchanged(request: Request, tag: str) -> Response | None:
 
 def is_held(request: Request, tag: str) -> bool:
     """Whether ``If-None-Match`` holds the entity tag by weak comparison (RFC 9110, 13.1.2)."""
-    held = request_fields.first(request.scope, b"if-none-match")
+    held = first_header(request.scope, b"if-none-match")
     if not held or held == tag:
         return held == tag
     tags = {each.strip().removeprefix("W/") for each in held.split(",")}

@@ -1,7 +1,7 @@
 """The /v1 route table, one line a domain, and the chapters of the OpenAPI document."""
 
-from app.allowlist.history_router import router as allowlist_history
-from app.allowlist.router import router as allowlist
+from app.allowlist.serving.history_router import router as allowlist_history
+from app.allowlist.serving.router import router as allowlist
 from app.applicants.router import router as applicants
 from app.audit.router import router as audit
 from app.bulk_uploads.router import router as bulk_uploads

@@ -17,13 +17,13 @@ from joserfc.jwk import KeySet
 from pydantic import ValidationError
 
 from app.allowlist.formats import FORMATS, SnapshotBody
-from app.allowlist.manifest import Artefact, Manifest, ManifestRefused, verified
 from app.allowlist.schemas import DeltaBody
+from app.allowlist.serving.manifest import Artefact, Manifest, ManifestRefused, verified
 from app.allowlist.snapshot import NotASnapshot, Snapshot
 from app.audit import checkpoint
 from app.audit.checkpoint import Statement
 from app.audit.errors import Difference
-from app.core.files import replace_file
+from app.core.process.atomic_files import replace_file
 from app.witness import Misfit, NotProven, Witness
 
 FEED = "/v1/allowlist"

@@ -14,38 +14,38 @@ from joserfc.jwk import KeySet
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import __version__, api
-from app.allowlist.history import FeedHistory
-from app.allowlist.long_polls import LongPolls
-from app.allowlist.manifest import ManifestSigner
-from app.allowlist.reader import SnapshotReader
+from app.allowlist.serving.history import FeedHistory
+from app.allowlist.serving.long_polls import LongPolls
+from app.allowlist.serving.manifest import ManifestSigner
+from app.allowlist.serving.reader import SnapshotReader
 from app.allowlist.snapshot import NotASnapshot
 from app.audit.store import newest_signed
-from app.core.body_limit import BodyLimitMiddleware
-from app.core.db import Database
-from app.core.doorbell import Listener
-from app.core.exchange import ExchangeMiddleware
-from app.core.idempotency import add_replay_handler
-from app.core.limiting import RateLimits
-from app.core.logs import configure_logging
-from app.core.openapi import completed
-from app.core.outbound import Outbound
-from app.core.problems import add_problem_handlers
-from app.core.problems import router as problems
-from app.core.security import TokenVerifier
+from app.core.auth.bearer import TokenVerifier
+from app.core.database.engine import Database
+from app.core.database.notifications import Listener
+from app.core.http.body_limit import BodyLimitMiddleware
+from app.core.http.idempotency import add_replay_handler
+from app.core.http.middleware import ExchangeMiddleware
+from app.core.http.openapi import completed
+from app.core.http.problems import add_problem_handlers
+from app.core.http.problems import router as problems
+from app.core.limits.http import RateLimits
+from app.core.limits.shared_read import SharedRead
+from app.core.limits.work_slots import WorkSlots
+from app.core.outbound.client import Outbound
+from app.core.process.logs import configure_logging
 from app.core.settings import Settings
-from app.core.shared_read import SharedRead
-from app.core.work_slots import WorkSlots
 from app.health import store as health
 from app.health.router import missing
 from app.health.router import router as health_router
 from app.partners import store as partners
-from app.partners.basic import BasicClients
-from app.partners.called_back import CalledBack
-from app.partners.client_authentication import TokenClients
-from app.partners.client_lookup import ClientLookup
-from app.partners.external_tokens import external_verifiers
-from app.partners.token_endpoint import router as tokens
-from app.registrations.submissions import Submissions
+from app.partners.login.basic import BasicClients
+from app.partners.login.client_authentication import TokenClients
+from app.partners.login.client_lookup import ClientLookup
+from app.partners.login.external_tokens import external_verifiers
+from app.partners.login.revocation import CalledBack
+from app.partners.login.token_endpoint import router as tokens
+from app.registrations.intake.submissions import Submissions
 
 DESCRIPTION = """The register of IP addresses used for VPNs and static-IP services.
 

@@ -7,9 +7,9 @@ from alembic import command
 from alembic.config import Config
 
 from app.applicants import store as applicants
-from app.core import data_keys
-from app.core.db import Database
-from app.core.logins import ensure_login
+from app.core.database import data_keys
+from app.core.database.engine import Database
+from app.core.database.roles import ensure_login
 from app.core.settings import Settings
 from app.operators import service as operators
 from app.partners import store as partners

@@ -4,8 +4,10 @@ from app.allowlist import models as allowlist
 from app.applicants import models as applicants
 from app.audit import models as audit
 from app.bulk_uploads import models as bulk_uploads
-from app.core import data_keys, idempotency, leases
-from app.core.orm import Base
+from app.core.database import data_keys
+from app.core.database.base import Base
+from app.core.http import idempotency
+from app.core.limits import leases
 from app.events import models as events
 from app.health import models as health
 from app.operators import models as operators

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.audit import tree
 from app.audit.checkpoint import Statement
-from app.core.files import replace_file
+from app.core.process.atomic_files import replace_file
 
 MOST_KEPT = 1_000  # when there are twice as many, older ones are forgotten
 PROVEN_AT_ONCE = 20

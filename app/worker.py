@@ -14,15 +14,17 @@ from uuid_utils.compat import uuid7
 from app.allowlist.publisher import Publisher
 from app.audit.process import sequence_beside, tell_size
 from app.bulk_uploads.erasure import erase_old
-from app.bulk_uploads.lanes import Lanes
-from app.core import data_keys, idempotency, leases
-from app.core.companion import collect_seldom
-from app.core.data_keys import SealedColumn
-from app.core.db import Database
-from app.core.doorbell import Channel, Listener
-from app.core.logs import configure_logging
-from app.core.loops import forever, until_told
-from app.core.outbound import Outbound
+from app.bulk_uploads.ingestion.lanes import Lanes
+from app.core.database import data_keys
+from app.core.database.data_keys import SealedColumn
+from app.core.database.engine import Database
+from app.core.database.notifications import Channel, Listener
+from app.core.http import idempotency
+from app.core.limits import leases
+from app.core.outbound.client import Outbound
+from app.core.process.logs import configure_logging
+from app.core.process.loops import forever, until_told
+from app.core.process.subprocesses import collect_seldom
 from app.core.settings import Settings
 from app.erasure.service import erase_due
 from app.health import store as health

@@ -17,9 +17,9 @@ from pathlib import Path
 import asyncpg
 
 from app.allowlist.publisher import Publisher
-from app.allowlist.reader import SnapshotReader
+from app.allowlist.serving.reader import SnapshotReader
 from app.allowlist.snapshot import Snapshot
-from app.core.db import Database
+from app.core.database.engine import Database
 from app.core.settings import Settings
 from app.demo.embedded_postgres import embedded_postgres
 from app.migrating import migrate

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from app.allowlist.publisher import Publisher
-from app.core.db import Database
+from app.core.database.engine import Database
 from app.migrating import migrate
 from bench.partners import Caller, settings
 

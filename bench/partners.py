@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from app.core.db import Database
+from app.core.database.engine import Database
 from app.core.settings import Settings
 from app.partners import service
 from app.partners.rules import PartnerKind

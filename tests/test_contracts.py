@@ -17,4 +17,4 @@ def test_no_statement_commits_but_those_of_the_session_that_was_opened_to_write(
         for path in sorted((ROOT / "app").rglob("*.py"))
         if any(call in path.read_text() for call in (".commit(", ".begin("))
     ]
-    assert commits == ["app/core/db.py"]
+    assert commits == ["app/core/database/engine.py"]

@@ -17,10 +17,10 @@ from joserfc import jws
 from joserfc.jwk import OKPKey
 
 from app import follower as following
-from app.allowlist.manifest import ManifestRefused
-from app.allowlist.reader import SnapshotReader
+from app.allowlist.serving.manifest import ManifestRefused
+from app.allowlist.serving.reader import SnapshotReader
 from app.audit import checkpoint
-from app.core.security import ALGORITHM
+from app.core.auth.bearer import ALGORITHM
 from app.follower import FeedRefused
 from app.partners import store
 from app.partners.rules import PartnerKind

@@ -16,10 +16,10 @@ from app.allowlist.guards import Change, HeldKind, Hold, Published
 from app.allowlist.models import Entry, Feed, HeldChange, Publication
 from app.allowlist.schemas import HeldQuery
 from app.allowlist.snapshot import Held
+from app.core.database.base import among
+from app.core.database.pagination import PageQuery, fetch_page
+from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
-from app.core.orm import among
-from app.core.pagination import PageQuery, fetch_page
-from app.core.transaction import Transaction
 
 OUT_OF_ORDER = 100
 NOT_SYNCHRONIZED = {"synchronize_session": False}

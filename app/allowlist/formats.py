@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import ConfigDict
 
 from app.allowlist.snapshot import Snapshot
-from app.core.schemas import Resource, Timestamp
+from app.core.validation.schemas import Resource, Timestamp
 
 NAME = "ip_registration"
 PER_COMMAND = 2_000

@@ -11,7 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from app.core.networks import span
+from app.core.validation.networks import span
 
 WINDOW = timedelta(hours=1)
 REMOVALS_ALWAYS_FINE = 10

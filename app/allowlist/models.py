@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import CIDR, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.allowlist.guards import HeldKind
-from app.core.orm import Base, Identified, one_of
+from app.core.database.base import Base, Identified, one_of
 
 GONE = "removed_serial IS NOT NULL"
 

@@ -16,11 +16,11 @@ from app.allowlist.errors import PublicationRefused
 from app.allowlist.guards import Change
 from app.allowlist.models import HeldChange, Publication
 from app.allowlist.snapshot import NotASnapshot, Snapshot
-from app.core import networks
-from app.core.db import Database
-from app.core.doorbell import ring
+from app.core.database.engine import Database
+from app.core.database.notifications import ring
+from app.core.database.transaction import Transaction
 from app.core.errors import Invalid
-from app.core.transaction import Transaction
+from app.core.validation import networks
 from app.events import store as events
 from app.events.store import Happening
 

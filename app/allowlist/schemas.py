@@ -11,8 +11,8 @@ from app.allowlist.delta import Removal
 from app.allowlist.formats import DIGEST, FormatName
 from app.allowlist.guards import HeldKind
 from app.allowlist.snapshot import Held, Snapshot
-from app.core.pagination import PageQuery
-from app.core.schemas import LINE, Body, Instant, Page, Query, Resource, Timestamp, refusal
+from app.core.database.pagination import PageQuery
+from app.core.validation.schemas import LINE, Body, Instant, Page, Query, Resource, Timestamp, refusal
 
 MOST_CHECKS = 10_000
 LARGEST_SERIAL = 2**31 - 1

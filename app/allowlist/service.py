@@ -6,11 +6,11 @@ from uuid import UUID
 from app.allowlist import feed_store, store
 from app.allowlist.models import HeldChange
 from app.allowlist.store import Cause
-from app.core.doorbell import ring
+from app.core.database.base import Rows
+from app.core.database.notifications import ring
+from app.core.database.transaction import Transaction
 from app.core.errors import SelfReview
-from app.core.orm import Rows
 from app.core.principal import Principal
-from app.core.transaction import Transaction
 from app.events import store as events
 from app.events.store import Happening
 from app.partners import store as partners

@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import NamedTuple
 from uuid import UUID
 
-from app.core.networks import IPV6_BASE, span
+from app.core.validation.networks import IPV6_BASE, span
 
 
 class NotASnapshot(Exception):

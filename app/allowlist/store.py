@@ -9,8 +9,8 @@ from sqlalchemy.dialects.postgresql import CIDR, insert
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.allowlist.models import Entry
-from app.core.orm import Rows, among, columnar, looked_up, recordset
-from app.core.transaction import Transaction
+from app.core.database.base import Rows, among, columnar, looked_up, recordset
+from app.core.database.transaction import Transaction
 
 NOT_SYNCHRONIZED = {"synchronize_session": False}
 

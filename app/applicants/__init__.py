@@ -1,0 +1,1 @@
+"""Applicants: the companies and persons for whom partners register addresses."""

@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.applicants.rules import ApplicantKind
-from app.core.orm import Base, Identified, Versioned, one_of, sealed_column
+from app.core.database.base import Base, Identified, Versioned, one_of, sealed_column
 from app.partners.models import Partner
 
 

@@ -15,15 +15,15 @@ from app.applicants.errors import (
     NtnMalformed,
 )
 from app.applicants.models import Applicant
-from app.core.authenticated_route import AuthenticatedRoute
-from app.core.dependencies import Db
+from app.core.auth.bearer import require
+from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, MissingField
-from app.core.idempotency import Idempotent
+from app.core.http.authenticated_route import AuthenticatedRoute
+from app.core.http.dependencies import Db
+from app.core.http.idempotency import Idempotent
+from app.core.http.problems import BODIES, CHANGES, CREATES, READS, documented
+from app.core.http.responses import Precondition, json_answer, not_modified, page_answer, resource_answer
 from app.core.principal import Principal
-from app.core.problems import BODIES, CHANGES, CREATES, READS, documented
-from app.core.responses import Precondition, json_answer, not_modified, page_answer, resource_answer
-from app.core.security import require
-from app.core.transaction import Transaction
 
 router = APIRouter(prefix="/applicants", tags=["applicants"], route_class=AuthenticatedRoute)
 Reader = Annotated[Principal, require("applicants:read")]

@@ -9,9 +9,9 @@ from pydantic import ConfigDict, Field, JsonValue
 
 from app.applicants import rules
 from app.applicants.rules import ApplicantKind, Particulars
+from app.core.database.pagination import PageQuery
 from app.core.errors import FieldError
-from app.core.pagination import PageQuery
-from app.core.schemas import (
+from app.core.validation.schemas import (
     LINE,
     Body,
     Examples,

@@ -12,12 +12,12 @@ from app.applicants.models import Applicant
 from app.applicants.rules import Particulars
 from app.applicants.schemas import ApplicantChange, ApplicantDetails
 from app.applicants.store import Erased, Identity
+from app.core.database.transaction import Transaction
 from app.core.errors import FieldError, Forbidden, Invalid, InvalidValue
 from app.core.keyring import Keyring
-from app.core.preconditions import IfMatch
 from app.core.principal import Principal
-from app.core.schemas import validated
-from app.core.transaction import Transaction
+from app.core.validation.preconditions import IfMatch
+from app.core.validation.schemas import validated
 from app.events import store as events
 from app.events.store import Happening
 

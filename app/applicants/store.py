@@ -25,12 +25,12 @@ from sqlalchemy.dialects.postgresql import insert
 from app.applicants.models import Applicant
 from app.applicants.rules import ApplicantKind
 from app.applicants.schemas import ApplicantsQuery
+from app.core.database.base import INSTANT, among, is_among, recordset
+from app.core.database.pagination import fetch_page
+from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
 from app.core.keyring import Keyring
-from app.core.orm import INSTANT, among, is_among, recordset
-from app.core.pagination import fetch_page
 from app.core.principal import Principal
-from app.core.transaction import Transaction
 
 SEALED = ("cnic", "email", "mobile")
 KINDS: dict[str, Any] = {

@@ -7,8 +7,8 @@ from joserfc.jwk import KeySet, OKPKey
 from pydantic import BaseModel
 
 from app.audit.errors import Difference
-from app.core.schemas import Timestamp
-from app.core.security import ALGORITHM
+from app.core.auth.bearer import ALGORITHM
+from app.core.validation.schemas import Timestamp
 
 TYPE = "audit-checkpoint"
 

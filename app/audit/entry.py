@@ -11,7 +11,7 @@ import rfc8785
 from pydantic import BaseModel, Field, JsonValue
 
 from app.audit import tree
-from app.core.schemas import Timestamp, rfc3339
+from app.core.validation.schemas import Timestamp, rfc3339
 from app.events.models import Event
 from app.events.store import ERASABLE, ERASED, KEPT_FROM_OPERATORS, Recorded, erasable_of
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from app.audit import store
 from app.audit.entry import SALT_BYTES, leaf_of
 from app.audit.models import Leaf
-from app.core.transaction import Transaction
+from app.core.database.transaction import Transaction
 from app.events import store as events
 from app.events.store import Recorded
 

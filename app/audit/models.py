@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.audit.entry import Erasable
-from app.core.orm import Base
+from app.core.database.base import Base
 
 
 class Leaf(Base):

@@ -9,10 +9,10 @@ from prometheus_client import Gauge
 
 from app.audit import store
 from app.audit.sequencer import sequence_batch
-from app.core.companion import run_beside, stay_behind
-from app.core.db import Database
-from app.core.logs import configure_logging
-from app.core.loops import forever, until_told
+from app.core.database.engine import Database
+from app.core.process.logs import configure_logging
+from app.core.process.loops import forever, until_told
+from app.core.process.subprocesses import run_beside, stay_behind
 from app.core.settings import Settings
 
 NICENESS = 19

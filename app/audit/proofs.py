@@ -7,9 +7,9 @@ from app.audit.entry import disclosures, entry_of, is_erased
 from app.audit.errors import NotInTree
 from app.audit.schemas import Checkpoint, Consistency, ConsistencyQuery, Inclusion, InclusionQuery
 from app.audit.tree import Node, Stretch
+from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, InvalidValue
 from app.core.principal import Principal
-from app.core.transaction import Transaction
 from app.events import store as events
 
 

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Query, Response
 from app.audit import proofs, store
 from app.audit.errors import NotInTree
 from app.audit.schemas import Checkpoint, CheckpointQuery, Consistency, ConsistencyQuery, Inclusion, InclusionQuery
-from app.core.authenticated_route import AuthenticatedRoute
-from app.core.dependencies import Db
+from app.core.auth.bearer import require
+from app.core.http.authenticated_route import AuthenticatedRoute
+from app.core.http.dependencies import Db
+from app.core.http.problems import READS, documented
+from app.core.http.responses import json_answer
 from app.core.principal import Principal
-from app.core.problems import READS, documented
-from app.core.responses import json_answer
-from app.core.security import require
 
 router = APIRouter(prefix="/audit", tags=["audit"], route_class=AuthenticatedRoute)
 Reader = Annotated[Principal, require("events:read")]

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, field_validator
 
 from app.audit.entry import Disclosure
-from app.core.schemas import Examples, Query, Resource, Timestamp
+from app.core.validation.schemas import Examples, Query, Resource, Timestamp
 
 LARGEST_SIZE = 2**62
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 in lower-case hexadecimal")]

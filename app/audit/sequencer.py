@@ -11,8 +11,8 @@ from app.audit.errors import Difference
 from app.audit.models import Checkpoint
 from app.audit.replay import KeptLeaf
 from app.audit.tree import Frontier, Grown, Stretch
-from app.core.db import Database
-from app.core.transaction import Transaction
+from app.core.database.engine import Database
+from app.core.database.transaction import Transaction
 from app.events import store as events
 from app.events.store import Recorded
 from app.partners import store as partners

@@ -27,9 +27,9 @@ from app.audit.entry import SALT_BYTES, Erasable
 from app.audit.models import Checkpoint, Leaf, TreeNode
 from app.audit.replay import Kept, KeptCheckpoint, KeptLeaf
 from app.audit.tree import HASH_BYTES, Grown, Node
+from app.core.database.base import among, looked_up, recordset
+from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
-from app.core.orm import among, looked_up, recordset
-from app.core.transaction import Transaction
 from app.events.models import Event
 from app.events.store import Recorded
 

@@ -10,7 +10,7 @@ from app.audit.errors import Difference
 from app.audit.replay import Erased, replay
 from app.audit.schemas import Checkpoint
 from app.audit.tree import Frontier
-from app.core.transaction import Transaction
+from app.core.database.transaction import Transaction
 from app.events import store as events
 from app.partners import store as partners
 

@@ -1,0 +1,1 @@
+"""Bulk uploads: files of registrations, received, read row by row, and registered by the worker."""

@@ -8,9 +8,9 @@ from sqlalchemy import Text, Uuid, and_, column, delete, func, literal, not_, or
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.bulk_uploads.models import BulkUpload, BulkUploadRow
-from app.core.db import Database
-from app.core.orm import among, looked_up, recordset
-from app.core.transaction import Transaction
+from app.core.database.base import among, looked_up, recordset
+from app.core.database.engine import Database
+from app.core.database.transaction import Transaction
 
 ROWS_AT_ONCE = 5_000
 UPLOADS_AT_ONCE = 100

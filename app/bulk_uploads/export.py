@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from app.bulk_uploads import store
 from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
 from app.bulk_uploads.rules import guarded
-from app.core.db import Database
+from app.core.database.engine import Database
 from app.core.principal import Principal
 
 PROBLEM_COLUMNS = ("line", "column", "code", "detail")

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.bulk_uploads.rules import RowOutcome, UploadFormat, UploadStatus
-from app.core.orm import Base, Identified, Versioned, one_of, sealed_column
+from app.core.database.base import Base, Identified, Versioned, one_of, sealed_column
 from app.partners.models import Partner
 
 SEALED_CELLS = "bulk_upload_rows.sealed_cells"

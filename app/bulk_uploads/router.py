@@ -16,11 +16,11 @@ from app.bulk_uploads.errors import (
     UploadsWaiting,
     XlsxMalformed,
 )
-from app.core.authenticated_route import AuthenticatedRoute
-from app.core.content_digest import ContentDigest
-from app.core.content_encoding import Unpacker
-from app.core.db import Database
-from app.core.dependencies import Db
+from app.bulk_uploads.receiving.content_digest import ContentDigest
+from app.bulk_uploads.receiving.content_encoding import Unpacker
+from app.core.auth.bearer import require
+from app.core.database.engine import Database
+from app.core.database.transaction import Transaction
 from app.core.errors import (
     EncodingMalformed,
     Forbidden,
@@ -28,13 +28,13 @@ from app.core.errors import (
     UnsupportedEncoding,
     UnsupportedMediaType,
 )
-from app.core.idempotency import Idempotent, Once
+from app.core.http.authenticated_route import AuthenticatedRoute
+from app.core.http.dependencies import Db
+from app.core.http.idempotency import Idempotent, Once
+from app.core.http.problems import CREATES, READS, documented
+from app.core.http.responses import not_modified, page_answer, resource_answer
 from app.core.principal import Principal
-from app.core.problems import CREATES, READS, documented
-from app.core.responses import not_modified, page_answer, resource_answer
-from app.core.security import require
 from app.core.settings import Settings
-from app.core.transaction import Transaction
 
 router = APIRouter(prefix="/bulk-uploads", tags=["bulk uploads"], route_class=AuthenticatedRoute)
 Reader = Annotated[Principal, require("registrations:read")]

@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from app.bulk_uploads.rules import RowOutcome, UploadFormat, UploadStatus
-from app.core.pagination import PageQuery
-from app.core.schemas import Examples, Page, Problem, Query, Resource, Timestamp
+from app.core.database.pagination import PageQuery
+from app.core.validation.schemas import Examples, Page, Problem, Query, Resource, Timestamp
 
 UPLOAD_ID = "019b2f6e-7000-7b1a-8c44-1f2e3d4c5b6a"
 EXAMPLE: Examples = {

@@ -12,15 +12,15 @@ from uuid_utils.compat import uuid7
 
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.models import BulkUpload
-from app.bulk_uploads.parser import glance
+from app.bulk_uploads.readers.parser import glance
+from app.bulk_uploads.receiving.content_digest import ContentDigest
+from app.bulk_uploads.receiving.content_encoding import Unpacker
 from app.bulk_uploads.rules import UploadFormat
 from app.bulk_uploads.store import PART_BYTES
-from app.core.content_digest import ContentDigest
-from app.core.content_encoding import Unpacker
-from app.core.doorbell import ring
+from app.core.database.notifications import ring
+from app.core.database.transaction import Transaction
 from app.core.principal import Principal
 from app.core.settings import Settings
-from app.core.transaction import Transaction
 from app.events import store as events
 from app.events.store import Happening
 

@@ -33,16 +33,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.bulk_uploads.models import BulkUpload, BulkUploadPart, BulkUploadRow
+from app.bulk_uploads.receiving.compression import compress, decompress
 from app.bulk_uploads.rules import Backlog, RowOutcome, UploadStatus
 from app.bulk_uploads.schemas import BulkUploadsQuery, RowsQuery
-from app.core.compression import compress, decompress
-from app.core.db import Database
+from app.core.database.base import AS_IT_IS, Rows, column_text, columnar, is_among, looked_up, recordset
+from app.core.database.engine import Database
+from app.core.database.pagination import fetch_page
+from app.core.database.tenancy import INTAKE
+from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
-from app.core.orm import AS_IT_IS, Rows, column_text, columnar, is_among, looked_up, recordset
-from app.core.pagination import fetch_page
 from app.core.principal import Principal
-from app.core.tenancy import INTAKE
-from app.core.transaction import Transaction
 
 SEALED_PART = "bulk_upload_parts.sealed"
 EXPORTED_AT_ONCE = 1_000

@@ -12,17 +12,17 @@ import uvicorn
 from pydantic import ValidationError
 
 from app.allowlist.formats import FormatName
-from app.allowlist.manifest import ManifestRefused
+from app.allowlist.serving.manifest import ManifestRefused
 from app.audit.checkpoint import signer_of
 from app.audit.errors import Difference
 from app.audit.schemas import Checkpoint
 from app.audit.verification import Verified, verify
 from app.cli.clients import client_commands
 from app.cli.transaction import errors, in_transaction, read_settings
-from app.core import data_keys
-from app.core.connection_limits import allow_open_files, limited_protocol
+from app.core.database import data_keys
+from app.core.database.transaction import Transaction
+from app.core.http.server_limits import allow_open_files, limited_protocol
 from app.core.settings import Settings
-from app.core.transaction import Transaction
 from app.demo.stack import run_stack
 from app.follower import FeedRefused, Follower
 from app.main import create_app

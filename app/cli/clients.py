@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.transaction import errors, in_transaction, read_settings
+from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
-from app.core.outbound import Outbound
-from app.core.preconditions import ANY_VERSION
-from app.core.schemas import validated
-from app.core.transaction import Transaction
+from app.core.outbound.client import Outbound
+from app.core.validation.preconditions import ANY_VERSION
+from app.core.validation.schemas import validated
 from app.partners import rules, service, store
 from app.partners.errors import KeyUnusable
 from app.partners.models import Client

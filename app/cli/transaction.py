@@ -8,10 +8,10 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from app.core.db import Database
+from app.core.database.engine import Database
+from app.core.database.transaction import Transaction
 from app.core.errors import DomainError
 from app.core.settings import Settings
-from app.core.transaction import Transaction
 
 Result = TypeVar("Result")
 errors = Console(stderr=True, soft_wrap=True)

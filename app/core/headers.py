@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def first(scope: Mapping[str, Any], name: bytes) -> str | None:
+def first_header(scope: Mapping[str, Any], name: bytes) -> str | None:
     """The first value of the field ``name`` of an ASGI scope, in small letters; None when it was not sent.
 
     It gives what ``Request.headers`` gives, in a fifth of the time.

@@ -1,0 +1,1 @@
+"""The demonstration: an embedded PostgreSQL, demo partners and a sample register."""

@@ -5,11 +5,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.core.db import Database
-from app.core.pagination import PageQuery
-from app.core.preconditions import ANY_VERSION
-from app.core.schemas import LONGEST_PAGE
-from app.core.transaction import Transaction
+from app.core.database.engine import Database
+from app.core.database.pagination import PageQuery
+from app.core.database.transaction import Transaction
+from app.core.validation.preconditions import ANY_VERSION
+from app.core.validation.schemas import LONGEST_PAGE
 from app.partners import service, store
 from app.partners.models import Client, Partner
 from app.partners.rules import ALLOWED, PartnerKind

@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
-from app.core.db import Database
+from app.core.database.engine import Database
 from app.core.settings import Settings
 from app.demo.embedded_postgres import ServerNotStarted, embedded_postgres
 from app.demo.loading import load_sample

@@ -1,0 +1,1 @@
+"""Erasure of an applicant's personal data, wherever it stands."""

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Request, Response
 
 from app.applicants import schemas, store
 from app.applicants.router import shown
-from app.core.dependencies import database_of
+from app.core.auth.bearer import require
+from app.core.http.dependencies import database_of
+from app.core.http.problems import CHANGES, documented
+from app.core.http.responses import Precondition, resource_answer
 from app.core.principal import Principal
-from app.core.problems import CHANGES, documented
-from app.core.responses import Precondition, resource_answer
-from app.core.security import require
 from app.erasure import service
 from app.erasure.errors import ApplicantInUse
 

@@ -10,11 +10,11 @@ from app.applicants import store as applicants_store
 from app.applicants.store import Erased
 from app.audit import erasure as log
 from app.bulk_uploads import erasure as bulk_uploads
-from app.core.db import Database
-from app.core.idempotency import forget_answers_at
-from app.core.preconditions import IfMatch
+from app.core.database.engine import Database
+from app.core.database.transaction import Transaction
+from app.core.http.idempotency import forget_answers_at
 from app.core.principal import Principal
-from app.core.transaction import Transaction
+from app.core.validation.preconditions import IfMatch
 from app.erasure.errors import ApplicantInUse
 from app.registrations import erasure as registrations
 from app.registrations.erasure import ERASED_AT_ONCE, Clocks, ErasedCase, Standing

@@ -1,0 +1,1 @@
+"""Events: things that happened to resources, in the order of their commits."""

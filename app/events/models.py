@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Identity, Index, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.orm import XID8, Base, Identified
+from app.core.database.base import XID8, Base, Identified
 
 
 class Event(Identified, Base):

@@ -4,13 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.core.authenticated_route import AuthenticatedRoute
-from app.core.dependencies import Db
+from app.core.auth.bearer import require
 from app.core.errors import Forbidden, Unauthenticated
+from app.core.http.authenticated_route import AuthenticatedRoute
+from app.core.http.dependencies import Db
+from app.core.http.problems import documented
+from app.core.http.responses import page_answer
 from app.core.principal import Principal
-from app.core.problems import documented
-from app.core.responses import page_answer
-from app.core.security import require
 from app.events import store
 from app.events.schemas import EventPage, EventsQuery
 

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from app.core.pagination import PageQuery
-from app.core.schemas import Examples, Page, Resource, Timestamp
+from app.core.database.pagination import PageQuery
+from app.core.validation.schemas import Examples, Page, Resource, Timestamp
 
 EXAMPLE: Examples = {
     "id": "019b2f6e-7a10-7c3e-9d55-0b8d7f3e2a11",

@@ -26,10 +26,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from uuid_utils.compat import uuid7
 
+from app.core.database.base import TIME_ORDERED_UUID, Rows, among, recordset
+from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, InvalidValue, NotFound
-from app.core.orm import TIME_ORDERED_UUID, Rows, among, recordset
 from app.core.principal import Principal
-from app.core.transaction import Transaction
 from app.events.models import Event
 
 # What an officer writes to the registrant is between the two of them.

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.orm import Base
+from app.core.database.base import Base
 
 
 class Worker(Base):

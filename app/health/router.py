@@ -8,14 +8,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.allowlist.reader import SnapshotReader
+from app.allowlist.serving.reader import SnapshotReader
+from app.core.database.transaction import Transaction
 from app.core.errors import Unavailable
+from app.core.http.problems import documented
+from app.core.http.responses import json_answer
 from app.core.keyring import SealBroken
-from app.core.problems import documented
-from app.core.responses import json_answer
-from app.core.schemas import Resource, Timestamp
-from app.core.shared_read import SharedRead
-from app.core.transaction import Transaction
+from app.core.limits.shared_read import SharedRead
+from app.core.validation.schemas import Resource, Timestamp
 from app.health import store
 from app.partners import store as partners
 

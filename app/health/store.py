@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from app.core.transaction import Transaction
+from app.core.database.transaction import Transaction
 from app.health.models import Worker
 
 WORKER_SEEN_WITHIN = timedelta(seconds=30)

@@ -1,0 +1,1 @@
+"""Operators of the country and the address space that each announces."""

@@ -4,7 +4,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index
 from sqlalchemy.dialects.postgresql import CIDR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.orm import Base
+from app.core.database.base import Base
 
 
 class Operator(Base):

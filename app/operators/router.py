@@ -5,14 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import ConfigDict
 
-from app.core.authenticated_route import AuthenticatedRoute
-from app.core.dependencies import Db
+from app.core.auth.bearer import require
 from app.core.errors import Unauthenticated
+from app.core.http.authenticated_route import AuthenticatedRoute
+from app.core.http.dependencies import Db
+from app.core.http.problems import documented
+from app.core.http.responses import page_answer
 from app.core.principal import Principal
-from app.core.problems import documented
-from app.core.responses import page_answer
-from app.core.schemas import Page, Resource
-from app.core.security import require
+from app.core.validation.schemas import Page, Resource
 from app.operators import store
 
 router = APIRouter(prefix="/operators", tags=["reference"], route_class=AuthenticatedRoute)

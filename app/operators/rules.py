@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from app.core.networks import Disjoint, Network
+from app.core.validation.networks import Disjoint, Network
 
 
 class Atlas:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from app.core.transaction import Transaction
+from app.core.database.transaction import Transaction
 from app.operators import store
 
 REFERENCE = Path(__file__).parent / "reference"

@@ -7,9 +7,9 @@ from sqlalchemy import BigInteger, CompoundSelect, Text, cast, delete, insert, n
 from sqlalchemy.dialects.postgresql import CIDR
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.orm import Rows, columnar, looked_up, recordset
-from app.core.statement import Statement
-from app.core.transaction import Transaction
+from app.core.database.base import Rows, columnar, looked_up, recordset
+from app.core.database.statement import Statement
+from app.core.database.transaction import Transaction
 from app.operators.models import CountryPrefix, Operator, OperatorPrefix
 from app.operators.rules import Atlas
 

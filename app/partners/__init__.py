@@ -1,0 +1,1 @@
+"""Partners: who may call the service, their clients, keys and persons."""

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from app.core.pagination import PageQuery
-from app.core.schemas import Examples, Page, Resource, Timestamp
+from app.core.database.pagination import PageQuery
+from app.core.validation.schemas import Examples, Page, Resource, Timestamp
 from app.partners.rules import ChangeAction, ChangeStatus
 from app.partners.schemas import CLIENT_ID, PARTNER_ID
 

@@ -5,11 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.core.dependencies import Db
+from app.core.auth.bearer import require
+from app.core.http.dependencies import Db
+from app.core.http.problems import READS, documented
+from app.core.http.responses import json_answer, page_answer
 from app.core.principal import Principal
-from app.core.problems import READS, documented
-from app.core.responses import json_answer, page_answer
-from app.core.security import require
 from app.partners import client_changes, store
 from app.partners.change_schemas import ClientChange, ClientChangePage, ClientChangesQuery
 from app.partners.errors import AuthenticatesOtherwise, ChangeNotPending, NameTaken, SecondPersonRequired

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from app.core.preconditions import ANY_VERSION, IfMatch
+from app.core.database.transaction import Transaction
 from app.core.principal import Principal
-from app.core.transaction import Transaction
+from app.core.validation.preconditions import ANY_VERSION, IfMatch
 from app.events import store as events
 from app.events.store import Happening
 from app.partners import rules, service, store

@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstrain
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
-from app.core.orm import Base, Identified, Versioned, one_of, sealed_column
+from app.core.database.base import Base, Identified, Versioned, one_of, sealed_column
 from app.partners.rules import AuthMethod, ChangeAction, ChangeOutcome, ChangeStatus, PartnerKind
 
 

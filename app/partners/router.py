@@ -5,16 +5,16 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.core.authenticated_route import AuthenticatedRoute
-from app.core.dependencies import Db
-from app.core.idempotency import Idempotent
-from app.core.outbound import Outbound
-from app.core.preconditions import ANY_VERSION
+from app.core.auth.bearer import require
+from app.core.http.authenticated_route import AuthenticatedRoute
+from app.core.http.dependencies import Db
+from app.core.http.idempotency import Idempotent
+from app.core.http.problems import BODIES, CHANGES, CREATES, READS, documented
+from app.core.http.responses import Precondition, json_answer, page_answer, resource_answer
+from app.core.outbound.client import Outbound
+from app.core.outbound.url_policy import UrlRefused
 from app.core.principal import Principal
-from app.core.problems import BODIES, CHANGES, CREATES, READS, documented
-from app.core.responses import Precondition, json_answer, page_answer, resource_answer
-from app.core.security import require
-from app.core.targets import UrlRefused
+from app.core.validation.preconditions import ANY_VERSION
 from app.partners import client_changes, schemas, service, store
 from app.partners.change_schemas import ClientChange, ClientChangeAsked
 from app.partners.client_changes import Asked, Wanted

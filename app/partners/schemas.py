@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, StringConstraints
 
+from app.core.database.pagination import PageQuery
 from app.core.errors import FieldError, InvalidValue, MissingField
-from app.core.pagination import PageQuery
-from app.core.schemas import (
+from app.core.validation.schemas import (
     LINE,
     Body,
     Examples,

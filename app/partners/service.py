@@ -13,16 +13,16 @@ from joserfc import jwt
 from joserfc.jwk import OKPKey
 from uuid_utils.compat import uuid7
 
-from app.core import login_attempts
-from app.core.doorbell import ring
+from app.core.auth import auth_events
+from app.core.auth.auth_events import Way
+from app.core.auth.bearer import ACCESS, ALGORITHM
+from app.core.database.notifications import ring
+from app.core.database.transaction import Transaction
 from app.core.errors import Invalid
 from app.core.keyring import Keyring
-from app.core.login_attempts import Way
-from app.core.preconditions import IfMatch
 from app.core.principal import Principal
-from app.core.schemas import validated
-from app.core.security import ACCESS, ALGORITHM
-from app.core.transaction import Transaction
+from app.core.validation.preconditions import IfMatch
+from app.core.validation.schemas import validated
 from app.events import store as events
 from app.events.store import Happening
 from app.partners import rules, store
@@ -247,9 +247,9 @@ def recognise(keyring: Keyring, client: Client | None, client_secret: str, way: 
     """
     found = _recognised(client, keyring.keyed_hash("client-secret", client_secret))
     if found is None:
-        login_attempts.failed(way, "unknown client, disabled, or wrong secret", client.id if client else None)
+        auth_events.failed(way, "unknown client, disabled, or wrong secret", client.id if client else None)
     else:
-        login_attempts.succeeded(way, str(found.client.id), str(found.client.partner_id))
+        auth_events.succeeded(way, str(found.client.id), str(found.client.partner_id))
     return found
 
 

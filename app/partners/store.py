@@ -10,11 +10,11 @@ from sqlalchemy import ColumnElement, UnaryExpression, and_, delete, func, or_, 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
+from app.core.auth.bearer import ALGORITHM
+from app.core.database.base import INSTANT, among
+from app.core.database.pagination import PageQuery, fetch_page
+from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
-from app.core.orm import INSTANT, among
-from app.core.pagination import PageQuery, fetch_page
-from app.core.security import ALGORITHM
-from app.core.transaction import Transaction
 from app.partners.change_schemas import ClientChangesQuery
 from app.partners.errors import NameTaken
 from app.partners.models import Client, ClientChange, Partner, SigningKey, UsedAssertion

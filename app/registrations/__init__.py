@@ -1,0 +1,1 @@
+"""Registrations: cases of applicants and their networks, from submission to expiry."""

@@ -11,9 +11,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from app.allowlist import store as allowlist
 from app.applicants.models import Applicant
 from app.audit.erasure import ERASURE
-from app.core.orm import among, looked_up, recordset
+from app.core.database.base import among, looked_up, recordset
+from app.core.database.transaction import Transaction
 from app.core.principal import Principal
-from app.core.transaction import Transaction
 from app.events import store as events
 from app.registrations.models import Registration
 from app.registrations.rules import CAME_TO_NOTHING, ENDED

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, column_property, mapped_column
 from sqlalchemy.sql.functions import func
 
 from app.applicants.models import Applicant
-from app.core.orm import Base, Identified, Versioned, among, one_of
+from app.core.database.base import Base, Identified, Versioned, among, one_of
 from app.partners.models import Partner
 from app.registrations.rules import OPEN, Protocol, Purpose, Status, Track
 

@@ -6,7 +6,7 @@ Nothing is kept of it: what one partner does neither changes a case of another's
 from sqlalchemy import ColumnElement, and_, select, true
 from sqlalchemy.orm import aliased
 
-from app.core.orm import among, looked_up
+from app.core.database.base import among, looked_up
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
 from app.registrations.rules import OPEN
 

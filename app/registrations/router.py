@@ -6,25 +6,25 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
-from app.core.dependencies import Db, database_of
+from app.core.auth.bearer import require
+from app.core.database.pagination import PageQuery, decode_cursor, encode_cursor
+from app.core.database.tenancy import INTAKE
+from app.core.database.transaction import Transaction
 from app.core.errors import MissingField, SelfReview, Unauthenticated
-from app.core.fast_route import FastRoute
-from app.core.idempotency import Idempotent
-from app.core.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
-from app.core.pagination import PageQuery, decode_cursor, encode_cursor
-from app.core.preconditions import etag
+from app.core.http.dependencies import Db, database_of
+from app.core.http.fast_route import FastRoute
+from app.core.http.idempotency import Idempotent
+from app.core.http.problems import BODIES, CHANGES, CREATES, READS, documented
+from app.core.http.responses import Precondition, document_answer, documents_answer, page_answer, unchanged
 from app.core.principal import Principal
-from app.core.problems import BODIES, CHANGES, CREATES, READS, documented
-from app.core.responses import Precondition, document_answer, documents_answer, page_answer, unchanged
-from app.core.security import require
-from app.core.tenancy import INTAKE
-from app.core.transaction import Transaction
+from app.core.validation.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
+from app.core.validation.preconditions import etag
 from app.events import store as events
 from app.events.schemas import EventPage
 from app.operators.errors import UnknownOperator
 from app.registrations import rules, schemas, service, store
 from app.registrations.errors import ClaimedByAnother, IllegalTransition, NetworkOverlap, ReferenceDuplicate
-from app.registrations.submissions import Submissions
+from app.registrations.intake.submissions import Submissions
 
 router = APIRouter(tags=["registrations"], route_class=FastRoute)
 Reader = Annotated[Principal, require("registrations:read")]

@@ -9,9 +9,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from app.core import networks
 from app.core.errors import FieldError, Invalid, MissingField
-from app.core.networks import IPV6_BASE, WIDEST, Network
+from app.core.validation import networks
+from app.core.validation.networks import IPV6_BASE, WIDEST, Network
 from app.registrations.errors import NetworkOverlap
 
 MOST_NETWORKS = 64

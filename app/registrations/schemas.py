@@ -7,10 +7,10 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from app.core import networks
+from app.core.database.pagination import PageQuery
 from app.core.errors import FieldError
-from app.core.pagination import PageQuery
-from app.core.schemas import (
+from app.core.validation import networks
+from app.core.validation.schemas import (
     LINE,
     Body,
     Examples,

@@ -6,19 +6,21 @@ from uuid import UUID
 
 from app.allowlist import service as allowlist
 from app.allowlist.store import Cause
+from app.core.database.transaction import Transaction
 from app.core.errors import DomainError, SelfReview
-from app.core.preconditions import IfMatch
 from app.core.principal import Principal
-from app.core.schemas import validated
-from app.core.transaction import Transaction
+from app.core.validation.preconditions import IfMatch
+from app.core.validation.schemas import validated
 from app.events import store as events
 from app.events.store import Happening
 from app.partners import store as partners
-from app.registrations import intake, judgement, store, submitting
+from app.registrations import store
 from app.registrations.claims import UNCLAIMED, ClaimEnd, clients_of, ended, own_content
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
-from app.registrations.intake import Held
-from app.registrations.judgement import Accepted
+from app.registrations.intake import eligibility, statements
+from app.registrations.intake import service as intake
+from app.registrations.intake.eligibility import Accepted
+from app.registrations.intake.statements import Held
 from app.registrations.models import Registration
 from app.registrations.rules import EDITABLE, Asked, Case, Ledger, Move, Status, next_status
 from app.registrations.schemas import RegistrationChange, RegistrationDetails
@@ -56,7 +58,7 @@ async def correct(
         raise IllegalTransition(f"A registration that is {held.status} cannot be corrected.")
     asked = validated(RegistrationDetails, patch.onto(_details(held))).asked
     accepted = await _judged_again(tx, principal, asked, held)
-    await submitting.write_corrected(tx, principal, [accepted], hand_in=False)
+    await intake.write_corrected(tx, principal, [accepted], hand_in=False)
     corrected = Happening("registration.corrected", held.id, held.partner_id, asked.operator, {"status": held.status})
     await events.record(tx, principal, [corrected])
 
@@ -66,9 +68,9 @@ def _details(held: Registration) -> dict[str, Any]:
 
 
 async def _judged_again(tx: Transaction, principal: Principal, asked: Asked, held: Registration) -> Accepted:
-    ((batch, own),), met = await submitting.arrive(tx, principal, [[asked]])
-    facts = await judgement.gather(tx, batch, own, met)
-    judged = judgement.judge(0, asked, batch.flags([0])[0], facts, Ledger(), Held(held.id, held.status, asked))
+    ((batch, own),), met = await intake.arrive(tx, principal, [[asked]])
+    facts = await eligibility.gather(tx, batch, own, met)
+    judged = eligibility.judge(0, asked, batch.flags([0])[0], facts, Ledger(), Held(held.id, held.status, asked))
     if isinstance(judged, DomainError):
         raise judged
     return judged
@@ -80,8 +82,8 @@ async def hand_in_again(tx: Transaction, principal: Principal, registration_id: 
     _refuse_unless_possible(held.status, Move.SUBMIT)
     asked = validated(RegistrationDetails, _details(held)).asked
     await _judged_again(tx, principal, asked, held)
-    due_at = submitting.due_at_of_tracks()[held.track]
-    await store.move(tx, [held.id], {**intake.handed_in_by(principal.client_id), "due_at": due_at})
+    due_at = intake.due_at_of_tracks()[held.track]
+    await store.move(tx, [held.id], {**statements.handed_in_by(principal.client_id), "due_at": due_at})
     await store.tell_submitted(tx, principal, [held.id])
 
 

@@ -27,16 +27,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from app.core.documents import documents, fetch_page_of, fields_of, page_of
+from app.core.database.base import Rows, among, is_among
+from app.core.database.json_rows import documents, fetch_page_of, fields_of, page_of
+from app.core.database.statement import Statement
+from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, InvalidValue, NotFound
-from app.core.orm import Rows, among, is_among
 from app.core.principal import Principal
-from app.core.statement import Statement
-from app.core.transaction import Transaction
 from app.events import store as events
 from app.partners.models import Client
-from app.registrations.contests import IS_CONTESTED
 from app.registrations.models import NETWORKS, Registration, RegistrationNetwork
+from app.registrations.overlaps import IS_CONTESTED
 from app.registrations.rules import OFFICERS_FLAGS, Case, Flag, Status
 from app.registrations.schemas import Registration as Resource
 from app.registrations.schemas import RegistrationsQuery

@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, Text, func
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.orm import Base, Identified, one_of
+from app.core.database.base import Base, Identified, one_of
 from app.registrations.models import Registration
 from app.reviews.rules import Action
 

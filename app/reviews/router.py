@@ -6,14 +6,14 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.errors import NetworkTaken
-from app.core.authenticated_route import AuthenticatedRoute
-from app.core.dependencies import Db
+from app.core.auth.bearer import require
 from app.core.errors import MissingField, PreconditionRequired, SelfReview, Unauthenticated, VersionMismatch
-from app.core.idempotency import Idempotent
+from app.core.http.authenticated_route import AuthenticatedRoute
+from app.core.http.dependencies import Db
+from app.core.http.idempotency import Idempotent
+from app.core.http.problems import CREATES, READS, documented, problem_of
+from app.core.http.responses import Precondition, json_answer, page_answer
 from app.core.principal import Principal
-from app.core.problems import CREATES, READS, documented, problem_of
-from app.core.responses import Precondition, json_answer, page_answer
-from app.core.security import require
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
 from app.reviews import rules, schemas, service, store
 

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
+from app.core.database.pagination import PageQuery
 from app.core.errors import FieldError, InvalidValue
-from app.core.pagination import PageQuery
-from app.core.schemas import (
+from app.core.validation.schemas import (
     Body,
     Examples,
     Instant,

@@ -13,10 +13,10 @@ from uuid_utils.compat import uuid7
 from app.allowlist import service as allowlist
 from app.allowlist.errors import NetworkTaken
 from app.allowlist.store import Cause
+from app.core.database.transaction import Transaction
 from app.core.errors import DomainError, NotFound
-from app.core.preconditions import IfMatch
 from app.core.principal import Principal
-from app.core.transaction import Transaction
+from app.core.validation.preconditions import IfMatch
 from app.events import store as events
 from app.partners import store as partners
 from app.registrations import store as registrations

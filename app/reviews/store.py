@@ -7,10 +7,10 @@ from uuid import UUID
 from sqlalchemy import Text, Uuid, func, insert, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from app.core.database.base import INSTANT, TIME_ORDERED_UUID
+from app.core.database.pagination import fetch_page
+from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
-from app.core.orm import INSTANT, TIME_ORDERED_UUID
-from app.core.pagination import fetch_page
-from app.core.transaction import Transaction
 from app.reviews.models import ReviewDecision
 from app.reviews.schemas import ReviewDecisionsQuery
 

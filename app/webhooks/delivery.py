@@ -13,13 +13,13 @@ import structlog
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.db import Database, is_outage
-from app.core.loops import attempt
-from app.core.outbound import TOTAL_SECONDS, Outbound, Unreachable
+from app.core.database.engine import Database, is_outage
+from app.core.database.transaction import Transaction
+from app.core.outbound.client import TOTAL_SECONDS, Outbound, Unreachable
+from app.core.outbound.url_policy import UrlRefused
 from app.core.principal import Principal
-from app.core.schemas import Timestamp
-from app.core.targets import UrlRefused
-from app.core.transaction import Transaction
+from app.core.process.loops import attempt
+from app.core.validation.schemas import Timestamp
 from app.events import store as events
 from app.events.schemas import Event
 from app.webhooks import rules, service, signing, store

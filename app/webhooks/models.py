@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint, func,
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.core.orm import Base, Identified, Versioned, one_of, sealed_column
+from app.core.database.base import Base, Identified, Versioned, one_of, sealed_column
 from app.partners.models import Partner
 from app.webhooks.rules import DeliveryStatus, DisabledReason, WebhookStatus
 

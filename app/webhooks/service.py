@@ -6,13 +6,13 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, InvalidValue
-from app.core.outbound import Outbound
-from app.core.preconditions import IfMatch
+from app.core.outbound.client import Outbound
+from app.core.outbound.url_policy import UrlRefused
 from app.core.principal import Principal
-from app.core.schemas import validated
-from app.core.targets import UrlRefused
-from app.core.transaction import Transaction
+from app.core.validation.preconditions import IfMatch
+from app.core.validation.schemas import validated
 from app.events import store as events
 from app.events.store import Happening
 from app.webhooks import rules, signing, store

@@ -11,11 +11,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 from uuid_utils.compat import uuid7
 
+from app.core.database.base import INSTANT, recordset
+from app.core.database.pagination import PageQuery, fetch_page
+from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
-from app.core.orm import INSTANT, recordset
-from app.core.pagination import PageQuery, fetch_page
 from app.core.principal import Principal
-from app.core.transaction import Transaction
 from app.events.models import Event
 from app.webhooks.models import Delivery, Webhook
 from app.webhooks.rules import DeliveryStatus, WebhookStatus

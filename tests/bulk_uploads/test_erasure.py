@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.bulk_uploads import erasure, ingest
+from app.bulk_uploads import erasure
+from app.bulk_uploads.ingestion import ingest
 from tests.support import uploads
 from tests.support.erasing import NOTHING_DAYS, erased, let_days_pass, places_of, sweep
 from tests.support.service import Caller, Service

@@ -10,11 +10,11 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from app.bulk_uploads import ingest as ingesting
-from app.bulk_uploads import source
-from app.bulk_uploads.ingest import ingest
+from app.bulk_uploads.ingestion import chunks
+from app.bulk_uploads.ingestion import ingest as ingesting
+from app.bulk_uploads.ingestion.ingest import ingest
 from app.bulk_uploads.models import BulkUpload
-from app.core.db import Database
+from app.core.database.engine import Database
 from tests.support import postgres, uploads
 from tests.support.service import Caller, Service
 
@@ -57,7 +57,7 @@ async def test_what_was_fetched_and_read_ahead_of_a_fault_ends_with_it(
     upload_id = await uploads.received(pseb, uploads.csv_of(rows(25)))
     unasked: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unasked.append(context))
-    fetch, take = source._fetch, ingesting._take_chunks
+    fetch, take = chunks._fetch, ingesting._take_chunks
 
     async def cut_later(database: Database, upload_id: UUID, position: int) -> bytes | None:
         if position:
@@ -65,8 +65,8 @@ async def test_what_was_fetched_and_read_ahead_of_a_fault_ends_with_it(
         return await fetch(database, upload_id, position)
 
     async def take_from_cut(*given: Any) -> None:
-        monkeypatch.setattr(source, "_fetch", cut_later)
-        monkeypatch.setattr(source, "read_stretch", fault)
+        monkeypatch.setattr(chunks, "_fetch", cut_later)
+        monkeypatch.setattr(chunks, "read_stretch", fault)
         await take(*given)
 
     monkeypatch.setattr(ingesting, "_take_chunks", take_from_cut)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from app.applicants.schemas import ApplicantDetails
 from app.bulk_uploads import rules
-from app.bulk_uploads.parser import read_rows
-from app.bulk_uploads.reading import ReadRows, Stretch, cells_as_sent, read_stretch, stretches
+from app.bulk_uploads.ingestion.segments import ReadRows, Stretch, cells_as_sent, read_stretch, stretches
+from app.bulk_uploads.readers.parser import read_rows
+from app.core.database.base import cells_of
 from app.core.errors import Invalid
-from app.core.orm import cells_of
-from app.core.schemas import validated
+from app.core.validation.schemas import validated
 from app.operators.rules import Atlas
 from app.registrations.schemas import RegistrationDetails
 from tests.support import uploads

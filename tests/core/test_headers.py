@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from app.core.request_fields import first_header
+from app.core.headers import first_header
 
 NAMES = [b"accept", b"if-none-match", b"authorization"]
 

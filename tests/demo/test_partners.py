@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from app.core.pagination import PageQuery
+from app.core.database.pagination import PageQuery
 from app.demo.partners import CREDENTIALS, ensure_demo_partners
 from app.partners import store
 from app.partners.rules import ALLOWED, PartnerKind

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from app.bulk_uploads.erasure import erase_old
-from app.core.db import Database
+from app.core.database.engine import Database
 from app.erasure.service import erase_due
 from app.registrations import service as registrations
 from tests.support import cases, postgres, uploads

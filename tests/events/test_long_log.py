@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select, text
 
-from app.core.transaction import Transaction
+from app.core.database.transaction import Transaction
 from app.events import store
 from app.events.models import Event
 from tests.support.service import Service

@@ -11,7 +11,7 @@ from app.audit.sequencer import sequence
 from app.bulk_uploads.rules import COLUMNS
 from app.core.principal import SCOPES
 from app.core.settings import Settings
-from app.partners import client_authentication
+from app.partners.login import client_authentication
 from app.partners.rules import PartnerKind
 from tests.support import cases, odd, postgres, uploads
 from tests.support.events import told

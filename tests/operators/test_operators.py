@@ -5,10 +5,10 @@ from ipaddress import ip_network
 import pytest
 from sqlalchemy import func, select
 
-from app.core.networks import span
-from app.core.orm import column_text
-from app.core.statement import Statement
-from app.core.transaction import Transaction
+from app.core.database.base import column_text
+from app.core.database.statement import Statement
+from app.core.database.transaction import Transaction
+from app.core.validation.networks import span
 from app.migrating import migrate
 from app.operators import service as operators
 from app.operators import store

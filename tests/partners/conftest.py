@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.partners import client_authentication
+from app.partners.login import client_authentication
 
 
 @pytest.fixture(autouse=True)

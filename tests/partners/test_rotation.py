@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.partners import basic
+from app.partners.login import basic
 from tests.support import postgres
 from tests.support.feed import FEED
 from tests.support.service import Caller, Credentials, Service

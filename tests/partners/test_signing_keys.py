@@ -8,7 +8,7 @@ import pytest
 from joserfc import jwt
 from sqlalchemy import text
 
-from app.core import security
+from app.core.auth import bearer as tokens
 from app.core.errors import NotFound
 from app.core.settings import Settings
 from app.partners import service as partners
@@ -48,7 +48,7 @@ async def test_a_new_key_is_published_before_it_signs(service: Service, nayatel:
     token = await service.token(nayatel.credentials)
     async with service.database.transaction(read_only=True) as tx:
         published = await store.public_keys(tx)
-    assert jwt.decode(token, published, algorithms=[security.ALGORITHM]).header["kid"] == old
+    assert jwt.decode(token, published, algorithms=[tokens.ALGORITHM]).header["kid"] == old
 
 
 async def test_a_retired_key_leaves_the_key_set_after_a_week_and_no_sooner(service: Service) -> None:
@@ -71,7 +71,7 @@ async def test_after_a_rotation_both_keys_are_published_and_only_the_new_one_sig
     async with service.database.transaction(read_only=True) as tx:
         published = await store.public_keys(tx)
     for token, kid in ((nayatel.token, old), (await service.token(nayatel.credentials), new)):
-        assert jwt.decode(token, published, algorithms=[security.ALGORITHM]).header["kid"] == kid
+        assert jwt.decode(token, published, algorithms=[tokens.ALGORITHM]).header["kid"] == kid
     third = await rotated(service)
     assert await kids(service) == [third, new, old]
 
@@ -82,7 +82,7 @@ async def test_tokens_signed_before_and_after_a_rotation_are_taken(
     assert (await nayatel.get("/v1/registrations")).status_code == 200
     await rotated(service)
     fresh = Caller(service, nayatel.credentials, await service.token(nayatel.credentials))
-    monkeypatch.setattr(security, "REFETCH_SECONDS", 0)
+    monkeypatch.setattr(tokens, "REFETCH_SECONDS", 0)
     assert (await fresh.get("/v1/registrations")).status_code == 200
     assert (await nayatel.get("/v1/registrations")).status_code == 200
     restarted = Service(service.settings)
@@ -91,7 +91,7 @@ async def test_tokens_signed_before_and_after_a_rotation_are_taken(
 
 
 def kid_of(token: str) -> str:
-    return str(security.unverified(token).header["kid"])
+    return str(tokens.unverified(token).header["kid"])
 
 
 async def revoked(service: Service, kid: str) -> str:

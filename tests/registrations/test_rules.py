@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core import networks
-from app.core.schemas import REFUSED
+from app.core.validation import networks
+from app.core.validation.schemas import REFUSED
 from app.registrations.rules import (
     TRACKS,
     Ledger,

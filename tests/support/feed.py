@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from joserfc import jws
 from prometheus_client import REGISTRY
 
-from app.core.security import ALGORITHM
+from app.core.auth.bearer import ALGORITHM
 from app.follower import Follower
 from app.partners import store as partners
 from tests.support.service import Caller, Service

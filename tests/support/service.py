@@ -11,9 +11,9 @@ from starlette.routing import BaseRoute
 
 from app.allowlist.models import Publication
 from app.allowlist.publisher import Publisher
-from app.bulk_uploads import scheduling
-from app.bulk_uploads.ingest import ingest
-from app.core.db import Database
+from app.bulk_uploads.ingestion import scheduling
+from app.bulk_uploads.ingestion.ingest import ingest
+from app.core.database.engine import Database
 from app.core.settings import Settings
 from app.main import create_app
 from app.partners import service as partners

@@ -10,7 +10,7 @@ from joserfc import jws
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
 from app.partners import key_sets
-from app.partners.assertions import ASSERTION_TYPE
+from app.partners.login.assertions import ASSERTION_TYPE
 from tests.support.receiver import Received, Receiver
 from tests.support.service import Service
 

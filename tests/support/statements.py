@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy import event
 
-from app.core.db import Database
+from app.core.database.engine import Database
 
 
 @asynccontextmanager

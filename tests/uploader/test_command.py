@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import pytest
 from typer.testing import CliRunner
 
-from app.bulk_uploads import ingest as ingesting
-from app.bulk_uploads import scheduling
+from app.bulk_uploads.ingestion import ingest as ingesting
+from app.bulk_uploads.ingestion import scheduling
 from app.cli.__main__ import cli
 from app.core.settings import Settings
 from tests.support import postgres, processes, uploads

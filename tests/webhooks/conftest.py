@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.outbound import Outbound
+from app.core.outbound.client import Outbound
 from app.core.settings import Settings
 from app.webhooks.delivery import Deliverer
 from tests.support import postgres

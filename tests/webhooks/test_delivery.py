@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from standardwebhooks import Webhook
 
-from app.core.outbound import Outbound
+from app.core.outbound.client import Outbound
 from app.core.settings import Settings
 from app.events import store as events
 from app.events.store import Happening

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from app.core.transaction import Transaction
+from app.core.database.transaction import Transaction
 from app.webhooks import store
 from app.webhooks.delivery import Deliverer
 from app.webhooks.rules import MOST_WEBHOOKS

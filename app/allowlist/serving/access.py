@@ -6,13 +6,13 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBasic, SecurityScopes
 from starlette.requests import HTTPConnection
 
-from app.core import login_attempts
-from app.core.admission import admit
+from app.core.auth import auth_events
+from app.core.auth.admission import admit
+from app.core.auth.bearer import authenticate, oauth2
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated, Unavailable
-from app.core.limiting import count_client, count_failed_login
+from app.core.limits.http import count_client, count_failed_login
 from app.core.principal import Principal
-from app.core.security import authenticate, oauth2
-from app.partners.basic import BasicClients, credentials
+from app.partners.login.basic import BasicClients, credentials
 
 SCOPE = "allowlist:read"
 
@@ -36,7 +36,7 @@ class FeedUnauthenticated(Unauthenticated):
 def _credentials(encoded: str) -> tuple[str, str]:
     found = credentials(encoded)
     if found is None:
-        login_attempts.failed("basic", "the credentials cannot be read")
+        auth_events.failed("basic", "the credentials cannot be read")
         raise FeedUnauthenticated("The Basic credentials cannot be read.")
     return found
 

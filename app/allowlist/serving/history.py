@@ -13,14 +13,14 @@ import structlog
 
 from app.allowlist import feed_store as store
 from app.allowlist.delta import Delta, net
-from app.allowlist.reader import SnapshotReader
-from app.allowlist.representations import Representation
 from app.allowlist.schemas import DeltaBody
+from app.allowlist.serving.reader import SnapshotReader
+from app.allowlist.serving.representations import Representation
 from app.allowlist.snapshot import NotASnapshot, Snapshot, Version
-from app.core.build_cache import BuildCache
-from app.core.db import Database
+from app.core.database.engine import Database
 from app.core.errors import Unavailable
-from app.core.work_slots import WorkSlots
+from app.core.limits.build_cache import BuildCache
+from app.core.limits.work_slots import WorkSlots
 
 RECORDS_KEPT = 10_000
 RECORD_LASTS_SECONDS = 60.0

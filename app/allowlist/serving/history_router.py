@@ -6,20 +6,20 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.allowlist import feed_store, schemas, service
-from app.allowlist.access import DOCUMENTED_BASIC, Reader
 from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import SnapshotBody
-from app.allowlist.representations import Caching, entity_tag, list_tag, repr_digest, unchanged
-from app.allowlist.router import NOT_MODIFIED, REPRESENTATIONS, history_of, reader_of, takes_gzip
+from app.allowlist.serving.access import DOCUMENTED_BASIC, Reader
+from app.allowlist.serving.representations import Caching, entity_tag, list_tag, repr_digest, unchanged
+from app.allowlist.serving.router import NOT_MODIFIED, REPRESENTATIONS, history_of, reader_of, takes_gzip
 from app.allowlist.snapshot import Version
-from app.core.authenticated_route import AuthenticatedRoute
-from app.core.dependencies import Db
+from app.core.auth.bearer import require
 from app.core.errors import Forbidden, NotAcceptable, NotFound, SelfReview, Unauthenticated
-from app.core.limiting import count_work
+from app.core.http.authenticated_route import AuthenticatedRoute
+from app.core.http.dependencies import Db
+from app.core.http.problems import READS, documented
+from app.core.http.responses import is_held, json_answer, page_answer
+from app.core.limits.http import count_work
 from app.core.principal import Principal
-from app.core.problems import READS, documented
-from app.core.responses import is_held, json_answer, page_answer
-from app.core.security import require
 
 router = APIRouter(prefix="/allowlist", tags=["allowlist"], route_class=AuthenticatedRoute)
 Serial = Annotated[int, Path(ge=1, le=schemas.LARGEST_SERIAL)]

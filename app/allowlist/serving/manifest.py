@@ -13,12 +13,12 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.allowlist.delta import Delta
-from app.allowlist.history import FeedHistory
-from app.allowlist.reader import SnapshotReader
+from app.allowlist.serving.history import FeedHistory
+from app.allowlist.serving.reader import SnapshotReader
 from app.allowlist.snapshot import Snapshot, Version
-from app.core.db import Database
-from app.core.security import ALGORITHM
-from app.core.transaction import Transaction
+from app.core.auth.bearer import ALGORITHM
+from app.core.database.engine import Database
+from app.core.database.transaction import Transaction
 from app.partners import store as partners
 
 LASTS = timedelta(hours=24)

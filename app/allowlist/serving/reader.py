@@ -14,13 +14,13 @@ from app.allowlist import feed_store as store
 from app.allowlist.delta import Delta, DeltaLog, changes_worth_keeping
 from app.allowlist.divergence import Divergence, report
 from app.allowlist.models import Publication
-from app.allowlist.representations import Representations
+from app.allowlist.serving.representations import Representations
 from app.allowlist.snapshot import NotASnapshot, Snapshot
-from app.core.db import Database
-from app.core.doorbell import Listener
+from app.core.database.engine import Database
+from app.core.database.notifications import Listener
+from app.core.database.transaction import Transaction
 from app.core.errors import Unavailable
 from app.core.settings import Settings
-from app.core.transaction import Transaction
 
 SERVED = Gauge("allowlist_served_serial", "The serial that this process serves")
 STALE_AFTER_SECONDS = 10.0

@@ -8,17 +8,17 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from app.allowlist import feed_store, manifest, schemas
-from app.allowlist.access import DOCUMENTED_BASIC, Reader
+from app.allowlist import feed_store, schemas
 from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import FORMATS, SnapshotBody
-from app.allowlist.history import FeedHistory
-from app.allowlist.long_polls import LongPolls
-from app.allowlist.reader import SnapshotReader
-from app.allowlist.representations import Caching, list_tag, negotiate, unchanged
+from app.allowlist.serving import manifest
+from app.allowlist.serving.access import DOCUMENTED_BASIC, Reader
+from app.allowlist.serving.history import FeedHistory
+from app.allowlist.serving.long_polls import LongPolls
+from app.allowlist.serving.reader import SnapshotReader
+from app.allowlist.serving.representations import Caching, list_tag, negotiate, unchanged
 from app.allowlist.snapshot import NotASnapshot, Snapshot
-from app.core import networks
-from app.core.db import Database
+from app.core.database.engine import Database
 from app.core.errors import (
     FieldError,
     Forbidden,
@@ -27,13 +27,14 @@ from app.core.errors import (
     NotFound,
     Unauthenticated,
 )
-from app.core.fast_route import FastRoute
-from app.core.limiting import count_work
-from app.core.networks import NetworkMalformed
-from app.core.problems import BODIES, documented
-from app.core.request_fields import first_header
-from app.core.responses import is_held, json_answer
-from app.core.work_slots import WorkSlots
+from app.core.headers import first_header
+from app.core.http.fast_route import FastRoute
+from app.core.http.problems import BODIES, documented
+from app.core.http.responses import is_held, json_answer
+from app.core.limits.http import count_work
+from app.core.limits.work_slots import WorkSlots
+from app.core.validation import networks
+from app.core.validation.networks import NetworkMalformed
 
 router = APIRouter(prefix="/allowlist", tags=["allowlist"], dependencies=[DOCUMENTED_BASIC], route_class=FastRoute)
 LONGEST_WAIT_SECONDS = 60

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from app.applicants.rules import Particulars
 from app.applicants.store import Identity
-from app.core.orm import cells_of, column_text
+from app.core.database.base import cells_of, column_text
 
 REMEMBERED = 100_000
 

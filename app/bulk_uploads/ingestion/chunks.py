@@ -11,10 +11,10 @@ from uuid import UUID
 
 from app.bulk_uploads import store
 from app.bulk_uploads.errors import TooManyRows
+from app.bulk_uploads.ingestion.segments import ReadRows, Stretch, read_stretch, stretches
 from app.bulk_uploads.models import BulkUpload
-from app.bulk_uploads.parser import read_rows
-from app.bulk_uploads.reading import ReadRows, Stretch, read_stretch, stretches
-from app.core.db import Database
+from app.bulk_uploads.readers.parser import read_rows
+from app.core.database.engine import Database
 from app.operators import store as operators
 
 READ_AHEAD = 2

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from app.core.schemas import Body, is_blank
+from app.core.validation.schemas import Body, is_blank
 
 
 class Columnwise:

@@ -13,25 +13,26 @@ from prometheus_client import Counter
 
 from app.applicants import service as applicants
 from app.applicants.store import Identity
-from app.bulk_uploads import rules, scheduling, store
-from app.bulk_uploads.acquaintance import Acquainted, particulars_of
+from app.bulk_uploads import rules, store
+from app.bulk_uploads.ingestion import scheduling
+from app.bulk_uploads.ingestion.applicant_cache import Acquainted, particulars_of
+from app.bulk_uploads.ingestion.bloom_filter import Sieve
+from app.bulk_uploads.ingestion.chunks import Chunk, Superseded, chunks, stretches_of
+from app.bulk_uploads.ingestion.outcomes import Verdict, keep
+from app.bulk_uploads.ingestion.segments import BrokenRow, ReadRows, Stretch, reading_beside, repeated
+from app.bulk_uploads.ingestion.workbook_conversion import unfold
 from app.bulk_uploads.models import BulkUpload
-from app.bulk_uploads.outcomes import Verdict, keep
-from app.bulk_uploads.reading import BrokenRow, ReadRows, Stretch, reading_beside, repeated
-from app.bulk_uploads.repeats import Sieve
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
-from app.bulk_uploads.source import Chunk, Superseded, chunks, stretches_of
-from app.bulk_uploads.unfolding import unfold
-from app.core.db import Database, is_outage
+from app.core.database.base import cells_of
+from app.core.database.engine import Database, is_outage
+from app.core.database.transaction import Transaction
 from app.core.errors import DomainError, FieldError, Internal, Invalid
-from app.core.orm import cells_of
+from app.core.http.problems import problem_of
 from app.core.principal import Principal
-from app.core.problems import problem_of
-from app.core.transaction import Transaction
 from app.events import store as events
 from app.events.store import Happening
-from app.registrations import submitting
 from app.registrations.errors import ReferenceDuplicate
+from app.registrations.intake import service as intake
 from app.registrations.rules import Ledger
 
 ROWS = Counter("bulk_upload_rows", "Rows of uploads by outcome", ["outcome"])
@@ -171,7 +172,7 @@ async def _register(
 ) -> None:
     rehearsal = series.rehearsal
     own = await _applicants(tx, principal, rows, series, verdict)
-    outcomes = await submitting.submit(
+    outcomes = await intake.submit(
         tx,
         principal,
         rows.batch,

@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from uuid import UUID
 
-from app.bulk_uploads import scheduling
-from app.bulk_uploads.ingest import ingest
-from app.bulk_uploads.scheduling import Waiting
-from app.core.db import Database
-from app.core.loops import attempt
+from app.bulk_uploads.ingestion import scheduling
+from app.bulk_uploads.ingestion.ingest import ingest
+from app.bulk_uploads.ingestion.scheduling import Waiting
+from app.core.database.engine import Database
+from app.core.process.loops import attempt
 from app.core.settings import Settings
 
 MOST_SMALL_LANES = 2

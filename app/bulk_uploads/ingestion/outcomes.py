@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.bulk_uploads import rules, store
+from app.bulk_uploads.ingestion.chunks import Chunk
+from app.bulk_uploads.ingestion.segments import BrokenRow, ReadRows, cells_as_sent
 from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
-from app.bulk_uploads.reading import BrokenRow, ReadRows, cells_as_sent
 from app.bulk_uploads.rules import RowOutcome
-from app.bulk_uploads.source import Chunk
+from app.core.database.base import cells_at
+from app.core.database.transaction import Transaction
 from app.core.errors import FieldError
-from app.core.orm import cells_at
-from app.core.transaction import Transaction
-from app.registrations.submitting import Registered
+from app.registrations.intake.service import Registered
 
 # the columns of a batch that a created row's outcome has, by its own names
 CREATED = {"reference": "reference", "registration_id": "id"}

@@ -9,12 +9,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.applicants.schemas import ApplicantDetails
 from app.bulk_uploads import rules
-from app.bulk_uploads.acquaintance import said_of
-from app.bulk_uploads.parser import cells_of, is_plain
-from app.bulk_uploads.rows import Row
-from app.core.columnwise import Columnwise
+from app.bulk_uploads.ingestion.applicant_cache import said_of
+from app.bulk_uploads.ingestion.column_validation import Columnwise
+from app.bulk_uploads.readers.parser import cells_of, is_plain
+from app.bulk_uploads.readers.rows import Row
 from app.core.errors import FieldError, Invalid
-from app.core.schemas import Line100, validated
+from app.core.validation.schemas import Line100, validated
 from app.registrations.rules import Asked
 from app.registrations.schemas import RegistrationDetails
 

@@ -13,8 +13,8 @@ from uuid_utils.compat import uuid7
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.rules import READING, UNFOLDING, Kills
 from app.bulk_uploads.store import WAITING, mark, waiting_upload
-from app.core.db import Database, is_outage
-from app.core.transaction import Transaction
+from app.core.database.engine import Database, is_outage
+from app.core.database.transaction import Transaction
 
 RELEASE_AGAIN_SECONDS = 1.0
 STOP_SECONDS = 3.0

@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.bulk_uploads.judging import forget_applicants, judged
-from app.bulk_uploads.parser import read_rows
-from app.bulk_uploads.rows import Row
+from app.bulk_uploads.ingestion.row_validation import forget_applicants, judged
+from app.bulk_uploads.readers.parser import read_rows
+from app.bulk_uploads.readers.rows import Row
 from app.bulk_uploads.rules import SMALL_BYTES
-from app.core.companion import SPAWNING, stay_behind
+from app.core.database.base import column_text
 from app.core.errors import FieldError
-from app.core.orm import column_text
+from app.core.process.subprocesses import SPAWNING, stay_behind
 from app.operators.rules import Atlas
-from app.registrations.batch import Batch
 from app.registrations.errors import ReferenceDuplicate
+from app.registrations.intake.batch import Batch
 from app.registrations.rules import Asked
 
 # A stretch ends at so many bytes, however few its rows: what is read at once has a size of its own.

@@ -6,11 +6,11 @@ from typing import IO
 
 from app.bulk_uploads import store
 from app.bulk_uploads.models import BulkUpload
-from app.bulk_uploads.parser import read_header
+from app.bulk_uploads.readers.parser import read_header
+from app.bulk_uploads.readers.xlsx import BEGINNINGS, write_lines
 from app.bulk_uploads.rules import READING, UploadFormat, is_small
 from app.bulk_uploads.store import PART_BYTES
-from app.bulk_uploads.workbook import BEGINNINGS, write_lines
-from app.core.db import Database
+from app.core.database.engine import Database
 
 
 async def unfold(database: Database, upload: BulkUpload) -> BulkUpload:

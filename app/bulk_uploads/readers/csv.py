@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable, Iterator
 
 from app.bulk_uploads.errors import CsvMalformed
-from app.bulk_uploads.rows import LARGEST_RECORD, MOST_CELLS, Lines, Row
+from app.bulk_uploads.readers.rows import LARGEST_RECORD, MOST_CELLS, Lines, Row
 
 TOO_LONG = f"it does not end within {LARGEST_RECORD} bytes, so a quote is not closed"
 

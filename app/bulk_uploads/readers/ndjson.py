@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from app.bulk_uploads.errors import NdjsonMalformed
-from app.bulk_uploads.rows import MOST_CELLS, Lines, Row
+from app.bulk_uploads.readers.rows import MOST_CELLS, Lines, Row
 from app.bulk_uploads.rules import COLUMNS, has_surrogate
 from app.core.errors import FieldError, InvalidValue
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from app.bulk_uploads import rules
-from app.bulk_uploads.csv_reader import csv_rows
 from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed, XlsxMalformed
-from app.bulk_uploads.ndjson_reader import ndjson_rows
-from app.bulk_uploads.rows import BYTE_ORDER_MARK, MOST_CELLS, Row
+from app.bulk_uploads.readers.csv import csv_rows
+from app.bulk_uploads.readers.ndjson import ndjson_rows
+from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK, MOST_CELLS, Row
+from app.bulk_uploads.readers.xlsx import BEGINNINGS, sheet_rows
 from app.bulk_uploads.rules import UploadFormat
-from app.bulk_uploads.workbook import BEGINNINGS, sheet_rows
 from app.core.errors import FieldError, Invalid, InvalidValue
 
 READERS: dict[str, Callable[[Iterable[bytes], int | None], Iterator[Row]]] = {

@@ -8,17 +8,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from app.bulk_uploads import sheet
 from app.bulk_uploads.errors import XlsxMalformed, XlsxTooLarge
-from app.bulk_uploads.rows import LARGEST_RECORD, MOST_CELLS, Lines, Row
-from app.core.content_encoding import most_unpacked
+from app.bulk_uploads.readers import xlsx_process
+from app.bulk_uploads.readers.rows import LARGEST_RECORD, MOST_CELLS, Lines, Row
+from app.bulk_uploads.receiving.content_encoding import most_unpacked
 
 MEMORY_BYTES = 512 * 1024 * 1024
 OUTPUT_BYTES = 256 * 1024 * 1024
 CPU_SECONDS = 60
 WALL_SECONDS = 120
 # how a workbook begins, as it is or behind a password; its lines never begin so
-BEGINNINGS = (b"PK", sheet.COMPOUND_FILE)
+BEGINNINGS = (b"PK", xlsx_process.COMPOUND_FILE)
 
 
 def write_lines(workbook: IO[bytes], lines: IO[bytes]) -> None:
@@ -30,16 +30,16 @@ def write_lines(workbook: IO[bytes], lines: IO[bytes]) -> None:
     """
     output = min(OUTPUT_BYTES, most_unpacked(os.fstat(workbook.fileno()).st_size))
     limits = [str(each) for each in (MEMORY_BYTES, CPU_SECONDS, output, MOST_CELLS, LARGEST_RECORD)]
-    command = [sys.executable, "-I", str(Path(sheet.__file__)), *limits]
+    command = [sys.executable, "-I", str(Path(xlsx_process.__file__)), *limits]
     try:
         done = subprocess.run(  # noqa: S603 - our own program
             command, stdin=workbook, stdout=lines, stderr=subprocess.DEVNULL, env={}, timeout=WALL_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         raise XlsxTooLarge from None
-    if done.returncode == sheet.COMPOUND:
+    if done.returncode == xlsx_process.COMPOUND:
         raise XlsxMalformed("The workbook is protected by a password, or an old .xls. Save it as .xlsx without one.")
-    if done.returncode == sheet.UNREADABLE:
+    if done.returncode == xlsx_process.UNREADABLE:
         raise XlsxMalformed
     if done.returncode:
         raise XlsxTooLarge

@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from app.core.compression import zstd
+from app.bulk_uploads.receiving.compression import zstd
 from app.core.errors import EncodingMalformed, PayloadTooLarge, UnsupportedEncoding
 
 PIECE_BYTES = 64 * 1024

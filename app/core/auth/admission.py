@@ -2,12 +2,12 @@
 
 from fastapi import Request
 
-from app.core import login_attempts
-from app.core.login_attempts import Way
+from app.core.auth import auth_events
+from app.core.auth.auth_events import Way
 from app.core.principal import Principal
 
 
 def admit(request: Request, principal: Principal, way: Way) -> None:
     """Let a request act for a principal that was authenticated by ``way``, and name it in the request's log lines."""
     request.scope["principal"] = principal
-    login_attempts.succeeded(way, *principal.named)
+    auth_events.succeeded(way, *principal.named)

@@ -6,7 +6,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
-from app.core.logs import tell
+from app.core.process.logs import tell
 
 Way = Literal["secret", "assertion", "basic", "token", "external_token"]
 FAILED = Counter("login_failures", "Attempts to prove who one is that failed", ["way"])

@@ -16,11 +16,11 @@ from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
 from pydantic import BaseModel, FiniteFloat
 
-from app.core import login_attempts
-from app.core.admission import admit
+from app.core.auth import auth_events
+from app.core.auth.admission import admit
+from app.core.auth.auth_events import Way
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated
-from app.core.limiting import count_client
-from app.core.login_attempts import Way
+from app.core.limits.http import count_client
 from app.core.principal import SCOPES, PartnerKind, Principal
 from app.core.settings import MOST_TOKEN_SECONDS
 
@@ -204,7 +204,7 @@ async def _admitted(request: Request, authorization: str | None) -> Principal:
     try:
         principal = await verifier.verify(token)
     except Unauthenticated as refused:
-        login_attempts.failed(way, refused.detail)
+        auth_events.failed(way, refused.detail)
         raise
     admit(request, principal, way)
     await count_client(request, principal.named[0])

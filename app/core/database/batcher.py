@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from typing import Generic, TypeVar
 
-from app.core.db import is_outage
+from app.core.database.engine import is_outage
 
 # In this time those who were just answered can ask again, and need not wait for a turn that begins without them.
 PAUSE_SECONDS = 0.001

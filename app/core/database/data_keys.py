@@ -9,9 +9,9 @@ from sqlalchemy import Column, ColumnElement, LargeBinary, Table, and_, func, li
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.database.base import Base, recordset
+from app.core.database.transaction import Transaction
 from app.core.keyring import FIRST_KEY_ID, ID_BYTES, KEY_BYTES, Keyring, SealBroken, WrappedKey
-from app.core.orm import Base, recordset
-from app.core.transaction import Transaction
 
 # longer than any process goes without reading the keys again
 KNOWN_BEFORE_SEALING = timedelta(seconds=10)

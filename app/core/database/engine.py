@@ -20,12 +20,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
 
-from app.core import data_keys
+from app.core.database import data_keys
+from app.core.database.tenancy import SERVICE, Role, beginning, role_of
+from app.core.database.transaction import Transaction, wrapped
 from app.core.keyring import Keyring
 from app.core.principal import Principal
 from app.core.settings import Settings
-from app.core.tenancy import SERVICE, Role, beginning, role_of
-from app.core.transaction import Transaction, wrapped
 
 # Classes of SQLSTATE that say "not now": connection, resources, shutdown, deadlock, lock and statement time-outs.
 BUSY_STATES = ("08", "53", "57", "40001", "40P01", "55P03")

@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, Integer, Select, Text, bindparam, cast, fu
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import DeclarativeBase
 
-from app.core.orm import INSTANT
-from app.core.pagination import PageQuery, decode_cursor, encode_cursor
-from app.core.statement import Statement
-from app.core.transaction import Transaction
+from app.core.database.base import INSTANT
+from app.core.database.pagination import PageQuery, decode_cursor, encode_cursor
+from app.core.database.statement import Statement
+from app.core.database.transaction import Transaction
 
 # As ``schemas.Timestamp`` writes it (RFC 3339).
 RFC_3339: ColumnElement[str] = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")

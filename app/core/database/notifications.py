@@ -8,7 +8,7 @@ import asyncpg
 import structlog
 from sqlalchemy import func, select
 
-from app.core.transaction import Transaction
+from app.core.database.transaction import Transaction
 
 Channel = Literal["bulk_uploads", "allowlist_pending", "allowlist_published", "clients_changed"]
 KEEPALIVE_SECONDS = 5.0

@@ -12,10 +12,10 @@ from pydantic import Field
 from sqlalchemy import Select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, InvalidValue
 from app.core.keyring import Keyring
-from app.core.schemas import LINE, LONGEST_PAGE, Query
-from app.core.transaction import Transaction
+from app.core.validation.schemas import LINE, LONGEST_PAGE, Query
 
 SIGNATURE_DIGITS = 32
 

@@ -8,9 +8,9 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from app.core.database.statement import Statement
+from app.core.database.tenancy import Role
 from app.core.keyring import Keyring
-from app.core.statement import Statement
-from app.core.tenancy import Role
 
 
 class Transaction(AsyncSession):

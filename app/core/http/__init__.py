@@ -1,0 +1,1 @@
+"""HTTP: the middleware, routes, answers, problems and limits of a request."""

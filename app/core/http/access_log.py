@@ -9,8 +9,8 @@ from prometheus_client import Counter, Histogram
 from starlette.types import Scope
 from uuid_utils import uuid7
 
-from app.core import logs
-from app.core.request_fields import first_header
+from app.core.headers import first_header
+from app.core.process import logs
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 REQUESTS = Counter("http_requests", "Requests answered", ["method", "route", "status"])

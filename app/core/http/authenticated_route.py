@@ -9,9 +9,9 @@ from fastapi.params import Form, Security
 from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 
-from app.core.json_limits import check_json
+from app.core.headers import first_header
+from app.core.http.json_limits import check_json
 from app.core.principal import Principal
-from app.core.request_fields import first_header
 
 # How every dependency that gives a ``Principal`` is called: with the scopes needed and the field ``Authorization``.
 Authentication = Callable[[Request, SecurityScopes, str | None], Awaitable[Principal]]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.core.db import Database
+from app.core.database.engine import Database
 
 
 def database_of(request: Request) -> Database:

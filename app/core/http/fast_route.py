@@ -17,10 +17,10 @@ from fastapi.params import Depends, Header, Query, Security
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 
-from app.core import schemas
-from app.core.authenticated_route import AuthenticatedRoute, CallerParameter, Handler, annotated, caller_parameter
-from app.core.json_limits import check_json
-from app.core.request_fields import first_header
+from app.core.headers import first_header
+from app.core.http.authenticated_route import AuthenticatedRoute, CallerParameter, Handler, annotated, caller_parameter
+from app.core.http.json_limits import check_json
+from app.core.validation import schemas
 
 METHODS = ("GET", "POST")
 

@@ -12,12 +12,12 @@ from sqlalchemy import Index, Integer, LargeBinary, Text, Uuid, bindparam, cast,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.database.base import Base, among, column_text, columnar, is_among, records, rows_text, sealed_column
+from app.core.database.statement import Statement
+from app.core.database.transaction import Transaction
 from app.core.errors import DomainError, IdempotencyConflict, RequestInProgress
 from app.core.keyring import Keyring
-from app.core.orm import Base, among, column_text, columnar, is_among, records, rows_text, sealed_column
 from app.core.principal import Principal
-from app.core.statement import Statement
-from app.core.transaction import Transaction
 
 SEALED_BODY = "idempotency_keys.sealed_body"
 KEPT_HEADERS = ("content-type", "etag", "location")

@@ -6,11 +6,11 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core import observability
-from app.core.limiting import settle
-from app.core.problems import answer_to, problem_response
-from app.core.rate_limits import Counted
-from app.core.response_headers import add_ours
+from app.core.http import access_log
+from app.core.http.problems import answer_to, problem_response
+from app.core.http.security_headers import add_ours
+from app.core.limits.http import settle
+from app.core.limits.rate_limits import Counted
 
 WENT_AWAY = 499  # the caller was gone before an answer began
 
@@ -25,7 +25,7 @@ class ExchangeMiddleware:
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self.app = app
         self._https = https
-        self._recorder = observability.Recorder()
+        self._recorder = access_log.Recorder()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and see its answer off."""
@@ -58,7 +58,7 @@ class _Exchange:
         self._send = send
         self._https = https
         self._is_replaced = False
-        self._request_id = observability.identified(scope)
+        self._request_id = access_log.identified(scope)
         self._counted: list[Counted] = []
         scope["counted"] = self._counted
 

@@ -7,7 +7,7 @@ wherever it is sent, and what an answer shows was taken under these bounds or ma
 from collections.abc import Iterator
 from typing import Any
 
-from app.core.schemas import LONGEST_TEXT
+from app.core.validation.schemas import LONGEST_TEXT
 
 LONGEST_BODY = 2**31 - 1
 MOST_ITEMS = 10_000_000

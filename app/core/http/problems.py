@@ -14,9 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from app.core import errors
-from app.core.db import is_outage
+from app.core.database.engine import is_outage
 from app.core.errors import DomainError, FieldError
-from app.core.schemas import LONGEST_TEXT, FieldProblem, Problem, field_error
+from app.core.validation.schemas import LONGEST_TEXT, FieldProblem, Problem, field_error
 
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 RETRY_AFTER_SECONDS = "2"

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 
+from app.core.database.pagination import next_link
 from app.core.errors import PreconditionRequired
-from app.core.pagination import next_link
-from app.core.preconditions import HasVersion, IfMatch, etag, etag_of
-from app.core.request_fields import first_header
+from app.core.headers import first_header
+from app.core.validation.preconditions import HasVersion, IfMatch, etag, etag_of
 
 
 def json_answer(body: BaseModel, status: int = 200, /, **headers: str) -> Response:

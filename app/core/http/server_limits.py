@@ -15,11 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.core import errors
-from app.core.connection_table import CLOSED, ConnectionTable
 from app.core.errors import DomainError
-from app.core.exchange import ExchangeMiddleware
-from app.core.problems import problem_response
-from app.core.response_headers import add_ours
+from app.core.http.connection_table import CLOSED, ConnectionTable
+from app.core.http.middleware import ExchangeMiddleware
+from app.core.http.problems import problem_response
+from app.core.http.security_headers import add_ours
 from app.core.settings import Settings
 
 # After a refusal, how long the rest of what the caller is sending is read, so that it gets to read the answer.

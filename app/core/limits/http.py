@@ -9,10 +9,10 @@ from zlib import crc32
 
 from fastapi import Request
 
-from app.core.db import Database
+from app.core.database.engine import Database
 from app.core.errors import TooManyRequests
-from app.core.rate_limits import Counted, Quota, RateLimiter
-from app.core.request_fields import first_header
+from app.core.headers import first_header
+from app.core.limits.rate_limits import Counted, Quota, RateLimiter
 from app.core.settings import Settings
 
 READING = ("GET", "HEAD")

@@ -7,8 +7,8 @@ from sqlalchemy import delete, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.orm import Base
-from app.core.transaction import Transaction
+from app.core.database.base import Base
+from app.core.database.transaction import Transaction
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -11,10 +11,10 @@ from functools import cached_property
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core import leases
-from app.core.db import Database, is_outage
+from app.core.database.engine import Database, is_outage
 from app.core.errors import TooManyRequests
-from app.core.leases import Grant
+from app.core.limits import leases
+from app.core.limits.leases import Grant
 
 PORTIONS = 20
 LONGEST_ASKING_SECONDS = 1.0

@@ -12,9 +12,9 @@ from typing import Any
 import httpcore
 
 from app import __version__
-from app.core.names import LOOKUP_SECONDS, Names, NameUnanswered, Resolve, resolve
+from app.core.outbound.name_resolution import LOOKUP_SECONDS, Names, NameUnanswered, Resolve, resolve
+from app.core.outbound.url_policy import Permitted, Target, UrlRefused, is_address, parse_target
 from app.core.settings import Settings
-from app.core.targets import Permitted, Target, UrlRefused, is_address, parse_target
 
 TOTAL_SECONDS = 15.0
 CONNECT_SECONDS = 5.0

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from app.core.errors import Invalid
-from app.core.networks import Disjoint, NetworkMalformed, is_routable, parse_address, span
+from app.core.validation.networks import Disjoint, NetworkMalformed, is_routable, parse_address, span
 
 URL_LENGTH = 2_000
 _PORTS = {"https": 443, "http": 80}

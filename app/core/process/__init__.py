@@ -1,0 +1,1 @@
+"""Processes: periodic loops, subprocesses, structured logs, and files replaced atomically."""

@@ -1,0 +1,1 @@
+"""Validation of what callers send: field types, networks and preconditions."""

@@ -9,12 +9,12 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.db import is_outage
+from app.core.database.engine import is_outage
 from app.core.errors import Unauthenticated, Unavailable
 from app.core.keyring import Keyring
 from app.core.principal import Principal
 from app.partners import service
-from app.partners.client_lookup import ClientLookup
+from app.partners.login.client_lookup import ClientLookup
 
 CHECKED_AGAIN_SECONDS = 60.0
 TRUSTED_WITHOUT_DATABASE_SECONDS = 24 * 3600.0

@@ -7,15 +7,16 @@ from functools import partial
 from joserfc.errors import JoseError
 from joserfc.jwk import Key
 
-from app.core import login_attempts
-from app.core.db import Database
-from app.core.outbound import Outbound
-from app.core.security import unverified
-from app.partners import assertions, key_sets, service, store
-from app.partners.assertions import AssertionRefused
-from app.partners.client_lookup import ClientLookup
+from app.core.auth import auth_events
+from app.core.auth.bearer import unverified
+from app.core.database.engine import Database
+from app.core.outbound.client import Outbound
+from app.partners import key_sets, service, store
+from app.partners.login import assertions
+from app.partners.login.assertions import AssertionRefused
+from app.partners.login.client_lookup import ClientLookup
+from app.partners.login.remote_keys import KeysUnreachable, RemoteKeys, fetch
 from app.partners.models import Client
-from app.partners.remote_keys import KeysUnreachable, RemoteKeys, fetch
 
 MOST_KEY_SETS = 1_000
 UNKNOWN = "Unknown client, or not signed by a key of the client, or its keys cannot be fetched just now."
@@ -53,10 +54,10 @@ class TokenClients:
         try:
             signer = await self._signer(assertion, client, named, claimed.header.get("kid"))
         except AssertionRefused as refused:
-            login_attempts.failed("assertion", refused.reason, client.id if client else None)
+            auth_events.failed("assertion", refused.reason, client.id if client else None)
             await asyncio.sleep(answered - time.monotonic())
             raise
-        login_attempts.succeeded("assertion", str(signer.id), str(signer.partner_id))
+        auth_events.succeeded("assertion", str(signer.id), str(signer.partner_id))
         return signer
 
     async def _signer(self, assertion: str, client: Client | None, named: str | None, kid: object) -> Client:

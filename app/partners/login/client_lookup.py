@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from app.core.db import Database
-from app.core.together import Together
+from app.core.database.batcher import Together
+from app.core.database.engine import Database
 from app.partners import store
 from app.partners.models import Client
 

@@ -7,16 +7,16 @@ import structlog
 from joserfc import jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 
-from app.core.db import Database
+from app.core.auth.bearer import Verifier, unverified
+from app.core.database.engine import Database
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated, Unavailable
 from app.core.external_issuer import ExternalIssuer
-from app.core.outbound import Outbound
+from app.core.outbound.client import Outbound
 from app.core.principal import Principal
-from app.core.security import Verifier, unverified
 from app.core.settings import Settings
 from app.partners import key_sets, rules, service, store
+from app.partners.login.remote_keys import KeysUnreachable, RemoteKeys, fetch
 from app.partners.models import Client
-from app.partners.remote_keys import KeysUnreachable, RemoteKeys, fetch
 
 LEEWAY_SECONDS = 10
 SUBJECT_LENGTH = 255

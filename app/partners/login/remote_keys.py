@@ -8,8 +8,8 @@ from typing import Any
 
 from joserfc.jwk import Key
 
-from app.core.outbound import Outbound, Unreachable
-from app.core.targets import UrlRefused
+from app.core.outbound.client import Outbound, Unreachable
+from app.core.outbound.url_policy import UrlRefused
 from app.partners import key_sets
 
 FRESH_SECONDS = 300.0

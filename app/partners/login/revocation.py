@@ -8,8 +8,8 @@ import structlog
 from joserfc.jwk import KeySet
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.db import Database
-from app.core.doorbell import Listener
+from app.core.database.engine import Database
+from app.core.database.notifications import Listener
 from app.partners import store
 
 log = structlog.get_logger(__name__)

@@ -8,21 +8,21 @@ from urllib.parse import unquote_plus
 from fastapi import APIRouter, Depends, Form, Request, Response
 from joserfc.jwk import KeySet
 
-from app.core.dependencies import database_of
+from app.core.auth.bearer import unverified
 from app.core.errors import PayloadTooLarge, RequestTimeout, TooManyRequests
-from app.core.limiting import count_failed_login, count_token
+from app.core.http.dependencies import database_of
+from app.core.http.problems import documented
+from app.core.http.responses import json_answer
+from app.core.limits.http import count_failed_login, count_token
+from app.core.limits.shared_read import SharedRead
 from app.core.principal import SCOPES
-from app.core.problems import documented
-from app.core.responses import json_answer
-from app.core.schemas import LONGEST_NAME
-from app.core.security import unverified
 from app.core.settings import Settings
-from app.core.shared_read import SharedRead
+from app.core.validation.schemas import LONGEST_NAME
 from app.partners import rules, service, store
-from app.partners.assertions import ASSERTION_TYPE, AssertionRefused
-from app.partners.basic import credentials
-from app.partners.client_authentication import TokenClients
 from app.partners.key_sets import SIGNING_ALGORITHMS
+from app.partners.login.assertions import ASSERTION_TYPE, AssertionRefused
+from app.partners.login.basic import credentials
+from app.partners.login.client_authentication import TokenClients
 from app.partners.models import Client
 from app.partners.schemas import Token, TokenError
 

@@ -9,8 +9,8 @@ from zlib import crc32
 from pydantic_core import from_json, to_json
 from uuid_utils import uuid7
 
-from app.core.networks import Network, span
-from app.core.orm import cells_at, cells_of, column_text
+from app.core.database.base import cells_at, cells_of, column_text
+from app.core.validation.networks import Network, span
 from app.operators.rules import Atlas
 from app.registrations.rules import Asked, Flag, block_of, touching
 

@@ -8,10 +8,10 @@ from sqlalchemy import BigInteger, Text, Uuid, and_, bindparam, case, cast, null
 from sqlalchemy.dialects.postgresql import CIDR
 
 from app.allowlist import store as allowlist
-from app.core.orm import Rows, columnar, looked_up
-from app.core.statement import Statement
-from app.core.transaction import Transaction
-from app.registrations.batch import Batch
+from app.core.database.base import Rows, columnar, looked_up
+from app.core.database.statement import Statement
+from app.core.database.transaction import Transaction
+from app.registrations.intake.batch import Batch
 from app.registrations.models import IS_OPEN, Registration, RegistrationNetwork
 
 

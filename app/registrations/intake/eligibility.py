@@ -8,15 +8,15 @@ from uuid import UUID
 
 from app.allowlist.errors import NetworkTaken
 from app.applicants.store import Identity
+from app.core.database.transaction import Transaction
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, NotFound
-from app.core.networks import span
-from app.core.transaction import Transaction
+from app.core.validation.networks import span
 from app.operators.errors import UnknownOperator
-from app.registrations import intake
-from app.registrations.batch import Batch
-from app.registrations.conflicts import Conflicts
 from app.registrations.errors import NetworkOverlap, ReferenceDuplicate
-from app.registrations.intake import Held
+from app.registrations.intake import statements
+from app.registrations.intake.batch import Batch
+from app.registrations.intake.conflicts import Conflicts
+from app.registrations.intake.statements import Held
 from app.registrations.rules import EDITABLE, TRACKS, Asked, Ledger
 
 NOBODY = UUID(int=0)
@@ -65,7 +65,7 @@ async def gather(tx: Transaction, batch: Batch, applicants: Sequence[Identity | 
     facts = Facts(
         owners=owners,
         strangers=batch.strangers,
-        by_reference=await intake.by_reference(tx, met.known),
+        by_reference=await statements.by_reference(tx, met.known),
         unfit=batch.strangers.union(
             i
             for i, (owner, track) in enumerate(zip(owners, batch.tracks, strict=True))

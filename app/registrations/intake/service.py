@@ -6,14 +6,15 @@ from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from app.applicants.store import Identity
+from app.core.database.transaction import Transaction
 from app.core.errors import DomainError
 from app.core.principal import Principal
-from app.core.transaction import Transaction
-from app.registrations import intake, judgement, store
-from app.registrations.batch import Batch, networks_listed
-from app.registrations.conflicts import Conflicts, find_conflicts
-from app.registrations.intake import Arrived, NewCases
-from app.registrations.judgement import Accepted, Judged, Unchanged
+from app.registrations import store
+from app.registrations.intake import eligibility, statements
+from app.registrations.intake.batch import Batch, networks_listed
+from app.registrations.intake.conflicts import Conflicts, find_conflicts
+from app.registrations.intake.eligibility import Accepted, Judged, Unchanged
+from app.registrations.intake.statements import Arrived, NewCases
 from app.registrations.rules import TRACKS, Asked, Ledger, waves
 
 # Version and JSON of cases, as ``store.reread`` gives them.
@@ -52,7 +53,7 @@ async def arrive(
 
     Takes the locks of all waves first: to take more later could deadlock.
     """
-    arrived = await intake.arrive(tx, principal, [each for wave in waves_ for each in wave])
+    arrived = await statements.arrive(tx, principal, [each for wave in waves_ for each in wave])
     batches = [_batch_of(arrived, wave) for wave in waves_]
     return batches, await find_conflicts(tx, principal.partner_id, batches[0][0])
 
@@ -82,7 +83,7 @@ async def submit(
     (``updated``), else it is refused. A ``ledger`` kept from batch to batch stands for what earlier ones were accepted
     with, when they are not in the database.
     """
-    await intake.take_locks(tx, principal.partner_id, batch)
+    await statements.take_locks(tx, principal.partner_id, batch)
     met = await find_conflicts(tx, principal.partner_id, batch)
     special, _ = await _settle(
         tx, principal, batch, own, met, left_out=left_out, bulk_upload_id=bulk_upload_id, ledger=ledger
@@ -106,8 +107,8 @@ async def _settle(
 
     Gives the documents of its new cases too if it is to ``show`` them.
     """
-    facts = await judgement.gather(tx, batch, own, met)
-    judged = judgement.judge_all(batch, facts, left_out, ledger)
+    facts = await eligibility.gather(tx, batch, own, met)
+    judged = eligibility.judge_all(batch, facts, left_out, ledger)
     accepted = {i: each for i, each in judged.items() if isinstance(each, Accepted)}
     corrected = {i: each for i, each in accepted.items() if each.itself}
     new = NewCases(
@@ -141,11 +142,11 @@ async def _add(tx: Transaction, batch: Batch, new: NewCases, *, show: bool) -> D
     added = [i for i in range(len(batch.tracks)) if i not in new.left_out]
     if not added:
         return {}
-    await intake.add(tx, batch, new)
+    await statements.add(tx, batch, new)
     left_out = batch.ids(new.left_out)
     if show and not new.submitter.sees_all:  # a contest is not seen by the statement that makes it
-        return await intake.put_and_show(tx, new.submitter, batch.ids(added), batch.listed, left_out)
-    await intake.put_networks(tx, batch.listed, left_out)
+        return await statements.put_and_show(tx, new.submitter, batch.ids(added), batch.listed, left_out)
+    await statements.put_networks(tx, batch.listed, left_out)
     return {}
 
 
@@ -182,7 +183,7 @@ async def write_corrected(
     due_at = due_at_of_tracks()
     rows = [_row(each, each.itself.id, due_at) for each in accepted if each.itself]
     ids = [row["id"] for row in rows]
-    await intake.correct(tx, principal, rows, hand_in=hand_in)
-    await intake.take_networks(tx, ids)
+    await statements.correct(tx, principal, rows, hand_in=hand_in)
+    await statements.take_networks(tx, ids)
     listed = [(str(each.itself.id), each.asked.networks) for each in accepted if each.itself]
-    await intake.put_networks(tx, networks_listed(listed))
+    await statements.put_networks(tx, networks_listed(listed))

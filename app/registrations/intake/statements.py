@@ -29,16 +29,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB, aggregate_order_by
 
 from app.applicants.store import IDENTITIES, Identity
-from app.core.documents import documents
-from app.core.orm import INSTANT, Rows, column_text, columnar, is_among, records, rows_text
+from app.core.database.base import INSTANT, Rows, column_text, columnar, is_among, records, rows_text
+from app.core.database.json_rows import documents
+from app.core.database.statement import Statement
+from app.core.database.transaction import Transaction
 from app.core.principal import Principal
-from app.core.statement import Statement
-from app.core.transaction import Transaction
 from app.events import store as events
 from app.operators import store as operators
 from app.operators.rules import Atlas
 from app.registrations import store
-from app.registrations.batch import Batch, Stripes
+from app.registrations.intake.batch import Batch, Stripes
 from app.registrations.models import Registration, RegistrationNetwork, content_by_after
 from app.registrations.rules import TRACKS, Asked, Status
 

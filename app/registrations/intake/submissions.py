@@ -7,16 +7,17 @@ from uuid import UUID
 
 from fastapi import Response
 
-from app.core.db import Database
-from app.core.idempotency import Answers, Keyed, Once, Replayed, answer_each
+from app.core.database.batcher import Together
+from app.core.database.engine import Database
+from app.core.database.tenancy import INTAKE
+from app.core.database.transaction import Transaction
+from app.core.http.idempotency import Answers, Keyed, Once, Replayed, answer_each
+from app.core.http.responses import document_answer
 from app.core.principal import Principal
-from app.core.responses import document_answer
-from app.core.tenancy import INTAKE
-from app.core.together import Together
-from app.core.transaction import Transaction
-from app.registrations import store, submitting
+from app.registrations import store
+from app.registrations.intake import service as intake
+from app.registrations.intake.service import Registered
 from app.registrations.rules import Asked
-from app.registrations.submitting import Registered
 
 MOST_TOGETHER = 64
 MANY_CLIENTS = 1_000
@@ -63,7 +64,7 @@ class Submissions:
 
 
 async def _answers(tx: Transaction, principal: Principal, asked: Sequence[Asked]) -> Answers:
-    outcomes = await submitting.submit_each(tx, principal, asked)
+    outcomes = await intake.submit_each(tx, principal, asked)
     made = [each for each in outcomes if isinstance(each, Registered)]
     unknown = [each.registration_id for each in made if each.document is None]
     documents = await store.reread(tx, principal, unknown) if unknown else {}

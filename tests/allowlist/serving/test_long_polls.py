@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from starlette.requests import ClientDisconnect
 
-from app.allowlist.long_polls import LongPolls
+from app.allowlist.serving.long_polls import LongPolls
 from app.partners.rules import PartnerKind
 from tests.support import feed, processes
 from tests.support.postgres import settings_for

@@ -16,10 +16,10 @@ from joserfc.errors import BadSignatureError
 from joserfc.jwk import KeySet, OKPKey
 from joserfc.jws import JWSRegistry
 
-from app.allowlist import manifest
-from app.allowlist.manifest import ManifestRefused, ManifestSigner, verified
+from app.allowlist.serving import manifest
+from app.allowlist.serving.manifest import ManifestRefused, ManifestSigner, verified
 from app.audit.store import newest_signed
-from app.core.security import ALGORITHM
+from app.core.auth.bearer import ALGORITHM
 from app.partners import service as partners
 from tests.support import feed
 from tests.support.feed import FEED, Link, addresses, published, withdrawn

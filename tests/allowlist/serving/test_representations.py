@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from app.allowlist import representations
-from app.allowlist.representations import Caching, Representation, Representations, list_tag, negotiate
+from app.allowlist.serving import representations
+from app.allowlist.serving.representations import Caching, Representation, Representations, list_tag, negotiate
 from app.allowlist.snapshot import Snapshot, Version
 from app.core.errors import NotAcceptable
 

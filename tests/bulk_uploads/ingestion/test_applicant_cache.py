@@ -6,8 +6,8 @@ import pytest
 
 from app.applicants.rules import Particulars
 from app.applicants.store import Identity
-from app.bulk_uploads import acquaintance
-from app.bulk_uploads.acquaintance import Acquainted, particulars_of, said_of
+from app.bulk_uploads.ingestion import applicant_cache
+from app.bulk_uploads.ingestion.applicant_cache import Acquainted, particulars_of, said_of
 
 
 def company(number: int, name: str = "Nayab") -> Particulars:
@@ -46,7 +46,7 @@ def test_nothing_is_taken_as_known_of_an_applicant_of_whom_something_else_is_sai
 
 
 def test_a_fixed_number_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acquaintance, "REMEMBERED", 3)
+    monkeypatch.setattr(applicant_cache, "REMEMBERED", 3)
     acquainted, known = met(*(company(number) for number in range(5)))
     assert acquainted.recall(list(known)) == [None, None, *list(known.values())[2:]]
     acquainted.remember(said_of(company(4, "Nayab Sons")), list(known.values())[4])

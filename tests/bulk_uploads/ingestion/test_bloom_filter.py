@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.bulk_uploads.repeats import Sieve
+from app.bulk_uploads.ingestion.bloom_filter import Sieve
 
 MANY = 100_000
 

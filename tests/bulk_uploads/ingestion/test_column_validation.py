@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.columnwise import Columnwise
+from app.bulk_uploads.ingestion.column_validation import Columnwise
 from app.core.errors import FieldError, Invalid, InvalidValue
-from app.core.schemas import Body, Line100, validated
+from app.core.validation.schemas import Body, Line100, validated
 
 COLUMNS = ("note", "dishes", "name")
 TEXTS = st.sampled_from(["", " ", "a", " a ", "b\x07", "x" * 101, "90001-1234567-1"])

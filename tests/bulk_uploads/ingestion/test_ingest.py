@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from app.bulk_uploads import ingest as ingesting
-from app.bulk_uploads import reading
-from app.bulk_uploads.ingest import ingest
-from app.core.db import Database
+from app.bulk_uploads.ingestion import ingest as ingesting
+from app.bulk_uploads.ingestion import segments
+from app.bulk_uploads.ingestion.ingest import ingest
+from app.core.database.engine import Database
 from tests.support import cases, events, postgres, uploads
 from tests.support.service import Caller, Service
 from tests.support.statements import counted
@@ -187,7 +187,7 @@ async def test_the_last_row_about_an_applicant_wins_over_the_chunks_before(pseb:
 async def test_a_file_that_is_worth_it_is_read_by_a_process_beside_and_comes_out_the_same(
     service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "WORTH_A_PROCESS", 0)
+    monkeypatch.setattr(segments, "WORTH_A_PROCESS", 0)
     spoiled = [{**row, "email": "@"} if i % 5 == 0 else row for i, row in enumerate(rows(25))]
     done = await uploads.uploaded(pseb, uploads.csv_of(spoiled), chunk_rows=4)
     assert done["counts"] == {"total": 25, "created": 20, "unchanged": 0, "updated": 0, "refused": 5}

@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app.bulk_uploads import ingest as ingesting
-from app.bulk_uploads import scheduling
-from app.bulk_uploads.lanes import Lanes
+from app.bulk_uploads.ingestion import ingest as ingesting
+from app.bulk_uploads.ingestion import scheduling
+from app.bulk_uploads.ingestion.lanes import Lanes
 from app.bulk_uploads.models import BulkUpload
 from tests.support import postgres, processes, uploads
 from tests.support.service import Caller, Service

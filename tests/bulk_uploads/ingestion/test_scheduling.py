@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app.bulk_uploads import ingest as ingesting
-from app.bulk_uploads import reading, scheduling, source
-from app.bulk_uploads.ingest import ingest
+from app.bulk_uploads.ingestion import chunks, scheduling, segments
+from app.bulk_uploads.ingestion import ingest as ingesting
+from app.bulk_uploads.ingestion.ingest import ingest
 from app.bulk_uploads.rules import READING, UNFOLDING
 from app.bulk_uploads.store import read_part, waiting_upload
 from tests.support import events, postgres, uploads
@@ -194,8 +194,8 @@ async def test_a_file_that_kills_the_process_that_reads_it_fails_too(
     service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload_id = await uploads.received(pseb, body(3))
-    monkeypatch.setattr(reading, "WORTH_A_PROCESS", 0)
-    monkeypatch.setattr(source, "read_stretch", die)
+    monkeypatch.setattr(segments, "WORTH_A_PROCESS", 0)
+    monkeypatch.setattr(chunks, "read_stretch", die)
     for _ in range(3):
         with pytest.raises(Exception, match="terminated abruptly"):
             await ingest(service.database, upload_id, 10, 100)

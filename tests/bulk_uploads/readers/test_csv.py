@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.bulk_uploads.csv_reader import csv_rows
 from app.bulk_uploads.errors import CsvMalformed
-from app.bulk_uploads.rows import BYTE_ORDER_MARK, LARGEST_RECORD, MOST_CELLS
+from app.bulk_uploads.readers.csv import csv_rows
+from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK, LARGEST_RECORD, MOST_CELLS
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 CELLS = st.one_of(TEXT, st.sampled_from(['"', '""', ",", "\r", "\n", "\r\n", 'a"b', "a\nb\r\n", "دفتر", " "]))

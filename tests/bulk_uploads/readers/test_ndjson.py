@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.bulk_uploads.errors import NdjsonMalformed
-from app.bulk_uploads.ndjson_reader import ndjson_rows
-from app.bulk_uploads.parser import cells_of
-from app.bulk_uploads.rows import BYTE_ORDER_MARK, LARGEST_RECORD, Row
+from app.bulk_uploads.readers.ndjson import ndjson_rows
+from app.bulk_uploads.readers.parser import cells_of
+from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK, LARGEST_RECORD, Row
 from app.bulk_uploads.rules import COLUMNS
 
 JSON = st.recursive(

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed, XlsxMalformed
-from app.bulk_uploads.parser import cells_of, glance, read_rows
-from app.bulk_uploads.rows import BYTE_ORDER_MARK, Row
+from app.bulk_uploads.readers.parser import cells_of, glance, read_rows
+from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK, Row
+from app.bulk_uploads.readers.xlsx import write_lines
 from app.bulk_uploads.rules import COLUMNS, NEEDED_COLUMNS, UploadFormat
-from app.bulk_uploads.workbook import write_lines
 from app.core.errors import Invalid
 from tests.support import uploads
 

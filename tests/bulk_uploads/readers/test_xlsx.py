@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from app.bulk_uploads import workbook as reading
 from app.bulk_uploads.errors import XlsxMalformed, XlsxTooLarge
-from app.bulk_uploads.rows import MOST_CELLS, Row
-from app.bulk_uploads.workbook import sheet_rows, write_lines
-from app.core import content_encoding
+from app.bulk_uploads.readers import xlsx as reading
+from app.bulk_uploads.readers.rows import MOST_CELLS, Row
+from app.bulk_uploads.readers.xlsx import sheet_rows, write_lines
+from app.bulk_uploads.receiving import content_encoding
 from tests.support import uploads, workbooks
 
 

@@ -3,7 +3,7 @@
 import pytest
 from backports import zstd
 
-from app.core.compression import compress, decompress
+from app.bulk_uploads.receiving.compression import compress, decompress
 
 
 @pytest.mark.parametrize("block", [b"", b"x", b"reference,track\n" * 65_536], ids=["none", "one byte", "a part"])

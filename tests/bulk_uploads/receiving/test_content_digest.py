@@ -5,7 +5,7 @@ from base64 import b64encode
 
 import pytest
 
-from app.core.content_digest import POINTER, ContentDigest
+from app.bulk_uploads.receiving.content_digest import POINTER, ContentDigest
 from app.core.errors import Invalid
 
 BODY = b"reference,track\n"

@@ -9,7 +9,7 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.content_encoding import ALWAYS_ALLOWED, LARGEST_RATIO, PIECE_BYTES, Unpacker
+from app.bulk_uploads.receiving.content_encoding import ALWAYS_ALLOWED, LARGEST_RATIO, PIECE_BYTES, Unpacker
 from app.core.errors import EncodingMalformed, PayloadTooLarge, UnsupportedEncoding
 
 MIB = 1024 * 1024

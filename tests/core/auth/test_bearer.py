@@ -11,7 +11,7 @@ import httpx
 from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey, RSAKey
 
-from app.core.security import ALGORITHM
+from app.core.auth.bearer import ALGORITHM
 from app.core.settings import MOST_TOKEN_SECONDS
 from app.partners import store
 from app.partners.models import SigningKey

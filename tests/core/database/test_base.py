@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB
 from uuid_utils.compat import uuid7
 
-from app.core.orm import INSTANT, among, cells_at, cells_of, column_text, columnar, one_of, recordset
+from app.core.database.base import INSTANT, among, cells_at, cells_of, column_text, columnar, one_of, recordset
 from app.operators.models import CountryPrefix, Operator
 from app.partners.models import Partner
 from tests.support.service import Service

@@ -6,8 +6,8 @@ from contextvars import ContextVar
 
 import pytest
 
+from app.core.database.batcher import PAUSE_SECONDS, Together
 from app.core.errors import Unavailable
-from app.core.together import PAUSE_SECONDS, Together
 
 
 class Work:

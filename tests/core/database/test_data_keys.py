@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
-from app.core import data_keys
-from app.core.db import Database
+from app.core.database import data_keys
+from app.core.database.engine import Database
 from app.core.keyring import SealBroken
 from app.core.settings import Settings
 from app.migrating import migrate

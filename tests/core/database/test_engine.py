@@ -12,11 +12,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InternalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.core.db import Database, is_outage
-from app.core.dependencies import Db
+from app.core.database.engine import Database, is_outage
+from app.core.database.statement import Statement
+from app.core.database.transaction import Transaction
+from app.core.http.dependencies import Db
 from app.core.settings import Settings
-from app.core.statement import Statement
-from app.core.transaction import Transaction
 from app.partners import store as partners
 from tests.support import cases, postgres
 from tests.support.service import Caller, Service

@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import text
 
-from app.core import doorbell
-from app.core.doorbell import Listener, ring
+from app.core.database import notifications
+from app.core.database.notifications import Listener, ring
 from tests.support.service import Service
 
 CUT_THE_LISTENER = text(
@@ -21,8 +21,8 @@ CUT_THE_LISTENER = text(
 @pytest.fixture
 async def listener(service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Listener]:
     """A listener that has begun to listen, with no ring pending."""
-    monkeypatch.setattr(doorbell, "RECONNECT_SECONDS", 0.05)
-    monkeypatch.setattr(doorbell, "KEEPALIVE_SECONDS", 0.2)
+    monkeypatch.setattr(notifications, "RECONNECT_SECONDS", 0.05)
+    monkeypatch.setattr(notifications, "KEEPALIVE_SECONDS", 0.2)
     listener = Listener(service.settings.database_url, ["bulk_uploads", "allowlist_pending"])
     task = asyncio.create_task(listener.run())
     for channel in ("bulk_uploads", "allowlist_pending"):

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.database.pagination import SIGNATURE_DIGITS, decode_cursor, encode_cursor
 from app.core.errors import Invalid
 from app.core.keyring import Keyring
-from app.core.pagination import SIGNATURE_DIGITS, decode_cursor, encode_cursor
 from tests.support import cases
 from tests.support.service import Caller, Service
 

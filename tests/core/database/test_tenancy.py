@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.core.db import INTAKE, SERVICE, TENANT, Database
+from app.core.database.engine import INTAKE, SERVICE, TENANT, Database
+from app.core.database.transaction import Transaction
 from app.core.principal import PartnerKind, Principal
-from app.core.transaction import Transaction
 from tests.support import cases, postgres, uploads
 from tests.support.service import Caller, Service
 

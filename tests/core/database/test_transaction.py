@@ -9,11 +9,11 @@ from sqlalchemy import Boolean, Integer, Uuid, bindparam, func, literal, select,
 from sqlalchemy.exc import DBAPIError, InternalError
 
 from app.applicants.models import Applicant
-from app.core.db import Database, is_outage
+from app.core.database.engine import Database, is_outage
+from app.core.database.statement import Statement
+from app.core.database.tenancy import INTAKE, SERVICE, TENANT, Role, beginning
+from app.core.database.transaction import Transaction
 from app.core.principal import PartnerKind, Principal
-from app.core.statement import Statement
-from app.core.tenancy import INTAKE, SERVICE, TENANT, Role, beginning
-from app.core.transaction import Transaction
 from app.registrations.models import Registration
 from tests.support import cases, postgres
 from tests.support.service import Caller, Service

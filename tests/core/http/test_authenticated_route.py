@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core.body_limit import UNKNOWN_CALLER_BYTES
+from app.core.http.body_limit import UNKNOWN_CALLER_BYTES
 from app.main import create_app
 from tests.support import postgres
 from tests.support.postgres import settings_for

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.exceptions import HTTPException
 
-from app.core.body_limit import BodyMemory
+from app.core.http.body_limit import BodyMemory
 from tests.support import cases
 from tests.support.postgres import settings_for
 from tests.support.service import Caller, Service

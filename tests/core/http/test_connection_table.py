@@ -1,6 +1,6 @@
 """Who is closed when there is need of room: the slowest reader first, then who was silent longest."""
 
-from app.core.connection_table import TAKING_SECONDS, ConnectionTable
+from app.core.http.connection_table import TAKING_SECONDS, ConnectionTable
 
 LATER = 2 * TAKING_SECONDS
 

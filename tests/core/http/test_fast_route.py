@@ -8,15 +8,15 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response, Security
 from fastapi.security import SecurityScopes
 
-from app.core import schemas
-from app.core.authenticated_route import AuthenticatedRoute
-from app.core.body_limit import BodyLimitMiddleware
+from app.core.auth.bearer import oauth2
 from app.core.errors import Forbidden
-from app.core.exchange import ExchangeMiddleware
-from app.core.fast_route import FastRoute
+from app.core.http.authenticated_route import AuthenticatedRoute
+from app.core.http.body_limit import BodyLimitMiddleware
+from app.core.http.fast_route import FastRoute
+from app.core.http.middleware import ExchangeMiddleware
+from app.core.http.problems import add_problem_handlers
 from app.core.principal import Principal
-from app.core.problems import add_problem_handlers
-from app.core.security import oauth2
+from app.core.validation import schemas
 from tests.support.service import Caller
 
 ID = "019b2f6e-6a00-7c3e-8d55-1b8d7f3e2a11"

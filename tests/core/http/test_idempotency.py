@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import httpx
 from sqlalchemy import func, select, text, update
 
-from app.core import idempotency
-from app.core.idempotency import IdempotencyKey
-from app.core.transaction import Transaction
+from app.core.database.transaction import Transaction
+from app.core.http import idempotency
+from app.core.http.idempotency import IdempotencyKey
 from tests.support import cases
 from tests.support.service import Caller, Service
 

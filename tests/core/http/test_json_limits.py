@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from app.core.errors import Invalid
-from app.core.json_limits import DEEPEST, MOST_VALUES, check_json
+from app.core.http.json_limits import DEEPEST, MOST_VALUES, check_json
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from app.core.exchange import ExchangeMiddleware
+from app.core.http.middleware import ExchangeMiddleware
 
 
 async def _sent(app: Any, messages: list[Message]) -> None:

@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 import httpx
 import pytest
 
-from app.core.openapi import completed
+from app.core.http.openapi import completed
 from app.core.settings import Settings
 from app.main import create_app
 

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request
 from sqlalchemy import text
 from starlette.exceptions import HTTPException
 
-from app.core.dependencies import database_of
 from app.core.errors import Conflict, DomainError, NotFound, TooManyRequests
+from app.core.http.dependencies import database_of
 from tests.support import cases
 from tests.support.postgres import settings_for
 from tests.support.service import Caller, Service

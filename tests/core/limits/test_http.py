@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import func, select
 from structlog.testing import CapturingLogger
 
-from app.core import limiting, rate_limits
-from app.core.leases import RateWindow
-from app.partners.assertions import ASSERTION_TYPE
+from app.core.limits import http, rate_limits
+from app.core.limits.leases import RateWindow
+from app.partners.login.assertions import ASSERTION_TYPE
 from app.partners.rules import PartnerKind
 from tests.support import feed, uploads
 from tests.support.postgres import settings_for
@@ -215,7 +215,7 @@ async def test_names_that_nobody_has_do_not_make_counts_without_end(database_url
             kept = await tx.scalar(
                 select(func.count()).select_from(RateWindow).where(RateWindow.rate_class == "failed_logins")
             )
-        assert kept <= limiting.FAILED_LOGIN_BUCKETS
+        assert kept <= http.FAILED_LOGIN_BUCKETS
 
 
 async def test_right_assertions_and_firewalls_go_on_while_wrong_ones_are_refused(database_url: str) -> None:

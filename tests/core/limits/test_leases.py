@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from app.core.db import Database
-from app.core.leases import Grant, RateWindow, forget_ended, lease
+from app.core.database.engine import Database
+from app.core.limits.leases import Grant, RateWindow, forget_ended, lease
 from app.core.settings import Settings
 
 DAY = timedelta(days=1)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.leases import Grant
-from app.core.rate_limits import Lease, Quota
+from app.core.limits.leases import Grant
+from app.core.limits.rate_limits import Lease, Quota
 
 WINDOW = 10.0
 MOMENTS = st.sampled_from([0.0, 0.001, 0.01, 0.3, 0.9, 3.0, 9.999, 10.0])

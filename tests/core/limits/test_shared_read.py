@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from app.core.shared_read import SharedRead
+from app.core.limits.shared_read import SharedRead
 
 
 class Source:

@@ -9,9 +9,9 @@ from typing import Any
 import httpcore
 import pytest
 
-from app.core.outbound import Outbound, Unreachable
+from app.core.outbound.client import Outbound, Unreachable
+from app.core.outbound.url_policy import UrlRefused
 from app.core.settings import Settings
-from app.core.targets import UrlRefused
 from tests.support import hostile, postgres
 from tests.support.receiver import Authority, Received, Receiver, answering, receiving
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.core import names
-from app.core.names import Names, NameUnanswered
+from app.core.outbound import name_resolution
+from app.core.outbound.name_resolution import Names, NameUnanswered
 
 SLOW = ".slow.example"
 
@@ -44,7 +44,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
     """A stand-in where the system's own cannot be made to hang."""
     stand_in = Resolver()
     monkeypatch.setattr(socket, "getaddrinfo", stand_in)
-    monkeypatch.setattr(names, "LOOKUP_SECONDS", 0.3)
+    monkeypatch.setattr(name_resolution, "LOOKUP_SECONDS", 0.3)
     yield stand_in
     stand_in.released.set()
 
@@ -53,7 +53,7 @@ async def test_names_that_are_not_answered_hold_up_nobody_but_their_owner(resolv
     looked_up = Names()
     slow = [
         asyncio.create_task(looked_up.addresses(f"{number}{SLOW}", 443, owner="slow"))
-        for number in range(names.MOST_AT_ONCE)
+        for number in range(name_resolution.MOST_AT_ONCE)
     ]
     await asyncio.sleep(0)
     assert await asyncio.to_thread(lambda: "done") == "done"  # where the publisher works
@@ -68,12 +68,12 @@ async def test_an_owner_has_so_many_look_ups_at_a_time_and_no_more_however_many_
     resolver: Resolver,
 ) -> None:
     looked_up = Names()
-    hosts = [f"{number}{SLOW}" for number in range(3 * names.MOST_AT_ONCE)]
+    hosts = [f"{number}{SLOW}" for number in range(3 * name_resolution.MOST_AT_ONCE)]
     given_up = await asyncio.gather(
         *(looked_up.addresses(host, 443, owner="slow") for host in hosts), return_exceptions=True
     )
     assert {type(each) for each in given_up} == {NameUnanswered}
-    assert (resolver.most_at_once, len(resolver.asked)) == (names.MOST_AT_ONCE, names.MOST_AT_ONCE)
+    assert (resolver.most_at_once, len(resolver.asked)) == (name_resolution.MOST_AT_ONCE, name_resolution.MOST_AT_ONCE)
     resolver.released.set()
     assert await looked_up.addresses("quick.example", 443, owner="slow") == ["203.99.160.5"]
 

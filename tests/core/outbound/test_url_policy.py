@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.networks import is_routable, parse_address
-from app.core.targets import Permitted, Target, UrlRefused, is_address, parse_target
+from app.core.outbound.url_policy import Permitted, Target, UrlRefused, is_address, parse_target
+from app.core.validation.networks import is_routable, parse_address
 
 NOTHING = Permitted([])
 SIGNS = st.sampled_from(

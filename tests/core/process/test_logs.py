@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import structlog
 
-from app.core.logs import configure_logging, tell, tell_first, write
+from app.core.process.logs import configure_logging, tell, tell_first, write
 
 
 @pytest.fixture(autouse=True)

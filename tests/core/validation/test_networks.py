@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.networks import (
+from app.core.validation.networks import (
     Disjoint,
     NetworkHostBits,
     NetworkMalformed,

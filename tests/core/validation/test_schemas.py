@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from app.core.errors import FieldError, Invalid, InvalidValue, MissingField
-from app.core.schemas import MOST_ERRORS, Body, Instant, Line100, MergePatch, Paragraph, validated
+from app.core.validation.schemas import MOST_ERRORS, Body, Instant, Line100, MergePatch, Paragraph, validated
 from tests.support import cases
 from tests.support.service import Caller
 

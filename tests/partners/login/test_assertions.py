@@ -10,10 +10,10 @@ import httpx
 import pytest
 from joserfc.jwk import OctKey
 
-from app.core.preconditions import ANY_VERSION
+from app.core.validation.preconditions import ANY_VERSION
 from app.partners import service as partners
 from app.partners import store
-from app.partners.assertions import ASSERTION_TYPE
+from app.partners.login.assertions import ASSERTION_TYPE
 from app.partners.schemas import ClientKeys
 from app.worker import Worker
 from tests.support import postgres

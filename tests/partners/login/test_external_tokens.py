@@ -13,7 +13,7 @@ import pytest
 from joserfc.jwk import OctKey
 
 from app.core.principal import SCOPES
-from app.partners import remote_keys
+from app.partners.login import remote_keys
 from app.partners.rules import ALLOWED, PartnerKind
 from tests.support import cases, postgres
 from tests.support.receiver import Authority, Receiver, receiving

@@ -10,10 +10,11 @@ import asyncpg
 import httpx
 import pytest
 
-from app.core.preconditions import ANY_VERSION
 from app.core.settings import Settings
-from app.partners import client_authentication, remote_keys, store
+from app.core.validation.preconditions import ANY_VERSION
 from app.partners import service as partners
+from app.partners import store
+from app.partners.login import client_authentication, remote_keys
 from app.partners.schemas import ClientKeys
 from tests.support import postgres
 from tests.support.processes import until

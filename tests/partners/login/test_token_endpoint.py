@@ -11,7 +11,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from app.core.principal import SCOPES
-from app.partners.assertions import ASSERTION_TYPE
+from app.partners.login.assertions import ASSERTION_TYPE
 from app.partners.rules import ALLOWED, PartnerKind
 from tests.support.service import BASE_URL, Caller, Credentials, Service
 

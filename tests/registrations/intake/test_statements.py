@@ -7,12 +7,12 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from app.core.networks import parse
+from app.core.database.tenancy import INTAKE
 from app.core.principal import Principal
-from app.core.tenancy import INTAKE
-from app.registrations.batch import Stripes
+from app.core.validation.networks import parse
+from app.registrations.intake.batch import Stripes
+from app.registrations.intake.service import Registered, submit_each
 from app.registrations.schemas import RegistrationDetails
-from app.registrations.submitting import Registered, submit_each
 from tests.support import cases, postgres, uploads
 from tests.support.service import Caller, Service
 

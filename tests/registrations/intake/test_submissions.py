@@ -8,17 +8,17 @@ from uuid import uuid4
 import httpx
 from sqlalchemy import func, select, text
 
-from app.core.idempotency import IdempotencyKey
+from app.core.database.tenancy import INTAKE
+from app.core.http.idempotency import IdempotencyKey
 from app.core.principal import Principal
 from app.core.settings import Settings
-from app.core.tenancy import INTAKE
 from app.events.models import Event
-from app.registrations.batch import LOCK_STRIPES
-from app.registrations.intake import LOCK_CLASS
+from app.registrations.intake.batch import LOCK_STRIPES
+from app.registrations.intake.service import submit_each
+from app.registrations.intake.statements import LOCK_CLASS
 from app.registrations.models import Registration
 from app.registrations.rules import Asked
 from app.registrations.schemas import RegistrationDetails
-from app.registrations.submitting import submit_each
 from tests.support import cases
 from tests.support.service import Caller, Service
 

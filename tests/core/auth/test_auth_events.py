@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from app.core.settings import Settings
-from tests.core.test_observability import _served
+from tests.core.http.test_access_log import _served
 from tests.support.service import Caller, Service
 from tests.support.signing import bearer, claims_of, form_of, signed
 

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.core.database.engine import INTAKE, SERVICE, TENANT, Database
+from app.core.database.engine import Database
+from app.core.database.tenancy import INTAKE, SERVICE, TENANT
 from app.core.database.transaction import Transaction
 from app.core.principal import PartnerKind, Principal
 from tests.support import cases, postgres, uploads

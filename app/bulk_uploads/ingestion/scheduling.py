@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import NamedTuple
 from uuid import UUID
 
@@ -52,22 +52,9 @@ async def in_turn(tx: Transaction, *, is_small: bool) -> Sequence[Waiting]:
     return [Waiting(*each) for each in await tx.execute(statement)]
 
 
-@asynccontextmanager
-async def claimed(database: Database, upload_id: UUID) -> AsyncIterator[bool]:
-    """Whether this worker has an upload to itself, while the block runs.
-
-    The claim is a lock of a connection, so it ends with its worker, however that ends. It takes no transaction
-    id: an hour's upload does not hold back the event log.
-    """
-    key = func.hashtextextended(f"bulk-upload {upload_id}", 0)
-    async with database.engine.connect() as connection:
-        autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        has_it = bool(await autocommit.scalar(select(func.pg_try_advisory_lock(key))))
-        try:
-            yield has_it
-        finally:
-            if has_it:
-                await autocommit.execute(select(func.pg_advisory_unlock(key)))
+def claimed(database: Database, upload_id: UUID) -> AbstractAsyncContextManager[bool]:
+    """Whether this worker has an upload to itself, while the block runs."""
+    return database.advisory_lock(f"bulk-upload {upload_id}")
 
 
 @asynccontextmanager

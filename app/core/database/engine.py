@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy import event
+from sqlalchemy import event, func, select
 from sqlalchemy.exc import (
     DBAPIError,
     InterfaceError,
@@ -138,6 +138,22 @@ class Database:
                 raise
             finally:
                 await tx.close()
+
+    @asynccontextmanager
+    async def advisory_lock(self, name: str) -> AsyncIterator[bool]:
+        """Try to hold a session-level advisory lock while the block runs; gives whether it is held.
+
+        It ends with its connection, so a process that is killed holds none. It needs no transaction: a lock of an hour
+        keeps no snapshot and no transaction id.
+        """
+        key = func.hashtextextended(name, 0)
+        async with self.engine.connect() as connection:
+            is_held = bool(await connection.scalar(select(func.pg_try_advisory_lock(key))))
+            try:
+                yield is_held
+            finally:
+                if is_held:
+                    await connection.execute(select(func.pg_advisory_unlock(key)))
 
     async def _keep_keys(self) -> Exception | None:
         """Read the database's keys now and then; while it does not answer, go on with those at hand.

@@ -20,7 +20,7 @@ from app.core.settings import Settings
 from tests.support import cases, postgres
 from tests.support.service import Caller, Service
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def _answered(method: str, route: str, status: int) -> float:

@@ -81,4 +81,4 @@ def test_an_operation_that_knows_its_caller_acts_as_that_caller() -> None:
                     else:
                         as_service.add(function.name)
     assert as_service == BEYOND_ITS_CALLER
-    assert as_caller > 50
+    assert as_caller >= 40

@@ -25,7 +25,7 @@ from app.core.database.engine import Database
 from app.core.database.notifications import Listener
 from app.core.http.body_limit import BodyLimitMiddleware
 from app.core.http.idempotency import add_replay_handler
-from app.core.http.middleware import ExchangeMiddleware
+from app.core.http.middleware import RequestMiddleware
 from app.core.http.openapi import completed
 from app.core.http.problems import add_problem_handlers
 from app.core.http.problems import router as problems
@@ -43,7 +43,7 @@ from app.partners.login.basic import BasicClients
 from app.partners.login.client_authentication import TokenClients
 from app.partners.login.client_lookup import ClientLookup
 from app.partners.login.external_tokens import external_verifiers
-from app.partners.login.revocation import CalledBack
+from app.partners.login.revocation import TokenRevocations
 from app.partners.login.token_endpoint import router as tokens
 from app.registrations.intake.submissions import Submissions
 
@@ -64,7 +64,7 @@ RATE_CLASSES = {("POST", UPLOADS): "upload", ("POST", f"{FEED}/checks"): "feed"}
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     listener = Listener(app.state.settings.database_url, ["allowlist_published", "clients_changed"])
     reader: SnapshotReader = app.state.reader
-    called_back: CalledBack = app.state.called_back
+    called_back: TokenRevocations = app.state.called_back
     # a database that is down, or holds a list that does not prove itself, delays the list, not the start
     with suppress(SQLAlchemyError, OSError, NotASnapshot):
         await called_back.refresh()
@@ -116,7 +116,7 @@ def create_app(settings: Settings) -> FastAPI:
         async with database.transaction(read_only=True) as tx:
             return await missing(tx, newest_migration)
 
-    called_back = CalledBack(database, settings.poll_seconds)
+    called_back = TokenRevocations(database, settings.poll_seconds)
     outbound, reader, clients = Outbound(settings), SnapshotReader(database, settings), ClientLookup(database)
     slots = WorkSlots()
     history = FeedHistory(database, reader, slots)
@@ -156,5 +156,5 @@ def create_app(settings: Settings) -> FastAPI:
         pace=settings.upload_bytes_per_second,
         memory=settings.max_bodies_bytes,
     )
-    app.add_middleware(ExchangeMiddleware, https=settings.is_https)  # the last one added stands around the others
+    app.add_middleware(RequestMiddleware, https=settings.is_https)  # the last one added stands around the others
     return app

@@ -24,7 +24,7 @@ from app.core.limits import leases
 from app.core.outbound.client import Outbound
 from app.core.process.logs import configure_logging
 from app.core.process.loops import forever, until_told
-from app.core.process.subprocesses import collect_seldom
+from app.core.process.subprocesses import relax_gc
 from app.core.settings import Settings
 from app.erasure.service import erase_due
 from app.health import store as health
@@ -131,7 +131,7 @@ def run_worker(settings: Settings) -> None:
     configure_logging(settings.log_level, settings.log_format)
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, settings.host)
-    collect_seldom()
+    relax_gc()
     _give_way()
     asyncio.run(_work(settings))
 

@@ -16,7 +16,7 @@ from app.allowlist.guards import Change, HeldKind, Hold, Published
 from app.allowlist.models import Entry, Feed, HeldChange, Publication
 from app.allowlist.schemas import HeldQuery
 from app.allowlist.snapshot import Held
-from app.core.database.base import among
+from app.core.database.batches import any_of
 from app.core.database.pagination import PageQuery, fetch_page
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
@@ -100,7 +100,7 @@ async def hold(tx: Transaction, excess: Hold, in_force: int) -> HeldChange:
     tx.add(held)
     await tx.flush()
     given = {HeldKind.GROWTH: "added_serial", HeldKind.REMOVAL: "removed_serial"}[excess.kind]
-    marked = update(Entry).where(among(Entry.id, excess.entry_ids)).values(held_id=held.id, **{given: None})
+    marked = update(Entry).where(any_of(Entry.id, excess.entry_ids)).values(held_id=held.id, **{given: None})
     await tx.execute(marked.execution_options(**NOT_SYNCHRONIZED))
     return held
 

@@ -17,7 +17,7 @@ from app.allowlist.guards import Change
 from app.allowlist.models import HeldChange, Publication
 from app.allowlist.snapshot import NotASnapshot, Snapshot
 from app.core.database.engine import Database
-from app.core.database.notifications import ring
+from app.core.database.notifications import notify
 from app.core.database.transaction import Transaction
 from app.core.errors import Invalid
 from app.core.validation import networks
@@ -160,7 +160,7 @@ async def _next(
     await store.add_publication(tx, publication)
     counts = {name: getattr(publication, name) for name in ("serial", "count", "added", "removed", "digest")}
     await events.record(tx, None, [Happening("allowlist.published", details=counts)])
-    await ring(tx, "allowlist_published")
+    await notify(tx, "allowlist_published")
     return publication, snapshot
 
 

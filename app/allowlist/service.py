@@ -6,8 +6,8 @@ from uuid import UUID
 from app.allowlist import feed_store, store
 from app.allowlist.models import HeldChange
 from app.allowlist.store import Cause
-from app.core.database.base import Rows
-from app.core.database.notifications import ring
+from app.core.database.batches import Rows
+from app.core.database.notifications import notify
 from app.core.database.transaction import Transaction
 from app.core.errors import SelfReview
 from app.core.principal import Principal
@@ -27,14 +27,14 @@ async def grant(tx: Transaction, registration_ids: Collection[UUID], wanted: Row
     refused = await store.not_granted(tx, wanted)
     # what a refused registration did get was never published, or is what its suspension had withdrawn
     await store.withdraw(tx, refused, "suspended", cause)
-    await ring(tx, "allowlist_pending")
+    await notify(tx, "allowlist_pending")
     return refused
 
 
 async def withdraw(tx: Transaction, registration_ids: Collection[UUID], reason: str, cause: Cause) -> None:
     """Take the networks of registrations off the list; ``reason`` is what the feed says."""
     await store.withdraw(tx, registration_ids, reason, cause)
-    await ring(tx, "allowlist_pending")
+    await notify(tx, "allowlist_pending")
 
 
 async def release(tx: Transaction, officer: Principal, held_id: UUID) -> HeldChange:
@@ -52,5 +52,5 @@ async def release(tx: Transaction, officer: Principal, held_id: UUID) -> HeldCha
         await feed_store.release(tx, held, officer.client_id)
         details = {"held_id": str(held_id), "kind": held.kind, "count": held.count}
         await events.record(tx, officer, [Happening("allowlist.released", details=details)])
-        await ring(tx, "allowlist_pending")
+        await notify(tx, "allowlist_pending")
     return held

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import CIDR, insert
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.allowlist.models import Entry
-from app.core.database.base import Rows, among, columnar, looked_up, recordset
+from app.core.database.batches import Rows, any_of, json_rows, lateral_lookup, text_columns
 from app.core.database.transaction import Transaction
 
 NOT_SYNCHRONIZED = {"synchronize_session": False}
@@ -24,9 +24,9 @@ class Cause:
 
 
 def _overlapping() -> Rows:
-    asked = columnar({"network": CIDR}).subquery("asked")
+    asked = text_columns({"network": CIDR}).subquery("asked")
     in_force = and_(Entry.removed_serial.is_(None), Entry.network.op("&&")(asked.c.network))
-    met = looked_up(select(Entry.registration_id).where(in_force), "met")
+    met = lateral_lookup(select(Entry.registration_id).where(in_force), "met")
     return select(asked.c.place, met.c.registration_id).join(met, true())
 
 
@@ -39,7 +39,7 @@ async def revive(tx: Transaction, registration_ids: Collection[UUID]) -> None:
     await tx.execute(
         update(Entry)
         .where(
-            among(Entry.registration_id, registration_ids),
+            any_of(Entry.registration_id, registration_ids),
             Entry.withdrawn_at.is_not(None),
             Entry.removed_serial.is_(None),
         )
@@ -68,7 +68,7 @@ async def not_granted(tx: Transaction, wanted: Rows) -> set[UUID]:
         Entry.removed_serial.is_(None),
         Entry.withdrawn_at.is_(None),
     )
-    has_it = looked_up(here, "has_it")
+    has_it = lateral_lookup(here, "has_it")
     lacking = select(registration_id).outerjoin(has_it, true()).where(has_it.c.id.is_(None))
     return set(await tx.scalars(lacking))
 
@@ -81,7 +81,7 @@ def is_listed(registration_id: InstrumentedAttribute[UUID]) -> ColumnElement[boo
 async def rename_holders(tx: Transaction, subjects: Mapping[UUID, str]) -> None:
     """Give the entries of these registrations another holder."""
     rows = [{"registration_id": id_, "subject": subject} for id_, subject in subjects.items()]
-    given = recordset("given", {"registration_id": Uuid, "subject": Text}, rows)
+    given = json_rows("given", {"registration_id": Uuid, "subject": Text}, rows)
     renamed = update(Entry).where(Entry.registration_id == given.c.registration_id).values(holder=given.c.subject)
     await tx.execute(renamed.execution_options(**NOT_SYNCHRONIZED))
 
@@ -91,7 +91,9 @@ async def withdraw(tx: Transaction, registration_ids: Collection[UUID], reason: 
     await tx.execute(
         update(Entry)
         .where(
-            among(Entry.registration_id, registration_ids), Entry.withdrawn_at.is_(None), Entry.removed_serial.is_(None)
+            any_of(Entry.registration_id, registration_ids),
+            Entry.withdrawn_at.is_(None),
+            Entry.removed_serial.is_(None),
         )
         .values(
             withdrawn_at=func.now(),

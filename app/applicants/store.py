@@ -25,7 +25,8 @@ from sqlalchemy.dialects.postgresql import insert
 from app.applicants.models import Applicant
 from app.applicants.rules import ApplicantKind
 from app.applicants.schemas import ApplicantsQuery
-from app.core.database.base import INSTANT, among, is_among, recordset
+from app.core.database.base import INSTANT
+from app.core.database.batches import any_of, json_rows
 from app.core.database.pagination import fetch_page
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
@@ -111,7 +112,9 @@ async def list_page(
 IDENTITIES = (
     select(Applicant.id, Applicant.kind, Applicant.subject)
     .where(
-        is_among(Applicant.id, "ids"), Applicant.partner_id == bindparam("partner_id"), Applicant.erased_at.is_(None)
+        any_of(Applicant.id, bindparam("ids")),
+        Applicant.partner_id == bindparam("partner_id"),
+        Applicant.erased_at.is_(None),
     )
     .with_for_update(read=True, key_share=True)
 )
@@ -125,7 +128,7 @@ async def known_as_other_kind(
     searches = [
         select(literal(kind), numbered).where(
             Applicant.partner_id == partner_id,
-            among(numbered, [each[numbered.key] for each in given if each[numbered.key]]),
+            any_of(numbered, [each[numbered.key] for each in given if each[numbered.key]]),
             Applicant.kind != kind,
         )
         for kind, given in of_kind.items()
@@ -138,7 +141,7 @@ async def current(tx: Transaction, partner_id: UUID, subjects: Sequence[str]) ->
     """Id and fingerprint of the partner's records of these subjects, by subject; locked as by ``IDENTITIES``."""
     statement = (
         select(Applicant.subject, Applicant.id, Applicant.fingerprint)
-        .where(Applicant.partner_id == partner_id, among(Applicant.subject, subjects))
+        .where(Applicant.partner_id == partner_id, any_of(Applicant.subject, subjects))
         .with_for_update(read=True, key_share=True)
     )
     return {subject: (id_, fingerprint) for subject, id_, fingerprint in await tx.execute(statement)}
@@ -146,7 +149,7 @@ async def current(tx: Transaction, partner_id: UUID, subjects: Sequence[str]) ->
 
 async def not_erased(tx: Transaction, ids: Collection[UUID]) -> set[UUID]:
     """Those of these records that hold personal data; locked as by ``IDENTITIES``."""
-    statement = select(Applicant.id).where(among(Applicant.id, ids), Applicant.erased_at.is_(None))
+    statement = select(Applicant.id).where(any_of(Applicant.id, ids), Applicant.erased_at.is_(None))
     return set(await tx.scalars(statement.with_for_update(read=True, key_share=True)))
 
 
@@ -158,7 +161,7 @@ async def add(tx: Transaction, rows: Sequence[dict[str, Any]]) -> list[tuple[str
     if not rows:
         return []
     kinds = {"id": Uuid, "partner_id": Uuid, "subject": Text, "kind": Text} | KINDS
-    batch = recordset("applicant", kinds, [_sealed(tx.keyring, row) for row in rows])
+    batch = json_rows("applicant", kinds, [_sealed(tx.keyring, row) for row in rows])
     statement = insert(Applicant).from_select(list(kinds), select(*batch.c))
     given = {name: statement.excluded[name] for name in KINDS} | {"erased_at": None}
     settled = statement.on_conflict_do_update(
@@ -172,7 +175,7 @@ async def change(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
     """Write new details to the records of these ids, each as its next version."""
     if not rows:
         return
-    batch = recordset("change", {"id": Uuid} | KINDS, [_sealed(tx.keyring, row) for row in rows])
+    batch = json_rows("change", {"id": Uuid} | KINDS, [_sealed(tx.keyring, row) for row in rows])
     details = {name: batch.c[name] for name in KINDS}
     await tx.execute(
         update(Applicant)
@@ -184,14 +187,14 @@ async def change(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
 
 async def lock_for_erasure(tx: Transaction, ids: Collection[UUID]) -> list[UUID]:
     """Those of these records of which something is left to erase, locked: no case can be made for them meanwhile."""
-    statement = select(Applicant.id).where(among(Applicant.id, ids), Applicant.retention_check_at.is_not(None))
+    statement = select(Applicant.id).where(any_of(Applicant.id, ids), Applicant.retention_check_at.is_not(None))
     return list(await tx.scalars(statement.order_by(Applicant.id).with_for_update()))
 
 
 async def erase(tx: Transaction, ids: Collection[UUID]) -> list[Erased]:
     """Erase what tells who these applicants are, also that two records are of one; what stands in its place."""
     rows = [{"id": id_, "subject": os.urandom(SUBJECT_BYTES).hex()} for id_ in ids]
-    given = recordset("given", {"id": Uuid, "subject": Text}, rows)
+    given = json_rows("given", {"id": Uuid, "subject": Text}, rows)
     erased = (
         update(Applicant)
         .where(Applicant.id == given.c.id)
@@ -206,7 +209,7 @@ async def erase(tx: Transaction, ids: Collection[UUID]) -> list[Erased]:
 async def postpone(tx: Transaction, checks: Mapping[UUID, datetime]) -> None:
     """Note when to look next whether these records are to be erased."""
     rows = [{"id": id_, "instant": instant.isoformat()} for id_, instant in checks.items()]
-    given = recordset("given", {"id": Uuid, "instant": INSTANT}, rows)
+    given = json_rows("given", {"id": Uuid, "instant": INSTANT}, rows)
     postponed = update(Applicant).where(Applicant.id == given.c.id, Applicant.retention_check_at.is_not(None))
     statement = postponed.values(retention_check_at=given.c.instant)
     await tx.execute(statement.execution_options(synchronize_session=False))
@@ -223,7 +226,7 @@ async def seal_what_is_plain(tx: Transaction) -> int:
         contact = {"id": id_, "email": address, "mobile": mobile.decode() if mobile else None}
         rows.append(_sealed(tx.keyring, contact) | {"email_hash": hashed(tx.keyring, "email", address)})
     names = ("email_hash", "sealed_email", "sealed_mobile")
-    batch = recordset("contact", {"id": Uuid} | {name: KINDS[name] for name in names}, rows)
+    batch = json_rows("contact", {"id": Uuid} | {name: KINDS[name] for name in names}, rows)
     written = update(Applicant).where(Applicant.id == batch.c.id).values({name: batch.c[name] for name in names})
     await tx.execute(written.execution_options(synchronize_session=False))
     return len(rows)

@@ -12,7 +12,7 @@ from app.audit.sequencer import sequence_batch
 from app.core.database.engine import Database
 from app.core.process.logs import configure_logging
 from app.core.process.loops import forever, until_told
-from app.core.process.subprocesses import run_beside, stay_behind
+from app.core.process.subprocesses import init_child_process, run_in_subprocess
 from app.core.settings import Settings
 
 NICENESS = 19
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 async def sequence_beside(settings: Settings) -> None:
     """Sequence in a process beside this one until cancelled, or until that process is killed."""
-    code = await run_beside(_run, settings)
+    code = await run_in_subprocess(_run, settings)
     log.warning("the audit's process ended", code=code)
 
 
@@ -36,7 +36,7 @@ async def tell_size(database: Database) -> None:
 
 
 def _run(settings: Settings) -> None:
-    stay_behind(NICENESS)
+    init_child_process(NICENESS)
     configure_logging(settings.log_level, settings.log_format)
     asyncio.run(until_told(_sequence_forever(settings), [signal.SIGTERM]))
 

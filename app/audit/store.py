@@ -27,7 +27,7 @@ from app.audit.entry import SALT_BYTES, Erasable
 from app.audit.models import Checkpoint, Leaf, TreeNode
 from app.audit.replay import Kept, KeptCheckpoint, KeptLeaf
 from app.audit.tree import HASH_BYTES, Grown, Node
-from app.core.database.base import among, looked_up, recordset
+from app.core.database.batches import any_of, json_rows, lateral_lookup
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
 from app.events.models import Event
@@ -79,9 +79,9 @@ async def last_event(tx: Transaction, size: int) -> UUID | None:
 async def hashes(tx: Transaction, nodes: Iterable[Node]) -> dict[Node, bytes]:
     """The recorded hashes of complete subtrees."""
     kinds = {"level": SmallInteger, "position": BigInteger}
-    wanted = recordset("wanted", kinds, [node._asdict() for node in nodes])
+    wanted = json_rows("wanted", kinds, [node._asdict() for node in nodes])
     same = and_(TreeNode.level == wanted.c.level, TreeNode.position == wanted.c.position)
-    kept = looked_up(select(TreeNode.hash).where(same), "kept")
+    kept = lateral_lookup(select(TreeNode.hash).where(same), "kept")
     columns = (wanted.c.level, wanted.c.position, kept.c.hash)
     found = await tx.execute(select(*columns).select_from(wanted).join(kept, true()))
     return {Node(level, position): hash_ for level, position, hash_ in found}
@@ -135,7 +135,7 @@ async def append(tx: Transaction, begin: int, leaves: Sequence[KeptLeaf], grown:
 
     kinds = {"level": SmallInteger, "first": BigInteger, "count": BigInteger, "hashes": LargeBinary}
     rows = [{**each._asdict(), "count": len(each.hashes), "hashes": b"".join(each.hashes)} for each in grown]
-    row = recordset("grown", kinds, rows)
+    row = json_rows("grown", kinds, rows)
     number = func.generate_series(1, row.c.count).column_valued("number", joins_implicitly=True)
     hash_ = _cut_out(row.c.hashes, number, HASH_BYTES)
     nodes = select(row.c.level, row.c.first + number - 1, hash_)
@@ -154,7 +154,7 @@ async def wait_for_turn(tx: Transaction) -> None:
 
 async def leaves_of_events(tx: Transaction, event_ids: Collection[UUID]) -> dict[UUID, Leaf]:
     """The leaves of those of these events that have one, by event."""
-    statement = select(Leaf).where(among(Leaf.event_id, event_ids)).execution_options(populate_existing=True)
+    statement = select(Leaf).where(any_of(Leaf.event_id, event_ids)).execution_options(populate_existing=True)
     return {each.event_id: each for each in await tx.scalars(statement)}
 
 
@@ -163,21 +163,21 @@ async def with_leaves(tx: Transaction, event_ids: Collection[UUID]) -> list[tupl
     if not event_ids:
         return []
     columns = [Event.__table__.c[name] for name in Recorded._fields]
-    statement = select(Leaf, *columns).join(Event, Event.id == Leaf.event_id).where(among(Leaf.event_id, event_ids))
+    statement = select(Leaf, *columns).join(Event, Event.id == Leaf.event_id).where(any_of(Leaf.event_id, event_ids))
     found = await tx.execute(statement.execution_options(populate_existing=True))
     return [(Recorded._make(event), leaf) for leaf, *event in found]
 
 
 async def delete_salts(tx: Transaction, event_ids: Collection[UUID]) -> None:
     """Delete the salts of the commitments to what was erased of events."""
-    deleted = update(Leaf).where(among(Leaf.event_id, event_ids)).values(erasable_salt=None)
+    deleted = update(Leaf).where(any_of(Leaf.event_id, event_ids)).values(erasable_salt=None)
     await tx.execute(deleted.execution_options(synchronize_session=False))
 
 
 async def replace_salts(tx: Transaction, salts: Mapping[UUID, bytes]) -> None:
     """Write other salts in place of those of these events' leaves."""
     rows = [{"event_id": event_id, "salt": salt} for event_id, salt in salts.items()]
-    given = recordset("given", {"event_id": Uuid, "salt": LargeBinary}, rows)
+    given = json_rows("given", {"event_id": Uuid, "salt": LargeBinary}, rows)
     replaced = update(Leaf).where(Leaf.event_id == given.c.event_id).values(salt=given.c.salt)
     await tx.execute(replaced.execution_options(synchronize_session=False))
 

@@ -8,7 +8,7 @@ from sqlalchemy import Text, Uuid, and_, column, delete, func, literal, not_, or
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.bulk_uploads.models import BulkUpload, BulkUploadRow
-from app.core.database.base import among, looked_up, recordset
+from app.core.database.batches import any_of, json_rows, lateral_lookup
 from app.core.database.engine import Database
 from app.core.database.transaction import Transaction
 
@@ -54,7 +54,7 @@ async def _erase_some(tx: Transaction, upload_id: UUID, *, after: int, dry_run: 
     if not dry_run:
         wanted = wanted.where(BulkUploadRow.sealed_cells.is_not(None))
     lines = list(await tx.scalars(wanted.order_by(BulkUploadRow.line).limit(ROWS_AT_ONCE)))
-    rows = and_(of_upload, among(BulkUploadRow.line, lines))
+    rows = and_(of_upload, any_of(BulkUploadRow.line, lines))
     erased = delete(BulkUploadRow) if dry_run else update(BulkUploadRow).values(sealed_cells=None)
     await tx.execute(erased.where(rows).execution_options(**NOT_SYNCHRONIZED))
     return lines
@@ -68,9 +68,9 @@ async def erase_references(
     Codes and columns of what was wrong stay; a detail may quote what was sent, and goes.
     """
     rows = [{"partner_id": partner_id, "reference": reference} for partner_id, reference in references]
-    given = recordset("given", {"partner_id": Uuid, "reference": Text}, rows)
-    its_own = or_(BulkUploadRow.registration_id.is_(None), among(BulkUploadRow.registration_id, registration_ids))
-    met = looked_up(
+    given = json_rows("given", {"partner_id": Uuid, "reference": Text}, rows)
+    its_own = or_(BulkUploadRow.registration_id.is_(None), any_of(BulkUploadRow.registration_id, registration_ids))
+    met = lateral_lookup(
         select(BulkUploadRow.bulk_upload_id, BulkUploadRow.line)
         .join(BulkUpload, BulkUpload.id == BulkUploadRow.bulk_upload_id)
         .where(BulkUploadRow.reference == given.c.reference, BulkUpload.partner_id == given.c.partner_id, its_own),

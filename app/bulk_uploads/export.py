@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 from app.bulk_uploads import store
 from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
-from app.bulk_uploads.rules import guarded
+from app.bulk_uploads.rules import escape_formula
 from app.core.database.engine import Database
 from app.core.principal import Principal
 
@@ -32,5 +32,5 @@ async def refused_csv(database: Database, principal: Principal, upload: BulkUplo
 
 def _csv(rows: Iterable[Sequence[str]]) -> bytes:
     text = io.StringIO(newline="")
-    csv.writer(text).writerows([guarded(cell) for cell in row] for row in rows)
+    csv.writer(text).writerows([escape_formula(cell) for cell in row] for row in rows)
     return text.getvalue().encode("utf-8", "surrogateescape")

@@ -209,11 +209,11 @@ def has_surrogate(text: str) -> bool:
     return SURROGATE.search(text) is not None
 
 
-def guarded(cell: str) -> str:
+def escape_formula(cell: str) -> str:
     """A cell that no spreadsheet runs as a formula: a quote goes in front of = + - @, tab and CR."""
     return f"'{cell}" if FORMULA.match(cell) else cell
 
 
-def unguarded(cell: str) -> str:
-    """A cell as it was before ``guarded``, so that an export can be sent again."""
+def unescape_formula(cell: str) -> str:
+    """A cell as it was before ``escape_formula``, so that an export can be sent again."""
     return cell[1:] if cell.startswith("'") and FORMULA.match(cell[1:]) else cell

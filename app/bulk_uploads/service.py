@@ -17,7 +17,7 @@ from app.bulk_uploads.receiving.content_digest import ContentDigest
 from app.bulk_uploads.receiving.content_encoding import Unpacker
 from app.bulk_uploads.rules import UploadFormat
 from app.bulk_uploads.store import PART_BYTES
-from app.core.database.notifications import ring
+from app.core.database.notifications import notify
 from app.core.database.transaction import Transaction
 from app.core.principal import Principal
 from app.core.settings import Settings
@@ -128,5 +128,5 @@ async def receive(
     details = {"dry_run": dry_run, "format": upload_format, "bytes": spool.size, "sha256": spool.sha256}
     happening = Happening("bulk_upload.received", upload.id, principal.partner_id, details=details)
     await events.record(tx, principal, [happening])
-    await ring(tx, "bulk_uploads")
+    await notify(tx, "bulk_uploads")
     return upload.id

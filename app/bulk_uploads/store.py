@@ -36,7 +36,15 @@ from app.bulk_uploads.models import BulkUpload, BulkUploadPart, BulkUploadRow
 from app.bulk_uploads.receiving.compression import compress, decompress
 from app.bulk_uploads.rules import Backlog, RowOutcome, UploadStatus
 from app.bulk_uploads.schemas import BulkUploadsQuery, RowsQuery
-from app.core.database.base import AS_IT_IS, Rows, column_text, columnar, is_among, looked_up, recordset
+from app.core.database.batches import (
+    INSERT_FROM_SELECT,
+    Rows,
+    any_of,
+    column_text,
+    json_rows,
+    lateral_lookup,
+    text_columns,
+)
 from app.core.database.engine import Database
 from app.core.database.pagination import fetch_page
 from app.core.database.tenancy import INTAKE
@@ -195,10 +203,10 @@ async def put_off(tx: Transaction, upload: BulkUpload, retry_at: datetime, probl
 
 
 def _earlier() -> Rows:
-    asked = columnar({"reference": Text}).subquery("asked")
+    asked = text_columns({"reference": Text}).subquery("asked")
     of_upload = BulkUploadRow.bulk_upload_id == bindparam("bulk_upload_id")
     same = and_(of_upload, BulkUploadRow.reference == asked.c.reference)
-    met = looked_up(select(func.min(BulkUploadRow.line).label("line")).where(same), "met")
+    met = lateral_lookup(select(func.min(BulkUploadRow.line).label("line")).where(same), "met")
     return select(asked.c.reference, met.c.line).join(met, met.c.line.is_not(None))
 
 
@@ -223,7 +231,7 @@ async def add_rows(tx: Transaction, upload_id: UUID, rows: Sequence[dict[str, An
         "line": Integer, "outcome": Text, "reference": Text, "registration_id": Uuid, "problems": JSONB,
         "sealed_cells": LargeBinary,
     }  # fmt: skip
-    batch = recordset("outcome", kinds, rows)
+    batch = json_rows("outcome", kinds, rows)
     columns = ["bulk_upload_id", *kinds]
     await tx.execute(insert(BulkUploadRow).from_select(columns, select(literal(upload_id, Uuid), *batch.c)))
 
@@ -232,7 +240,7 @@ CREATED: dict[str, Any] = {"line": Integer, "reference": Text, "registration_id"
 
 
 def _adding_created() -> Insert:
-    given = columnar(CREATED).subquery("created")
+    given = text_columns(CREATED).subquery("created")
     values: dict[str, Any] = {
         **{name: given.c[name] for name in CREATED},
         "registration_id": case((bindparam("dry_run", type_=Boolean), null()), else_=given.c.registration_id),
@@ -240,8 +248,8 @@ def _adding_created() -> Insert:
         "outcome": literal(RowOutcome.CREATED, Text),
         "problems": cast([], JSONB),
     }
-    rows = select(*values.values()).where(not_(is_among(given.c.place, "left_out")))
-    return insert(BulkUploadRow).from_select(list(values), rows).execution_options(**AS_IT_IS)
+    rows = select(*values.values()).where(not_(any_of(given.c.place, bindparam("left_out"))))
+    return insert(BulkUploadRow).from_select(list(values), rows).execution_options(**INSERT_FROM_SELECT)
 
 
 _ADDING_CREATED = _adding_created()

@@ -191,7 +191,7 @@ class RequestTimeout(DomainError):
     mend = "Nothing was changed. Send the request again over a better line; the detail names the limit."
 
 
-class AddressTooLong(DomainError):
+class UrlTooLong(DomainError):
     """The address with its query is over the limit."""
 
     code = "address_too_long"

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from uuid_utils.compat import uuid7
 
-from app.core.database.base import TIME_ORDERED_UUID, Rows, among, recordset
+from app.core.database.batches import UUID7, Rows, any_of, json_rows
 from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, InvalidValue, NotFound
 from app.core.principal import Principal
@@ -88,7 +88,7 @@ async def record(tx: Transaction, actor: Principal | None, happenings: Sequence[
         for id_, each in zip(ids, happenings, strict=True)
     ]
     kinds = {"id": Uuid, "name": Text, "subject_id": Uuid, "partner_id": Uuid, "operator": Text, "details": JSONB}
-    batch = recordset("happening", kinds, rows)
+    batch = json_rows("happening", kinds, rows)
     await tx.execute(insert(Event).from_select([*kinds, *_by(actor)], select(*batch.c, *_by(actor).values())))
     return ids
 
@@ -105,7 +105,7 @@ def recording(name: str, happened: Rows, by: Mapping[str, ColumnElement[Any]]) -
     """
     each = happened.subquery()
     columns = ["id", "name", "subject_id", "partner_id", "operator", "details", *by]
-    rows = select(TIME_ORDERED_UUID, literal(name, Text), *each.c, *by.values())
+    rows = select(UUID7, literal(name, Text), *each.c, *by.values())
     return insert(Event).from_select(columns, rows)
 
 
@@ -122,7 +122,7 @@ def without_erasable(details: Mapping[str, Any]) -> dict[str, Any]:
 async def with_erasable(tx: Transaction, subject_ids: Collection[UUID]) -> list[Recorded]:
     """The events of these subjects that hold something erasable."""
     holds = or_(*(Event.details[name].astext.is_not(None) for name in ERASABLE))
-    statement = select(*_RECORDED).where(among(Event.subject_id, subject_ids), holds)
+    statement = select(*_RECORDED).where(any_of(Event.subject_id, subject_ids), holds)
     return [Recorded._make(each) for each in await tx.execute(statement)]
 
 
@@ -130,13 +130,13 @@ async def erase(tx: Transaction, event_ids: Collection[UUID]) -> None:
     """Take out of the details of events what can be erased, as ``without_erasable``."""
     kept = Event.details.op("-", return_type=JSONB)(literal(list(ERASABLE), ARRAY(Text)))
     marked = kept.op("||", return_type=JSONB)(literal({ERASED: list(ERASABLE)}, JSONB))
-    erased = update(Event).where(among(Event.id, event_ids)).values(details=marked)
+    erased = update(Event).where(any_of(Event.id, event_ids)).values(details=marked)
     await tx.execute(erased.execution_options(synchronize_session=False))
 
 
 async def of_subjects(tx: Transaction, name: str, subject_ids: Collection[UUID]) -> list[Recorded]:
     """The events of a name and of these subjects."""
-    statement = select(*_RECORDED).where(among(Event.subject_id, subject_ids), Event.name == name)
+    statement = select(*_RECORDED).where(any_of(Event.subject_id, subject_ids), Event.name == name)
     return [Recorded._make(each) for each in await tx.execute(statement)]
 
 
@@ -228,7 +228,7 @@ def _comes_after(start: Event) -> ColumnElement[bool]:
 
 async def read_these(tx: Transaction, principal: Principal, ids: Sequence[UUID]) -> Sequence[Any]:
     """Those of the events of these ids that are the caller's business, in no order."""
-    found: Sequence[Any] = (await tx.execute(_shown_to(principal).where(among(Event.id, ids)))).all()
+    found: Sequence[Any] = (await tx.execute(_shown_to(principal).where(any_of(Event.id, ids)))).all()
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from app.core.validation.networks import Disjoint, Network
 
 
-class Atlas:
+class PrefixTable:
     """The operators, the country's allocations and each operator's prefixes, in memory, to look many networks up in.
 
     ``rows`` are pairs: an operator's code and a prefix that it announces; a code alone; an allocated prefix alone.

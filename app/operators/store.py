@@ -7,11 +7,11 @@ from sqlalchemy import BigInteger, CompoundSelect, Text, cast, delete, insert, n
 from sqlalchemy.dialects.postgresql import CIDR
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.database.base import Rows, columnar, looked_up, recordset
+from app.core.database.batches import Rows, json_rows, lateral_lookup, text_columns
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
 from app.operators.models import CountryPrefix, Operator, OperatorPrefix
-from app.operators.rules import Atlas
+from app.operators.rules import PrefixTable
 
 # Up to so many networks are looked up one by one; for more, all prefixes are read once.
 FEW = 256
@@ -29,8 +29,8 @@ _ANNOUNCEMENTS = select(OperatorPrefix.operator, OperatorPrefix.prefix)
 
 
 def _around(everywhere: Rows, prefix: InstrumentedAttribute[str]) -> Rows:
-    asked = columnar({"network": CIDR}).subquery("asked")
-    around = looked_up(everywhere.where(prefix.op(">>=")(asked.c.network)), "around")
+    asked = text_columns({"network": CIDR}).subquery("asked")
+    around = lateral_lookup(everywhere.where(prefix.op(">>=")(asked.c.network)), "around")
     return select(*around.c).select_from(asked).join(around, true())
 
 
@@ -43,17 +43,17 @@ _AROUND = union_all(
 _ALL = Statement(_EVERYWHERE)
 
 
-def charts(networks: Sequence[str]) -> CompoundSelect[*tuple[Any, ...]]:
-    """The rows of an ``Atlas`` for networks, which are its parameter ``network``: those around them, or all for many.
+def prefix_statement(networks: Sequence[str]) -> CompoundSelect[*tuple[Any, ...]]:
+    """The rows of a ``PrefixTable``: those around the networks (parameter ``network``), or all when there are many.
 
     Every operator is among them.
     """
     return _AROUND if len(networks) <= FEW else _EVERYWHERE
 
 
-async def atlas(tx: Transaction) -> Atlas:
+async def atlas(tx: Transaction) -> PrefixTable:
     """All that there is: it is small."""
-    return Atlas(await tx.fetch(_ALL))
+    return PrefixTable(await tx.fetch(_ALL))
 
 
 async def replace_reference(
@@ -65,9 +65,9 @@ async def replace_reference(
     """Put the given reference data in the place of what is there."""
     for table in (OperatorPrefix, CountryPrefix, Operator):
         await tx.execute(delete(table))
-    rows = recordset("operator", {"code": Text, "name": Text, "asn": BigInteger}, operators)
+    rows = json_rows("operator", {"code": Text, "name": Text, "asn": BigInteger}, operators)
     await tx.execute(insert(Operator).from_select(["code", "name", "asn"], select(*rows.c)))
-    rows = recordset("announced", {"operator": Text, "prefix": CIDR}, prefixes)
+    rows = json_rows("announced", {"operator": Text, "prefix": CIDR}, prefixes)
     await tx.execute(insert(OperatorPrefix).from_select(["operator", "prefix"], select(*rows.c)))
-    rows = recordset("allocated", {"prefix": CIDR}, [{"prefix": prefix} for prefix in country])
+    rows = json_rows("allocated", {"prefix": CIDR}, [{"prefix": prefix} for prefix in country])
     await tx.execute(insert(CountryPrefix).from_select(["prefix"], select(*rows.c)))

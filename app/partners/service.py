@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 from app.core.auth import auth_events
 from app.core.auth.auth_events import Way
 from app.core.auth.bearer import ACCESS, ALGORITHM
-from app.core.database.notifications import ring
+from app.core.database.notifications import notify
 from app.core.database.transaction import Transaction
 from app.core.errors import Invalid
 from app.core.keyring import Keyring
@@ -42,7 +42,7 @@ class Issued:
 
 
 @dataclass(frozen=True, slots=True)
-class Recognised:
+class AuthenticatedClient:
     """A client whose secret was right, and until when that secret works, if an end is set."""
 
     client: Client
@@ -211,13 +211,13 @@ async def disable_client(tx: Transaction, actor: Principal | None, client: Clien
 async def _call_tokens_back(tx: Transaction, client: Client) -> None:
     """Let no token that was issued so far count any more, in any API process, from seconds after the commit on."""
     client.tokens_not_before = datetime.now(UTC)
-    await ring(tx, "clients_changed")
+    await notify(tx, "clients_changed")
 
 
 async def rotate_signing_key(tx: Transaction) -> str:
     """Make a new signing key, which signs from ten seconds on; gives its id. The one before is trusted for a week."""
     kid = await store.rotate_signing_key(tx)
-    await ring(tx, "clients_changed")
+    await notify(tx, "clients_changed")
     return kid
 
 
@@ -232,7 +232,7 @@ async def revoke_signing_key(tx: Transaction, kid: str) -> str:
     if was_revoked:
         return signing
     await events.record(tx, None, [Happening("signing_key.revoked", details={"kid": kid, "signing": signing})])
-    await ring(tx, "clients_changed")
+    await notify(tx, "clients_changed")
     return signing
 
 
@@ -240,7 +240,7 @@ async def _record(tx: Transaction, actor: Principal | None, name: str, subject_i
     await events.record(tx, actor, [Happening(name, subject_id=subject_id, partner_id=partner_id)])
 
 
-def recognise(keyring: Keyring, client: Client | None, client_secret: str, way: Way) -> Recognised | None:
+def recognise(keyring: Keyring, client: Client | None, client_secret: str, way: Way) -> AuthenticatedClient | None:
     """The client, when it is enabled and the secret is its own, or None; which of the two was wrong only the log tells.
 
     The hash is made whether there is such a client or not: the time that it takes does not tell.
@@ -253,15 +253,15 @@ def recognise(keyring: Keyring, client: Client | None, client_secret: str, way: 
     return found
 
 
-def _recognised(client: Client | None, secret_hash: str) -> Recognised | None:
+def _recognised(client: Client | None, secret_hash: str) -> AuthenticatedClient | None:
     if client is None or client.disabled_at is not None:
         return None
     if hmac.compare_digest(secret_hash, client.secret_hash or ""):
-        return Recognised(client, None)
+        return AuthenticatedClient(client, None)
     until = client.previous_secret_expires_at
     goes_on = until is not None and until > datetime.now(UTC)
     if goes_on and hmac.compare_digest(secret_hash, client.previous_secret_hash or ""):
-        return Recognised(client, until)
+        return AuthenticatedClient(client, until)
     return None
 
 

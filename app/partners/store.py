@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from app.core.auth.bearer import ALGORITHM
-from app.core.database.base import INSTANT, among
+from app.core.database.base import INSTANT
+from app.core.database.batches import any_of
 from app.core.database.pagination import PageQuery, fetch_page
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
@@ -125,7 +126,7 @@ async def users(tx: Transaction, caller: UUID, others: Collection[UUID]) -> Clie
     """The users of the caller's client and of others."""
     person = func.coalesce(Client.person, Client.external_subject)
     statement = select(Client.id, Partner.kind, person, Client.disabled_at.is_not(None)).join(Partner)
-    found = await tx.execute(statement.where(among(Client.id, {caller, *others})))
+    found = await tx.execute(statement.where(any_of(Client.id, {caller, *others})))
     return ClientUsers(caller, (ClientUser(*row) for row in found))
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from app.allowlist import store as allowlist
 from app.applicants.models import Applicant
 from app.audit.erasure import ERASURE
-from app.core.database.base import among, looked_up, recordset
+from app.core.database.batches import any_of, json_rows, lateral_lookup
 from app.core.database.transaction import Transaction
 from app.core.principal import Principal
 from app.events import store as events
@@ -59,10 +59,10 @@ async def checked(tx: Transaction, clocks: Clocks, limit: int) -> Sequence[tuple
 
 def _due(clocks: Clocks) -> Select[Any]:
     came_to_nothing, grant_ended, unused = (literal(each, Interval) for each in clocks)
-    clock = case((among(Registration.status, sorted(CAME_TO_NOTHING)), came_to_nothing), else_=grant_ended)
-    is_live = func.bool_or(not_(among(Registration.status, sorted(ENDED)))).label("is_live")
+    clock = case((any_of(Registration.status, sorted(CAME_TO_NOTHING)), came_to_nothing), else_=grant_ended)
+    is_live = func.bool_or(not_(any_of(Registration.status, sorted(ENDED)))).label("is_live")
     end = func.max(Registration.updated_at + clock).label("end")
-    own = looked_up(select(is_live, end).where(Registration.applicant_id == Applicant.id), "own")
+    own = lateral_lookup(select(is_live, end).where(Registration.applicant_id == Applicant.id), "own")
     due = case(
         (own.c.is_live, null()),
         (Applicant.erased_at.is_not(None), Applicant.erased_at),  # before subjects and references were erased as well
@@ -73,16 +73,16 @@ def _due(clocks: Clocks) -> Select[Any]:
 
 async def lock_cases(tx: Transaction, applicant_ids: Collection[UUID]) -> None:
     """Lock the cases of applicants in the order of their ids, before their applicants, as whoever moves one does."""
-    cases = select(Registration.id).where(among(Registration.applicant_id, applicant_ids))
+    cases = select(Registration.id).where(any_of(Registration.applicant_id, applicant_ids))
     await tx.execute(cases.order_by(Registration.id).with_for_update())
 
 
 async def standing(tx: Transaction, applicant_ids: Collection[UUID]) -> list[Standing]:
     """The cases of applicants that are open or in force, or of which a network is still on the list."""
-    is_live = not_(among(Registration.status, sorted(ENDED)))
+    is_live = not_(any_of(Registration.status, sorted(ENDED)))
     statement = (
         select(Registration.id, Registration.applicant_id, Registration.status)
-        .where(among(Registration.applicant_id, applicant_ids), or_(is_live, allowlist.is_listed(Registration.id)))
+        .where(any_of(Registration.applicant_id, applicant_ids), or_(is_live, allowlist.is_listed(Registration.id)))
         .order_by(Registration.id)
     )
     return [Standing(*row) for row in await tx.execute(statement)]
@@ -92,7 +92,7 @@ async def cases_after(tx: Transaction, applicant_ids: Collection[UUID], after: U
     """Up to 5,000 cases of applicants after ``after``, in the order of their ids."""
     statement = (
         select(Registration.id, Registration.applicant_id, Registration.partner_id, Registration.reference)
-        .where(among(Registration.applicant_id, applicant_ids), Registration.id > after)
+        .where(any_of(Registration.applicant_id, applicant_ids), Registration.id > after)
         .order_by(Registration.id)
         .limit(ERASED_AT_ONCE)
     )
@@ -102,7 +102,7 @@ async def cases_after(tx: Transaction, applicant_ids: Collection[UUID], after: U
 async def erase(tx: Transaction, subjects: Mapping[UUID, str]) -> None:
     """Erase the texts of these cases and give them other subjects."""
     rows = [{"id": id_, "subject": subject} for id_, subject in subjects.items()]
-    given = recordset("given", {"id": Uuid, "subject": Text}, rows)
+    given = json_rows("given", {"id": Uuid, "subject": Text}, rows)
     erased = (
         update(Registration)
         .where(Registration.id == given.c.id)
@@ -114,7 +114,7 @@ async def erase(tx: Transaction, subjects: Mapping[UUID, str]) -> None:
 async def tell(tx: Transaction, actor: Principal | None, details: Mapping[UUID, dict[str, Any]]) -> None:
     """Record that these cases were erased, with the details of each."""
     rows = [{"id": id_, "details": each} for id_, each in details.items()]
-    given = recordset("given", {"id": Uuid, "details": JSONB}, rows)
+    given = json_rows("given", {"id": Uuid, "details": JSONB}, rows)
     case_ = (Registration.id, Registration.partner_id, Registration.operator)
     happened = select(*case_, given.c.details).join(given, given.c.id == Registration.id).order_by(Registration.id)
     await events.record_each(tx, actor, ERASURE, happened)

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Mapped, column_property, mapped_column
 from sqlalchemy.sql.functions import func
 
 from app.applicants.models import Applicant
-from app.core.database.base import Base, Identified, Versioned, among, one_of
+from app.core.database.base import Base, Identified, Versioned, one_of
+from app.core.database.batches import any_of
 from app.partners.models import Partner
 from app.registrations.rules import OPEN, Protocol, Purpose, Status, Track
 
@@ -84,7 +85,7 @@ NETWORKS = (
 )
 Registration.networks = column_property(NETWORKS)
 
-IS_OPEN = among(Registration.status, sorted(OPEN))
+IS_OPEN = any_of(Registration.status, sorted(OPEN))
 
 
 def content_by_after(client: ColumnElement[UUID]) -> ColumnElement[Any]:

@@ -106,7 +106,7 @@ class Case:
     flags: Sequence[str]
 
 
-class Asked(NamedTuple):
+class RegistrationRequest(NamedTuple):
     """What a registration asks for, once it was found sound."""
 
     applicant_id: UUID
@@ -201,7 +201,7 @@ def _parsed(text: Any) -> Network | None:
         return None
 
 
-def touching(networks_of: Iterable[tuple[Network, int]]) -> set[int]:
+def overlapping_items(networks_of: Iterable[tuple[Network, int]]) -> set[int]:
     """Of networks, each with the item that it is of, the items whose networks share addresses with another's."""
     met: set[int] = set()
     widest: tuple[Network, int] | None = None
@@ -213,7 +213,7 @@ def touching(networks_of: Iterable[tuple[Network, int]]) -> set[int]:
     return met
 
 
-def waves(references: Sequence[str | None]) -> list[list[int]]:
+def rounds(references: Sequence[str | None]) -> list[list[int]]:
     """The places of items in groups that follow one another, in none of which a reference stands twice."""
     met = Counter[str]()
     found: list[list[int]] = []
@@ -234,7 +234,7 @@ def block_of(network: Network) -> int:
     return (network.first - IPV6_BASE) >> (128 - WIDEST[6])
 
 
-class Ledger:
+class AcceptedNetworks:
     """The networks that items of one batch were accepted with, to find those of one applicant that overlap."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ from app.core.validation.schemas import (
     refuse_as_given,
 )
 from app.registrations import rules
-from app.registrations.rules import Asked, Flag, Protocol, Purpose, Status, Track
+from app.registrations.rules import Flag, Protocol, Purpose, RegistrationRequest, Status, Track
 
 NetworkText = Annotated[
     str,
@@ -69,9 +69,9 @@ class RegistrationDetails(Body):
         return chain(rules.missing_for_track(given), rules.overlaps_within(given))
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> RegistrationRequest:
         """The same as a plain value."""
-        return Asked._make(map(self.__dict__.__getitem__, Asked._fields))
+        return RegistrationRequest._make(map(self.__dict__.__getitem__, RegistrationRequest._fields))
 
 
 class RegistrationChange(MergePatch):

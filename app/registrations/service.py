@@ -20,9 +20,9 @@ from app.registrations.errors import ClaimedByAnother, IllegalTransition
 from app.registrations.intake import eligibility, statements
 from app.registrations.intake import service as intake
 from app.registrations.intake.eligibility import Accepted
-from app.registrations.intake.statements import Held
+from app.registrations.intake.statements import ExistingCase
 from app.registrations.models import Registration
-from app.registrations.rules import EDITABLE, Asked, Case, Ledger, Move, Status, next_status
+from app.registrations.rules import EDITABLE, AcceptedNetworks, Case, Move, RegistrationRequest, Status, next_status
 from app.registrations.schemas import RegistrationChange, RegistrationDetails
 
 EXPIRED_AT_ONCE = 5_000
@@ -67,10 +67,14 @@ def _details(held: Registration) -> dict[str, Any]:
     return {name: getattr(held, name) for name in RegistrationDetails.model_fields}
 
 
-async def _judged_again(tx: Transaction, principal: Principal, asked: Asked, held: Registration) -> Accepted:
+async def _judged_again(
+    tx: Transaction, principal: Principal, asked: RegistrationRequest, held: Registration
+) -> Accepted:
     ((batch, own),), met = await intake.arrive(tx, principal, [[asked]])
     facts = await eligibility.gather(tx, batch, own, met)
-    judged = eligibility.judge(0, asked, batch.flags([0])[0], facts, Ledger(), Held(held.id, held.status, asked))
+    judged = eligibility.judge(
+        0, asked, batch.flags([0])[0], facts, AcceptedNetworks(), ExistingCase(held.id, held.status, asked)
+    )
     if isinstance(judged, DomainError):
         raise judged
     return judged
@@ -84,7 +88,7 @@ async def hand_in_again(tx: Transaction, principal: Principal, registration_id: 
     await _judged_again(tx, principal, asked, held)
     due_at = intake.due_at_of_tracks()[held.track]
     await store.move(tx, [held.id], {**statements.handed_in_by(principal.client_id), "due_at": due_at})
-    await store.tell_submitted(tx, principal, [held.id])
+    await store.record_submitted(tx, principal, [held.id])
 
 
 async def withdraw(tx: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:

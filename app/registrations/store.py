@@ -27,8 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from app.core.database.base import Rows, among, is_among
-from app.core.database.json_rows import documents, fetch_page_of, fields_of, page_of
+from app.core.database.batches import Rows, any_of
+from app.core.database.json_documents import documents, fetch_page_of, fields_of, page_of
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, InvalidValue, NotFound
@@ -104,7 +104,7 @@ async def read(tx: Transaction, principal: Principal, registration_id: UUID) -> 
 
 @lru_cache(maxsize=1_000)
 def _these(principal: Principal) -> Statement:
-    return Statement(documents(fields(principal).where(is_among(Registration.id, "ids"))))
+    return Statement(documents(fields(principal).where(any_of(Registration.id, bindparam("ids")))))
 
 
 async def reread(tx: Transaction, principal: Principal, ids: Collection[UUID]) -> dict[UUID, tuple[int, str]]:
@@ -182,7 +182,7 @@ async def lock_cases(tx: Transaction, condition: ColumnElement[bool], most: int)
 
 def with_ids(ids: Sequence[UUID]) -> ColumnElement[bool]:
     """The condition of being one of these."""
-    return among(Registration.id, ids)
+    return any_of(Registration.id, ids)
 
 
 def of_upload(bulk_upload_id: UUID, status: str) -> ColumnElement[bool]:
@@ -242,14 +242,18 @@ def _submitted() -> Rows:
         "status", Registration.status, "networks", Registration.networks, "reference", Registration.reference
     )
     case_ = (Registration.id, Registration.partner_id, Registration.operator)
-    return select(*case_, details.label("details")).where(is_among(Registration.id, "ids")).order_by(Registration.id)
+    return (
+        select(*case_, details.label("details"))
+        .where(any_of(Registration.id, bindparam("ids")))
+        .order_by(Registration.id)
+    )
 
 
 _BY = {name: bindparam(name, type_=Uuid) for name in ("actor_client_id", "actor_partner_id")}
 _TELLING = Statement(events.recording("registration.submitted", _submitted(), _BY))
 
 
-async def tell_submitted(tx: Transaction, actor: Principal, ids: Sequence[UUID]) -> None:
+async def record_submitted(tx: Transaction, actor: Principal, ids: Sequence[UUID]) -> None:
     """Record that cases which are there were handed in again."""
     if not ids:
         return

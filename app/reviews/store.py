@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import Text, Uuid, func, insert, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.core.database.base import INSTANT, TIME_ORDERED_UUID
+from app.core.database.base import INSTANT
+from app.core.database.batches import UUID7
 from app.core.database.pagination import fetch_page
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
@@ -24,7 +25,7 @@ async def add(tx: Transaction, registration_ids: Sequence[UUID], decision: dict[
     """Write the same decision for each registration."""
     each = func.unnest(literal(list(registration_ids), ARRAY(Uuid))).column_valued("registration_id")
     given = {name: literal(decision.get(name), kind) for name, kind in COLUMNS.items()}
-    rows = select(TIME_ORDERED_UUID, each, *given.values())
+    rows = select(UUID7, each, *given.values())
     await tx.execute(insert(ReviewDecision).from_select(["id", "registration_id", *given], rows))
 
 

@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 from uuid_utils.compat import uuid7
 
-from app.core.database.base import INSTANT, recordset
+from app.core.database.base import INSTANT
+from app.core.database.batches import json_rows
 from app.core.database.pagination import PageQuery, fetch_page
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
@@ -123,7 +124,7 @@ async def add_deliveries(tx: Transaction, webhook_id: UUID, events: Sequence[tup
         "id": Uuid, "webhook_id": Uuid, "event_id": Uuid, "event_type": Text, "next_attempt_at": INSTANT,
     }  # fmt: skip
     rows = [dict(zip(kinds, (uuid7(), webhook_id, event_id, name, now), strict=True)) for event_id, name in events]
-    batch = recordset("delivery", kinds, rows)
+    batch = json_rows("delivery", kinds, rows)
     statement = insert(Delivery).from_select(list(kinds), select(*batch.c))
     await tx.execute(statement.on_conflict_do_nothing())
 
@@ -172,7 +173,7 @@ async def settle(tx: Transaction, verdicts: Sequence[Verdict]) -> None:
         "id": Uuid, "attempts": Integer, "status": Text, "next_attempt_at": INSTANT, "response_status": Integer,
         "last_error": Text, "settled_at": INSTANT,
     }  # fmt: skip
-    batch = recordset("verdict", kinds, [asdict(each) for each in verdicts])
+    batch = json_rows("verdict", kinds, [asdict(each) for each in verdicts])
     written = ("status", "next_attempt_at", "response_status", "last_error", "settled_at")
     await tx.execute(
         update(Delivery)

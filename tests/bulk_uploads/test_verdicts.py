@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 
 from app.applicants.schemas import ApplicantDetails
 from app.bulk_uploads import rules
-from app.bulk_uploads.ingestion.segments import ReadRows, Stretch, cells_as_sent, read_stretch, stretches
+from app.bulk_uploads.ingestion.segments import ReadRows, Segment, cells_as_sent, read_stretch, stretches
 from app.bulk_uploads.readers.parser import read_rows
-from app.core.database.base import cells_of
+from app.core.database.batches import values_of
 from app.core.errors import Invalid
 from app.core.validation.schemas import validated
-from app.operators.rules import Atlas
+from app.operators.rules import PrefixTable
 from app.registrations.schemas import RegistrationDetails
 from tests.support import uploads
 
 NOBODY = UUID(int=0)
-NOWHERE = Atlas([])
+NOWHERE = PrefixTable([])
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="'\x00"), max_size=12)
 CELLS: dict[str, st.SearchStrategy[str]] = {
     "reference": st.one_of(TEXT, st.just("x" * 101)),
@@ -77,7 +77,7 @@ def test_a_row_gets_the_verdict_of_the_json_api(cells: dict[str, str]) -> None:
 
 
 def references_of(read: ReadRows) -> list[str]:
-    return cells_of(read.references)
+    return values_of(read.references)
 
 
 @given(
@@ -120,7 +120,7 @@ def test_stretches_of_every_format_give_the_rows_that_the_file_gives() -> None:
         places = [
             (int(line), name)
             for each in read
-            for line, name in zip(cells_of(each.lines), references_of(each), strict=True)
+            for line, name in zip(values_of(each.lines), references_of(each), strict=True)
         ]
         assert places == [(row.line, f"R{i}") for i, row in enumerate(whole) if i]
         assert [cells for each in zip(found, read, strict=True) for cells in _again(body, upload_format, *each)] == [
@@ -128,8 +128,8 @@ def test_stretches_of_every_format_give_the_rows_that_the_file_gives() -> None:
         ]
 
 
-def _again(body: bytes, upload_format: str, stretch: Stretch, read: ReadRows) -> Iterator[Sequence[str]]:
+def _again(body: bytes, upload_format: str, stretch: Segment, read: ReadRows) -> Iterator[Sequence[str]]:
     """The cells of a stretch's sound rows, each from its own bytes."""
     begins, ends = read.bounds[::2], read.bounds[1::2]
-    for line, begin, end in zip(cells_of(read.lines), begins, ends, strict=True):
+    for line, begin, end in zip(values_of(read.lines), begins, ends, strict=True):
         yield cells_as_sent(body[stretch.begin : stretch.end][begin:end], upload_format, int(line))

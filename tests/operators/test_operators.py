@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 from sqlalchemy import func, select
 
-from app.core.database.base import column_text
+from app.core.database.batches import column_text
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
 from app.core.validation.networks import span
@@ -13,7 +13,7 @@ from app.migrating import migrate
 from app.operators import service as operators
 from app.operators import store
 from app.operators.models import CountryPrefix, Operator, OperatorPrefix
-from app.operators.rules import Atlas
+from app.operators.rules import PrefixTable
 from tests.support import cases
 from tests.support.service import Caller, Service
 
@@ -36,9 +36,9 @@ async def test_a_registration_cannot_name_an_operator_that_is_not_listed(pseb: C
     assert cases.codes(answer) == {"/operator": "unknown_operator"}
 
 
-async def around(tx: Transaction, *networks: str) -> Atlas:
-    found = await tx.fetch(Statement(store.charts(networks)), network=column_text(networks))
-    return Atlas(found)
+async def around(tx: Transaction, *networks: str) -> PrefixTable:
+    found = await tx.fetch(Statement(store.prefix_statement(networks)), network=column_text(networks))
+    return PrefixTable(found)
 
 
 async def test_a_network_is_judged_by_the_country_s_allocations_and_by_what_its_operator_announces(

@@ -10,16 +10,16 @@ from app.core.validation import networks
 from app.core.validation.schemas import REFUSED
 from app.registrations.rules import (
     TRACKS,
-    Ledger,
+    AcceptedNetworks,
     Move,
     Status,
     Track,
     block_of,
     missing_for_track,
     next_status,
+    overlapping_items,
     overlaps_within,
-    touching,
-    waves,
+    rounds,
 )
 from tests.support.blocks import Block, blocks, overlap, without_overlaps
 
@@ -101,7 +101,7 @@ def test_networks_that_overlap_have_one_block(one: Block, other: Block) -> None:
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.lists(blocks, min_size=1, max_size=4)), max_size=20))
 @settings(deadline=None)
 def test_the_ledger_finds_what_a_comparison_of_every_pair_finds(items: list[tuple[str, list[Block]]]) -> None:
-    ledger = Ledger()
+    ledger = AcceptedNetworks()
     held: dict[str, list[str]] = {"a": [], "b": []}
     for subject, found in items:
         texts = without_overlaps(found)
@@ -121,12 +121,12 @@ def test_items_that_touch_one_another_are_those_that_a_comparison_of_every_pair_
         for (i, mine), (j, theirs) in product(enumerate(listed), repeat=2)
         if i != j and any(overlap(one, other) for one in mine for other in theirs)
     }
-    assert touching((networks.span(text), i) for i, texts in enumerate(listed) for text in texts) == expected
+    assert overlapping_items((networks.span(text), i) for i, texts in enumerate(listed) for text in texts) == expected
 
 
 @given(st.lists(st.none() | st.sampled_from("abc")))
 def test_items_of_one_reference_follow_one_another_in_their_order(references: list[str | None]) -> None:
-    found = waves(references)
+    found = rounds(references)
     assert sorted(place for wave in found for place in wave) == list(range(len(references)))
     assert all(found)
     for wave in found:

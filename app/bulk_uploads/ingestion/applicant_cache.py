@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from app.applicants.rules import Particulars
 from app.applicants.store import Identity
-from app.core.database.base import cells_of, column_text
+from app.core.database.batches import column_text, values_of
 
 REMEMBERED = 100_000
 
@@ -16,10 +16,10 @@ def said_of(given: Particulars) -> str:
 
 def particulars_of(said: str) -> Particulars:
     """What ``said_of`` was made of."""
-    return Particulars._make(cells_of(said))
+    return Particulars._make(values_of(said))
 
 
-class Acquainted:
+class ApplicantCache:
     """The applicants that an upload has just recorded: said again, they need not be looked up again.
 
     It remembers a fixed number, and of each what was said last.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 SLOTS = 2**22
 
 
-class Sieve:
+class BloomFilter:
     """Lets a reference through that may have come before; one that it holds back has not.
 
     A Bloom filter (Bloom 1970) of 4 MiB with one hash: of a million references one in nine comes through in vain.

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app.bulk_uploads import store
 from app.bulk_uploads.errors import TooManyRows
-from app.bulk_uploads.ingestion.segments import ReadRows, Stretch, read_stretch, stretches
+from app.bulk_uploads.ingestion.segments import ReadRows, Segment, read_stretch, stretches
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.readers.parser import read_rows
 from app.core.database.engine import Database
@@ -24,7 +24,7 @@ READ_AHEAD = 2
 class Chunk:
     """A stretch of the file with its bytes and rows."""
 
-    stretch: Stretch
+    stretch: Segment
     body: bytes
     rows: ReadRows
 
@@ -50,7 +50,7 @@ def _parts(database: Database, upload_id: UUID, loop: asyncio.AbstractEventLoop)
         fetched.cancel()
 
 
-async def stretches_of(database: Database, upload: BulkUpload, chunk_rows: int, most_rows: int) -> list[Stretch]:
+async def stretches_of(database: Database, upload: BulkUpload, chunk_rows: int, most_rows: int) -> list[Segment]:
     """The file read to its end and cut into what is done and each chunk to come.
 
     Raises ``Invalid`` for a file that is malformed or has more than ``most_rows``.
@@ -66,14 +66,14 @@ async def stretches_of(database: Database, upload: BulkUpload, chunk_rows: int, 
 
 
 async def chunks(
-    database: Database, upload: BulkUpload, found: Sequence[Stretch], executor: Executor | None
+    database: Database, upload: BulkUpload, found: Sequence[Segment], executor: Executor | None
 ) -> AsyncGenerator[Chunk, None]:
     """Each chunk in order; the next ones are parsed and validated while one is registered. To be closed after use."""
     loop = asyncio.get_running_loop()
     source = _Source(database, upload.id)
     async with database.transaction(read_only=True) as tx:
         atlas = await operators.atlas(tx)
-    ahead: deque[tuple[Stretch, bytes, asyncio.Future[ReadRows]]] = deque()
+    ahead: deque[tuple[Segment, bytes, asyncio.Future[ReadRows]]] = deque()
     try:
         for stretch in found:
             body = await source.read(stretch.begin, stretch.end)
@@ -87,7 +87,7 @@ async def chunks(
         await _let_go([source.fetched, *(reading for _, _, reading in ahead)])
 
 
-async def _next(ahead: deque[tuple[Stretch, bytes, asyncio.Future[ReadRows]]]) -> Chunk:
+async def _next(ahead: deque[tuple[Segment, bytes, asyncio.Future[ReadRows]]]) -> Chunk:
     stretch, body, reading = ahead.popleft()
     return Chunk(stretch, body, await reading)
 

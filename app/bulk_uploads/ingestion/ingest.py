@@ -15,15 +15,15 @@ from app.applicants import service as applicants
 from app.applicants.store import Identity
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.ingestion import scheduling
-from app.bulk_uploads.ingestion.applicant_cache import Acquainted, particulars_of
-from app.bulk_uploads.ingestion.bloom_filter import Sieve
+from app.bulk_uploads.ingestion.applicant_cache import ApplicantCache, particulars_of
+from app.bulk_uploads.ingestion.bloom_filter import BloomFilter
 from app.bulk_uploads.ingestion.chunks import Chunk, Superseded, chunks, stretches_of
 from app.bulk_uploads.ingestion.outcomes import Verdict, keep
-from app.bulk_uploads.ingestion.segments import BrokenRow, ReadRows, Stretch, reading_beside, repeated
+from app.bulk_uploads.ingestion.segments import BrokenRow, ReadRows, Segment, reading_beside, repeated
 from app.bulk_uploads.ingestion.workbook_conversion import unfold
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
-from app.core.database.base import cells_of
+from app.core.database.batches import values_of
 from app.core.database.engine import Database, is_outage
 from app.core.database.transaction import Transaction
 from app.core.errors import DomainError, FieldError, Internal, Invalid
@@ -33,27 +33,27 @@ from app.events import store as events
 from app.events.store import Happening
 from app.registrations.errors import ReferenceDuplicate
 from app.registrations.intake import service as intake
-from app.registrations.rules import Ledger
+from app.registrations.rules import AcceptedNetworks
 
 ROWS = Counter("bulk_upload_rows", "Rows of uploads by outcome", ["outcome"])
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Rehearsal:
+class DryRunState:
     """What a dry run has accepted so far, in place of the rows that it takes back."""
 
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: AcceptedNetworks = field(default_factory=AcceptedNetworks)
     kinds: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
-class Series:
+class UploadContext:
     """What the chunks of an upload hand on to one another."""
 
-    rehearsal: Rehearsal | None
-    sieve: Sieve
-    acquainted: Acquainted = field(default_factory=Acquainted)
+    rehearsal: DryRunState | None
+    sieve: BloomFilter
+    acquainted: ApplicantCache = field(default_factory=ApplicantCache)
 
 
 async def ingest(
@@ -80,7 +80,7 @@ async def ingest(
             log.info("another worker moved the upload on", bulk_upload_id=str(upload_id))
         except Exception as fault:
             if not is_outage(fault):
-                await _put_off(database, upload_id)
+                await _schedule_retry(database, upload_id)
             raise
         return True
 
@@ -99,7 +99,7 @@ async def _ingest(database: Database, upload_id: UUID, chunk_rows: int, most_row
         await _take_chunks(database, upload, found[1:], executor)
 
 
-async def _start(database: Database, upload: BulkUpload, found: Sequence[Stretch]) -> BulkUpload:
+async def _start(database: Database, upload: BulkUpload, found: Sequence[Segment]) -> BulkUpload:
     """Note how many rows there are, and that the first to be done are next. A dry run starts at its first row."""
     if upload.total is not None and not upload.dry_run:
         async with database.transaction() as tx:
@@ -118,10 +118,10 @@ async def _start(database: Database, upload: BulkUpload, found: Sequence[Stretch
 
 
 async def _take_chunks(
-    database: Database, upload: BulkUpload, found: Sequence[Stretch], executor: Executor | None
+    database: Database, upload: BulkUpload, found: Sequence[Segment], executor: Executor | None
 ) -> None:
     principal = store.submitter_of(upload)
-    series = Series(Rehearsal() if upload.dry_run else None, Sieve(is_first=upload.rows_done == 0))
+    series = UploadContext(DryRunState() if upload.dry_run else None, BloomFilter(is_first=upload.rows_done == 0))
     async with aclosing(chunks(database, upload, found, executor)) as taken:
         async for chunk in taken:
             async with store.writing_for(database, upload) as tx:
@@ -133,7 +133,9 @@ async def _take_chunks(
     await _complete(database, principal, upload)
 
 
-async def _judge(tx: Transaction, principal: Principal, upload: BulkUpload, rows: ReadRows, series: Series) -> Verdict:
+async def _judge(
+    tx: Transaction, principal: Principal, upload: BulkUpload, rows: ReadRows, series: UploadContext
+) -> Verdict:
     """Give each row of a chunk its outcome; a dry run takes back what the services did."""
     verdict = await _repeated(tx, upload, rows, series.sieve)
     if series.rehearsal is None:
@@ -144,9 +146,9 @@ async def _judge(tx: Transaction, principal: Principal, upload: BulkUpload, rows
     return verdict
 
 
-async def _repeated(tx: Transaction, upload: BulkUpload, rows: ReadRows, sieve: Sieve) -> Verdict:
+async def _repeated(tx: Transaction, upload: BulkUpload, rows: ReadRows, sieve: BloomFilter) -> Verdict:
     """A reference stands once in an upload: the rows that repeat one of an earlier chunk are refused."""
-    suspects = sieve.may_repeat(cells_of(rows.references))
+    suspects = sieve.may_repeat(values_of(rows.references))
     seen = await store.known_references(tx, upload.id, suspects) if suspects else {}
     references = rows.batch.references() if seen else []
     again: dict[int, Sequence[FieldError]] = {
@@ -167,7 +169,7 @@ async def _register(
     principal: Principal,
     upload: BulkUpload,
     rows: ReadRows,
-    series: Series,
+    series: UploadContext,
     verdict: Verdict,
 ) -> None:
     rehearsal = series.rehearsal
@@ -189,7 +191,7 @@ async def _register(
 
 
 async def _applicants(
-    tx: Transaction, principal: Principal, rows: ReadRows, series: Series, verdict: Verdict
+    tx: Transaction, principal: Principal, rows: ReadRows, series: UploadContext, verdict: Verdict
 ) -> list[Identity | None]:
     """Who the rows' applicants are, by their numbers: found or made, or the rows are refused."""
     own = await applicants.still_there(tx, series.acquainted.recall(rows.applicants))
@@ -236,7 +238,7 @@ async def _complete(database: Database, principal: Principal, upload: BulkUpload
         )
 
 
-async def _put_off(database: Database, upload_id: UUID) -> None:
+async def _schedule_retry(database: Database, upload_id: UUID) -> None:
     async with database.transaction(read_only=True) as tx:
         upload = await store.waiting_upload(tx, upload_id)
     if upload is None:

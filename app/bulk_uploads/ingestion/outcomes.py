@@ -11,7 +11,7 @@ from app.bulk_uploads.ingestion.chunks import Chunk
 from app.bulk_uploads.ingestion.segments import BrokenRow, ReadRows, cells_as_sent
 from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
 from app.bulk_uploads.rules import RowOutcome
-from app.core.database.base import cells_at
+from app.core.database.batches import values_at
 from app.core.database.transaction import Transaction
 from app.core.errors import FieldError
 from app.registrations.intake.service import Registered
@@ -66,7 +66,7 @@ def _refused_later(chunk: Chunk, upload_format: str, verdict: Verdict) -> Iterat
 
 def _places(rows: ReadRows, places: Collection[int]) -> tuple[Iterator[int], list[str | None]]:
     """Lines and references of the sound rows at some places."""
-    return map(int, cells_at(rows.lines, places)), cells_at(rows.batch.columns["reference"], places)
+    return map(int, values_at(rows.lines, places)), values_at(rows.batch.columns["reference"], places)
 
 
 def _refused(tx: Transaction, row: BrokenRow) -> dict[str, Any]:

@@ -15,18 +15,18 @@ from app.bulk_uploads.readers.parser import cells_of, is_plain
 from app.bulk_uploads.readers.rows import Row
 from app.core.errors import FieldError, Invalid
 from app.core.validation.schemas import Line100, validated
-from app.registrations.rules import Asked
+from app.registrations.rules import RegistrationRequest
 from app.registrations.schemas import RegistrationDetails
 
 UNKNOWN_APPLICANT = UUID(int=0)
 # An applicant has many rows: what was found of the last ones is remembered.
 REMEMBERED = 50_000
 REFERENCE: TypeAdapter[str] = TypeAdapter(Line100)
-ASKED = [name for name in Asked._fields if name in rules.REGISTRATION_COLUMNS]
+ASKED = [name for name in RegistrationRequest._fields if name in rules.REGISTRATION_COLUMNS]
 REGISTRATIONS = Columnwise(RegistrationDetails, {"networks": rules.networks_of})
 
 # What a row says of its applicant, what it asks for, its reference, and what is wrong with it.
-Judged = tuple[str | None, Asked | None, str | None, Sequence[FieldError]]
+Judged = tuple[str | None, RegistrationRequest | None, str | None, Sequence[FieldError]]
 
 
 def judged(rows: Sequence[Row], columns: Sequence[str]) -> list[Judged]:
@@ -45,7 +45,7 @@ def _together(rows: Sequence[Row], columns: Sequence[str]) -> list[Judged | None
     registrations = REGISTRATIONS.sound(fields, {"applicant_id": UNKNOWN_APPLICANT})
     for i, given, values in zip(plain, map(_applicant, applicants), registrations, strict=True):
         if values and isinstance(given, str):
-            asked = Asked(UNKNOWN_APPLICANT, *values)
+            asked = RegistrationRequest(UNKNOWN_APPLICANT, *values)
             found[i] = given, asked, asked.reference, ()
     return found
 
@@ -55,7 +55,7 @@ def _alone(row: Row, columns: Sequence[str]) -> Judged:
     if errors:
         return None, None, None, errors
     given = _applicant(tuple(map(cells.get, rules.APPLICANT_COLUMNS, repeat(""))))
-    asked: Asked | None = None
+    asked: RegistrationRequest | None = None
     try:
         fields = {"applicant_id": UNKNOWN_APPLICANT, **rules.registration_fields(cells)}
         asked = validated(RegistrationDetails, fields).asked

@@ -12,13 +12,13 @@ from app.bulk_uploads.ingestion.row_validation import forget_applicants, judged
 from app.bulk_uploads.readers.parser import read_rows
 from app.bulk_uploads.readers.rows import Row
 from app.bulk_uploads.rules import SMALL_BYTES
-from app.core.database.base import column_text
+from app.core.database.batches import column_text
 from app.core.errors import FieldError
-from app.core.process.subprocesses import SPAWNING, stay_behind
-from app.operators.rules import Atlas
+from app.core.process.subprocesses import SPAWNING, init_child_process
+from app.operators.rules import PrefixTable
 from app.registrations.errors import ReferenceDuplicate
 from app.registrations.intake.batch import Batch
-from app.registrations.rules import Asked
+from app.registrations.rules import RegistrationRequest
 
 # A stretch ends at so many bytes, however few its rows: what is read at once has a size of its own.
 STRETCH_BYTES = 8 * 1024 * 1024
@@ -27,7 +27,7 @@ NICENESS = 5
 
 
 @dataclass(slots=True)
-class Stretch:
+class Segment:
     """Rows of a file that are taken in together: from which byte to which, and where they begin."""
 
     begin: int
@@ -61,29 +61,29 @@ class ReadRows(NamedTuple):
     broken: Sequence[BrokenRow]
 
 
-def stretches(rows: Iterable[Row], done: int, most_rows: int) -> list[Stretch]:
+def stretches(rows: Iterable[Row], done: int, most_rows: int) -> list[Segment]:
     """A file cut into stretches; the first is the header with the ``done`` rows that are behind the checkpoint.
 
     The file is read to its end. Raises ``Invalid`` where it stops being what it should be.
     """
-    found = [Stretch(0, 0, 1, -1)]  # the header is no row
+    found = [Segment(0, 0, 1, -1)]  # the header is no row
     wanted, next_line = done, 1
     for row in rows:
         last = found[-1]
         if last.rows >= wanted or (len(found) > 1 and row.end - last.begin > STRETCH_BYTES and last.rows):
-            last = Stretch(last.end, last.end, next_line, 0)
+            last = Segment(last.end, last.end, next_line, 0)
             found.append(last)
             wanted = most_rows
         last.end, last.rows, next_line = row.end, last.rows + 1, row.last_line + 1
     return found
 
 
-def read_stretch(body: bytes, upload_format: str, line: int, columns: Sequence[str], atlas: Atlas) -> ReadRows:
+def read_stretch(body: bytes, upload_format: str, line: int, columns: Sequence[str], atlas: PrefixTable) -> ReadRows:
     """The rows of a stretch that begins on ``line``, judged by the rules of the JSON API."""
     lines: list[str] = []
     bounds = array("L")
     end = 0
-    sound: list[Asked] = []
+    sound: list[RegistrationRequest] = []
     broken: list[BrokenRow] = []
     said: dict[str, int] = {}
     applicants: list[int] = []
@@ -127,7 +127,7 @@ def reading_beside(size: int) -> Iterator[Executor | None]:
         finally:
             forget_applicants()
         return
-    executor = ProcessPoolExecutor(1, SPAWNING, stay_behind, (NICENESS,))
+    executor = ProcessPoolExecutor(1, SPAWNING, init_child_process, (NICENESS,))
     executor.submit(os.getpid)  # so that it starts now
     try:
         yield executor

@@ -66,7 +66,7 @@ def cells_of(row: Row, columns: Sequence[str]) -> tuple[dict[str, str], list[Fie
         said = f"The row has {has} cells, the header {len(columns)}."
         at = columns[len(row.cells)] if len(row.cells) < len(columns) else columns[-1]
         return {}, [InvalidValue.at(f"/{at}", said)]
-    cells = {name: rules.unguarded(cell) for name, cell in zip(columns, row.cells, strict=True)}
+    cells = {name: rules.unescape_formula(cell) for name, cell in zip(columns, row.cells, strict=True)}
     broken = [name for name, cell in cells.items() if rules.has_surrogate(cell)]
     return cells, [*row.errors, *(InvalidValue.at(f"/{name}", "The cell is not valid UTF-8.") for name in broken)]
 

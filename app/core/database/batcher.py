@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 
-class Together(Generic[Item, Outcome]):
+class Batcher(Generic[Item, Outcome]):
     """Takes items one by one to ``act``, which is given up to ``most`` at a time and gives one outcome for each."""
 
     def __init__(self, act: Callable[[Sequence[Item]], Awaitable[Sequence[Outcome]]], most: int) -> None:

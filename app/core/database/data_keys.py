@@ -9,7 +9,8 @@ from sqlalchemy import Column, ColumnElement, LargeBinary, Table, and_, func, li
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database.base import Base, recordset
+from app.core.database.base import Base
+from app.core.database.batches import json_rows
 from app.core.database.transaction import Transaction
 from app.core.keyring import FIRST_KEY_ID, ID_BYTES, KEY_BYTES, Keyring, SealBroken, WrappedKey
 
@@ -105,7 +106,7 @@ async def reseal(tx: Transaction, keyring: Keyring, column: SealedColumn) -> int
         for row in found
     ]
     if rows:
-        batch = recordset("resealed", {each.name: each.type for each in (*key, column)}, rows)
+        batch = json_rows("resealed", {each.name: each.type for each in (*key, column)}, rows)
         same = [each == batch.c[each.name] for each in key]
         await tx.execute(update(table).where(*same).values({column.name: batch.c[column.name]}))
     return len(rows)

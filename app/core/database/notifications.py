@@ -16,7 +16,7 @@ RECONNECT_SECONDS = 0.5
 log = structlog.get_logger(__name__)
 
 
-async def ring(tx: Transaction, channel: Channel) -> None:
+async def notify(tx: Transaction, channel: Channel) -> None:
     """Ring when the transaction commits."""
     await tx.execute(select(func.pg_notify(channel, "")))
 

@@ -12,7 +12,8 @@ from sqlalchemy import Index, Integer, LargeBinary, Text, Uuid, bindparam, cast,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database.base import Base, among, column_text, columnar, is_among, records, rows_text, sealed_column
+from app.core.database.base import Base, sealed_column
+from app.core.database.batches import any_of, column_text, json_rows, rows_text, text_columns
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
 from app.core.errors import DomainError, IdempotencyConflict, RequestInProgress
@@ -39,7 +40,7 @@ class IdempotencyKey(Base):
 
 _LOCATION = IdempotencyKey.headers["location"].astext
 Index("idempotency_keys_location_idx", _LOCATION)
-_ASKED = columnar({"key": Text}).subquery("asked")
+_ASKED = text_columns({"key": Text}).subquery("asked")
 _TURN = func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("client", type_=Text) + " " + _ASKED.c.key, 0))
 _TURNS = Statement(select(_ASKED.c.key).where(_TURN))
 _OF_CLIENT = IdempotencyKey.client_id == bindparam("client_id", type_=Uuid)
@@ -47,11 +48,11 @@ _ANSWER = (
     IdempotencyKey.key, IdempotencyKey.fingerprint, IdempotencyKey.status,
     cast(IdempotencyKey.headers, Text).label("headers"), IdempotencyKey.sealed_body,
 )  # fmt: skip
-_KEPT = Statement(select(*_ANSWER).where(_OF_CLIENT, is_among(IdempotencyKey.key, "keys")))
+_KEPT = Statement(select(*_ANSWER).where(_OF_CLIENT, any_of(IdempotencyKey.key, bindparam("keys"))))
 _KEYS = {"client_id": Uuid, "key": Text, "fingerprint": Text, "status": Integer, "headers": JSONB,
          "sealed_body": LargeBinary}  # fmt: skip
 _KEEPING = Statement(
-    insert(IdempotencyKey).from_select(list(_KEYS), select(*records("answers", _KEYS).c), include_defaults=False)
+    insert(IdempotencyKey).from_select(list(_KEYS), select(*json_rows("answers", _KEYS).c), include_defaults=False)
 )
 
 
@@ -208,4 +209,4 @@ async def forget_older_than(tx: Transaction, hours: int) -> None:
 
 async def forget_answers_at(tx: Transaction, locations: Collection[str]) -> None:
     """Drop the kept answers that name one of these addresses as theirs: what they show is erased."""
-    await tx.execute(delete(IdempotencyKey).where(among(_LOCATION, locations)))
+    await tx.execute(delete(IdempotencyKey).where(any_of(_LOCATION, locations)))

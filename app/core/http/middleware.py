@@ -8,14 +8,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.http import access_log
 from app.core.http.problems import answer_to, problem_response
-from app.core.http.security_headers import add_ours
-from app.core.limits.http import settle
+from app.core.http.security_headers import add_security_headers
+from app.core.limits.http import finish_counting
 from app.core.limits.rate_limits import Counted
 
 WENT_AWAY = 499  # the caller was gone before an answer began
 
 
-class ExchangeMiddleware:
+class RequestMiddleware:
     """Stands around everything else. Pure ASGI.
 
     A request gets an id, which its log lines and its answer carry. What nobody caught becomes a problem. What was
@@ -75,7 +75,7 @@ class _Exchange:
             await self._send(message)
 
     async def _begin(self, message: Message) -> None:
-        settled, refusal = settle(self._counted, message["status"])
+        settled, refusal = finish_counting(self._counted, message["status"])
         if refusal is not None:
             self._is_replaced = True
             answer = problem_response(refusal, self._scope["path"])
@@ -86,6 +86,6 @@ class _Exchange:
 
     async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
-        add_ours(status, headers, self._scope["path"], https=self._https)
+        add_security_headers(status, headers, self._scope["path"], https=self._https)
         headers.append((b"x-request-id", self._request_id))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

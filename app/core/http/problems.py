@@ -34,7 +34,7 @@ STATUS_OF_KIND: dict[type[DomainError], int] = {
     errors.Gone: 410,
     errors.VersionMismatch: 412,
     errors.PayloadTooLarge: 413,
-    errors.AddressTooLong: 414,
+    errors.UrlTooLong: 414,
     errors.UnsupportedMediaType: 415,
     errors.Invalid: 422,
     errors.PreconditionRequired: 428,
@@ -96,7 +96,7 @@ def documented(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
     An operation that asks who calls is limited in its rate.
     """
     limited = (errors.TooManyRequests,) if errors.Unauthenticated in kinds else ()
-    anywhere = (errors.InvalidValue, errors.AddressTooLong, errors.Unavailable, errors.Internal)
+    anywhere = (errors.InvalidValue, errors.UrlTooLong, errors.Unavailable, errors.Internal)
     every: tuple[type[DomainError], ...] = (*kinds, *limited, *anywhere)
     by_status: dict[int | str, dict[str, Any]] = {}
     for kind in dict.fromkeys(every):

@@ -18,7 +18,7 @@ SOMEONES = ("/v1/", "/oauth/")
 Headers = list[tuple[bytes, bytes]]
 
 
-def add_ours(status: int, headers: Headers, path: str, *, https: bool) -> None:
+def add_security_headers(status: int, headers: Headers, path: str, *, https: bool) -> None:
     """Add what every answer has to the header fields of one, whose names are in small letters.
 
     ``https`` says whether callers reach the service by HTTPS; then browsers are told to use nothing else. A 304 has

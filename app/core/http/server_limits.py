@@ -17,9 +17,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from app.core import errors
 from app.core.errors import DomainError
 from app.core.http.connection_table import CLOSED, ConnectionTable
-from app.core.http.middleware import ExchangeMiddleware
+from app.core.http.middleware import RequestMiddleware
 from app.core.http.problems import problem_response
-from app.core.http.security_headers import add_ours
+from app.core.http.security_headers import add_security_headers
 from app.core.settings import Settings
 
 # After a refusal, how long the rest of what the caller is sending is read, so that it gets to read the answer.
@@ -37,7 +37,7 @@ def limited_protocol(settings: Settings) -> type[HttpToolsProtocol]:
     shared = {
         "limits": settings,
         "table": ConnectionTable(settings.max_answers_bytes),
-        "overloaded": ExchangeMiddleware(_overloaded, https=settings.is_https),
+        "overloaded": RequestMiddleware(_overloaded, https=settings.is_https),
     }
     return type("LimitedProtocol", (_LimitedProtocol,), shared)
 
@@ -188,7 +188,7 @@ class _LimitedProtocol(HttpToolsProtocol):
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(self.url) > self.limits.max_url_bytes:
             said = f"The address has {len(self.url)} bytes; {self.limits.max_url_bytes} are allowed."
-            self._refusal = errors.AddressTooLong(said)
+            self._refusal = errors.UrlTooLong(said)
         elif (
             len(self.headers) > self.limits.max_headers
             or sum(map(len, chain.from_iterable(self.headers))) > self.limits.max_header_bytes
@@ -242,7 +242,7 @@ class _LimitedProtocol(HttpToolsProtocol):
         path = self.url.partition(b"?")[0][:LONGEST_ECHO].decode("ascii", "replace")
         answer = problem_response(refusal, path, {"Connection": "close"})
         headers = [*answer.raw_headers]
-        add_ours(answer.status_code, headers, path, https=self.limits.is_https)
+        add_security_headers(answer.status_code, headers, path, https=self.limits.is_https)
         fields = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         self.transport.write(STATUS_LINE[answer.status_code] + fields + b"\r\n" + bytes(answer.body))
         if self.transport.can_write_eof():

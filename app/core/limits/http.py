@@ -131,7 +131,7 @@ def _source(request: Request) -> str:
     return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else host
 
 
-def settle(counted: Sequence[Counted], status: int) -> tuple[Fields, TooManyRequests | None]:
+def finish_counting(counted: Sequence[Counted], status: int) -> tuple[Fields, TooManyRequests | None]:
     """What an answer of this status counts as; what it shows to be free is given back.
 
     Gives the header fields that say so, and the refusal that has to be answered in its place.

@@ -16,7 +16,7 @@ STOP_SECONDS = 5.0
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
 
-def collect_seldom() -> None:
+def relax_gc() -> None:
     """Leave alone what is loaded by now, and look for cycles seldom.
 
     A batch is some ten thousand objects and no cycle: looking through them all the time costs a quarter more.
@@ -25,9 +25,9 @@ def collect_seldom() -> None:
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 5, 5)
 
 
-def stay_behind(niceness: int) -> None:
+def init_child_process(niceness: int) -> None:
     """Make the process that calls it a companion of the one that spawned it."""
-    collect_seldom()
+    relax_gc()
     os.nice(niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
@@ -40,10 +40,10 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-async def run_beside(work: Callable[..., None], *arguments: Any) -> int:
+async def run_in_subprocess(work: Callable[..., None], *arguments: Any) -> int:
     """Run ``work`` in a process of its own and give its exit code; when cancelled, stop it by SIGTERM.
 
-    ``work`` is a function of a module and calls ``stay_behind``; ``arguments`` can be pickled.
+    ``work`` is a function of a module and calls ``init_child_process``; ``arguments`` can be pickled.
     """
     process = SPAWNING.Process(target=work, args=arguments, daemon=True)
     process.start()

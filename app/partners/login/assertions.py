@@ -29,14 +29,14 @@ class AssertionRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Single:
+class AssertionId:
     """An assertion by what it is known again: its ``jti``, until it expires."""
 
     jti: str
     expires_at: datetime
 
 
-def checked(token: jwt.Token, *, client_id: str, issuer: str) -> Single:
+def checked(token: jwt.Token, *, client_id: str, issuer: str) -> AssertionId:
     """A token that the client signed, as an assertion to ``issuer``. Raises ``AssertionRefused``."""
     claims = token.claims
     _check_times(claims)
@@ -49,7 +49,7 @@ def checked(token: jwt.Token, *, client_id: str, issuer: str) -> Single:
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 1 <= len(jti) <= JTI_LENGTH or not jti.isprintable():
         raise AssertionRefused(f"An assertion has a jti of 1 to {JTI_LENGTH} printable characters.")
-    return Single(jti, datetime.fromtimestamp(claims["exp"], UTC))
+    return AssertionId(jti, datetime.fromtimestamp(claims["exp"], UTC))
 
 
 def _check_times(claims: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.core.database.batcher import Together
+from app.core.database.batcher import Batcher
 from app.core.database.engine import Database
 from app.partners import store
 from app.partners.models import Client
@@ -15,7 +15,7 @@ class ClientLookup:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting = Together(self._find_each, MOST_AT_ONCE)
+        self._waiting = Batcher(self._find_each, MOST_AT_ONCE)
 
     async def find(self, client_id: str) -> Client | None:
         """The client of that id, which may be disabled; None when there is none."""

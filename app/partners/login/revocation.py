@@ -15,7 +15,7 @@ from app.partners import store
 log = structlog.get_logger(__name__)
 
 
-class CalledBack:
+class TokenRevocations:
     """The keys that are trusted and those revoked; the clients whose tokens were called back lately, and when.
 
     A refresh that fails leaves what is held. ``keys`` holds none before the first.

@@ -9,10 +9,10 @@ from zlib import crc32
 from pydantic_core import from_json, to_json
 from uuid_utils import uuid7
 
-from app.core.database.base import cells_at, cells_of, column_text
+from app.core.database.batches import column_text, values_at, values_of
 from app.core.validation.networks import Network, span
-from app.operators.rules import Atlas
-from app.registrations.rules import Asked, Flag, block_of, touching
+from app.operators.rules import PrefixTable
+from app.registrations.rules import Flag, RegistrationRequest, block_of, overlapping_items
 
 # Locks of one transaction have a fixed number, however many networks and references its batch names.
 LOCK_STRIPES = 256
@@ -33,7 +33,7 @@ class Stripes(NamedTuple):
         )
 
     @classmethod
-    def of_items(cls, items: Sequence[Asked]) -> "Stripes":
+    def of_items(cls, items: Sequence[RegistrationRequest]) -> "Stripes":
         """The locks of all networks and references of items."""
         spans = (span(network) for each in items for network in each.networks)
         return cls.of(spans, (each.reference for each in items if each.reference))
@@ -47,8 +47,8 @@ class Batch(NamedTuple):
     """Items in the form in which they are sent to the database and from a process to another.
 
     ``columns`` and ``listed`` hold the texts of ``orm.column_text``: of the new cases, one an item, and of their
-    networks. ``applicants`` has for each item the number of its applicant among the batch's. ``touching`` are the items
-    that share addresses with another of the batch, ``strangers`` those that name an operator that there is not,
+    networks. ``applicants`` has for each item the number of its applicant among the batch's. ``overlapping_items`` are
+    the items that share addresses with another of the batch, ``unknown_operators`` those whose operator does not exist,
     ``stripes`` the locks of its networks and references.
     """
 
@@ -56,12 +56,12 @@ class Batch(NamedTuple):
     listed: dict[str, str]
     applicants: Sequence[int]
     tracks: Sequence[str]
-    touching: frozenset[int]
-    strangers: frozenset[int]
+    overlapping_items: frozenset[int]
+    unknown_operators: frozenset[int]
     stripes: Stripes
 
     @classmethod
-    def of(cls, items: Sequence[Asked], applicants: Sequence[int], atlas: Atlas) -> "Batch":
+    def of(cls, items: Sequence[RegistrationRequest], applicants: Sequence[int], atlas: PrefixTable) -> "Batch":
         """Items, the number of each one's applicant, and where networks lie."""
         ids = [str(uuid7()) for _ in items]
         spans = [[span(network) for network in each.networks] for each in items]
@@ -79,38 +79,40 @@ class Batch(NamedTuple):
             listed=networks_listed(zip(ids, (each.networks for each in items), strict=True)),
             applicants=applicants,
             tracks=[each.track for each in items],
-            touching=frozenset(touching((network, i) for i, listed in enumerate(spans) for network in listed)),
-            strangers=frozenset(i for i, each in enumerate(items) if not atlas.knows(each.operator)),
+            overlapping_items=frozenset(
+                overlapping_items((network, i) for i, listed in enumerate(spans) for network in listed)
+            ),
+            unknown_operators=frozenset(i for i, each in enumerate(items) if not atlas.knows(each.operator)),
             stripes=Stripes.of(chain.from_iterable(spans), (each.reference for each in items if each.reference)),
         )
 
     def ids(self, places: Iterable[int]) -> list[UUID]:
         """The ids that the items at these places get if they become cases."""
-        return [UUID(each) for each in cells_at(self.columns["id"], places)]
+        return [UUID(each) for each in values_at(self.columns["id"], places)]
 
     def references(self) -> list[str | None]:
         """The submitter's own key of each item."""
-        return cells_of(self.columns["reference"])
+        return values_of(self.columns["reference"])
 
     def flags(self, places: Iterable[int]) -> list[list[str]]:
         """What is to be looked at in the items at these places, as far as their addresses tell."""
-        found = cells_at(self.columns["flags"], places)
+        found = values_at(self.columns["flags"], places)
         return [each.strip("{}").split(",") if each != _NO_FLAGS else [] for each in found]
 
     def places(self) -> list[tuple[int, int]]:
         """Of each network that is listed, the item and the position in it."""
         item, found = -1, []
-        for position in map(int, cells_of(self.listed["position"])):
+        for position in map(int, values_of(self.listed["position"])):
             item += position == 0
             found.append((item, position))
         return found
 
-    def items(self, places: Collection[int], ids: Sequence[UUID]) -> list[Asked]:
+    def items(self, places: Collection[int], ids: Sequence[UUID]) -> list[RegistrationRequest]:
         """The items at these places as they were; ``ids`` are those of their applicants."""
-        columns = {name: cells_at(self.columns[name], places) for name in _KEPT}
-        networks = map(from_json, cells_at(self.columns["networks"], places))
+        columns = {name: values_at(self.columns[name], places) for name in _KEPT}
+        networks = map(from_json, values_at(self.columns["networks"], places))
         return [
-            Asked(applicant_id=id_, networks=listed, **dict(zip(_KEPT, cells, strict=True)))
+            RegistrationRequest(applicant_id=id_, networks=listed, **dict(zip(_KEPT, cells, strict=True)))
             for id_, listed, *cells in zip(ids, networks, *columns.values(), strict=True)
         ]
 
@@ -119,7 +121,7 @@ _KEPT = ("track", "purpose", "protocol", "operator", "subscriber_id", "reference
 _NO_FLAGS = "{}"
 
 
-def _flags(operator: str, networks: Iterable[Network], atlas: Atlas) -> str:
+def _flags(operator: str, networks: Iterable[Network], atlas: PrefixTable) -> str:
     told = set()
     for network in networks:
         if not atlas.is_in_country(network):

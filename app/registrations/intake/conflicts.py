@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Text, Uuid, and_, bindparam, case, cast, null
 from sqlalchemy.dialects.postgresql import CIDR
 
 from app.allowlist import store as allowlist
-from app.core.database.base import Rows, columnar, looked_up
+from app.core.database.batches import Rows, lateral_lookup, text_columns
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
 from app.registrations.intake.batch import Batch
@@ -33,9 +33,9 @@ _SUBMITTER = select(bindparam("partner_id", type_=Uuid)).scalar_subquery()
 
 
 def _known() -> Rows:
-    asked = columnar({"reference": Text}).subquery("asked")
+    asked = text_columns({"reference": Text}).subquery("asked")
     same = and_(Registration.partner_id == _SUBMITTER, Registration.reference == asked.c.reference)
-    met = looked_up(select(Registration.id).where(same), "met")
+    met = lateral_lookup(select(Registration.id).where(same), "met")
     return select(cast(null(), BigInteger), cast(null(), Text), met.c.id).select_from(asked).join(met, true())
 
 
@@ -45,16 +45,16 @@ _CASE = (Registration.id, Registration.subject, Registration.partner_id)
 
 def _granted_overlaps() -> Rows:
     granted = allowlist.OVERLAPS.subquery("granted")
-    case_ = looked_up(select(*_CASE).where(Registration.id == granted.c.registration_id), "case_")
+    case_ = lateral_lookup(select(*_CASE).where(Registration.id == granted.c.registration_id), "case_")
     own = case((case_.c.partner_id == _SUBMITTER, case_.c.subject))
     return select(granted.c.place, own, cast(null(), Uuid)).select_from(granted).outerjoin(case_, true())
 
 
 def _open_overlaps() -> Rows:
-    asked = columnar({"network": CIDR}).subquery("asked")
+    asked = text_columns({"network": CIDR}).subquery("asked")
     shared = RegistrationNetwork.network.op("&&")(asked.c.network)
-    met = looked_up(select(RegistrationNetwork.registration_id).where(shared), "met")
-    case_ = looked_up(select(*_CASE).where(Registration.id == met.c.registration_id, IS_OPEN), "case_")
+    met = lateral_lookup(select(RegistrationNetwork.registration_id).where(shared), "met")
+    case_ = lateral_lookup(select(*_CASE).where(Registration.id == met.c.registration_id, IS_OPEN), "case_")
     found = select(asked.c.place, case_.c.subject, case_.c.id).select_from(asked)
     return found.join(met, true()).join(case_, case_.c.partner_id == _SUBMITTER)
 

@@ -14,8 +14,8 @@ from app.registrations.intake import eligibility, statements
 from app.registrations.intake.batch import Batch, networks_listed
 from app.registrations.intake.conflicts import Conflicts, find_conflicts
 from app.registrations.intake.eligibility import Accepted, Judged, Unchanged
-from app.registrations.intake.statements import Arrived, NewCases
-from app.registrations.rules import TRACKS, Asked, Ledger, waves
+from app.registrations.intake.statements import NewCases, Prerequisites
+from app.registrations.rules import TRACKS, AcceptedNetworks, RegistrationRequest, rounds
 
 # Version and JSON of cases, as ``store.reread`` gives them.
 Documents = dict[UUID, tuple[int, str]]
@@ -29,13 +29,15 @@ class Registered(NamedTuple):
     document: tuple[int, str] | None = None
 
 
-async def submit_each(tx: Transaction, principal: Principal, asked: Sequence[Asked]) -> list[Registered | DomainError]:
+async def submit_each(
+    tx: Transaction, principal: Principal, asked: Sequence[RegistrationRequest]
+) -> list[Registered | DomainError]:
     """Register single items, each for an applicant of the caller's. In the place of one that is refused stands why.
 
     Those of one reference follow one another: the later ones meet what the first has made.
     """
     outcomes: dict[int, Registered | DomainError] = {}
-    following = waves([each.reference for each in asked])
+    following = rounds([each.reference for each in asked])
     batches, met = await arrive(tx, principal, [[asked[place] for place in wave] for wave in following])
     for number, (wave, (batch, own)) in enumerate(zip(following, batches, strict=True)):
         if number:
@@ -47,7 +49,7 @@ async def submit_each(tx: Transaction, principal: Principal, asked: Sequence[Ask
 
 
 async def arrive(
-    tx: Transaction, principal: Principal, waves_: Sequence[Sequence[Asked]]
+    tx: Transaction, principal: Principal, waves_: Sequence[Sequence[RegistrationRequest]]
 ) -> tuple[list[tuple[Batch, list[Identity | None]]], Conflicts]:
     """A batch of each wave with the caller's own applicants by their numbers, and what the first of them meets.
 
@@ -58,7 +60,7 @@ async def arrive(
     return batches, await find_conflicts(tx, principal.partner_id, batches[0][0])
 
 
-def _batch_of(arrived: Arrived, asked: Sequence[Asked]) -> tuple[Batch, list[Identity | None]]:
+def _batch_of(arrived: Prerequisites, asked: Sequence[RegistrationRequest]) -> tuple[Batch, list[Identity | None]]:
     numbers: dict[UUID, int] = {}
     for each in asked:
         numbers.setdefault(each.applicant_id, len(numbers))
@@ -74,7 +76,7 @@ async def submit(
     *,
     left_out: Collection[int] = (),
     bulk_upload_id: UUID | None = None,
-    ledger: Ledger | None = None,
+    ledger: AcceptedNetworks | None = None,
 ) -> dict[int, Registered | DomainError]:
     """Register each item of a batch but those ``left_out``, for the caller's ``own`` applicants, by their numbers.
 
@@ -100,7 +102,7 @@ async def _settle(
     *,
     left_out: Collection[int] = (),
     bulk_upload_id: UUID | None = None,
-    ledger: Ledger | None = None,
+    ledger: AcceptedNetworks | None = None,
     show: bool = False,
 ) -> tuple[dict[int, Registered | DomainError], Documents]:
     """``submit`` of a batch whose locks are taken, and ``met`` what it meets.
@@ -110,7 +112,7 @@ async def _settle(
     facts = await eligibility.gather(tx, batch, own, met)
     judged = eligibility.judge_all(batch, facts, left_out, ledger)
     accepted = {i: each for i, each in judged.items() if isinstance(each, Accepted)}
-    corrected = {i: each for i, each in accepted.items() if each.itself}
+    corrected = {i: each for i, each in accepted.items() if each.existing}
     new = NewCases(
         principal,
         bulk_upload_id,
@@ -120,12 +122,12 @@ async def _settle(
     )
     shown = await _add(tx, batch, new, show=show)
     await write_corrected(tx, principal, list(corrected.values()), hand_in=True)
-    await store.tell_submitted(tx, principal, _ids(corrected.values()))
+    await store.record_submitted(tx, principal, _ids(corrected.values()))
     return {i: _outcome(each) for i, each in judged.items() if i not in accepted or i in corrected}, shown
 
 
 def _ids(corrected: Iterable[Accepted]) -> list[UUID]:
-    return [each.itself.id for each in corrected if each.itself]
+    return [each.existing.id for each in corrected if each.existing]
 
 
 def _outcome(judged: Judged) -> Registered | DomainError:
@@ -133,8 +135,8 @@ def _outcome(judged: Judged) -> Registered | DomainError:
         return judged
     if isinstance(judged, Unchanged):
         return Registered(judged.registration_id, "unchanged")
-    assert judged.itself is not None
-    return Registered(judged.itself.id, "updated")
+    assert judged.existing is not None
+    return Registered(judged.existing.id, "updated")
 
 
 async def _add(tx: Transaction, batch: Batch, new: NewCases, *, show: bool) -> Documents:
@@ -145,7 +147,9 @@ async def _add(tx: Transaction, batch: Batch, new: NewCases, *, show: bool) -> D
     await statements.add(tx, batch, new)
     left_out = batch.ids(new.left_out)
     if show and not new.submitter.sees_all:  # a contest is not seen by the statement that makes it
-        return await statements.put_and_show(tx, new.submitter, batch.ids(added), batch.listed, left_out)
+        return await statements.insert_networks_returning_json(
+            tx, new.submitter, batch.ids(added), batch.listed, left_out
+        )
     await statements.put_networks(tx, batch.listed, left_out)
     return {}
 
@@ -181,9 +185,9 @@ async def write_corrected(
     if not accepted:
         return
     due_at = due_at_of_tracks()
-    rows = [_row(each, each.itself.id, due_at) for each in accepted if each.itself]
+    rows = [_row(each, each.existing.id, due_at) for each in accepted if each.existing]
     ids = [row["id"] for row in rows]
     await statements.correct(tx, principal, rows, hand_in=hand_in)
     await statements.take_networks(tx, ids)
-    listed = [(str(each.itself.id), each.asked.networks) for each in accepted if each.itself]
+    listed = [(str(each.existing.id), each.asked.networks) for each in accepted if each.existing]
     await statements.put_networks(tx, networks_listed(listed))

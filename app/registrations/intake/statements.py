@@ -29,18 +29,19 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB, aggregate_order_by
 
 from app.applicants.store import IDENTITIES, Identity
-from app.core.database.base import INSTANT, Rows, column_text, columnar, is_among, records, rows_text
-from app.core.database.json_rows import documents
+from app.core.database.base import INSTANT
+from app.core.database.batches import Rows, any_of, column_text, json_rows, rows_text, text_columns
+from app.core.database.json_documents import documents
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
 from app.core.principal import Principal
 from app.events import store as events
 from app.operators import store as operators
-from app.operators.rules import Atlas
+from app.operators.rules import PrefixTable
 from app.registrations import store
 from app.registrations.intake.batch import Batch, Stripes
 from app.registrations.models import Registration, RegistrationNetwork, content_by_after
-from app.registrations.rules import TRACKS, Asked, Status
+from app.registrations.rules import TRACKS, RegistrationRequest, Status
 
 LOCK_CLASS = 0x52454749
 COLUMNS: dict[str, Any] = {
@@ -59,12 +60,12 @@ LISTED: dict[str, Any] = {"registration_id": Uuid, "position": Integer, "network
 CORRECTED = ("track", "purpose", "protocol", "operator", "subscriber_id", "reference", "description", "flags")
 
 
-class Held(NamedTuple):
+class ExistingCase(NamedTuple):
     """A case that is there, and what it asks for."""
 
     id: UUID
     status: str
-    asked: Asked
+    asked: RegistrationRequest
 
 
 class NewCases(NamedTuple):
@@ -79,7 +80,7 @@ class NewCases(NamedTuple):
 
 def _locking() -> Rows:
     """No rows, once each lock is taken: in the same order by everyone, so that no two wait for each other."""
-    told = columnar({"number": Integer}).subquery("told")
+    told = text_columns({"number": Integer}).subquery("told")
     ordered = select(told.c.number).order_by(told.c.number).offset(0).subquery("ordered")
     locks = select(func.pg_advisory_xact_lock(LOCK_CLASS, ordered.c.number).label("taken")).cte("locks")
     return select(*_NOTHING).where(cast(locks.c.taken, Text).is_(None))
@@ -102,50 +103,52 @@ def _numbers(partner_id: UUID, stripes: Stripes) -> str:
 
 
 @lru_cache
-def _arriving(charts: CompoundSelect[*tuple[Any, ...]]) -> Statement:
+def _arriving(prefixes: CompoundSelect[*tuple[Any, ...]]) -> Statement:
     own = IDENTITIES.cte("own")  # apart, since no part of a UNION may lock rows
-    charted = charts.subquery("charted")
+    charted = prefixes.subquery("charted")
     known = select(cast(null(), Uuid), charted.c.code, cast(charted.c.prefix, Text))
     return Statement(union_all(select(*own.c), known, _locking()))
 
 
-async def arrive(tx: Transaction, principal: Principal, asked: Sequence[Asked]) -> "Arrived":
-    """What ``Arrived`` holds of a client's items, whose locks are taken, as by ``take_locks``."""
+async def arrive(tx: Transaction, principal: Principal, asked: Sequence[RegistrationRequest]) -> "Prerequisites":
+    """What ``Prerequisites`` holds of a client's items, whose locks are taken, as by ``take_locks``."""
     networks = [network for each in asked for network in each.networks]
     found = await tx.fetch(
-        _arriving(operators.charts(networks)),
+        _arriving(operators.prefix_statement(networks)),
         ids=list({each.applicant_id for each in asked}),
         partner_id=principal.partner_id,
         network=column_text(networks),
         number=_numbers(principal.partner_id, Stripes.of_items(asked)),
     )
     applicants = {id_: Identity(id_, *rest) for id_, *rest in found if id_}
-    return Arrived(applicants, Atlas((operator, prefix) for id_, operator, prefix in found if not id_))
+    return Prerequisites(applicants, PrefixTable((operator, prefix) for id_, operator, prefix in found if not id_))
 
 
-class Arrived(NamedTuple):
+class Prerequisites(NamedTuple):
     """What there is around the networks of items, and those of their applicants that are the client's own."""
 
     applicants: dict[UUID, Identity]
-    atlas: Atlas
+    atlas: PrefixTable
 
 
 _NETWORKS = cast(Registration.networks, ARRAY(Text))  # which the driver would make objects of
-_ASKED = (_NETWORKS if name == "networks" else getattr(Registration, name) for name in Asked._fields)
-_HELD = Statement(select(Registration.id, Registration.status, *_ASKED).where(is_among(Registration.id, "ids")))
+_ASKED = (_NETWORKS if name == "networks" else getattr(Registration, name) for name in RegistrationRequest._fields)
+_HELD = Statement(
+    select(Registration.id, Registration.status, *_ASKED).where(any_of(Registration.id, bindparam("ids")))
+)
 
 
-async def by_reference(tx: Transaction, known: Collection[UUID]) -> dict[str, Held]:
+async def by_reference(tx: Transaction, known: Collection[UUID]) -> dict[str, ExistingCase]:
     """Cases of the caller's, by their references."""
     found = await tx.fetch(_HELD, ids=list(known)) if known else []
-    cases = [Held(id_, status, Asked(*asked)) for id_, status, *asked in found]
+    cases = [ExistingCase(id_, status, RegistrationRequest(*asked)) for id_, status, *asked in found]
     return {each.asked.reference: each for each in cases if each.asked.reference}
 
 
 def _adding() -> Insert:
     """Cases from the columns of a batch, with the event of each."""
-    given = columnar(GIVEN).cte("given")
-    applicant = columnar(APPLICANT, "applicant_").subquery("applicants")
+    given = text_columns(GIVEN).cte("given")
+    applicant = text_columns(APPLICANT, "applicant_").subquery("applicants")
     values: dict[str, Any] = {
         **{name: given.c[name] for name in GIVEN if name not in ("applicant", "networks")},
         "due_at": case(*((given.c.track == track, bindparam(f"due_{track}", type_=INSTANT)) for track in TRACKS)),
@@ -153,7 +156,7 @@ def _adding() -> Insert:
         "subject": applicant.c.subject,
         **{name: bindparam(name, type_=Uuid) for name in ("partner_id", "client_id", "bulk_upload_id")},
     }
-    taken_in = not_(is_among(given.c.place, "left_out"))
+    taken_in = not_(any_of(given.c.place, bindparam("left_out")))
     rows = select(*values.values()).join(applicant, applicant.c.place == given.c.applicant).where(taken_in)
     # what else a case begins with, PostgreSQL knows
     added = insert(Registration).from_select(list(values), rows, include_defaults=False).cte("added")
@@ -198,7 +201,7 @@ def handed_in_by(client_id: UUID) -> dict[str, Any]:
 
 
 def _correcting(*, hand_in: bool) -> Update:
-    batch = records("corrected", COLUMNS)
+    batch = json_rows("corrected", COLUMNS)
     given = {"content_by": content_by_after(bindparam("corrected_by", type_=Uuid))}
     values = (
         given
@@ -217,8 +220,10 @@ async def correct(tx: Transaction, by: Principal, rows: Sequence[dict[str, Any]]
     await tx.fetch(_CORRECTING[hand_in], corrected=rows_text(rows), corrected_by=by.client_id)
 
 
-_LISTED = columnar(LISTED).subquery("listed")
-_TAKEN = select(*(_LISTED.c[name] for name in LISTED)).where(not_(is_among(_LISTED.c.registration_id, "left_out")))
+_LISTED = text_columns(LISTED).subquery("listed")
+_TAKEN = select(*(_LISTED.c[name] for name in LISTED)).where(
+    not_(any_of(_LISTED.c.registration_id, bindparam("left_out")))
+)
 _INSERTED = insert(RegistrationNetwork).from_select(list(LISTED), _TAKEN)
 _PUTTING = Statement(_INSERTED)
 
@@ -238,10 +243,10 @@ _JUST_PUT = (
 
 @lru_cache(maxsize=1_000)
 def _putting(principal: Principal) -> Statement:
-    return Statement(documents(store.fields(principal, _JUST_PUT).where(is_among(Registration.id, "ids"))))
+    return Statement(documents(store.fields(principal, _JUST_PUT).where(any_of(Registration.id, bindparam("ids")))))
 
 
-async def put_and_show(
+async def insert_networks_returning_json(
     tx: Transaction,
     principal: Principal,
     ids: Collection[UUID],
@@ -253,7 +258,7 @@ async def put_and_show(
     return {id_: (version, document) for id_, version, document in found}
 
 
-_TAKING = Statement(delete(RegistrationNetwork).where(is_among(RegistrationNetwork.registration_id, "ids")))
+_TAKING = Statement(delete(RegistrationNetwork).where(any_of(RegistrationNetwork.registration_id, bindparam("ids"))))
 
 
 async def take_networks(tx: Transaction, ids: Collection[UUID]) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import Response
 
-from app.core.database.batcher import Together
+from app.core.database.batcher import Batcher
 from app.core.database.engine import Database
 from app.core.database.tenancy import INTAKE
 from app.core.database.transaction import Transaction
@@ -17,7 +17,7 @@ from app.core.principal import Principal
 from app.registrations import store
 from app.registrations.intake import service as intake
 from app.registrations.intake.service import Registered
-from app.registrations.rules import Asked
+from app.registrations.rules import RegistrationRequest
 
 MOST_TOGETHER = 64
 MANY_CLIENTS = 1_000
@@ -26,7 +26,7 @@ MANY_CLIENTS = 1_000
 class Submission(NamedTuple):
     """What a client asks for, and the key under which it does so once."""
 
-    asked: Asked
+    asked: RegistrationRequest
     keyed: Keyed
 
 
@@ -35,9 +35,9 @@ class Submissions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._of_clients: dict[Principal, Together[Submission, Response | Exception]] = {}
+        self._of_clients: dict[Principal, Batcher[Submission, Response | Exception]] = {}
 
-    async def submit(self, principal: Principal, asked: Asked, once: Once) -> Response:
+    async def submit(self, principal: Principal, asked: RegistrationRequest, once: Once) -> Response:
         """The answer to a submission, which is committed. Raises ``NotFound`` for its applicant, ``Invalid``."""
         submission = Submission(asked, await once.asked(self._database.keyring))
         answer = await self._together(principal).do(submission)
@@ -47,11 +47,11 @@ class Submissions:
             raise answer
         return answer
 
-    def _together(self, principal: Principal) -> Together[Submission, Response | Exception]:
+    def _together(self, principal: Principal) -> Batcher[Submission, Response | Exception]:
         if principal not in self._of_clients:
             if len(self._of_clients) >= MANY_CLIENTS:
                 self._of_clients = {whose: each for whose, each in self._of_clients.items() if not each.is_idle}
-            self._of_clients[principal] = Together(partial(self._submit, principal), MOST_TOGETHER)
+            self._of_clients[principal] = Batcher(partial(self._submit, principal), MOST_TOGETHER)
         return self._of_clients[principal]
 
     async def _submit(self, principal: Principal, waiting: Sequence[Submission]) -> list[Response | Exception]:
@@ -63,7 +63,7 @@ class Submissions:
             return await answer_each(tx, principal, [each.keyed for each in waiting], act_on)
 
 
-async def _answers(tx: Transaction, principal: Principal, asked: Sequence[Asked]) -> Answers:
+async def _answers(tx: Transaction, principal: Principal, asked: Sequence[RegistrationRequest]) -> Answers:
     outcomes = await intake.submit_each(tx, principal, asked)
     made = [each for each in outcomes if isinstance(each, Registered)]
     unknown = [each.registration_id for each in made if each.document is None]

@@ -7,16 +7,16 @@ import pytest
 from app.applicants.rules import Particulars
 from app.applicants.store import Identity
 from app.bulk_uploads.ingestion import applicant_cache
-from app.bulk_uploads.ingestion.applicant_cache import Acquainted, particulars_of, said_of
+from app.bulk_uploads.ingestion.applicant_cache import ApplicantCache, particulars_of, said_of
 
 
 def company(number: int, name: str = "Nayab") -> Particulars:
     return Particulars("company", name, f"{number:07}-1", None, "a@example.pk", None, None, None)
 
 
-def met(*given: Particulars) -> tuple[Acquainted, dict[str, Identity]]:
+def met(*given: Particulars) -> tuple[ApplicantCache, dict[str, Identity]]:
     known = {said_of(each): Identity(uuid4(), each.kind, "".join(each.identity)) for each in given}
-    acquainted = Acquainted()
+    acquainted = ApplicantCache()
     for said, identity in known.items():
         acquainted.remember(said, identity)
     return acquainted, known

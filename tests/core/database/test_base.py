@@ -12,7 +12,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB
 from uuid_utils.compat import uuid7
 
-from app.core.database.base import INSTANT, among, cells_at, cells_of, column_text, columnar, one_of, recordset
+from app.core.database.base import INSTANT, one_of
+from app.core.database.batches import any_of, column_text, json_rows, text_columns, values_at, values_of
 from app.operators.models import CountryPrefix, Operator
 from app.partners.models import Partner
 from tests.support.service import Service
@@ -27,16 +28,16 @@ class Colour(StrEnum):
 
 @given(st.lists(st.text(), max_size=5))
 def test_the_values_of_a_batch_are_one_parameter_and_never_part_of_the_statement(values: list[str]) -> None:
-    batch = recordset("batch", {"value": Text}, [{"value": value} for value in values])
+    batch = json_rows("batch", {"value": Text}, [{"value": value} for value in values])
     statement = select(batch.c.value).compile(dialect=postgresql.dialect())
     assert len(statement.params) == 1
-    again = recordset("batch", {"value": Text}, [])
+    again = json_rows("batch", {"value": Text}, [])
     assert str(statement) == str(select(again.c.value).compile(dialect=postgresql.dialect()))
 
 
 async def test_fifty_thousand_rows_are_one_statement(service: Service) -> None:
     rows = [{"n": n, "code": f"c{n}", "network": f"10.{n >> 8}.{n & 255}.0/24"} for n in range(MANY)]
-    batch = recordset("batch", {"n": Integer, "code": Text, "network": CIDR}, rows)
+    batch = json_rows("batch", {"n": Integer, "code": Text, "network": CIDR}, rows)
     async with service.database.transaction(read_only=True) as tx:
         counted = (await tx.execute(select(func.count(), func.sum(batch.c.n), func.max(batch.c.code)))).one()
     assert tuple(counted) == (MANY, MANY * (MANY - 1) // 2, "c9999")
@@ -45,9 +46,9 @@ async def test_fifty_thousand_rows_are_one_statement(service: Service) -> None:
 @pytest.mark.parametrize("values", [[], [""], [None], [None, "", "two\nlines", "سندھ", "it's \\ {a,b}", "\x1d"]])
 async def test_a_column_comes_out_as_it_went_in(service: Service, values: list[str | None]) -> None:
     text = column_text(values)
-    assert cells_of(text) == values
-    assert cells_at(text, range(len(values))) == values
-    statement = columnar({"value": Text, "again": Text}, "their_")
+    assert values_of(text) == values
+    assert values_at(text, range(len(values))) == values
+    statement = text_columns({"value": Text, "again": Text}, "their_")
     async with service.database.transaction(read_only=True) as tx:
         found = (await tx.execute(statement, {"their_value": text, "their_again": text})).all()
         assert [tuple(row) for row in found] == [(value, value, i) for i, value in enumerate(values)]
@@ -63,11 +64,11 @@ async def test_fifty_thousand_values_are_one_parameter(service: Service) -> None
     async with service.database.transaction(read_only=True) as tx:
         every = await tx.scalar(select(func.count()).select_from(Operator))
         codes = [*(f"none-{n}" for n in range(MANY)), *(await tx.scalars(select(Operator.code))).all()]
-        assert await tx.scalar(select(func.count()).where(among(Operator.code, codes))) == every
-        assert await tx.scalar(select(func.count()).where(among(Operator.code, []))) == 0
-        assert await tx.scalar(select(func.count()).where(among(Partner.id, nobody))) == 0
+        assert await tx.scalar(select(func.count()).where(any_of(Operator.code, codes))) == every
+        assert await tx.scalar(select(func.count()).where(any_of(Operator.code, []))) == 0
+        assert await tx.scalar(select(func.count()).where(any_of(Partner.id, nobody))) == 0
         prefixes = (await tx.scalars(select(CountryPrefix.prefix).limit(5))).all()
-        assert await tx.scalar(select(func.count()).where(among(CountryPrefix.prefix, prefixes))) == 5
+        assert await tx.scalar(select(func.count()).where(any_of(CountryPrefix.prefix, prefixes))) == 5
 
 
 async def test_a_row_comes_out_as_it_went_in(service: Service) -> None:
@@ -81,7 +82,7 @@ async def test_a_row_comes_out_as_it_went_in(service: Service) -> None:
         "details": {"a": [1, None, {"b": awkward}]}, "number": -1, "flag": False,
         "at": "2027-01-31T12:00:00Z", "network": "2400:1460:1::/48",
     }  # fmt: skip
-    batch = recordset("batch", kinds, [full, {"text": ""}])
+    batch = json_rows("batch", kinds, [full, {"text": ""}])
     async with service.database.transaction(read_only=True) as tx:
         rows = (await tx.execute(select(*batch.c))).all()
     first = dict(rows[0]._mapping)
@@ -91,11 +92,11 @@ async def test_a_row_comes_out_as_it_went_in(service: Service) -> None:
 
 
 async def test_an_empty_batch_is_a_table_without_rows(service: Service) -> None:
-    batch = recordset("batch", {"n": Integer}, [])
+    batch = json_rows("batch", {"n": Integer}, [])
     async with service.database.transaction(read_only=True) as tx:
         assert (await tx.execute(select(batch.c.n))).all() == []
 
 
 def test_a_column_is_held_to_the_values_of_its_enum() -> None:
     assert str(one_of("colour", Colour).sqltext) == "colour IN ('red', 'green')"
-    assert str(among(column("colour", Text), ["red"]).compile(dialect=postgresql.dialect())).count("colour") == 1
+    assert str(any_of(column("colour", Text), ["red"]).compile(dialect=postgresql.dialect())).count("colour") == 1

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from app.core.database.batcher import PAUSE_SECONDS, Together
+from app.core.database.batcher import PAUSE_SECONDS, Batcher
 from app.core.errors import Unavailable
 
 
@@ -28,7 +28,7 @@ class Work:
         return [2 * number for number in numbers]
 
 
-async def _under_way(work: Work, together: Together[int, int], *numbers: int) -> list[asyncio.Task[int]]:
+async def _under_way(work: Work, together: Batcher[int, int], *numbers: int) -> list[asyncio.Task[int]]:
     """Tasks that ask for these while one other is being worked on."""
     work.may_go_on.clear()
     first = asyncio.create_task(together.do(0))
@@ -43,7 +43,7 @@ async def _under_way(work: Work, together: Together[int, int], *numbers: int) ->
 
 async def test_a_fault_of_one_item_is_not_raised_for_another() -> None:
     work = Work()
-    tasks = await _under_way(work, Together(work.double, 10), 1, 13, 2)
+    tasks = await _under_way(work, Batcher(work.double, 10), 1, 13, 2)
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert (outcomes[0], outcomes[2]) == (2, 4)
     assert isinstance(outcomes[1], ValueError)
@@ -52,7 +52,7 @@ async def test_a_fault_of_one_item_is_not_raised_for_another() -> None:
 
 async def test_an_outage_is_everybodys_and_the_next_are_served_again() -> None:
     work = Work()
-    together = Together(work.double, 10)
+    together = Batcher(work.double, 10)
     tasks = await _under_way(work, together, 1, 404, 2)
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [ConnectionError] * 3
@@ -62,7 +62,7 @@ async def test_an_outage_is_everybodys_and_the_next_are_served_again() -> None:
 
 async def test_who_goes_away_takes_nothing_from_the_others() -> None:
     work = Work()
-    together = Together(work.double, 10)
+    together = Batcher(work.double, 10)
     work.may_go_on.clear()
     tasks = [asyncio.create_task(together.do(number)) for number in (1, 2, 3)]
     await asyncio.sleep(0.01)
@@ -77,21 +77,21 @@ async def test_who_goes_away_takes_nothing_from_the_others() -> None:
 
 async def test_what_comes_meanwhile_goes_next_and_at_most_so_many_at_once() -> None:
     work = Work()
-    tasks = await _under_way(work, Together(work.double, 2), 1, 2, 3)
+    tasks = await _under_way(work, Batcher(work.double, 2), 1, 2, 3)
     assert await asyncio.gather(*tasks) == [2, 4, 6]
     assert work.batches == [[0], [1, 2], [3]]
 
 
 async def test_who_comes_alone_is_served_alone_and_at_once() -> None:
     work = Work()
-    together = Together(work.double, 10)
+    together = Batcher(work.double, 10)
     assert [await together.do(number) for number in (1, 2)] == [2, 4]
     assert work.batches == [[1], [2]]
 
 
 async def test_who_asks_again_when_answered_is_in_the_next_turn_with_the_others() -> None:
     work = Work()
-    together = Together(work.double, 10)
+    together = Batcher(work.double, 10)
 
     async def ask(number: int) -> None:
         for _ in range(3):
@@ -110,7 +110,7 @@ async def test_what_is_said_of_one_request_is_not_said_of_the_work_of_all() -> N
         return items
 
     request_id.set("the first one's")
-    await Together(look, 10).do(1)
+    await Batcher(look, 10).do(1)
     assert said == ["nobody's"]
 
 
@@ -119,4 +119,4 @@ async def test_a_refusal_is_raised_for_who_asked() -> None:
         raise Unavailable
 
     with pytest.raises(Unavailable):
-        await Together(refuse, 10).do(1)
+        await Batcher(refuse, 10).do(1)

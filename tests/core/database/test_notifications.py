@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from app.core.database import notifications
-from app.core.database.notifications import Listener, ring
+from app.core.database.notifications import Listener, notify
 from tests.support.service import Service
 
 CUT_THE_LISTENER = text(
@@ -41,10 +41,10 @@ async def _rung(listener: Listener, channel: str, seconds: float = 10.0) -> bool
 async def test_nobody_is_woken_by_a_transaction_that_did_not_commit(service: Service, listener: Listener) -> None:
     with suppress(LookupError):
         async with service.database.transaction() as tx:
-            await ring(tx, "bulk_uploads")
+            await notify(tx, "bulk_uploads")
             raise LookupError
     async with service.database.transaction() as tx:
-        await ring(tx, "bulk_uploads")
+        await notify(tx, "bulk_uploads")
         assert not await _rung(listener, "bulk_uploads", 0.3)
     assert await _rung(listener, "bulk_uploads")
 
@@ -52,7 +52,7 @@ async def test_nobody_is_woken_by_a_transaction_that_did_not_commit(service: Ser
 async def test_a_ring_wakes_whoever_waits_at_its_own_door_once(service: Service, listener: Listener) -> None:
     waiting = asyncio.create_task(_rung(listener, "bulk_uploads"))
     async with service.database.transaction() as tx:
-        await ring(tx, "bulk_uploads")
+        await notify(tx, "bulk_uploads")
     assert await waiting
     assert not await _rung(listener, "allowlist_pending", 0.2)
     assert not await _rung(listener, "bulk_uploads", 0.2)
@@ -60,7 +60,7 @@ async def test_a_ring_wakes_whoever_waits_at_its_own_door_once(service: Service,
 
 async def test_a_ring_that_came_while_nobody_waited_is_not_lost(service: Service, listener: Listener) -> None:
     async with service.database.transaction() as tx:
-        await ring(tx, "bulk_uploads")
+        await notify(tx, "bulk_uploads")
     await asyncio.sleep(0.1)
     assert await _rung(listener, "bulk_uploads")
 
@@ -73,7 +73,7 @@ async def test_after_its_connection_is_lost_it_rings_at_once_and_hears_again(
         assert await tx.scalar(CUT_THE_LISTENER) == 1
     assert await _rung(listener, "bulk_uploads")  # something may have been missed
     async with service.database.transaction() as tx:
-        await ring(tx, "bulk_uploads")
+        await notify(tx, "bulk_uploads")
     assert await _rung(listener, "bulk_uploads")
 
 

@@ -13,7 +13,7 @@ from app.core.errors import Forbidden
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.body_limit import BodyLimitMiddleware
 from app.core.http.fast_route import FastRoute
-from app.core.http.middleware import ExchangeMiddleware
+from app.core.http.middleware import RequestMiddleware
 from app.core.http.problems import add_problem_handlers
 from app.core.principal import Principal
 from app.core.validation import schemas
@@ -84,7 +84,7 @@ def _app(route_class: type[AuthenticatedRoute]) -> FastAPI:
 
     app = FastAPI(redirect_slashes=False)
     app.add_middleware(BodyLimitMiddleware, limit=100_000, seconds=1, wider={}, pace=1, memory=1_000_000)
-    app.add_middleware(ExchangeMiddleware, https=False)
+    app.add_middleware(RequestMiddleware, https=False)
     add_problem_handlers(app)
     app.include_router(router, prefix="/v1")
     return app

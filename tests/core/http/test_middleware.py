@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from app.core.http.middleware import ExchangeMiddleware
+from app.core.http.middleware import RequestMiddleware
 
 
 async def _sent(app: Any, messages: list[Message]) -> None:
@@ -19,7 +19,7 @@ async def _sent(app: Any, messages: list[Message]) -> None:
     async def send(message: Message) -> None:
         messages.append(message)
 
-    await ExchangeMiddleware(app, https=False)(scope, receive, send)
+    await RequestMiddleware(app, https=False)(scope, receive, send)
 
 
 async def test_no_problem_is_put_behind_an_answer_that_broke_off() -> None:

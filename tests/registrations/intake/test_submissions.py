@@ -17,7 +17,7 @@ from app.registrations.intake.batch import LOCK_STRIPES
 from app.registrations.intake.service import submit_each
 from app.registrations.intake.statements import LOCK_CLASS
 from app.registrations.models import Registration
-from app.registrations.rules import Asked
+from app.registrations.rules import RegistrationRequest
 from app.registrations.schemas import RegistrationDetails
 from tests.support import cases
 from tests.support.service import Caller, Service
@@ -158,7 +158,7 @@ async def test_batches_of_two_processes_that_repeat_references_do_not_wait_for_e
     service: Service, pseb: Caller, pasha: Caller
 ) -> None:
     addresses = [cases.address(), "203.99.160.5"]
-    asked: dict[Caller, list[Asked]] = {}
+    asked: dict[Caller, list[RegistrationRequest]] = {}
     for caller, networks in ((pseb, addresses), (pasha, addresses[::-1])):
         bodies = [
             cases.registration(await _applicant(caller), reference="one", networks=[network]) for network in networks

@@ -199,3 +199,19 @@ async def test_no_statement_of_a_submission_is_planned_for_its_values(service: S
     async with service.app.state.database.transaction(few_rows=True) as tx:
         planned = (await tx.execute(text(CUSTOM))).scalars().all()
     assert not [each for each in planned if "INSERT INTO registrations" in each]
+
+
+async def test_a_cancelled_transaction_leaves_nothing_on_its_connection(service: Service) -> None:
+    database = service.database
+
+    async def read() -> None:
+        async with database.transaction(read_only=True) as tx:
+            await tx.fetch(WHO)
+
+    for step in range(80):
+        reading = asyncio.create_task(read())
+        await asyncio.sleep(step * 0.0001)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        async with database.transaction() as tx:
+            assert await tx.scalar(text("SHOW transaction_read_only")) == "off", step

@@ -6,13 +6,15 @@ from itertools import cycle
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from app.core.database.engine import Database
+from app.core.database.statement import Statement
 from app.core.database.tenancy import INTAKE, SERVICE, TENANT
 from app.core.database.transaction import Transaction
 from app.core.principal import PartnerKind, Principal
+from app.registrations.models import Registration
 from tests.support import cases, postgres, uploads
 from tests.support.service import Caller, Service
 
@@ -49,6 +51,8 @@ SHARED = {
     "audit_nodes",
     "audit_checkpoints",
 }
+
+PARTNERS = Statement(select(Registration.partner_id))
 
 
 def acting_for(caller: Caller, kind: PartnerKind = "association", operator: str | None = None) -> Principal:
@@ -242,8 +246,8 @@ async def interleaved(database: Database, partners: Sequence[Principal], rounds:
     strangers = 0
     for principal, _ in zip(cycle(partners), range(rounds), strict=False):
         async with database.transaction(principal, read_only=True) as tx:
-            seen = await tx.scalars(text("SELECT partner_id FROM registrations"))
-            strangers += sum(partner_id != principal.partner_id for partner_id in seen)
+            seen = await tx.fetch(PARTNERS)
+            strangers += sum(partner_id != principal.partner_id for (partner_id,) in seen)
     return strangers
 
 

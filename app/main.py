@@ -18,6 +18,7 @@ from app.allowlist.serving.history import FeedHistory
 from app.allowlist.serving.long_polls import LongPolls
 from app.allowlist.serving.manifest import ManifestSigner
 from app.allowlist.serving.reader import SnapshotReader
+from app.allowlist.serving.work_slots import WorkSlots
 from app.allowlist.snapshot import NotASnapshot
 from app.audit.store import newest_signed
 from app.core.auth.bearer import TokenVerifier
@@ -31,7 +32,6 @@ from app.core.http.problems import add_problem_handlers
 from app.core.http.problems import router as problems
 from app.core.limits.http import RateLimits
 from app.core.limits.shared_read import SharedRead
-from app.core.limits.work_slots import WorkSlots
 from app.core.outbound.client import Outbound
 from app.core.process.logs import configure_logging
 from app.core.settings import Settings

@@ -28,13 +28,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from app.core.database.batches import Rows, any_of
-from app.core.database.json_documents import documents, fetch_page_of, fields_of, page_of
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, InvalidValue, NotFound
 from app.core.principal import Principal
 from app.events import store as events
 from app.partners.models import Client
+from app.registrations.json_documents import documents, fetch_page_of, fields_of, page_of
 from app.registrations.models import NETWORKS, Registration, RegistrationNetwork
 from app.registrations.overlaps import IS_CONTESTED
 from app.registrations.rules import OFFICERS_FLAGS, Case, Flag, Status

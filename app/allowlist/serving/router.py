@@ -17,6 +17,7 @@ from app.allowlist.serving.history import FeedHistory
 from app.allowlist.serving.long_polls import LongPolls
 from app.allowlist.serving.reader import SnapshotReader
 from app.allowlist.serving.representations import Caching, list_tag, negotiate, unchanged
+from app.allowlist.serving.work_slots import WorkSlots
 from app.allowlist.snapshot import NotASnapshot, Snapshot
 from app.core.database.engine import Database
 from app.core.errors import (
@@ -32,7 +33,6 @@ from app.core.http.fast_route import FastRoute
 from app.core.http.problems import BODIES, documented
 from app.core.http.responses import is_held, json_answer
 from app.core.limits.http import count_work
-from app.core.limits.work_slots import WorkSlots
 from app.core.validation import networks
 from app.core.validation.networks import NetworkMalformed
 

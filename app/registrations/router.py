@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from app.allowlist.errors import NetworkTaken
 from app.core.auth.bearer import require
 from app.core.database.pagination import PageQuery, decode_cursor, encode_cursor
-from app.core.database.tenancy import INTAKE
+from app.core.database.roles import INTAKE
 from app.core.database.transaction import Transaction
 from app.core.errors import MissingField, SelfReview, Unauthenticated
 from app.core.http.dependencies import Db, database_of

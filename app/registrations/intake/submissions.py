@@ -9,7 +9,7 @@ from fastapi import Response
 
 from app.core.database.batcher import Batcher
 from app.core.database.engine import Database
-from app.core.database.tenancy import INTAKE
+from app.core.database.roles import INTAKE
 from app.core.database.transaction import Transaction
 from app.core.http.idempotency import Answers, Keyed, Once, Replayed, answer_each
 from app.core.http.responses import document_answer
@@ -40,7 +40,7 @@ class Submissions:
     async def submit(self, principal: Principal, asked: RegistrationRequest, once: Once) -> Response:
         """The answer to a submission, which is committed. Raises ``NotFound`` for its applicant, ``Invalid``."""
         submission = Submission(asked, await once.asked(self._database.keyring))
-        answer = await self._together(principal).do(submission)
+        answer = await self._together(principal).process(submission)
         if isinstance(answer, Replayed):
             return answer.response
         if isinstance(answer, Exception):
@@ -55,7 +55,7 @@ class Submissions:
         return self._of_clients[principal]
 
     async def _submit(self, principal: Principal, waiting: Sequence[Submission]) -> list[Response | Exception]:
-        async with self._database.transaction(principal, role=INTAKE, few_rows=True) as tx:
+        async with self._database.transaction(principal, role=INTAKE, index_plans=True) as tx:
 
             async def act_on(places: Sequence[int]) -> Answers:
                 return await _answers(tx, principal, [waiting[place].asked for place in places])

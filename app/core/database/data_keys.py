@@ -45,9 +45,9 @@ async def load(connection: AsyncConnection, keyring: Keyring) -> None:
     seals = and_(DataKey.purpose == "seal", is_known)
     keys = await connection.execute(select(DataKey.id, DataKey.purpose, DataKey.wrapped, seals))
     try:
-        keyring.learn(WrappedKey(*each) for each in keys)
+        keyring.load(WrappedKey(*each) for each in keys)
     except SealBroken:
-        keyring.learn(())
+        keyring.load(())
 
 
 async def add_first(tx: Transaction, keyring: Keyring) -> None:

@@ -1,4 +1,4 @@
-"""The /v1 route table, one line a domain, and the chapters of the OpenAPI document."""
+"""The routers of /v1, and the tags of the OpenAPI document."""
 
 from app.allowlist.serving.history_router import router as allowlist_history
 from app.allowlist.serving.router import router as allowlist
@@ -15,7 +15,7 @@ from app.reviews.router import router as reviews
 from app.webhooks.router import router as webhooks
 
 PREFIX = "/v1"
-# The framework tries them one after another, so the busiest come first.
+# Starlette matches them in order, so the busiest come first.
 ROUTERS = (
     allowlist,
     registrations,

@@ -1,4 +1,4 @@
-"""The API process: ``create_app(settings)`` and what lives as long as it does."""
+"""The API process: ``create_app`` builds the application and the objects of its state."""
 
 import asyncio
 import gc
@@ -18,6 +18,7 @@ from app.allowlist.serving.history import FeedHistory
 from app.allowlist.serving.long_polls import LongPolls
 from app.allowlist.serving.manifest import ManifestSigner
 from app.allowlist.serving.reader import SnapshotReader
+from app.allowlist.serving.work_slots import WorkSlots
 from app.allowlist.snapshot import NotASnapshot
 from app.audit.store import newest_signed
 from app.core.auth.bearer import TokenVerifier
@@ -26,12 +27,11 @@ from app.core.database.notifications import Listener
 from app.core.http.body_limit import BodyLimitMiddleware
 from app.core.http.idempotency import add_replay_handler
 from app.core.http.middleware import RequestMiddleware
-from app.core.http.openapi import completed
+from app.core.http.openapi import complete
 from app.core.http.problems import add_problem_handlers
 from app.core.http.problems import router as problems
 from app.core.limits.http import RateLimits
 from app.core.limits.shared_read import SharedRead
-from app.core.limits.work_slots import WorkSlots
 from app.core.outbound.client import Outbound
 from app.core.process.logs import configure_logging
 from app.core.settings import Settings
@@ -49,10 +49,10 @@ from app.registrations.intake.submissions import Submissions
 
 DESCRIPTION = """The register of IP addresses used for VPNs and static-IP services.
 
-Partners register applicants and their addresses, officers decide, operators read the allowlist. Get a token with
-**Authorize** (client id and secret), then try any call. Errors are problem details (RFC 9457); each code is explained
-under [/problems](/problems). Lists are pages: follow `next_cursor`. A change needs `If-Match`, and every POST that
-makes something takes an `Idempotency-Key`."""
+Partners register applicants and their networks, officers decide, operators read the allowlist. Get a token with
+**Authorize** (client id and secret), then try any operation. Errors are problem details (RFC 9457); each code is
+explained under [/problems](/problems). Lists are paginated: follow `next_cursor`. A change requires `If-Match`, and
+every POST that creates a resource accepts an `Idempotency-Key`."""
 OPENAPI = "/openapi.json"
 UPLOADS = "/v1/bulk-uploads"
 FEED = "/v1/allowlist"
@@ -64,13 +64,13 @@ RATE_CLASSES = {("POST", UPLOADS): "upload", ("POST", f"{FEED}/checks"): "feed"}
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     listener = Listener(app.state.settings.database_url, ["allowlist_published", "clients_changed"])
     reader: SnapshotReader = app.state.reader
-    called_back: TokenRevocations = app.state.called_back
-    # a database that is down, or holds a list that does not prove itself, delays the list, not the start
+    revocations: TokenRevocations = app.state.revocations
+    # a database that is away, or a list with a wrong digest, does not prevent the start
     with suppress(SQLAlchemyError, OSError, NotASnapshot):
-        await called_back.refresh()
+        await revocations.refresh()
         await reader.refresh()
-    gc.freeze()  # looking through what stays loaded for cycles would stop everybody for a tenth of a second
-    tasks = [asyncio.create_task(each) for each in (listener.run(), reader.run(listener), called_back.run(listener))]
+    gc.freeze()  # a full collection of the objects loaded so far would take a tenth of a second
+    tasks = [asyncio.create_task(each) for each in (listener.run(), reader.run(listener), revocations.run(listener))]
     yield
     for task in tasks:
         task.cancel()
@@ -78,14 +78,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.database.close()
 
 
-async def _document(request: Request) -> Response:
-    """The OpenAPI document, encoded once."""
+async def _openapi(request: Request) -> Response:
+    """Respond with the OpenAPI document, encoded once."""
     document: Callable[[], Response] = request.app.state.document
     return document()
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The application, with everything it needs in ``app.state``; it connects when it starts."""
+    """Build the application; it connects to the database when it starts."""
     configure_logging(settings.log_level, settings.log_format)
     app = FastAPIOffline(
         title="IP registration service",
@@ -99,35 +99,59 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=api.TAGS,
         contact={"name": "The operators of this register"},
         license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
-        # before the framework's, which encodes the document each time
-        routes=[APIRoute(OPENAPI, _document, include_in_schema=False)],
+        # before FastAPI's own route, which encodes the document for each request
+        routes=[APIRoute(OPENAPI, _openapi, include_in_schema=False)],
         openapi_url=OPENAPI,
         servers=[{"url": "/", "description": "This service, in production as in staging", "x-internal": False}],
     )
+    _set_state(app, settings)
+    for router in api.ROUTERS:
+        app.include_router(router, prefix=api.PREFIX)
+    for router in (tokens, health_router, problems):
+        app.include_router(router)
+    build_openapi = app.openapi
+    app.openapi = cache(lambda: complete(build_openapi()))  # type: ignore[method-assign]  # FastAPI's way to extend it
+    app.state.document = cache(lambda: JSONResponse(app.openapi()))
+    add_problem_handlers(app)
+    add_replay_handler(app)
+    app.add_middleware(
+        BodyLimitMiddleware,
+        limit=settings.max_body_bytes,
+        seconds=settings.body_seconds,
+        streamed={UPLOADS: settings.max_upload_bytes},
+        min_rate=settings.upload_bytes_per_second,
+        memory=settings.max_bodies_bytes,
+    )
+    app.add_middleware(RequestMiddleware, https=settings.is_https)  # added last, so outermost
+    return app
+
+
+def _set_state(app: FastAPI, settings: Settings) -> None:
+    """Create the objects that requests share, as attributes of ``app.state``."""
     database = Database(settings)
 
-    async def load_keys() -> KeySet:
+    async def read_public_keys() -> KeySet:
         async with database.transaction(read_only=True) as tx:
             return await partners.public_keys(tx)
 
     newest_migration = health.newest_migration()
 
-    async def look() -> str:
+    async def find_missing() -> str:
         async with database.transaction(read_only=True) as tx:
             return await missing(tx, newest_migration)
 
-    called_back = TokenRevocations(database, settings.poll_seconds)
+    revocations = TokenRevocations(database, settings.poll_seconds)
     outbound, reader, clients = Outbound(settings), SnapshotReader(database, settings), ClientLookup(database)
     slots = WorkSlots()
     history = FeedHistory(database, reader, slots)
     app.state.settings = settings
     app.state.database = database
-    app.state.called_back = called_back
-    app.state.public_keys = SharedRead(load_keys)
-    app.state.verifier = TokenVerifier(settings.public_url, called_back)
+    app.state.revocations = revocations
+    app.state.public_keys = SharedRead(read_public_keys)
+    app.state.verifier = TokenVerifier(settings.public_url, revocations)
     app.state.limits = RateLimits(settings, database, feed=FEED, special=RATE_CLASSES, conditional=CONDITIONAL)
     app.state.external = external_verifiers(settings, database)
-    app.state.basic = BasicClients(clients, database.keyring, called_back.is_called_back)
+    app.state.basic = BasicClients(clients, database.keyring, revocations.is_called_back)
     app.state.outbound = outbound
     app.state.token_clients = TokenClients(clients, database, outbound, settings.public_url)
     app.state.submissions = Submissions(database)
@@ -136,25 +160,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.slots = slots
     app.state.history = history
     app.state.manifest = ManifestSigner(
-        database, reader, history, settings.public_url, newest_signed, called_back.is_revoked
+        database, reader, history, settings.public_url, newest_signed, revocations.is_revoked
     )
-    app.state.missing = SharedRead(look)
-    for router in api.ROUTERS:
-        app.include_router(router, prefix=api.PREFIX)
-    for router in (tokens, health_router, problems):
-        app.include_router(router)
-    described = app.openapi
-    app.openapi = cache(lambda: completed(described()))  # type: ignore[method-assign]  # FastAPI's way to extend it
-    app.state.document = cache(lambda: JSONResponse(app.openapi()))
-    add_problem_handlers(app)
-    add_replay_handler(app)
-    app.add_middleware(
-        BodyLimitMiddleware,
-        limit=settings.max_body_bytes,
-        seconds=settings.body_seconds,
-        wider={UPLOADS: settings.max_upload_bytes},
-        pace=settings.upload_bytes_per_second,
-        memory=settings.max_bodies_bytes,
-    )
-    app.add_middleware(RequestMiddleware, https=settings.is_https)  # the last one added stands around the others
-    return app
+    app.state.missing = SharedRead(find_missing)

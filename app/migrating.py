@@ -1,4 +1,4 @@
-"""Bringing a database to this code: migrations, its keys, reference data."""
+"""Migrating a database: schema, login, data keys, reference data."""
 
 import asyncio
 from pathlib import Path
@@ -18,7 +18,7 @@ ALEMBIC_INI = Path(__file__).parents[1] / "alembic.ini"
 
 
 async def migrate(settings: Settings) -> None:
-    """Apply what is missing; doing it again changes nothing."""
+    """Apply missing migrations, and create missing keys and reference data; idempotent."""
     config = Config(str(ALEMBIC_INI))
     config.attributes["database_url"] = settings.owner_url or settings.database_url
     await asyncio.to_thread(command.upgrade, config, "head")

@@ -1,4 +1,4 @@
-"""Imports every domain's tables, so that Alembic sees one metadata."""
+"""Imports the tables of all domains, so that Alembic sees all metadata."""
 
 from app.allowlist import models as allowlist
 from app.applicants import models as applicants

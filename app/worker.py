@@ -1,4 +1,4 @@
-"""The background loops: publish, ingest, deliver, grow the audit's tree, expire, and a sign of life."""
+"""The worker process: loops that publish, ingest, deliver, sequence the audit log, expire and erase."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ from app.core.http import idempotency
 from app.core.limits import leases
 from app.core.outbound.client import Outbound
 from app.core.process.logs import configure_logging
-from app.core.process.loops import forever, until_told
+from app.core.process.loops import run_forever, run_until_signal
 from app.core.process.subprocesses import relax_gc
 from app.core.settings import Settings
 from app.erasure.service import erase_due
@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """One worker process; any number of them share the database and take turns by its locks."""
+    """A worker; any number of them share the database and coordinate by its locks."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -53,31 +53,34 @@ class Worker:
         self._id = uuid7()
 
     async def run(self) -> None:
-        """Work until cancelled. A loop that fails says so and goes on."""
+        """Run all loops until cancelled; a loop that fails logs it and goes on."""
         loops = (
             self._listener.run(),
-            forever("heartbeat", self._beat, lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
-            forever("publish", self._publisher.publish, lambda: self._rung("allowlist_pending")),
-            *(forever(name, take, partial(self._rung, "bulk_uploads", name)) for name, take in self._lanes.all()),
-            forever("audit", partial(sequence_beside, self._settings), lambda: asyncio.sleep(RESTART_SECONDS)),
-            forever("audit size", partial(tell_size, self._database), lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
+            run_forever("heartbeat", self._beat, lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
+            run_forever("publish", self._publisher.publish, lambda: self._wait_for("allowlist_pending")),
+            *(
+                run_forever(name, take, partial(self._wait_for, "bulk_uploads", name))
+                for name, take in self._lanes.all()
+            ),
+            run_forever("audit", partial(sequence_beside, self._settings), lambda: asyncio.sleep(RESTART_SECONDS)),
+            run_forever("audit size", partial(tell_size, self._database), lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
             self._deliverer.run(self._settings.poll_seconds),
-            forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
-            forever("reseal", self.reseal, lambda: asyncio.sleep(SWEEP_SECONDS)),
-            forever("erase", self._erase, lambda: asyncio.sleep(ERASE_SECONDS)),
+            run_forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
+            run_forever("reseal", self.reseal, lambda: asyncio.sleep(SWEEP_SECONDS)),
+            run_forever("erase", self._erase, lambda: asyncio.sleep(ERASE_SECONDS)),
         )
         try:
-            async with asyncio.TaskGroup() as group:  # it waits until each has ended in its own way
+            async with asyncio.TaskGroup() as group:  # waits until all have ended
                 for each in loops:
                     group.create_task(each)
         finally:
             await self.close()
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         await self._database.close()
 
-    async def _rung(self, channel: Channel, waiter: str = "") -> None:
+    async def _wait_for(self, channel: Channel, waiter: str = "") -> None:
         await self._listener.wait(channel, self._settings.poll_seconds, waiter)
 
     async def _beat(self) -> None:
@@ -94,13 +97,13 @@ class Worker:
             async with self._database.transaction() as tx:
                 ended = await registrations.end_claims(tx, self._settings.claim_hours)
         async with self._database.transaction() as tx:
-            await idempotency.forget_older_than(tx, self._settings.idempotency_hours)
-            await leases.forget_ended(tx, timedelta(seconds=self._settings.rate_limit_window_seconds))
+            await idempotency.delete_older_than(tx, self._settings.idempotency_hours)
+            await leases.delete_ended(tx, timedelta(seconds=self._settings.rate_limit_window_seconds))
             await partners.forget_used_assertions(tx)
             await forget_old_deliveries(tx)
 
     async def reseal(self) -> None:
-        """Seal anew what keys before the newest have sealed, in small transactions; then retire these keys."""
+        """Reseal values sealed with older keys in small transactions, then retire these keys."""
         async with self._database.transaction(read_only=True) as tx:
             is_rotating = await data_keys.is_rotating(tx, self._database.keyring)
         if is_rotating:
@@ -132,17 +135,17 @@ def run_worker(settings: Settings) -> None:
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, settings.host)
     relax_gc()
-    _give_way()
+    _use_batch_scheduling()
     asyncio.run(_work(settings))
 
 
-def _give_way() -> None:
-    """Take no processor from who is woken at the same moment: an API process, or PostgreSQL for it (``sched(7)``)."""
+def _use_batch_scheduling() -> None:
+    """Run at batch priority, so that API processes and PostgreSQL go first (``sched(7)``)."""
     if hasattr(os, "SCHED_BATCH"):  # Linux
-        with suppress(OSError):  # a sandbox may forbid it; then the worker is as others are
+        with suppress(OSError):  # a sandbox may forbid it
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 async def _work(settings: Settings) -> None:
-    await until_told(Worker(settings).run(), [signal.SIGINT, signal.SIGTERM])
+    await run_until_signal(Worker(settings).run(), [signal.SIGINT, signal.SIGTERM])
     log.info("worker stopped")

@@ -20,7 +20,7 @@ from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, MissingField
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
-from app.core.http.idempotency import Idempotent
+from app.core.http.idempotency import Idempotency
 from app.core.http.problems import BODIES, CHANGES, CREATES, READS, documented
 from app.core.http.responses import Precondition, json_answer, not_modified, page_answer, resource_answer
 from app.core.principal import Principal
@@ -55,7 +55,7 @@ def shown(tx: Transaction, principal: Principal, applicant: Applicant) -> schema
     },
 )
 async def create_applicant(
-    body: schemas.ApplicantDetails, database: Db, principal: Writer, once: Idempotent
+    body: schemas.ApplicantDetails, database: Db, principal: Writer, idempotency: Idempotency
 ) -> Response:
     """Makes your record of a company (by NTN) or an individual (by CNIC).
 
@@ -72,7 +72,7 @@ async def create_applicant(
             body_ = shown(tx, principal, applicant)
             return resource_answer(body_, 201 if outcome.created else 200, location=f"/v1/applicants/{applicant.id}")
 
-        return await once.answer(tx, principal, create)
+        return await idempotency.respond(tx, principal, create)
 
 
 @router.get("", summary="List applicants", response_model=schemas.ApplicantPage, responses=documented(*READS))

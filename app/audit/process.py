@@ -11,7 +11,7 @@ from app.audit import store
 from app.audit.sequencer import sequence_batch
 from app.core.database.engine import Database
 from app.core.process.logs import configure_logging
-from app.core.process.loops import forever, until_told
+from app.core.process.loops import run_forever, run_until_signal
 from app.core.process.subprocesses import init_child_process, run_in_subprocess
 from app.core.settings import Settings
 
@@ -38,7 +38,7 @@ async def tell_size(database: Database) -> None:
 def _run(settings: Settings) -> None:
     init_child_process(NICENESS)
     configure_logging(settings.log_level, settings.log_format)
-    asyncio.run(until_told(_sequence_forever(settings), [signal.SIGTERM]))
+    asyncio.run(run_until_signal(_sequence_forever(settings), [signal.SIGTERM]))
 
 
 async def _sequence_forever(settings: Settings) -> None:
@@ -46,6 +46,6 @@ async def _sequence_forever(settings: Settings) -> None:
     try:
         work = partial(sequence_batch, database, settings.public_url)
         pause = min(PACE_SECONDS, settings.poll_seconds)
-        await forever("audit", work, lambda: asyncio.sleep(pause))
+        await run_forever("audit", work, lambda: asyncio.sleep(pause))
     finally:
         await database.close()

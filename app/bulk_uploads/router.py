@@ -30,7 +30,7 @@ from app.core.errors import (
 )
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
-from app.core.http.idempotency import Idempotent, Once
+from app.core.http.idempotency import Idempotency, IdempotentRequest
 from app.core.http.problems import CREATES, READS, documented
 from app.core.http.responses import not_modified, page_answer, resource_answer
 from app.core.principal import Principal
@@ -87,7 +87,7 @@ async def upload(
     query: Annotated[schemas.UploadQuery, Query()],
     database: Db,
     principal: Writer,
-    once: Idempotent,
+    idempotency: Idempotency,
     content_digest: Annotated[
         str | None, Header(description="RFC 9530, of the body as sent: sha-256 and sha-512 are checked", max_length=500)
     ] = None,
@@ -106,7 +106,7 @@ async def upload(
     settings: Settings = request.app.state.settings
     upload_format = _format_of(request.headers.get("content-type", ""))
     unpacker = Unpacker(content_encoding, settings.max_unpacked_bytes)
-    await _check_backlog(request, principal, once, content_encoding)
+    await _check_backlog(request, principal, idempotency, content_encoding)
     async with (
         service.spooled(request.stream(), unpacker, ContentDigest(content_digest)) as spool,
         database.transaction(principal) as tx,  # after all has come: a slow sender holds no connection
@@ -117,10 +117,12 @@ async def upload(
             shown = _shown(await store.get(tx, principal, upload_id))
             return resource_answer(shown, 202, location=f"/v1/bulk-uploads/{upload_id}")
 
-        return await once.answer(tx, principal, receive, body_digest=spool.sha256)
+        return await idempotency.respond(tx, principal, receive, body_digest=spool.sha256)
 
 
-async def _check_backlog(request: Request, principal: Principal, once: Once, encoding: str | None) -> None:
+async def _check_backlog(
+    request: Request, principal: Principal, idempotency: IdempotentRequest, encoding: str | None
+) -> None:
     """Refuse before the body is read what its declared length alone is too much for; a repeat gets its answer."""
     declared = request.headers.get("content-length", "")
     size = int(declared) if declared.isdigit() and encoding is None else 0
@@ -128,7 +130,7 @@ async def _check_backlog(request: Request, principal: Principal, once: Once, enc
         try:
             await service.check_backlog(tx, principal, request.app.state.settings, size)
         except UploadsWaiting:
-            if not await once.is_kept(tx, principal):
+            if not await idempotency.is_repeat(tx, principal):
                 raise
 
 

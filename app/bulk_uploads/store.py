@@ -37,7 +37,6 @@ from app.bulk_uploads.receiving.compression import compress, decompress
 from app.bulk_uploads.rules import Backlog, RowOutcome, UploadStatus
 from app.bulk_uploads.schemas import BulkUploadsQuery, RowsQuery
 from app.core.database.batches import (
-    INSERT_FROM_SELECT,
     Rows,
     any_of,
     column_text,
@@ -47,7 +46,7 @@ from app.core.database.batches import (
 )
 from app.core.database.engine import Database
 from app.core.database.pagination import fetch_page
-from app.core.database.tenancy import INTAKE
+from app.core.database.roles import INTAKE
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
 from app.core.principal import Principal
@@ -249,7 +248,8 @@ def _adding_created() -> Insert:
         "problems": cast([], JSONB),
     }
     rows = select(*values.values()).where(not_(any_of(given.c.place, bindparam("left_out"))))
-    return insert(BulkUploadRow).from_select(list(values), rows).execution_options(**INSERT_FROM_SELECT)
+    # "raw": the parameters belong to the statement and are not rows to insert
+    return insert(BulkUploadRow).from_select(list(values), rows).execution_options(dml_strategy="raw")
 
 
 _ADDING_CREATED = _adding_created()

@@ -1,4 +1,1 @@
-"""The ground that every domain builds on: HTTP, authentication, limits, the database, and validation.
-
-Nothing here knows a domain.
-"""
+"""Code that all domains share and that knows no domain: HTTP, authentication, limits, database, validation."""

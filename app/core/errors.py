@@ -1,4 +1,4 @@
-"""What can go wrong, in the service's own words. No HTTP here: ``core/problems.py`` knows the status codes."""
+"""The base classes of errors with stable codes; ``core/http/problems.py`` has their HTTP status codes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from app.core.identity_numbers import mask_cnics
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing wrong with what was sent.
+    """An error in one field of a request.
 
-    ``pointer`` is a JSON Pointer (RFC 6901) into the body; for a parameter it is
-    ``/query/NAME``, ``/path/NAME`` or ``/header/NAME``.
+    ``pointer`` is a JSON Pointer (RFC 6901) into the body; for a parameter it is ``/query/NAME``, ``/path/NAME`` or
+    ``/header/NAME``.
     """
 
     pointer: str
@@ -20,16 +20,16 @@ class FieldError:
     detail: str
 
     def __post_init__(self) -> None:
-        """Mask CNICs: an error that quotes a misplaced value is kept and told as it is."""
+        """Mask CNICs: an error may quote a misplaced value, and errors are stored."""
         for name in ("pointer", "detail"):
             object.__setattr__(self, name, mask_cnics(getattr(self, name)))
 
 
 class DomainError(Exception):
-    """A refusal with a stable ``code``; each code is one class, explained under ``/problems/{code}``.
+    """An error with a stable ``code``; each code is one class, explained at ``/problems/{code}``.
 
-    ``title`` says what happened in general, ``mend`` what the caller can do about it, and
-    ``detail`` what happened this time. ``errors`` name the fields, all at once.
+    ``title`` summarises the code, ``mend`` tells the caller what to do, ``detail`` describes this occurrence, and
+    ``errors`` are those of single fields.
     """
 
     code: ClassVar[str] = ""
@@ -48,28 +48,28 @@ class DomainError(Exception):
 
     @classmethod
     def at(cls, pointer: str, detail: str = "") -> FieldError:
-        """This error as one field's."""
+        """Return this error as that of one field."""
         return FieldError(pointer, cls.code, detail or cls.title)
 
 
 class NotFound(DomainError):
-    """There is nothing there, or it belongs to another partner."""
+    """The resource does not exist, or belongs to another partner."""
 
     code = "not_found"
     title = "Not found"
-    mend = "Check the address and the id. What belongs to another partner looks as if it did not exist."
+    mend = "Check the URL and the id. A resource of another partner is not found either."
 
 
 class Conflict(DomainError):
-    """The request is sound but does not fit the present state."""
+    """The request is valid but conflicts with the present state."""
 
 
 class Gone(DomainError):
-    """What was asked for was there once and is not kept."""
+    """The resource existed and is no longer kept."""
 
 
 class Forbidden(DomainError):
-    """The caller is known and may not do this."""
+    """The caller is authenticated but may not do this."""
 
     code = "forbidden"
     title = "Not allowed for this client"
@@ -77,33 +77,33 @@ class Forbidden(DomainError):
 
 
 class SelfReview(Forbidden):
-    """Two pairs of eyes are needed, and these are the same."""
+    """The decision needs two persons, and this one is already involved."""
 
     code = "self_review"
-    title = "You cannot decide what is your own"
+    title = "You cannot decide your own case"
     mend = "Leave the case to another officer."
 
 
 class Unauthenticated(DomainError):
-    """The caller did not prove who it is; ``challenge`` says how it could (RFC 9110, 11.6.1)."""
+    """The caller is not authenticated; ``challenge`` says how it could be (RFC 9110, 11.6.1)."""
 
     challenge: ClassVar[str] = 'Bearer realm="ip-registration"'
 
     code = "unauthenticated"
-    title = "A valid access token is needed"
+    title = "A valid access token is required"
     mend = "Get a token from POST /oauth/token and send it as 'Authorization: Bearer TOKEN'. A token lasts 10 minutes."
 
 
 class TokenExpired(Unauthenticated):
-    """The access token was good once."""
+    """The access token has expired."""
 
 
 class Invalid(DomainError):
-    """Something in what was sent is wrong."""
+    """The request is invalid."""
 
     @staticmethod
     def of(errors: Sequence[FieldError]) -> "Invalid":
-        """One error for several fields' errors; its code is the first one's."""
+        """Combine the errors of several fields into one, with the code of the first."""
         first = errors[0]
         kind = DomainError.known.get(first.code, InvalidValue)
         chosen = kind if issubclass(kind, Invalid) else InvalidValue
@@ -112,141 +112,141 @@ class Invalid(DomainError):
 
 
 class MissingField(Invalid):
-    """A field that is needed is absent or empty."""
+    """A required field is absent or empty."""
 
     code = "missing_field"
-    title = "A needed field is absent or empty"
+    title = "A required field is absent or empty"
     mend = "Send the field. GET /v1/tracks lists what each track needs; a company needs ntn, an individual needs cnic."
 
 
 class InvalidValue(Invalid):
-    """A value is not one of the allowed ones, too long, or holds control characters."""
+    """A value is not an allowed one, is too long, or has control characters."""
 
     code = "invalid_value"
-    title = "A value is not allowed here"
+    title = "A value is not allowed"
     mend = "The detail says what is allowed. Unknown fields are refused, and so are control characters."
 
 
 class EncodingMalformed(Invalid):
-    """A packed body cannot be unpacked to its end."""
+    """A compressed body cannot be decompressed to its end."""
 
     code = "encoding_malformed"
-    title = "The body cannot be unpacked"
-    mend = "Pack the file again, and send Content-Encoding only with a body that is packed so."
+    title = "The body cannot be decompressed"
+    mend = "Compress the file again, and send Content-Encoding only with a body that is compressed so."
 
 
 class VersionMismatch(DomainError):
-    """Someone changed the resource since the caller read it."""
+    """The resource was changed since the caller read it."""
 
     code = "version_mismatch"
     title = "The resource has changed since you read it"
-    mend = "Read it again, look at what changed, and send the new ETag in If-Match."
+    mend = "Read it again, check the changes, and send the new ETag in If-Match."
 
 
 class PreconditionRequired(DomainError):
-    """A change must say which version it changes."""
+    """The change does not say which version it is made to."""
 
     code = "precondition_required"
-    title = "If-Match is needed"
-    mend = "Send the ETag of the resource as you last read it in If-Match, so that you never undo another's change."
+    title = "If-Match is required"
+    mend = "Send the ETag of the resource as you last read it in If-Match, so that you never overwrite another change."
 
 
 class IdempotencyConflict(Invalid):
-    """An Idempotency-Key came again with another request."""
+    """The Idempotency-Key was used with another request."""
 
     code = "idempotency_conflict"
     title = "This Idempotency-Key was used for another request"
-    mend = "Use a new key for a new request; use the same key only to repeat the very same one."
+    mend = "Use a new key for a new request, and the same key only to repeat the same request."
 
 
 class RequestInProgress(Conflict):
-    """The first request with this Idempotency-Key is still being worked on."""
+    """The first request with this Idempotency-Key is still being processed."""
 
     code = "request_in_progress"
     title = "The first request with this Idempotency-Key is still in progress"
-    mend = "Wait a moment and send the same request again; its answer will be replayed."
+    mend = "Wait a moment and send the same request again; you get the response to the first."
 
 
 class PayloadTooLarge(DomainError):
-    """The body is over the limit."""
+    """The body is too large."""
 
     code = "payload_too_large"
-    title = "The body is over the limit"
-    mend = "Split it: uploads take any number of files, lists of ids any number of requests."
+    title = "The body is too large"
+    mend = "Split it into several files or requests."
 
 
 class MalformedRequest(DomainError):
-    """What came is not HTTP."""
+    """The request is not valid HTTP."""
 
     code = "malformed_request"
-    title = "The request is not HTTP"
-    mend = "Send HTTP/1.1 (RFC 9112); something on the way may have altered the request."
+    title = "The request is not valid HTTP"
+    mend = "Send HTTP/1.1 (RFC 9112); a proxy may have altered the request."
 
 
 class RequestTimeout(DomainError):
-    """The request came too slowly."""
+    """The request arrived too slowly."""
 
     code = "request_timeout"
-    title = "The request came too slowly"
-    mend = "Nothing was changed. Send the request again over a better line; the detail names the limit."
+    title = "The request arrived too slowly"
+    mend = "Nothing was changed. Send the request again over a faster connection; the detail names the limit."
 
 
 class UrlTooLong(DomainError):
-    """The address with its query is over the limit."""
+    """The URL with its query is too long."""
 
     code = "address_too_long"
-    title = "The address is over the limit"
-    mend = "Send fewer or shorter query parameters; where there is a POST for the same question, use that."
+    title = "The URL is too long"
+    mend = "Send fewer or shorter query parameters, or use the POST operation where there is one."
 
 
 class HeadTooLarge(DomainError):
-    """The request's header fields are over the limit."""
+    """The headers of the request are too large."""
 
     code = "head_too_large"
-    title = "The header fields are over the limit"
-    mend = "Send fewer or shorter header fields: the service needs no cookies."
+    title = "The headers are too large"
+    mend = "Send fewer or shorter headers; the service uses no cookies."
 
 
 class UnsupportedMediaType(DomainError):
-    """The body is of a type that the operation does not read."""
+    """The operation does not support the content type of the body."""
 
     code = "unsupported_media_type"
-    title = "The operation does not read this content type"
+    title = "The content type is not supported"
     mend = "Send 'Content-Type: application/json'; for an upload text/csv, application/x-ndjson or that of XLSX."
 
 
 class UnsupportedEncoding(UnsupportedMediaType):
-    """The body is packed in a way that the operation does not unpack; ``accepted`` names those it does."""
+    """The operation does not support the content encoding of the body; ``accepted`` lists those it does."""
 
     accepted: ClassVar[str] = "gzip, zstd"
 
     code = "unsupported_encoding"
-    title = "The operation does not unpack this content encoding"
-    mend = "Send the body as it is, or packed once with an encoding that the answer's Accept-Encoding names."
+    title = "The content encoding is not supported"
+    mend = "Send the body uncompressed, or compressed once with an encoding that Accept-Encoding of the response lists."
 
 
 class NotAcceptable(DomainError):
-    """No representation is of a type that the caller takes."""
+    """There is no representation of a type that the caller accepts."""
 
     code = "not_acceptable"
-    title = "There is no such representation"
-    mend = "Ask for one of the formats that the operation lists, by Accept or ?format=."
+    title = "There is no acceptable representation"
+    mend = "Ask for one of the formats of the operation, by Accept or ?format=."
 
 
 class MethodNotAllowed(DomainError):
-    """The address is right and the method is not."""
+    """The URL does not allow the method."""
 
     code = "method_not_allowed"
-    title = "The method is not allowed here"
-    mend = "The Allow header lists the methods of this address."
+    title = "The method is not allowed"
+    mend = "The Allow header lists the methods of this URL."
 
 
 class TooManyRequests(DomainError):
-    """The caller asks too often."""
+    """The caller exceeds a rate limit."""
 
     code = "too_many_requests"
     title = "Too many requests"
-    mend = "Wait for the seconds in Retry-After; RateLimit-Policy says how many requests pass in which time."
+    mend = "Wait for the seconds in Retry-After; RateLimit-Policy has the number of requests allowed in a window."
 
     def __init__(self, detail: str = "", errors: Sequence[FieldError] = (), *, retry_after: int = 60) -> None:
         super().__init__(detail, errors)
@@ -254,16 +254,16 @@ class TooManyRequests(DomainError):
 
 
 class Unavailable(DomainError):
-    """Something of ours is down or busy; nothing was changed."""
+    """A part of the service is down or busy; nothing was changed."""
 
     code = "unavailable"
-    title = "The service cannot answer just now"
+    title = "The service is temporarily unavailable"
     mend = "Nothing was changed. Send the same request again after the seconds in Retry-After."
 
 
 class Internal(DomainError):
-    """A fault of ours."""
+    """An internal error."""
 
     code = "internal"
-    title = "A fault of the service"
-    mend = "Nothing was changed. Report it with the X-Request-ID of the answer."
+    title = "Internal error"
+    mend = "Nothing was changed. Report it with the X-Request-ID of the response."

@@ -1,4 +1,4 @@
-"""An identity provider of a partner's own, as the operator of the service configures it."""
+"""Configuration of a partner's identity provider, whose access tokens are accepted."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Self
@@ -17,14 +17,13 @@ def _as_path(value: Any) -> Any:
 
 
 class ExternalIssuer(BaseModel):
-    """An OpenID provider whose access tokens are taken, and what their claims mean here.
+    """An OpenID provider whose access tokens are accepted, and the mapping of their claims.
 
-    ``issuer`` and ``audience`` are compared exactly. Without ``jwks_uri`` the keys are found by discovery. A token
-    acts for ``partner``, as the person in ``subject_claim``; ``scopes`` gives our scopes for each value of
-    ``scope_claim``, which names a claim or, as a list, the way into one. A token is issued for ``max_token_seconds`` at
-    most. Where ``acr`` or ``amr`` list values (OpenID Connect Core 1.0, 2), its holder signed in at one of these levels
-    and by all of these methods. ``smallest_rsa`` is the length in bits of the shortest RSA key that is
-    taken. ``internal`` lets the service ask hosts that are not public, and by plain http, for this issuer's keys only.
+    ``issuer`` and ``audience`` are compared exactly. Without ``jwks_uri`` the keys are found by discovery. A token acts
+    for ``partner``, as the person in ``subject_claim``. ``scopes`` maps values of ``scope_claim``, the name of a claim
+    or the path to one, to scopes of this service. A token is valid for ``max_token_seconds`` at most. ``acr`` lists
+    accepted levels, and ``amr`` the methods required (OpenID Connect Core 1.0, 2). ``smallest_rsa`` is the minimum
+    length of RSA keys in bits. ``internal`` allows private addresses and plain http for the keys of this issuer.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_min_length=1)
@@ -43,17 +42,17 @@ class ExternalIssuer(BaseModel):
     internal: bool = False
 
     @property
-    def places(self) -> tuple[str, ...]:
-        """Host and port of its own addresses, for whoever may let them through."""
+    def hosts(self) -> tuple[str, ...]:
+        """``host:port`` of its URLs, as ``OUTBOUND_ALLOWED`` lists them."""
         parts = [urlsplit(url) for url in (self.issuer, self.jwks_uri) if url]
         return tuple(f"{each.hostname}:{each.port or PORTS[each.scheme]}" for each in parts)
 
     @model_validator(mode="after")
-    def _is_sound(self) -> Self:
+    def _validate(self) -> Self:
         unknown = {scope for scopes in self.scopes.values() for scope in scopes} - SCOPES.keys()
         if unknown:
-            raise ValueError(f"there is no scope {', '.join(sorted(unknown))}")
-        plain = [url for url in (self.issuer, self.jwks_uri) if url and url.startswith("http:")]
-        if plain and not self.internal:
-            raise ValueError("only an internal issuer may be asked by plain http")
+            raise ValueError(f"unknown scope {', '.join(sorted(unknown))}")
+        insecure = [url for url in (self.issuer, self.jwks_uri) if url and url.startswith("http:")]
+        if insecure and not self.internal:
+            raise ValueError("only an internal issuer may have an http URL")
         return self

@@ -1,13 +1,13 @@
-"""The header fields of a request."""
+"""Headers of an ASGI scope."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def first_header(scope: Mapping[str, Any], name: bytes) -> str | None:
-    """The first value of the field ``name`` of an ASGI scope, in small letters; None when it was not sent.
+    """Return the first value of the header ``name``, given in lower case, or None.
 
-    It gives what ``Request.headers`` gives, in a fifth of the time.
+    It takes a fifth of the time of ``Request.headers``.
     """
     for each, value in scope["headers"]:
         if each == name:

@@ -1,4 +1,4 @@
-"""The keys at hand: what SECRET_KEY gives by itself, and the keys of the database that it opens."""
+"""The keyring: keys derived from SECRET_KEY, and data keys of the database that SECRET_KEY unwraps."""
 
 import hmac
 import os
@@ -11,23 +11,23 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-# What is hashed to be found or checked again years later is keyed from the database; the rest by SECRET_KEY itself.
-KeptPurpose = Literal["client-secret", "subject"]
-Purpose = KeptPurpose | Literal["cursor", "remembered", "fingerprint"]
+# Hashes of these purposes are stored for years, so their keys are data keys; others are derived from SECRET_KEY.
+StoredPurpose = Literal["client-secret", "subject"]
+Purpose = StoredPurpose | Literal["cursor", "remembered", "fingerprint"]
 KEY_BYTES = 32
 NONCE_BYTES = 12
 ID_BYTES = 4
-# What was sealed before keys had ids: by a key derived from SECRET_KEY, and bound to no column.
+# Of values sealed before keys had ids: by a key derived from SECRET_KEY, without associated data.
 FIRST_KEY_ID = 0
 
 
 class SealBroken(Exception):
-    """What should be sealed was not sealed with a key at hand, or was altered, or there is no key at hand."""
+    """A sealed value was altered, or its key is not in the keyring."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrappedKey:
-    """A key of the database: its id, what it is for (``seal`` or a purpose), and itself, sealed by SECRET_KEY."""
+    """A data key wrapped by SECRET_KEY; its purpose is ``seal`` or that of a hash, and ``seals`` is True while used."""
 
     id: int
     purpose: str
@@ -36,59 +36,59 @@ class WrappedKey:
 
 
 class Keyring:
-    """Keyed hashes, and authenticated encryption of columns under keys with ids, so that they can be rotated.
+    """Keyed hashes, and authenticated encryption of columns by keys with ids, which can be rotated.
 
-    ``previous`` is the SECRET_KEY before this one, while the database's keys are still wrapped by it.
+    ``previous`` is the former SECRET_KEY, while data keys are still wrapped by it.
     """
 
     def __init__(self, secret: str, previous: str | None = None) -> None:
         self._secret = secret.encode()
-        self._wrapping = [AESGCM(_derived(each.encode(), "wrap")) for each in (secret, previous) if each]
+        self._wrapping = [AESGCM(_derive(each.encode(), "wrap")) for each in (secret, previous) if each]
         self._hash_keys: dict[str, bytes] = {
-            name: _derived(self._secret, name) for name in ("cursor", "remembered", "fingerprint")
+            name: _derive(self._secret, name) for name in ("cursor", "remembered", "fingerprint")
         }
         self._seals: dict[int, AESGCM] = {}
         self.sealing_id: int | None = None
 
     def first_keys(self) -> dict[str, bytes]:
-        """The keys that SECRET_KEY alone stood for, by purpose; a database's first keys, so that its hashes stay."""
-        return {name: _derived(self._secret, name) for name in ("seal", *get_args(KeptPurpose))}
+        """Return the keys once derived from SECRET_KEY, by purpose, to be the first data keys."""
+        return {name: _derive(self._secret, name) for name in ("seal", *get_args(StoredPurpose))}
 
-    def learn(self, keys: Iterable[WrappedKey]) -> None:
-        """Take the database's keys in. Raises ``SealBroken`` when neither secret opens one."""
-        opened = [(each, self.unwrap(each.wrapped)) for each in keys]
-        self._seals = {each.id: AESGCM(key) for each, key in opened if each.purpose == "seal"}
-        self._hash_keys |= {each.purpose: key for each, key in opened if each.purpose != "seal"}
-        self.sealing_id = max((each.id for each, _ in opened if each.seals), default=None)
+    def load(self, keys: Iterable[WrappedKey]) -> None:
+        """Load the data keys. Raises ``SealBroken`` when neither secret unwraps one."""
+        unwrapped = [(each, self.unwrap(each.wrapped)) for each in keys]
+        self._seals = {each.id: AESGCM(key) for each, key in unwrapped if each.purpose == "seal"}
+        self._hash_keys |= {each.purpose: key for each, key in unwrapped if each.purpose != "seal"}
+        self.sealing_id = max((each.id for each, _ in unwrapped if each.seals), default=None)
 
     def wrap(self, key: bytes) -> bytes:
-        """A key, sealed to be kept in the database."""
+        """Wrap a key by SECRET_KEY."""
         nonce = os.urandom(NONCE_BYTES)
         return nonce + self._wrapping[0].encrypt(nonce, key, None)
 
     def unwrap(self, wrapped: bytes) -> bytes:
-        """The key that was wrapped by this or the previous secret. Raises ``SealBroken``."""
+        """Unwrap a key by this or the previous secret. Raises ``SealBroken``."""
         for wrapping in self._wrapping:
             try:
                 return wrapping.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], None)
             except (InvalidTag, ValueError):
                 continue
-        raise SealBroken("SECRET_KEY does not open this database's keys")
+        raise SealBroken("SECRET_KEY does not unwrap the keys of this database")
 
     def keyed_hash(self, purpose: Purpose, value: str) -> str:
-        """HMAC-SHA256 of ``value`` under the purpose's key, as 64 hexadecimal digits. Raises ``SealBroken``."""
+        """Return the HMAC-SHA256 of ``value`` by the key of the purpose, in hexadecimal. Raises ``SealBroken``."""
         if purpose not in self._hash_keys:
             raise SealBroken(f"there is no key for {purpose}")
         return hmac.digest(self._hash_keys[purpose], value.encode(), "sha256").hex()
 
     def matches(self, purpose: Purpose, value: str, expected: str) -> bool:
-        """Whether ``expected`` is the keyed hash of ``value``, compared in constant time."""
+        """True when ``expected`` is the keyed hash of ``value``; compares in constant time."""
         return hmac.compare_digest(self.keyed_hash(purpose, value), expected)
 
     def seal(self, column: str, plain: bytes) -> bytes:
-        """Encrypt and authenticate with AES-256-GCM for one column (``table.column``).
+        """Encrypt with AES-256-GCM, with the column's name (``table.column``) as associated data.
 
-        Gives key id, random nonce and ciphertext; in another column it cannot be unsealed.
+        Returns key id, random nonce and ciphertext.
         """
         if self.sealing_id is None:
             raise SealBroken("there is no key to seal with")
@@ -97,23 +97,23 @@ class Keyring:
         return self.sealing_id.to_bytes(ID_BYTES, "big") + nonce + encrypted
 
     def unseal(self, column: str, sealed: bytes) -> bytes:
-        """What was sealed for the column. Raises ``SealBroken``."""
+        """Decrypt a sealed value of a column. Raises ``SealBroken``."""
         key_id = int.from_bytes(sealed[:ID_BYTES], "big")
         nonce, encrypted = sealed[ID_BYTES : ID_BYTES + NONCE_BYTES], sealed[ID_BYTES + NONCE_BYTES :]
         try:
             return self._seals[key_id].decrypt(nonce, encrypted, None if key_id == FIRST_KEY_ID else column.encode())
-        except (KeyError, InvalidTag, ValueError) as broken:
-            raise SealBroken(f"{column} was not sealed with a key at hand") from broken
+        except (KeyError, InvalidTag, ValueError) as error:
+            raise SealBroken(f"{column} was not sealed with a known key") from error
 
     def seal_text(self, column: str, plain: str) -> bytes:
-        """``seal`` of text, as UTF-8."""
+        """Seal a text as UTF-8."""
         return self.seal(column, plain.encode())
 
     def unseal_text(self, column: str, sealed: bytes) -> str:
-        """What ``seal_text`` was given. Raises ``SealBroken``."""
+        """Unseal a text. Raises ``SealBroken``."""
         return self.unseal(column, sealed).decode()
 
 
-def _derived(secret: bytes, purpose: str) -> bytes:
-    """A key for one purpose by HKDF (RFC 5869)."""
+def _derive(secret: bytes, purpose: str) -> bytes:
+    """Derive a key for a purpose by HKDF (RFC 5869)."""
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose.encode()).derive(secret)

@@ -1,4 +1,4 @@
-"""The principal of a request: its client, the partner that the client acts for, and the scopes it holds."""
+"""The principal of a request: the authenticated client, its partner and scopes."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +26,7 @@ SCOPES = {
 
 @dataclass(frozen=True)
 class Principal:
-    """The client that acts, and the partner it acts for, as its token says."""
+    """An authenticated client, the partner it acts for, and the scopes of its token."""
 
     client_id: UUID
     partner_id: UUID
@@ -36,10 +36,10 @@ class Principal:
 
     @property
     def sees_all(self) -> bool:
-        """Whether the caller's business is every partner's case."""
+        """True for the regulator, which sees the cases of all partners."""
         return self.partner_kind == "regulator"
 
     @cached_property
-    def named(self) -> tuple[str, str]:
-        """The client and the partner as log lines and quotas name them."""
+    def id_texts(self) -> tuple[str, str]:
+        """The ids of client and partner as texts, for log lines and quotas."""
         return str(self.client_id), str(self.partner_id)

@@ -12,7 +12,7 @@ from app.audit import erasure as log
 from app.bulk_uploads import erasure as bulk_uploads
 from app.core.database.engine import Database
 from app.core.database.transaction import Transaction
-from app.core.http.idempotency import forget_answers_at
+from app.core.http.idempotency import delete_responses_at
 from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
 from app.erasure.errors import ApplicantInUse
@@ -84,7 +84,7 @@ async def _erase_all(tx: Transaction, actor: Principal | None, ids: Collection[U
 async def _erase(tx: Transaction, actor: Principal | None, ids: Collection[UUID]) -> None:
     """Erase applicants that are locked, and all their cases, 5,000 at a time."""
     erased = {each.id: each for each in await applicants.erase(tx, actor, ids)}
-    await forget_answers_at(tx, [f"/v1/applicants/{id_}" for id_ in ids])
+    await delete_responses_at(tx, [f"/v1/applicants/{id_}" for id_ in ids])
     cases = await registrations.cases_after(tx, ids, FIRST)
     while cases:
         await _erase_cases(tx, actor, cases, erased)
@@ -107,6 +107,6 @@ async def _erase_cases(
         for value in erasures[case.id].values
     }
     await bulk_uploads.erase_references(tx, references, list(subjects))
-    await forget_answers_at(tx, [f"/v1/registrations/{id_}" for id_ in subjects])
+    await delete_responses_at(tx, [f"/v1/registrations/{id_}" for id_ in subjects])
     details = {id_: erasures[id_].details if id_ in erasures else {} for id_ in subjects}
     await registrations.tell(tx, actor, details)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from app.core.auth.bearer import require
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
-from app.core.http.idempotency import Idempotent
+from app.core.http.idempotency import Idempotency
 from app.core.http.problems import BODIES, CHANGES, CREATES, READS, documented
 from app.core.http.responses import Precondition, json_answer, page_answer, resource_answer
 from app.core.outbound.client import Outbound
@@ -57,7 +57,9 @@ async def list_partners(
     response_model=schemas.Partner,
     responses=documented(*CREATES, NameTaken),
 )
-async def create_partner(body: schemas.NewPartner, database: Db, principal: Admin, once: Idempotent) -> Response:
+async def create_partner(
+    body: schemas.NewPartner, database: Db, principal: Admin, idempotency: Idempotency
+) -> Response:
     """Makes a partner; its clients are made after."""
     async with database.transaction(principal) as tx:
 
@@ -65,7 +67,7 @@ async def create_partner(body: schemas.NewPartner, database: Db, principal: Admi
             partner = await service.create_partner(tx, principal, body)
             return resource_answer(schemas.Partner.model_validate(partner), 201, location=f"/v1/partners/{partner.id}")
 
-        return await once.answer(tx, principal, create)
+        return await idempotency.respond(tx, principal, create)
 
 
 @router.get("/{partner_id}", summary="Read a partner", response_model=schemas.Partner, responses=documented(*READS))
@@ -130,7 +132,7 @@ async def create_client(
     body: schemas.NewClient,
     database: Db,
     principal: Admin,
-    once: Idempotent,
+    idempotency: Idempotency,
 ) -> Response:
     """Makes a client with a random secret of 256 bits, shown this once and kept as a keyed hash, or with keys.
 
@@ -145,7 +147,7 @@ async def create_client(
             wanted = Wanted(ChangeAction.CREATE, None, ANY_VERSION, details)
             return _with_secret(await client_changes.make(tx, principal, partner, wanted), 201)
 
-        return await once.answer(tx, principal, create)
+        return await idempotency.respond(tx, principal, create)
 
 
 @router.get(

@@ -14,7 +14,7 @@ from joserfc.jwk import OKPKey
 from uuid_utils.compat import uuid7
 
 from app.core.auth import auth_events
-from app.core.auth.auth_events import Way
+from app.core.auth.auth_events import Method
 from app.core.auth.bearer import ACCESS, ALGORITHM
 from app.core.database.notifications import notify
 from app.core.database.transaction import Transaction
@@ -240,16 +240,16 @@ async def _record(tx: Transaction, actor: Principal | None, name: str, subject_i
     await events.record(tx, actor, [Happening(name, subject_id=subject_id, partner_id=partner_id)])
 
 
-def recognise(keyring: Keyring, client: Client | None, client_secret: str, way: Way) -> AuthenticatedClient | None:
+def recognise(keyring: Keyring, client: Client | None, client_secret: str, way: Method) -> AuthenticatedClient | None:
     """The client, when it is enabled and the secret is its own, or None; which of the two was wrong only the log tells.
 
     The hash is made whether there is such a client or not: the time that it takes does not tell.
     """
     found = _recognised(client, keyring.keyed_hash("client-secret", client_secret))
     if found is None:
-        auth_events.failed(way, "unknown client, disabled, or wrong secret", client.id if client else None)
+        auth_events.record_failure(way, "unknown client, disabled, or wrong secret", client.id if client else None)
     else:
-        auth_events.succeeded(way, str(found.client.id), str(found.client.partner_id))
+        auth_events.record_success(way, str(found.client.id), str(found.client.partner_id))
     return found
 
 

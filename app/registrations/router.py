@@ -8,17 +8,16 @@ from fastapi import APIRouter, Query, Request, Response
 from app.allowlist.errors import NetworkTaken
 from app.core.auth.bearer import require
 from app.core.database.pagination import PageQuery, decode_cursor, encode_cursor
-from app.core.database.tenancy import INTAKE
+from app.core.database.roles import INTAKE
 from app.core.database.transaction import Transaction
 from app.core.errors import MissingField, SelfReview, Unauthenticated
 from app.core.http.dependencies import Db, database_of
 from app.core.http.fast_route import FastRoute
-from app.core.http.idempotency import Idempotent
+from app.core.http.idempotency import Idempotency
 from app.core.http.problems import BODIES, CHANGES, CREATES, READS, documented
-from app.core.http.responses import Precondition, document_answer, documents_answer, page_answer, unchanged
+from app.core.http.responses import JsonResource, Precondition, not_modified, page_answer, resource_answer
 from app.core.principal import Principal
 from app.core.validation.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
-from app.core.validation.preconditions import etag
 from app.events import store as events
 from app.events.schemas import EventPage
 from app.operators.errors import UnknownOperator
@@ -39,7 +38,7 @@ DETAILS = (
 
 async def _answer(tx: Transaction, principal: Principal, registration_id: UUID) -> Response:
     changed = await store.reread(tx, principal, [registration_id])
-    return document_answer(*changed[registration_id])
+    return resource_answer(JsonResource(*changed[registration_id]))
 
 
 @router.get(
@@ -79,7 +78,7 @@ async def list_tracks(request: Request, _: Annotated[Principal, require()]) -> R
     },
 )
 async def create_registration(
-    request: Request, body: schemas.RegistrationDetails, principal: Writer, once: Idempotent
+    request: Request, body: schemas.RegistrationDetails, principal: Writer, idempotency: Idempotency
 ) -> Response:
     """Submits a registration for one of your own applicants.
 
@@ -87,7 +86,7 @@ async def create_registration(
     nothing, other content corrects a case that was sent back and hands it in again, else it is refused.
     """
     submissions: Submissions = request.app.state.submissions
-    return await submissions.submit(principal, body.asked, once)
+    return await submissions.submit(principal, body.asked, idempotency)
 
 
 @router.get(
@@ -101,7 +100,7 @@ async def list_registrations(
 ) -> Response:
     """Oldest first. An association sees its own, an operator those that name it, the regulator all."""
     async with database_of(request).transaction(principal, read_only=True) as tx:
-        return documents_answer(request, *await store.list_page(tx, principal, query))
+        return page_answer(request, schemas.RegistrationPage, *await store.list_page(tx, principal, query))
 
 
 @router.get(
@@ -113,8 +112,8 @@ async def list_registrations(
 async def get_registration(request: Request, registration_id: UUID, principal: Reader) -> Response:
     """Where a case stands and why: `status`, `reason_codes`, `note`, and `due_at` for the next decision."""
     async with database_of(request).transaction(principal, read_only=True) as tx:
-        version, document = await store.read(tx, principal, registration_id)
-    return unchanged(request, etag(version)) or document_answer(version, document)
+        resource = JsonResource(*await store.read(tx, principal, registration_id))
+    return not_modified(request, resource) or resource_answer(resource)
 
 
 @router.patch(

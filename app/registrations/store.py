@@ -28,13 +28,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from app.core.database.batches import Rows, any_of
-from app.core.database.json_documents import documents, fetch_page_of, fields_of, page_of
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, InvalidValue, NotFound
 from app.core.principal import Principal
 from app.events import store as events
 from app.partners.models import Client
+from app.registrations.json_documents import fetch_json_page, json_page, select_fields, select_json
 from app.registrations.models import NETWORKS, Registration, RegistrationNetwork
 from app.registrations.overlaps import IS_CONTESTED
 from app.registrations.rules import OFFICERS_FLAGS, Case, Flag, Status
@@ -74,7 +74,7 @@ def fields(principal: Principal, networks: ColumnElement[Any] = NETWORKS) -> Sel
     if principal.partner_kind == "operator":
         hidden = (*hidden, *HIDDEN_FROM_OPERATORS)
     given = {"networks": networks, "flags": _flags(principal)}
-    return fields_of(Resource, Registration, hidden, given).where(visible_to(principal))
+    return select_fields(Resource, Registration, hidden, given).where(visible_to(principal))
 
 
 def _flags(principal: Principal) -> ColumnElement[Any]:
@@ -90,7 +90,7 @@ def _flags(principal: Principal) -> ColumnElement[Any]:
 
 @lru_cache(maxsize=1_000)
 def _one(principal: Principal) -> Statement:
-    return Statement(documents(fields(principal).where(Registration.id == bindparam("id", type_=Uuid))))
+    return Statement(select_json(fields(principal).where(Registration.id == bindparam("id", type_=Uuid))))
 
 
 async def read(tx: Transaction, principal: Principal, registration_id: UUID) -> tuple[int, str]:
@@ -104,7 +104,7 @@ async def read(tx: Transaction, principal: Principal, registration_id: UUID) -> 
 
 @lru_cache(maxsize=1_000)
 def _these(principal: Principal) -> Statement:
-    return Statement(documents(fields(principal).where(any_of(Registration.id, bindparam("ids")))))
+    return Statement(select_json(fields(principal).where(any_of(Registration.id, bindparam("ids")))))
 
 
 async def reread(tx: Transaction, principal: Principal, ids: Collection[UUID]) -> dict[UUID, tuple[int, str]]:
@@ -122,15 +122,15 @@ async def list_page(
     if not principal.sees_all:
         _refuse_officers_filters(filters, is_contested=is_contested)
     names = {"contested" if name == "flag" and is_contested else name for name in filters}
-    page = _page(principal, frozenset(names), begins=query.cursor is None)
-    return await fetch_page_of(tx, page, query, list_name="registrations")
+    page = _page(principal, frozenset(names), is_first=query.cursor is None)
+    return await fetch_json_page(tx, page, query, list_name="registrations")
 
 
 @lru_cache(maxsize=1_000)
-def _page(principal: Principal, filters: frozenset[str], *, begins: bool) -> Statement:
+def _page(principal: Principal, filters: frozenset[str], *, is_first: bool) -> Statement:
     """The page with these filters, whatever their values."""
     conditions = [FILTERS[name] if name in FILTERS else _has(name) for name in sorted(filters)]
-    return page_of(fields(principal).where(*conditions), Registration.id, begins=begins)
+    return json_page(fields(principal).where(*conditions), Registration.id, is_first=is_first)
 
 
 def _has(name: str) -> ColumnElement[bool]:

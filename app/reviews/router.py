@@ -10,7 +10,7 @@ from app.core.auth.bearer import require
 from app.core.errors import MissingField, PreconditionRequired, SelfReview, Unauthenticated, VersionMismatch
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
-from app.core.http.idempotency import Idempotent
+from app.core.http.idempotency import Idempotency
 from app.core.http.problems import CREATES, READS, documented, problem_of
 from app.core.http.responses import Precondition, json_answer, page_answer
 from app.core.principal import Principal
@@ -45,7 +45,7 @@ async def list_reason_codes(request: Request, _: Annotated[Principal, require()]
     ),
 )
 async def decide(
-    body: schemas.NewDecision, database: Db, officer: Officer, if_match: Precondition, once: Idempotent
+    body: schemas.NewDecision, database: Db, officer: Officer, if_match: Precondition, idempotency: Idempotency
 ) -> Response:
     """One decision, with `If-Match` of the registration: an officer decides what the officer has read.
 
@@ -58,7 +58,7 @@ async def decide(
             decision = schemas.ReviewDecision.model_validate(await store.of_batch(tx, batch_id))
             return json_answer(decision, 201, Location=f"/v1/review-decisions/{decision.id}")
 
-        return await once.answer(tx, officer, act)
+        return await idempotency.respond(tx, officer, act)
 
 
 @router.post(
@@ -67,7 +67,9 @@ async def decide(
     response_model=schemas.BatchOutcome,
     responses=documented(*DECIDES),
 )
-async def decide_batch(body: schemas.BatchDecision, database: Db, officer: Officer, once: Idempotent) -> Response:
+async def decide_batch(
+    body: schemas.BatchDecision, database: Db, officer: Officer, idempotency: Idempotency
+) -> Response:
     """The same decision on many cases, by id or by upload and status. Those that cannot be decided so are listed.
 
     A batch grants (`approve`, `reinstate`) cases flagged `outside_country` or `operator_prefix_mismatch` only when
@@ -87,7 +89,7 @@ async def decide_batch(body: schemas.BatchDecision, database: Db, officer: Offic
             answer = schemas.BatchOutcome(batch_id=outcome.batch_id, counts=counts, flagged=flagged, refused=refused)
             return json_answer(answer)
 
-        return await once.answer(tx, officer, act)
+        return await idempotency.respond(tx, officer, act)
 
 
 @router.get("", summary="List decisions", response_model=schemas.ReviewDecisionPage, responses=documented(*READS))

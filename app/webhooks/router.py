@@ -9,7 +9,7 @@ from app.core.auth.bearer import require
 from app.core.database.pagination import PageQuery
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
-from app.core.http.idempotency import Idempotent
+from app.core.http.idempotency import Idempotency
 from app.core.http.problems import BODIES, CHANGES, CREATES, READS, documented
 from app.core.http.responses import Precondition, json_answer, not_modified, page_answer, resource_answer
 from app.core.outbound.client import Outbound
@@ -44,7 +44,7 @@ def _with_secret(issued: service.Issued, status: int) -> Response:
     responses=documented(*CREATES, UrlRefused, WebhookLimit),
 )
 async def create_webhook(
-    body: schemas.NewWebhook, database: Db, principal: Manager, once: Idempotent, outbound: WayOut
+    body: schemas.NewWebhook, database: Db, principal: Manager, idempotency: Idempotency, outbound: WayOut
 ) -> Response:
     """Sends you, from now on, the events that `GET /v1/events` shows you, as Standard Webhooks says.
 
@@ -55,7 +55,7 @@ async def create_webhook(
         async def create() -> Response:
             return _with_secret(await service.create(tx, principal, outbound, body), 201)
 
-        return await once.answer(tx, principal, create)
+        return await idempotency.respond(tx, principal, create)
 
 
 @router.get("", summary="List webhooks", response_model=schemas.WebhookPage, responses=documented(*READS))
@@ -122,7 +122,7 @@ async def rotate_webhook_secret(webhook_id: UUID, database: Db, principal: Manag
     response_model=schemas.TestSent,
     responses=documented(*READS, *CREATES, WebhookDisabled),
 )
-async def send_test(webhook_id: UUID, database: Db, principal: Manager, once: Idempotent) -> Response:
+async def send_test(webhook_id: UUID, database: Db, principal: Manager, idempotency: Idempotency) -> Response:
     """Sends an event `webhook.test` to this webhook alone, whatever types it wants."""
     async with database.transaction(principal) as tx:
 
@@ -130,7 +130,7 @@ async def send_test(webhook_id: UUID, database: Db, principal: Manager, once: Id
             event_id = await service.send_test(tx, principal, webhook_id)
             return json_answer(schemas.TestSent(event_id=event_id), 202)
 
-        return await once.answer(tx, principal, send)
+        return await idempotency.respond(tx, principal, send)
 
 
 @router.post(
@@ -141,7 +141,7 @@ async def send_test(webhook_id: UUID, database: Db, principal: Manager, once: Id
     responses=documented(*CREATES),
 )
 async def replay(
-    webhook_id: UUID, body: schemas.ReplayFrom, database: Db, principal: Manager, once: Idempotent
+    webhook_id: UUID, body: schemas.ReplayFrom, database: Db, principal: Manager, idempotency: Idempotency
 ) -> Response:
     """Delivers again, or for the first time, every event after the given one that the webhook wants.
 
@@ -153,7 +153,7 @@ async def replay(
             webhook = await service.replay(tx, principal, webhook_id, body.after)
             return resource_answer(schemas.Webhook.model_validate(webhook), 202)
 
-        return await once.answer(tx, principal, again)
+        return await idempotency.respond(tx, principal, again)
 
 
 @router.get(

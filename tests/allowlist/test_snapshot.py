@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from app.allowlist.snapshot import NotASnapshot, Snapshot
-from app.core.validation.networks import position
+from app.core.validation.networks import to_integer
 from tests.support.blocks import SPACE_IPV4, SPACE_IPV6, Block, blocks, overlap, without_overlaps
 
 SESSION = UUID(int=1)
@@ -81,7 +81,7 @@ def test_a_delta_replayed_gives_the_snapshot_that_was_taken_directly(texts: list
     replayed, direct = snapshot(before).replay(2, None, added, removed), snapshot(after, 2)
     assert (replayed.serial, replayed.networks, replayed.digest) == (2, direct.networks, direct.digest)
     for text in after:
-        held = replayed.find(position(ip_network(text)[0]))
+        held = replayed.find(to_integer(ip_network(text)[0]))
         assert held is not None
         assert (held.network, held.since_serial) == (text, 1 if text in kept else 2)
 
@@ -90,5 +90,5 @@ def test_a_delta_replayed_gives_the_snapshot_that_was_taken_directly(texts: list
 @settings(deadline=None)
 def test_it_finds_the_network_that_a_search_of_all_of_them_finds(texts: list[str], address: object) -> None:
     expected = next((text for text in texts if address in ip_network(text)), None)
-    found = snapshot(texts).find(position(address))  # type: ignore[arg-type]  # an address of either version
+    found = snapshot(texts).find(to_integer(address))  # type: ignore[arg-type]  # an address of either version
     assert (found.network if found else None) == expected

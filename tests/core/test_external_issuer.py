@@ -61,5 +61,5 @@ def test_without_the_setting_there_is_none() -> None:
 
 def test_the_places_of_an_issuer_are_those_of_its_own_addresses() -> None:
     issuer = ExternalIssuer.model_validate({**SOUND, "jwks_uri": "http://keys.inside:8080/jwks", "internal": True})
-    assert issuer.places == ("login.pta.example:443", "keys.inside:8080")
+    assert issuer.hosts == ("login.pta.example:443", "keys.inside:8080")
     assert issuer.scope_claim == ("groups",)

@@ -19,7 +19,7 @@ def taught(keyring: Keyring, *sealing: tuple[int, bytes]) -> Keyring:
         WrappedKey(id_, purpose, keyring.wrap(key), seals=False) for id_, (purpose, key) in enumerate(first.items(), 1)
     ]
     keys += [WrappedKey(id_, "seal", keyring.wrap(key), seals=True) for id_, key in sealing]
-    keyring.learn(keys)
+    keyring.load(keys)
     return keyring
 
 
@@ -63,7 +63,7 @@ def test_without_a_key_nothing_is_sealed_unsealed_or_hashed_to_be_kept() -> None
 
 def test_keys_that_neither_secret_opens_are_refused() -> None:
     with pytest.raises(SealBroken):
-        Keyring(SECRET, OTHER_SECRET).learn([WrappedKey(1, "seal", Keyring("x" * 40).wrap(b"k" * 32), seals=True)])
+        Keyring(SECRET, OTHER_SECRET).load([WrappedKey(1, "seal", Keyring("x" * 40).wrap(b"k" * 32), seals=True)])
 
 
 @given(st.binary(), st.text())

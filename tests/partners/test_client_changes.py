@@ -224,7 +224,7 @@ async def test_disabling_and_narrowing_act_at_once(service: Service, admin: Call
 
     narrowed = await admin.patch(path, json={"scopes": ["reviews:read"]}, headers=ANY)
     assert (narrowed.status_code, narrowed.json()["scopes"]) == (200, ["reviews:read"])
-    await service.app.state.called_back.refresh()
+    await service.app.state.revocations.refresh()
     assert (await target.get("/v1/review-decisions")).status_code == 401
     assert (await admin.patch(path, json={"scopes": ["reviews:read"]}, headers=ANY)).json() == narrowed.json()
     assert (await admin.post(f"{path}/disable", headers=ANY)).status_code == 200

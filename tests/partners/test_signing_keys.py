@@ -91,7 +91,7 @@ async def test_tokens_signed_before_and_after_a_rotation_are_taken(
 
 
 def kid_of(token: str) -> str:
-    return str(tokens.unverified(token).header["kid"])
+    return str(tokens.decode_unverified(token).header["kid"])
 
 
 async def revoked(service: Service, kid: str) -> str:
@@ -188,5 +188,5 @@ async def test_the_command_says_what_ends_and_everyone_reads_of_it_in_the_log(
 
 async def fresh_token(service: Service, caller: Caller) -> str:
     """A token that counts, in a process that has been told."""
-    await service.app.state.called_back.refresh()
+    await service.app.state.revocations.refresh()
     return await service.token(caller.credentials)

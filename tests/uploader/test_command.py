@@ -175,7 +175,7 @@ async def test_a_file_over_the_servers_limit_is_refused_with_3(
     with processes.serving(settings, MAX_UPLOAD_BYTES="100000") as url:
         told = await ran(login(client, url), str(tmp_path / "register.csv"), "--give-up", "5")
     assert told.returncode == 3, told.stderr
-    assert "over the limit" in told.stderr
+    assert "exceeds 100000 bytes" in told.stderr
 
 
 async def test_an_upload_outlives_a_server_that_is_killed_and_started_again(

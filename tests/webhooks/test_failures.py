@@ -71,7 +71,7 @@ async def test_what_is_no_answer_is_a_failure_and_says_why(
     await until_received(deliverer, receiver, 1)
     (delivery,) = await deliveries(pseb, path)
     assert (delivery["status"], delivery["response_status"]) == ("pending", None)
-    assert delivery["last_error"] in ("The answer is not HTTP/1.1.", "The connection was refused or lost.")
+    assert delivery["last_error"] in ("The response is not HTTP/1.1.", "The connection was refused or lost.")
 
 
 ABSURD = [b"Fri, 31 Dec %s 23:59:59 GMT" % (b"9" * 20), b"1e400", b"-1", b"\xd9\xa1"]

@@ -36,7 +36,7 @@ class FeedUnauthenticated(Unauthenticated):
 def _credentials(encoded: str) -> tuple[str, str]:
     found = credentials(encoded)
     if found is None:
-        auth_events.failed("basic", "the credentials cannot be read")
+        auth_events.record_failure("basic", "the credentials cannot be read")
         raise FeedUnauthenticated("The Basic credentials cannot be read.")
     return found
 
@@ -71,7 +71,7 @@ async def _admitted(request: Request, encoded: str) -> Principal:
         await count_failed_login(request, client_id)
         raise
     admit(request, principal, "basic")
-    await count_client(request, principal.named[0])
+    await count_client(request, principal.id_texts[0])
     return principal
 
 

@@ -14,13 +14,13 @@ import structlog
 from app.allowlist import feed_store as store
 from app.allowlist.delta import Delta, net
 from app.allowlist.schemas import DeltaBody
+from app.allowlist.serving.build_cache import BuildCache
 from app.allowlist.serving.reader import SnapshotReader
 from app.allowlist.serving.representations import Representation
+from app.allowlist.serving.work_slots import WorkSlots
 from app.allowlist.snapshot import NotASnapshot, Snapshot, Version
 from app.core.database.engine import Database
 from app.core.errors import Unavailable
-from app.core.limits.build_cache import BuildCache
-from app.core.limits.work_slots import WorkSlots
 
 RECORDS_KEPT = 10_000
 RECORD_LASTS_SECONDS = 60.0

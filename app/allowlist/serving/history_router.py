@@ -17,7 +17,7 @@ from app.core.errors import Forbidden, NotAcceptable, NotFound, SelfReview, Unau
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
 from app.core.http.problems import READS, documented
-from app.core.http.responses import is_held, json_answer, page_answer
+from app.core.http.responses import json_answer, matches_if_none_match, page_answer
 from app.core.limits.http import count_work
 from app.core.principal import Principal
 
@@ -50,10 +50,10 @@ async def get_snapshot(
     name, family = query.format or "json", int(query.family) if query.family else None
     gzipped = takes_gzip(request)
     tag = list_tag(record, name, family, gzipped=gzipped)
-    if is_held(request, tag):
+    if matches_if_none_match(request, tag):
         return unchanged(tag, IMMUTABLE)
     count_work(request)
-    shown = await history.representation(caller.named[0], record, name, family, gzipped=gzipped)
+    shown = await history.representation(caller.id_texts[0], record, name, family, gzipped=gzipped)
     return shown.answers(IMMUTABLE).whole
 
 
@@ -72,10 +72,10 @@ async def get_delta_of(request: Request, serial: Serial, caller: Reader) -> Resp
     if delta is None:
         raise SnapshotRequired(f"The delta of serial {serial} is not kept.")
     tag = entity_tag(Version(feed.session, serial, delta.published_at, delta.digest), "delta")
-    if is_held(request, tag):
+    if matches_if_none_match(request, tag):
         return unchanged(tag, IMMUTABLE)
     count_work(request)
-    piece = await history_of(request).delta(caller.named[0], feed.session, [delta])
+    piece = await history_of(request).delta(caller.id_texts[0], feed.session, [delta])
     headers = {**IMMUTABLE.fields, "ETag": tag, "Repr-Digest": repr_digest(piece.sha256)}
     return Response(piece.body, media_type="application/json", headers=headers)
 

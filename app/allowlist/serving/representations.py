@@ -13,9 +13,9 @@ from typing import NamedTuple
 from fastapi import Response
 
 from app.allowlist.formats import FORMATS
+from app.allowlist.serving.build_cache import BuildCache
 from app.allowlist.snapshot import Snapshot, Version
 from app.core.errors import NotAcceptable
-from app.core.limits.build_cache import BuildCache
 
 # of each of the lists whose representations are kept
 MOST_BYTES = 128 * 1024 * 1024

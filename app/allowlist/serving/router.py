@@ -17,6 +17,7 @@ from app.allowlist.serving.history import FeedHistory
 from app.allowlist.serving.long_polls import LongPolls
 from app.allowlist.serving.reader import SnapshotReader
 from app.allowlist.serving.representations import Caching, list_tag, negotiate, unchanged
+from app.allowlist.serving.work_slots import WorkSlots
 from app.allowlist.snapshot import NotASnapshot, Snapshot
 from app.core.database.engine import Database
 from app.core.errors import (
@@ -30,9 +31,8 @@ from app.core.errors import (
 from app.core.headers import first_header
 from app.core.http.fast_route import FastRoute
 from app.core.http.problems import BODIES, documented
-from app.core.http.responses import is_held, json_answer
+from app.core.http.responses import json_answer, matches_if_none_match
 from app.core.limits.http import count_work
-from app.core.limits.work_slots import WorkSlots
 from app.core.validation import networks
 from app.core.validation.networks import NetworkMalformed
 
@@ -110,7 +110,7 @@ async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery
     snapshot = reader.current()
     shown = reader.representations.made(snapshot.version, name, family, gzipped=gzipped)
     tag = shown.etag if shown else list_tag(snapshot.version, name, family, gzipped=gzipped)
-    if is_held(request, tag):
+    if matches_if_none_match(request, tag):
         return _aged(shown.answers(CHECKED_EACH_TIME).unchanged if shown else unchanged(tag, CHECKED_EACH_TIME), reader)
     count_work(request)
     shown = shown or await reader.representations.of(snapshot, name, family, gzipped=gzipped)
@@ -145,14 +145,14 @@ async def get_delta(
         seconds = min(int(asked[1]), LONGEST_WAIT_SECONDS)
         digest = held.digest  # another list may take its place meanwhile
         waits: LongPolls = request.app.state.waits
-        await waits.wait(request, caller.named[0], reader.wait_for_newer(query.since, seconds))
+        await waits.wait(request, caller.id_texts[0], reader.wait_for_newer(query.since, seconds))
         applied["Preference-Applied"] = f"wait={seconds}"
     snapshot = reader.current()
     steps = reader.steps(query.since, digest)
     if snapshot.session != query.session or steps is None:
         raise SnapshotRequired(f"Session {snapshot.session} is at serial {snapshot.serial}.")
     if steps:
-        body = (await history_of(request).delta(caller.named[0], snapshot.session, steps)).body
+        body = (await history_of(request).delta(caller.id_texts[0], snapshot.session, steps)).body
     else:
         body = schemas.DeltaBody.none(snapshot).model_dump_json(by_alias=True).encode()
     headers = {**CHECKED_EACH_TIME.fields, **applied}
@@ -179,7 +179,7 @@ async def get_manifest(request: Request, _: Reader) -> Response:
 
 def _checked(snapshot: Snapshot, times: dict[int, datetime], text: str) -> schemas.Check:
     address = networks.parse_address(text)
-    return schemas.Check.of(address, snapshot.find(networks.position(address)), snapshot.serial, times)
+    return schemas.Check.of(address, snapshot.find(networks.to_integer(address)), snapshot.serial, times)
 
 
 @router.get(
@@ -225,7 +225,7 @@ async def check_addresses(request: Request, body: schemas.Checks, caller: Reader
     if len(body.addresses) <= FEW_CHECKS:
         return _check_all(snapshot, times, body)
     slots: WorkSlots = request.app.state.slots
-    return await slots.in_thread(caller.named[0], _check_all, snapshot, times, body)
+    return await slots.in_thread(caller.id_texts[0], _check_all, snapshot, times, body)
 
 
 def _check_all(snapshot: Snapshot, times: dict[int, datetime], body: schemas.Checks) -> Response:

@@ -141,7 +141,7 @@ async def _judge(
     if series.rehearsal is None:
         await _register(tx, principal, upload, rows, series, verdict)
         return verdict
-    async with tx.rolled_back():
+    async with tx.dry_run():
         await _register(tx, principal, upload, rows, series, verdict)
     return verdict
 

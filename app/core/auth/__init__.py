@@ -1,1 +1,1 @@
-"""Authentication: bearer tokens (RFC 6750), admission of a request, and the log of attempts."""
+"""Authentication by bearer tokens (RFC 6750), and the log of attempts to authenticate."""

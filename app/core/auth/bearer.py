@@ -1,4 +1,4 @@
-"""Who calls: a bearer token, checked locally, gives a Principal; ``require`` asks for a scope."""
+"""Bearer tokens (RFC 6750): verified locally, and the dependency ``require`` that checks scopes."""
 
 import json
 import time
@@ -16,37 +16,33 @@ from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
 from pydantic import BaseModel, FiniteFloat
 
-from app.core.auth import auth_events
 from app.core.auth.admission import admit
-from app.core.auth.auth_events import Way
+from app.core.auth.auth_events import Method, record_failure
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated
 from app.core.limits.http import count_client
 from app.core.principal import SCOPES, PartnerKind, Principal
-from app.core.settings import MOST_TOKEN_SECONDS
+from app.core.settings import MAX_TOKEN_SECONDS
 
 ALGORITHM = "Ed25519"
 ACCESS = "at+jwt"  # RFC 9068, 2.1
 REFETCH_SECONDS = 5.0
-LEEWAY_SECONDS = 10.0  # by which the clocks of two processes may differ
-LONGEST_TOKEN = 16_384
-MOST_REMEMBERED = 10_000
+LEEWAY_SECONDS = 10.0  # between the clocks of two processes
+MAX_TOKEN_LENGTH = 16_384
+CACHE_SIZE = 10_000
 
 
 class Verifier(Protocol):
-    """Checks the tokens of one issuer."""
+    """Verifies the tokens of one issuer."""
 
     async def verify(self, token: str) -> Principal:
-        """The principal of a token. Raises ``Unauthenticated``, or ``Unavailable`` when it cannot be told now."""
+        """Return the principal of a token. Raises ``Unauthenticated``, or ``Unavailable`` without keys."""
         ...
 
 
-def unverified(token: str) -> jwt.Token:
-    """What a token says before anyone has checked who said it: good for choosing the key to check it with.
-
-    Both halves are empty when it is no token.
-    """
+def decode_unverified(token: str) -> jwt.Token:
+    """Decode a token without verification, to choose the key or verifier; header and claims are empty if malformed."""
     try:
-        parts = jws.extract_compact(token.encode() if len(token) <= LONGEST_TOKEN else b"")
+        parts = jws.extract_compact(token.encode() if len(token) <= MAX_TOKEN_LENGTH else b"")
         claims = json.loads(parts.payload)
     except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return jwt.Token({}, {})
@@ -54,28 +50,28 @@ def unverified(token: str) -> jwt.Token:
 
 
 class Trust(Protocol):
-    """Which tokens count, as far as this process knows; only ``refresh`` waits."""
+    """The public keys and revocations that this process knows; only ``refresh`` reads the database."""
 
     @property
     def keys(self) -> KeySet:
-        """The keys that are trusted."""
+        """The trusted public keys."""
         ...
 
     async def refresh(self) -> None:
-        """Ask the database again."""
+        """Read the database again."""
         ...
 
     def is_revoked(self, kid: str) -> bool:
-        """Whether what the key of that id signed counts no more."""
+        """True when the key of that id was revoked."""
         ...
 
     def is_called_back(self, client_id: UUID, not_before: float) -> bool:
-        """Whether the client's tokens no longer count that say ``not_before`` of when they were last called back."""
+        """True when the client's tokens were revoked after those with this ``not_before`` were issued."""
         ...
 
 
 class _Claims(BaseModel):
-    """What an access token of ours says (RFC 9068, 2.2, and of whom it acts for)."""
+    """The claims of an access token of this service: those of RFC 9068, 2.2, and the partner."""
 
     sub: UUID
     partner_id: UUID
@@ -87,18 +83,20 @@ class _Claims(BaseModel):
     tokens_not_before: FiniteFloat = 0
 
     def check_times(self) -> None:
-        """Raises ``Unauthenticated`` for a token of the future, or one that lasts longer than any is made to."""
+        """Raise ``Unauthenticated`` for a token issued in the future, or valid for longer than is ever issued."""
         now = time.time()
         issued = now if self.iat is None else self.iat
         if issued > now + LEEWAY_SECONDS:
-            raise Unauthenticated("The access token is not valid: it says that it was issued in the future.")
-        if self.exp - issued > MOST_TOKEN_SECONDS:
-            raise Unauthenticated(f"The access token is not valid: it lasts longer than {MOST_TOKEN_SECONDS} seconds.")
+            raise Unauthenticated("The access token is not valid: it was issued in the future.")
+        if self.exp - issued > MAX_TOKEN_SECONDS:
+            raise Unauthenticated(
+                f"The access token is not valid: it is valid for more than {MAX_TOKEN_SECONDS} seconds."
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class _Verified:
-    """What a token said whose signature was good: that need not be checked again until it ends."""
+    """The claims of a token whose signature was verified, kept until it expires."""
 
     principal: Principal
     kid: str
@@ -107,12 +105,12 @@ class _Verified:
 
 
 class TokenVerifier:
-    """Checks access tokens by ``trust``, which it refreshes when it meets an unknown key id."""
+    """Verifies access tokens of this service; refreshes ``trust`` for an unknown key id."""
 
     def __init__(self, issuer: str, trust: Trust) -> None:
         self._trust = trust
-        self._fetched = float("-inf")
-        self._verified: dict[bytes, _Verified] = {}  # by the token's hash
+        self._refreshed_at = float("-inf")
+        self._verified: dict[bytes, _Verified] = {}  # by SHA-256 of the token
         self._claims = jwt.JWTClaimsRegistry(
             iss={"essential": True, "value": issuer},
             aud={"essential": True, "value": issuer},
@@ -121,21 +119,21 @@ class TokenVerifier:
         )
 
     async def verify(self, token: str) -> Principal:
-        """The principal of a token. Raises ``Unauthenticated``, ``TokenExpired`` when it was good once."""
+        """Return the principal of a token. Raises ``Unauthenticated``, or ``TokenExpired``."""
         key = sha256(token.encode()).digest()
         verified = self._verified.get(key)
         if verified is None or time.time() >= verified.expires:
-            verified = await self._checked(token)
-            if len(self._verified) >= MOST_REMEMBERED:
+            verified = await self._verify_claims(token)
+            if len(self._verified) >= CACHE_SIZE:
                 self._verified.clear()
             self._verified[key] = verified
         if self._trust.is_revoked(verified.kid):
             raise Unauthenticated("The access token is not valid: the key that signed it was revoked.")
         if self._trust.is_called_back(verified.principal.client_id, verified.not_before):
-            raise Unauthenticated("The access token is not valid: it was called back.")
+            raise Unauthenticated("The access token is not valid: it was revoked.")
         return verified.principal
 
-    async def _checked(self, token: str) -> _Verified:
+    async def _verify_claims(self, token: str) -> _Verified:
         try:
             decoded = await self._decode(token)
             self._claims.validate({name: value for name, value in decoded.claims.items() if name != "iat"})
@@ -145,23 +143,23 @@ class TokenVerifier:
             return _Verified(principal, str(decoded.header["kid"]), claims.exp, claims.tokens_not_before)
         except ExpiredTokenError:
             raise TokenExpired("The access token is not valid: it has expired.") from None
-        except (JoseError, ValueError, KeyError, TypeError) as wrong:
-            raise Unauthenticated(f"The access token is not valid: {_why(wrong)}.") from None
+        except (JoseError, ValueError, KeyError, TypeError) as error:
+            raise Unauthenticated(f"The access token is not valid: {_reason(error)}.") from None
 
     async def _decode(self, token: str) -> jwt.Token:
         try:
             return jwt.decode(token, self._trust.keys, algorithms=[ALGORITHM])
         except (JoseError, ValueError):
-            if time.monotonic() - self._fetched < REFETCH_SECONDS:
+            if time.monotonic() - self._refreshed_at < REFETCH_SECONDS:
                 raise
             await self._trust.refresh()
-            self._fetched = time.monotonic()
+            self._refreshed_at = time.monotonic()
             return jwt.decode(token, self._trust.keys, algorithms=[ALGORITHM])
 
 
 def _principal(token: jwt.Token, claims: _Claims) -> Principal:
     if token.header.get("typ") != ACCESS:
-        raise ValueError("The same keys sign manifests of the feed.")
+        raise ValueError("not an access token: the same keys sign manifests of the feed")
     return Principal(
         client_id=claims.sub,
         partner_id=claims.partner_id,
@@ -171,9 +169,9 @@ def _principal(token: jwt.Token, claims: _Claims) -> Principal:
     )
 
 
-def _why(wrong: Exception) -> str:
+def _reason(error: Exception) -> str:
     return {"bad_signature": "its signature does not match"}.get(
-        getattr(wrong, "error", ""), "it is malformed or was issued by another service"
+        getattr(error, "error", ""), "it is malformed or was issued by another service"
     )
 
 
@@ -187,37 +185,37 @@ oauth2 = OAuth2(
 async def authenticate(
     request: Request, needed: SecurityScopes, authorization: Annotated[str | None, Depends(oauth2)]
 ) -> Principal:
-    """The caller of a request, verified once for each. Raises ``Unauthenticated``, or ``Forbidden`` without a scope."""
-    principal: Principal = request.scope.get("principal") or await _admitted(request, authorization)
+    """Return the caller of a request, verified once. Raises ``Unauthenticated``, or ``Forbidden`` without a scope."""
+    principal: Principal = request.scope.get("principal") or await _authenticate(request, authorization)
     if not principal.scopes.issuperset(needed.scopes):
         missing = sorted(set(needed.scopes) - principal.scopes)
         raise Forbidden(f"The token lacks the scope {' '.join(missing)}.")
     return principal
 
 
-async def _admitted(request: Request, authorization: str | None) -> Principal:
-    scheme, _, sent = (authorization or "").partition(" ")
-    token = sent.strip()
+async def _authenticate(request: Request, authorization: str | None) -> Principal:
+    scheme, _, credentials = (authorization or "").partition(" ")
+    token = credentials.strip()
     if scheme.lower() != "bearer" or not token:
-        raise Unauthenticated("The request carries no bearer token.")
-    way, verifier = _verifier(request.app.state, token)
+        raise Unauthenticated("The request has no bearer token.")
+    method, verifier = _verifier(request.app.state, token)
     try:
         principal = await verifier.verify(token)
-    except Unauthenticated as refused:
-        auth_events.failed(way, refused.detail)
+    except Unauthenticated as error:
+        record_failure(method, error.detail)
         raise
-    admit(request, principal, way)
-    await count_client(request, principal.named[0])
+    admit(request, principal, method)
+    await count_client(request, principal.id_texts[0])
     return principal
 
 
-def _verifier(state: Any, token: str) -> tuple[Way, Verifier]:
-    """The verifier of the issuer that the token claims to be from; the service's own unless that one is configured."""
+def _verifier(state: Any, token: str) -> tuple[Method, Verifier]:
+    """Return the verifier of the issuer that the token names; that of this service for an unknown one."""
     external: Mapping[str, Verifier] = state.external
-    issuer = external.get(str(unverified(token).claims.get("iss"))) if external else None
+    issuer = external.get(str(decode_unverified(token).claims.get("iss"))) if external else None
     return ("external_token", issuer) if issuer else ("token", state.verifier)
 
 
 def require(*scopes: str) -> Any:
-    """A dependency that gives the ``Principal`` of a token that holds ``scopes``."""
+    """Return a dependency on the ``Principal`` of a token with ``scopes``."""
     return Security(authenticate, scopes=list(scopes))

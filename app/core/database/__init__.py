@@ -1,4 +1,4 @@
-"""The database: one engine a process, one transaction handle, and what statements are built from.
+"""The database: the engine, the transaction handle, and the parts that statements are built from.
 
 Stores of the domains build their SQL with it.
 """

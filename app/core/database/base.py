@@ -1,4 +1,4 @@
-"""The declarative base of all tables, and column types and constraints that they share."""
+"""The declarative base of all tables, with mixins, column types and constraints that tables share."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ INSTANT = TIMESTAMP(timezone=True)
 
 
 class Base(DeclarativeBase):
-    """Every table's base; constraint names are predictable because stores map them to errors."""
+    """Base of all tables. Names of constraints are predictable, since stores map them to errors."""
 
     metadata = MetaData(
         naming_convention={
@@ -30,13 +30,13 @@ class Base(DeclarativeBase):
 
 
 class Identified:
-    """A UUIDv7 primary key (RFC 9562): it sorts by the time of its making."""
+    """Adds a UUIDv7 primary key (RFC 9562), which sorts by the time of creation."""
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7, sort_order=-10)
 
 
 class Versioned:
-    """A version that each change raises by one, and the times of making and last change."""
+    """Adds a version, which each change raises by one, and the times of creation and last change."""
 
     version: Mapped[int] = mapped_column(Integer, default=1, server_default=text("1"), sort_order=90)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), sort_order=91)
@@ -54,11 +54,11 @@ class XID8(UserDefinedType[int]):
 
 
 def sealed_column() -> MappedColumn[Any]:
-    """A column whose values the keyring sealed, under the name ``table.column``."""
+    """Declare a column of values that the keyring seals under the name ``table.column``."""
     return mapped_column(LargeBinary, info={"sealed": True})
 
 
 def one_of(name: str, values: type[StrEnum]) -> CheckConstraint:
-    """A constraint that holds the column ``name`` to the values of an enum."""
+    """Declare a constraint that allows only the values of an enum in the column ``name``."""
     listed = ", ".join(f"'{value.value}'" for value in values)
     return CheckConstraint(f"{name} IN ({listed})", name=name)

@@ -1,7 +1,7 @@
-"""What is asked for one by one and done many at a time: what comes while others are being worked on goes next.
+"""Group commit: items that are submitted one by one are processed in batches.
 
-Who comes alone is served alone and at once. Only where several came at once is there a short pause before the next
-turn, as PostgreSQL has one before a commit that others may join (``commit_delay``).
+A single item is processed alone and at once; items that come meanwhile form the next batch. Only after a batch of
+several is there a short pause for others to join, like PostgreSQL's ``commit_delay``.
 """
 
 import asyncio
@@ -11,59 +11,59 @@ from typing import Generic, TypeVar
 
 from app.core.database.engine import is_outage
 
-# In this time those who were just answered can ask again, and need not wait for a turn that begins without them.
-PAUSE_SECONDS = 0.001
+PAUSE_SECONDS = 0.001  # callers just answered can call again and need not wait for the batch after the next
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 
 class Batcher(Generic[Item, Outcome]):
-    """Takes items one by one to ``act``, which is given up to ``most`` at a time and gives one outcome for each."""
+    """Collects items for ``process_batch``, which takes up to ``most`` and returns an outcome for each, in order."""
 
-    def __init__(self, act: Callable[[Sequence[Item]], Awaitable[Sequence[Outcome]]], most: int) -> None:
-        self._act = act
+    def __init__(self, process_batch: Callable[[Sequence[Item]], Awaitable[Sequence[Outcome]]], most: int) -> None:
+        self._process_batch = process_batch
         self._most = most
         self._waiting: list[tuple[Item, asyncio.Future[Outcome]]] = []
-        self._working: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody waits."""
-        return self._working is None
+        """True when no item is waiting or being processed."""
+        return self._task is None
 
-    async def do(self, item: Item) -> Outcome:
-        """The outcome of ``item``. Raises what ``act`` raises; a fault of one item is not raised for another.
+    async def process(self, item: Item) -> Outcome:
+        """Process an item in a batch and return its outcome, or raise what ``process_batch`` raised for it.
 
-        What has begun is brought to its end, also when the one who asked does not wait for it.
+        A batch that fails is processed again item by item, unless the database is away, so that an error reaches only
+        its own caller. Processing goes on when the caller is cancelled.
         """
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, outcome))
-        if self._working is None:  # in a context of its own: the work is not this caller's alone
-            self._working = asyncio.create_task(self._work(), context=Context())
+        if self._task is None:  # in a new context: a batch belongs to several requests
+            self._task = asyncio.create_task(self._run(), context=Context())
         return await outcome
 
-    async def _work(self) -> None:
+    async def _run(self) -> None:
         try:
             while self._waiting:
-                taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-                await self._settle(taken)
-                if len(taken) > 1:
+                batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                await self._resolve(batch)
+                if len(batch) > 1:
                     await asyncio.sleep(PAUSE_SECONDS)
         finally:
-            self._working = None
+            self._task = None
 
-    async def _settle(self, taken: Sequence[tuple[Item, "asyncio.Future[Outcome]"]]) -> None:
+    async def _resolve(self, batch: Sequence[tuple[Item, "asyncio.Future[Outcome]"]]) -> None:
         try:
-            outcomes = await self._act([item for item, _ in taken])
-        except Exception as fault:  # noqa: BLE001 - raised where it is awaited
-            if len(taken) > 1 and not is_outage(fault):
-                for each in taken:
-                    await self._settle([each])
+            outcomes = await self._process_batch([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - raised where it is awaited
+            if len(batch) > 1 and not is_outage(error):
+                for each in batch:
+                    await self._resolve([each])
                 return
-            for _, waiting in taken:
-                if not waiting.cancelled():
-                    waiting.set_exception(fault)
+            for _, future in batch:
+                if not future.cancelled():
+                    future.set_exception(error)
             return
-        for (_, waiting), outcome in zip(taken, outcomes, strict=True):
-            if not waiting.cancelled():
-                waiting.set_result(outcome)
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            if not future.cancelled():
+                future.set_result(outcome)

@@ -1,4 +1,4 @@
-"""The keys of the database: wrapped by SECRET_KEY, found by every process, rotated while all of them run."""
+"""Data keys: stored in the database, wrapped by SECRET_KEY, and rotated while all processes run."""
 
 import os
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from app.core.database.batches import json_rows
 from app.core.database.transaction import Transaction
 from app.core.keyring import FIRST_KEY_ID, ID_BYTES, KEY_BYTES, Keyring, SealBroken, WrappedKey
 
-# longer than any process goes without reading the keys again
-KNOWN_BEFORE_SEALING = timedelta(seconds=10)
-EVERYONE_SEALS_WITH_IT = timedelta(minutes=1)
-RESEALED_AT_ONCE = 500
+# A new key seals only after this time, in which every process has read the keys again.
+NEW_KEY_DELAY = timedelta(seconds=10)
+RETIRE_DELAY = timedelta(minutes=1)
+RESEAL_BATCH = 500
 SealedColumn = Column[Any]
 
 
 class DataKey(Base):
-    """A key that seals columns, or keys the hashes of one purpose; ``retired_at``: nothing is sealed with it now."""
+    """A key that seals columns, or that keys the hashes of one purpose; nothing stored is sealed with a retired one."""
 
     __tablename__ = "data_keys"
 
@@ -34,27 +34,26 @@ class DataKey(Base):
 
 
 async def load(connection: AsyncConnection, keyring: Keyring) -> None:
-    """Let the keyring learn the database's keys. One that was never migrated, or is another secret's, has none.
+    """Load the data keys into the keyring; none from a database that was not migrated, or of another SECRET_KEY.
 
-    A key that was made in the last ten seconds does not seal yet, unless it is one of the first: a process that has
-    not heard of it could not unseal.
+    A key of the last ten seconds does not seal yet, since other processes could not unseal; the first keys do.
     """
     if await connection.scalar(select(func.to_regclass("data_keys"))) is None:
         return
     first = select(func.min(DataKey.created_at)).scalar_subquery()
-    known = or_(DataKey.created_at <= func.now() - KNOWN_BEFORE_SEALING, DataKey.created_at == first)
-    seals = and_(DataKey.purpose == "seal", known)
+    is_known = or_(DataKey.created_at <= func.now() - NEW_KEY_DELAY, DataKey.created_at == first)
+    seals = and_(DataKey.purpose == "seal", is_known)
     keys = await connection.execute(select(DataKey.id, DataKey.purpose, DataKey.wrapped, seals))
     try:
-        keyring.learn(WrappedKey(*each) for each in keys)
+        keyring.load(WrappedKey(*each) for each in keys)
     except SealBroken:
-        keyring.learn(())
+        keyring.load(())
 
 
 async def add_first(tx: Transaction, keyring: Keyring) -> None:
-    """Make a database's first keys, once, however many call.
+    """Create the first data keys, unless there are any; safe to call from several processes.
 
-    What SECRET_KEY alone stood for comes first, so that what was sealed and hashed with it stays readable.
+    The keys once derived from SECRET_KEY come first, so that values sealed and hashed with them stay readable.
     """
     await tx.execute(text("LOCK TABLE data_keys IN SHARE ROW EXCLUSIVE MODE"))
     if await tx.scalar(select(DataKey.id).limit(1)) is not None:
@@ -68,7 +67,7 @@ async def add_first(tx: Transaction, keyring: Keyring) -> None:
 
 
 async def rotate(tx: Transaction, keyring: Keyring) -> int:
-    """Make a new key to seal with; give its id. The workers seal again, bit by bit, what older ones had sealed."""
+    """Create a new sealing key and return its id; workers reseal older values in small transactions."""
     await tx.execute(text("LOCK TABLE data_keys IN SHARE ROW EXCLUSIVE MODE"))
     newest = await tx.scalar(select(func.max(DataKey.id)))
     key = DataKey(id=(newest or FIRST_KEY_ID) + 1, purpose="seal", wrapped=keyring.wrap(os.urandom(KEY_BYTES)))
@@ -78,28 +77,26 @@ async def rotate(tx: Transaction, keyring: Keyring) -> int:
 
 
 async def rewrap(tx: Transaction, keyring: Keyring) -> None:
-    """Wrap every key by SECRET_KEY, whichever of the two secrets opens it. Raises ``SealBroken``."""
+    """Wrap every key by SECRET_KEY that this or the previous secret unwraps. Raises ``SealBroken``."""
     for key in await tx.scalars(select(DataKey).with_for_update()):
         key.wrapped = keyring.wrap(keyring.unwrap(key.wrapped))
     await tx.flush()
 
 
 def sealed_columns() -> list[SealedColumn]:
-    """Every column that holds what a keyring sealed: those made by ``orm.sealed_column``."""
+    """Return every column declared by ``base.sealed_column``."""
     return [column for table in Base.metadata.sorted_tables for column in table.columns if column.info.get("sealed")]
 
 
 async def reseal(tx: Transaction, keyring: Keyring, column: SealedColumn) -> int:
-    """Seal up to 500 values of a column again, with the newest key; give how many were found."""
+    """Reseal up to 500 values of a column with the newest key; return the number found."""
     table, key = column.table, list(column.table.primary_key)
     assert isinstance(table, Table)
     assert keyring.sealing_id is not None
     name = f"{table.name}.{column.name}"
     newest = literal(keyring.sealing_id.to_bytes(ID_BYTES, "big"), LargeBinary)
     older = func.substring(column, 1, ID_BYTES) != newest
-    found = await tx.execute(
-        select(*key, column).where(older).limit(RESEALED_AT_ONCE).with_for_update(skip_locked=True)
-    )
+    found = await tx.execute(select(*key, column).where(older).limit(RESEAL_BATCH).with_for_update(skip_locked=True))
     rows = [
         {each.name: value for each, value in zip(key, row, strict=False)}
         | {column.name: keyring.seal(name, keyring.unseal(name, row[-1]))}
@@ -113,18 +110,18 @@ async def reseal(tx: Transaction, keyring: Keyring, column: SealedColumn) -> int
 
 
 async def retire_unused(tx: Transaction, keyring: Keyring) -> Sequence[int]:
-    """Retire the sealing keys before the newest, when nothing is sealed with them any more; give their ids.
+    """Retire the sealing keys before the newest once their values are resealed; return their ids.
 
-    Not in the newest's first minute, while a process may still end a transaction that it began with an older one.
+    It waits a minute after the newest was created: a transaction may still seal with an older one.
     """
     newest = select(DataKey.created_at).where(DataKey.id == keyring.sealing_id).scalar_subquery()
-    settled = newest <= func.now() - EVERYONE_SEALS_WITH_IT
-    retired = update(DataKey).where(_older_in_use(keyring), settled).values(retired_at=func.now())
+    is_settled = newest <= func.now() - RETIRE_DELAY
+    retired = update(DataKey).where(_older_in_use(keyring), is_settled).values(retired_at=func.now())
     return (await tx.scalars(retired.returning(DataKey.id))).all()
 
 
 async def is_rotating(tx: Transaction, keyring: Keyring) -> bool:
-    """Whether a key older than the one that seals may still have sealed something."""
+    """True while values may be sealed with an older key."""
     return await tx.scalar(select(DataKey.id).where(_older_in_use(keyring)).limit(1)) is not None
 
 

@@ -1,4 +1,4 @@
-"""The engine of a process, and ``Database.transaction``: the one place where transactions begin and end."""
+"""The database engine of a process, and ``Database.transaction``, where transactions begin and end."""
 
 import errno
 import time
@@ -21,65 +21,66 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
 
 from app.core.database import data_keys
-from app.core.database.tenancy import SERVICE, Role, beginning, role_of
-from app.core.database.transaction import Transaction, wrapped
+from app.core.database.roles import SERVICE, Role
+from app.core.database.tenancy import begin_sql, role_of
+from app.core.database.transaction import Transaction, to_dbapi_error
 from app.core.keyring import Keyring
 from app.core.principal import Principal
 from app.core.settings import Settings
 
-# Classes of SQLSTATE that say "not now": connection, resources, shutdown, deadlock, lock and statement time-outs.
-BUSY_STATES = ("08", "53", "57", "40001", "40P01", "55P03")
-# What no connection fails with: this machine's own disk is full or broken.
+# SQLSTATEs of transient errors: connection, resources, shutdown, serialization, deadlock, lock timeout.
+TRANSIENT_STATES = ("08", "53", "57", "40001", "40P01", "55P03")
+# An ``OSError`` of these is about a local disk, not about a connection.
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
-KEYS_READ_AGAIN_SECONDS = 5.0
-# Plans for rows found by their keys, which are in memory: made once a connection, and never a scan of a small table.
-FEW_ROWS = (
+KEYS_REFRESH_SECONDS = 5.0
+# Planner settings for look-ups by key: generic plans, made once a connection, that use indexes on small tables too.
+INDEX_PLANS = (
     "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; SET LOCAL random_page_cost = 1.1"
 )
 
 
 class _Pool(AsyncAdaptedQueuePool):
-    """Tells of a connection that is lost while it is made ready, as of one that cannot be had; SQLAlchemy does not."""
+    """A pool that reports a connection lost during its setup as one that could not be made; SQLAlchemy does not."""
 
     def connect(self) -> PoolProxiedConnection:
-        """A connection. Raises ``ConnectionError`` for one that was lost."""
+        """Check out a connection. Raises ``ConnectionError`` for one that was lost."""
         try:
             return super().connect()
         except (asyncpg.InterfaceError, asyncpg.PostgresError) as lost:
             raise ConnectionError(f"the connection was lost: {lost!r}") from lost
 
 
-def _refuse_what_was_cut(connection: Any, *_: object) -> None:
-    """Let the pool replace connections that the other end has closed; to ask that end each time takes a round trip."""
+def _discard_if_closed(connection: Any, *_: object) -> None:
+    """Let the pool replace a connection that the server closed; ``pool_pre_ping`` would cost a round trip each time."""
     if connection.driver_connection.is_closed():
         raise InvalidatePoolError
 
 
-def _options(settings: Settings) -> dict[str, str]:
-    """What a connection begins with."""
+def _server_settings(settings: Settings) -> dict[str, str]:
+    """The session parameters of every connection."""
     return {
         "application_name": "ip-registration",
         "role": SERVICE,
         "timezone": "UTC",
-        "jit": "off",  # a batch's look-ups seem costly to the planner, and compiling them takes longer than they do
+        "jit": "off",  # the planner overestimates batches of look-ups; compiling takes longer than running them
         "statement_timeout": str(settings.statement_timeout_ms),
         "lock_timeout": str(settings.lock_timeout_ms),
         "idle_in_transaction_session_timeout": str(settings.idle_transaction_timeout_ms),
     }
 
 
-def _connecting(settings: Settings) -> Callable[[], Awaitable[Any]]:
-    """How a connection is made: by asyncpg's own reading of the URL, so that ``sslmode`` is understood."""
+def _connector(settings: Settings) -> Callable[[], Awaitable[Any]]:
+    """A function that connects; asyncpg parses the URL, so that ``sslmode`` is understood."""
 
     async def connect() -> Any:
-        return await asyncpg.connect(settings.database_url, timeout=10, server_settings=_options(settings))
+        return await asyncpg.connect(settings.database_url, timeout=10, server_settings=_server_settings(settings))
 
     return connect
 
 
 class Database:
-    """A process's engine with its pool of connections, and the keys of its sealed columns."""
+    """The engine and connection pool of a process, and the keys of sealed columns."""
 
     def __init__(self, settings: Settings) -> None:
         previous = settings.secret_key_previous
@@ -88,18 +89,18 @@ class Database:
         )
         self.engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=_connecting(settings),
-            isolation_level="AUTOCOMMIT",  # ``transaction`` begins and ends what is to be one
+            async_creator=_connector(settings),
+            isolation_level="AUTOCOMMIT",  # ``transaction`` sends BEGIN and COMMIT itself
             poolclass=_Pool,
             native_inet_types=False,
-            hide_parameters=True,  # they hold personal data, and errors are logged
+            hide_parameters=True,  # errors are logged, and parameters may be personal data
             pool_size=settings.database_pool,
-            pool_use_lifo=True,  # a connection just used has its plans and caches at hand
+            pool_use_lifo=True,  # a connection just used has warm plans and caches
             max_overflow=0,
             pool_timeout=settings.lock_timeout_ms / 1000,
         )
-        event.listen(self.engine.sync_engine, "checkout", _refuse_what_was_cut)
-        self._keys_read = float("-inf")
+        event.listen(self.engine.sync_engine, "checkout", _discard_if_closed)
+        self._keys_read_at = float("-inf")
 
     @asynccontextmanager
     async def transaction(
@@ -108,30 +109,29 @@ class Database:
         *,
         read_only: bool = False,
         role: Role | None = None,
-        few_rows: bool = False,
+        index_plans: bool = False,
     ) -> AsyncIterator[Transaction]:
-        """One transaction: committed when the block ends, rolled back when it raises.
+        """Open a transaction: commit it when the block ends, roll it back when the block raises.
 
-        It acts for the partner of ``principal``, and for the service when that is None or of the regulator. ``role``
-        is the partner's role in place of ``TENANT``. ``read_only`` lets PostgreSQL refuse writes. ``few_rows`` is for
-        statements that find few rows by their keys: their plans are made once.
+        It acts for the partner of ``principal``; for the service when that is None or of the regulator. ``role`` is the
+        partner's role in place of ``TENANT``. ``read_only`` lets PostgreSQL refuse writes. ``index_plans`` is for
+        statements that find few rows by their keys: they are planned once a connection, with indexes.
 
-        Raises the errors of SQLAlchemy, and ``OSError`` where no connection can be had (``is_outage`` knows both).
+        Raises SQLAlchemy's errors, and ``OSError`` when no connection can be made (see ``is_outage``).
         """
-        if keyless := await self._keep_keys():
-            raise keyless
-        acting = role_of(principal, role)
-        begin = beginning(principal, acting, read_only=read_only)
+        await self._refresh_keys()
+        own_role = role_of(principal, role)
+        begin = begin_sql(principal, own_role, read_only=read_only)
         async with self.engine.connect() as connection:
             driver = (await connection.get_raw_connection()).driver_connection
-            tx = Transaction(connection, driver, self.keyring, acting)
+            tx = Transaction(connection, driver, self.keyring, own_role)
             try:
-                await _send(driver, f"{begin}; {FEW_ROWS}" if few_rows else begin)
+                await _execute(driver, f"{begin}; {INDEX_PLANS}" if index_plans else begin)
                 yield tx
                 if read_only:
                     await _roll_back(connection, driver)  # there is nothing to commit
                 else:
-                    await tx.finish()
+                    await tx.flush_pending()
                     await _commit(driver)
             except BaseException:
                 await _roll_back(connection, driver)
@@ -141,10 +141,10 @@ class Database:
 
     @asynccontextmanager
     async def advisory_lock(self, name: str) -> AsyncIterator[bool]:
-        """Try to hold a session-level advisory lock while the block runs; gives whether it is held.
+        """Try to take a session-level advisory lock for the block; yield True when it was taken.
 
-        It ends with its connection, so a process that is killed holds none. It needs no transaction: a lock of an hour
-        keeps no snapshot and no transaction id.
+        The lock ends with its connection, so a killed process holds none. It is held outside a transaction: for an
+        hour, too, it keeps no snapshot and no transaction id.
         """
         key = func.hashtextextended(name, 0)
         async with self.engine.connect() as connection:
@@ -155,42 +155,41 @@ class Database:
                 if is_held:
                     await connection.execute(select(func.pg_advisory_unlock(key)))
 
-    async def _keep_keys(self) -> Exception | None:
-        """Read the database's keys now and then; while it does not answer, go on with those at hand.
+    async def _refresh_keys(self) -> None:
+        """Read the data keys every few seconds; during an outage, go on with those last read.
 
-        Gives the outage when there are none yet.
+        Raises the outage when none were read yet.
         """
-        if time.monotonic() - self._keys_read >= KEYS_READ_AGAIN_SECONDS:
+        if time.monotonic() - self._keys_read_at >= KEYS_REFRESH_SECONDS:
             try:
                 await self.read_keys()
             except (SQLAlchemyError, OSError) as error:
-                if self._keys_read == float("-inf") and is_outage(error):
-                    return error
-        return None
+                if self._keys_read_at == float("-inf") and is_outage(error):
+                    raise
 
     async def read_keys(self) -> None:
-        """Read the database's keys."""
+        """Read the data keys into the keyring."""
         async with self.engine.connect() as connection:
             await data_keys.load(connection, self.keyring)
-        self._keys_read = time.monotonic()
+        self._keys_read_at = time.monotonic()
 
     async def close(self) -> None:
         """Close the connections."""
         await self.engine.dispose()
 
 
-async def _send(driver: Any, statement: str) -> str:
-    """Send statements in one round trip; gives the command tag of the last."""
+async def _execute(driver: Any, statement: str) -> str:
+    """Execute statements in one round trip; return the command tag of the last."""
     try:
         tag: str = await driver.execute(statement)
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise wrapped(error, statement) from error
+        raise to_dbapi_error(error, statement) from error
     return tag
 
 
 async def _commit(driver: Any) -> None:
-    """Raises ``InternalError`` for a transaction that had failed, at whose ``COMMIT`` PostgreSQL rolls back."""
-    if await _send(driver, "COMMIT") != "COMMIT":
+    """Commit. Raises ``InternalError`` after a failed statement, when PostgreSQL rolls back instead."""
+    if await _execute(driver, "COMMIT") != "COMMIT":
         raise InternalError("COMMIT", None, Exception("a statement had failed; the transaction was rolled back"))
 
 
@@ -206,12 +205,12 @@ async def _roll_back(connection: AsyncConnection, driver: Any) -> None:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the database is down or busy, so that the same request may succeed later."""
+    """True for an error of a database that is down or busy: the same request may succeed later."""
     state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
     if state is not None:
-        return str(state).startswith(BUSY_STATES)
+        return str(state).startswith(TRANSIENT_STATES)
     if isinstance(error, DBAPIError):
-        # InternalError without a state: the driver was interrupted by the loss of its connection
+        # InternalError without a SQLSTATE: the driver lost its connection in the middle of a call
         return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError | InternalError)
     if isinstance(error, OSError) and error.errno in DISK_FAULTS:
         return False

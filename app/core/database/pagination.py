@@ -1,4 +1,4 @@
-"""Keyset pages: an opaque signed cursor that holds the last key seen, and RFC 8288 links."""
+"""Keyset pagination: signed opaque cursors that hold the last key, and ``Link`` headers (RFC 8288)."""
 
 import base64
 import binascii
@@ -21,7 +21,7 @@ SIGNATURE_DIGITS = 32
 
 
 class PageQuery(Query):
-    """The parameters of every list; a domain's filters are fields of a subclass."""
+    """Query parameters of a list; the filters of a list are fields of a subclass."""
 
     limit: Annotated[int, Field(ge=1, le=LONGEST_PAGE, description="How many items a page holds")] = 50
     cursor: Annotated[
@@ -29,7 +29,7 @@ class PageQuery(Query):
     ] = None
 
     def filters(self) -> dict[str, Any]:
-        """The given filters by the name of their field."""
+        """Return the filters that were given, by name."""
         return self.model_dump(exclude={"limit", "cursor"}, exclude_none=True)
 
 
@@ -38,13 +38,13 @@ def _sign(keyring: Keyring, list_name: str, key: str) -> str:
 
 
 def encode_cursor(keyring: Keyring, list_name: str, key: object) -> str:
-    """A cursor that only the list it was made for takes back."""
+    """Encode the last key of a page; only the same list accepts the cursor."""
     signed = f"{_sign(keyring, list_name, str(key))}{key}"
     return base64.urlsafe_b64encode(signed.encode()).decode().rstrip("=")
 
 
 def decode_cursor(keyring: Keyring, list_name: str, cursor: str) -> str:
-    """The key in a cursor. Raises ``Invalid`` when it was altered or made for another list."""
+    """Return the key in a cursor. Raises ``Invalid`` for one that was altered or made for another list."""
     try:
         signed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
@@ -64,23 +64,23 @@ async def fetch_page(
     list_name: str,
     descending: bool = False,
 ) -> tuple[Sequence[Any], str | None]:
-    """One page of ``statement`` in the order of its unique ``key``, and the cursor of the next or None.
+    """Return a page of ``statement`` in the order of its unique ``key``, and the cursor of the next page or None.
 
-    Gives the first column of each row; ``key`` must be that entity's attribute.
+    The items are the entities in the first column; ``key`` is an attribute of that entity.
     """
     if query.cursor is not None:
         text = decode_cursor(tx.keyring, list_name, query.cursor)
         last = UUID(text) if key.type.python_type is UUID else int(text)
         statement = statement.where(key < last if descending else key > last)
     ordered = statement.order_by(key.desc() if descending else key).limit(query.limit + 1)
-    found = (await tx.execute(ordered)).scalars().all()
-    items = found[: query.limit]
-    if len(found) <= query.limit:
+    rows = (await tx.execute(ordered)).scalars().all()
+    items = rows[: query.limit]
+    if len(rows) <= query.limit:
         return items, None
     return items, encode_cursor(tx.keyring, list_name, getattr(items[-1], key.key))
 
 
 def next_link(path: str, query_items: Sequence[tuple[str, str]], next_cursor: str) -> str:
-    """The ``Link`` header (RFC 8288) of the page after this one."""
+    """Return the ``Link`` header (RFC 8288) of the next page."""
     kept = [(name, value) for name, value in query_items if name not in ("cursor", "after")]
     return f'<{path}?{urlencode([*kept, ("cursor", next_cursor)])}>; rel="next"'

@@ -1,23 +1,31 @@
-"""The application's own login: neither owner of anything nor above any policy."""
+"""The database roles that transactions act in, and the login that may take them."""
+
+from typing import Literal, get_args
 
 import asyncpg
 from sqlalchemy import make_url
 
-ROLES = "register_service, register_tenant, register_intake"
+# Roles of row-level security: rows of all partners; rows of one partner; rows of one partner, written with access to
+# the networks and grants of all by their addresses.
+Role = Literal["register_service", "register_tenant", "register_intake"]
+SERVICE: Role = "register_service"
+TENANT: Role = "register_tenant"
+INTAKE: Role = "register_intake"
 
 
 async def ensure_login(owner_url: str, database_url: str) -> None:
-    """Make the login that ``database_url`` names, unless it is there, and let it act in each role of the service's.
+    """Create the login of ``database_url`` unless it exists, and grant it the roles.
 
-    ``owner_url`` is of a role that may create roles. A login that is there keeps its password.
+    It owns nothing and bypasses no policy. ``owner_url`` is of a role that may create roles. An existing login keeps
+    its password.
     """
     login = make_url(database_url)
     connection = await asyncpg.connect(owner_url)
     try:
         if await connection.fetchval("SELECT to_regrole($1)", f'"{login.username}"') is None:
-            made = "SELECT format('CREATE ROLE %I LOGIN NOINHERIT PASSWORD %L', $1::text, $2::text)"
-            await connection.execute(await connection.fetchval(made, login.username, login.password))
-        granted = f"SELECT format('GRANT {ROLES} TO %I', $1::text)"
-        await connection.execute(await connection.fetchval(granted, login.username))
+            create = "SELECT format('CREATE ROLE %I LOGIN NOINHERIT PASSWORD %L', $1::text, $2::text)"
+            await connection.execute(await connection.fetchval(create, login.username, login.password))
+        grant = f"SELECT format('GRANT {', '.join(get_args(Role))} TO %I', $1::text)"
+        await connection.execute(await connection.fetchval(grant, login.username))
     finally:
         await connection.close()

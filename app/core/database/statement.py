@@ -1,4 +1,4 @@
-"""SQLAlchemy statements compiled once, as the driver takes them."""
+"""SQLAlchemy statements compiled once for the driver."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own lacks it
+DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
 
 
 class Statement:
-    """A statement compiled once, for ``Transaction.fetch``; ``bindparam`` names what differs from call to call.
+    """A compiled statement for ``Transaction.fetch``; each ``bindparam`` is one of its parameters.
 
-    A module that asks a statement often makes it a constant: compiling it costs ten times what asking it does.
+    Frequent statements are module constants: compiling one costs ten times as much as running it.
     """
 
     def __init__(self, statement: Executable) -> None:
@@ -22,6 +22,6 @@ class Statement:
         self._defaults = dict(compiled.params)
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
-        """The values of the statement's parameters in their order. Raises ``KeyError`` for one without a value."""
+        """Return the positional arguments for named ``values``. Raises ``KeyError`` for a parameter without a value."""
         given = {**self._defaults, **values}
         return [given[name] for name in self._names]

@@ -1,4 +1,4 @@
-"""The one handle on the database: a transaction whose role and tenant are those of its beginning."""
+"""A transaction, the one handle on the database; its role and tenant are set when it begins."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,17 +8,16 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from app.core.database.roles import Role
 from app.core.database.statement import Statement
-from app.core.database.tenancy import Role
 from app.core.keyring import Keyring
 
 
 class Transaction(AsyncSession):
-    """A transaction of ``Database.transaction``; it commits when the block that opened it ends.
+    """A transaction opened by ``Database.transaction``, which commits it at the end of the block.
 
-    It takes statements and entities as SQLAlchemy's ``AsyncSession`` does, and by ``fetch`` statements that were
-    compiled once. Row-level security shows it the rows of its ``role`` and tenant. ``keyring`` has the keys of sealed
-    columns and of cursors.
+    It is an ``AsyncSession``; ``fetch`` also runs statements that were compiled once. Row-level security shows it the
+    rows of its ``role`` and tenant. ``keyring`` has the keys of sealed columns and of cursors.
     """
 
     def __init__(self, connection: AsyncConnection, driver: Any, keyring: Keyring, role: Role) -> None:
@@ -28,29 +27,29 @@ class Transaction(AsyncSession):
         self._driver = driver
 
     async def fetch(self, statement: Statement, /, **values: Any) -> list[Any]:
-        """The rows of a statement, by the driver itself. Raises ``DBAPIError``, as every other way of asking does."""
+        """Return the rows of a compiled statement, run by the driver. Raises ``DBAPIError``, as ``execute`` does."""
         try:
             rows: list[Any] = await self._driver.fetch(statement.sql, *statement.arguments(values))
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise wrapped(error, statement.sql) from error
+            raise to_dbapi_error(error, statement.sql) from error
         return rows
 
     @asynccontextmanager
-    async def rolled_back(self) -> AsyncIterator[None]:
-        """Roll back what the block does, and go on with the transaction."""
+    async def dry_run(self) -> AsyncIterator[None]:
+        """Roll the block back to a savepoint when it ends, and go on with the transaction."""
         nested = await self.begin_nested()
-        await self.connection()  # with which SQLAlchemy sends the SAVEPOINT
+        await self.connection()  # SQLAlchemy sends SAVEPOINT with it
         yield
         await nested.rollback()
 
-    async def finish(self) -> None:
-        """Write what is pending of the entities."""
+    async def flush_pending(self) -> None:
+        """Flush entities that were added, changed or deleted."""
         if self.new or self.dirty or self.deleted:
             await self.flush()
 
 
-def wrapped(error: Exception, statement: str) -> DBAPIError:
-    """An error of the driver as SQLAlchemy raises it, without the statement's values, which may be personal data."""
+def to_dbapi_error(error: Exception, statement: str) -> DBAPIError:
+    """Convert an error of the driver to SQLAlchemy's, without the parameters, which may be personal data."""
     kind: type[DBAPIError] = OperationalError
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
         kind = IntegrityError

@@ -1,1 +1,1 @@
-"""HTTP: the middleware, routes, answers, problems and limits of a request."""
+"""HTTP: middleware, routes, responses, problem details and limits of requests."""

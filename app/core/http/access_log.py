@@ -1,4 +1,4 @@
-"""What is seen of a request from outside: its id, the log line of its answer, and the metrics of HTTP."""
+"""The access log: request ids, the log line of each response, and the HTTP metrics."""
 
 import logging
 import re
@@ -17,28 +17,28 @@ REQUESTS = Counter("http_requests", "Requests answered", ["method", "route", "st
 SECONDS = Histogram("http_request_duration_seconds", "Time to the end of the answer", ["method", "route"])
 
 
-def identified(scope: Scope) -> bytes:
-    """The id of a request that begins, the caller's own or a new one; each of its log lines carries it from now on."""
+def assign_request_id(scope: Scope) -> bytes:
+    """Return the caller's ``X-Request-ID`` or a new id, and add it to the log lines of the request."""
     given = first_header(scope, b"x-request-id")
     request_id = given if given and REQUEST_ID.fullmatch(given) else str(uuid7())
-    logs.tell_first(request_id=request_id)
+    logs.begin_context(request_id=request_id)
     return request_id.encode()
 
 
-class Recorder:
-    """Counts, times and logs answers, by the whole path of the operation that answered."""
+class AccessLog:
+    """Logs, counts and times responses by the path template of their operation."""
 
     def __init__(self) -> None:
         self._log = structlog.get_logger("http").bind()
 
     def record(self, scope: Scope, status: int, seconds: float) -> None:
-        """Record an answer, and how long it took to its end."""
-        counter, histogram = _metrics(scope["method"], _template_of(scope), status)
+        """Record a response that took ``seconds`` to its end."""
+        counter, histogram = _metrics(scope["method"], _route_template(scope), status)
         counter.inc()
         histogram.observe(seconds)
         if self._log.is_enabled_for(logging.INFO):
             client = scope.get("client")
-            answered = {
+            fields = {
                 "event": "answered",
                 "method": scope["method"],
                 "path": scope["path"],
@@ -46,17 +46,17 @@ class Recorder:
                 "ms": round(seconds * 1000, 1),
                 "source": client[0] if client else None,
             }
-            logs.write(self._log, "info", answered)
+            logs.write(self._log, "info", fields)
 
 
-def _template_of(scope: Scope) -> str:
-    """The template of the whole path: ``scope["route"]`` has only its own router's part, without the prefixes."""
+def _route_template(scope: Scope) -> str:
+    """Return the template of the whole path; ``scope["route"]`` has it without the prefixes of routers."""
     route = scope.get("route")
     if route is None:
         return "unmatched"
     own: list[str] = route.path.split("/")[1:]
-    asked = scope["path"].split("/")
-    return "/".join([*asked[: len(asked) - len(own)], *own])
+    path = scope["path"].split("/")
+    return "/".join([*path[: len(path) - len(own)], *own])
 
 
 @lru_cache(maxsize=1_000)

@@ -1,4 +1,4 @@
-"""FastAPI dependencies that more than one router takes."""
+"""FastAPI dependencies that several routers use."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from app.core.database.engine import Database
 
 
 def database_of(request: Request) -> Database:
-    """The application's database."""
+    """Return the database of the application."""
     database: Database = request.app.state.database
     return database
 

@@ -1,7 +1,7 @@
-"""Fast path: answers simple endpoints without FastAPI's per-request dependency resolution.
+"""Fast path: calls simple endpoints without FastAPI's dependency resolution for each request (ADR 0026).
 
-Anything unusual about a request falls back to FastAPI's own handler, which refuses it in its own words. With
-``AuthenticatedRoute`` in its place the service is the same, and slower.
+An unusual or invalid request goes to FastAPI's own handler. With ``AuthenticatedRoute`` in place of ``FastRoute`` the
+service behaves the same, and is slower.
 """
 
 import inspect
@@ -23,51 +23,52 @@ from app.core.http.json_limits import check_json
 from app.core.validation import schemas
 
 METHODS = ("GET", "POST")
+NOT_PLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
 class FastRoute(AuthenticatedRoute):
-    """A route for ``APIRouter(route_class=FastRoute)``.
+    """A class for ``APIRouter(route_class=FastRoute)``.
 
-    Its fast path is for operations that take no more than the request, a ``Principal``, parts of the path, one
-    ``Query`` of single values, one body of JSON, dependencies on the request alone, and dependencies on the request and
-    one header field, and that give a ``Response``.
+    The fast path is for GET and POST endpoints that return a ``Response`` and take a ``Principal`` and nothing but: the
+    request, path parameters, one ``Query`` model of single values, one JSON body, dependencies on the request, and
+    dependencies on the request and one header. Other endpoints get FastAPI's handler.
     """
 
     def get_route_handler(self) -> Handler:
-        """The fast path before FastAPI's handler, for an operation that it can serve."""
-        usual, parameters = super().get_route_handler(), _parameters_of(self)
+        """Return the fast path before FastAPI's handler, or that handler alone."""
+        handle_usually, parameters = super().get_route_handler(), _parameters_of(self)
         if parameters is None:
-            return usual
+            return handle_usually
 
         async def handle(request: Request) -> Response:
             caller = await parameters.caller.authenticate(request)
-            given = await parameters.read(request)
-            if given is None:
-                return await usual(request)
-            return await parameters.endpoint(**given, **{parameters.caller.name: caller})
+            values = await parameters.read(request)
+            if values is None:
+                return await handle_usually(request)
+            return await parameters.endpoint(**values, **{parameters.caller.name: caller})
 
         return handle
 
 
 @dataclass(frozen=True, slots=True)
 class _HeaderDependency:
-    """A dependency on the request and one header field."""
+    """A dependency on the request and one header."""
 
-    make: Callable[..., Awaitable[Any]]
-    request: str
-    parameter: str
-    name: bytes
-    kind: TypeAdapter[Any]
+    dependency: Callable[..., Awaitable[Any]]
+    request_parameter: str
+    header_parameter: str
+    header: bytes
+    adapter: TypeAdapter[Any]
 
     async def solve(self, request: Request) -> Any:
-        """Its value for a request. Raises ``ValidationError``."""
-        value = self.kind.validate_python(first_header(request.scope, self.name))
-        return await self.make(**{self.request: request, self.parameter: value})
+        """Call the dependency for a request. Raises ``ValidationError``."""
+        value = self.adapter.validate_python(first_header(request.scope, self.header))
+        return await self.dependency(**{self.request_parameter: request, self.header_parameter: value})
 
 
 @dataclass(slots=True)
 class _Parameters:
-    """The parameters of an operation, by their names."""
+    """The parameters of an endpoint, by kind and name."""
 
     endpoint: Callable[..., Awaitable[Response]]
     caller: CallerParameter
@@ -79,93 +80,91 @@ class _Parameters:
     requests: list[str] = field(default_factory=list)
 
     async def read(self, request: Request) -> dict[str, Any] | None:
-        """The values of all but the caller; None for a request that FastAPI has to refuse."""
-        given: dict[str, Any] = dict.fromkeys(self.requests, request)
+        """Return the values of all parameters but the caller; None for a request that FastAPI has to handle."""
+        values: dict[str, Any] = dict.fromkeys(self.requests, request)
         try:
-            for name, kind in self.path.items():
-                given[name] = kind.validate_python(request.path_params[name])
+            for name, adapter in self.path.items():
+                values[name] = adapter.validate_python(request.path_params[name])
             for name, query in self.query.items():
-                given[name] = _query(query, request.scope["query_string"])
+                values[name] = _parse_query(query, request.scope["query_string"])
             for name, body in self.body.items():
                 if first_header(request.scope, b"content-type") != "application/json":
                     return None
-                sent = await request.body()  # the request keeps it
-                check_json(sent)
-                given[name] = body.model_validate(json.loads(sent))
+                text = await request.body()  # cached by the request
+                check_json(text)
+                values[name] = body.model_validate(json.loads(text))
             for name, dependency in self.header_dependencies.items():
-                given[name] = await dependency.solve(request)
+                values[name] = await dependency.solve(request)
         except (ValidationError, json.JSONDecodeError, UnicodeDecodeError, RecursionError):
             return None
-        return given | {name: solve(request) for name, solve in self.request_dependencies.items()}
+        return values | {name: depend(request) for name, depend in self.request_dependencies.items()}
 
 
 @lru_cache(maxsize=500)
-def _query(model: type[schemas.Query], query: bytes) -> schemas.Query:
-    """The last value of each name, as FastAPI reads a query; one that is asked again and again is read once.
-
-    Raises ``ValidationError``.
-    """
+def _parse_query(model: type[schemas.Query], query: bytes) -> schemas.Query:
+    """Parse a query string as FastAPI does, with the last value of each name. Raises ``ValidationError``."""
     return model.model_validate(dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)))
 
 
 def _parameters_of(route: APIRoute) -> _Parameters | None:
-    """The parameters of a route's operation; None when it takes more than the fast path gives."""
+    """Return the parameters of an endpoint, or None for one that the fast path does not support."""
     hints = get_type_hints(route.endpoint, include_extras=True)
-    only_documented = all(isinstance(each, Security) for each in route.dependencies)
+    # a router's Security dependencies only document how to authenticate
+    has_dependencies = not all(isinstance(each, Security) for each in route.dependencies)
     caller = caller_parameter(route.endpoint)
     if (
         caller is None
-        or not only_documented
+        or has_dependencies
         or hints.pop("return", None) is not Response
         or not set(METHODS).issuperset(route.methods or ())
     ):
         return None
-    found = _Parameters(route.endpoint, caller)
+    parameters = _Parameters(route.endpoint, caller)
     del hints[caller.name]
-    return found if all(_is_added(found, route, name, hint) for name, hint in hints.items()) else None
+    return parameters if all(_add(parameters, route, name, hint) for name, hint in hints.items()) else None
 
 
-def _is_added(found: _Parameters, route: APIRoute, name: str, hint: Any) -> bool:
-    """Add a parameter to those found; False when the fast path has nothing for it."""
-    kind, said = annotated(hint)
+def _add(parameters: _Parameters, route: APIRoute, name: str, hint: Any) -> bool:
+    """Add a parameter; return False for one that the fast path does not support."""
+    kind, marker = annotated(hint)
     if kind is Request:
-        found.requests.append(name)
+        parameters.requests.append(name)
     elif name in route.param_convertors:
-        found.path[name] = TypeAdapter(hint)
-    elif isinstance(said, Query) and not found.query and issubclass(kind, schemas.Query):
-        found.query[name] = kind
-    elif isinstance(said, Depends) and (solve := _request_dependency(said)):
-        found.request_dependencies[name] = solve
-    elif isinstance(said, Depends) and (dependency := _header_dependency(said)):
-        found.header_dependencies[name] = dependency
-    elif said is None and not found.body and isinstance(kind, type) and issubclass(kind, schemas.Body):
-        found.body[name] = kind
+        parameters.path[name] = TypeAdapter(hint)
+    elif isinstance(marker, Query) and not parameters.query and issubclass(kind, schemas.Query):
+        parameters.query[name] = kind
+    elif isinstance(marker, Depends) and (depend := _request_dependency(marker)):
+        parameters.request_dependencies[name] = depend
+    elif isinstance(marker, Depends) and (dependency := _header_dependency(marker)):
+        parameters.header_dependencies[name] = dependency
+    elif marker is None and not parameters.body and isinstance(kind, type) and issubclass(kind, schemas.Body):
+        parameters.body[name] = kind
     else:
         return False
     return True
 
 
-def _request_dependency(said: Depends) -> Callable[[Request], Any] | None:
-    """A dependency on the request alone that nothing awaits; None for any other."""
-    solve = said.dependency
-    if isinstance(said, Security) or solve is None or inspect.iscoroutinefunction(solve) or inspect.isgenerator(solve):
+def _request_dependency(marker: Depends) -> Callable[[Request], Any] | None:
+    """Return a dependency that is a plain function of the request; None for any other."""
+    call = marker.dependency
+    if isinstance(marker, Security) or call is None or any(is_kind(call) for is_kind in NOT_PLAIN):
         return None
-    hints = get_type_hints(solve, include_extras=True)
+    hints = get_type_hints(call, include_extras=True)
     hints.pop("return", None)
-    return solve if list(hints.values()) == [Request] and list(hints) == ["request"] else None
+    return call if list(hints.values()) == [Request] and list(hints) == ["request"] else None
 
 
-def _header_dependency(said: Depends) -> _HeaderDependency | None:
-    """A dependency that makes something of the request and one header field; None for any other."""
-    if isinstance(said, Security) or said.dependency is None:
+def _header_dependency(marker: Depends) -> _HeaderDependency | None:
+    """Return a dependency on the request and one header; None for any other."""
+    if isinstance(marker, Security) or marker.dependency is None:
         return None
-    hints = get_type_hints(said.dependency, include_extras=True)
+    hints = get_type_hints(marker.dependency, include_extras=True)
     hints.pop("return", None)
     requests = [name for name, hint in hints.items() if hint is Request]
-    fields = [name for name, hint in hints.items() if isinstance(annotated(hint)[1], Header)]
-    if len(hints) != 2 or len(requests) != 1 or len(fields) != 1:
+    headers = [name for name, hint in hints.items() if isinstance(annotated(hint)[1], Header)]
+    if len(hints) != 2 or len(requests) != 1 or len(headers) != 1:
         return None
-    ((request,), (parameter,)) = requests, fields
+    ((request,), (header,)) = requests, headers
     return _HeaderDependency(
-        said.dependency, request, parameter, parameter.replace("_", "-").encode(), TypeAdapter(hints[parameter])
+        marker.dependency, request, header, header.replace("_", "-").encode(), TypeAdapter(hints[header])
     )

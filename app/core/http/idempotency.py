@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: a repeated POST replays the first answer instead of doing the work again."""
+"""``Idempotency-Key``: a repeated POST replays the stored response instead of repeating the work."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -21,11 +21,11 @@ from app.core.keyring import Keyring
 from app.core.principal import Principal
 
 SEALED_BODY = "idempotency_keys.sealed_body"
-KEPT_HEADERS = ("content-type", "etag", "location")
+STORED_HEADERS = ("content-type", "etag", "location")
 
 
 class IdempotencyKey(Base):
-    """A key with the request that it stood for and the answer, sealed because it may hold a secret."""
+    """A key with the fingerprint of its request and the response, sealed because it may hold a secret."""
 
     __tablename__ = "idempotency_keys"
 
@@ -40,142 +40,143 @@ class IdempotencyKey(Base):
 
 _LOCATION = IdempotencyKey.headers["location"].astext
 Index("idempotency_keys_location_idx", _LOCATION)
-_ASKED = text_columns({"key": Text}).subquery("asked")
-_TURN = func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("client", type_=Text) + " " + _ASKED.c.key, 0))
-_TURNS = Statement(select(_ASKED.c.key).where(_TURN))
+_SENT = text_columns({"key": Text}).subquery("sent")
+_LOCKED = func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("client", type_=Text) + " " + _SENT.c.key, 0))
+_LOCK = Statement(select(_SENT.c.key).where(_LOCKED))
 _OF_CLIENT = IdempotencyKey.client_id == bindparam("client_id", type_=Uuid)
-_ANSWER = (
+_RESPONSE = (
     IdempotencyKey.key, IdempotencyKey.fingerprint, IdempotencyKey.status,
     cast(IdempotencyKey.headers, Text).label("headers"), IdempotencyKey.sealed_body,
 )  # fmt: skip
-_KEPT = Statement(select(*_ANSWER).where(_OF_CLIENT, any_of(IdempotencyKey.key, bindparam("keys"))))
-_KEYS = {"client_id": Uuid, "key": Text, "fingerprint": Text, "status": Integer, "headers": JSONB,
-         "sealed_body": LargeBinary}  # fmt: skip
-_KEEPING = Statement(
-    insert(IdempotencyKey).from_select(list(_KEYS), select(*json_rows("answers", _KEYS).c), include_defaults=False)
+_FIND = Statement(select(*_RESPONSE).where(_OF_CLIENT, any_of(IdempotencyKey.key, bindparam("keys"))))
+_COLUMNS = {"client_id": Uuid, "key": Text, "fingerprint": Text, "status": Integer, "headers": JSONB,
+            "sealed_body": LargeBinary}  # fmt: skip
+_STORE = Statement(
+    insert(IdempotencyKey).from_select(
+        list(_COLUMNS), select(*json_rows("responses", _COLUMNS).c), include_defaults=False
+    )
 )
 
 
 class Replayed(Exception):
-    """Carries the kept answer past the transaction: a repeat changes nothing."""
+    """Carries a stored response past the transaction, since a repeat changes nothing."""
 
     def __init__(self, response: Response) -> None:
         super().__init__()
         self.response = response
 
 
-class Once:
-    """One request's ``Idempotency-Key``, if it has one: claimed and kept in the transaction that does the work."""
+class KeyedRequest(NamedTuple):
+    """The idempotency key of a request, or None, and its fingerprint."""
+
+    key: str | None
+    fingerprint: str
+
+
+class IdempotentRequest:
+    """A request that may have an ``Idempotency-Key``, used and stored in the transaction of its work."""
 
     def __init__(self, request: Request, key: str | None) -> None:
         self._request = request
         self._key = key
 
-    async def answer(
+    async def respond(
         self,
         tx: Transaction,
         principal: Principal,
         act: Callable[[], Awaitable[Response]],
         body_digest: str | None = None,
     ) -> Response:
-        """The answer of ``act``: ``answer_each`` of one request, whose refusal is raised."""
+        """Return the response of ``act``, as ``respond_each`` does for one request, but raise its refusals."""
 
         async def act_on(_: Sequence[int]) -> list[Response]:
             return [await act()]
 
-        asked = await self.asked(tx.keyring, body_digest)
-        (answer,) = await answer_each(tx, principal, [asked], act_on)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        keyed = await self.keyed(tx.keyring, body_digest)
+        (response,) = await respond_each(tx, principal, [keyed], act_on)
+        if isinstance(response, Exception):
+            raise response
+        return response
 
-    async def is_kept(self, tx: Transaction, principal: Principal) -> bool:
-        """Whether an answer is kept under the request's key: then it is answered by it, and not by the state of now."""
-        given = {"client_id": principal.client_id, "keys": [self._key]}
-        return self._key is not None and bool(await tx.fetch(_KEPT, **given))
+    async def is_repeat(self, tx: Transaction, principal: Principal) -> bool:
+        """True when a response is stored under the key, which is replayed whatever the present state."""
+        return self._key is not None and bool(await tx.fetch(_FIND, client_id=principal.client_id, keys=[self._key]))
 
-    async def asked(self, keyring: Keyring, body_digest: str | None = None) -> "Keyed":
-        """Key and fingerprint of the request; ``body_digest`` stands for a body that was streamed.
+    async def keyed(self, keyring: Keyring, body_digest: str | None = None) -> KeyedRequest:
+        """Return the key and fingerprint of the request; ``body_digest`` is the SHA-256 of a streamed body.
 
-        The fingerprint tells one request from another; it is keyed, since a body may hold what could be guessed.
+        The fingerprint is a keyed hash, since a plain hash of a body could be guessed.
         """
         if self._key is None:
-            return Keyed(None, "")
+            return KeyedRequest(None, "")
         body = body_digest or hashlib.sha256(await self._request.body()).hexdigest()
         url = self._request.url
         text = f"{self._request.method} {url.path}?{url.query}\n{body}"
-        return Keyed(self._key, keyring.keyed_hash("fingerprint", text))
+        return KeyedRequest(self._key, keyring.keyed_hash("fingerprint", text))
 
 
-class Keyed(NamedTuple):
-    """The key that came with a request, or None, and what tells that request from another."""
-
-    key: str | None
-    fingerprint: str
+# A response to each request, or the refusal of one.
+Responses = Sequence[Response | DomainError]
 
 
-# What became of requests: an answer, or why one is refused.
-Answers = Sequence[Response | DomainError]
-
-
-async def answer_each(
+async def respond_each(
     tx: Transaction,
     principal: Principal,
-    asked: Sequence[Keyed],
-    act_on: Callable[[Sequence[int]], Awaitable[Answers]],
+    requests: Sequence[KeyedRequest],
+    act_on: Callable[[Sequence[int]], Awaitable[Responses]],
 ) -> list[Response | Exception]:
-    """The answers of ``act_on`` to requests of one client, which it is given by their places, each done once.
+    """Return the responses of ``act_on`` to requests of one client; it takes the places of those to be processed.
 
-    In the place of one that must not be done stands ``Replayed`` when its key has come with this request before,
-    ``IdempotencyConflict`` when it came with another, and ``RequestInProgress`` while the first is being worked on.
+    The other requests get ``Replayed`` for a key that was already used with this request, ``IdempotencyConflict`` for
+    one used with another request, and ``RequestInProgress`` while the first is being processed.
     """
-    settled = await _settled(tx, principal, asked)
-    wanted = [place for place in range(len(asked)) if place not in settled]
-    answers = dict(zip(wanted, await act_on(wanted), strict=True)) if wanted else {}
-    done = [(asked[place], each) for place, each in answers.items() if isinstance(each, Response)]
-    await _keep(tx, principal, [(keyed, each) for keyed, each in done if keyed.key is not None])
-    return [settled.get(place) or answers[place] for place in range(len(asked))]
+    settled = await _repeats(tx, principal, requests)
+    new = [place for place in range(len(requests)) if place not in settled]
+    responses = dict(zip(new, await act_on(new), strict=True)) if new else {}
+    done = [(requests[place], each) for place, each in responses.items() if isinstance(each, Response)]
+    await _store(tx, principal, [(request, each) for request, each in done if request.key is not None])
+    return [settled.get(place) or responses[place] for place in range(len(requests))]
 
 
-async def _settled(tx: Transaction, principal: Principal, asked: Sequence[Keyed]) -> dict[int, Exception]:
-    """The requests that must not be done, by their places, and why."""
-    keyed = [(place, key) for place, (key, _) in enumerate(asked) if key is not None]
+async def _repeats(tx: Transaction, principal: Principal, requests: Sequence[KeyedRequest]) -> dict[int, Exception]:
+    """Return the outcome of each request that must not be processed, by its place."""
+    keyed = [(place, key) for place, (key, _) in enumerate(requests) if key is not None]
     if not keyed:
         return {}
     first = {key: place for place, key in reversed(keyed)}
-    held = {key for (key,) in await tx.fetch(_TURNS, client=str(principal.client_id), key=column_text(first))}
-    kept = await tx.fetch(_KEPT, client_id=principal.client_id, keys=list(held))
-    known = {first[each["key"]]: _replay(tx, each, asked[first[each["key"]]]) for each in kept}
-    waiting = {place: RequestInProgress() for place, key in keyed if key not in held or place != first[key]}
-    return {**known, **waiting}
+    locked = {key for (key,) in await tx.fetch(_LOCK, client=str(principal.client_id), key=column_text(first))}
+    stored = await tx.fetch(_FIND, client_id=principal.client_id, keys=list(locked))
+    repeats = {first[each["key"]]: _replay(tx, each, requests[first[each["key"]]]) for each in stored}
+    in_progress = {place: RequestInProgress() for place, key in keyed if key not in locked or place != first[key]}
+    return {**repeats, **in_progress}
 
 
-def _replay(tx: Transaction, kept: Any, asked: Keyed) -> Exception:
-    if kept["fingerprint"] != asked.fingerprint:
+def _replay(tx: Transaction, stored: Any, request: KeyedRequest) -> Exception:
+    if stored["fingerprint"] != request.fingerprint:
         return IdempotencyConflict()
-    body = tx.keyring.unseal(SEALED_BODY, kept["sealed_body"])
-    headers = from_json(kept["headers"])
-    return Replayed(Response(body, kept["status"], {**headers, "Idempotency-Replayed": "true"}))
+    body = tx.keyring.unseal(SEALED_BODY, stored["sealed_body"])
+    headers = from_json(stored["headers"])
+    return Replayed(Response(body, stored["status"], {**headers, "Idempotency-Replayed": "true"}))
 
 
-async def _keep(tx: Transaction, principal: Principal, answers: Sequence[tuple[Keyed, Response]]) -> None:
-    if not answers:
+async def _store(tx: Transaction, principal: Principal, responses: Sequence[tuple[KeyedRequest, Response]]) -> None:
+    if not responses:
         return
     rows = [
         {
             "client_id": principal.client_id,
-            "key": keyed.key,
-            "fingerprint": keyed.fingerprint,
-            "status": answer.status_code,
-            "headers": {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers},
-            "sealed_body": tx.keyring.seal(SEALED_BODY, bytes(answer.body)),
+            "key": request.key,
+            "fingerprint": request.fingerprint,
+            "status": response.status_code,
+            "headers": {name: response.headers[name] for name in STORED_HEADERS if name in response.headers},
+            "sealed_body": tx.keyring.seal(SEALED_BODY, bytes(response.body)),
         }
-        for keyed, answer in answers
+        for request, response in responses
     ]
-    await tx.fetch(_KEEPING, answers=rows_text(rows))
+    await tx.fetch(_STORE, responses=rows_text(rows))
 
 
-async def _once(
+async def _idempotent_request(
     request: Request,
     idempotency_key: Annotated[
         str | None,
@@ -185,11 +186,11 @@ async def _once(
             examples=["4f1c2a9e-upload-2026-11"],
         ),
     ] = None,
-) -> Once:
-    return Once(request, idempotency_key)
+) -> IdempotentRequest:
+    return IdempotentRequest(request, idempotency_key)
 
 
-Idempotent = Annotated[Once, Depends(_once)]
+Idempotency = Annotated[IdempotentRequest, Depends(_idempotent_request)]
 
 
 async def _on_replay(_: Request, replayed: Exception) -> Response:
@@ -198,15 +199,15 @@ async def _on_replay(_: Request, replayed: Exception) -> Response:
 
 
 def add_replay_handler(app: FastAPI) -> None:
-    """Let ``app`` send kept answers."""
+    """Let ``app`` send stored responses."""
     app.add_exception_handler(Replayed, _on_replay)
 
 
-async def forget_older_than(tx: Transaction, hours: int) -> None:
-    """Drop the keys that were kept for ``hours``."""
+async def delete_older_than(tx: Transaction, hours: int) -> None:
+    """Delete keys older than ``hours``."""
     await tx.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < func.now() - timedelta(hours=hours)))
 
 
-async def forget_answers_at(tx: Transaction, locations: Collection[str]) -> None:
-    """Drop the kept answers that name one of these addresses as theirs: what they show is erased."""
+async def delete_responses_at(tx: Transaction, locations: Collection[str]) -> None:
+    """Delete stored responses whose ``Location`` is one of these, because the resource was erased."""
     await tx.execute(delete(IdempotencyKey).where(any_of(_LOCATION, locations)))

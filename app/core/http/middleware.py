@@ -1,4 +1,4 @@
-"""What every request and its answer pass, in one place: id, net, quota, header fields, log line and metrics."""
+"""The outermost middleware: request id, unhandled errors, rate limit and security headers, access log."""
 
 import time
 
@@ -6,85 +6,85 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.http import access_log
-from app.core.http.problems import answer_to, problem_response
+from app.core.http.access_log import AccessLog, assign_request_id
+from app.core.http.problems import problem_for, problem_response
 from app.core.http.security_headers import add_security_headers
 from app.core.limits.http import finish_counting
 from app.core.limits.rate_limits import Counted
 
-WENT_AWAY = 499  # the caller was gone before an answer began
+CLIENT_DISCONNECTED = 499  # logged when the caller left before the response began
 
 
 class RequestMiddleware:
-    """Stands around everything else. Pure ASGI.
+    """Surrounds everything else, as pure ASGI.
 
-    A request gets an id, which its log lines and its answer carry. What nobody caught becomes a problem. What was
-    counted is settled by the answer's status, and the answer gets the header fields of every answer.
+    Each request gets an id for its log lines and response. An unhandled error becomes a problem. The status of the
+    response decides what counts against rate limits.
     """
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self.app = app
         self._https = https
-        self._recorder = access_log.Recorder()
+        self._access_log = AccessLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and see its answer off."""
+        """Run the application, and add to and record its response."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         began = time.perf_counter()
-        exchange = _Exchange(scope, send, https=self._https)
+        response = _Response(scope, send, https=self._https)
         try:
-            await self.app(scope, receive, exchange.send)
+            await self.app(scope, receive, response.send)
         except ClientDisconnect:
-            return  # nobody is there to be answered
+            return
         except Exception as error:
-            if exchange.has_begun:
+            if response.has_begun:
                 raise
-            answer = await answer_to(Request(scope), error)
-            await answer(scope, receive, exchange.send)
+            problem = await problem_for(Request(scope), error)
+            await problem(scope, receive, response.send)
         finally:
-            self._recorder.record(scope, exchange.status, time.perf_counter() - began)
+            self._access_log.record(scope, response.status, time.perf_counter() - began)
 
 
-class _Exchange:
-    """One request, and its answer on its way out."""
+class _Response:
+    """The response to one request while it is sent."""
 
     __slots__ = ("_counted", "_https", "_is_replaced", "_request_id", "_scope", "_send", "status")
 
     def __init__(self, scope: Scope, send: Send, *, https: bool) -> None:
-        self.status = WENT_AWAY
+        self.status = CLIENT_DISCONNECTED
         self._scope = scope
         self._send = send
         self._https = https
         self._is_replaced = False
-        self._request_id = access_log.identified(scope)
+        self._request_id = assign_request_id(scope)
         self._counted: list[Counted] = []
         scope["counted"] = self._counted
 
     @property
     def has_begun(self) -> bool:
-        """Whether the beginning of an answer was sent."""
-        return self.status != WENT_AWAY
+        """True once the status has been sent."""
+        return self.status != CLIENT_DISCONNECTED
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer, its beginning with what every answer has."""
+        """Send a part of the response, adding headers to its start."""
         if message["type"] == "http.response.start":
-            await self._begin(message)
+            await self._start(message)
         elif not self._is_replaced:
             await self._send(message)
 
-    async def _begin(self, message: Message) -> None:
-        settled, refusal = finish_counting(self._counted, message["status"])
+    async def _start(self, message: Message) -> None:
+        limits, refusal = finish_counting(self._counted, message["status"])
         if refusal is not None:
             self._is_replaced = True
-            answer = problem_response(refusal, self._scope["path"])
-            await self._start(answer.status_code, [*answer.raw_headers, *settled])
-            await self._send({"type": "http.response.body", "body": answer.body})
+            problem = problem_response(refusal, self._scope["path"])
+            await self._send_start(problem.status_code, [*problem.raw_headers, *limits])
+            await self._send({"type": "http.response.body", "body": problem.body})
         else:
-            await self._start(message["status"], [*message.get("headers", ()), *settled])
+            await self._send_start(message["status"], [*message.get("headers", ()), *limits])
 
-    async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    async def _send_start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
         add_security_headers(status, headers, self._scope["path"], https=self._https)
         headers.append((b"x-request-id", self._request_id))

@@ -1,7 +1,6 @@
-"""The OpenAPI document, completed: bounds where a schema states none of its own, so that a client knows what to expect.
+"""The OpenAPI document, completed with bounds of texts, numbers and lists that state none of their own.
 
-They hold for all that the service takes and gives: a text that is longer or has a control character is refused
-wherever it is sent, and what an answer shows was taken under these bounds or made by the service.
+The bounds hold for requests and responses: a longer text, or one with control characters, is refused everywhere.
 """
 
 from collections.abc import Iterator
@@ -12,31 +11,31 @@ from app.core.validation.schemas import LONGEST_TEXT
 LONGEST_BODY = 2**31 - 1
 MOST_ITEMS = 10_000_000
 LARGEST_INT32 = 2**31 - 1
-LARGEST_INTEGER = 2**53 - 1  # what every reader of JSON holds exactly (RFC 8259, 6)
-NO_CONTROL_CHARACTER = r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f]*$"  # but line breaks
+LARGEST_INTEGER = 2**53 - 1  # exact for every JSON parser (RFC 8259, 6)
+NO_CONTROL_CHARACTER = r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f]*$"  # except line feeds
 LENGTH_OF_FORMAT = {"uuid": 36, "date-time": 35}
 LIMITS = {
-    "RateLimit": "What is left of the limit, and until when",
-    "RateLimit-Policy": "How many requests pass in which time",
+    "RateLimit": "Requests left in the window, and seconds until it ends",
+    "RateLimit-Policy": "Number of requests allowed in a window",
 }
-VALUES = {"example", "examples", "default", "enum", "const"}  # not schemas
+VALUES = {"example", "examples", "default", "enum", "const"}  # keywords that hold values, not schemas
 
 
-def completed(document: dict[str, Any]) -> dict[str, Any]:
-    """``document``, changed in place.
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Complete ``document`` in place and return it.
 
-    Paths stand in the order of the chapters, every text, number and list has a bound, no parameter may be null, what is
-    counted against a limit shows it, and what tells of a problem stands once, under its code.
+    Paths are sorted by tag; texts, numbers and lists get bounds; parameters are not nullable; responses of operations
+    with a rate limit have its headers; each problem is described once, in the components.
     """
-    chapters = [tag["name"] for tag in document.get("tags", ())]
-    document["paths"] = dict(sorted(document["paths"].items(), key=lambda path: _chapter(path[1], chapters)))
+    tags = [tag["name"] for tag in document.get("tags", ())]
+    document["paths"] = dict(sorted(document["paths"].items(), key=lambda path: _tag_index(path[1], tags)))
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in LIMITS.items()}
     document["components"] |= {"headers": headers, "examples": {}, "responses": {}}
     for each in _objects(document):
         if "operationId" in each and "429" in each["responses"]:
-            _show_limits(each["responses"])
+            _add_limits(each["responses"])
         if "in" in each and "schema" in each:
-            each["schema"] = _never_null(each["schema"])
+            each["schema"] = _not_nullable(each["schema"])
         for media_type, content in each.get("content", {}).items():
             if not media_type.endswith(("/json", "+json")):
                 _bound_body(content["schema"])
@@ -48,9 +47,9 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _chapter(operations: dict[str, Any], chapters: list[str]) -> int:
-    tags = next(iter(operations.values())).get("tags", ())
-    return min((chapters.index(tag) for tag in tags if tag in chapters), default=len(chapters))
+def _tag_index(operations: dict[str, Any], tags: list[str]) -> int:
+    own = next(iter(operations.values())).get("tags", ())
+    return min((tags.index(tag) for tag in own if tag in tags), default=len(tags))
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
@@ -64,34 +63,34 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
             yield from _objects(inner)
 
 
-def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter is there or absent; there is no way to send a null."""
+def _not_nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    """Remove null from the schema of a parameter: a parameter can be absent, but not null."""
     alternatives: list[dict[str, Any]] = [each for each in schema.get("anyOf", []) if each != {"type": "null"}]
     if len(alternatives) != 1:
         return schema
     return alternatives[0] | {name: value for name, value in schema.items() if name != "anyOf"}
 
 
-def _show_limits(responses: dict[str, Any]) -> None:
-    for status, answer in responses.items():
+def _add_limits(responses: dict[str, Any]) -> None:
+    for status, response in responses.items():
         if status[0] in "24":
             limits = {name: {"$ref": f"#/components/headers/{name}"} for name in LIMITS}
-            answer["headers"] = {**answer.get("headers", {}), **limits}
+            response["headers"] = {**response.get("headers", {}), **limits}
 
 
 def _refer_to_problems(responses: dict[str, Any], components: dict[str, Any]) -> None:
-    """Let an answer that is one problem stand once, under its code, and so each example of one that is several.
+    """Move the examples of problems, and responses that are one problem, to the components, by code.
 
-    What is told of that problem otherwise here stays here.
+    A response that describes its problem differently from the component stays.
     """
-    for status, answer in responses.items():
-        examples = answer.get("content", {}).get("application/problem+json", {}).get("examples", {})
+    for status, response in responses.items():
+        examples = response.get("content", {}).get("application/problem+json", {}).get("examples", {})
         for code, example in examples.items():
             components["examples"][code] = example
             examples[code] = {"$ref": f"#/components/examples/{code}"}
         if len(examples) == 1:
             (code,) = examples
-            if components["responses"].setdefault(code, answer) == answer:
+            if components["responses"].setdefault(code, response) == response:
                 responses[status] = {"$ref": f"#/components/responses/{code}"}
 
 

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: the only place that knows which error has which status code."""
+"""Errors as problem details (RFC 9457), with their status codes, and the pages that explain them."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ KIND_OF_STATUS = {status: kind for kind, status in STATUS_OF_KIND.items() if kin
     400: errors.InvalidValue,
     422: errors.InvalidValue,
 }
-# What reading, sending a body, making and changing one's resources can be refused with, whatever the resource.
+# Errors of any operation that reads a resource, takes a body, creates or changes a resource.
 READS = (errors.Unauthenticated, errors.Forbidden, errors.NotFound)
 BODIES = (errors.UnsupportedMediaType, errors.PayloadTooLarge, errors.RequestTimeout)
 CREATES = (*READS, *BODIES, errors.IdempotencyConflict, errors.RequestInProgress)
@@ -56,13 +56,13 @@ log = structlog.get_logger(__name__)
 
 
 def status_of(error: DomainError | type[DomainError]) -> int:
-    """The HTTP status of an error: that of the nearest kind it descends from."""
+    """Return the HTTP status of an error, which is that of its nearest base class in ``STATUS_OF_KIND``."""
     kind = error if isinstance(error, type) else type(error)
     return next(STATUS_OF_KIND[base] for base in kind.__mro__ if base in STATUS_OF_KIND)
 
 
 def problem_of(error: DomainError, instance: str) -> Problem:
-    """The body that tells a caller about ``error``."""
+    """Return the problem details of ``error`` at the path ``instance``."""
     return Problem(
         type=f"/problems/{error.code}",
         title=error.title,
@@ -75,7 +75,7 @@ def problem_of(error: DomainError, instance: str) -> Problem:
 
 
 def problem_response(error: DomainError, instance: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """The whole answer for ``error``, with the headers that its status calls for."""
+    """Return the response for ``error``, with the headers that its status requires."""
     status = status_of(error)
     extra = dict(headers or {})
     if isinstance(error, errors.Unauthenticated):
@@ -91,9 +91,9 @@ def problem_response(error: DomainError, instance: str, headers: Mapping[str, st
 
 
 def documented(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
-    """The ``responses=`` of an operation that can raise ``kinds``; what any operation can raise is added.
+    """Return the ``responses=`` of an operation that can raise ``kinds``, with the errors of every operation added.
 
-    An operation that asks who calls is limited in its rate.
+    An operation that authenticates is also rate limited.
     """
     limited = (errors.TooManyRequests,) if errors.Unauthenticated in kinds else ()
     anywhere = (errors.InvalidValue, errors.UrlTooLong, errors.Unavailable, errors.Internal)
@@ -101,7 +101,7 @@ def documented(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
     by_status: dict[int | str, dict[str, Any]] = {}
     for kind in dict.fromkeys(every):
         example = problem_of(kind(), "/v1/...").model_dump(mode="json", exclude_defaults=True)
-        answer = by_status.setdefault(
+        response = by_status.setdefault(
             status_of(kind),
             {
                 "model": Problem,
@@ -112,8 +112,9 @@ def documented(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
                 },
             },
         )
-        answer["description"] = ", ".join(filter(None, (answer["description"], f"`{kind.code}`")))
-        answer["content"]["application/problem+json"]["examples"][kind.code] = {"summary": kind.title, "value": example}
+        response["description"] = ", ".join(filter(None, (response["description"], f"`{kind.code}`")))
+        examples = response["content"]["application/problem+json"]["examples"]
+        examples[kind.code] = {"summary": kind.title, "value": example}
     return by_status
 
 
@@ -132,13 +133,13 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     detail = "" if error.detail == HTTPStatus(error.status_code).phrase else str(error.detail)
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = _methods_at(request)
+        headers["Allow"] = _allowed_methods(request)
     whole_body = [kind.at("", detail)] if error.status_code == HTTPStatus.BAD_REQUEST else []
     return problem_response(kind(detail, whole_body), _instance(request), headers)
 
 
-def _methods_at(request: Request) -> str:
-    """Every method of the path (RFC 9110, 10.2.1); the router itself names those of one operation."""
+def _allowed_methods(request: Request) -> str:
+    """Return all methods of a path (RFC 9110, 10.2.1); the router lists those of one operation."""
     return ", ".join(method for method in METHODS if _is_served(request, method))
 
 
@@ -149,14 +150,13 @@ def _is_served(request: Request, method: str) -> bool:
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    found = [_located(each) for each in error.errors()]
-    sent = request.headers.get("content-type", "")
+    field_errors = [_to_field_error(each) for each in error.errors()]
+    content_type = request.headers.get("content-type", "")
     about_body = any(each["loc"][0] == "body" for each in error.errors())
-    if about_body and error.body and not _is_json(sent):
-        return problem_response(
-            errors.UnsupportedMediaType(f"The body came as {sent or 'no type at all'}."), _instance(request)
-        )
-    return problem_response(errors.Invalid.of(found), _instance(request))
+    if about_body and error.body and not _is_json(content_type):
+        detail = f"The content type is {content_type or 'missing'}."
+        return problem_response(errors.UnsupportedMediaType(detail), _instance(request))
+    return problem_response(errors.Invalid.of(field_errors), _instance(request))
 
 
 def _is_json(content_type: str) -> bool:
@@ -164,7 +164,7 @@ def _is_json(content_type: str) -> bool:
     return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
 
 
-def _located(error: Any) -> FieldError:
+def _to_field_error(error: Any) -> FieldError:
     place, *rest = error["loc"]
     if error["type"] == "json_invalid":
         return errors.InvalidValue.at("", f"The body is not JSON: {error['ctx']['error']} at position {rest[0]}.")
@@ -172,8 +172,8 @@ def _located(error: Any) -> FieldError:
     return field_error(error, loc)
 
 
-async def answer_to(request: Request, error: Exception) -> JSONResponse:
-    """The problem of what no handler of the framework's took; a fault is logged."""
+async def problem_for(request: Request, error: Exception) -> JSONResponse:
+    """Return the problem of an error that no handler of the framework took; log one that is a bug or an outage."""
     if isinstance(error, DomainError):
         return await _on_domain_error(request, error)
     if is_outage(error):
@@ -184,7 +184,7 @@ async def answer_to(request: Request, error: Exception) -> JSONResponse:
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Make every 4xx and 5xx of ``app``, the framework's own too, a problem."""
+    """Make problems of all errors of ``app``, including the framework's own."""
     app.add_exception_handler(DomainError, _on_domain_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
@@ -201,8 +201,10 @@ def _page(title: str, body: Sequence[str]) -> HTMLResponse:
 
 @router.get("", response_class=HTMLResponse, summary="All problem types", responses=documented())
 async def list_problems() -> HTMLResponse:
-    """Every code that the service can answer with, each leading to its explanation."""
-    rows = [f'<li><a href="/problems/{code}"><code>{code}</code></a> {kind.title}</li>' for code, kind in _known()]
+    """Lists every code of a problem, with a link to its explanation."""
+    rows = [
+        f'<li><a href="/problems/{code}"><code>{code}</code></a> {kind.title}</li>' for code, kind in _problem_types()
+    ]
     return _page("Problems", ["<ul>", *rows, "</ul>"])
 
 
@@ -213,8 +215,8 @@ async def list_problems() -> HTMLResponse:
     responses=documented(errors.NotFound),
 )
 async def explain_problem(code: str) -> HTMLResponse:
-    """Explains a problem type to a person: what happened and how to mend it."""
-    kind = dict(_known()).get(code)
+    """Explains a problem type to people: what happened, and what to do."""
+    kind = dict(_problem_types()).get(code)
     if kind is None:
         raise errors.NotFound("There is no problem type of that name. GET /problems lists them.")
     escaped = [html.escape(text) for text in (kind.__doc__ or "", kind.mend)]
@@ -224,5 +226,5 @@ async def explain_problem(code: str) -> HTMLResponse:
     )
 
 
-def _known() -> list[tuple[str, type[DomainError]]]:
+def _problem_types() -> list[tuple[str, type[DomainError]]]:
     return sorted((code, kind) for code, kind in DomainError.known.items() if code)

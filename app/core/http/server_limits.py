@@ -1,7 +1,7 @@
-"""Limits on connections, on the head of a request and on the pace of an answer, where the server reads and writes.
+"""Limits of the server: number of connections, size of URL and headers, time of requests and responses.
 
-The parser that the server uses has no limits of its own: an endless head would fill the memory, and an unfinished one
-would hold its connection for ever. The server itself waits for ever for a caller that does not take its answer.
+httptools limits nothing, so an endless head would fill the memory. uvicorn waits without a timeout for the rest of a
+request, and for a caller that does not read its response.
 """
 
 import asyncio
@@ -22,18 +22,18 @@ from app.core.http.problems import problem_response
 from app.core.http.security_headers import add_security_headers
 from app.core.settings import Settings
 
-# After a refusal, how long the rest of what the caller is sending is read, so that it gets to read the answer.
+# Time for which the rest of a refused request is read, so that the caller can read the response.
 LINGER_SECONDS = 2.0
-LONGEST_ECHO = 200
+ECHO_BYTES = 200  # of a refused URL, in the problem
 LIVENESS = "/health/live"
-RESERVE = 100  # connections beyond the limit: on these, liveness is answered, and all else 503
-OTHER_FILES = 500  # that a process opens beside its connections
-SLICE_BYTES = 128 * 1024  # of an answer, handed to the system at a time; it holds about as many unsent
+RESERVE = 100  # connections over the limit, which get 503 unless they ask for liveness
+OTHER_FILES = 500  # open files of a process besides connections
+SLICE_BYTES = 128 * 1024  # of a response, written at a time; the kernel buffers about as many
 HOST = re.compile(rb"[\w.~!$&'()*+,;=:%\[\]-]*")  # RFC 3986, 3.2.2, and a port
 
 
 def limited_protocol(settings: Settings) -> type[HttpToolsProtocol]:
-    """The server's HTTP protocol with the limits of ``settings``."""
+    """Return uvicorn's HTTP protocol class with the limits of ``settings``."""
     shared = {
         "limits": settings,
         "table": ConnectionTable(settings.max_answers_bytes),
@@ -43,7 +43,7 @@ def limited_protocol(settings: Settings) -> type[HttpToolsProtocol]:
 
 
 def allow_open_files(settings: Settings) -> None:
-    """Raise the process's own limit of open files to what ``max_connections`` needs, as far as the system lets it."""
+    """Raise the soft limit of open files to what ``max_connections`` needs, within the hard limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = settings.max_connections + RESERVE + OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:
@@ -52,17 +52,17 @@ def allow_open_files(settings: Settings) -> None:
 
 
 async def _overloaded(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers 503 in place of the application."""
-    refusal = errors.Unavailable("There are too many connections just now.")
+    """Respond 503 in place of the application."""
+    refusal = errors.Unavailable("Too many connections are open.")
     await problem_response(refusal, scope["path"], {"Connection": "close"})(scope, receive, send)
 
 
 class _LimitedProtocol(HttpToolsProtocol):
-    """One connection with its clocks.
+    """A connection with two timers.
 
-    The first runs from the beginning, and from the first byte of each further request, to the end of the head; from an
-    answer that came before the end of the body to that end; and while a closed connection has bytes to send. The second
-    runs while more of an answer waits to be sent than the caller takes.
+    The first limits the head of a request from its first byte (of the first request, from the connection), the rest of
+    a body after the response to it, and the sending of what a closed connection has buffered. The second runs while the
+    send buffer is full.
     """
 
     limits: Settings
@@ -71,10 +71,10 @@ class _LimitedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._deadline: asyncio.TimerHandle | None = None
-        self._answer_deadline: asyncio.TimerHandle | None = None
-        self._patience = self.limits.answer_seconds
-        self._stopped_taking = (0.0, 0)  # when, and how many bytes waited
+        self._timer: asyncio.TimerHandle | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
+        self._send_seconds = self.limits.answer_seconds  # left for a full send buffer
+        self._buffer_filled = (0.0, 0)  # time, and bytes in the buffer
         self.url = b""
         self._head_bytes = 0
         self._discarded_bytes = 0
@@ -86,15 +86,15 @@ class _LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        self._application, self.app = self.app, self._answer
-        _bound_system(transport, self.limits.answer_seconds)
+        self._application, self.app = self.app, self._respond
+        _limit_kernel_buffer(transport, self.limits.answer_seconds)
         now = self.loop.time()
         if self._is_over_limit() and not self.table.make_room(now):
             self._is_extra = True
             if self._is_over_limit(RESERVE):
                 self.abort("room")
                 return
-        self.table.awaits_caller(self, now)
+        self.table.mark_idle(self, now)
         self._close_in(self.limits.header_seconds)
 
     def _is_over_limit(self, reserve: int = 0) -> bool:
@@ -102,15 +102,15 @@ class _LimitedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
-        self._stop_clock()
-        self._stop_answer_clock()
+        self._cancel_timer()
+        self._cancel_send_timer()
         self.table.remove(self)
         super().connection_lost(exc)
 
     def abort(self, reason: str) -> None:
-        """Close the connection at once; what it has not sent is lost."""
+        """Close the connection at once, and drop its unsent bytes."""
         CLOSED.labels(reason).inc()
-        self._is_lost = True  # the transport tells so only later, and takes nothing more by then
+        self._is_lost = True  # ``connection_lost`` is called only later
         self.table.remove(self)
         self.connections.discard(self)
         self.transport.abort()
@@ -120,60 +120,60 @@ class _LimitedProtocol(HttpToolsProtocol):
             return
         self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head and not self._refused:  # a head that came whole needs no clock
+        if self._in_head and not self._refused:  # the head is incomplete
             if self._head_bytes > self.limits.max_url_bytes + self.limits.max_header_bytes:
                 self._refuse(self._too_large())
-            elif self._deadline is None:
+            elif self._timer is None:
                 self._close_in(self.limits.header_seconds)
         if self.cycle is None or self.cycle.response_complete:
-            self.table.awaits_caller(self, self.loop.time())
+            self.table.mark_idle(self, self.loop.time())
         elif self.cycle.more_body:
-            self.table.awaits_caller(self, self.loop.time())
+            self.table.mark_idle(self, self.loop.time())
             self.flow.pause_reading()  # until the application asks for more
         else:
-            self.table.is_served(self)
+            self.table.mark_busy(self)
 
     def pause_writing(self) -> None:
         super().pause_writing()
         now = self.loop.time()
-        self._stopped_taking = now, self.transport.get_write_buffer_size()
-        self.table.stops_taking(self, now)
-        self._answer_deadline = self.loop.call_later(self._patience, self.abort, "slow_reader")
+        self._buffer_filled = now, self.transport.get_write_buffer_size()
+        self.table.mark_slow_reader(self, now)
+        self._send_timer = self.loop.call_later(self._send_seconds, self.abort, "slow_reader")
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._stop_answer_clock()
-        self.table.goes_on_taking(self)
-        since, waited = self._stopped_taking
-        taken = waited - self.transport.get_write_buffer_size()
-        earned = taken / self.limits.answer_bytes_per_second - (self.loop.time() - since)
-        self._patience = min(self.limits.answer_seconds, self._patience + earned)
+        self._cancel_send_timer()
+        self.table.unmark_slow_reader(self)
+        since, buffered = self._buffer_filled
+        sent = buffered - self.transport.get_write_buffer_size()
+        gained = sent / self.limits.answer_bytes_per_second - (self.loop.time() - since)
+        self._send_seconds = min(self.limits.answer_seconds, self._send_seconds + gained)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the application. Of a large body no more is sent at a time than the caller takes."""
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the application, and send large bodies in slices, as fast as the caller reads."""
 
         async def send_slices(message: Message) -> None:
             body = message.get("body", b"")
             if len(body) <= SLICE_BYTES:
                 await self._send_unless_lost(send, message)
                 return
-            whole, goes_on = memoryview(body), message.get("more_body", False)
+            view, more_body = memoryview(body), message.get("more_body", False)
             with self.table.sending(self, body):
                 for at in range(0, len(body), SLICE_BYTES):
                     end = at + SLICE_BYTES
-                    part = {**message, "body": whole[at:end], "more_body": goes_on or end < len(body)}
+                    part = {**message, "body": view[at:end], "more_body": more_body or end < len(body)}
                     await self._send_unless_lost(send, part)
 
         is_refused = self._is_extra and self._is_over_limit() and scope["path"] != LIVENESS
         await (self.overloaded if is_refused else self._application)(scope, receive, send_slices)
 
     async def _send_unless_lost(self, send: Send, message: Message) -> None:
-        """Send a part of an answer; a transport that is closed under it is a caller that left, and no fault."""
+        """Send a part of a response; ignore the error of a transport that the caller has closed."""
         if self._is_lost:
             return
         try:
             await send(message)
-        except RuntimeError:  # uvloop's, between the closing and the moment that it is told
+        except RuntimeError:  # uvloop raises it between the close and ``connection_lost``
             if not self.transport.is_closing():
                 raise
             self._is_lost = True
@@ -183,23 +183,23 @@ class _LimitedProtocol(HttpToolsProtocol):
         self._in_head, self._head_bytes = True, 0
 
     def on_headers_complete(self) -> None:
-        self._stop_clock()
+        self._cancel_timer()
         self._in_head = False
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(self.url) > self.limits.max_url_bytes:
-            said = f"The address has {len(self.url)} bytes; {self.limits.max_url_bytes} are allowed."
-            self._refusal = errors.UrlTooLong(said)
+            detail = f"The URL has {len(self.url)} bytes; {self.limits.max_url_bytes} are allowed."
+            self._refusal = errors.UrlTooLong(detail)
         elif (
             len(self.headers) > self.limits.max_headers
             or sum(map(len, chain.from_iterable(self.headers))) > self.limits.max_header_bytes
         ):
             self._refusal = self._too_large()
         elif len(hosts) != 1 and (hosts or self.parser.get_http_version() == "1.1"):  # RFC 9112, 3.2
-            self._refusal = errors.MalformedRequest(f"The request has {len(hosts)} Host fields; send one.")
+            self._refusal = errors.MalformedRequest(f"The request has {len(hosts)} Host headers; send one.")
         elif hosts and not HOST.fullmatch(hosts[0]):
-            self._refusal = errors.MalformedRequest("The Host field names no host.")
+            self._refusal = errors.MalformedRequest("The Host header is not a host name.")
         if self._refusal:
-            raise self._refusal  # the parser stops, and ``send_400_response`` is called
+            raise self._refusal  # stops the parser, and uvicorn calls ``send_400_response``
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -210,14 +210,14 @@ class _LimitedProtocol(HttpToolsProtocol):
                 self._close()
 
     def on_message_complete(self) -> None:
-        self._stop_clock()
+        self._cancel_timer()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._is_lost or not self.cycle.response_complete:  # one that was sent ahead has just begun
+        if self._is_lost or not self.cycle.response_complete:  # a pipelined request has begun
             return
-        self.table.awaits_caller(self, self.loop.time())
+        self.table.mark_idle(self, self.loop.time())
         if self.cycle.more_body:
             self.cycle.body, self._discarded_bytes = bytearray(), 0
             self._close_in(self.limits.body_seconds)
@@ -229,62 +229,62 @@ class _LimitedProtocol(HttpToolsProtocol):
         self._close()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what cannot be read as a request, or is over a limit."""
+        """Refuse a request that is malformed or over a limit."""
         self._refuse(self._refusal or errors.MalformedRequest(msg))
 
     def _too_large(self) -> DomainError:
-        most = f"{self.limits.max_headers} header fields and {self.limits.max_header_bytes} bytes of them"
+        most = f"{self.limits.max_headers} headers of {self.limits.max_header_bytes} bytes together"
         return errors.HeadTooLarge(f"At most {most} are allowed.")
 
     def _refuse(self, refusal: DomainError) -> None:
-        """Answer with a problem, and read on for a moment: closing at once would take the answer back."""
+        """Respond with a problem, and read on for a moment: closing at once would reset the connection."""
         self._refused = True
-        path = self.url.partition(b"?")[0][:LONGEST_ECHO].decode("ascii", "replace")
-        answer = problem_response(refusal, path, {"Connection": "close"})
-        headers = [*answer.raw_headers]
-        add_security_headers(answer.status_code, headers, path, https=self.limits.is_https)
+        path = self.url.partition(b"?")[0][:ECHO_BYTES].decode("ascii", "replace")
+        problem = problem_response(refusal, path, {"Connection": "close"})
+        headers = [*problem.raw_headers]
+        add_security_headers(problem.status_code, headers, path, https=self.limits.is_https)
         fields = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-        self.transport.write(STATUS_LINE[answer.status_code] + fields + b"\r\n" + bytes(answer.body))
+        self.transport.write(STATUS_LINE[problem.status_code] + fields + b"\r\n" + bytes(problem.body))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._close_in(LINGER_SECONDS)
 
     def _close(self) -> None:
-        """Close the connection once what waits has been sent, and in any case in the time that an answer has."""
+        """Close the connection once its buffer is sent, at the latest after the time of a response."""
         self.transport.close()
         self._close_in(self.limits.answer_seconds)
 
     def _close_in(self, seconds: float) -> None:
-        self._stop_clock()
-        self._deadline = self.loop.call_later(seconds, self._time_is_up)
+        self._cancel_timer()
+        self._timer = self.loop.call_later(seconds, self._on_timeout)
 
-    def _stop_clock(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _stop_answer_clock(self) -> None:
-        if self._answer_deadline is not None:
-            self._answer_deadline.cancel()
-            self._answer_deadline = None
+    def _cancel_send_timer(self) -> None:
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
 
-    def _time_is_up(self) -> None:
-        self._deadline = None
+    def _on_timeout(self) -> None:
+        self._timer = None
         if self.transport.is_closing():
             self.abort("slow_reader")
         elif self.cycle is not None and not self.cycle.response_complete:
-            self._close_in(self.limits.header_seconds)  # a request sent ahead waits for the answer before it
+            self._close_in(self.limits.header_seconds)  # a pipelined request waits for the response before it
         elif self._in_head and not self._refused:
             seconds = self.limits.header_seconds
-            self._refuse(errors.RequestTimeout(f"The head of the request had not arrived after {seconds:g} seconds."))
+            self._refuse(errors.RequestTimeout(f"The headers had not arrived after {seconds:g} seconds."))
         else:
             self._close()
 
 
-def _bound_system(transport: asyncio.Transport, seconds: float) -> None:
-    """Let the system hold little unsent, and give up a connection whose other end takes nothing for so long.
+def _limit_kernel_buffer(transport: asyncio.Transport, seconds: float) -> None:
+    """Limit the kernel's send buffer and the time for which it waits for acknowledgements (``tcp(7)``).
 
-    So what waits is seen here, and what is left of a closed connection goes too.
+    So slow readers are noticed here, and a closed connection does not linger.
     """
     connected = transport.get_extra_info("socket")
     if connected is None or connected.family not in (socket.AF_INET, socket.AF_INET6):

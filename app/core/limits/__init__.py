@@ -1,1 +1,1 @@
-"""Limits: rate limits shared by processes, slots for costly work, and results that callers share."""
+"""Limits: rate limits that processes share through the database, and reads that callers share."""

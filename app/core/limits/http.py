@@ -1,6 +1,6 @@
-"""Rate limits over HTTP: which quota a request counts against, the header fields that say so, and the 429.
+"""Rate limits over HTTP: the quota of a request, its headers and the 429.
 
-The fields are those of draft-ietf-httpapi-ratelimit-headers (``RateLimit-Policy``, ``RateLimit``).
+The headers are those of draft-ietf-httpapi-ratelimit-headers (``RateLimit-Policy``, ``RateLimit``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,11 +22,11 @@ Fields = Sequence[tuple[bytes, bytes]]
 
 
 class RateLimits:
-    """The quotas of this process's settings, and which request is of which class.
+    """The quotas of the settings, and the class of each request.
 
-    ``feed`` is the address below which reads are of the class ``feed``, and ``conditional`` the addresses below which
-    they, and those of ``feed`` itself, may be answered 304; ``special`` has the class of single operations, by method
-    and path. All else is ``read`` or ``write`` by its method.
+    Reads below the path ``feed`` are of the class ``feed``; responses of ``feed`` itself and below the paths
+    ``conditional`` may be 304. ``special`` has the classes of single operations by method and path. Other requests are
+    ``read`` or ``write`` by their method.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class RateLimits:
         self._special = special
 
     def class_of(self, method: str, path: str) -> str:
-        """The class of a request of a client's."""
+        """Return the class of a client's request."""
         if named := self._special.get((method, path)):
             return named
         if method not in READING:
@@ -62,9 +62,9 @@ class RateLimits:
         return "feed" if path.startswith(self._feed) else "read"
 
     async def count(self, request: Request, name: str, subject: str) -> None:
-        """Count a request, once in the class ``name``. Raises ``TooManyRequests`` when the quota is used up.
+        """Count a request once in the class ``name``. Raises ``TooManyRequests`` when the quota is used up.
 
-        A read of the feed that may be answered 304 goes on all the same: only its answer decides.
+        A conditional read of the feed goes on all the same: a 304 is free.
         """
         quota = self._quotas.get(name)
         counted: list[Counted] = request.scope["counted"]
@@ -86,15 +86,15 @@ def _is_not_304(status: int) -> bool:
 
 
 async def count_client(request: Request, client_id: str) -> None:
-    """Count a request of a client that is known. Raises ``TooManyRequests``."""
+    """Count a request of an authenticated client. Raises ``TooManyRequests``."""
     limits: RateLimits = request.app.state.limits
     await limits.count(request, limits.class_of(request.scope["method"], request.scope["path"]), client_id)
 
 
 def count_work(request: Request) -> None:
-    """Let a read of the feed count whatever its answer, before the service works for it. Raises ``TooManyRequests``.
+    """Count a read of the feed whatever its response, before costly work. Raises ``TooManyRequests``.
 
-    Without it a read that ends as 304, or whose caller leaves, would be free.
+    Otherwise work for a response of 304, or for a caller that disconnects, would be free.
     """
     for each in request.scope["counted"]:
         if each.quota.name == "feed":
@@ -104,25 +104,24 @@ def count_work(request: Request) -> None:
 
 
 async def count_token(request: Request, client_id: str) -> None:
-    """Count a token that a client is about to get. Raises ``TooManyRequests``."""
+    """Count a token that is about to be issued. Raises ``TooManyRequests``."""
     limits: RateLimits = request.app.state.limits
     await limits.count(request, "token", client_id)
 
 
 async def count_failed_login(request: Request, client_id: str) -> None:
-    """Count a failed attempt against its source address and the client that it names. Raises ``TooManyRequests``.
+    """Count a failed login by its source address and the client id it gave. Raises ``TooManyRequests``.
 
-    It is called when an attempt has failed: one that proves who it is passes however many others have failed. Clients
-    share a few counts by a hash of their name, so that names that nobody has make no more of them, and are counted as
-    those that somebody has.
+    Only failures are counted, so a valid login passes after any number of them. Client ids share a few counts by a
+    hash, so that invented ids neither add counts nor differ from existing ones.
     """
     limits: RateLimits = request.app.state.limits
     bucket = crc32(client_id.encode("utf-8", "surrogatepass")) % FAILED_LOGIN_BUCKETS
-    await limits.count(request, "failed_logins", f"{_source(request)} {bucket}")
+    await limits.count(request, "failed_logins", f"{_source_of(request)} {bucket}")
 
 
-def _source(request: Request) -> str:
-    """The address that a request comes from; of IPv6 the /64, which is one subscriber's."""
+def _source_of(request: Request) -> str:
+    """Return the source address of a request; of IPv6 the /64, which is one subscriber's."""
     host = request.client.host if request.client else ""
     try:
         address = ip_address(host)
@@ -132,11 +131,11 @@ def _source(request: Request) -> str:
 
 
 def finish_counting(counted: Sequence[Counted], status: int) -> tuple[Fields, TooManyRequests | None]:
-    """What an answer of this status counts as; what it shows to be free is given back.
+    """Uncount requests for which a response of ``status`` is free.
 
-    Gives the header fields that say so, and the refusal that has to be answered in its place.
+    Returns the headers for the response, and the error to respond with in its place, if any.
     """
-    kept = [each for each in counted if _stays(each, status)]
+    kept = [each for each in counted if _counts(each, status)]
     if not kept:
         return (), None
     over = [each.refusal for each in kept if not each.passed and status != TOO_MANY]
@@ -145,7 +144,7 @@ def finish_counting(counted: Sequence[Counted], status: int) -> tuple[Fields, To
     return ((b"ratelimit-policy", policies), (b"ratelimit", left.encode())), over[0] if over else None
 
 
-def _stays(counted: Counted, status: int) -> bool:
+def _counts(counted: Counted, status: int) -> bool:
     if counted.is_work or counted.quota.counts(status) or (status == TOO_MANY and not counted.passed):
         return True
     if counted.passed:

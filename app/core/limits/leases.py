@@ -1,4 +1,4 @@
-"""Leases of a window's quota, as the database grants them: the table, the one statement, the sweep."""
+"""Leases of rate limits: the database grants a process a part of a quota for a window of time."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RateWindow(Base):
-    """How much of one subject's quota is leased in one window. A crash of the server may empty it: nothing depends."""
+    """The part of a subject's quota that is leased in a window; UNLOGGED, so a crash of PostgreSQL resets it."""
 
     __tablename__ = "rate_windows"
     __table_args__ = ({"prefixes": ["UNLOGGED"]},)
@@ -22,16 +22,13 @@ class RateWindow(Base):
     rate_class: Mapped[str] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(primary_key=True)
     window_start: Mapped[datetime] = mapped_column(primary_key=True, index=True)
-    granted: Mapped[int]  # what all leases of the window took together
-    leased: Mapped[int]  # what the last one took
+    granted: Mapped[int]  # by all leases of the window
+    leased: Mapped[int]  # by the last one
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A portion of one window's quota: ``requests`` of it, what is ``unleased`` after, and the window's last seconds.
-
-    ``window`` tells one window from another.
-    """
+    """A granted lease: its ``requests``, those ``unleased`` after it, and the ``seconds`` to the end of ``window``."""
 
     window: object
     requests: int
@@ -42,9 +39,9 @@ class Grant:
 async def lease(
     tx: Transaction, rate_class: str, subject: str, *, portion: int, quota: int, window: timedelta
 ) -> Grant:
-    """Lease up to ``portion`` of what is left of ``quota`` in this ``window`` of the database's clock, if only nothing.
+    """Lease up to ``portion`` requests, or those left of ``quota``, in the present ``window`` of the database's clock.
 
-    One statement: the row's lock orders the processes, so all leases of a window together are at most the quota.
+    It is one statement, and the row's lock serializes processes, so the leases of a window never exceed the quota.
     """
     now = func.statement_timestamp()
     start = func.date_bin(window, now, EPOCH)
@@ -66,6 +63,6 @@ async def lease(
     return Grant(began, leased, max(0, quota - granted), float(seconds))
 
 
-async def forget_ended(tx: Transaction, window: timedelta) -> None:
-    """Drop the windows that have ended."""
+async def delete_ended(tx: Transaction, window: timedelta) -> None:
+    """Delete windows that have ended."""
     await tx.execute(delete(RateWindow).where(RateWindow.window_start < func.now() - window))

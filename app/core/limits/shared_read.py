@@ -1,4 +1,4 @@
-"""A reading that all callers of a short time share, so that asking often costs the database nothing."""
+"""A read that concurrent and repeated callers share, to spare the database."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ Value = TypeVar("Value")
 
 
 class SharedRead(Generic[Value]):
-    """Reads by ``read`` at most once in ``seconds``; who asks meanwhile gets, or waits for, the same outcome."""
+    """Calls ``read`` at most once in ``seconds``; other callers in this time share its value or exception."""
 
     def __init__(self, read: Callable[[], Awaitable[Value]], seconds: float = 1.0) -> None:
         self._read = read
@@ -19,10 +19,10 @@ class SharedRead(Generic[Value]):
         self._began = float("-inf")
 
     async def get(self) -> Value:
-        """The value. Raises what ``read`` raised."""
+        """Return the value. Raises what ``read`` raised."""
         reading = self._reading
         if reading is None or (reading.done() and time.monotonic() - self._began >= self._seconds):
-            # a context and a task of its own: it is nobody's alone, and goes on when one who waits has left
+            # a task with a context of its own: it serves several callers, and goes on when one is cancelled
             reading = self._reading = asyncio.create_task(self._run(), context=Context())
             self._began = time.monotonic()
         return await asyncio.shield(reading)

@@ -1,4 +1,4 @@
-"""The guarded way out: requests to URLs that partners give, made to public addresses only."""
+"""Outbound requests to URLs that partners give, made to public addresses only."""
 
 import asyncio
 import socket
@@ -12,23 +12,23 @@ from typing import Any
 import httpcore
 
 from app import __version__
-from app.core.outbound.name_resolution import LOOKUP_SECONDS, Names, NameUnanswered, Resolve, resolve
-from app.core.outbound.url_policy import Permitted, Target, UrlRefused, is_address, parse_target
+from app.core.outbound.name_resolution import LOOKUP_SECONDS, NameResolver, NameUnanswered, Resolve, resolve
+from app.core.outbound.url_policy import AllowedTargets, Target, UrlRefused, is_address, parse_target
 from app.core.settings import Settings
 
 TOTAL_SECONDS = 15.0
 CONNECT_SECONDS = 5.0
 TIMEOUTS = {"connect": CONNECT_SECONDS}
-KEPT_BYTES = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 
 
 class Unreachable(Exception):
-    """There was no answer; ``str()`` says why, in words that may be shown to the one who gave the URL."""
+    """No response was received; ``str()`` is a reason that may be shown to the owner of the URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: header names in small letters; ``body`` holds no more than was asked for, or is ``cut``."""
+    """A response with header names in lower case; ``cut`` is True when the body was longer than the limit."""
 
     status: int
     headers: Mapping[str, str]
@@ -37,51 +37,50 @@ class Answer:
 
 
 class _CheckedNetwork(httpcore.AsyncNetworkBackend):
-    """Asks once for the addresses of a host, and connects to these very addresses when all of them may be used.
+    """Resolves a host once, and connects to these addresses if all are allowed.
 
-    A name that answers otherwise the next time (DNS rebinding) gains nothing: it is not asked again.
+    It does not resolve the name again to connect, so DNS rebinding is of no use.
     """
 
-    def __init__(self, permitted: Permitted, resolve: Resolve, network: httpcore.AsyncNetworkBackend) -> None:
-        self._permitted = permitted
+    def __init__(self, allowed: AllowedTargets, resolve: Resolve, network: httpcore.AsyncNetworkBackend) -> None:
+        self._allowed = allowed
         self._resolve = resolve
         self._network = network
         self._opened: list[httpcore.AsyncNetworkStream] = []
 
     async def connect_tcp(self, host: str, port: int, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
-        """Connect to the first address that takes the connection."""
-        failed: Exception = httpcore.ConnectError("The name has no address.")
+        """Connect to the first address that accepts the connection."""
+        failure: Exception = httpcore.ConnectError("The name has no address.")
         for address in await self._addresses(host, port):
             try:
                 self._opened.append(await self._network.connect_tcp(address, port, *args, **kwargs))
                 return self._opened[-1]
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failed = error
-        raise failed
+                failure = error
+        raise failure
 
     async def _addresses(self, host: str, port: int) -> Sequence[str]:
-        found = [host] if is_address(host) else list(dict.fromkeys(await self._resolve(host, port)))
-        allowed = self._permitted.place(host, port) or all(map(self._permitted.address, found))
-        if not allowed:
+        addresses = [host] if is_address(host) else list(dict.fromkeys(await self._resolve(host, port)))
+        if not self._allowed.allows_host(host, port) and not all(map(self._allowed.allows_address, addresses)):
             raise UrlRefused("The host has an address that is not public.")
-        return found
+        return addresses
 
     async def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
-        """Never."""
-        raise UrlRefused("A socket of this machine is not sent to.")
+        """Refuse."""
+        raise UrlRefused("Requests are not sent to Unix sockets.")
 
     async def sleep(self, seconds: float) -> None:
-        """Pause."""
+        """Sleep."""
         await asyncio.sleep(seconds)
 
     async def close(self) -> None:
-        """Close what was opened: httpcore leaves a connection open whose TLS handshake is cancelled."""
+        """Close all connections; httpcore leaks one whose TLS handshake is cancelled."""
         for stream in self._opened:
             await stream.aclose()
 
 
-@cache  # reading the authorities takes 40 ms
-def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+@cache  # loading the certificates takes 40 ms
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
     context: ssl.SSLContext = httpcore.default_ssl_context()
     if ca_file:
         context.load_verify_locations(ca_file)
@@ -91,8 +90,8 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext:
 class Outbound:
     """Sends requests to URLs that partners give.
 
-    No redirect is followed, no cookie kept, no proxy of the environment used, nothing is decompressed, and each
-    request has a connection of its own. ``resolve`` and ``network`` stand for the system's own.
+    It follows no redirects, keeps no cookies, uses no proxy of the environment, decompresses nothing, and opens a
+    connection for each request. Tests replace ``resolve`` and ``network``.
     """
 
     def __init__(
@@ -101,14 +100,14 @@ class Outbound:
         resolve: Resolve = resolve,
         network: httpcore.AsyncNetworkBackend | None = None,
     ) -> None:
-        self._permitted = Permitted(settings.outbound_allowed)
-        self._names = Names(resolve)
+        self._allowed = AllowedTargets(settings.outbound_allowed)
+        self._names = NameResolver(resolve)
         self._network = network or httpcore.AnyIOBackend()
-        self._tls = _trusting(settings.outbound_ca_file)
+        self._tls = _tls_context(settings.outbound_ca_file)
 
     def check(self, url: str) -> None:
-        """Raises ``UrlRefused`` when a URL would not be sent to whatever its name's addresses are."""
-        parse_target(url, self._permitted)
+        """Raise ``UrlRefused`` for a URL that is refused whatever the addresses of its host."""
+        parse_target(url, self._allowed)
 
     async def request(
         self,
@@ -117,32 +116,32 @@ class Outbound:
         *,
         headers: Mapping[str, str] | None = None,
         content: bytes = b"",
-        limit: int = KEPT_BYTES,
+        limit: int = MAX_BODY_BYTES,
         seconds: float = TOTAL_SECONDS,
         owner: str = "",
     ) -> Answer:
-        """One request and its answer, of which ``limit`` bytes are read, in ``seconds`` altogether.
+        """Send a request and return its response, reading up to ``limit`` bytes within ``seconds``.
 
-        ``owner`` is who gave the URL: names that are not answered hold up the requests of the same owner alone.
-        Raises ``UrlRefused`` before anything is connected, and ``Unreachable``.
+        ``owner`` gave the URL: names that do not resolve hold up only its own requests. Raises ``UrlRefused`` before it
+        connects, and ``Unreachable``.
         """
-        target = parse_target(url, self._permitted)
+        target = parse_target(url, self._allowed)
         try:
             async with asyncio.timeout(seconds):
-                return await self._exchange(method, target, headers or {}, content, limit, owner)
+                return await self._send(method, target, headers or {}, content, limit, owner)
         except TimeoutError:
-            raise Unreachable(f"There was no whole answer within {seconds:g} seconds.") from None
+            raise Unreachable(f"There was no complete response within {seconds:g} seconds.") from None
         except (OSError, httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-            raise Unreachable(_why(error)) from error
+            raise Unreachable(_reason(error)) from error
 
-    async def _exchange(
+    async def _send(
         self, method: str, target: Target, headers: Mapping[str, str], content: bytes, limit: int, owner: str
     ) -> Answer:
         url = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
         sent = {"Host": target.authority, "User-Agent": f"ip-registration/{__version__}", "Accept": "*/*", **headers}
         if content:
             sent["Content-Length"] = str(len(content))
-        network = _CheckedNetwork(self._permitted, partial(self._names.addresses, owner=owner), self._network)
+        network = _CheckedNetwork(self._allowed, partial(self._names.addresses, owner=owner), self._network)
         try:
             async with (
                 httpcore.AsyncConnectionPool(self._tls, network_backend=network) as pool,
@@ -165,15 +164,15 @@ async def _read(response: httpcore.Response, limit: int) -> Answer:
     return Answer(response.status, headers, bytes(body[:limit]), cut=len(body) > limit)
 
 
-def _why(error: Exception) -> str:
-    met = error.__context__ if isinstance(error.__context__, ssl.SSLError) else error  # httpcore wraps those of TLS
-    if isinstance(met, ssl.SSLCertVerificationError):
-        return f"The certificate was not accepted: {met.verify_message}."
+def _reason(error: Exception) -> str:
+    cause = error.__context__ if isinstance(error.__context__, ssl.SSLError) else error  # httpcore wraps TLS errors
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"The certificate was not accepted: {cause.verify_message}."
     reasons = (
         (httpcore.TimeoutException, f"The connection was not made within {CONNECT_SECONDS:g} seconds."),
-        (httpcore.ProtocolError, "The answer is not HTTP/1.1."),
-        (NameUnanswered, f"The name was not answered within {LOOKUP_SECONDS:g} seconds."),
+        (httpcore.ProtocolError, "The response is not HTTP/1.1."),
+        (NameUnanswered, f"The name was not resolved within {LOOKUP_SECONDS:g} seconds."),
         (socket.gaierror, "The name has no address."),
-        (ssl.SSLError, "TLS could not be agreed."),
+        (ssl.SSLError, "The TLS handshake failed."),
     )
-    return next((text for kind, text in reasons if isinstance(met, kind)), "The connection was refused or lost.")
+    return next((text for kind, text in reasons if isinstance(cause, kind)), "The connection was refused or lost.")

@@ -1,4 +1,4 @@
-"""Look-ups of the names that partners give, in threads that nothing else waits for."""
+"""DNS look-ups of names that partners give, in threads of their own."""
 
 import asyncio
 import concurrent.futures
@@ -10,20 +10,20 @@ from functools import partial
 from typing import Any
 
 LOOKUP_SECONDS = 5.0
-MOST_AT_ONCE = 20  # of one owner, who has no more webhooks than that
+MAX_LOOKUPS = 20  # at once of one owner, which is its limit of webhooks
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 class NameUnanswered(OSError):
-    """No name server answered in time."""
+    """No name server responded in time."""
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """The addresses of a name, as the system's resolver gives them. Raises ``OSError``.
+    """Return the addresses of a name by the system's resolver. Raises ``OSError``.
 
-    The resolver cannot be stopped, and may take half a minute over a name that nobody answers for. So a look-up has a
-    thread of its own, not one of asyncio's, which the publisher needs too; it does not keep the process from ending.
+    The resolver cannot be cancelled and may take half a minute. So a look-up has a daemon thread of its own instead of
+    one of asyncio's, which other work needs.
     """
     answer = concurrent.futures.Future[list[Any]]()
     threading.Thread(target=_look_up, args=(answer, host, port), name="look-up", daemon=True).start()
@@ -37,47 +37,47 @@ def _look_up(answer: concurrent.futures.Future[list[Any]], host: str, port: int)
         answer.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     except UnicodeError:
         answer.set_exception(socket.gaierror(socket.EAI_NONAME, "the name cannot be encoded"))
-    except BaseException as error:  # noqa: BLE001 - whoever waits for the answer meets it
+    except BaseException as error:  # noqa: BLE001 - raised where it is awaited
         answer.set_exception(error)
 
 
-class Names:
-    """Looks names up, each once at a time, and few at a time for one owner; ``resolve`` does the look-up itself.
+class NameResolver:
+    """Resolves names by ``resolve``: concurrent look-ups of a name are shared, and an owner has few at a time.
 
-    An owner whose names are not answered waits alone.
+    So names that do not resolve hold up only their owner.
     """
 
     def __init__(self, resolve: Resolve = resolve) -> None:
         self._resolve = resolve
-        self._under_way: dict[tuple[str, str, int], asyncio.Future[Sequence[str]]] = {}
-        self._slots = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(MOST_AT_ONCE))
+        self._lookups: dict[tuple[str, str, int], asyncio.Future[Sequence[str]]] = {}
+        self._slots = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(MAX_LOOKUPS))
 
     async def addresses(self, host: str, port: int, *, owner: str) -> Sequence[str]:
-        """The addresses of a name. Raises ``OSError``; ``NameUnanswered`` when there is none within the deadline.
+        """Return the addresses of a name. Raises ``OSError``, ``NameUnanswered`` on a timeout.
 
-        A look-up that is given up goes on, and holds its place among those of its owner until the resolver ends it.
+        After a timeout the look-up goes on, and counts among those of its owner until the resolver ends.
         """
-        asked = (owner, host, port)
+        key = (owner, host, port)
         try:
             async with asyncio.timeout(LOOKUP_SECONDS):
-                if asked not in self._under_way:
-                    await self._begin(asked)
-                return await asyncio.shield(self._under_way[asked])
+                if key not in self._lookups:
+                    await self._begin(key)
+                return await asyncio.shield(self._lookups[key])
         except TimeoutError:
             raise NameUnanswered(host) from None
 
-    async def _begin(self, asked: tuple[str, str, int]) -> None:
-        owner, host, port = asked
+    async def _begin(self, key: tuple[str, str, int]) -> None:
+        owner, host, port = key
         slots = self._slots[owner]
         await slots.acquire()
-        if asked in self._under_way:  # begun by another who waited for a place
+        if key in self._lookups:  # begun by another caller meanwhile
             slots.release()
             return
-        self._under_way[asked] = asyncio.ensure_future(self._resolve(host, port))
-        self._under_way[asked].add_done_callback(partial(self._end, asked))
+        self._lookups[key] = asyncio.ensure_future(self._resolve(host, port))
+        self._lookups[key].add_done_callback(partial(self._end, key))
 
-    def _end(self, asked: tuple[str, str, int], answer: asyncio.Future[Sequence[str]]) -> None:
-        del self._under_way[asked]
-        self._slots[asked[0]].release()
-        if not answer.cancelled():
-            answer.exception()  # nobody may be waiting for it any more
+    def _end(self, key: tuple[str, str, int], lookup: asyncio.Future[Sequence[str]]) -> None:
+        del self._lookups[key]
+        self._slots[key[0]].release()
+        if not lookup.cancelled():
+            lookup.exception()  # retrieved, since no caller may be left

@@ -1,4 +1,4 @@
-"""Loops of background processes: they go on through failures, and end when they are told to."""
+"""Loops of background processes, which go on after failures and end by a signal."""
 
 import asyncio
 import signal
@@ -13,15 +13,15 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-async def forever(name: str, work: Callable[[], Awaitable[object]], pause: Callable[[], Awaitable[None]]) -> None:
-    """Work, pause, and work again until cancelled; a failure is logged under ``name``."""
+async def run_forever(name: str, work: Callable[[], Awaitable[object]], pause: Callable[[], Awaitable[None]]) -> None:
+    """Alternate ``work`` and ``pause`` until cancelled; log failures under ``name``."""
     while True:
         await attempt(name, work)
         await pause()
 
 
 async def attempt(name: str, work: Callable[[], Awaitable[T]]) -> T | None:
-    """Work once and give the result; a failure is logged under ``name``, and None is given."""
+    """Run ``work`` once and return its result; log a failure under ``name`` and return None."""
     try:
         return await work()
     except (SQLAlchemyError, OSError) as error:
@@ -31,8 +31,8 @@ async def attempt(name: str, work: Callable[[], Awaitable[T]]) -> T | None:
     return None
 
 
-async def until_told(work: Coroutine[None, None, None], signals: Sequence[signal.Signals]) -> None:
-    """Work until one of ``signals`` comes; the work is cancelled, and ends in its own way."""
+async def run_until_signal(work: Coroutine[None, None, None], signals: Sequence[signal.Signals]) -> None:
+    """Run ``work`` and cancel it by one of ``signals``; return when it has ended."""
     task = asyncio.create_task(work)
     for each in signals:
         asyncio.get_running_loop().add_signal_handler(each, task.cancel)

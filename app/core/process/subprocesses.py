@@ -1,4 +1,4 @@
-"""A process beside this one that works for it: it leaves it the processor and the signals, and ends when it does."""
+"""Child processes that work for this one: they have a lower priority, ignore SIGINT, and end with their parent."""
 
 import asyncio
 import gc
@@ -10,23 +10,23 @@ from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import Any
 
-# Begins anew instead of copying this process with its threads and connections.
+# "spawn" starts a new interpreter; a fork would copy threads and connections.
 SPAWNING = get_context("spawn")
 STOP_SECONDS = 5.0
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
 
 def relax_gc() -> None:
-    """Leave alone what is loaded by now, and look for cycles seldom.
+    """Exempt loaded objects from garbage collection, and collect seldom.
 
-    A batch is some ten thousand objects and no cycle: looking through them all the time costs a quarter more.
+    A batch is some ten thousand objects without cycles; the default thresholds cost a quarter more time.
     """
     gc.freeze()
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 5, 5)
 
 
 def init_child_process(niceness: int) -> None:
-    """Make the process that calls it a companion of the one that spawned it."""
+    """Set up the calling process as a child: priority, signals, garbage collection, and end with its parent."""
     relax_gc()
     os.nice(niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -41,9 +41,9 @@ def _end_with_parent() -> None:
 
 
 async def run_in_subprocess(work: Callable[..., None], *arguments: Any) -> int:
-    """Run ``work`` in a process of its own and give its exit code; when cancelled, stop it by SIGTERM.
+    """Run ``work`` in a child process and return its exit code; when cancelled, stop it by SIGTERM.
 
-    ``work`` is a function of a module and calls ``init_child_process``; ``arguments`` can be pickled.
+    ``work`` is a function of a module that calls ``init_child_process``; ``arguments`` must be picklable.
     """
     process = SPAWNING.Process(target=work, args=arguments, daemon=True)
     process.start()

@@ -1,1 +1,1 @@
-"""Validation of what callers send: field types, networks and preconditions."""
+"""Validation of input: base models, networks, and preconditions."""

@@ -1,4 +1,4 @@
-"""An address or prefix in normal form, and which space is not globally routable unicast."""
+"""Networks in canonical form, and the address space that is not globally routable unicast."""
 
 import re
 from bisect import bisect_right
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from app.core.errors import Invalid
 
 WIDEST = {4: 24, 6: 48}
-# Above every IPv4 address, so that one integer orders both families: IPv4 first, as the feed sorts them.
+# Added to IPv6 addresses, so that integers order both families, IPv4 first, as the feed does.
 IPV6_BASE = 1 << 32
 
 # IANA special-purpose registries (RFC 6890 and what followed it), and IPv4 multicast and class E.
@@ -21,17 +21,17 @@ RESERVED_IPV4 = (
     "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24",
     "192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3",
 )  # fmt: skip
-# Only 2000::/3 is global unicast (RFC 4291, 2.4); the rest of the table is what is special inside it.
+# All but 2000::/3, which is global unicast (RFC 4291, 2.4), and special networks inside it.
 RESERVED_IPV6 = (
     "::/3", "2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20",
     "4000::/2", "8000::/1",
 )  # fmt: skip
-# Only such text is repeated: a cell that slipped into the wrong column may hold someone's number.
-LIKE_AN_ADDRESS = re.compile(r"[0-9A-Fa-f.:/]*[.:][0-9A-Fa-f.:/]*")
+# Only such texts are quoted in errors: others, of a wrong column, may be personal data.
+QUOTABLE = re.compile(r"[0-9A-Fa-f.:/]*[.:][0-9A-Fa-f.:/]*")
 
 
 class NetworkMalformed(Invalid):
-    """Not an IPv4 or IPv6 address or prefix in standard notation."""
+    """The text is not an IPv4 or IPv6 address or prefix in standard notation."""
 
     code = "network_malformed"
     title = "Not an IPv4 or IPv6 address or prefix"
@@ -39,15 +39,15 @@ class NetworkMalformed(Invalid):
 
 
 class NetworkHostBits(Invalid):
-    """Bits are set to the right of the prefix."""
+    """Host bits are set, to the right of the prefix length."""
 
     code = "network_host_bits"
-    title = "Bits are set right of the prefix length"
+    title = "Host bits are set"
     mend = "Give the single address, or the first address of the block with the prefix length."
 
 
 class NetworkTooWide(Invalid):
-    """Wider than one registration may hold."""
+    """The prefix is wider than a registration may have."""
 
     code = "network_too_wide"
     title = "The prefix is wider than /24 (IPv4) or /48 (IPv6)"
@@ -55,17 +55,17 @@ class NetworkTooWide(Invalid):
 
 
 class NetworkReserved(Invalid):
-    """Not globally routable unicast space."""
+    """The network is not globally routable unicast space."""
 
     code = "network_reserved"
-    title = "The address is not globally routable"
-    mend = "Give the public address that your operator assigned, not the one inside your own network."
+    title = "The network is not globally routable"
+    mend = "Give the public address that your operator assigned, not one of your private network."
 
 
 class Network(NamedTuple):
-    """A network in canonical CIDR text with its first and last address on one integer line.
+    """A network as canonical CIDR text, with its first and last address as integers.
 
-    IPv4 addresses keep their value; IPv6 addresses lie above them (``IPV6_BASE``).
+    Integers of IPv4 addresses are their values; those of IPv6 addresses are ``IPV6_BASE`` higher.
     """
 
     first: int
@@ -73,15 +73,12 @@ class Network(NamedTuple):
     text: str
 
     def overlaps(self, other: "Network") -> bool:
-        """Whether the two share an address."""
+        """True when the networks share an address."""
         return self.first <= other.last and other.first <= self.last
 
 
 def span(canonical: str) -> Network:
-    """A network from text that is known to be canonical CIDR, as the database gives it.
-
-    Takes no care of errors: ``parse`` does, for what people send.
-    """
+    """Parse text that is known to be canonical CIDR, as from the database; ``parse`` is for input."""
     address, _, length = canonical.partition("/")
     if ":" in address:
         first = IPV6_BASE + int.from_bytes(inet_pton(AF_INET6, address))
@@ -91,7 +88,7 @@ def span(canonical: str) -> Network:
 
 
 class Disjoint:
-    """Sorted networks that do not overlap one another, to look one address up in."""
+    """Sorted networks that do not overlap, for look-ups by binary search."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._networks = sorted(map(span, texts))
@@ -99,7 +96,7 @@ class Disjoint:
 
     @classmethod
     def outermost(cls, texts: Iterable[str]) -> "Disjoint":
-        """Of prefixes that may lie in one another those that lie in no other."""
+        """Return those of some prefixes that no other contains."""
         kept: list[Network] = []
         for network in sorted(map(span, texts), key=lambda each: (each.first, -each.last)):
             if not kept or kept[-1].last < network.first:
@@ -107,12 +104,12 @@ class Disjoint:
         return cls([network.text for network in kept])
 
     def touches(self, network: Network) -> bool:
-        """Whether any of them shares an address with ``network``."""
+        """True when a network shares an address with ``network``."""
         at = bisect_right(self._firsts, network.last) - 1
         return at >= 0 and self._networks[at].last >= network.first
 
     def holds(self, network: Network) -> bool:
-        """Whether one of them holds ``network`` whole."""
+        """True when a network contains ``network``."""
         at = bisect_right(self._firsts, network.first) - 1
         return at >= 0 and self._networks[at].last >= network.last
 
@@ -121,38 +118,37 @@ _RESERVED = Disjoint(RESERVED_IPV4 + RESERVED_IPV6)
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address:
-    """One address in standard notation. Raises ``NetworkMalformed``."""
+    """Parse an address in standard notation. Raises ``NetworkMalformed``."""
     if packed := _packed_ipv4(text):
         return IPv4Address(packed)
     if text.isascii() and "%" not in text:
         with suppress(AddressValueError):
             return IPv6Address(text) if ":" in text else IPv4Address(text)
-    shown = repr(text[:60]) if LIKE_AN_ADDRESS.fullmatch(text[:60]) else "What is given here"
-    raise NetworkMalformed(f"{shown} is not an IPv4 or IPv6 address in standard notation.")
+    quoted = repr(text[:60]) if QUOTABLE.fullmatch(text[:60]) else "The value"
+    raise NetworkMalformed(f"{quoted} is not an IPv4 or IPv6 address in standard notation.")
 
 
-def position(address: IPv4Address | IPv6Address) -> int:
-    """The address as a point on the integer line of ``Network``."""
+def to_integer(address: IPv4Address | IPv6Address) -> int:
+    """Return an address as the integer that ``Network`` has."""
     return int(address) + (IPV6_BASE if address.version == 6 else 0)
 
 
 def is_routable(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address is globally routable unicast."""
+    """True when an address is globally routable unicast."""
     return not _RESERVED.touches(span(f"{address}/{address.max_prefixlen}"))
 
 
 @lru_cache(maxsize=8192)
 def parse(text: str) -> Network:
-    """The normal form of an address or prefix as a person writes it.
+    """Parse an address or prefix as people write it; a single address becomes /32 or /128 (IPv6: RFC 5952).
 
-    A single address becomes /32 or /128; IPv6 is written as RFC 5952 says. Raises ``NetworkMalformed``,
-    ``NetworkHostBits``, ``NetworkTooWide`` or ``NetworkReserved``.
+    Raises ``NetworkMalformed``, ``NetworkHostBits``, ``NetworkTooWide`` or ``NetworkReserved``.
     """
-    return _plain_ipv4(text) or _parsed(text)
+    return _parse_ipv4(text) or _parse_any(text)
 
 
-def _plain_ipv4(text: str) -> Network | None:
-    """A single routable IPv4 address in the notation that the system writes itself: most of what is sent."""
+def _parse_ipv4(text: str) -> Network | None:
+    """Parse a single routable IPv4 address in canonical form, the usual case; None for any other text."""
     address = text.removesuffix("/32")
     if not (packed := _packed_ipv4(address)):
         return None
@@ -162,7 +158,7 @@ def _plain_ipv4(text: str) -> Network | None:
 
 
 def _packed_ipv4(text: str) -> bytes | None:
-    """The four bytes of an IPv4 address in the notation that the system writes itself."""
+    """Return the four bytes of an IPv4 address in canonical form; None for any other text."""
     try:
         packed = inet_pton(AF_INET, text)
     except (OSError, ValueError):
@@ -170,14 +166,14 @@ def _packed_ipv4(text: str) -> bytes | None:
     return packed if inet_ntop(AF_INET, packed) == text else None
 
 
-def _parsed(text: str) -> Network:
-    written, slash, suffix = text.partition("/")
-    address = parse_address(written)
+def _parse_any(text: str) -> Network:
+    prefix, slash, suffix = text.partition("/")
+    address = parse_address(prefix)
     length = _prefix_length(suffix, address.max_prefixlen, text) if slash else address.max_prefixlen
     block = (IPv4Network if address.version == 4 else IPv6Network)((int(address), length), strict=False)
     if block.network_address != address:
-        whole = f"{address}/{address.max_prefixlen}"
-        raise NetworkHostBits(f"{text} has bits set right of /{length}. Did you mean {whole} or {block}?")
+        single = f"{address}/{address.max_prefixlen}"
+        raise NetworkHostBits(f"{text} has host bits set. Did you mean {single} or {block}?")
     network = span(str(block))
     if length < WIDEST[address.version] and not _RESERVED.holds(network):
         raise NetworkTooWide(f"{block} is wider than /{WIDEST[address.version]}.")
@@ -187,7 +183,7 @@ def _parsed(text: str) -> Network:
 
 
 def _prefix_length(suffix: str, longest: int, text: str) -> int:
-    plain = suffix.isascii() and suffix.isdigit() and (suffix == "0" or not suffix.startswith("0"))
-    if not plain or len(suffix) > 3 or int(suffix) > longest:
-        raise NetworkMalformed(f"{text[:60]!r} has no prefix length of 0 to {longest} after the slash.")
+    is_number = suffix.isascii() and suffix.isdigit() and (suffix == "0" or not suffix.startswith("0"))
+    if not is_number or len(suffix) > 3 or int(suffix) > longest:
+        raise NetworkMalformed(f"{text[:60]!r} has no prefix length from 0 to {longest}.")
     return int(suffix)

@@ -1,4 +1,4 @@
-"""Which version a change is made to: entity tags and ``If-Match`` (RFC 9110, 8.8.3 and 13.1.1)."""
+"""Entity tags and the ``If-Match`` precondition (RFC 9110, 8.8.3 and 13.1.1)."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from app.core.errors import VersionMismatch
 
 
 class HasVersion(Protocol):
-    """What an entity tag can be made of."""
+    """A resource with a version."""
 
     @property
     def version(self) -> int:
@@ -14,24 +14,19 @@ class HasVersion(Protocol):
         ...
 
 
-def etag(version: int) -> str:
-    """A strong entity tag: the version in quotes."""
-    return f'"{version}"'
-
-
 def etag_of(resource: HasVersion) -> str:
-    """The entity tag of a resource as it is."""
-    return etag(resource.version)
+    """Return the strong entity tag of a resource: its version in quotes."""
+    return f'"{resource.version}"'
 
 
 class IfMatch:
-    """The versions that a change may be made to, as the header lists them."""
+    """The entity tags listed in an ``If-Match`` header."""
 
     def __init__(self, header: str) -> None:
         self._tags = {tag.strip() for tag in header.split(",")}
 
     def check(self, resource: HasVersion) -> None:
-        """Raises ``VersionMismatch`` unless the resource is at one of the versions."""
+        """Raise ``VersionMismatch`` unless the resource has one of the tags."""
         if "*" not in self._tags and etag_of(resource) not in self._tags:
             raise VersionMismatch(f"The resource is at version {resource.version}.")
 

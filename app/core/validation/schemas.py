@@ -1,4 +1,4 @@
-"""The strict base of every body, the text types, and validation errors in the service's own codes."""
+"""Base models of bodies, queries and responses, types of texts and times, and validation errors with stable codes."""
 
 import re
 import unicodedata
@@ -23,89 +23,90 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, MissingField
-from app.core.identity_numbers import holds_cnic
+from app.core.identity_numbers import contains_cnic
 
 Examples = dict[str, JsonValue]
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 CONTROL_BUT_BREAKS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 LONGEST_TEXT = 2_000
-LONGEST_NAME = 200  # of a field as an error shows it
-# What PostgreSQL, Python and JSON all hold; beyond it time zones overflow.
+LONGEST_NAME = 200  # of a field in an error
+# Times that PostgreSQL, Python and JSON represent in any time zone.
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
-MOST_FIELDS = 100
-# Stands between fields for a value that its own field refuses: it is there, and is equal to nothing.
+MAX_FIELDS = 100
+MAX_ERRORS = 100  # of one body in a response
+# In ``across``, a value that its own field refuses; it equals nothing.
 REFUSED = object()
-MOST_ERRORS = 100  # of one body that are told
 
 
 def refusal(code: str, detail: str) -> PydanticCustomError:
-    """What a validator raises to refuse a value with one of the service's codes."""
+    """Return the exception for a validator that refuses a value with a stable code."""
     return PydanticCustomError(code, "{detail}", {"detail": detail})
 
 
-def _few(given: dict[str, Any]) -> None:
-    """Raises a refusal of an object of so many fields that naming each would be the attack."""
-    if len(given) > MOST_FIELDS:
-        raise refusal("invalid_value", f"An object of {len(given)} fields; no body has more than {MOST_FIELDS}.")
+def _check_field_count(given: dict[str, Any]) -> None:
+    """Refuse an object with too many fields to list errors of each."""
+    if len(given) > MAX_FIELDS:
+        raise refusal("invalid_value", f"The object has {len(given)} fields; at most {MAX_FIELDS} are allowed.")
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text says nothing: it stands for an absent one."""
+    """True for a text that counts as absent."""
     return not text or text.isspace()
 
 
 def refuse_as_given(check: Any) -> AfterValidator:
-    """A validator of a function that raises ``Invalid``: its code and detail become the field's."""
+    """Return a validator of a function whose ``Invalid`` becomes the error of the field."""
 
-    def run(value: Any) -> Any:
+    def validate(value: Any) -> Any:
         try:
             return check(value)
-        except Invalid as wrong:
-            raise refusal(wrong.code, wrong.detail) from None
+        except Invalid as error:
+            raise refusal(error.code, error.detail) from None
 
-    return AfterValidator(run)
+    return AfterValidator(validate)
 
 
-def _plain(value: Any, *, breaks: bool) -> Any:
+def _normalize(value: Any, *, breaks: bool) -> Any:
+    """Strip a text and normalize it to NFC; refuse control characters, or with ``breaks`` all but line feeds."""
     if not isinstance(value, str):
         return value
     if value.isascii() and value.isprintable():
         return value.strip()
     if breaks:
         value = value.replace("\r\n", "\n")
-    found = (CONTROL_BUT_BREAKS if breaks else CONTROL).search(value)
-    if found:
-        raise refusal("invalid_value", f"Control character U+{ord(found[0]):04X} at position {found.start()}.")
+    control = (CONTROL_BUT_BREAKS if breaks else CONTROL).search(value)
+    if control:
+        raise refusal("invalid_value", f"Control character U+{ord(control[0]):04X} at position {control.start()}.")
     return unicodedata.normalize("NFC", value).strip()
 
 
-LINE = BeforeValidator(partial(_plain, breaks=False))
-PARAGRAPH = BeforeValidator(partial(_plain, breaks=True))
+LINE = BeforeValidator(partial(_normalize, breaks=False))
+PARAGRAPH = BeforeValidator(partial(_normalize, breaks=True))
 
 
 def _without_cnic(text: str) -> str:
-    if holds_cnic(text):
-        said = "This holds a number of the form of a CNIC. Leave CNICs to their own field; write no other 13 digits so."
-        raise refusal("invalid_value", said)
+    if contains_cnic(text):
+        detail = "The text has a number in the form of a CNIC. Use the field cnic, and write no other 13 digits so."
+        raise refusal("invalid_value", detail)
     return text
 
 
-# Free text is kept and told as it is; a CNIC is sealed, and shown to those only who must see it.
+# Free texts are stored and shown in clear; a CNIC must be sealed.
 NO_CNIC = AfterValidator(_without_cnic)
 
-# A limit stands before what cleans the text, which runs first all the same: so Pydantic counts, and not Python.
+# ``max_length`` comes first so that pydantic-core checks it; the BeforeValidator runs before it all the same.
 Line100 = Annotated[str, Field(max_length=100), LINE, NO_CNIC]
 Line200 = Annotated[str, Field(max_length=200), LINE, NO_CNIC]
 Paragraph = Annotated[str, Field(max_length=LONGEST_TEXT), PARAGRAPH, NO_CNIC]
-# What the service says; where it quotes what was sent, control characters are left out.
-Said = Annotated[str, BeforeValidator(lambda text: CONTROL_BUT_BREAKS.sub(" ", text)[:LONGEST_TEXT])]
+# Texts of the service, which may quote input: control characters are replaced.
+ServiceText = Annotated[str, BeforeValidator(lambda text: CONTROL_BUT_BREAKS.sub(" ", text)[:LONGEST_TEXT])]
 
 Instant = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST, examples=["2027-01-31T12:00:00Z"])]
 
 
 def rfc3339(value: datetime) -> str:
-    """A moment as every answer writes it."""
+    """Format a time as in every response: UTC with microseconds."""
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -113,15 +114,15 @@ Timestamp = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 
 
 class Body(BaseModel):
-    """A request body: unknown fields are refused, an empty text is an absent one, all errors come at once."""
+    """A request body: refuses unknown fields, treats blank texts as absent, and reports all errors at once."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=True)
 
     @classmethod
     def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
-        """What is wrong between fields; ``given`` holds the values as sent, and ``REFUSED`` for one that is refused.
+        """Return errors between fields; ``given`` has the values as sent, with ``REFUSED`` for refused ones.
 
-        Of a list in which an item is refused it holds what was sent.
+        A list with refused items is as sent.
         """
         del given
         return ()
@@ -131,7 +132,7 @@ class Body(BaseModel):
     def _all_errors_at_once(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(given, dict):
             return handler(given)
-        _few(given)
+        _check_field_count(given)
         present = {
             key: value
             for key, value in given.items()
@@ -141,29 +142,29 @@ class Body(BaseModel):
         result: Self | None = None
         try:
             result = handler(present)
-        except ValidationError as wrong:
-            found = wrong.errors(include_url=False, include_input=False)
-            errors = [_again(error) for error in found[:MOST_ERRORS]]
-        known = {error["loc"] for error in errors}
-        checked = (
-            {name: REFUSED if (name,) in known else value for name, value in present.items()} if known else present
+        except ValidationError as invalid:
+            details = invalid.errors(include_url=False, include_input=False)
+            errors = [_to_init_error(each) for each in details[:MAX_ERRORS]]
+        refused = {error["loc"] for error in errors}
+        valid = (
+            {name: REFUSED if (name,) in refused else value for name, value in present.items()} if refused else present
         )
-        for error in cls.across(checked):
-            place = tuple(int(part) if part.isdigit() else part for part in error.pointer.split("/")[1:])
-            if place not in known:
-                errors.append(InitErrorDetails(type=refusal(error.code, error.detail), loc=place, input=None))
+        for error in cls.across(valid):
+            loc = tuple(int(part) if part.isdigit() else part for part in error.pointer.split("/")[1:])
+            if loc not in refused:
+                errors.append(InitErrorDetails(type=refusal(error.code, error.detail), loc=loc, input=None))
         if errors or result is None:
             raise ValidationError.from_exception_data(cls.__name__, errors)
         return result
 
 
-def _again(error: ErrorDetails) -> InitErrorDetails:
-    found = field_error(error, error["loc"])
-    return InitErrorDetails(type=refusal(found.code, found.detail), loc=error["loc"], input=None)
+def _to_init_error(error: ErrorDetails) -> InitErrorDetails:
+    own = field_error(error, error["loc"])
+    return InitErrorDetails(type=refusal(own.code, own.detail), loc=error["loc"], input=None)
 
 
 class MergePatch(BaseModel):
-    """A JSON merge patch (RFC 7396): an absent field stays, a null one goes."""
+    """A JSON merge patch (RFC 7396): absent fields stay, null removes a field."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -171,22 +172,22 @@ class MergePatch(BaseModel):
     @classmethod
     def _few_fields(cls, given: Any) -> Any:
         if isinstance(given, dict):
-            _few(given)
+            _check_field_count(given)
         return given
 
     def onto(self, current: Mapping[str, Any]) -> dict[str, Any]:
-        """``current`` with the patch merged in."""
+        """Return ``current`` with the patch applied."""
         return {**current, **self.model_dump(exclude_unset=True)}
 
 
 class Query(BaseModel):
-    """The parameters of an address: unknown ones are refused, and callers who ask the same may share one of these."""
+    """Query parameters: refuses unknown ones; immutable, since requests with equal queries share an instance."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=True)
 
 
 class Resource(BaseModel):
-    """An answer's body."""
+    """A response body."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -203,7 +204,7 @@ class Page(Resource, Generic[Item]):
 
     @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        """The name in the OpenAPI document: a page of ``Applicant`` is an ``ApplicantPage``."""
+        """Return the name in the OpenAPI document: a page of ``Applicant`` is an ``ApplicantPage``."""
         return f"{params[0].__name__}Page"
 
 
@@ -219,7 +220,7 @@ class FieldProblem(Resource):
 
     pointer: Annotated[str, Field(json_schema_extra={"format": "json-pointer"})]
     code: str
-    detail: Said
+    detail: ServiceText
 
 
 class Problem(Resource):
@@ -228,21 +229,21 @@ class Problem(Resource):
     type: str
     title: str
     status: int
-    detail: Said
+    detail: ServiceText
     code: str
     instance: Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
     errors: list[FieldProblem] = []
 
 
 def field_error(error: ErrorDetails, loc: Sequence[str | int]) -> FieldError:
-    """One of Pydantic's errors in the service's codes; its place as a JSON Pointer (RFC 6901)."""
+    """Convert an error of Pydantic to a field error with a stable code and a JSON Pointer (RFC 6901)."""
     pointer = "".join("/" + str(part)[:LONGEST_NAME].replace("~", "~0").replace("/", "~1") for part in loc)
     if error["type"] in DomainError.known:
         return FieldError(pointer, error["type"], str(error.get("ctx", {}).get("detail", error["msg"])))
     if error["type"] in ("missing", "too_short"):
-        return MissingField.at(pointer, f"{loc[-1] if loc else 'A body'} is needed.")
+        return MissingField.at(pointer, f"{loc[-1] if loc else 'A body'} is required.")
     if error["type"] == "extra_forbidden":
-        return InvalidValue.at(pointer, f"There is nothing called {str(loc[-1])[:60]!r} here.")
+        return InvalidValue.at(pointer, f"Unknown field or parameter {str(loc[-1])[:60]!r}.")
     return InvalidValue.at(pointer, f"{error['msg']}.")
 
 
@@ -250,8 +251,8 @@ BodyType = TypeVar("BodyType", bound=Body)
 
 
 def validated(kind: type[BodyType], given: Mapping[str, Any]) -> BodyType:
-    """``given`` as a body of ``kind``. Raises ``Invalid`` with all its errors."""
+    """Validate ``given`` as a body of ``kind``. Raises ``Invalid`` with all errors."""
     try:
         return kind.model_validate(given)
-    except ValidationError as wrong:
-        raise Invalid.of([field_error(each, each["loc"]) for each in wrong.errors(include_url=False)]) from None
+    except ValidationError as error:
+        raise Invalid.of([field_error(each, each["loc"]) for each in error.errors(include_url=False)]) from None

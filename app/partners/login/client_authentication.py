@@ -8,7 +8,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key
 
 from app.core.auth import auth_events
-from app.core.auth.bearer import unverified
+from app.core.auth.bearer import decode_unverified
 from app.core.database.engine import Database
 from app.core.outbound.client import Outbound
 from app.partners import key_sets, service, store
@@ -49,15 +49,15 @@ class TokenClients:
         the same time and, unless the signature was right, in the same words.
         """
         answered = time.monotonic() + REFUSED_AFTER_SECONDS
-        claimed = unverified(assertion)
+        claimed = decode_unverified(assertion)
         client = await self._clients.find(str(claimed.claims.get("sub")))
         try:
             signer = await self._signer(assertion, client, named, claimed.header.get("kid"))
         except AssertionRefused as refused:
-            auth_events.failed("assertion", refused.reason, client.id if client else None)
+            auth_events.record_failure("assertion", refused.reason, client.id if client else None)
             await asyncio.sleep(answered - time.monotonic())
             raise
-        auth_events.succeeded("assertion", str(signer.id), str(signer.partner_id))
+        auth_events.record_success("assertion", str(signer.id), str(signer.partner_id))
         return signer
 
     async def _signer(self, assertion: str, client: Client | None, named: str | None, kid: object) -> Client:

@@ -19,7 +19,7 @@ class ClientLookup:
 
     async def find(self, client_id: str) -> Client | None:
         """The client of that id, which may be disabled; None when there is none."""
-        return await self._waiting.do(client_id)
+        return await self._waiting.process(client_id)
 
     async def _find_each(self, client_ids: Sequence[str]) -> Sequence[Client | None]:
         asked = {each for each in client_ids if each.isascii() and each.isprintable()}

@@ -7,7 +7,7 @@ import structlog
 from joserfc import jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 
-from app.core.auth.bearer import Verifier, unverified
+from app.core.auth.bearer import Verifier, decode_unverified
 from app.core.database.engine import Database
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated, Unavailable
 from app.core.external_issuer import ExternalIssuer
@@ -32,7 +32,7 @@ def external_verifiers(settings: Settings, database: Database) -> Mapping[str, V
 
 def _way_out(settings: Settings, issuer: ExternalIssuer) -> Outbound:
     """A way out that leads to an internal issuer too, and to nothing else that others' does not."""
-    allowed = (*settings.outbound_allowed, *(issuer.places if issuer.internal else ()))
+    allowed = (*settings.outbound_allowed, *(issuer.hosts if issuer.internal else ()))
     return Outbound(settings.model_copy(update={"outbound_allowed": allowed}))
 
 
@@ -71,7 +71,7 @@ class ExternalTokens:
         return service.principal_of(client, scopes & rules.ALLOWED[client.partner.kind])
 
     async def _checked(self, token: str) -> dict[str, Any]:
-        kid = unverified(token).header.get("kid")
+        kid = decode_unverified(token).header.get("kid")
         try:
             key = await self._keys.find(kid) if isinstance(kid, str) else None
             if key is None:

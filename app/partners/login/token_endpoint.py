@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 from fastapi import APIRouter, Depends, Form, Request, Response
 from joserfc.jwk import KeySet
 
-from app.core.auth.bearer import unverified
+from app.core.auth.bearer import decode_unverified
 from app.core.errors import PayloadTooLarge, RequestTimeout, TooManyRequests
 from app.core.http.dependencies import database_of
 from app.core.http.problems import documented
@@ -160,7 +160,7 @@ async def _authenticated(request: Request, presented: _Presented) -> Client:
 def _named(request: Request, presented: _Presented) -> str:
     """The client that a request names, by whichever way."""
     basic = _basic_credentials(request.headers.get("authorization", ""))
-    claimed = unverified(presented.client_assertion).claims.get("sub") if presented.client_assertion else None
+    claimed = decode_unverified(presented.client_assertion).claims.get("sub") if presented.client_assertion else None
     return basic[0] if basic else presented.client_id or str(claimed)
 
 

@@ -31,7 +31,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB, aggregate_order_b
 from app.applicants.store import IDENTITIES, Identity
 from app.core.database.base import INSTANT
 from app.core.database.batches import Rows, any_of, column_text, json_rows, rows_text, text_columns
-from app.core.database.json_documents import documents
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
 from app.core.principal import Principal
@@ -40,6 +39,7 @@ from app.operators import store as operators
 from app.operators.rules import PrefixTable
 from app.registrations import store
 from app.registrations.intake.batch import Batch, Stripes
+from app.registrations.json_documents import select_json
 from app.registrations.models import Registration, RegistrationNetwork, content_by_after
 from app.registrations.rules import TRACKS, RegistrationRequest, Status
 
@@ -243,7 +243,7 @@ _JUST_PUT = (
 
 @lru_cache(maxsize=1_000)
 def _putting(principal: Principal) -> Statement:
-    return Statement(documents(store.fields(principal, _JUST_PUT).where(any_of(Registration.id, bindparam("ids")))))
+    return Statement(select_json(store.fields(principal, _JUST_PUT).where(any_of(Registration.id, bindparam("ids")))))
 
 
 async def insert_networks_returning_json(

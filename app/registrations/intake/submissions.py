@@ -9,10 +9,10 @@ from fastapi import Response
 
 from app.core.database.batcher import Batcher
 from app.core.database.engine import Database
-from app.core.database.tenancy import INTAKE
+from app.core.database.roles import INTAKE
 from app.core.database.transaction import Transaction
-from app.core.http.idempotency import Answers, Keyed, Once, Replayed, answer_each
-from app.core.http.responses import document_answer
+from app.core.http.idempotency import IdempotentRequest, KeyedRequest, Replayed, Responses, respond_each
+from app.core.http.responses import JsonResource, resource_answer
 from app.core.principal import Principal
 from app.registrations import store
 from app.registrations.intake import service as intake
@@ -27,7 +27,7 @@ class Submission(NamedTuple):
     """What a client asks for, and the key under which it does so once."""
 
     asked: RegistrationRequest
-    keyed: Keyed
+    keyed: KeyedRequest
 
 
 class Submissions:
@@ -37,10 +37,12 @@ class Submissions:
         self._database = database
         self._of_clients: dict[Principal, Batcher[Submission, Response | Exception]] = {}
 
-    async def submit(self, principal: Principal, asked: RegistrationRequest, once: Once) -> Response:
+    async def submit(
+        self, principal: Principal, asked: RegistrationRequest, idempotency: IdempotentRequest
+    ) -> Response:
         """The answer to a submission, which is committed. Raises ``NotFound`` for its applicant, ``Invalid``."""
-        submission = Submission(asked, await once.asked(self._database.keyring))
-        answer = await self._together(principal).do(submission)
+        submission = Submission(asked, await idempotency.keyed(self._database.keyring))
+        answer = await self._together(principal).process(submission)
         if isinstance(answer, Replayed):
             return answer.response
         if isinstance(answer, Exception):
@@ -55,15 +57,15 @@ class Submissions:
         return self._of_clients[principal]
 
     async def _submit(self, principal: Principal, waiting: Sequence[Submission]) -> list[Response | Exception]:
-        async with self._database.transaction(principal, role=INTAKE, few_rows=True) as tx:
+        async with self._database.transaction(principal, role=INTAKE, index_plans=True) as tx:
 
-            async def act_on(places: Sequence[int]) -> Answers:
+            async def act_on(places: Sequence[int]) -> Responses:
                 return await _answers(tx, principal, [waiting[place].asked for place in places])
 
-            return await answer_each(tx, principal, [each.keyed for each in waiting], act_on)
+            return await respond_each(tx, principal, [each.keyed for each in waiting], act_on)
 
 
-async def _answers(tx: Transaction, principal: Principal, asked: Sequence[RegistrationRequest]) -> Answers:
+async def _answers(tx: Transaction, principal: Principal, asked: Sequence[RegistrationRequest]) -> Responses:
     outcomes = await intake.submit_each(tx, principal, asked)
     made = [each for each in outcomes if isinstance(each, Registered)]
     unknown = [each.registration_id for each in made if each.document is None]
@@ -74,4 +76,4 @@ async def _answers(tx: Transaction, principal: Principal, asked: Sequence[Regist
 def _answer(made: Registered, documents: Mapping[UUID, tuple[int, str]]) -> Response:
     document = made.document or documents[made.registration_id]
     status = 201 if made.outcome == "created" else 200
-    return document_answer(*document, status=status, location=f"/v1/registrations/{made.registration_id}")
+    return resource_answer(JsonResource(*document), status, location=f"/v1/registrations/{made.registration_id}")

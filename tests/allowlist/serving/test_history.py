@@ -11,7 +11,7 @@ import pytest
 
 from app.allowlist.serving import history
 from app.allowlist.serving.representations import Representation
-from app.core.limits.work_slots import WorkSlots
+from app.allowlist.serving.work_slots import WorkSlots
 from tests.support import feed
 from tests.support.feed import FEED, addresses, published
 from tests.support.postgres import settings_for

@@ -28,12 +28,12 @@ class Work:
         return [2 * number for number in numbers]
 
 
-async def _under_way(work: Work, together: Batcher[int, int], *numbers: int) -> list[asyncio.Task[int]]:
+async def _under_way(work: Work, batcher: Batcher[int, int], *numbers: int) -> list[asyncio.Task[int]]:
     """Tasks that ask for these while one other is being worked on."""
     work.may_go_on.clear()
-    first = asyncio.create_task(together.do(0))
+    first = asyncio.create_task(batcher.process(0))
     await asyncio.sleep(0.01)
-    tasks = [asyncio.create_task(together.do(number)) for number in numbers]
+    tasks = [asyncio.create_task(batcher.process(number)) for number in numbers]
     await asyncio.sleep(0.01)
     assert work.batches == [[0]]
     work.may_go_on.set()
@@ -52,19 +52,19 @@ async def test_a_fault_of_one_item_is_not_raised_for_another() -> None:
 
 async def test_an_outage_is_everybodys_and_the_next_are_served_again() -> None:
     work = Work()
-    together = Batcher(work.double, 10)
-    tasks = await _under_way(work, together, 1, 404, 2)
+    batcher = Batcher(work.double, 10)
+    tasks = await _under_way(work, batcher, 1, 404, 2)
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [ConnectionError] * 3
     assert work.batches == [[0], [1, 404, 2]]
-    assert await together.do(3) == 6
+    assert await batcher.process(3) == 6
 
 
 async def test_who_goes_away_takes_nothing_from_the_others() -> None:
     work = Work()
-    together = Batcher(work.double, 10)
+    batcher = Batcher(work.double, 10)
     work.may_go_on.clear()
-    tasks = [asyncio.create_task(together.do(number)) for number in (1, 2, 3)]
+    tasks = [asyncio.create_task(batcher.process(number)) for number in (1, 2, 3)]
     await asyncio.sleep(0.01)
     tasks[0].cancel()
     tasks[1].cancel()
@@ -72,7 +72,7 @@ async def test_who_goes_away_takes_nothing_from_the_others() -> None:
     assert await tasks[2] == 6
     assert [number for batch in work.batches for number in batch] == [1, 2, 3]
     await asyncio.sleep(10 * PAUSE_SECONDS)
-    assert together.is_idle
+    assert batcher.is_idle
 
 
 async def test_what_comes_meanwhile_goes_next_and_at_most_so_many_at_once() -> None:
@@ -84,18 +84,18 @@ async def test_what_comes_meanwhile_goes_next_and_at_most_so_many_at_once() -> N
 
 async def test_who_comes_alone_is_served_alone_and_at_once() -> None:
     work = Work()
-    together = Batcher(work.double, 10)
-    assert [await together.do(number) for number in (1, 2)] == [2, 4]
+    batcher = Batcher(work.double, 10)
+    assert [await batcher.process(number) for number in (1, 2)] == [2, 4]
     assert work.batches == [[1], [2]]
 
 
 async def test_who_asks_again_when_answered_is_in_the_next_turn_with_the_others() -> None:
     work = Work()
-    together = Batcher(work.double, 10)
+    batcher = Batcher(work.double, 10)
 
     async def ask(number: int) -> None:
         for _ in range(3):
-            await together.do(number)
+            await batcher.process(number)
 
     await asyncio.gather(*map(ask, (1, 2, 3)))
     assert [sorted(batch) for batch in work.batches] == [[1, 2, 3]] * 3
@@ -110,7 +110,7 @@ async def test_what_is_said_of_one_request_is_not_said_of_the_work_of_all() -> N
         return items
 
     request_id.set("the first one's")
-    await Batcher(look, 10).do(1)
+    await Batcher(look, 10).process(1)
     assert said == ["nobody's"]
 
 
@@ -119,4 +119,4 @@ async def test_a_refusal_is_raised_for_who_asked() -> None:
         raise Unavailable
 
     with pytest.raises(Unavailable):
-        await Batcher(refuse, 10).do(1)
+        await Batcher(refuse, 10).process(1)

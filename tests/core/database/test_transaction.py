@@ -10,8 +10,9 @@ from sqlalchemy.exc import DBAPIError, InternalError
 
 from app.applicants.models import Applicant
 from app.core.database.engine import Database, is_outage
+from app.core.database.roles import INTAKE, SERVICE, TENANT, Role
 from app.core.database.statement import Statement
-from app.core.database.tenancy import INTAKE, SERVICE, TENANT, Role, beginning
+from app.core.database.tenancy import begin_sql
 from app.core.database.transaction import Transaction
 from app.core.principal import PartnerKind, Principal
 from app.registrations.models import Registration
@@ -59,8 +60,8 @@ async def who(database: Database, principal: Principal, role: Role | None = None
 
 def test_what_is_no_code_of_an_operator_begins_nothing() -> None:
     caller = Principal(uuid4(), uuid4(), "operator", "nayatel'; DROP TABLE x; --", frozenset())
-    with pytest.raises(ValueError, match="not the code of an operator"):
-        beginning(caller, TENANT, read_only=True)
+    with pytest.raises(ValueError, match="is not an operator's code"):
+        begin_sql(caller, TENANT, read_only=True)
 
 
 async def test_a_transaction_acts_for_whoever_begins_it_and_its_connection_for_nobody_after(
@@ -157,7 +158,7 @@ async def test_what_is_rolled_back_within_a_transaction_is_not_there_by_either_w
     service: Service, pseb: Caller
 ) -> None:
     case, mine = await cases.submitted(pseb), acting_for(pseb)
-    async with service.database.transaction(mine) as tx, tx.rolled_back():
+    async with service.database.transaction(mine) as tx, tx.dry_run():
         await tx.fetch(WITHDRAWN)
         await tx.execute(text("UPDATE registrations SET note = 'taken back'"))
     assert await status(service.database, mine, case["id"]) == "submitted"
@@ -196,7 +197,7 @@ async def test_no_statement_of_a_submission_is_planned_for_its_values(service: S
         body = cases.registration(applicant, reference=uuid4().hex)
         answer = await pseb.post("/v1/registrations", json=body, headers=headers)
         assert answer.status_code == 201
-    async with service.app.state.database.transaction(few_rows=True) as tx:
+    async with service.app.state.database.transaction(index_plans=True) as tx:
         planned = (await tx.execute(text(CUSTOM))).scalars().all()
     assert not [each for each in planned if "INSERT INTO registrations" in each]
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core.http.body_limit import UNKNOWN_CALLER_BYTES
+from app.core.http.body_limit import UNAUTHENTICATED_BYTES
 from app.main import create_app
 from tests.support import postgres
 from tests.support.postgres import settings_for
@@ -83,10 +83,10 @@ async def test_an_operation_that_asks_nobody_who_calls_reads_a_few_kilobytes(
             asked += 1
             yield b"a=" + b"x" * 1022
 
-    for headers in ({}, {"Content-Length": str(UNKNOWN_CALLER_BYTES + 1)}):
+    for headers in ({}, {"Content-Length": str(UNAUTHENTICATED_BYTES + 1)}):
         answer = await service.http.request(method, path, content=endless(), headers={"Content-Type": kind, **headers})
         assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")
-    assert asked * 1024 <= UNKNOWN_CALLER_BYTES + 1024
+    assert asked * 1024 <= UNAUTHENTICATED_BYTES + 1024
 
 
 async def test_a_token_is_verified_once_a_request(pseb: Caller) -> None:

@@ -1,8 +1,8 @@
 """Who is closed when there is need of room: the slowest reader first, then who was silent longest."""
 
-from app.core.http.connection_table import TAKING_SECONDS, ConnectionTable
+from app.core.http.connection_table import READER_GRACE_SECONDS, ConnectionTable
 
-LATER = 2 * TAKING_SECONDS
+LATER = 2 * READER_GRACE_SECONDS
 
 
 class Connection:
@@ -24,10 +24,10 @@ def _table(most: int = 1_000) -> tuple[ConnectionTable, list[Connection]]:
 
 def test_the_slowest_reader_goes_first_then_who_was_silent_longest() -> None:
     table, (silent, newer, slow, slower) = _table()
-    table.awaits_caller(silent, 0)
-    table.awaits_caller(newer, 0.1)
-    table.stops_taking(slower, 0.2)
-    table.stops_taking(slow, 0.3)
+    table.mark_idle(silent, 0)
+    table.mark_idle(newer, 0.1)
+    table.mark_slow_reader(slower, 0.2)
+    table.mark_slow_reader(slow, 0.3)
     for expected in (slower, slow, silent, newer):
         assert table.make_room(LATER)
         assert expected.reason == "room"
@@ -37,12 +37,12 @@ def test_the_slowest_reader_goes_first_then_who_was_silent_longest() -> None:
 def test_who_was_heard_of_a_moment_ago_or_is_being_served_is_not_closed() -> None:
     table, (served, taking, fresh, gone) = _table()
     for each in (served, fresh, gone):
-        table.awaits_caller(each, 0)
-    table.is_served(served)
-    table.stops_taking(taking, 0)
-    table.goes_on_taking(taking)
+        table.mark_idle(each, 0)
+    table.mark_busy(served)
+    table.mark_slow_reader(taking, 0)
+    table.unmark_slow_reader(taking)
     table.remove(gone)
-    table.awaits_caller(fresh, LATER)
+    table.mark_idle(fresh, LATER)
     assert not table.make_room(LATER)
     assert table.make_room(2 * LATER)
     assert [each.reason for each in (served, taking, fresh, gone)] == ["", "", "room", ""]
@@ -53,7 +53,7 @@ def test_when_answers_are_too_many_bytes_the_slowest_readers_go_and_one_body_for
     shared = bytes(600)
     with table.sending(first, shared), table.sending(second, shared), table.sending(third, bytes(300)):
         for at, each in enumerate((first, second, third)):
-            table.stops_taking(each, at)
+            table.mark_slow_reader(each, at)
         assert [each.reason for each in (first, second, third)] == ["", "", ""]
         with table.sending(newest, bytes(200)):
             assert [each.reason for each in (first, second, third)] == ["", "", "memory"]

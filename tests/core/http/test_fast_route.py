@@ -83,7 +83,7 @@ def _app(route_class: type[AuthenticatedRoute]) -> FastAPI:
         return Response(f"{body!r} {caller.operator} {labelled!r}", 201)
 
     app = FastAPI(redirect_slashes=False)
-    app.add_middleware(BodyLimitMiddleware, limit=100_000, seconds=1, wider={}, pace=1, memory=1_000_000)
+    app.add_middleware(BodyLimitMiddleware, limit=100_000, seconds=1, streamed={}, min_rate=1, memory=1_000_000)
     app.add_middleware(RequestMiddleware, https=False)
     add_problem_handlers(app)
     app.include_router(router, prefix="/v1")

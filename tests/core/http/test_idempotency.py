@@ -147,6 +147,6 @@ async def test_a_key_is_forgotten_after_its_hours(service: Service, pseb: Caller
     long_ago = update(IdempotencyKey).where(IdempotencyKey.key == old["Idempotency-Key"])
     async with service.database.transaction() as tx:
         await tx.execute(long_ago.values(created_at=func.now() - func.make_interval(0, 0, 0, 0, 25)))
-        await idempotency.forget_older_than(tx, service.settings.idempotency_hours)
+        await idempotency.delete_older_than(tx, service.settings.idempotency_hours)
     assert "Idempotency-Replayed" not in (await pseb.post(APPLICANTS, json=body, headers=old)).headers
     assert "Idempotency-Replayed" in (await pseb.post(APPLICANTS, json=body, headers=young)).headers

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from app.core.errors import Invalid
-from app.core.http.json_limits import DEEPEST, MOST_VALUES, check_json
+from app.core.http.json_limits import MAX_DEPTH, MAX_VALUES, check_json
 
 
 @pytest.mark.parametrize(
@@ -16,9 +16,9 @@ from app.core.http.json_limits import DEEPEST, MOST_VALUES, check_json
         b"[[],[]," * 600_000,
         b"[" * 4_000_000,
         b'{"a":' * 800_000,
-        b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1),
-        b'{"text":"[[[\\"]]]",' * (DEEPEST + 1),
-        b"[" + b"0," * MOST_VALUES + b"0]",
+        b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
+        b'{"text":"[[[\\"]]]",' * (MAX_DEPTH + 1),
+        b"[" + b"0," * MAX_VALUES + b"0]",
         b"[" * 40 + b'"' * 4_000_000,
         b"[" * 40 + b'"' + b"\\\\" * 2_000_000,
     ],
@@ -47,7 +47,7 @@ def test_json_too_wide_or_too_deep_is_refused_at_once(body: bytes) -> None:
         b"no JSON",
         b"]" * 100,
         b'{"a": "' + b"[" * 2_000 + b'"}',
-        b"[" * DEEPEST + b"]" * DEEPEST,
+        b"[" * MAX_DEPTH + b"]" * MAX_DEPTH,
         b"[" + b",".join([b"[]"] * 20_000) + b"]",
         json.dumps({"note": '[,{\\"' * 500, "selection": {"registration_ids": [str(uuid4())] * 50_000}}).encode(),
         json.dumps({"text": '\\"[' * 600}).encode(),

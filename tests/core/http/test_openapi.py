@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 import httpx
 import pytest
 
-from app.core.http.openapi import completed
+from app.core.http.openapi import complete
 from app.core.settings import Settings
 from app.main import create_app
 
@@ -17,7 +17,7 @@ def body(schema: dict[str, Any], media_type: str = "application/json") -> dict[s
         "requestBody": {"content": {media_type: {"schema": schema}}},
         "responses": {},
     }
-    found = completed({"paths": {"/do": {"post": operation}}, "components": {}})
+    found = complete({"paths": {"/do": {"post": operation}}, "components": {}})
     given: dict[str, Any] = found["paths"]["/do"]["post"]["requestBody"]["content"][media_type]["schema"]
     return given
 
@@ -72,13 +72,13 @@ def test_a_list_has_a_most() -> None:
 def test_a_parameter_is_never_null() -> None:
     nullable = {"anyOf": [{"type": "boolean"}, {"type": "null"}], "title": "Held"}
     operation: dict[str, Any] = {"parameters": [{"name": "held", "in": "query", "schema": nullable}], "responses": {}}
-    completed({"paths": {"/do": {"get": operation}}, "components": {}})
+    complete({"paths": {"/do": {"get": operation}}, "components": {}})
     assert operation["parameters"][0]["schema"] == {"type": "boolean", "title": "Held"}
 
 
 def test_what_is_counted_against_a_limit_shows_it() -> None:
     responses: dict[str, Any] = {"200": {}, "429": {"headers": {"Retry-After": {}}}, "500": {}}
-    completed({"paths": {"/do": {"get": {"operationId": "do", "responses": responses}}}, "components": {}})
+    complete({"paths": {"/do": {"get": {"operationId": "do", "responses": responses}}}, "components": {}})
     assert sorted(responses["200"]["headers"]) == ["RateLimit", "RateLimit-Policy"]
     assert sorted(responses["429"]["headers"]) == ["RateLimit", "RateLimit-Policy", "Retry-After"]
     assert "headers" not in responses["500"]
@@ -86,7 +86,7 @@ def test_what_is_counted_against_a_limit_shows_it() -> None:
 
 def test_paths_stand_in_the_order_of_the_chapters() -> None:
     tagged = {path: {"get": {"tags": [path[1:]]}} for path in ("/second", "/nowhere", "/first")}
-    found = completed({"tags": [{"name": "first"}, {"name": "second"}], "paths": tagged, "components": {}})
+    found = complete({"tags": [{"name": "first"}, {"name": "second"}], "paths": tagged, "components": {}})
     assert list(found["paths"]) == ["/first", "/second", "/nowhere"]
 
 
@@ -104,7 +104,7 @@ def test_a_problem_stands_once_and_what_differs_of_it_stays_where_it_is() -> Non
         "third": {"404": answer("not_found", headers={"Age": {}})},
     }
     paths = {f"/{name}": {"get": {"operationId": name, "responses": each}} for name, each in operations.items()}
-    found = completed({"paths": paths, "components": {}})
+    found = complete({"paths": paths, "components": {}})
     first, second, third = (found["paths"][f"/{name}"]["get"]["responses"] for name in operations)
     assert first["404"] == second["404"] == {"$ref": "#/components/responses/not_found"}
     assert second["200"] == {"description": "Well"}

@@ -141,8 +141,8 @@ async def test_an_old_list_that_has_to_be_made_counts_also_when_its_caller_leave
     await asyncio.gather(leaving, return_exceptions=True)
     del history.representation
     history._records.clear()  # now it has to be looked up
-    lateral_lookup = await nayatel.get(old, headers={"If-None-Match": tag})
-    assert (lateral_lookup.status_code, fields(lateral_lookup)[1]) == (304, '"feed";r=0')
+    found = await nayatel.get(old, headers={"If-None-Match": tag})
+    assert (found.status_code, fields(found)[1]) == (304, '"feed";r=0')
     history._records.clear()
     async with counted(service.app.state.database) as sent:
         assert is_refused(await nayatel.get(old, headers={"If-None-Match": tag}))

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from app.core.database.engine import Database
-from app.core.limits.leases import Grant, RateWindow, forget_ended, lease
+from app.core.limits.leases import Grant, RateWindow, delete_ended, lease
 from app.core.settings import Settings
 
 DAY = timedelta(days=1)
@@ -70,5 +70,5 @@ async def test_only_windows_that_have_ended_are_swept(databases: list[Database])
     async with databases[0].transaction() as tx:
         ended = update(RateWindow).where(RateWindow.subject == "ended")
         await tx.execute(ended.values(window_start=RateWindow.window_start - 2 * DAY))
-        await forget_ended(tx, DAY)
+        await delete_ended(tx, DAY)
         assert (await tx.scalars(select(RateWindow.subject))).all() == ["one"]

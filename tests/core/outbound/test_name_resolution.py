@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.core.outbound import name_resolution
-from app.core.outbound.name_resolution import Names, NameUnanswered
+from app.core.outbound.name_resolution import NameResolver, NameUnanswered
 
 SLOW = ".slow.example"
 
@@ -50,16 +50,16 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
 
 
 async def test_names_that_are_not_answered_hold_up_nobody_but_their_owner(resolver: Resolver) -> None:
-    lateral_lookup = Names()
+    names = NameResolver()
     slow = [
-        asyncio.create_task(lateral_lookup.addresses(f"{number}{SLOW}", 443, owner="slow"))
-        for number in range(name_resolution.MOST_AT_ONCE)
+        asyncio.create_task(names.addresses(f"{number}{SLOW}", 443, owner="slow"))
+        for number in range(name_resolution.MAX_LOOKUPS)
     ]
     await asyncio.sleep(0)
     assert await asyncio.to_thread(lambda: "done") == "done"  # where the publisher works
-    assert await lateral_lookup.addresses("quick.example", 443, owner="other") == ["203.99.160.5"]
+    assert await names.addresses("quick.example", 443, owner="other") == ["203.99.160.5"]
     with pytest.raises(NameUnanswered):
-        await lateral_lookup.addresses("quick.example", 443, owner="slow")
+        await names.addresses("quick.example", 443, owner="slow")
     given_up = await asyncio.gather(*slow, return_exceptions=True)
     assert {type(each) for each in given_up} == {NameUnanswered}
 
@@ -67,40 +67,40 @@ async def test_names_that_are_not_answered_hold_up_nobody_but_their_owner(resolv
 async def test_an_owner_has_so_many_look_ups_at_a_time_and_no_more_however_many_names_it_gives(
     resolver: Resolver,
 ) -> None:
-    lateral_lookup = Names()
-    hosts = [f"{number}{SLOW}" for number in range(3 * name_resolution.MOST_AT_ONCE)]
+    names = NameResolver()
+    hosts = [f"{number}{SLOW}" for number in range(3 * name_resolution.MAX_LOOKUPS)]
     given_up = await asyncio.gather(
-        *(lateral_lookup.addresses(host, 443, owner="slow") for host in hosts), return_exceptions=True
+        *(names.addresses(host, 443, owner="slow") for host in hosts), return_exceptions=True
     )
     assert {type(each) for each in given_up} == {NameUnanswered}
-    assert (resolver.most_at_once, len(resolver.asked)) == (name_resolution.MOST_AT_ONCE, name_resolution.MOST_AT_ONCE)
+    assert (resolver.most_at_once, len(resolver.asked)) == (name_resolution.MAX_LOOKUPS, name_resolution.MAX_LOOKUPS)
     resolver.released.set()
-    assert await lateral_lookup.addresses("quick.example", 443, owner="slow") == ["203.99.160.5"]
+    assert await names.addresses("quick.example", 443, owner="slow") == ["203.99.160.5"]
 
 
 async def test_a_name_is_looked_up_once_at_a_time_and_anew_the_next_time(resolver: Resolver) -> None:
-    lateral_lookup = Names()
+    names = NameResolver()
     host = f"one{SLOW}"
     for _ in range(3):
         found = await asyncio.gather(
-            *(lateral_lookup.addresses(host, 443, owner="slow") for _ in range(5)), return_exceptions=True
+            *(names.addresses(host, 443, owner="slow") for _ in range(5)), return_exceptions=True
         )
         assert {type(each) for each in found} == {NameUnanswered}
     assert resolver.asked[host] == 1
     resolver.released.set()
     for number in (1, 2):
-        found = await asyncio.gather(*(lateral_lookup.addresses("quick.example", 443, owner="slow") for _ in range(5)))
+        found = await asyncio.gather(*(names.addresses("quick.example", 443, owner="slow") for _ in range(5)))
         assert (found, resolver.asked["quick.example"]) == ([["203.99.160.5"]] * 5, number)
 
 
 async def test_a_name_that_has_no_address_is_told_from_one_that_is_not_answered(resolver: Resolver) -> None:
-    lateral_lookup = Names()
+    names = NameResolver()
     with pytest.raises(socket.gaierror):
-        await lateral_lookup.addresses("absent.example", 443, owner="other")
+        await names.addresses("absent.example", 443, owner="other")
     with pytest.raises(NameUnanswered):
-        await lateral_lookup.addresses(f"absent{SLOW}", 443, owner="other")
+        await names.addresses(f"absent{SLOW}", 443, owner="other")
 
 
 async def test_a_name_that_cannot_be_encoded_has_no_address() -> None:
     with pytest.raises(socket.gaierror):
-        await Names().addresses("a" * 64 + ".example", 443, owner="other")
+        await NameResolver().addresses("a" * 64 + ".example", 443, owner="other")

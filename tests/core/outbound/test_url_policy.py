@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.outbound.url_policy import Permitted, Target, UrlRefused, is_address, parse_target
+from app.core.outbound.url_policy import AllowedTargets, Target, UrlRefused, is_address, parse_target
 from app.core.validation.networks import is_routable, parse_address
 
-NOTHING = Permitted([])
+NOTHING = AllowedTargets([])
 SIGNS = st.sampled_from(
     [*"0127.xXaAfF:@/\\[]%?#&=-_ ~\t\n", "127", "::1", "//", "https:", "receiver.example", "。", "ﬀ"]
 )

@@ -1,4 +1,4 @@
-"""A line is one event, for the levels that are asked for, in a form that can be read back."""
+"""Logging: a line is one event of a level that is written, in a form that can be parsed."""
 
 import json
 import logging
@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import structlog
 
-from app.core.process.logs import configure_logging, tell, tell_first, write
+from app.core.process.logs import begin_context, bind_context, configure_logging, write
 
 
 @pytest.fixture(autouse=True)
@@ -56,10 +56,10 @@ def test_an_event_that_is_ready_is_written_as_one_of_words_is(capsys: pytest.Cap
 
 def test_a_request_that_begins_knows_nothing_of_the_one_before(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "json")
-    tell_first(request_id="1")
-    tell(client_id="a")
+    begin_context(request_id="1")
+    bind_context(client_id="a")
     structlog.get_logger().info("first")
-    tell_first(request_id="2")
+    begin_context(request_id="2")
     structlog.get_logger().info("second")
     first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     assert (first["request_id"], first["client_id"], second["request_id"]) == ("1", "a", "2")
@@ -70,6 +70,6 @@ def test_what_a_line_says_itself_counts_before_what_was_said_of_its_request(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logging("info", "json")
-    tell_first(client_id="the caller")
+    begin_context(client_id="the caller")
     structlog.get_logger().info("disabled", client_id="another")
     assert json.loads(capsys.readouterr().err)["client_id"] == "another"

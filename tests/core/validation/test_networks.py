@@ -15,8 +15,8 @@ from app.core.validation.networks import (
     NetworkTooWide,
     parse,
     parse_address,
-    position,
     span,
+    to_integer,
 )
 
 AnyNetwork = IPv4Network | IPv6Network
@@ -164,7 +164,7 @@ def test_networks_sort_by_family_address_and_length(several: list[AnyNetwork]) -
 @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)))
 def test_an_address_stands_at_the_start_of_its_own_network(address: object) -> None:
     found = parse_address(str(address))
-    assert position(found) == span(f"{found}/{found.max_prefixlen}").first
+    assert to_integer(found) == span(f"{found}/{found.max_prefixlen}").first
 
 
 async def test_the_normal_form_is_the_one_that_postgresql_prints(database_url: str) -> None:

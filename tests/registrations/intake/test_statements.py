@@ -7,7 +7,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from app.core.database.tenancy import INTAKE
+from app.core.database.roles import INTAKE
 from app.core.principal import Principal
 from app.core.validation.networks import parse
 from app.registrations.intake.batch import Stripes
@@ -172,9 +172,12 @@ async def test_a_submission_does_not_wait_for_another_partners_of_the_same_appli
         applicant = (await caller.post("/v1/applicants", json=firm)).json()["id"]
         body = cases.registration(applicant, networks=[network], reference=reference)
         asked[caller] = RegistrationDetails.model_validate(body).asked
-    async with service.database.transaction(who(pseb), role=INTAKE, few_rows=True) as held:
+    async with service.database.transaction(who(pseb), role=INTAKE, index_plans=True) as held:
         await submit_each(held, who(pseb), [asked[pseb]])
-        async with asyncio.timeout(20), service.database.transaction(who(pasha), role=INTAKE, few_rows=True) as other:
+        async with (
+            asyncio.timeout(20),
+            service.database.transaction(who(pasha), role=INTAKE, index_plans=True) as other,
+        ):
             (made,) = await submit_each(other, who(pasha), [asked[pasha]])
     assert isinstance(made, Registered)
     assert made.outcome == "created"

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 from sqlalchemy import func, select, text
 
-from app.core.database.tenancy import INTAKE
+from app.core.database.roles import INTAKE
 from app.core.http.idempotency import IdempotencyKey
 from app.core.principal import Principal
 from app.core.settings import Settings

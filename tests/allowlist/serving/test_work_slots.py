@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from app.allowlist.serving.work_slots import WorkSlots
 from app.core.errors import Unavailable
-from app.core.limits.work_slots import WorkSlots
 
 
 async def hold(slots: WorkSlots, caller: str, until: asyncio.Event, log: list[str]) -> None:

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from app.core.limits.work_slots import retrieve
+from app.allowlist.serving.work_slots import retrieve
 
 Built = TypeVar("Built")
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.core.limits.build_cache import BuildCache
+from app.allowlist.serving.build_cache import BuildCache
 
 
 class Maker:

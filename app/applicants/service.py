@@ -19,7 +19,7 @@ from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
 from app.core.validation.schemas import validated
 from app.events import store as events
-from app.events.store import Happening
+from app.events.store import NewEvent
 
 
 class Recorded(NamedTuple):
@@ -111,8 +111,8 @@ async def _record_events(
     tx: Transaction, principal: Principal, created: Sequence[UUID], changed: Sequence[UUID]
 ) -> None:
     named = [("applicant.created", created), ("applicant.changed", changed)]
-    happenings = [Happening(name, id_, principal.partner_id) for name, ids in named for id_ in ids]
-    await events.record(tx, principal, happenings)
+    new_events = [NewEvent(name, id_, principal.partner_id) for name, ids in named for id_ in ids]
+    await events.record(tx, principal, new_events)
 
 
 async def change(
@@ -147,8 +147,8 @@ async def reveal(tx: Transaction, principal: Principal, applicant_id: UUID, reas
     """The record whose CNIC is to be shown in full, with an event that its partner sees. Raises ``NotFound``."""
     applicant = await store.get(tx, principal, applicant_id)
     details = {"fields": ["cnic"], "reason": reason}
-    happening = Happening("applicant.revealed", applicant.id, applicant.partner_id, details=details)
-    await events.record(tx, principal, [happening])
+    event = NewEvent("applicant.revealed", applicant.id, applicant.partner_id, details=details)
+    await events.record(tx, principal, [event])
     return applicant
 
 
@@ -162,5 +162,5 @@ async def still_there(tx: Transaction, remembered: Sequence[Identity | None]) ->
 async def erase(tx: Transaction, actor: Principal | None, ids: Collection[UUID]) -> list[Erased]:
     """Erase the personal data of applicants that are locked for it; an event tells their partners."""
     erased = await store.erase(tx, ids)
-    await events.record(tx, actor, [Happening("applicant.erased", each.id, each.partner_id) for each in erased])
+    await events.record(tx, actor, [NewEvent("applicant.erased", each.id, each.partner_id) for each in erased])
     return erased

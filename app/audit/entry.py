@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, JsonValue
 from app.audit import tree
 from app.core.validation.schemas import Timestamp, rfc3339
 from app.events.models import Event
-from app.events.store import ERASABLE, ERASED, KEPT_FROM_OPERATORS, Recorded, erasable_of
+from app.events.store import ERASABLE, ERASED, REMARKS, RecordedEvent, erasable_details
 
 SALT_BYTES = 32
 LARGEST_EXACT = 2**53 - 1
@@ -56,25 +56,25 @@ class Entry(BaseModel):
     commitments: dict[str, str]
 
 
-def disclosures(event: Event | Recorded, salt: bytes, erasable: Erasable | None = None) -> dict[str, Disclosure]:
+def disclosures(event: Event | RecordedEvent, salt: bytes, erasable: Erasable | None = None) -> dict[str, Disclosure]:
     """What the commitments of an event's entry are of, by name; each has a salt of its own, derived from the leaf's.
 
     That of what can be erased is random, and what was erased is not disclosed.
     """
     committed = zip(COMMITTED, _salts(salt), (_client(event), _remarks(event)), strict=True)
     found = {name: Disclosure(salt=salt, value=value) for name, salt, value in committed}
-    if erasable and erasable.salt and (value := erasable_of(event.details)):
+    if erasable and erasable.salt and (value := erasable_details(event.details)):
         found["erasable"] = Disclosure(salt=erasable.salt.hex(), value=value)
     return found
 
 
-def committed_to(event: Event | Recorded, salt: bytes) -> Erasable | None:
+def committed_to(event: Event | RecordedEvent, salt: bytes) -> Erasable | None:
     """The commitment to what can be erased of an event; None where there is nothing."""
-    value = erasable_of(event.details)
+    value = erasable_details(event.details)
     return Erasable(salt, sha256(canonical([salt.hex(), value])).digest()) if value else None
 
 
-def entry_of(event: Event | Recorded, position: int, salt: bytes, erasable: Erasable | None = None) -> bytes:
+def entry_of(event: Event | RecordedEvent, position: int, salt: bytes, erasable: Erasable | None = None) -> bytes:
     """The bytes that the leaf of an event is the hash of: an ``Entry``, built by hand since it is built for each event.
 
     Without ``erasable`` what can be erased stands in it as it is: so it was before there were such commitments.
@@ -82,11 +82,11 @@ def entry_of(event: Event | Recorded, position: int, salt: bytes, erasable: Eras
     """
     salt_of_client, salt_of_remarks = _salts(salt)
     write = _canonical_plain if _is_plain(event.details) else rfc8785.dumps
-    apart: tuple[str, ...] = KEPT_FROM_OPERATORS
+    apart: tuple[str, ...] = REMARKS
     also: dict[str, str] = {}
     if erasable:
         _check(event, erasable)
-        apart = (*KEPT_FROM_OPERATORS, *APART)
+        apart = (*REMARKS, *APART)
         also = {"erasable": erasable.commitment.hex()}
     return write(
         {
@@ -108,7 +108,7 @@ def entry_of(event: Event | Recorded, position: int, salt: bytes, erasable: Eras
     )
 
 
-def _check(event: Event | Recorded, erasable: Erasable) -> None:
+def _check(event: Event | RecordedEvent, erasable: Erasable) -> None:
     """Raises ``ValueError`` unless the event holds what was committed to, or says that it was erased and holds none."""
     if is_erased(event):
         held = {name: each for name, each in event.details.items() if name in APART}
@@ -118,7 +118,7 @@ def _check(event: Event | Recorded, erasable: Erasable) -> None:
         raise ValueError("what can be erased of it is not what was committed to")
 
 
-def is_erased(event: Event | Recorded) -> bool:
+def is_erased(event: Event | RecordedEvent) -> bool:
     """Whether an event says that something of it was erased."""
     return isinstance(event.details, dict) and ERASED in event.details
 
@@ -147,18 +147,18 @@ def _salts(salt: bytes) -> list[str]:
     return [hmac.digest(salt, name.encode(), "sha256").hex() for name in COMMITTED]
 
 
-def _client(event: Event | Recorded) -> str | None:
+def _client(event: Event | RecordedEvent) -> str | None:
     return _text(event.actor_client_id)
 
 
-def _remarks(event: Event | Recorded) -> dict[str, Any]:
-    return {name: event.details[name] for name in KEPT_FROM_OPERATORS if name in event.details}
+def _remarks(event: Event | RecordedEvent) -> dict[str, Any]:
+    return {name: event.details[name] for name in REMARKS if name in event.details}
 
 
 def _text(id_: UUID | None) -> str | None:
     return None if id_ is None else str(id_)
 
 
-def leaf_of(event: Event | Recorded, position: int, salt: bytes, erasable: Erasable | None = None) -> bytes:
+def leaf_of(event: Event | RecordedEvent, position: int, salt: bytes, erasable: Erasable | None = None) -> bytes:
     """The hash of an event's leaf. Raises as ``entry_of``."""
     return tree.leaf_hash(entry_of(event, position, salt, erasable))

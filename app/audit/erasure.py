@@ -10,7 +10,7 @@ from app.audit.entry import SALT_BYTES, leaf_of
 from app.audit.models import Leaf
 from app.core.database.transaction import Transaction
 from app.events import store as events
-from app.events.store import Recorded
+from app.events.store import RecordedEvent
 
 # The event that says that something was erased of the other events of its subject.
 ERASURE = "registration.erased"
@@ -45,7 +45,7 @@ async def erase(tx: Transaction, subject_ids: Collection[UUID]) -> dict[UUID, Er
     for each in found:
         assert each.subject_id is not None
         of_subject = erased.setdefault(each.subject_id, Erasure([], {}))
-        of_subject.values.append(events.erasable_of(each.details))
+        of_subject.values.append(events.erasable_details(each.details))
         if each.id in older:
             hash_ = hash_of_what_is_left(each, leaves[each.id].position, older[each.id])
             of_subject.details.setdefault("leaves", {})[str(each.id)] = hash_
@@ -56,13 +56,13 @@ def _is_of_the_value(leaf: Leaf | None) -> bool:
     return leaf is not None and leaf.erasable is None
 
 
-def hash_of_what_is_left(event: Recorded, position: int, salt: bytes) -> str:
+def hash_of_what_is_left(event: RecordedEvent, position: int, salt: bytes) -> str:
     """The hash in hexadecimal that the leaf of an event would have, had it been made after the erasure."""
     left = event._replace(details=events.without_erasable(event.details))
     return leaf_of(left, position, salt).hex()
 
 
-def recorded_hashes(erasures: Collection[Recorded]) -> Mapping[str, str]:
+def recorded_hashes(erasures: Collection[RecordedEvent]) -> Mapping[str, str]:
     """The hashes that ``erase`` gave into the details of events, by the event that each is of."""
     given = [each.details.get("leaves") for each in erasures if isinstance(each.details, dict)]
     return {id_: hash_ for leaves in given if isinstance(leaves, dict) for id_, hash_ in leaves.items()}

@@ -31,7 +31,7 @@ async def inclusion(tx: Transaction, principal: Principal, query: InclusionQuery
         made = leaf_hash
         leaf_hash = (await store.hashes(tx, [node]))[node]
         is_whole = leaf_hash == made
-    shown = {*events.shown_of(principal, event), "erasable"} if is_whole else set()
+    shown = {*events.restricted_fields(principal, event), "erasable"} if is_whole else set()
     return Inclusion(
         event_id=event.id,
         position=leaf.position,

@@ -12,7 +12,7 @@ from app.audit.entry import Erasable, is_erased, leaf_of
 from app.audit.errors import Difference
 from app.audit.tree import Frontier, Node
 from app.events.models import Event
-from app.events.store import Recorded
+from app.events.store import RecordedEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Erased:
     taken_on_trust: list[UUID] = field(default_factory=list)
 
 
-def replay(frontier: Frontier, events: Sequence[Event | Recorded], kept: Kept, keys: KeySet) -> Erased:
+def replay(frontier: Frontier, events: Sequence[Event | RecordedEvent], kept: Kept, keys: KeySet) -> Erased:
     """Grow ``frontier`` by the next ``events`` of the log. Raises ``Difference`` at the first that was not kept so."""
     erased = Erased()
     for event in events:
@@ -77,7 +77,7 @@ def replay(frontier: Frontier, events: Sequence[Event | Recorded], kept: Kept, k
     return erased
 
 
-def _leaf(event: Event | Recorded, position: int, leaf: KeptLeaf | None) -> bytes:
+def _leaf(event: Event | RecordedEvent, position: int, leaf: KeptLeaf | None) -> bytes:
     if leaf is None:
         raise Difference(f"Position {position}: the leaf of event {event.id} is gone.")
     if leaf.event_id != event.id:

@@ -14,7 +14,7 @@ from app.audit.tree import Frontier, Grown, Stretch
 from app.core.database.engine import Database
 from app.core.database.transaction import Transaction
 from app.events import store as events
-from app.events.store import Recorded
+from app.events.store import RecordedEvent
 from app.partners import store as partners
 
 BATCH = 5_000
@@ -41,7 +41,7 @@ async def _append(tx: Transaction, issuer: str, batch: int) -> int:
     newest = await store.newest_checkpoint(tx)
     frontier = await _frontier(tx, newest) if newest else Frontier()
     last = await store.last_event(tx, frontier.size)
-    settled = await events.settled(tx, after=last, limit=batch)
+    settled = await events.read_settled(tx, after=last, limit=batch)
     if not settled and (newest is None or checkpoint.signer_of(newest.signed) == key.kid):
         return 0
     begin = frontier.size
@@ -65,7 +65,7 @@ async def _frontier(tx: Transaction, newest: Checkpoint) -> Frontier:
     return frontier
 
 
-def _grow(frontier: Frontier, settled: Sequence[Recorded]) -> tuple[list[KeptLeaf], list[Grown]]:
+def _grow(frontier: Frontier, settled: Sequence[RecordedEvent]) -> tuple[list[KeptLeaf], list[Grown]]:
     leaves = [
         KeptLeaf(event.id, os.urandom(SALT_BYTES), committed_to(event, os.urandom(SALT_BYTES))) for event in settled
     ]

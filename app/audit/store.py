@@ -31,7 +31,7 @@ from app.core.database.batches import any_of, json_rows, lateral_lookup
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
 from app.events.models import Event
-from app.events.store import Recorded
+from app.events.store import RecordedEvent
 
 # Stands for no salt and no commitment where many are side by side: none of them is all zeros.
 NOTHING = bytes(SALT_BYTES)
@@ -158,14 +158,14 @@ async def leaves_of_events(tx: Transaction, event_ids: Collection[UUID]) -> dict
     return {each.event_id: each for each in await tx.scalars(statement)}
 
 
-async def with_leaves(tx: Transaction, event_ids: Collection[UUID]) -> list[tuple[Recorded, Leaf]]:
+async def with_leaves(tx: Transaction, event_ids: Collection[UUID]) -> list[tuple[RecordedEvent, Leaf]]:
     """These events and their leaves, as they were at one moment."""
     if not event_ids:
         return []
-    columns = [Event.__table__.c[name] for name in Recorded._fields]
+    columns = [Event.__table__.c[name] for name in RecordedEvent._fields]
     statement = select(Leaf, *columns).join(Event, Event.id == Leaf.event_id).where(any_of(Leaf.event_id, event_ids))
     found = await tx.execute(statement.execution_options(populate_existing=True))
-    return [(Recorded._make(event), leaf) for leaf, *event in found]
+    return [(RecordedEvent._make(event), leaf) for leaf, *event in found]
 
 
 async def delete_salts(tx: Transaction, event_ids: Collection[UUID]) -> None:

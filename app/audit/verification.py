@@ -44,7 +44,7 @@ async def verify(tx: Transaction, copy: Checkpoint | None = None, batch: int = B
         end = min(frontier.size + batch, until)
         # in this order: what is erased between the two has its commitment still
         kept = await store.kept(tx, frontier.size, end)
-        found = await events.settled(tx, after=last, limit=end - frontier.size)
+        found = await events.read_settled(tx, after=last, limit=end - frontier.size)
         met = await asyncio.to_thread(replay, frontier, found, kept, keys)
         await _check_erasures(tx, met)
         erased += len(met.proven) + len(met.taken_on_trust)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.audit.entry import Entry, canonical, disclosures, entry_of
-from app.events.store import Recorded
+from app.events.store import RecordedEvent
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
@@ -25,7 +25,7 @@ VALUES = st.recursive(
 )
 OBJECTS = st.dictionaries(TEXT | st.sampled_from(["note", "legal_basis"]), VALUES, max_size=4)
 EVENTS = st.builds(
-    Recorded,
+    RecordedEvent,
     id=st.uuids(),
     occurred_at=st.datetimes(timezones=st.just(UTC)),
     name=TEXT,
@@ -39,7 +39,7 @@ EVENTS = st.builds(
 SALTS = st.binary(min_size=32, max_size=32)
 
 
-def as_its_schema_has_it(event: Recorded, position: int, salt: bytes) -> Entry:
+def as_its_schema_has_it(event: RecordedEvent, position: int, salt: bytes) -> Entry:
     """The entry as the page on the audit describes it, word by word."""
 
     def committed(name: str, value: Any) -> str:
@@ -66,13 +66,13 @@ def as_its_schema_has_it(event: Recorded, position: int, salt: bytes) -> Entry:
 
 
 @given(EVENTS, st.integers(0, 2**53 - 1), SALTS)
-def test_an_entry_is_what_its_schema_says_in_canonical_form(event: Recorded, position: int, salt: bytes) -> None:
+def test_an_entry_is_what_its_schema_says_in_canonical_form(event: RecordedEvent, position: int, salt: bytes) -> None:
     entry = as_its_schema_has_it(event, position, salt)
     assert entry_of(event, position, salt) == rfc8785.dumps(entry.model_dump(mode="json"))
 
 
 @given(EVENTS, SALTS)
-def test_what_is_disclosed_is_what_was_committed_to(event: Recorded, salt: bytes) -> None:
+def test_what_is_disclosed_is_what_was_committed_to(event: RecordedEvent, salt: bytes) -> None:
     commitments = orjson.loads(entry_of(event, 0, salt))["commitments"]
     opened = {
         name: sha256(rfc8785.dumps([each.salt, each.value])).hexdigest()

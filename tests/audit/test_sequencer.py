@@ -12,7 +12,7 @@ from app.audit.sequencer import sequence
 from app.core.settings import Settings
 from app.events import store as events
 from app.events.models import Event
-from app.events.store import Happening
+from app.events.store import NewEvent
 from app.partners import store as partners
 from tests.support import postgres, processes
 from tests.support.service import Service
@@ -39,7 +39,7 @@ async def test_an_event_that_commits_late_gets_its_leaf_once_and_before_those_th
     await recorded(service, "test.first")
     await sequenced(service)
     async with service.database.transaction() as late:
-        await events.record(late, None, [Happening("test.late")])
+        await events.record(late, None, [NewEvent("test.late")])
         await late.flush()
         await recorded(service, "test.early")
         await sequence(service.database, ISSUER)

@@ -24,7 +24,7 @@ async def recorded(service: Service, *names: str, **business: Any) -> None:
 async def size_of(service: Service) -> int:
     """How many leaves the tree has."""
     async with service.database.transaction(read_only=True) as tx:
-        size, *_ = await store.extent(tx)
+        size, *_ = await store.count_rows(tx)
         return size
 
 

@@ -194,7 +194,7 @@ async def _applicants(
     tx: Transaction, principal: Principal, rows: ReadRows, series: UploadContext, verdict: Verdict
 ) -> list[Identity | None]:
     """Who the rows' applicants are, by their numbers: found or made, or the rows are refused."""
-    own = await applicants.still_there(tx, series.acquainted.recall(rows.applicants))
+    own = await applicants.without_erased(tx, series.acquainted.recall(rows.applicants))
     numbers = enumerate(rows.batch.applicants)
     unknown = [(i, number) for i, number in numbers if own[number] is None and i not in verdict.refused]
     given = [particulars_of(rows.applicants[number]) for _, number in unknown]

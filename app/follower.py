@@ -21,8 +21,8 @@ from app.allowlist.schemas import DeltaBody
 from app.allowlist.serving.manifest import Artefact, Manifest, ManifestRefused, verified
 from app.allowlist.snapshot import NotASnapshot, Snapshot
 from app.audit import checkpoint
-from app.audit.checkpoint import Statement
-from app.audit.errors import Difference
+from app.audit.checkpoint import TreeHead
+from app.audit.errors import VerificationFailed
 from app.core.process.atomic_files import replace_file
 from app.witness import Misfit, NotProven, Witness
 
@@ -113,14 +113,14 @@ class Follower:
         else:
             self.misfit = None
 
-    def _statement(self, signed: str) -> Statement:
+    def _statement(self, signed: str) -> TreeHead:
         try:
-            return checkpoint.read(signed, self._keys)
-        except Difference:
+            return checkpoint.verify(signed, self._keys)
+        except VerificationFailed:
             self._keys = self._published_keys()
         try:
-            return checkpoint.read(signed, self._keys)
-        except Difference as wrong:
+            return checkpoint.verify(signed, self._keys)
+        except VerificationFailed as wrong:
             raise Misfit(str(wrong)) from wrong
 
     def _consistency(self, first: int, second: int) -> list[bytes]:

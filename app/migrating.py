@@ -31,7 +31,7 @@ async def migrate(settings: Settings) -> None:
             await data_keys.rewrap(tx, database.keyring)
         await database.read_keys()
         async with database.transaction() as tx:
-            while await applicants.seal_what_is_plain(tx):
+            while await applicants.seal_plain_contacts(tx):
                 pass
             await partners.add_first_signing_key(tx)
             await operators.load_reference(tx)

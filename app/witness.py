@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from app.audit import tree
-from app.audit.checkpoint import Statement
+from app.audit.checkpoint import TreeHead
 from app.core.process.atomic_files import replace_file
 
 MOST_KEPT = 1_000  # when there are twice as many, older ones are forgotten
@@ -55,7 +55,7 @@ class Witness:
         self._kept: dict[str, Kept] = {}
         self._is_read = self._is_torn = False
 
-    def see(self, signed: str, said: Statement) -> None:
+    def see(self, signed: str, said: TreeHead) -> None:
         """Keep a checkpoint whose signature was checked.
 
         Raises ``Misfit`` while one that does not fit is among those that are kept, and ``OSError``.
@@ -98,7 +98,7 @@ class Witness:
         except Misfit:
             return False
         roots = bytes.fromhex(second.root), bytes.fromhex(first.root)
-        return tree.extends(roots[0], second.size, roots[1], first.size, path)
+        return tree.verify_consistency(roots[0], second.size, roots[1], first.size, path)
 
     def _prove_others(self) -> None:
         """Prove what could not be proven when it was seen."""

@@ -12,7 +12,7 @@ from prometheus_client import start_http_server
 from uuid_utils.compat import uuid7
 
 from app.allowlist.publisher import Publisher
-from app.audit.process import sequence_beside, tell_size
+from app.audit.process import run_sequencer, update_size_metric
 from app.bulk_uploads.erasure import erase_old
 from app.bulk_uploads.ingestion.lanes import Lanes
 from app.core.database import data_keys
@@ -62,8 +62,10 @@ class Worker:
                 run_forever(name, take, partial(self._wait_for, "bulk_uploads", name))
                 for name, take in self._lanes.all()
             ),
-            run_forever("audit", partial(sequence_beside, self._settings), lambda: asyncio.sleep(RESTART_SECONDS)),
-            run_forever("audit size", partial(tell_size, self._database), lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
+            run_forever("audit", partial(run_sequencer, self._settings), lambda: asyncio.sleep(RESTART_SECONDS)),
+            run_forever(
+                "audit size", partial(update_size_metric, self._database), lambda: asyncio.sleep(HEARTBEAT_SECONDS)
+            ),
             self._deliverer.run(self._settings.poll_seconds),
             run_forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
             run_forever("reseal", self.reseal, lambda: asyncio.sleep(SWEEP_SECONDS)),

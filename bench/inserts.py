@@ -1,4 +1,4 @@
-"""What a submission cannot do without: the inserts of a case, its network and its event, for whoever makes them."""
+"""The minimal SQL of a submission: the inserts of a case, its network and its event."""
 
 CASE = """INSERT INTO registrations (id, partner_id, client_id, applicant_id, subject, track, purpose, protocol,
     operator, subscriber_id, reference, description, due_at)
@@ -11,12 +11,12 @@ EVENT = """INSERT INTO events (id, name, subject_id, partner_id, operator, actor
 
 
 def script(partner_id: str, applicant_id: str) -> str:
-    """One transaction of them for ``pgbench``."""
-    known = {
+    """Return them as one transaction in a script for ``pgbench``."""
+    values = {
         "new": "gen_random_uuid()", "case": ":case", "partner": f"'{partner_id}'", "applicant": f"'{applicant_id}'",
         "reference": "gen_random_uuid()::text", "network": "('100.0.0.0'::inet + :address)::cidr",
     }  # fmt: skip
-    case, *others = (each.format(**known) for each in (CASE, NETWORK, EVENT))
+    case, *others = (each.format(**values) for each in (CASE, NETWORK, EVENT))
     return "\n".join(
         ("\\set address random(0, 16777215)", "BEGIN;", f"{case} RETURNING id AS case \\gset",
          *(f"{each};" for each in others), "COMMIT;")

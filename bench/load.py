@@ -1,4 +1,4 @@
-"""Closed load from a process of its own: on a server by wrk, else by asyncio; on PostgreSQL by pgbench."""
+"""Closed-loop load from another process: wrk or asyncio for HTTP, pgbench for PostgreSQL."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.processes import postgresql_program
 
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-# The requests of a file, in turn: each is its size in bytes on a line, and itself.
+# Sends the requests of a file in turn; each is a line with its size in bytes, followed by its bytes.
 WRK_SCRIPT = """local requests, at = {{}}, 0
 local file = io.open("{path}", "rb")
 for size in file:lines() do requests[#requests + 1] = file:read(tonumber(size)) end
@@ -26,20 +26,20 @@ request = function() at = at % #requests + 1 return requests[at] end
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """How many answers came a second, and the share of one processor that asking for them took."""
+class Throughput:
+    """Answers a second, and the share of one processor that the load generator used."""
 
     per_second: float
     busy: float
 
 
 def client_name() -> str:
-    """What puts the load on a server."""
+    """Return the name of the HTTP load generator."""
     return "wrk" if shutil.which("wrk") else "asyncio"
 
 
-def written(method: str, path: str, headers: Mapping[str, str] | None = None, body: object = None) -> bytes:
-    """A request as it goes over the wire; a body goes as JSON."""
+def encode_request(method: str, path: str, headers: Mapping[str, str] | None = None, body: object = None) -> bytes:
+    """Return the bytes of an HTTP/1.1 request; ``body`` is sent as JSON."""
     content = json.dumps(body).encode() if body is not None else b""
     fields = {"Host": "127.0.0.1", **(headers or {})}
     if body is not None:
@@ -48,10 +48,10 @@ def written(method: str, path: str, headers: Mapping[str, str] | None = None, bo
     return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + content
 
 
-def on_server(port: int, requests: Sequence[bytes], connections: int, seconds: int) -> Answered:
-    """Send ``requests`` in turn on so many connections, each again as soon as it is answered.
+def load_server(port: int, requests: Sequence[bytes], connections: int, seconds: int) -> Throughput:
+    """Send ``requests`` in turn on ``connections`` connections, each the next as soon as it has its answer.
 
-    Ends the benchmark when one is answered with an error.
+    Ends the benchmark at the first error response.
     """
     with tempfile.TemporaryDirectory() as directory:
         listed = Path(directory) / "requests"
@@ -61,15 +61,15 @@ def on_server(port: int, requests: Sequence[bytes], connections: int, seconds: i
         return _run([sys.executable, "-m", "bench.load", str(port), str(listed), str(connections), str(seconds)])
 
 
-def _by_wrk(port: int, listed: Path, connections: int, seconds: int) -> Answered:
+def _by_wrk(port: int, listed: Path, connections: int, seconds: int) -> Throughput:
     script = listed.with_name("script.lua")
     script.write_text(WRK_SCRIPT.format(path=listed))
     options = ["-t1", "--timeout=30s", f"-c{connections}", f"-d{seconds}s", "-s", str(script)]
     return _run(["wrk", *options, f"http://127.0.0.1:{port}/"], after="Requests/sec:")
 
 
-def on_database(url: str, script: str, connections: int, *, seconds: int) -> Answered:
-    """Run a script of pgbench, again and again, on so many connections."""
+def load_database(url: str, script: str, connections: int, *, seconds: int) -> Throughput:
+    """Run a pgbench script repeatedly on ``connections`` connections."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "script.sql"
         file.write_text(script)
@@ -77,23 +77,23 @@ def on_database(url: str, script: str, connections: int, *, seconds: int) -> Ans
         return _run([str(postgresql_program("pgbench")), *options, f"--file={file}", url], after="\ntps = ")
 
 
-def _run(command: Sequence[str], after: str = "") -> Answered:
-    """What a program measured, and the processor time that it took for that."""
+def _run(command: Sequence[str], after: str = "") -> Throughput:
+    """Run a load generator; returns the rate that it prints ``after`` this text, and its own CPU share."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     ran = subprocess.run(command, check=False, capture_output=True, text=True)
     taken = time.perf_counter() - began
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    said = ran.stdout
-    if ran.returncode or "Non-2xx" in said or "Socket errors" in said:
-        raise SystemExit(said + ran.stderr)
-    per_second = float(said.rpartition(after)[2].split()[0] if after else said)
+    output = ran.stdout
+    if ran.returncode or "Non-2xx" in output or "Socket errors" in output:
+        raise SystemExit(output + ran.stderr)
+    per_second = float(output.rpartition(after)[2].split()[0] if after else output)
     busy = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
-    return Answered(per_second, busy / taken)
+    return Throughput(per_second, busy / taken)
 
 
 class _Connection(asyncio.Protocol):
-    """One connection of the load; it counts its answers."""
+    """One connection of the load, which counts its answers."""
 
     def __init__(self, requests: "cycle[bytes]") -> None:
         self._requests = requests
@@ -104,7 +104,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP's are both
         self.transport = transport
-        self._ask()
+        self._send_next()
 
     def data_received(self, data: bytes) -> None:
         if self._missing is None:
@@ -120,9 +120,9 @@ class _Connection(asyncio.Protocol):
             self._missing -= len(data)
         if self._missing == 0:
             self.answers += 1
-            self._ask()
+            self._send_next()
 
-    def _ask(self) -> None:
+    def _send_next(self) -> None:
         self._missing, self._head = None, b""
         self.transport.write(next(self._requests))
 
@@ -132,14 +132,14 @@ async def _load(port: int, listed: Path, connections: int, seconds: float) -> fl
     with listed.open("rb") as file:
         while size := file.readline():
             requests.append(file.read(int(size)))
-    turn = cycle(requests)
+    in_turn = cycle(requests)
     loop = asyncio.get_running_loop()
-    connecting = (loop.create_connection(lambda: _Connection(turn), "127.0.0.1", port) for _ in range(connections))
-    made = await asyncio.gather(*connecting)
-    before = sum(each.answers for _, each in made)
+    pending = (loop.create_connection(lambda: _Connection(in_turn), "127.0.0.1", port) for _ in range(connections))
+    opened = await asyncio.gather(*pending)
+    before = sum(each.answers for _, each in opened)
     await asyncio.sleep(seconds)
-    answers = sum(each.answers for _, each in made) - before
-    for transport, each in made:
+    answers = sum(each.answers for _, each in opened) - before
+    for transport, each in opened:
         transport.close()
         if each.failed:
             raise SystemExit(each.failed.decode(errors="replace"))

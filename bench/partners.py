@@ -1,4 +1,4 @@
-"""The partners of a benchmark: their clients, made in the database, and their calls."""
+"""Partners and clients of a benchmark, and calls to the API as one of them."""
 
 from typing import Any, NamedTuple
 
@@ -21,12 +21,12 @@ class Credentials(NamedTuple):
 
 
 def settings(url: str, **changes: Any) -> Settings:
-    """The settings of a process on a database."""
+    """Return the settings of a process on a database."""
     return Settings(database_url=url, secret_key=SECRET_KEY, log_level="error", **changes)
 
 
 async def make_client(url: str, kind: PartnerKind) -> Credentials:
-    """A partner of a kind, with a client that may do all that its kind may."""
+    """Create a partner and a client with all scopes of its kind."""
     database = Database(settings(url))
     async with database.transaction() as tx:
         partner = await service.create_partner(tx, None, NewPartner(name=kind.value, kind=kind))
@@ -36,22 +36,22 @@ async def make_client(url: str, kind: PartnerKind) -> Credentials:
 
 
 class Caller:
-    """Calls the API as one client."""
+    """Calls the API as one client, and renews its token."""
 
     def __init__(self, port: int, credentials: Credentials) -> None:
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=1_800)
         self._credentials = credentials
 
     def authorise(self) -> dict[str, str]:
-        """Get a token, which lasts ten minutes; gives the header field that carries it."""
+        """Get an access token for ten minutes; returns the header that carries it."""
         form = {"grant_type": "client_credentials"}
         answer = self._http.post("/oauth/token", data=form, auth=self._credentials).raise_for_status()
-        carried = {"Authorization": f"Bearer {answer.json()['access_token']}"}
-        self._http.headers.update(carried)
-        return carried
+        header = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        self._http.headers.update(header)
+        return header
 
     def answer(self, method: str, path: str, **given: Any) -> httpx.Response:
-        """A good answer; raises ``httpx.HTTPStatusError``."""
+        """Return a successful response. Raises ``httpx.HTTPStatusError``."""
         answer = self._http.request(method, path, **given)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             self.authorise()
@@ -59,5 +59,5 @@ class Caller:
         return answer.raise_for_status()
 
     def call(self, method: str, path: str, **given: Any) -> Any:
-        """The JSON of an answer; raises ``httpx.HTTPStatusError``."""
+        """Return the JSON of a successful response. Raises ``httpx.HTTPStatusError``."""
         return self.answer(method, path, **given).json()

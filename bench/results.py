@@ -1,4 +1,4 @@
-"""What a result is kept with: the circumstances in which it was measured, as JSON in ``bench/results/``."""
+"""Saves results as JSON in ``bench/results/``, with the environment in which they were measured."""
 
 import json
 import os
@@ -18,42 +18,42 @@ DIRECTORY = Path(__file__).parent / "results"
 PACKAGES = ("asyncpg", "fastapi", "httptools", "pydantic", "sqlalchemy", "starlette", "uvicorn", "uvloop")
 
 
-def keep(name: str, measured: dict[str, Any]) -> None:
-    """Write what was measured, with its circumstances."""
+def save(name: str, measured: dict[str, Any]) -> None:
+    """Write a result with its environment."""
     DIRECTORY.mkdir(exist_ok=True)
-    (DIRECTORY / f"{name}.json").write_text(json.dumps({**_circumstances(), **measured}, indent=1) + "\n")
+    (DIRECTORY / f"{name}.json").write_text(json.dumps({**_environment(), **measured}, indent=1) + "\n")
 
 
 class Ratios:
-    """Times of ours beside a limit, as a table and a result."""
+    """Times of the service and of their limits, which baselines of the same run set; as a table and a result."""
 
     def __init__(self) -> None:
         self._rows: list[dict[str, Any]] = []
 
     def add(self, what: str, seconds: float, limit: str, limit_seconds: float) -> None:
-        """Note a time, and that of its limit."""
+        """Add the time of ``what`` and that of its ``limit``."""
         ratio = round(seconds / limit_seconds, 1)
         self._rows.append(
             {"what": what, "seconds": seconds, "limit": limit, "limit_seconds": limit_seconds, "ratio": ratio}
         )
 
-    def keep(self, name: str, **more: Any) -> None:
-        """Print the table and keep the result, with what else was measured."""
+    def save(self, name: str, **more: Any) -> None:
+        """Print the table and save the result, with ``more`` figures."""
         table = Table("what", "ms", "limit", "ms", "ratio", caption=", ".join(f"{key}: {more[key]}" for key in more))
         for row in self._rows:
             ours, limit = (f"{row[side] * 1000:,.2f}" for side in ("seconds", "limit_seconds"))
             table.add_row(row["what"], ours, row["limit"], limit, str(row["ratio"]))
         Console(width=150).print(table)
-        keep(name, {**more, "measured": self._rows})
+        save(name, {**more, "measured": self._rows})
 
 
 def _revision() -> str:
-    """The commit, marked when more was changed than results."""
-    changed = _said_by("git", "status", "--porcelain", "--", ".", ":(exclude)bench/results")
-    return _said_by("git", "describe", "--always") + ("-dirty" if changed else "")
+    """Return the commit, marked as dirty when files other than results differ from it."""
+    changed = _output_of("git", "status", "--porcelain", "--", ".", ":(exclude)bench/results")
+    return _output_of("git", "describe", "--always") + ("-dirty" if changed else "")
 
 
-def _circumstances() -> dict[str, Any]:
+def _environment() -> dict[str, Any]:
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "revision": _revision(),
@@ -61,10 +61,10 @@ def _circumstances() -> dict[str, Any]:
         "machine": platform.machine(),
         "load_average": os.getloadavg(),
         "python": platform.python_version(),
-        "postgresql": _said_by(str(postgresql_program("postgres")), "--version").rpartition(" ")[2],
+        "postgresql": _output_of(str(postgresql_program("postgres")), "--version").rpartition(" ")[2],
         "packages": {name: version(name) for name in PACKAGES},
     }
 
 
-def _said_by(*command: str) -> str:
+def _output_of(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

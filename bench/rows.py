@@ -1,4 +1,4 @@
-"""Invented rows of an upload, any number of them, fifteen an applicant, on addresses that the operators announce."""
+"""Generates upload files of any number of rows, fifteen an applicant, with addresses of the operators' prefixes."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from pathlib import Path
 from app.bulk_uploads.rules import COLUMNS
 
 ROWS_OF_AN_APPLICANT = 15
-STEP = 2_654_435_761  # a prime, so that neighbours belong to others
+STEP = 2_654_435_761  # a prime, so that neighbouring addresses have different applicants
 OPERATORS = Path(__file__).parents[1] / "app" / "operators" / "reference" / "operators.json"
 WRONG = (
     ("email", "nobody at example"),
@@ -23,7 +23,7 @@ WRONG = (
 
 
 def upload(count: int, *, wrong: float, shuffled: bool) -> bytes:
-    """A CSV file of ``count`` rows, sorted by address or shuffled, a share of them ``wrong``."""
+    """Return a CSV file of ``count`` rows, sorted by address or shuffled; the share ``wrong`` of them is invalid."""
     chance = random.Random(2024)
     companies = count // ROWS_OF_AN_APPLICANT + 1
     rows = [_row(i, i * STEP % companies, *found) for i, found in enumerate(_addresses(count))]

@@ -1,21 +1,19 @@
-"""Files of registrations from upload to outcome, their approval and publication, against PostgreSQL alone.
+"""Measures upload files to their outcomes, approval and publication, against PostgreSQL alone.
 
-The limit is taken in the same run, on the same kind of server and in the same schema: COPY of the parsed rows into a
-staging table, then the same rows into the same indexed tables by one statement a table. ROWS (one size or more), WRONG
-(a share), ORDER (``shuffled`` or ``sorted``), RUNS and DECIDE (0: uploads alone) are read from the environment.
+The limit is measured in the same run, on the same kind of server and in the same schema: COPY of the parsed rows into a
+staging table, then one statement a table into the same indexed tables. The environment variables are ROWS (one size or
+more), WRONG (a share), ORDER (``shuffled`` or ``sorted``), RUNS and DECIDE (0: uploads only).
 """
 
 import asyncio
 import json
 import os
 import statistics
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -23,65 +21,47 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from app.demo.embedded_postgres import embedded_postgres
 from app.migrating import migrate
 from app.partners.rules import PartnerKind
-from bench import alone, filled, other, results, rows
+from bench import competing_caller, fixtures, postgres_baseline, results, rows
 from bench.partners import SECRET_KEY, Caller, Credentials, make_client, settings
-from bench.processes import our_api, our_worker
+from bench.processes import api_server, postgres_server, worker_process
 
 SIZES = tuple(map(int, os.environ.get("ROWS", "10000 20437 100000 1000000").split()))
 WRONG = float(os.environ.get("WRONG", "0.02"))
 SHUFFLED = os.environ.get("ORDER", "shuffled") == "shuffled"
 RUNS = int(os.environ.get("RUNS", "3"))
+# The memory that docs/operations.md recommends.
 POSTGRESQL = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
-PIECE_BYTES = 64 * 1024
+CHUNK_BYTES = 64 * 1024
 QUIET_SECONDS = 20
 STEPS = ("upload", "approval", "publication")[: None if os.environ.get("DECIDE", "1") == "1" else 1]
 
 
 def main() -> None:
-    """Measure each size, print, and keep the results."""
+    """Measure each size, print, and save the results."""
     measured = []
     for size in SIZES:
         body = rows.upload(size, wrong=WRONG, shuffled=SHUFFLED)
         runs = [_run(body, number) for number in range(RUNS)]
         measured.append({"rows": size, "wrong": WRONG, "shuffled": SHUFFLED, "median": _medians(runs), "runs": runs})
         measured[-1]["postgresql_settings"] = POSTGRESQL
-        results.keep(f"uploads-{size}-{'shuffled' if SHUFFLED else 'sorted'}-{WRONG:g}", measured[-1])
+        results.save(f"uploads-{size}-{'shuffled' if SHUFFLED else 'sorted'}-{WRONG:g}", measured[-1])
     _show(measured)
 
 
 def _run(body: bytes, number: int) -> dict[str, Any]:
-    """Both sides, one after the other, each on a server of its own: neither cleans up while the other is measured."""
-    with _server() as url:
-        ours = _ours(_database(url), body)
-    with _server() as url:
-        run = {"ours": ours, "postgresql_alone": asyncio.run(alone.measure(_database(url), body, STEPS))}
+    """Measure both sides in turn, each on its own server, so that no clean-up of one disturbs the other."""
+    with postgres_server(**POSTGRESQL) as url:
+        ours = _measure_service(_migrated(url), body)
+    with postgres_server(**POSTGRESQL) as url:
+        run = {"ours": ours, "postgresql_alone": asyncio.run(postgres_baseline.measure(_migrated(url), body, STEPS))}
     print(f"run {number + 1}: {json.dumps(run)}", flush=True)
     return run
 
 
-@contextmanager
-def _server() -> Iterator[str]:
-    """A server with the memory that docs/operations.md asks for."""
-    with tempfile.TemporaryDirectory() as directory:
-        place = Path(directory) / "postgresql"
-        with embedded_postgres(place) as url:
-            asyncio.run(_configure(url))
-        with embedded_postgres(place) as url:
-            yield url
-
-
-async def _configure(url: str) -> None:
-    connection = await asyncpg.connect(url)
-    for name, value in POSTGRESQL.items():
-        await connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
-    await connection.close()
-
-
 def _medians(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Seconds of both sides and their ratio, of each step."""
+    """Return the seconds of both sides and their ratio, by step."""
     found = {}
     for step in STEPS:
         ours = statistics.median(run["ours"]["seconds"][step] for run in runs)
@@ -90,7 +70,7 @@ def _medians(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     return found
 
 
-def _database(url: str) -> str:
+def _migrated(url: str) -> str:
     asyncio.run(migrate(settings(url)))
     return url
 
@@ -99,45 +79,45 @@ async def _clients(url: str) -> dict[str, Credentials]:
     return {kind.value: await make_client(url, kind) for kind in (PartnerKind.ASSOCIATION, PartnerKind.REGULATOR)}
 
 
-def _ours(url: str, body: bytes) -> dict[str, Any]:
+def _measure_service(url: str, body: bytes) -> dict[str, Any]:
     clients = asyncio.run(_clients(url))
     environment = {"MAX_UPLOAD_BYTES": str(len(body) + 1), "STATEMENT_TIMEOUT_MS": "30000"}
-    with our_api(url, SECRET_KEY, environment) as server, our_worker(url, SECRET_KEY) as worker:
+    with api_server(url, SECRET_KEY, environment) as server, worker_process(url, SECRET_KEY) as worker:
         association, officer = (Caller(server.port, clients[kind]) for kind in ("association", "regulator"))
         times = {}
-        watched = {"api": server.process, "worker": psutil.Process(worker), "postgresql": _server_of(url)}
-        applicant = filled.make_applicant(association, 0)
-        association.call("POST", "/v1/registrations", json=next(filled.submissions([applicant])))
-        # the other caller reads that case, and is watched, before as meanwhile
-        with _watched(watched), other.calling(server.port, clients["regulator"]) as before:
+        watched = {"api": server.process, "worker": psutil.Process(worker), "postgresql": _postmaster(url)}
+        applicant = fixtures.make_applicant(association, 0)
+        association.call("POST", "/v1/registrations", json=next(fixtures.submissions([applicant])))
+        # measures the competing caller without an upload first, under the same sampling of memory
+        with _peak_memory(watched), competing_caller.calling(server.port, clients["regulator"]) as before:
             time.sleep(QUIET_SECONDS)
-        with _watched(watched) as peak, other.calling(server.port, clients["regulator"]) as meanwhile:
+        with _peak_memory(watched) as peak, competing_caller.calling(server.port, clients["regulator"]) as meanwhile:
             began = time.perf_counter()
             sent = {"Content-Type": "text/csv", "Content-Length": str(len(body))}
-            upload = association.call("POST", "/v1/bulk-uploads", content=_in_pieces(body), headers=sent)
+            upload = association.call("POST", "/v1/bulk-uploads", content=_chunks_of(body), headers=sent)
             while upload["status"] in ("received", "processing"):
                 time.sleep(0.2)
                 upload = association.call("GET", f"/v1/bulk-uploads/{upload['id']}")
             times["upload"] = time.perf_counter() - began
         if upload["status"] != "completed":
             raise SystemExit(f"the upload ended as {upload}")
-        approved = _decided(officer, upload["id"], times) if "approval" in STEPS else None
+        approved = _approve(officer, upload["id"], times) if "approval" in STEPS else None
     return {
         "seconds": times,
         "counts": upload["counts"],
         "approved": approved,
         "peak_mib": peak,
-        "p99_ms": {"quiet": _at_99(before), "during the upload": _at_99(meanwhile)},
+        "p99_ms": {"quiet": _p99_ms(before), "during the upload": _p99_ms(meanwhile)},
     }
 
 
-def _in_pieces(body: bytes) -> list[bytes]:
-    """A body piece by piece: sent whole, the client copies the rest again and again, and the other caller waits."""
-    return [body[begin : begin + PIECE_BYTES] for begin in range(0, len(body), PIECE_BYTES)]
+def _chunks_of(body: bytes) -> list[bytes]:
+    """Split a body: sent whole, httpx would copy the rest again and again, and slow the competing caller down."""
+    return [body[begin : begin + CHUNK_BYTES] for begin in range(0, len(body), CHUNK_BYTES)]
 
 
-def _decided(officer: Caller, upload_id: str, times: dict[str, float]) -> int:
-    """Approve all of an upload and wait for the publication; gives how many."""
+def _approve(officer: Caller, upload_id: str, times: dict[str, float]) -> int:
+    """Approve all cases of an upload and wait for the publication; returns the number of approved cases."""
     began = time.perf_counter()
     selection = {"bulk_upload_id": upload_id, "status": "submitted"}
     decided = {"selection": selection, "action": "approve", "including_flags": ["outside_country"]}
@@ -150,35 +130,35 @@ def _decided(officer: Caller, upload_id: str, times: dict[str, float]) -> int:
     return approved
 
 
-def _at_99(seconds: list[float]) -> float:
+def _p99_ms(seconds: list[float]) -> float:
     return round(statistics.quantiles(seconds, n=100)[98] * 1_000, 2) if len(seconds) > 1 else 0.0
 
 
-def _server_of(url: str) -> psutil.Process:
-    """The first process of a PostgreSQL server."""
+def _postmaster(url: str) -> psutil.Process:
+    """Return the parent process of a PostgreSQL server."""
 
-    async def ask() -> int:
+    async def find() -> int:
         connection = await asyncpg.connect(url)
         first: int = psutil.Process(connection.get_server_pid()).ppid()
         await connection.close()
         return first
 
-    return psutil.Process(asyncio.run(ask()))
+    return psutil.Process(asyncio.run(find()))
 
 
 @contextmanager
-def _watched(processes: dict[str, psutil.Process]) -> Iterator[dict[str, int]]:
-    """The peak memory in MiB of processes while the block runs, each with those that it started, by their names."""
+def _peak_memory(processes: dict[str, psutil.Process]) -> Iterator[dict[str, int]]:
+    """Sample memory while the block runs; yields the peak MiB of each process and of each of its child processes."""
     peak = Counter[str]()
     done = threading.Event()
 
-    def watch() -> None:
+    def sample() -> None:
         while not done.wait(0.25):
             for name, process in processes.items():
-                for whose, size in _memory(name, process):
-                    peak[whose] = max(peak[whose], size >> 20)
+                for label, size in _memory(name, process):
+                    peak[label] = max(peak[label], size >> 20)
 
-    thread = threading.Thread(target=watch)
+    thread = threading.Thread(target=sample)
     thread.start()
     try:
         yield peak
@@ -188,19 +168,19 @@ def _watched(processes: dict[str, psutil.Process]) -> Iterator[dict[str, int]]:
 
 
 def _memory(name: str, process: psutil.Process) -> Iterator[tuple[str, int]]:
-    """Resident bytes of a process and of each that it started; PostgreSQL's as a whole, what they share once."""
+    """Yield the resident bytes of a process and its children; for PostgreSQL one sum, with shared memory once."""
     children = process.children()
     if name == "postgresql":
-        taken = [_resident(each) for each in [process, *children]]
-        yield name, sum(own for own, _ in taken) + max(shared for _, shared in taken)
+        sizes = [_resident(each) for each in [process, *children]]
+        yield name, sum(own for own, _ in sizes) + max(shared for _, shared in sizes)
         return
     yield name, sum(_resident(process))
-    for i, child in enumerate(filter(_is_beside, children)):
-        yield f"{name}, process {i + 1} beside it", sum(_resident(child))
+    for i, child in enumerate(filter(_is_worker_child, children)):
+        yield f"{name}, child process {i + 1}", sum(_resident(child))
 
 
-def _is_beside(process: psutil.Process) -> bool:
-    """Whether a process works for the one that started it; one that has just ended does not."""
+def _is_worker_child(process: psutil.Process) -> bool:
+    """True for a running child process of ``multiprocessing``."""
     try:
         return "spawn_main" in " ".join(process.cmdline())
     except psutil.Error:
@@ -208,7 +188,7 @@ def _is_beside(process: psutil.Process) -> bool:
 
 
 def _resident(process: psutil.Process) -> tuple[int, int]:
-    """The bytes that are its own alone and those that it may share; none when it has just ended."""
+    """Return the private and the shared resident bytes of a process; zeros when it has ended."""
     try:
         memory = process.memory_info()
     except psutil.Error:

@@ -1,4 +1,4 @@
-"""One registration from the application to the feed, by the generated client alone; prints what the service said.
+"""Takes a registration from applicant to feed with the generated Python client, and prints the result as JSON.
 
 URL and each caller's CLIENT_ID and CLIENT_SECRET come from the environment, e.g. ``OFFICER_CLIENT_ID``.
 """
@@ -37,33 +37,33 @@ ADDRESS = "203.99.50.18"
 Answer = TypeVar("Answer")
 
 
-def got(kind: type[Answer], answer: object) -> Answer:
-    """The answer, which must be of the kind that the document promises."""
+def expect(kind: type[Answer], answer: object) -> Answer:
+    """Return the response. Ends the program unless it has the type that the OpenAPI document promises."""
     if not isinstance(answer, kind):
         raise SystemExit(f"expected {kind.__name__}, got {answer}")
     return answer
 
 
 def caller(name: str) -> AuthenticatedClient:
-    """A client with a token."""
+    """Return a client with an access token."""
     secret = BodyIssueToken(
         grant_type="client_credentials",
         client_id=os.environ[f"{name}_CLIENT_ID"],
         client_secret=os.environ[f"{name}_CLIENT_SECRET"],
     )
-    token = got(Token, issue_token.sync(client=Client(base_url=URL), body=secret))
+    token = expect(Token, issue_token.sync(client=Client(base_url=URL), body=secret))
     return AuthenticatedClient(base_url=URL, token=token.access_token)
 
 
-def published(operator: AuthenticatedClient) -> Check:
-    """What the feed says of the address once it is there; before the first publication it says nothing."""
+def wait_until_published(operator: AuthenticatedClient) -> Check:
+    """Return the check of the address, once the feed has it."""
     give_up = time.monotonic() + 30
     while time.monotonic() < give_up:
         check = check_address.sync(client=operator, address=ADDRESS)
         if isinstance(check, Check) and check.allowed:
             return check
         time.sleep(0.1)
-    raise SystemExit("the address did not come into the feed")
+    raise SystemExit("the address was not published")
 
 
 association, officer, operator = caller("ASSOCIATION"), caller("OFFICER"), caller("OPERATOR")
@@ -73,8 +73,8 @@ company = ApplicantDetails(
     ntn="7654321-0",
     email="it@indus.example.pk",
 )
-applicant = got(Applicant, create_applicant.sync(client=association, body=company))
-asked = RegistrationDetails(
+applicant = expect(Applicant, create_applicant.sync(client=association, body=company))
+details = RegistrationDetails(
     applicant_id=applicant.id,
     track=Track.VPN_COMPANY,
     purpose=Purpose.IT_SERVICES,
@@ -82,18 +82,18 @@ asked = RegistrationDetails(
     operator="nayatel",
     networks=["203.99.50.16/29"],
 )
-case = got(Registration, create_registration.sync(client=association, body=asked))
+case = expect(Registration, create_registration.sync(client=association, body=details))
 read = get_registration.sync_detailed(case.id, client=officer)
 approval = NewDecision(action=Action.APPROVE, registration_id=case.id)
-decision = got(ReviewDecision, decide.sync(client=officer, body=approval, if_match=read.headers["ETag"]))
-check = published(operator)
-history = got(EventPage, read_history.sync(case.id, client=association))
-print(  # noqa: T201 - what it found out is for the caller
+decision = expect(ReviewDecision, decide.sync(client=officer, body=approval, if_match=read.headers["ETag"]))
+check = wait_until_published(operator)
+history = expect(EventPage, read_history.sync(case.id, client=association))
+print(  # noqa: T201 - the result is for the caller
     json.dumps(
         {
             "decided": str(decision.registration_id) == str(case.id),
             "network": check.network,
-            "status": got(Registration, get_registration.sync(case.id, client=association)).status,
+            "status": expect(Registration, get_registration.sync(case.id, client=association)).status,
             "history": [event.name for event in history.items],
         }
     )

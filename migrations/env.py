@@ -1,4 +1,4 @@
-"""Runs migrations on the service's own engine, one migration at a time."""
+"""Alembic environment: runs each migration in a transaction of its own, by asyncpg."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.core.settings import Settings
 from app.models import metadata
 
-# A migration that cannot get its locks gives up at once instead of queueing everyone behind it.
+# A migration that does not get its locks soon fails, since other statements queue behind it.
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "15min"
 

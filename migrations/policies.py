@@ -1,4 +1,4 @@
-"""Row-level security, as every migration puts it on its tables. What stands here is never changed, only added to."""
+"""Row-level security policies for migrations. Existing functions are never changed, since old migrations use them."""
 
 from alembic import op
 
@@ -14,11 +14,11 @@ def protect(
     tenant_may: str = EVERYTHING,
     service_may: str = EVERYTHING,
 ) -> None:
-    """Let a table's rows be met by two roles only, whoever owns it.
+    """Enable and force row-level security on a table, with policies for two roles.
 
-    ``register_service`` meets every row and may do ``service_may``. ``register_tenant`` meets the rows that ``tenant``,
-    a condition, holds for, and may do ``tenant_may``; None: it has no access at all. What it writes must meet
-    ``tenant_writes``, where that is narrower.
+    ``register_service`` sees every row and is granted ``service_may``. ``register_tenant`` sees the rows for which the
+    condition ``tenant`` is true and is granted ``tenant_may``; without ``tenant`` it has no access. The rows it writes
+    must meet ``tenant_writes``, by default ``tenant``.
     """
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
@@ -31,7 +31,7 @@ def protect(
 
 
 def unprotect(table: str) -> None:
-    """The way back from ``protect``."""
+    """Revert ``protect``."""
     for role in (SERVICE, TENANT):
         op.execute(f"REVOKE ALL ON {table} FROM {role}")
         op.execute(f"DROP POLICY IF EXISTS {table}_{role.removeprefix('register_')} ON {table}")
@@ -40,10 +40,10 @@ def unprotect(table: str) -> None:
 
 
 def open_to_intake(table: str, may: str, *, own: str | None = None, everybodys: bool = False) -> None:
-    """Let ``register_intake``, which takes a partner's registrations in, do ``may`` with rows of a table.
+    """Grant ``may`` on a table to ``register_intake``, the role that inserts a partner's registrations.
 
-    ``own`` is the condition of the rows that it may see and write. Of a table that is ``everybodys`` it may read every
-    row, as far as ``may`` names columns.
+    ``own`` is the condition of the rows that it may see and write. With ``everybodys`` it may read all rows, in the
+    columns that ``may`` names.
     """
     if own is not None:
         op.execute(f"CREATE POLICY {table}_intake ON {table} TO {INTAKE} USING ({own}) WITH CHECK ({own})")
@@ -53,7 +53,7 @@ def open_to_intake(table: str, may: str, *, own: str | None = None, everybodys: 
 
 
 def close_to_intake(table: str) -> None:
-    """The way back from ``open_to_intake``."""
+    """Revert ``open_to_intake``."""
     op.execute(f"REVOKE ALL ON {table} FROM {INTAKE}")
     for policy in ("intake", "intake_reads"):
         op.execute(f"DROP POLICY IF EXISTS {table}_{policy} ON {table}")

@@ -1,4 +1,4 @@
-"""The migrations and the models say the same, one way and back."""
+"""The migrations produce the schema of the models, and can be reverted."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from tests.support import postgres
 TABLES = (
     "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public' AND table_name <> 'alembic_version'"
 )
-# Everything that a schema is made of, to be compared as text.
+# Columns, indexes and constraints as text, to compare schemas.
 SHAPE = """
 SELECT 'column ' || table_name || ' ' || column_name || ' ' || data_type || ' ' || is_nullable
        || coalesce(column_default, '') FROM information_schema.columns WHERE table_schema = 'public'
@@ -30,7 +30,7 @@ ORDER BY 1
 
 @pytest.fixture
 async def empty_url(server_url: str) -> AsyncIterator[str]:
-    """The URL of a database with nothing in it."""
+    """The URL of an empty database."""
     name = f"t_{uuid4().hex}"
     await postgres.execute(server_url, f"CREATE DATABASE {name}")
     url = postgres.database_url(server_url, name)
@@ -52,13 +52,13 @@ async def _rows(url: str, statement: str) -> list[object]:
         await connection.close()
 
 
-async def test_nothing_in_the_models_is_missing_from_the_migrations(empty_url: str) -> None:
+async def test_the_migrations_produce_the_schema_of_the_models(empty_url: str) -> None:
     config = _config(empty_url)
     await asyncio.to_thread(command.upgrade, config, "head")
     await asyncio.to_thread(command.check, config)
 
 
-async def test_the_way_down_leaves_nothing_and_the_way_up_again_leads_to_the_same_schema(empty_url: str) -> None:
+async def test_downgrade_removes_everything_and_a_second_upgrade_gives_the_same_schema(empty_url: str) -> None:
     config = _config(empty_url)
     await asyncio.to_thread(command.upgrade, config, "head")
     before = await _rows(empty_url, SHAPE)
@@ -69,7 +69,7 @@ async def test_the_way_down_leaves_nothing_and_the_way_up_again_leads_to_the_sam
     assert len(before) > 100
 
 
-async def test_migrating_twice_makes_one_feed_and_one_signing_key_and_never_a_new_session(empty_url: str) -> None:
+async def test_migrating_twice_keeps_the_feed_its_session_and_the_signing_key(empty_url: str) -> None:
     settings = postgres.settings_for(empty_url)
     await migrate(settings)
     (session,) = await _rows(empty_url, "SELECT session FROM allowlist_feed")
@@ -81,7 +81,7 @@ async def test_migrating_twice_makes_one_feed_and_one_signing_key_and_never_a_ne
             await postgres.execute(empty_url, f"INSERT INTO allowlist_feed (id, session) VALUES {row}")
 
 
-def test_the_migrations_are_one_line_and_the_code_knows_its_end() -> None:
+def test_the_migrations_are_linear_and_the_code_names_the_newest() -> None:
     script = ScriptDirectory.from_config(Config(str(ALEMBIC_INI)))
     assert script.get_heads() == [newest_migration()]
     assert len(script.get_bases()) == 1

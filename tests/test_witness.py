@@ -8,7 +8,7 @@ import pytest
 
 from app import witness
 from app.audit import tree
-from app.audit.checkpoint import Statement
+from app.audit.checkpoint import TreeHead
 from app.audit.tree import Frontier, Node
 from app.witness import Kept, Misfit, NotProven, Witness
 
@@ -26,12 +26,12 @@ class Log:
         self.failing: Exception | None = None
         self.asked: list[tuple[int, int]] = []
 
-    def at(self, size: int, signed: str = "", minutes: float | None = None) -> tuple[str, Statement]:
+    def at(self, size: int, signed: str = "", minutes: float | None = None) -> tuple[str, TreeHead]:
         frontier = Frontier()
         frontier.extend(self.leaves[:size])
         time = NOW + timedelta(minutes=size if minutes is None else minutes)
         root = frontier.root().hex()
-        return f"{size}-{root[:8]}{signed}", Statement(issuer="https://x", size=size, root=root, time=time)
+        return f"{size}-{root[:8]}{signed}", TreeHead(issuer="https://x", size=size, root=root, time=time)
 
     def prove(self, first: int, second: int) -> Sequence[bytes]:
         self.asked.append((first, second))
@@ -40,7 +40,7 @@ class Log:
         frontier, nodes = Frontier(), dict[Node, bytes]()
         for leaf in self.leaves[:second]:
             nodes |= dict(frontier.append(leaf))
-        return tree.proof(tree.consistency_path(first, second), nodes)
+        return tree.proof_hashes(tree.consistency_path(first, second), nodes)
 
 
 @pytest.fixture

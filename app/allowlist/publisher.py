@@ -22,7 +22,7 @@ from app.core.database.transaction import Transaction
 from app.core.errors import Invalid
 from app.core.validation import networks
 from app.events import store as events
-from app.events.store import Happening
+from app.events.store import NewEvent
 
 SERIAL = Gauge("allowlist_serial", "The newest serial that this process published")
 ENTRIES = Gauge("allowlist_entries", "Networks in force at that serial")
@@ -118,7 +118,7 @@ class Publisher:
         for change in held:
             numbers = {name: getattr(change, name) for name in ("kind", "count", "in_force", "in_window", "bound")}
             details = {"held_id": str(change.id), **numbers}
-            await events.record(tx, None, [Happening("allowlist.held", details=details)])
+            await events.record(tx, None, [NewEvent("allowlist.held", details=details)])
         waiting = {entry_id for each in excess for entry_id in each.entry_ids}
         added, removed = ([each for each in changes if each.entry_id not in waiting] for changes in (added, removed))
         return held, added, removed
@@ -131,7 +131,7 @@ class Publisher:
         log.error("publication refused", check=refusal.check, detail=refusal.detail)
         details = {"check": refusal.check, "detail": refusal.detail}
         async with self._database.transaction() as tx:
-            await events.record(tx, None, [Happening("allowlist.publication_refused", details=details)])
+            await events.record(tx, None, [NewEvent("allowlist.publication_refused", details=details)])
         self._reported = str(refusal)
 
 
@@ -159,7 +159,7 @@ async def _next(
     )
     await store.add_publication(tx, publication)
     counts = {name: getattr(publication, name) for name in ("serial", "count", "added", "removed", "digest")}
-    await events.record(tx, None, [Happening("allowlist.published", details=counts)])
+    await events.record(tx, None, [NewEvent("allowlist.published", details=counts)])
     await notify(tx, "allowlist_published")
     return publication, snapshot
 

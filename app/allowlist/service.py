@@ -12,7 +12,7 @@ from app.core.database.transaction import Transaction
 from app.core.errors import SelfReview
 from app.core.principal import Principal
 from app.events import store as events
-from app.events.store import Happening
+from app.events.store import NewEvent
 from app.partners import store as partners
 
 
@@ -51,6 +51,6 @@ async def release(tx: Transaction, officer: Principal, held_id: UUID) -> HeldCha
             raise SelfReview(f"{said} {users.explain(own)}".rstrip())
         await feed_store.release(tx, held, officer.client_id)
         details = {"held_id": str(held_id), "kind": held.kind, "count": held.count}
-        await events.record(tx, officer, [Happening("allowlist.released", details=details)])
+        await events.record(tx, officer, [NewEvent("allowlist.released", details=details)])
         await notify(tx, "allowlist_pending")
     return held

@@ -1,1 +1,1 @@
-"""Applicants: the companies and persons for whom partners register addresses."""
+"""Applicants: the companies and individuals for whom partners register networks."""

@@ -1,4 +1,4 @@
-"""What can be wrong with an applicant's details."""
+"""Errors of applicants and their details."""
 
 from app.core.errors import Conflict, Invalid
 
@@ -36,16 +36,18 @@ class NtnMalformed(Invalid):
 
 
 class ApplicantConflict(Invalid):
-    """This NTN or CNIC is known as another kind of applicant."""
+    """The NTN or CNIC belongs to an applicant of the other kind."""
 
     code = "applicant_conflict"
-    title = "This NTN or CNIC is known as another kind of applicant"
-    mend = "Register a company by its NTN and an individual by the CNIC; leave out the number that is the other's."
+    title = "This NTN or CNIC belongs to an applicant of the other kind"
+    mend = (
+        "Register a company by its NTN and an individual by the CNIC; leave out the number that belongs to the other."
+    )
 
 
 class ApplicantErased(Conflict):
-    """The personal data of this record was erased; nothing can be written to it any more."""
+    """The personal data of this record was erased, and the record cannot be changed any more."""
 
     code = "applicant_erased"
     title = "This record was erased"
-    mend = "Record the applicant anew with POST /v1/applicants; the new record has nothing to do with the erased one."
+    mend = "Create a new record with POST /v1/applicants; it has no connection with the erased one."

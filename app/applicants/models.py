@@ -1,4 +1,4 @@
-"""Companies and individuals, one record per partner and NTN or CNIC."""
+"""The table of applicants: one record per partner and NTN or CNIC."""
 
 from datetime import datetime
 from uuid import UUID
@@ -15,9 +15,9 @@ class Applicant(Identified, Versioned, Base):
     """A partner's record of an applicant.
 
     ``subject`` is the keyed hash of the identifying number, the same in every partner's record. CNIC, e-mail and
-    mobile are kept sealed, the first two also as keyed hashes to find them by. ``fingerprint`` is the keyed hash of all
-    that the record says, to tell whether something else is said now. ``erased_at``: personal data was erased, and
-    ``subject`` is a random one. ``retention_check_at`` is when to look next whether it is to be erased; null: never.
+    mobile are sealed; CNIC and e-mail have keyed hashes too, for look-ups. ``fingerprint`` is the keyed hash of all
+    details, to detect changes. From ``erased_at`` on, personal data is erased and ``subject`` is random.
+    ``retention_check_at`` is the next time to check whether the record is due for erasure; null: never.
     """
 
     __tablename__ = "applicants"

@@ -1,4 +1,4 @@
-"""Companies and individuals."""
+"""Endpoints of applicants: create, list, read, change, reveal."""
 
 from typing import Annotated
 from uuid import UUID
@@ -32,10 +32,10 @@ Revealer = Annotated[Principal, require("applicants:reveal")]
 DETAILS = (MissingField, EmailMalformed, MobileMalformed, CnicMalformed, NtnMalformed, ApplicantConflict)
 
 
-def shown(tx: Transaction, principal: Principal, applicant: Applicant) -> schemas.Applicant:
-    """A record as the caller may see it."""
+def to_schema(tx: Transaction, principal: Principal, applicant: Applicant) -> schemas.Applicant:
+    """Return a record as the caller may see it: with the CNIC masked, and ``subject`` for the regulator alone."""
     details = service.details_of(tx, applicant)
-    details["cnic"] = rules.masked_cnic(details["cnic"]) if details["cnic"] else None
+    details["cnic"] = rules.mask_cnic(details["cnic"]) if details["cnic"] else None
     others = {name: getattr(applicant, name) for name in schemas.Applicant.model_fields if name not in details}
     others["subject"] = applicant.subject if principal.sees_all else None
     return schemas.Applicant.model_validate(details | others)
@@ -50,16 +50,16 @@ def shown(tx: Transaction, principal: Principal, applicant: Applicant) -> schema
     | {
         200: {
             "model": schemas.Applicant,
-            "description": "Your record of this NTN or CNIC was there; it has these details now",
+            "description": "Your record of this NTN or CNIC existed and has these details now",
         }
     },
 )
 async def create_applicant(
     body: schemas.ApplicantDetails, database: Db, principal: Writer, idempotency: Idempotency
 ) -> Response:
-    """Makes your record of a company (by NTN) or an individual (by CNIC).
+    """Creates your record of a company (by NTN) or an individual (by CNIC).
 
-    There is one record per partner and number: sent again, it gets the new details and the answer is 200.
+    There is one record per partner and number. If it exists, it gets the new details, and the status is 200.
     """
     async with database.transaction(principal) as tx:
 
@@ -69,7 +69,7 @@ async def create_applicant(
                 raise outcome
             applicant = await store.get(tx, principal, outcome.identity.id)
             await tx.refresh(applicant)
-            body_ = shown(tx, principal, applicant)
+            body_ = to_schema(tx, principal, applicant)
             return resource_answer(body_, 201 if outcome.created else 200, location=f"/v1/applicants/{applicant.id}")
 
         return await idempotency.respond(tx, principal, create)
@@ -79,20 +79,20 @@ async def create_applicant(
 async def list_applicants(
     request: Request, query: Annotated[schemas.ApplicantsQuery, Query()], database: Db, principal: Reader
 ) -> Response:
-    """Your records, oldest first; the regulator sees everyone's."""
+    """Returns your records, oldest first; the regulator sees those of all partners."""
     async with database.transaction(principal, read_only=True) as tx:
         found, cursor = await store.list_page(tx, principal, query)
-        return page_answer(request, schemas.ApplicantPage, [shown(tx, principal, each) for each in found], cursor)
+        return page_answer(request, schemas.ApplicantPage, [to_schema(tx, principal, each) for each in found], cursor)
 
 
 @router.get(
     "/{applicant_id}", summary="Read an applicant", response_model=schemas.Applicant, responses=documented(*READS)
 )
 async def get_applicant(request: Request, applicant_id: UUID, database: Db, principal: Reader) -> Response:
-    """One record. The CNIC is masked."""
+    """Returns a record, with the CNIC masked."""
     async with database.transaction(principal, read_only=True) as tx:
         applicant = await store.get(tx, principal, applicant_id)
-        return not_modified(request, applicant) or resource_answer(shown(tx, principal, applicant))
+        return not_modified(request, applicant) or resource_answer(to_schema(tx, principal, applicant))
 
 
 @router.patch(
@@ -104,10 +104,10 @@ async def get_applicant(request: Request, applicant_id: UUID, database: Db, prin
 async def change_applicant(
     applicant_id: UUID, body: schemas.ApplicantChange, database: Db, principal: Writer, if_match: Precondition
 ) -> Response:
-    """A JSON merge patch (RFC 7396). The kind and the number that identifies the applicant cannot change."""
+    """Applies a JSON merge patch (RFC 7396). The kind and the identifying number cannot change."""
     async with database.transaction(principal) as tx:
         await service.change(tx, principal, applicant_id, if_match, body)
-        return resource_answer(shown(tx, principal, await store.get(tx, principal, applicant_id)))
+        return resource_answer(to_schema(tx, principal, await store.get(tx, principal, applicant_id)))
 
 
 @router.post(
@@ -119,7 +119,7 @@ async def change_applicant(
 async def reveal_applicant(
     applicant_id: UUID, body: schemas.RevealRequest, database: Db, principal: Revealer
 ) -> Response:
-    """The CNIC as it was given. Who asked, when and why is an event that the applicant's partner sees."""
+    """Returns the whole CNIC, and records an event with caller, time and reason, which the applicant's partner sees."""
     async with database.transaction(principal) as tx:
         applicant = await service.reveal(tx, principal, applicant_id, body.reason)
         revealed = schemas.Revealed(id=applicant.id, cnic=service.details_of(tx, applicant)["cnic"])

@@ -1,4 +1,4 @@
-"""The normal form of an applicant's numbers and what identifies which kind."""
+"""Formats of an applicant's numbers and e-mail address, and the number that identifies each kind."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -13,8 +13,8 @@ from app.core.errors import FieldError, InvalidValue, MissingField
 from app.core.identity_numbers import CNIC
 
 EMAIL_LENGTH = 254
-# The commonest addresses, which the library checks at length and gives back as they are. Nothing that matches can be
-# wrong: no part reaches its limit, no label holds two dashes, and the last is not one that is kept from use.
+# Fast path for the commonest addresses, which email_validator would return unchanged. A match is always valid: no part
+# reaches its length limit, no label has two dashes in a row, and the top-level domain is not a reserved one.
 PLAIN_EMAIL = re.compile(
     r"(?=.{6,64}\Z)[a-z0-9]+(?:[._+-][a-z0-9]+)*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+"
     r"(?!(?:arpa|invalid|local|localhost|onion|test)\Z)[a-z]{2,}"
@@ -24,7 +24,7 @@ NTN = re.compile(r"[0-9]{7}-[0-9]")
 
 
 class ApplicantKind(StrEnum):
-    """What an applicant is."""
+    """The kind of an applicant."""
 
     COMPANY = "company"
     INDIVIDUAL = "individual"
@@ -34,7 +34,7 @@ IDENTIFIED_BY: dict[str, str] = {ApplicantKind.COMPANY: "ntn", ApplicantKind.IND
 
 
 class Particulars(NamedTuple):
-    """What is kept of an applicant, once it was found sound."""
+    """The valid details of an applicant, as the register stores them."""
 
     kind: str
     legal_name: str
@@ -47,14 +47,14 @@ class Particulars(NamedTuple):
 
     @property
     def identity(self) -> tuple[str, str]:
-        """The identifying number's name and value."""
+        """The name and value of the identifying number."""
         name = IDENTIFIED_BY[self.kind]
         return name, getattr(self, name)
 
 
 @lru_cache(maxsize=4096)
 def email(text: str) -> str:
-    """An address in normal form (RFC 5321 and 6531). Raises ``EmailMalformed``, or ``InvalidValue`` when too long."""
+    """Normalize an e-mail address (RFC 5321, 6531). Raises ``EmailMalformed``, or ``InvalidValue`` when too long."""
     if PLAIN_EMAIL.fullmatch(text):
         return text
     if len(text) > EMAIL_LENGTH:
@@ -66,33 +66,33 @@ def email(text: str) -> str:
 
 
 def mobile(text: str) -> str:
-    """A Pakistani mobile number in international form (E.164). Raises ``MobileMalformed``."""
+    """Check a Pakistani mobile number in E.164 form and return it. Raises ``MobileMalformed``."""
     if not MOBILE.fullmatch(text):
         raise MobileMalformed("Write +92 and ten digits that begin with 3, such as +923001234567.")
     return text
 
 
 def cnic(text: str) -> str:
-    """A CNIC. Raises ``CnicMalformed``; the detail does not repeat the number."""
+    """Check a CNIC and return it. Raises ``CnicMalformed``, whose detail does not repeat the number."""
     if not CNIC.fullmatch(text):
         raise CnicMalformed("Write 13 digits in groups of 5, 7 and 1, with a dash between.")
     return text
 
 
 def ntn(text: str) -> str:
-    """An NTN. Raises ``NtnMalformed``."""
+    """Check an NTN and return it. Raises ``NtnMalformed``."""
     if not NTN.fullmatch(text):
         raise NtnMalformed("Write seven digits, a dash and the check digit: 1234567-8.")
     return text
 
 
-def masked_cnic(text: str) -> str:
-    """A CNIC of which only the last three digits can be read."""
+def mask_cnic(text: str) -> str:
+    """Mask a CNIC except for its last three digits."""
     return f"*****-*****{text[-4:]}"
 
 
 def missing_identity(given: Mapping[str, Any]) -> Iterable[FieldError]:
-    """The error of a company without an NTN or an individual without a CNIC."""
+    """Yield an error for a company without NTN or an individual without CNIC."""
     needed = IDENTIFIED_BY.get(given.get("kind", ""))
     if needed and needed not in given:
         yield MissingField.at(f"/{needed}", f"{'A company' if needed == 'ntn' else 'An individual'} needs {needed}.")

@@ -1,4 +1,4 @@
-"""Bodies of applicants. A CNIC goes in whole and comes out masked."""
+"""Schemas of applicants. Requests have the whole CNIC; responses have it masked."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ from app.core.validation.schemas import (
 )
 
 
-def _written(pattern: re.Pattern[str]) -> dict[str, JsonValue]:
+def _pattern(pattern: re.Pattern[str]) -> dict[str, JsonValue]:
     return {"pattern": f"^{pattern.pattern}$"}
 
 
@@ -39,16 +39,16 @@ Mobile = Annotated[
     str,
     LINE,
     refuse_as_given(rules.mobile),
-    Field(description="`+923001234567`", json_schema_extra=_written(rules.MOBILE)),
+    Field(description="`+923001234567`", json_schema_extra=_pattern(rules.MOBILE)),
 ]
 Cnic = Annotated[
     str,
     LINE,
     refuse_as_given(rules.cnic),
-    Field(description="`12345-1234567-1`", json_schema_extra=_written(rules.CNIC)),
+    Field(description="`12345-1234567-1`", json_schema_extra=_pattern(rules.CNIC)),
 ]
 Ntn = Annotated[
-    str, LINE, refuse_as_given(rules.ntn), Field(description="`1234567-8`", json_schema_extra=_written(rules.NTN))
+    str, LINE, refuse_as_given(rules.ntn), Field(description="`1234567-8`", json_schema_extra=_pattern(rules.NTN))
 ]
 
 COMPANY: Examples = {
@@ -63,7 +63,7 @@ APPLICANT_ID = "019b2f6e-6a00-7c3e-8d55-1b8d7f3e2a11"
 
 
 class ApplicantDetails(Body):
-    """Who applies. A company needs `ntn`, an individual needs `cnic`."""
+    """The details of an applicant. A company needs `ntn`, an individual needs `cnic`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [COMPANY]})
 
@@ -78,17 +78,17 @@ class ApplicantDetails(Body):
 
     @classmethod
     def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
-        """The number that identifies the kind is there."""
+        """Yield an error when the identifying number of the kind is missing."""
         return rules.missing_identity(given)
 
     @property
     def particulars(self) -> Particulars:
-        """The same as a plain value."""
+        """The details as ``Particulars``."""
         return Particulars._make(map(self.__dict__.__getitem__, Particulars._fields))
 
 
 class ApplicantChange(MergePatch):
-    """What to change, as a JSON merge patch (RFC 7396). The kind and the number that identifies it stay."""
+    """A JSON merge patch (RFC 7396). The kind and the identifying number cannot change."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"email": "noc@indus.example.pk", "pasha_number": None}]})
 
@@ -129,7 +129,7 @@ class Applicant(Resource):
     kind: ApplicantKind
     legal_name: str
     ntn: str | None
-    cnic: str | None = Field(description="Masked; `POST .../reveal` shows it")
+    cnic: str | None = Field(description="Masked; `POST .../reveal` returns it in full")
     email: str | None
     mobile: str | None
     pseb_number: str | None
@@ -145,7 +145,7 @@ ApplicantPage = Page[Applicant]
 
 
 class RevealRequest(Body):
-    """Why a CNIC must be seen in full."""
+    """The reason to reveal a CNIC."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "Compared with the operator's invoice"}]})
 
@@ -170,6 +170,6 @@ class ApplicantsQuery(PageQuery):
     pasha_number: Line100 | None = None
     email: Email | None = None
     subject: Annotated[
-        str | None, LINE, Field(max_length=64, description="The regulator's: records of one applicant")
+        str | None, LINE, Field(max_length=64, description="For the regulator: the records of one applicant")
     ] = None
-    partner_id: Annotated[UUID | None, Field(description="The regulator's: one partner's records")] = None
+    partner_id: Annotated[UUID | None, Field(description="For the regulator: the records of one partner")] = None

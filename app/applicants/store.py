@@ -38,44 +38,44 @@ KINDS: dict[str, Any] = {
     "legal_name": Text, "ntn": Text, "cnic_hash": Text, "email_hash": Text, "pseb_number": Text, "pasha_number": Text,
     "fingerprint": Text, **{f"sealed_{name}": LargeBinary for name in SEALED},
 }  # fmt: skip
-# Nothing tells a new subject from a real one. An empty fingerprint is that of nothing.
+# ``erase`` adds a random subject, which looks like a keyed hash. No details have the empty fingerprint.
 ERASED: dict[str, Any] = dict.fromkeys(KINDS) | {"legal_name": "(erased)", "fingerprint": ""}
 SUBJECT_BYTES = 32
 SEALED_AT_ONCE = 5_000
 
 
 class Identity(NamedTuple):
-    """What a registration needs to know of its applicant."""
+    """The id, kind and subject of an applicant, which its registrations need."""
 
     id: UUID
     kind: str
     subject: str
 
 
-class Erased(NamedTuple):
-    """A record that was erased, and the random subject that it has now."""
+class ErasedApplicant(NamedTuple):
+    """An erased record and its new, random subject."""
 
     id: UUID
     partner_id: UUID
     subject: str
 
 
-def hashed(keyring: Keyring, name: str, value: str) -> str:
-    """The blind index of a number or address: what it is found by, and says nothing to who has no key."""
+def blind_index(keyring: Keyring, name: str, value: str) -> str:
+    """Return the keyed hash by which a sealed value is found; it reveals nothing without the key."""
     return keyring.keyed_hash("subject", f"{name}:{value}")
 
 
-def personal(keyring: Keyring, applicant: Applicant) -> dict[str, str | None]:
-    """CNIC, e-mail and mobile of a record, in full; None for what it has not, or has no more."""
+def unseal(keyring: Keyring, applicant: Applicant) -> dict[str, str | None]:
+    """Return CNIC, e-mail and mobile of a record, unsealed; None for missing or erased ones."""
     sealed = {name: getattr(applicant, f"sealed_{name}") for name in SEALED}
-    return {name: _unsealed(keyring, name, value) for name, value in sealed.items()}
+    return {name: _unseal_value(keyring, name, value) for name, value in sealed.items()}
 
 
-def _unsealed(keyring: Keyring, name: str, sealed: bytes | None) -> str | None:
+def _unseal_value(keyring: Keyring, name: str, sealed: bytes | None) -> str | None:
     return None if sealed is None else keyring.unseal_text(f"applicants.sealed_{name}", sealed)
 
 
-def _sealed(keyring: Keyring, row: dict[str, Any]) -> dict[str, Any]:
+def _seal(keyring: Keyring, row: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in row.items() if name not in SEALED}
     given = {name: row[name] for name in SEALED if row.get(name)}
     sealed = {f"sealed_{name}": keyring.seal_text(f"applicants.sealed_{name}", given[name]) for name in given}
@@ -83,12 +83,12 @@ def _sealed(keyring: Keyring, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def visible_to(principal: Principal) -> ColumnElement[bool]:
-    """The regulator sees every record, a partner its own."""
+    """The condition of the records that the caller may see: the regulator all, a partner its own."""
     return true() if principal.sees_all else Applicant.partner_id == principal.partner_id
 
 
 async def get(tx: Transaction, principal: Principal, applicant_id: UUID, *, lock: bool = False) -> Applicant:
-    """One record that the caller may see, locked for a change when ``lock``. Raises ``NotFound``."""
+    """Return a record that the caller may see, locked when ``lock`` is true. Raises ``NotFound``."""
     statement = select(Applicant).where(Applicant.id == applicant_id, visible_to(principal))
     applicant = await tx.scalar(statement.with_for_update() if lock else statement)
     if applicant is None:
@@ -99,16 +99,16 @@ async def get(tx: Transaction, principal: Principal, applicant_id: UUID, *, lock
 async def list_page(
     tx: Transaction, principal: Principal, query: ApplicantsQuery
 ) -> tuple[Sequence[Applicant], str | None]:
-    """A page of the records that the caller may see."""
+    """Return a page of the records that the caller may see, and the next cursor."""
     filters = query.filters()
     if email := filters.pop("email", None):
-        filters["email_hash"] = hashed(tx.keyring, "email", email)
+        filters["email_hash"] = blind_index(tx.keyring, "email", email)
     statement = select(Applicant).where(visible_to(principal)).filter_by(**filters)
     return await fetch_page(tx, statement, Applicant.id, query, list_name="applicants")
 
 
-# Of the records of the parameter ``ids`` those of the partner ``partner_id``: what makes an ``Identity``. They are
-# locked as a case that refers to them locks them, so that none is erased before the case is there.
+# The ``Identity`` of each record of the partner ``partner_id`` among ``ids``, locked as a foreign key locks it, so that
+# no record is erased before a case that refers to it is inserted.
 IDENTITIES = (
     select(Applicant.id, Applicant.kind, Applicant.subject)
     .where(
@@ -123,7 +123,7 @@ IDENTITIES = (
 async def known_as_other_kind(
     tx: Transaction, partner_id: UUID, items: Sequence[dict[str, Any]]
 ) -> set[tuple[str, str]]:
-    """Which ``(kind, number)`` of the items, by NTN or CNIC hash, the partner's records know as another kind's."""
+    """Return ``(kind, number)`` of the items whose NTN or CNIC hash has a record of the other kind."""
     of_kind = {kind.value: [each for each in items if each["kind"] == kind.value] for kind in ApplicantKind}
     searches = [
         select(literal(kind), numbered).where(
@@ -137,8 +137,8 @@ async def known_as_other_kind(
     return {(kind, str(number)) for kind, number in await tx.execute(union_all(*searches))}
 
 
-async def current(tx: Transaction, partner_id: UUID, subjects: Sequence[str]) -> dict[str, tuple[UUID, str]]:
-    """Id and fingerprint of the partner's records of these subjects, by subject; locked as by ``IDENTITIES``."""
+async def lock_existing(tx: Transaction, partner_id: UUID, subjects: Sequence[str]) -> dict[str, tuple[UUID, str]]:
+    """Return id and fingerprint of the partner's records, by subject; locks them as ``IDENTITIES`` does."""
     statement = (
         select(Applicant.subject, Applicant.id, Applicant.fingerprint)
         .where(Applicant.partner_id == partner_id, any_of(Applicant.subject, subjects))
@@ -147,35 +147,35 @@ async def current(tx: Transaction, partner_id: UUID, subjects: Sequence[str]) ->
     return {subject: (id_, fingerprint) for subject, id_, fingerprint in await tx.execute(statement)}
 
 
-async def not_erased(tx: Transaction, ids: Collection[UUID]) -> set[UUID]:
-    """Those of these records that hold personal data; locked as by ``IDENTITIES``."""
+async def lock_not_erased(tx: Transaction, ids: Collection[UUID]) -> set[UUID]:
+    """Return the ids of the records that are not erased; locks them as ``IDENTITIES`` does."""
     statement = select(Applicant.id).where(any_of(Applicant.id, ids), Applicant.erased_at.is_(None))
     return set(await tx.scalars(statement.with_for_update(read=True, key_share=True)))
 
 
 async def add(tx: Transaction, rows: Sequence[dict[str, Any]]) -> list[tuple[str, UUID, bool]]:
-    """Insert records; one that another transaction has just made gets the row's details as its next version.
+    """Insert records; one that a concurrent transaction inserted gets the row's details as its next version.
 
-    Gives ``(subject, id, whether it was made here)`` of each.
+    Returns ``(subject, id, is_new)`` of each.
     """
     if not rows:
         return []
     kinds = {"id": Uuid, "partner_id": Uuid, "subject": Text, "kind": Text} | KINDS
-    batch = json_rows("applicant", kinds, [_sealed(tx.keyring, row) for row in rows])
+    batch = json_rows("applicant", kinds, [_seal(tx.keyring, row) for row in rows])
     statement = insert(Applicant).from_select(list(kinds), select(*batch.c))
     given = {name: statement.excluded[name] for name in KINDS} | {"erased_at": None}
-    settled = statement.on_conflict_do_update(
+    upsert = statement.on_conflict_do_update(
         index_elements=["partner_id", "subject"],
         set_={**given, "version": Applicant.version + 1, "updated_at": func.now()},
     ).returning(Applicant.subject, Applicant.id, Applicant.version == 1)
-    return [(subject, id_, made) for subject, id_, made in await tx.execute(settled)]
+    return [(subject, id_, is_new) for subject, id_, is_new in await tx.execute(upsert)]
 
 
 async def change(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
-    """Write new details to the records of these ids, each as its next version."""
+    """Update the details of records, each as its next version; ``rows`` have their ids."""
     if not rows:
         return
-    batch = json_rows("change", {"id": Uuid} | KINDS, [_sealed(tx.keyring, row) for row in rows])
+    batch = json_rows("change", {"id": Uuid} | KINDS, [_seal(tx.keyring, row) for row in rows])
     details = {name: batch.c[name] for name in KINDS}
     await tx.execute(
         update(Applicant)
@@ -186,13 +186,13 @@ async def change(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
 
 
 async def lock_for_erasure(tx: Transaction, ids: Collection[UUID]) -> list[UUID]:
-    """Those of these records of which something is left to erase, locked: no case can be made for them meanwhile."""
+    """Lock the records that are still to be erased, against new cases too, and return their ids."""
     statement = select(Applicant.id).where(any_of(Applicant.id, ids), Applicant.retention_check_at.is_not(None))
     return list(await tx.scalars(statement.order_by(Applicant.id).with_for_update()))
 
 
-async def erase(tx: Transaction, ids: Collection[UUID]) -> list[Erased]:
-    """Erase what tells who these applicants are, also that two records are of one; what stands in its place."""
+async def erase(tx: Transaction, ids: Collection[UUID]) -> list[ErasedApplicant]:
+    """Erase personal data, with the subject that links records of one applicant; returns the new subjects."""
     rows = [{"id": id_, "subject": os.urandom(SUBJECT_BYTES).hex()} for id_ in ids]
     given = json_rows("given", {"id": Uuid, "subject": Text}, rows)
     erased = (
@@ -203,20 +203,20 @@ async def erase(tx: Transaction, ids: Collection[UUID]) -> list[Erased]:
         .returning(Applicant.id, Applicant.partner_id, Applicant.subject)
         .execution_options(synchronize_session=False)
     )
-    return [Erased(*each) for each in await tx.execute(erased)]
+    return [ErasedApplicant(*each) for each in await tx.execute(erased)]
 
 
-async def postpone(tx: Transaction, checks: Mapping[UUID, datetime]) -> None:
-    """Note when to look next whether these records are to be erased."""
+async def schedule_checks(tx: Transaction, checks: Mapping[UUID, datetime]) -> None:
+    """Set the time of the next retention check of records."""
     rows = [{"id": id_, "instant": instant.isoformat()} for id_, instant in checks.items()]
     given = json_rows("given", {"id": Uuid, "instant": INSTANT}, rows)
-    postponed = update(Applicant).where(Applicant.id == given.c.id, Applicant.retention_check_at.is_not(None))
-    statement = postponed.values(retention_check_at=given.c.instant)
+    scheduled = update(Applicant).where(Applicant.id == given.c.id, Applicant.retention_check_at.is_not(None))
+    statement = scheduled.values(retention_check_at=given.c.instant)
     await tx.execute(statement.execution_options(synchronize_session=False))
 
 
-async def seal_what_is_plain(tx: Transaction) -> int:
-    """Seal up to 5,000 records' contacts that a migration has just moved from plain columns; give how many."""
+async def seal_plain_contacts(tx: Transaction) -> int:
+    """Seal the contacts of up to 5,000 records that a migration moved from plain columns; returns their number."""
     plain = and_(Applicant.email_hash.is_(None), Applicant.sealed_email.is_not(None))
     columns = (Applicant.id, Applicant.sealed_email, Applicant.sealed_mobile)
     found = (await tx.execute(select(*columns).where(plain).limit(SEALED_AT_ONCE))).all()
@@ -224,7 +224,7 @@ async def seal_what_is_plain(tx: Transaction) -> int:
     for id_, email, mobile in found:
         address = (email or b"").decode()
         contact = {"id": id_, "email": address, "mobile": mobile.decode() if mobile else None}
-        rows.append(_sealed(tx.keyring, contact) | {"email_hash": hashed(tx.keyring, "email", address)})
+        rows.append(_seal(tx.keyring, contact) | {"email_hash": blind_index(tx.keyring, "email", address)})
     names = ("email_hash", "sealed_email", "sealed_mobile")
     batch = json_rows("contact", {"id": Uuid} | {name: KINDS[name] for name in names}, rows)
     written = update(Applicant).where(Applicant.id == batch.c.id).values({name: batch.c[name] for name in names})

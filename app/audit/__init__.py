@@ -1,1 +1,1 @@
-"""The audit log: a Merkle tree over the events, its checkpoints, proofs and verification (RFC 9162)."""
+"""The transparency log over events: Merkle tree, checkpoints, proofs and verification (RFC 9162)."""

@@ -1,4 +1,4 @@
-"""A checkpoint: what the service signs of its tree, as a JWS (RFC 7515) that is checked without the database."""
+"""Checkpoints: the size and root of the Merkle tree as a JWS (RFC 7515) that can be verified without the database."""
 
 from datetime import datetime
 
@@ -6,15 +6,15 @@ from joserfc import jws
 from joserfc.jwk import KeySet, OKPKey
 from pydantic import BaseModel
 
-from app.audit.errors import Difference
+from app.audit.errors import VerificationFailed
 from app.core.auth.bearer import ALGORITHM
 from app.core.validation.schemas import Timestamp
 
 TYPE = "audit-checkpoint"
 
 
-class Statement(BaseModel):
-    """What the signature is over: at ``time``, the log of ``issuer`` had ``size`` leaves and this ``root``, in hex."""
+class TreeHead(BaseModel):
+    """The payload of a checkpoint: at ``time``, the log of ``issuer`` had ``size`` leaves and this ``root``, in hex."""
 
     issuer: str
     size: int
@@ -23,34 +23,34 @@ class Statement(BaseModel):
 
 
 def sign(issuer: str, size: int, root: bytes, time: datetime, key: OKPKey) -> str:
-    """A checkpoint in compact form."""
-    statement = Statement(issuer=issuer, size=size, root=root.hex(), time=time)
+    """Sign a checkpoint; returns it in JWS compact serialization."""
+    head = TreeHead(issuer=issuer, size=size, root=root.hex(), time=time)
     header = {"alg": ALGORITHM, "kid": key.kid, "typ": TYPE}
-    return jws.serialize_compact(header, statement.model_dump_json().encode(), key, algorithms=[ALGORITHM])
+    return jws.serialize_compact(header, head.model_dump_json().encode(), key, algorithms=[ALGORITHM])
 
 
-def read(signed: str, keys: KeySet) -> Statement:
-    """Read what a checkpoint says. Raises ``Difference`` when no key of ``keys`` signed it, or it is something else."""
+def verify(signed: str, keys: KeySet) -> TreeHead:
+    """Return the tree head of a checkpoint. Raises ``VerificationFailed`` unless a key of ``keys`` signed it as one."""
     try:
-        found = jws.deserialize_compact(signed, keys, algorithms=[ALGORITHM])
-        statement = Statement.model_validate_json(found.payload)
-    except Exception as wrong:
-        raise Difference(f"The checkpoint is not signed by a key of this service: {wrong}") from wrong
-    if found.headers().get("typ") != TYPE:
-        raise Difference("What was signed is not a checkpoint.")
-    return statement
+        token = jws.deserialize_compact(signed, keys, algorithms=[ALGORITHM])
+        head = TreeHead.model_validate_json(token.payload)
+    except Exception as error:
+        raise VerificationFailed(f"The checkpoint is not signed by a key of this service: {error}") from error
+    if token.headers().get("typ") != TYPE:
+        raise VerificationFailed("The signed object is not a checkpoint.")
+    return head
 
 
 def check(signed: str, size: int, root: bytes, time: datetime, keys: KeySet) -> None:
-    """See that ``signed`` says that the tree of ``size`` leaves has this root. Raises ``Difference``."""
+    """Verify a checkpoint and compare it with this tree head. Raises ``VerificationFailed``."""
     try:
-        statement = read(signed, keys)
-    except Difference as wrong:
-        raise Difference(f"Of size {size}: {wrong}") from wrong
-    if (statement.size, statement.root, statement.time) != (size, root.hex(), time):
-        raise Difference(f"The checkpoint of size {size} does not say what was signed.")
+        head = verify(signed, keys)
+    except VerificationFailed as error:
+        raise VerificationFailed(f"Checkpoint of size {size}: {error}") from error
+    if (head.size, head.root, head.time) != (size, root.hex(), time):
+        raise VerificationFailed(f"The signed checkpoint of size {size} differs from what is recorded of it.")
 
 
-def signer_of(signed: str) -> str:
-    """The id of the key that a checkpoint names."""
+def key_id(signed: str) -> str:
+    """Return the id of the key that a checkpoint names, without verifying it."""
     return str(jws.extract_compact(signed.encode()).headers()["kid"])

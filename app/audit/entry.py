@@ -1,4 +1,4 @@
-"""The entry of a leaf: an event as RFC 8785 writes it, with commitments to what not every reader of it is shown."""
+"""Log entries: the canonical JSON (RFC 8785) of an event, with commitments to the fields that not every reader sees."""
 
 import hmac
 from functools import lru_cache
@@ -13,35 +13,36 @@ from pydantic import BaseModel, Field, JsonValue
 from app.audit import tree
 from app.core.validation.schemas import Timestamp, rfc3339
 from app.events.models import Event
-from app.events.store import ERASABLE, ERASED, KEPT_FROM_OPERATORS, Recorded, erasable_of
+from app.events.store import ERASABLE, ERASED, REMARKS, RecordedEvent, erasable_details
 
 SALT_BYTES = 32
-LARGEST_EXACT = 2**53 - 1
+# The largest integer of I-JSON (RFC 7493, 2.2); greater ones have no canonical form.
+LARGEST_INTEGER = 2**53 - 1
 COMMITTED = ("actor_client_id", "remarks")
-APART = frozenset((*ERASABLE, ERASED))
-# the events of a transaction have one moment
-_moment = lru_cache(maxsize=1_000)(rfc3339)
+ERASURE_FIELDS = frozenset((*ERASABLE, ERASED))
+# all events of a transaction have the same time
+_timestamp = lru_cache(maxsize=1_000)(rfc3339)
 
 
-class Erasable(NamedTuple):
-    """The commitment to what can be erased of an event; ``salt`` is None once it was erased."""
+class ErasableCommitment(NamedTuple):
+    """The commitment to the erasable details of an event; ``salt`` is None once they were erased."""
 
     salt: bytes | None
     commitment: bytes
 
 
 class Disclosure(BaseModel):
-    """What a commitment of an entry is of: its SHA-256 is that of the canonical JSON of ``[salt, value]``."""
+    """The opening of a commitment, which is the SHA-256 of the canonical JSON of ``[salt, value]``."""
 
     salt: str = Field(description="64 hexadecimal digits", examples=["0ebc5d34" * 8])
-    value: JsonValue = Field(description="What the event holds under this name", examples=[None])
+    value: JsonValue = Field(description="The value that the event has under this name", examples=[None])
 
 
 class Entry(BaseModel):
-    """What a leaf is the hash of. Whoever is shown the event may be shown all of it.
+    """The content that a leaf hashes; everyone who may read the event may read all of it.
 
-    ``commitments`` stand for what is shown to some only: the acting client, and an officer's remarks; and, where there
-    is some, for what can be erased (``erasable``). A salt that nobody else knows keeps them from being guessed.
+    ``commitments`` stand for fields that only some readers see: the acting client, and an officer's remarks; and, where
+    there are any, for erasable details (``erasable``). A random salt prevents that their values are guessed.
     """
 
     position: int
@@ -56,50 +57,55 @@ class Entry(BaseModel):
     commitments: dict[str, str]
 
 
-def disclosures(event: Event | Recorded, salt: bytes, erasable: Erasable | None = None) -> dict[str, Disclosure]:
-    """What the commitments of an event's entry are of, by name; each has a salt of its own, derived from the leaf's.
+def disclosures(
+    event: Event | RecordedEvent, salt: bytes, erasable: ErasableCommitment | None = None
+) -> dict[str, Disclosure]:
+    """Return the openings of all commitments of an event's entry, by name.
 
-    That of what can be erased is random, and what was erased is not disclosed.
+    Each has its own salt, derived from that of the leaf; that of erasable details is random. Erased details have no
+    opening.
     """
-    committed = zip(COMMITTED, _salts(salt), (_client(event), _remarks(event)), strict=True)
-    found = {name: Disclosure(salt=salt, value=value) for name, salt, value in committed}
-    if erasable and erasable.salt and (value := erasable_of(event.details)):
-        found["erasable"] = Disclosure(salt=erasable.salt.hex(), value=value)
-    return found
+    committed = zip(COMMITTED, _derived_salts(salt), (_client(event), _remarks(event)), strict=True)
+    opened = {name: Disclosure(salt=derived, value=value) for name, derived, value in committed}
+    if erasable and erasable.salt and (value := erasable_details(event.details)):
+        opened["erasable"] = Disclosure(salt=erasable.salt.hex(), value=value)
+    return opened
 
 
-def committed_to(event: Event | Recorded, salt: bytes) -> Erasable | None:
-    """The commitment to what can be erased of an event; None where there is nothing."""
-    value = erasable_of(event.details)
-    return Erasable(salt, sha256(canonical([salt.hex(), value])).digest()) if value else None
+def commit_erasable(event: Event | RecordedEvent, salt: bytes) -> ErasableCommitment | None:
+    """Return a commitment to the erasable details of an event; None when it has none."""
+    value = erasable_details(event.details)
+    return ErasableCommitment(salt, sha256(canonical_json([salt.hex(), value])).digest()) if value else None
 
 
-def entry_of(event: Event | Recorded, position: int, salt: bytes, erasable: Erasable | None = None) -> bytes:
-    """The bytes that the leaf of an event is the hash of: an ``Entry``, built by hand since it is built for each event.
+def encode_entry(
+    event: Event | RecordedEvent, position: int, salt: bytes, erasable: ErasableCommitment | None = None
+) -> bytes:
+    """Return the canonical JSON of an event's ``Entry``, without making one, since every event passes here.
 
-    Without ``erasable`` what can be erased stands in it as it is: so it was before there were such commitments.
-    Raises ``ValueError`` for numbers that JSON cannot carry, and where ``erasable`` does not fit the event.
+    Without ``erasable`` the details are written with their erasable part, as in leaves from before such commitments.
+    Raises ``ValueError`` for numbers that have no canonical form, and when ``erasable`` does not fit the event.
     """
-    salt_of_client, salt_of_remarks = _salts(salt)
-    write = _canonical_plain if _is_plain(event.details) else rfc8785.dumps
-    apart: tuple[str, ...] = KEPT_FROM_OPERATORS
-    also: dict[str, str] = {}
+    client_salt, remarks_salt = _derived_salts(salt)
+    write = _fast_canonical_json if _is_fast(event.details) else rfc8785.dumps
+    left_out: tuple[str, ...] = REMARKS
+    commitments: dict[str, str] = {}
     if erasable:
-        _check(event, erasable)
-        apart = (*KEPT_FROM_OPERATORS, *APART)
-        also = {"erasable": erasable.commitment.hex()}
+        _check_erasable(event, erasable)
+        left_out = (*REMARKS, *ERASURE_FIELDS)
+        commitments = {"erasable": erasable.commitment.hex()}
     return write(
         {
             "actor_partner_id": _text(event.actor_partner_id),
             "commitments": {
-                "actor_client_id": sha256(write([salt_of_client, _client(event)])).hexdigest(),
-                "remarks": sha256(write([salt_of_remarks, _remarks(event)])).hexdigest(),
-                **also,
+                "actor_client_id": sha256(write([client_salt, _client(event)])).hexdigest(),
+                "remarks": sha256(write([remarks_salt, _remarks(event)])).hexdigest(),
+                **commitments,
             },
-            "details": {name: value for name, value in event.details.items() if name not in apart},
+            "details": {name: value for name, value in event.details.items() if name not in left_out},
             "id": str(event.id),
             "name": event.name,
-            "occurred_at": _moment(event.occurred_at),
+            "occurred_at": _timestamp(event.occurred_at),
             "operator": event.operator,
             "partner_id": _text(event.partner_id),
             "position": position,
@@ -108,57 +114,59 @@ def entry_of(event: Event | Recorded, position: int, salt: bytes, erasable: Eras
     )
 
 
-def _check(event: Event | Recorded, erasable: Erasable) -> None:
-    """Raises ``ValueError`` unless the event holds what was committed to, or says that it was erased and holds none."""
+def _check_erasable(event: Event | RecordedEvent, erasable: ErasableCommitment) -> None:
+    """Raise ``ValueError`` unless the event has the committed details, or is marked as erased and has none."""
     if is_erased(event):
-        held = {name: each for name, each in event.details.items() if name in APART}
-        if held != {ERASED: list(ERASABLE)}:
-            raise ValueError("it says that something was erased which is still there")
-    elif erasable.salt is None or committed_to(event, erasable.salt) != erasable:
-        raise ValueError("what can be erased of it is not what was committed to")
+        fields = {name: each for name, each in event.details.items() if name in ERASURE_FIELDS}
+        if fields != {ERASED: list(ERASABLE)}:
+            raise ValueError("details are marked as erased and are still there")
+    elif erasable.salt is None or commit_erasable(event, erasable.salt) != erasable:
+        raise ValueError("its erasable details are not what was committed to")
 
 
-def is_erased(event: Event | Recorded) -> bool:
-    """Whether an event says that something of it was erased."""
+def is_erased(event: Event | RecordedEvent) -> bool:
+    """True when an event is marked as erased."""
     return isinstance(event.details, dict) and ERASED in event.details
 
 
-def canonical(value: JsonValue) -> bytes:
-    """JSON as RFC 8785 writes it, by a fast writer where it writes the same. Raises ``ValueError`` for huge numbers."""
-    return _canonical_plain(value) if _is_plain(value) else rfc8785.dumps(value)
+def canonical_json(value: JsonValue) -> bytes:
+    """Write JSON by RFC 8785, with orjson where it writes the same. Raises ``ValueError`` for too large integers."""
+    return _fast_canonical_json(value) if _is_fast(value) else rfc8785.dumps(value)
 
 
-def _canonical_plain(value: JsonValue) -> bytes:
+def _fast_canonical_json(value: JsonValue) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def _is_plain(value: JsonValue) -> bool:
-    """Whether all names are ASCII and all numbers whole and within what JSON carries exactly."""
+def _is_fast(value: JsonValue) -> bool:
+    """True when all names are ASCII and all numbers are integers of I-JSON: orjson then writes as RFC 8785 does."""
     if value is None or isinstance(value, str):
         return True
     if isinstance(value, dict):
-        return all(name.isascii() and _is_plain(each) for name, each in value.items())
+        return all(name.isascii() and _is_fast(each) for name, each in value.items())
     if isinstance(value, list):
-        return all(_is_plain(each) for each in value)
-    return isinstance(value, int) and abs(value) <= LARGEST_EXACT
+        return all(_is_fast(each) for each in value)
+    return isinstance(value, int) and abs(value) <= LARGEST_INTEGER
 
 
-def _salts(salt: bytes) -> list[str]:
+def _derived_salts(salt: bytes) -> list[str]:
     return [hmac.digest(salt, name.encode(), "sha256").hex() for name in COMMITTED]
 
 
-def _client(event: Event | Recorded) -> str | None:
+def _client(event: Event | RecordedEvent) -> str | None:
     return _text(event.actor_client_id)
 
 
-def _remarks(event: Event | Recorded) -> dict[str, Any]:
-    return {name: event.details[name] for name in KEPT_FROM_OPERATORS if name in event.details}
+def _remarks(event: Event | RecordedEvent) -> dict[str, Any]:
+    return {name: event.details[name] for name in REMARKS if name in event.details}
 
 
 def _text(id_: UUID | None) -> str | None:
     return None if id_ is None else str(id_)
 
 
-def leaf_of(event: Event | Recorded, position: int, salt: bytes, erasable: Erasable | None = None) -> bytes:
-    """The hash of an event's leaf. Raises as ``entry_of``."""
-    return tree.leaf_hash(entry_of(event, position, salt, erasable))
+def event_leaf_hash(
+    event: Event | RecordedEvent, position: int, salt: bytes, erasable: ErasableCommitment | None = None
+) -> bytes:
+    """Return the leaf hash of an event's entry. Raises as ``encode_entry``."""
+    return tree.leaf_hash(encode_entry(event, position, salt, erasable))

@@ -1,4 +1,4 @@
-"""Erasure in a log that is only added to: values and their salts go, and the leaves stay as they are."""
+"""Erasure from the append-only log: deletes values and their salts, and leaves the leaf hashes as they are."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -6,63 +6,62 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.audit import store
-from app.audit.entry import SALT_BYTES, leaf_of
+from app.audit.entry import SALT_BYTES, event_leaf_hash
 from app.audit.models import Leaf
 from app.core.database.transaction import Transaction
 from app.events import store as events
-from app.events.store import Recorded
+from app.events.store import RecordedEvent
 
-# The event that says that something was erased of the other events of its subject.
+# The event that records an erasure from the other events of its subject.
 ERASURE = "registration.erased"
 
 
 class Erasure(NamedTuple):
-    """What was erased of a subject's events: the values, and what their erasure has to record of their leaves."""
+    """The values erased from a subject's events, and the details of the event that records it."""
 
     values: list[dict[str, Any]]
     details: dict[str, Any]
 
 
 async def erase(tx: Transaction, subject_ids: Collection[UUID]) -> dict[UUID, Erasure]:
-    """Take out of the events of these subjects what can be erased; what was found of each subject.
+    """Erase the erasable details of these subjects' events; returns the erasures by subject.
 
-    A leaf with a commitment to it is made again from that: its salt is deleted. An older leaf was made of the value
-    itself and cannot be made again. It gets another salt, so that nobody can try values on its hash, and the hash that
-    its event has from now on goes into ``details``, for an event of the log. The sequencer waits until the transaction
-    ends, so that no leaf is made of what is just being erased.
+    A leaf with a commitment to them can still be computed from the commitment, whose salt is deleted. An older leaf
+    hashed the values themselves and cannot be computed any more. It gets another salt, so that nobody can guess values
+    by its hash, and the hash of the event as it is now goes into ``details``. The sequencer waits until the transaction
+    ends, so that it makes no leaf of values that are being erased.
     """
-    await store.wait_for_turn(tx)
+    await store.lock_sequencing(tx)
     found = await events.with_erasable(tx, subject_ids)
     if not found:
         return {}
-    leaves = await store.leaves_of_events(tx, [each.id for each in found])
-    await events.erase(tx, [each.id for each in found])
+    leaves = await store.leaves_by_event(tx, [event.id for event in found])
+    await events.erase(tx, [event.id for event in found])
     await store.delete_salts(tx, list(leaves))
-    older = {each.id: os.urandom(SALT_BYTES) for each in found if _is_of_the_value(leaves.get(each.id))}
-    if older:
-        await store.replace_salts(tx, older)
+    new_salts = {event.id: os.urandom(SALT_BYTES) for event in found if _lacks_commitment(leaves.get(event.id))}
+    if new_salts:
+        await store.replace_salts(tx, new_salts)
     erased: dict[UUID, Erasure] = {}
-    for each in found:
-        assert each.subject_id is not None
-        of_subject = erased.setdefault(each.subject_id, Erasure([], {}))
-        of_subject.values.append(events.erasable_of(each.details))
-        if each.id in older:
-            hash_ = hash_of_what_is_left(each, leaves[each.id].position, older[each.id])
-            of_subject.details.setdefault("leaves", {})[str(each.id)] = hash_
+    for event in found:
+        assert event.subject_id is not None
+        erasure = erased.setdefault(event.subject_id, Erasure([], {}))
+        erasure.values.append(events.erasable_details(event.details))
+        if event.id in new_salts:
+            hash_ = _hash_after_erasure(event, leaves[event.id].position, new_salts[event.id])
+            erasure.details.setdefault("leaves", {})[str(event.id)] = hash_
     return erased
 
 
-def _is_of_the_value(leaf: Leaf | None) -> bool:
+def _lacks_commitment(leaf: Leaf | None) -> bool:
     return leaf is not None and leaf.erasable is None
 
 
-def hash_of_what_is_left(event: Recorded, position: int, salt: bytes) -> str:
-    """The hash in hexadecimal that the leaf of an event would have, had it been made after the erasure."""
+def _hash_after_erasure(event: RecordedEvent, position: int, salt: bytes) -> str:
     left = event._replace(details=events.without_erasable(event.details))
-    return leaf_of(left, position, salt).hex()
+    return event_leaf_hash(left, position, salt).hex()
 
 
-def recorded_hashes(erasures: Collection[Recorded]) -> Mapping[str, str]:
-    """The hashes that ``erase`` gave into the details of events, by the event that each is of."""
-    given = [each.details.get("leaves") for each in erasures if isinstance(each.details, dict)]
-    return {id_: hash_ for leaves in given if isinstance(leaves, dict) for id_, hash_ in leaves.items()}
+def hashes_after_erasure(erasures: Collection[RecordedEvent]) -> Mapping[str, str]:
+    """Return the hashes that ``erase`` put into the details of these events, in hex, by the id of the erased event."""
+    found = [each.details.get("leaves") for each in erasures if isinstance(each.details, dict)]
+    return {id_: hash_ for leaves in found if isinstance(leaves, dict) for id_, hash_ in leaves.items()}

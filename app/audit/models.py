@@ -1,4 +1,4 @@
-"""The tree over the log, and what was signed of it. Rows are added and stay as they are."""
+"""The tables of the Merkle tree and its checkpoints; rows of leaves and nodes are append-only."""
 
 from datetime import datetime
 from uuid import UUID
@@ -6,17 +6,17 @@ from uuid import UUID
 from sqlalchemy import BigInteger, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.audit.entry import Erasable
+from app.audit.entry import ErasableCommitment
 from app.core.database.base import Base
 
 
 class Leaf(Base):
-    """Which event stands at which position of the log, and the salt of its entry's commitments.
+    """The event at a position of the log, and the salt of its entry's commitments.
 
-    ``erasable_commitment`` is the one to what can be erased of the event, null where there is nothing. Its salt is
-    apart from the others, so that it can be deleted: then nobody can guess what was erased.
+    ``erasable_commitment`` is the commitment to the event's erasable details, null where there are none. It has a salt
+    of its own, which an erasure deletes so that nobody can guess the details.
 
-    It does not refer to the event by a foreign key: an event that is deleted leaves its leaf, and so it shows.
+    ``event_id`` is no foreign key: the leaf of a deleted event stays, so that the deletion is found.
     """
 
     __tablename__ = "audit_leaves"
@@ -28,13 +28,13 @@ class Leaf(Base):
     erasable_commitment: Mapped[bytes | None]
 
     @property
-    def erasable(self) -> Erasable | None:
-        """The commitment to what can be erased of the event, with its salt until then."""
-        return Erasable(self.erasable_salt, self.erasable_commitment) if self.erasable_commitment else None
+    def erasable(self) -> ErasableCommitment | None:
+        """The commitment to the event's erasable details; None where there are none."""
+        return ErasableCommitment(self.erasable_salt, self.erasable_commitment) if self.erasable_commitment else None
 
 
 class TreeNode(Base):
-    """The hash of a complete subtree, as in ``tree.Node``; level 0 are the leaves."""
+    """The hash of a ``tree.Node``; nodes of level 0 are the leaves."""
 
     __tablename__ = "audit_nodes"
 
@@ -44,7 +44,7 @@ class TreeNode(Base):
 
 
 class Checkpoint(Base):
-    """The tree at a size: its root, and the JWS that says so (see ``checkpoint.py``)."""
+    """The root of the tree at a size, and ``signed``, the JWS of ``checkpoint.sign``."""
 
     __tablename__ = "audit_checkpoints"
 

@@ -1,4 +1,4 @@
-"""The sequencer in a process of its own: requests and uploads go before it at the processor."""
+"""Runs the sequencer in a child process at the lowest priority, so that requests and uploads go first."""
 
 import asyncio
 import signal
@@ -16,32 +16,32 @@ from app.core.process.subprocesses import init_child_process, run_in_subprocess
 from app.core.settings import Settings
 
 NICENESS = 19
-# A batch a second is a tenth of a processor: after a million events at once it is some minutes behind.
+# A batch a second takes a tenth of a processor; a million events at once take some minutes.
 PACE_SECONDS = 1.0
 SIZE = Gauge("audit_tree_size", "Leaves of the tree over the event log, as it was signed last")
 log = structlog.get_logger(__name__)
 
 
-async def sequence_beside(settings: Settings) -> None:
-    """Sequence in a process beside this one until cancelled, or until that process is killed."""
-    code = await run_in_subprocess(_run, settings)
+async def run_sequencer(settings: Settings) -> None:
+    """Run the sequencer in a child process until cancelled, or until that process ends."""
+    code = await run_in_subprocess(_main, settings)
     log.warning("the audit's process ended", code=code)
 
 
-async def tell_size(database: Database) -> None:
-    """Bring the metric to the tree's size."""
+async def update_size_metric(database: Database) -> None:
+    """Set the metric to the size of the newest checkpoint."""
     async with database.transaction(read_only=True) as tx:
         newest = await store.newest_checkpoint(tx)
     SIZE.set(newest.size if newest else 0)
 
 
-def _run(settings: Settings) -> None:
+def _main(settings: Settings) -> None:
     init_child_process(NICENESS)
     configure_logging(settings.log_level, settings.log_format)
-    asyncio.run(run_until_signal(_sequence_forever(settings), [signal.SIGTERM]))
+    asyncio.run(run_until_signal(_run_forever(settings), [signal.SIGTERM]))
 
 
-async def _sequence_forever(settings: Settings) -> None:
+async def _run_forever(settings: Settings) -> None:
     database = Database(settings.model_copy(update={"database_pool": 1}))
     try:
         work = partial(sequence_batch, database, settings.public_url)

@@ -1,4 +1,4 @@
-"""Going through the log again from its first event, and comparing it with what was kept of it."""
+"""Recomputes the tree from the events of the log and compares it with what was recorded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,25 +8,25 @@ from uuid import UUID
 from joserfc.jwk import KeySet
 
 from app.audit import checkpoint
-from app.audit.entry import Erasable, is_erased, leaf_of
-from app.audit.errors import Difference
+from app.audit.entry import ErasableCommitment, event_leaf_hash, is_erased
+from app.audit.errors import VerificationFailed
 from app.audit.tree import Frontier, Node
 from app.events.models import Event
-from app.events.store import Recorded
+from app.events.store import RecordedEvent
 
 
 @dataclass(frozen=True, slots=True)
-class KeptLeaf:
-    """What was kept of an event when it got its leaf."""
+class RecordedLeaf:
+    """A leaf without its position: the event, the salt of its commitments, and the commitment to erasable details."""
 
     event_id: UUID
     salt: bytes
-    erasable: Erasable | None = None
+    erasable: ErasableCommitment | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class KeptCheckpoint:
-    """What was kept of the tree at a size."""
+class RecordedCheckpoint:
+    """A checkpoint without its size."""
 
     root: bytes
     signed_at: datetime
@@ -34,61 +34,68 @@ class KeptCheckpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What was kept of the log on to ``end``: leaves by position, hashes by subtree, checkpoints by size."""
+class RecordedTree:
+    """A part of the recorded tree, up to ``end``: leaves by position, hashes by node, checkpoints by size."""
 
     end: int
-    leaves: Mapping[int, KeptLeaf]
+    leaves: Mapping[int, RecordedLeaf]
     hashes: Mapping[Node, bytes]
-    checkpoints: Mapping[int, KeptCheckpoint]
+    checkpoints: Mapping[int, RecordedCheckpoint]
 
 
 @dataclass(slots=True)
-class Erased:
-    """The events that say that something of them was erased: ``proven`` those whose leaves can still be made again.
+class ErasedEvents:
+    """The events that are marked as erased: ``verified`` those whose leaf hash can still be computed.
 
-    Of the others, ``taken_on_trust``, the recorded leaf was taken as it is. What is left of them must be what their
+    For the others, ``on_trust``, the recorded leaf hash was used. What is left of them must have the hash that their
     erasure recorded.
     """
 
-    proven: list[UUID] = field(default_factory=list)
-    taken_on_trust: list[UUID] = field(default_factory=list)
+    verified: list[UUID] = field(default_factory=list)
+    on_trust: list[UUID] = field(default_factory=list)
 
 
-def replay(frontier: Frontier, events: Sequence[Event | Recorded], kept: Kept, keys: KeySet) -> Erased:
-    """Grow ``frontier`` by the next ``events`` of the log. Raises ``Difference`` at the first that was not kept so."""
-    erased = Erased()
+def replay(
+    frontier: Frontier, events: Sequence[Event | RecordedEvent], recorded: RecordedTree, keys: KeySet
+) -> ErasedEvents:
+    """Extend ``frontier`` by the next ``events`` of the log and compare each new node and checkpoint with ``recorded``.
+
+    Raises ``VerificationFailed`` at the first that differs.
+    """
+    erased = ErasedEvents()
     for event in events:
         size = frontier.size
-        leaf = _leaf(event, size, kept.leaves.get(size))
+        leaf = _compute_leaf(event, size, recorded.leaves.get(size))
         if is_erased(event):
-            recorded = kept.hashes.get(Node(0, size))
-            can_be_made = recorded is None or leaf == recorded or kept.leaves[size].erasable is not None
-            (erased.proven if can_be_made else erased.taken_on_trust).append(event.id)
-            leaf = leaf if can_be_made else recorded or leaf
+            recorded_hash = recorded.hashes.get(Node(0, size))
+            is_verifiable = recorded_hash in (None, leaf) or recorded.leaves[size].erasable is not None
+            (erased.verified if is_verifiable else erased.on_trust).append(event.id)
+            leaf = leaf if is_verifiable else recorded_hash or leaf
         for node, hash_ in frontier.append(leaf):
-            if kept.hashes.get(node) != hash_:
+            if recorded.hashes.get(node) != hash_:
                 what = f"the subtree of {1 << node.level} leaves that ends with" if node.level else "the leaf of"
-                raise Difference(f"Position {size}: {what} event {event.id} is not what was recorded.")
-        if frontier.size in kept.checkpoints:
-            _compare(frontier, kept.checkpoints[frontier.size], keys)
-    if frontier.size < kept.end:
-        raise Difference(f"Position {frontier.size}: the log ends here, the tree at {kept.end}.")
+                raise VerificationFailed(f"Position {size}: {what} event {event.id} is not what was recorded.")
+        if frontier.size in recorded.checkpoints:
+            _compare_checkpoint(frontier, recorded.checkpoints[frontier.size], keys)
+    if frontier.size < recorded.end:
+        raise VerificationFailed(f"Position {frontier.size}: the log ends here, the tree at {recorded.end}.")
     return erased
 
 
-def _leaf(event: Event | Recorded, position: int, leaf: KeptLeaf | None) -> bytes:
+def _compute_leaf(event: Event | RecordedEvent, position: int, leaf: RecordedLeaf | None) -> bytes:
     if leaf is None:
-        raise Difference(f"Position {position}: the leaf of event {event.id} is gone.")
+        raise VerificationFailed(f"Position {position}: the leaf of event {event.id} is missing.")
     if leaf.event_id != event.id:
-        raise Difference(f"Position {position}: the log goes on with event {event.id}, the tree with {leaf.event_id}.")
+        raise VerificationFailed(
+            f"Position {position}: the log continues with event {event.id}, the tree with {leaf.event_id}."
+        )
     try:
-        return leaf_of(event, position, leaf.salt, leaf.erasable)
-    except (ValueError, TypeError, AttributeError) as wrong:  # details that are no object, or numbers beyond JSON's
-        raise Difference(f"Position {position}: event {event.id} has no canonical form: {wrong}") from wrong
+        return event_leaf_hash(event, position, leaf.salt, leaf.erasable)
+    except (ValueError, TypeError, AttributeError) as error:  # details that are no object, or too large numbers
+        raise VerificationFailed(f"Position {position}: event {event.id} has no canonical form: {error}") from error
 
 
-def _compare(frontier: Frontier, kept: KeptCheckpoint, keys: KeySet) -> None:
-    checkpoint.check(kept.signed, frontier.size, kept.root, kept.signed_at, keys)
-    if kept.root != frontier.root():
-        raise Difference(f"The log up to position {frontier.size - 1} does not have the root that was signed.")
+def _compare_checkpoint(frontier: Frontier, recorded: RecordedCheckpoint, keys: KeySet) -> None:
+    checkpoint.check(recorded.signed, frontier.size, recorded.root, recorded.signed_at, keys)
+    if recorded.root != frontier.root():
+        raise VerificationFailed(f"The log up to position {frontier.size - 1} does not have the root that was signed.")

@@ -1,4 +1,4 @@
-"""Signed checkpoints of the event log, and proofs against them."""
+"""Signed checkpoints of the event log, and inclusion and consistency proofs."""
 
 from typing import Annotated
 
@@ -20,12 +20,12 @@ Reader = Annotated[Principal, require("events:read")]
 
 @router.get("/checkpoint", summary="Read a signed checkpoint", response_model=Checkpoint, responses=documented(*READS))
 async def get_checkpoint(query: Annotated[CheckpointQuery, Query()], database: Db, principal: Reader) -> Response:
-    """What the service signs of its event log: the size and root of the Merkle tree over it (RFC 9162).
+    """Returns the signed size and root of the Merkle tree over the event log (RFC 9162).
 
-    Keep one elsewhere: whatever of the log it covers can no longer be changed without that being shown.
+    Keep one elsewhere: no event that it covers can then be changed without being found out.
     """
     async with database.transaction(principal, read_only=True) as tx:
-        return json_answer(Checkpoint.model_validate(await store.checkpoint_of(tx, query.size)))
+        return json_answer(Checkpoint.model_validate(await store.get_checkpoint(tx, query.size)))
 
 
 @router.get(
@@ -35,25 +35,25 @@ async def get_checkpoint(query: Annotated[CheckpointQuery, Query()], database: D
     responses=documented(*READS, NotInTree),
 )
 async def get_inclusion(query: Annotated[InclusionQuery, Query()], database: Db, principal: Reader) -> Response:
-    """The leaf of an event of the caller's business, and the hashes that lead from it to the root of a checkpoint.
+    """Returns the leaf of an event that the caller may read, and the hashes that lead from it to a checkpoint's root.
 
-    409 when the event was just recorded and has no leaf yet, or lies beyond the tree that was asked for.
+    409 when the event was just recorded and has no leaf yet, or is beyond the size that was asked for.
     """
     async with database.transaction(principal, read_only=True) as tx:
-        return json_answer(await proofs.inclusion(tx, principal, query))
+        return json_answer(await proofs.prove_inclusion(tx, principal, query))
 
 
 @router.get(
     "/consistency",
-    summary="Prove that the log was only added to",
+    summary="Prove that the log is append-only",
     response_model=Consistency,
     responses=documented(*READS),
 )
 async def get_consistency(query: Annotated[ConsistencyQuery, Query()], database: Db, principal: Reader) -> Response:
-    """The hashes that lead from the root of an earlier checkpoint to that of a later one.
+    """Returns the hashes that lead from the root of an earlier checkpoint to that of a later one.
 
-    They prove that nothing that the earlier one covers was changed, taken away or put in between. Both sizes must be
-    those of checkpoints.
+    They prove that no event that the earlier one covers was changed or removed, and none inserted before its end. Both
+    sizes must be those of checkpoints.
     """
     async with database.transaction(principal, read_only=True) as tx:
-        return json_answer(await proofs.consistency(tx, query))
+        return json_answer(await proofs.prove_consistency(tx, query))

@@ -1,4 +1,4 @@
-"""How checkpoints and proofs are asked for and shown. Hashes are SHA-256 in lower-case hexadecimal."""
+"""Schemas of checkpoints and proofs. Hashes are SHA-256 in lower-case hexadecimal."""
 
 from typing import Annotated
 from uuid import UUID
@@ -10,8 +10,7 @@ from app.core.validation.schemas import Examples, Query, Resource, Timestamp
 
 LARGEST_SIZE = 2**62
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 in lower-case hexadecimal")]
-Size = Annotated[int, Field(ge=1, le=LARGEST_SIZE, description="How many leaves the tree has")]
-EMPTY_PATH: list[str] = []
+Size = Annotated[int, Field(ge=1, le=LARGEST_SIZE, description="The number of leaves of the tree")]
 
 CHECKPOINT: Examples = {
     "size": 2,
@@ -49,17 +48,17 @@ class Checkpoint(Resource):
 
 
 class Inclusion(Resource):
-    """A proof that an event has its place in the tree (RFC 9162, 2.1.3).
+    """A proof that an event is in the tree (RFC 9162, 2.1.3).
 
-    ``leaf_hash`` is SHA-256 of a zero byte and ``entry`` in UTF-8. ``disclosed`` opens those commitments of the entry
-    that the caller may see: each is SHA-256 of the canonical JSON (RFC 8785) of ``[salt, value]``. ``entry`` is null
-    where something was erased that the leaf was made of: of such a leaf only the hash is left.
+    ``leaf_hash`` is SHA-256 of a zero byte and ``entry`` in UTF-8. ``disclosed`` opens the commitments of the entry
+    whose values the caller may see: each is SHA-256 of the canonical JSON (RFC 8785) of ``[salt, value]``. ``entry`` is
+    null when the leaf is the hash of details that were erased since: only the hash is left.
     """
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [INCLUSION]})
 
     event_id: UUID
-    position: Annotated[int, Field(ge=0, description="Of the leaf, from 0")]
+    position: Annotated[int, Field(ge=0, description="The position of the leaf, from 0")]
     leaf_hash: Hash
     entry: Annotated[str | None, Field(description="The event as canonical JSON (RFC 8785), to be hashed as it is")]
     disclosed: dict[str, Disclosure]
@@ -68,7 +67,7 @@ class Inclusion(Resource):
 
 
 class Consistency(Resource):
-    """A proof that the second tree is the first one with more leaves after it, and nothing else (RFC 9162, 2.1.4)."""
+    """A proof that the second tree is the first with leaves appended, and nothing else changed (RFC 9162, 2.1.4)."""
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [CONSISTENCY]})
 
@@ -78,19 +77,19 @@ class Consistency(Resource):
 
 
 class CheckpointQuery(Query):
-    """Which checkpoint."""
+    """The size of a checkpoint."""
 
-    size: Annotated[Size | None, Field(description="Of the tree; absent: the newest")] = None
+    size: Annotated[Size | None, Field(description="The size of the tree; absent: the newest")] = None
 
 
 class InclusionQuery(CheckpointQuery):
-    """Which event, in which tree."""
+    """An event, and the size of a checkpoint."""
 
     event_id: Annotated[UUID, Field(description="The `id` of an event of GET /v1/events")]
 
 
 class ConsistencyQuery(Query):
-    """Which two trees."""
+    """The sizes of two checkpoints."""
 
-    first: Annotated[Size, Field(description="The size of the smaller tree, of which there is a checkpoint")]
+    first: Annotated[Size, Field(description="The size of the smaller tree, which must have a checkpoint")]
     second: Annotated[Size | None, Field(description="The size of the larger tree; absent: the newest")] = None

@@ -22,7 +22,7 @@ from app.core.database.transaction import Transaction
 from app.core.principal import Principal
 from app.core.settings import Settings
 from app.events import store as events
-from app.events.store import Happening
+from app.events.store import NewEvent
 
 
 class Spool:
@@ -126,7 +126,7 @@ async def receive(
     await store.take_turn_to_wait(tx, principal.partner_id)
     await check_backlog(tx, principal, settings, spool.size, lines, besides=upload.id)
     details = {"dry_run": dry_run, "format": upload_format, "bytes": spool.size, "sha256": spool.sha256}
-    happening = Happening("bulk_upload.received", upload.id, principal.partner_id, details=details)
-    await events.record(tx, principal, [happening])
+    event = NewEvent("bulk_upload.received", upload.id, principal.partner_id, details=details)
+    await events.record(tx, principal, [event])
     await notify(tx, "bulk_uploads")
     return upload.id

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from app.allowlist.formats import FormatName
 from app.allowlist.serving.manifest import ManifestRefused
-from app.audit.checkpoint import signer_of
-from app.audit.errors import Difference
+from app.audit.checkpoint import key_id
+from app.audit.errors import VerificationFailed
 from app.audit.schemas import Checkpoint
-from app.audit.verification import Verified, verify
+from app.audit.verification import VerificationResult, verify
 from app.cli.clients import client_commands
 from app.cli.transaction import errors, in_transaction, read_settings
 from app.core.database import data_keys
@@ -165,7 +165,7 @@ def verify_log(
 ) -> None:
     """Make the tree over the event log again and compare. Prints the first difference and exits 1."""
 
-    async def work(tx: Transaction) -> tuple[Verified, frozenset[str]]:
+    async def work(tx: Transaction) -> tuple[VerificationResult, frozenset[str]]:
         return await verify(tx, kept), await store.revoked_keys(tx)
 
     try:
@@ -174,10 +174,10 @@ def verify_log(
     except ValidationError:
         errors.print(f"{copy} is not an answer of GET /v1/audit/checkpoint.", markup=False)
         raise typer.Exit(2) from None
-    except Difference as difference:
+    except VerificationFailed as difference:
         errors.print(str(difference), markup=False)
         raise typer.Exit(1) from None
-    if kept and (signer := signer_of(kept.signed)) in revoked:
+    if kept and (signer := key_id(kept.signed)) in revoked:
         errors.print(f"{copy} is signed by {signer}, which was revoked: rely on who kept it, not on its signature.")
     told = {"erased": found.erased, "on_trust": found.on_trust}
     typer.echo(json.dumps({"size": found.tree.size, "root": found.tree.root().hex(), **told}))

@@ -1,1 +1,1 @@
-"""Erasure of an applicant's personal data, wherever it stands."""
+"""Erasure of an applicant's personal data from all tables."""

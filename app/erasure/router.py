@@ -1,4 +1,4 @@
-"""Erasure on request, beside the other routes of applicants."""
+"""The endpoint that erases an applicant's personal data on request."""
 
 from typing import Annotated
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from app.applicants import schemas, store
-from app.applicants.router import shown
+from app.applicants.router import to_schema
 from app.core.auth.bearer import require
 from app.core.http.dependencies import database_of
 from app.core.http.problems import CHANGES, documented
@@ -26,18 +26,18 @@ Eraser = Annotated[Principal, require("applicants:erase")]
     responses=documented(*CHANGES, ApplicantInUse),
 )
 async def erase_applicant(request: Request, applicant_id: UUID, principal: Eraser, if_match: Precondition) -> Response:
-    """Erases who the applicant is, and the references and texts of all its cases; it cannot be taken back.
+    """Erases the applicant's personal data, and the references and texts of all its cases, irreversibly.
 
-    For the partner whose record it is, and the regulator. Only where no case is open or in force: the 409 names those
-    that are. What was decided, when and why stays, under a number that leads to nobody; who applies again gets a new
-    record. Asked again, the answer is the same.
+    For the partner whose record it is, and the regulator. Refused while a case is open or in force; the 409 names those
+    cases. Decisions, their times and reasons stay, under a random number. A later application gets a new record. The
+    request may be repeated with the same result.
     """
     database = database_of(request)
     async with database.transaction(principal, read_only=True) as tx:
         await store.get(tx, principal, applicant_id)
-    # what a partner's own transaction may see it has seen; the log and the list are beyond what it may change
+    # as the service, since row-level security lets no partner change the event log and the allowlist
     async with database.transaction() as tx:
         await service.erase_on_request(tx, principal, applicant_id, if_match)
         applicant = await store.get(tx, principal, applicant_id)
         await tx.refresh(applicant)
-        return resource_answer(shown(tx, principal, applicant))
+        return resource_answer(to_schema(tx, principal, applicant))

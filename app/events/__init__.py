@@ -1,1 +1,1 @@
-"""Events: things that happened to resources, in the order of their commits."""
+"""The append-only event log: what happened to resources, in the order of commits."""

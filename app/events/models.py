@@ -1,4 +1,4 @@
-"""The append-only log of what happened."""
+"""The table of events, which is append-only."""
 
 from datetime import datetime
 from typing import Any
@@ -12,10 +12,10 @@ from app.core.database.base import XID8, Base, Identified
 
 
 class Event(Identified, Base):
-    """One thing that happened, recorded in the transaction in which it happened.
+    """A fact, recorded in the transaction in which it happened.
 
-    ``(transaction_id, sequence)`` is the reading order. ``partner_id`` and ``operator`` say whose business it
-    is; both null: everybody's.
+    ``(transaction_id, sequence)`` is the order of the log. ``partner_id`` and ``operator`` name the partner and the
+    operator that may read the event; when both are null, everyone may.
     """
 
     __tablename__ = "events"

@@ -1,4 +1,4 @@
-"""The log, for partners that poll."""
+"""The event log, for partners that poll it."""
 
 from typing import Annotated
 
@@ -29,10 +29,10 @@ async def list_events(
     database: Db,
     principal: Annotated[Principal, require("events:read")],
 ) -> Response:
-    """What happened to what is the caller's business, oldest first. Poll with `after` = the last `id` you have.
+    """Returns the events that concern the caller, oldest first. Poll with `after` = the last `id` you have.
 
-    `next_cursor` is always the position to go on from, also when there is nothing new yet. No event is ever
-    behind a position that was handed out, however late its transaction commits.
+    `next_cursor` is always the position to read on from, also when there is nothing new yet. No event ever appears
+    before a position that was returned, however late its transaction commits.
     """
     async with database.transaction(principal, read_only=True) as tx:
         after = query.after or query.cursor

@@ -1,4 +1,4 @@
-"""How an event is shown."""
+"""Schemas of events and of the query for them."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -20,7 +20,7 @@ EXAMPLE: Examples = {
 
 
 class Event(Resource):
-    """Something that happened. ``actor_client_id`` is shown to its own partner and to the regulator."""
+    """A recorded fact. ``actor_client_id`` is shown to the acting partner and to the regulator."""
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [EXAMPLE]})
 
@@ -37,7 +37,7 @@ EventPage = Page[Event]
 
 
 class EventsQuery(PageQuery):
-    """Where to go on reading. ``cursor`` and ``after`` say the same: the id of the last event read."""
+    """The place to read on from. ``after`` and ``cursor`` are the same: the id of the last event read."""
 
     after: Annotated[UUID | None, Field(description="The id of the last event read; absent: from the first")] = None
     cursor: Annotated[UUID | None, Field(description="The same as `after`")] = None  # type: ignore[assignment]  # an event's id is its cursor

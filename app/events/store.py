@@ -1,4 +1,4 @@
-"""Recording events in the transaction in which they happen, and reading them without skipping one."""
+"""Every SQL statement about the event log: recording, reading in log order, and erasing."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -32,20 +32,20 @@ from app.core.errors import Invalid, InvalidValue, NotFound
 from app.core.principal import Principal
 from app.events.models import Event
 
-# What an officer writes to the registrant is between the two of them.
-KEPT_FROM_OPERATORS = ("note", "legal_basis")
-# What can be erased of an event's details, and under which name they say so. A trigger holds changes to that.
+# An officer's remarks to the registrant, which operators are not shown.
+REMARKS = ("note", "legal_basis")
+# The erasable names of an event's details, and the name that lists them once erased; a trigger allows no other change.
 ERASABLE, ERASED = ("reference",), "erased"
-# Nothing that is still to commit can come before these.
+# Events that no transaction still running can precede in the log (PostgreSQL docs, 9.28.9).
 SETTLED = Event.transaction_id < func.pg_snapshot_xmin(func.pg_current_snapshot())
+# The order of the log. The id decides only between rows that someone inserted by hand with equal numbers.
+LOG_ORDER = (Event.transaction_id, Event.sequence, Event.id)
+
+ActorColumns = Mapping[str, ColumnElement[Any]]
 
 
-# The order of the log; the id decides between rows that only a hand could have given the same place.
-PLACE = (Event.transaction_id, Event.sequence, Event.id)
-
-
-class Happening(NamedTuple):
-    """An event before it is recorded. ``name`` is ``subject.action``; whose business it is as in ``Event``."""
+class NewEvent(NamedTuple):
+    """An event to record. ``name`` is ``subject.action``; ``partner_id`` and ``operator`` are as in ``Event``."""
 
     name: str
     subject_id: UUID | None = None
@@ -54,8 +54,8 @@ class Happening(NamedTuple):
     details: dict[str, Any] | None = None
 
 
-class Recorded(NamedTuple):
-    """An event as it is recorded, but for its place in the log; the names are those of ``Event``."""
+class RecordedEvent(NamedTuple):
+    """A row of ``Event`` without its place in the log."""
 
     id: UUID
     occurred_at: datetime
@@ -68,175 +68,167 @@ class Recorded(NamedTuple):
     details: dict[str, Any]
 
 
-_RECORDED = [Event.__table__.c[name] for name in Recorded._fields]
+_RECORDED = [Event.__table__.c[name] for name in RecordedEvent._fields]
 
 
-async def record(tx: Transaction, actor: Principal | None, happenings: Sequence[Happening]) -> list[UUID]:
-    """Record what happened, in this order, by ``actor`` (None: the service itself); gives the events' ids."""
-    if not happenings:
-        return []
-    ids = [uuid7() for _ in happenings]
+async def record(tx: Transaction, actor: Principal | None, new_events: Sequence[NewEvent]) -> list[UUID]:
+    """Record events in this order and return their ids; ``actor`` is None for the service itself."""
+    ids = [uuid7() for _ in new_events]
     rows = [
-        {
-            "id": id_,
-            "name": each.name,
-            "subject_id": each.subject_id,
-            "partner_id": each.partner_id,
-            "operator": each.operator,
-            "details": each.details or {},
-        }
-        for id_, each in zip(ids, happenings, strict=True)
+        {**event._asdict(), "id": id_, "details": event.details or {}}
+        for id_, event in zip(ids, new_events, strict=True)
     ]
-    kinds = {"id": Uuid, "name": Text, "subject_id": Uuid, "partner_id": Uuid, "operator": Text, "details": JSONB}
-    batch = json_rows("happening", kinds, rows)
-    await tx.execute(insert(Event).from_select([*kinds, *_by(actor)], select(*batch.c, *_by(actor).values())))
+    if rows:
+        kinds = {"id": Uuid, "name": Text, "subject_id": Uuid, "partner_id": Uuid, "operator": Text, "details": JSONB}
+        batch, by = json_rows("new_event", kinds, rows), actor_columns(actor)
+        await tx.execute(insert(Event).from_select([*kinds, *by], select(*batch.c, *by.values())))
     return ids
 
 
-async def record_each(tx: Transaction, actor: Principal | None, name: str, happened: Rows) -> None:
-    """Record an event ``name`` for each row of a statement, in its order: its subject, partner, operator, details."""
-    await tx.execute(recording(name, happened, _by(actor)))
+def insert_events(name: str, rows: Rows, actor: ActorColumns) -> Insert:
+    """Insert an event ``name`` for each row of a statement, in its order.
 
-
-def recording(name: str, happened: Rows, by: Mapping[str, ColumnElement[Any]]) -> Insert:
-    """The statement of ``record_each``, for one that does what happened and tells it at once.
-
-    ``by`` gives ``actor_client_id`` and ``actor_partner_id``.
+    The columns of ``rows`` are the subject's id, the partner's id, the operator and the details. ``actor`` has the
+    columns of ``actor_columns``.
     """
-    each = happened.subquery()
-    columns = ["id", "name", "subject_id", "partner_id", "operator", "details", *by]
-    rows = select(UUID7, literal(name, Text), *each.c, *by.values())
-    return insert(Event).from_select(columns, rows)
+    columns = ["id", "name", "subject_id", "partner_id", "operator", "details", *actor]
+    values = select(UUID7, literal(name, Text), *rows.subquery().c, *actor.values())
+    return insert(Event).from_select(columns, values)
 
 
-def erasable_of(details: Mapping[str, Any]) -> dict[str, Any]:
-    """What can be erased of an event's details."""
-    return {name: details[name] for name in ERASABLE if details.get(name) is not None}
-
-
-def without_erasable(details: Mapping[str, Any]) -> dict[str, Any]:
-    """An event's details after its erasure."""
-    return {name: each for name, each in details.items() if name not in ERASABLE} | {ERASED: list(ERASABLE)}
-
-
-async def with_erasable(tx: Transaction, subject_ids: Collection[UUID]) -> list[Recorded]:
-    """The events of these subjects that hold something erasable."""
-    holds = or_(*(Event.details[name].astext.is_not(None) for name in ERASABLE))
-    statement = select(*_RECORDED).where(any_of(Event.subject_id, subject_ids), holds)
-    return [Recorded._make(each) for each in await tx.execute(statement)]
-
-
-async def erase(tx: Transaction, event_ids: Collection[UUID]) -> None:
-    """Take out of the details of events what can be erased, as ``without_erasable``."""
-    kept = Event.details.op("-", return_type=JSONB)(literal(list(ERASABLE), ARRAY(Text)))
-    marked = kept.op("||", return_type=JSONB)(literal({ERASED: list(ERASABLE)}, JSONB))
-    erased = update(Event).where(any_of(Event.id, event_ids)).values(details=marked)
-    await tx.execute(erased.execution_options(synchronize_session=False))
-
-
-async def of_subjects(tx: Transaction, name: str, subject_ids: Collection[UUID]) -> list[Recorded]:
-    """The events of a name and of these subjects."""
-    statement = select(*_RECORDED).where(any_of(Event.subject_id, subject_ids), Event.name == name)
-    return [Recorded._make(each) for each in await tx.execute(statement)]
-
-
-def _by(actor: Principal | None) -> dict[str, ColumnElement[Any]]:
+def actor_columns(actor: Principal | None) -> ActorColumns:
+    """Return the values of ``actor_client_id`` and ``actor_partner_id``; null for the service itself."""
     return {
         "actor_client_id": literal(actor.client_id if actor else None, Uuid),
         "actor_partner_id": literal(actor.partner_id if actor else None, Uuid),
     }
 
 
+def erasable_details(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of an event's details that can be erased."""
+    return {name: details[name] for name in ERASABLE if details.get(name) is not None}
+
+
+def without_erasable(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an event's details as they are after erasure."""
+    return {name: each for name, each in details.items() if name not in ERASABLE} | {ERASED: list(ERASABLE)}
+
+
+async def with_erasable(tx: Transaction, subject_ids: Collection[UUID]) -> list[RecordedEvent]:
+    """Return the events of these subjects that have erasable details."""
+    is_erasable = or_(*(Event.details[name].astext.is_not(None) for name in ERASABLE))
+    statement = select(*_RECORDED).where(any_of(Event.subject_id, subject_ids), is_erasable)
+    return [RecordedEvent._make(row) for row in await tx.execute(statement)]
+
+
+async def erase(tx: Transaction, event_ids: Collection[UUID]) -> None:
+    """Erase the erasable details of events, with the result of ``without_erasable``."""
+    kept = Event.details.op("-", return_type=JSONB)(literal(list(ERASABLE), ARRAY(Text)))
+    marked = kept.op("||", return_type=JSONB)(literal({ERASED: list(ERASABLE)}, JSONB))
+    erased = update(Event).where(any_of(Event.id, event_ids)).values(details=marked)
+    await tx.execute(erased.execution_options(synchronize_session=False))
+
+
+async def of_subjects(tx: Transaction, name: str, subject_ids: Collection[UUID]) -> list[RecordedEvent]:
+    """Return the events ``name`` of these subjects, in no order."""
+    statement = select(*_RECORDED).where(any_of(Event.subject_id, subject_ids), Event.name == name)
+    return [RecordedEvent._make(row) for row in await tx.execute(statement)]
+
+
 def _visible_to(principal: Principal) -> ColumnElement[bool]:
     if principal.sees_all:
         return true()
-    everybodys = and_(Event.partner_id.is_(None), Event.operator.is_(None))
+    is_public = and_(Event.partner_id.is_(None), Event.operator.is_(None))
     own = Event.partner_id == principal.partner_id
-    named = [Event.operator == principal.operator] if principal.operator else []
-    return or_(everybodys, own, *named)
+    of_operator = [Event.operator == principal.operator] if principal.operator else []
+    return or_(is_public, own, *of_operator)
 
 
-def shown_of(principal: Principal, event: Event) -> set[str]:
-    """Which of ``actor_client_id`` and ``remarks``, what an officer wrote, the caller is shown of its event."""
-    client = principal.sees_all or event.actor_partner_id == principal.partner_id
-    remarks = principal.partner_kind != "operator"
-    return {name for name, shown in (("actor_client_id", client), ("remarks", remarks)) if shown}
+def restricted_fields(principal: Principal, event: Event) -> set[str]:
+    """Return the restricted fields of a visible event that the caller may read.
+
+    These are ``actor_client_id``, for the acting partner and the regulator, and ``remarks``, for all but operators.
+    """
+    reads_client = principal.sees_all or event.actor_partner_id == principal.partner_id
+    reads_remarks = principal.partner_kind != "operator"
+    return {name for name, may_read in (("actor_client_id", reads_client), ("remarks", reads_remarks)) if may_read}
 
 
-def _shown_to(principal: Principal) -> Select[Any]:
-    operators = principal.partner_kind == "operator"
-    details = Event.details.op("-", return_type=JSONB)(literal(list(KEPT_FROM_OPERATORS), ARRAY(Text)))
-    own_client = Event.actor_client_id
+def _visible_events(principal: Principal) -> Select[Any]:
+    """Select the events that the caller may read, without the fields that ``restricted_fields`` leaves out."""
+    details = Event.details.op("-", return_type=JSONB)(literal(list(REMARKS), ARRAY(Text)))
+    client_id = Event.actor_client_id
     if not principal.sees_all:
-        own_client = case((Event.actor_partner_id == principal.partner_id, Event.actor_client_id), else_=null())  # type: ignore[assignment]  # a column expression either way
+        client_id = case((Event.actor_partner_id == principal.partner_id, Event.actor_client_id), else_=null())  # type: ignore[assignment]  # a column expression either way
     return select(
         Event.id,
         Event.name,
         Event.occurred_at,
         Event.subject_id,
         Event.actor_partner_id,
-        own_client.label("actor_client_id"),
-        (details if operators else Event.details).label("details"),
+        client_id.label("actor_client_id"),
+        (details if principal.partner_kind == "operator" else Event.details).label("details"),
     ).where(_visible_to(principal))
 
 
 async def get(tx: Transaction, principal: Principal, event_id: UUID) -> Event:
-    """An event that is the caller's business, as it is recorded (see ``shown_of``). Raises ``NotFound``."""
+    """Return a visible event with all its fields (see ``restricted_fields``). Raises ``NotFound``."""
     event: Event | None = await tx.scalar(select(Event).where(Event.id == event_id, _visible_to(principal)))
     if event is None:
         raise NotFound
     return event
 
 
-async def settled(tx: Transaction, *, after: UUID | None, limit: int) -> list[Recorded]:
-    """The events of the whole log after ``after``, as they are recorded, in the order that can no longer change.
+async def read_settled(tx: Transaction, *, after: UUID | None, limit: int) -> list[RecordedEvent]:
+    """Return settled events of everyone after the event ``after``, in the order of the log.
 
-    Raises ``Invalid`` when there is no event ``after``.
+    Raises ``Invalid`` when ``after`` does not exist.
     """
-    found = await tx.execute(await _in_order(tx, select(*_RECORDED).where(SETTLED), after, limit))
-    return [Recorded._make(each) for each in found]
+    rows = await tx.execute(await _in_log_order(tx, select(*_RECORDED).where(SETTLED), after, limit))
+    return [RecordedEvent._make(row) for row in rows]
 
 
 async def read(
     tx: Transaction, principal: Principal, *, after: UUID | None, limit: int, subject_id: UUID | None = None
 ) -> Sequence[Any]:
-    """The events after ``after`` (None: from the first) that are the caller's business, in reading order.
+    """Return visible events after the event ``after`` (None: from the first), in the order of the log.
 
-    Of one subject, every committed row. Of the whole log, only rows of transactions older than every running
-    one: rows are in the order of their transactions, so one that commits late is never behind a position that
-    was already handed out. Raises ``Invalid`` when there is no event ``after``.
+    With ``subject_id``, all its committed events. Without it, only settled events: transactions that are still running
+    may insert events before newer ones, and a reader that had passed that place would miss them.
+
+    Raises ``Invalid`` when ``after`` does not exist.
     """
-    concerned = SETTLED if subject_id is None else Event.subject_id == subject_id
-    statement = await _in_order(tx, _shown_to(principal).where(concerned), after, limit)
-    found: Sequence[Any] = (await tx.execute(statement)).all()
-    return found
+    condition = SETTLED if subject_id is None else Event.subject_id == subject_id
+    statement = await _in_log_order(tx, _visible_events(principal).where(condition), after, limit)
+    rows: Sequence[Any] = (await tx.execute(statement)).all()
+    return rows
 
 
-async def _in_order(tx: Transaction, statement: Select[Any], after: UUID | None, limit: int) -> Select[Any]:
+async def _in_log_order(tx: Transaction, statement: Select[Any], after: UUID | None, limit: int) -> Select[Any]:
     if after is not None:
         start = await tx.get(Event, after)
         if start is None:
-            raise Invalid.of([InvalidValue.at("/query/after", "There is no event of that id.")])
-        statement = statement.where(_comes_after(start))
-    return statement.order_by(*PLACE).limit(limit)
+            raise Invalid.of([InvalidValue.at("/query/after", "There is no event with this id.")])
+        statement = statement.where(_is_after(start))
+    return statement.order_by(*LOG_ORDER).limit(limit)
 
 
-def _comes_after(start: Event) -> ColumnElement[bool]:
-    """By values, not by a join with ``start``: for that the index would be read from the log's first event on."""
-    return tuple_(*PLACE) > tuple_(*(literal(getattr(start, each.key), each.type) for each in PLACE))
+def _is_after(start: Event) -> ColumnElement[bool]:
+    # compares with values: a join with ``start`` would read the index from the first event of the log
+    return tuple_(*LOG_ORDER) > tuple_(*(literal(getattr(start, each.key), each.type) for each in LOG_ORDER))
 
 
-async def read_these(tx: Transaction, principal: Principal, ids: Sequence[UUID]) -> Sequence[Any]:
-    """Those of the events of these ids that are the caller's business, in no order."""
-    found: Sequence[Any] = (await tx.execute(_shown_to(principal).where(any_of(Event.id, ids)))).all()
-    return found
+async def read_by_ids(tx: Transaction, principal: Principal, ids: Sequence[UUID]) -> Sequence[Any]:
+    """Return the visible events among these ids, in no order."""
+    rows: Sequence[Any] = (await tx.execute(_visible_events(principal).where(any_of(Event.id, ids)))).all()
+    return rows
 
 
-async def newest_settled(tx: Transaction, *, after: UUID) -> UUID | None:
-    """The last event that ``read`` can give to anyone, None when that is not after ``after``."""
+async def newest_settled_id(tx: Transaction, *, after: UUID) -> UUID | None:
+    """Return the id of the last settled event; None when it is not after the event ``after``."""
     start = await tx.get(Event, after)
     if start is None:
         return None
-    newest_first = select(Event.id).where(SETTLED, _comes_after(start)).order_by(*(each.desc() for each in PLACE))
+    newest_first = select(Event.id).where(SETTLED, _is_after(start)).order_by(*(each.desc() for each in LOG_ORDER))
     newest: UUID | None = await tx.scalar(newest_first.limit(1))
     return newest

@@ -12,7 +12,7 @@ from app.core.database.transaction import Transaction
 from app.core.principal import Principal
 from app.core.validation.preconditions import ANY_VERSION, IfMatch
 from app.events import store as events
-from app.events.store import Happening
+from app.events.store import NewEvent
 from app.partners import rules, service, store
 from app.partners.errors import ChangeNotPending, SecondPersonRequired
 from app.partners.models import Client, ClientChange, Partner
@@ -172,5 +172,5 @@ async def _record(tx: Transaction, actor: Principal, what: str, change: ClientCh
     details: dict[str, Any] = {"action": change.action, "client_id": str(change.client_id)}
     if change.details.get("scopes") is not None:
         details["scopes"] = change.details["scopes"]
-    happening = Happening(f"client_change.{what}", change.id, change.partner_id, details=details)
-    await events.record(tx, actor, [happening])
+    event = NewEvent(f"client_change.{what}", change.id, change.partner_id, details=details)
+    await events.record(tx, actor, [event])

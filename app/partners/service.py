@@ -24,7 +24,7 @@ from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
 from app.core.validation.schemas import validated
 from app.events import store as events
-from app.events.store import Happening
+from app.events.store import NewEvent
 from app.partners import rules, store
 from app.partners.errors import AuthenticatesOtherwise
 from app.partners.models import Client, ClientChange, Partner
@@ -231,13 +231,13 @@ async def revoke_signing_key(tx: Transaction, kid: str) -> str:
     signing = await store.revoke_signing_key(tx, kid)
     if was_revoked:
         return signing
-    await events.record(tx, None, [Happening("signing_key.revoked", details={"kid": kid, "signing": signing})])
+    await events.record(tx, None, [NewEvent("signing_key.revoked", details={"kid": kid, "signing": signing})])
     await notify(tx, "clients_changed")
     return signing
 
 
 async def _record(tx: Transaction, actor: Principal | None, name: str, subject_id: UUID, partner_id: UUID) -> None:
-    await events.record(tx, actor, [Happening(name, subject_id=subject_id, partner_id=partner_id)])
+    await events.record(tx, actor, [NewEvent(name, subject_id=subject_id, partner_id=partner_id)])
 
 
 def recognise(keyring: Keyring, client: Client | None, client_secret: str, way: Method) -> AuthenticatedClient | None:

@@ -117,4 +117,4 @@ async def tell(tx: Transaction, actor: Principal | None, details: Mapping[UUID, 
     given = json_rows("given", {"id": Uuid, "details": JSONB}, rows)
     case_ = (Registration.id, Registration.partner_id, Registration.operator)
     happened = select(*case_, given.c.details).join(given, given.c.id == Registration.id).order_by(Registration.id)
-    await events.record_each(tx, actor, ERASURE, happened)
+    await tx.execute(events.insert_events(ERASURE, happened, events.actor_columns(actor)))

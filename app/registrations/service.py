@@ -12,7 +12,7 @@ from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
 from app.core.validation.schemas import validated
 from app.events import store as events
-from app.events.store import Happening
+from app.events.store import NewEvent
 from app.partners import store as partners
 from app.registrations import store
 from app.registrations.claims import UNCLAIMED, ClaimEnd, clients_of, ended, own_content
@@ -59,7 +59,7 @@ async def correct(
     asked = validated(RegistrationDetails, patch.onto(_details(held))).asked
     accepted = await _judged_again(tx, principal, asked, held)
     await intake.write_corrected(tx, principal, [accepted], hand_in=False)
-    corrected = Happening("registration.corrected", held.id, held.partner_id, asked.operator, {"status": held.status})
+    corrected = NewEvent("registration.corrected", held.id, held.partner_id, asked.operator, {"status": held.status})
     await events.record(tx, principal, [corrected])
 
 
@@ -136,7 +136,7 @@ async def give_back(
     details: dict[str, Any] = {"status": target}
     if not is_own:
         said = {"reason": reason, "claimed_by": held.claimed_by and str(held.claimed_by)}
-        ending = Happening("registration.claim_ended", held.id, principal.partner_id, details=said)
+        ending = NewEvent("registration.claim_ended", held.id, principal.partner_id, details=said)
         await events.record(tx, principal, [ending])
         details["ended"] = ClaimEnd.ANOTHER_OFFICER
     await store.move(tx, [held.id], {"status": target, **UNCLAIMED})
@@ -154,7 +154,7 @@ async def end_claims(tx: Transaction, hours: int) -> int:
             ids = [each.id for each in cases]
             await store.move(tx, ids, {"status": Status.SUBMITTED, **UNCLAIMED})
             told = store.decided(ids, {"status": Status.SUBMITTED, "ended": end})
-            await events.record_each(tx, None, "registration.given_back", told)
+            await tx.execute(events.insert_events("registration.given_back", told, events.actor_columns(None)))
             count += len(ids)
     return count
 
@@ -162,7 +162,7 @@ async def end_claims(tx: Transaction, hours: int) -> int:
 async def _record(
     tx: Transaction, principal: Principal | None, name: str, case: Registration | Case, details: dict[str, Any]
 ) -> None:
-    await events.record(tx, principal, [Happening(name, case.id, case.partner_id, case.operator, details)])
+    await events.record(tx, principal, [NewEvent(name, case.id, case.partner_id, case.operator, details)])
 
 
 async def expire(tx: Transaction) -> int:
@@ -174,6 +174,6 @@ async def expire(tx: Transaction) -> int:
         await store.move(tx, gone, {"status": Status.EXPIRED})
         await allowlist.withdraw(tx, gone, "expired", SWEEP)
         told = store.decided(gone, {"status": Status.EXPIRED})
-        await events.record_each(tx, None, "registration.expired", told)
+        await tx.execute(events.insert_events("registration.expired", told, events.actor_columns(None)))
         count += len(gone)
     return count

@@ -250,7 +250,7 @@ def _submitted() -> Rows:
 
 
 _BY = {name: bindparam(name, type_=Uuid) for name in ("actor_client_id", "actor_partner_id")}
-_TELLING = Statement(events.recording("registration.submitted", _submitted(), _BY))
+_TELLING = Statement(events.insert_events("registration.submitted", _submitted(), _BY))
 
 
 async def record_submitted(tx: Transaction, actor: Principal, ids: Sequence[UUID]) -> None:
@@ -262,7 +262,7 @@ async def record_submitted(tx: Transaction, actor: Principal, ids: Sequence[UUID
 
 
 def decided(ids: Sequence[UUID], details: dict[str, Any]) -> Rows:
-    """What is told of cases that were decided alike, each as ``events.record_each`` takes it."""
+    """What is told of cases that were decided alike, each as ``events.insert_events`` takes it."""
     case_ = (Registration.id, Registration.partner_id, Registration.operator)
     said = cast(literal(to_json(details).decode(), Text), JSONB)
     return select(*case_, said.label("details")).where(with_ids(ids)).order_by(Registration.id)

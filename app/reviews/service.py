@@ -138,4 +138,5 @@ async def _move(tx: Transaction, officer: Principal, cases: Sequence[Case], verd
     await store.add(tx, ids, decision)
     details: dict[str, Any] = {"status": status, "batch_id": batch_id, **why, **expires_at}
     name = f"registration.{DONE[Action(verdict.action)]}"
-    await events.record_each(tx, officer, name, registrations.decided(ids, details))
+    decided = registrations.decided(ids, details)
+    await tx.execute(events.insert_events(name, decided, events.actor_columns(officer)))

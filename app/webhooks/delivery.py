@@ -123,7 +123,7 @@ class Deliverer:
         webhook = await store.locked(tx, webhook_id)
         if webhook is None or webhook.after is None:
             return False
-        newest = await events.newest_settled(tx, after=webhook.after)
+        newest = await events.newest_settled_id(tx, after=webhook.after)
         if newest is None:
             return False
         found = await events.read(tx, partner_of(webhook), after=webhook.after, limit=READ_AT_ONCE)
@@ -183,7 +183,7 @@ class Deliverer:
         if spent:  # whoever made the last attempt did not live to settle it
             await store.settle(tx, [_verdict(Outcome(each, error=NO_END), now) for each in spent])
             claimed = [each for each in claimed if each not in spent]
-        found = await events.read_these(tx, partner_of(webhook), [each.event_id for each in claimed])
+        found = await events.read_by_ids(tx, partner_of(webhook), [each.event_id for each in claimed])
         return Batch(
             url=webhook.url,
             partner_id=webhook.partner_id,

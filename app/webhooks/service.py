@@ -14,7 +14,7 @@ from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
 from app.core.validation.schemas import validated
 from app.events import store as events
-from app.events.store import Happening
+from app.events.store import NewEvent
 from app.webhooks import rules, signing, store
 from app.webhooks.errors import WebhookDisabled, WebhookLimit
 from app.webhooks.models import PREVIOUS_SECRET, PRIVATE_KEY, SECRET, Webhook
@@ -59,8 +59,8 @@ def _check_url(outbound: Outbound, url: str) -> None:
 async def _record(tx: Transaction, actor: Principal | None, name: str, webhook: Webhook) -> UUID:
     """Record what happened to a webhook and give the event's id."""
     details = {"url": webhook.url, "status": webhook.status, "reason": webhook.disabled_reason}
-    happening = Happening(name, webhook.id, webhook.partner_id, details=details)
-    (event_id,) = await events.record(tx, actor, [happening])
+    event = NewEvent(name, webhook.id, webhook.partner_id, details=details)
+    (event_id,) = await events.record(tx, actor, [event])
     return event_id
 
 

@@ -1,4 +1,4 @@
-"""The first schema: every table, and the one feed with its session.
+"""The initial schema: all tables, and the feed with its session.
 
 Revision ID: 0001
 Revises:
@@ -407,7 +407,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back."""
+    """Revert."""
     op.drop_index("review_decisions_registration_id_idx", table_name="review_decisions")
     op.drop_index("review_decisions_officer_id_idx", table_name="review_decisions")
     op.drop_index("review_decisions_batch_id_idx", table_name="review_decisions")

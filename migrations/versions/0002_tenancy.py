@@ -1,4 +1,4 @@
-"""Row-level security on every table, and keys of the database that can be rotated.
+"""Row-level security on all tables, and data keys that can be rotated.
 
 Revision ID: 0002
 Revises: 0001
@@ -15,7 +15,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-# Roles are the cluster's: another database of it may have made them.
+# Roles are shared by all databases of a cluster; another one may have created them.
 MAKE_ROLE = """
 DO $$ BEGIN
   CREATE ROLE {role} NOLOGIN;
@@ -59,7 +59,7 @@ TABLES: dict[str, dict[str, str | None]] = {
     "allowlist_feed": {"tenant": "true", "tenant_may": "SELECT", "service_may": "SELECT"},
     "publications": {"tenant": "true", "tenant_may": "SELECT", "service_may": NEVER_REWRITTEN},
     "held_changes": {"tenant": None, "service_may": NEVER_DELETED},
-    # the list is every reader's, and who answers for a network is not
+    # every partner reads the list, but not the holder of a network
     "allowlist_entries": {
         "tenant": "true",
         "tenant_may": "SELECT (id, network, added_serial, removed_serial, withdrawn_reason)",
@@ -97,7 +97,7 @@ def upgrade() -> None:
         )
     for table, column in SEALED_BYTES.items():
         op.execute(f"UPDATE {table} SET {column} = {FIRST_KEY} || {column}")  # noqa: S608 - our own names
-    # sealed by `migrate`, which has the keys, right after
+    # `migrate`, which has the keys, seals the values right after this migration
     for column in ("email", "mobile"):
         op.execute(f"ALTER TABLE applicants ALTER COLUMN {column} DROP NOT NULL")
         op.execute(f"ALTER TABLE applicants ALTER COLUMN {column} TYPE bytea USING convert_to({column}, 'UTF8')")
@@ -111,7 +111,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back."""
+    """Revert."""
     for table in TABLES:
         unprotect(table)
     op.execute(f"REVOKE ALL ON alembic_version FROM {SERVICE}")

@@ -1,4 +1,4 @@
-"""Keys of clients, a second secret while one is replaced, assertions that were used, people of other issuers.
+"""Public keys and a second secret of clients, used assertions, and subjects of external issuers.
 
 Revision ID: 0003
 Revises: 0002
@@ -53,12 +53,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Undo. A client without a secret keeps one that nothing matches."""
+    """Revert. A client without a secret gets a hash that no secret matches."""
     op.drop_table("used_assertions")
     op.drop_constraint(op.f("clients_one_key_source_check"), "clients")
     op.drop_constraint(op.f("clients_token_endpoint_auth_method_check"), "clients")
     op.drop_constraint(op.f("clients_partner_id_external_issuer_external_subject_key"), "clients")
-    op.execute("SET LOCAL ROLE register_service")  # the owner meets no rows
+    op.execute("SET LOCAL ROLE register_service")  # under forced row-level security the owner sees no rows
     op.execute("UPDATE clients SET secret_hash = '' WHERE secret_hash IS NULL")
     op.execute("SET LOCAL ROLE NONE")
     op.alter_column("clients", "secret_hash", nullable=False)

@@ -1,4 +1,4 @@
-"""The Merkle tree over the event log, and what was signed of it.
+"""The Merkle tree over the event log, and its checkpoints.
 
 Revision ID: 0004
 Revises: 0003
@@ -43,16 +43,16 @@ def upgrade() -> None:
         sa.Column("signed", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("size", name="audit_checkpoints_pkey"),
     )
-    # a leaf's salt opens its event's commitments: it is for whom the event is for
+    # a leaf's salt opens the commitments of its event, so only readers of the event may see it
     shown = "EXISTS (SELECT 1 FROM events WHERE events.id = audit_leaves.event_id)"
     protect("audit_leaves", tenant=shown, tenant_may="SELECT", service_may=KEPT)
     protect("audit_nodes", tenant="true", tenant_may="SELECT", service_may=KEPT)
-    # the newest one is signed again when another key signs
+    # the newest checkpoint is signed again after a change of the signing key
     protect("audit_checkpoints", tenant="true", tenant_may="SELECT", service_may=f"{KEPT}, UPDATE")
 
 
 def downgrade() -> None:
-    """Undo."""
+    """Revert."""
     op.drop_table("audit_checkpoints")
     op.drop_table("audit_nodes")
     op.drop_table("audit_leaves")

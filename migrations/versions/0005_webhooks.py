@@ -86,6 +86,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back."""
+    """Revert."""
     op.drop_table("webhook_deliveries")
     op.drop_table("webhooks")

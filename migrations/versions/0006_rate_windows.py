@@ -1,4 +1,4 @@
-"""What is leased of each rate limit, minute by minute.
+"""Leases of each rate limit, by minute.
 
 Revision ID: 0006
 Revises: 0005
@@ -33,5 +33,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Undo."""
+    """Revert."""
     op.drop_table("rate_windows")

@@ -1,4 +1,4 @@
-"""Uploads in other formats than CSV.
+"""Upload formats other than CSV.
 
 Revision ID: 0007
 Revises: 0006
@@ -21,5 +21,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back."""
+    """Revert."""
     op.drop_column("bulk_uploads", "format")

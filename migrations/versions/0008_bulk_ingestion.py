@@ -1,4 +1,4 @@
-"""Fingerprints of applicants, to tell what says something else; an upload's cases in their order.
+"""Fingerprints of applicants, to detect changes; the order of an upload's cases.
 
 Revision ID: 0008
 Revises: 0007
@@ -33,7 +33,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back."""
+    """Revert."""
     for column in ("removed_serial", "held_id"):
         name = f"allowlist_entries_{column}_idx"
         op.drop_index(name, table_name="allowlist_entries")

@@ -1,4 +1,4 @@
-"""When a client's access tokens were last called back.
+"""The time of the last revocation of a client's access tokens.
 
 Revision ID: 0009
 Revises: 0008
@@ -21,6 +21,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Undo."""
+    """Revert."""
     op.drop_index("clients_tokens_not_before_idx", "clients")
     op.drop_column("clients", "tokens_not_before")

@@ -1,4 +1,4 @@
-"""How often the service itself has failed at an upload, and when it tries again.
+"""The number of internal errors of an upload, and the time of the next attempt.
 
 Revision ID: 0010
 Revises: 0009
@@ -21,6 +21,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Undo."""
+    """Revert."""
     op.drop_column("bulk_uploads", "retry_at")
     op.drop_column("bulk_uploads", "faults")

@@ -1,4 +1,4 @@
-"""The role that takes registrations in: it compares with networks and grants of all and writes one partner's rows.
+"""The role of intake: it reads the networks and grants of all partners and writes the rows of one.
 
 Revision ID: 0011
 Revises: 0010
@@ -15,7 +15,7 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
-# Roles are the cluster's: another database of it may have made this one, at this moment too.
+# Roles are shared by all databases of a cluster; another one may have created it, even at this moment.
 MAKE_ROLE = f"""
 DO $$ BEGIN
   IF to_regrole('{INTAKE}') IS NULL THEN
@@ -35,10 +35,9 @@ TABLES: dict[str, dict[str, Any]] = {
     "clients": {"may": "SELECT (id, partner_id)", "own": OWN},
     "idempotency_keys": {"may": "SELECT, INSERT", "own": OF_OWN_CLIENT},
     "applicants": {"may": "SELECT, INSERT, UPDATE", "own": OWN},
-    # IS TRUE keeps an index by partner from being used for it: a case is looked up by its id, whatever is known of how
-    # many its partner has
+    # IS TRUE prevents that the planner uses an index by partner for the policy: cases are looked up by their ids
     "registrations": {"may": "SELECT, INSERT, UPDATE", "own": f"({OWN}) IS TRUE"},
-    # with any condition the index by address could not be used; whose a network is, ``registrations`` says
+    # a condition would prevent the index by address; the policy of ``registrations`` hides whose a network is
     "registration_networks": {"may": "SELECT, INSERT, DELETE", "own": OF_OWN_CASE, "everybodys": True},
     "allowlist_entries": {"may": "SELECT (network, registration_id, removed_serial)", "everybodys": True},
     "bulk_uploads": {"may": "SELECT, UPDATE", "own": OWN},
@@ -58,7 +57,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back."""
+    """Revert."""
     for table in TABLES:
         close_to_intake(table)
     op.execute(f"REVOKE USAGE ON SCHEMA public FROM {INTAKE}")

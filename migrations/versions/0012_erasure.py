@@ -1,4 +1,4 @@
-"""Erasure: what can be taken out of the event log, and when to look for what is to be erased.
+"""Erasure: erasable details of events, and the times of retention checks.
 
 Revision ID: 0012
 Revises: 0011
@@ -16,7 +16,7 @@ branch_labels = None
 depends_on = None
 
 INSTANT = postgresql.TIMESTAMP(timezone=True)
-# The one change of an event that another than the owner can make: its reference goes, and it says so.
+# The only change of an event for roles other than the owner: its reference is removed, and it is marked as erased.
 ONLY_ERASE = """
 CREATE FUNCTION events_only_erase() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   IF NOT pg_has_role(current_user, (SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE') AND (
@@ -56,7 +56,7 @@ def upgrade() -> None:
     op.create_index("idempotency_keys_location_idx", "idempotency_keys", [sa.text("(headers ->> 'location')")])
     for column in ("erasable_salt", "erasable_commitment"):
         op.add_column("audit_leaves", sa.Column(column, sa.LargeBinary(), nullable=True))
-    # what is changed otherwise does not have the leaf's hash any more, and so it shows
+    # any other change is found, because the event no longer matches the hash of its leaf
     op.execute(f"GRANT UPDATE (salt, erasable_salt) ON audit_leaves TO {SERVICE}")
     op.execute(f"GRANT UPDATE (details) ON events TO {SERVICE}")
     op.execute(ONLY_ERASE)
@@ -66,7 +66,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Undo."""
+    """Revert."""
     op.execute("DROP TRIGGER events_only_erase ON events")
     op.execute("DROP FUNCTION events_only_erase()")
     op.execute(f"REVOKE UPDATE (details) ON events FROM {SERVICE}")

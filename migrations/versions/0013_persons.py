@@ -1,4 +1,4 @@
-"""Who uses a client, changes of clients that wait for a second person, who gave a case content, when a claim ends.
+"""The person of a client, client changes that await a second person, authors of cases, and the end of claims.
 
 Revision ID: 0013
 Revises: 0012
@@ -53,7 +53,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Undo."""
+    """Revert."""
     op.drop_table("client_changes")
     op.drop_column("registrations", "claim_ends_at")
     op.drop_column("registrations", "content_by")

@@ -1,4 +1,4 @@
-"""What the bounds on mass changes count: a publication's exempt changes, and the window that a held change exceeded.
+"""Counts for the bounds on mass changes: exempt changes of publications, and the window of held changes.
 
 Revision ID: 0014
 Revises: 0013
@@ -22,7 +22,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Undo."""
+    """Revert."""
     for name in ("bound", "in_window"):
         op.drop_column("held_changes", name)
     for name in ("exempt_removed", "exempt_added"):

@@ -1,4 +1,4 @@
-"""An index of publications by time: which was the newest at a time is asked without reading all that came after.
+"""An index of publications by time, to find the newest at a given time.
 
 Revision ID: 0015
 Revises: 0014
@@ -18,5 +18,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Undo."""
+    """Revert."""
     op.drop_index("publications_published_at_idx", "publications")

@@ -1,4 +1,4 @@
-"""Uploads: what they hold, whose turn it is, attempts that killed their worker, compressed parts.
+"""Uploads: their stored bytes and lines, fair scheduling, attempts that killed a worker, compressed parts.
 
 Revision ID: 0017
 Revises: 0015
@@ -35,7 +35,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back. Parts that were compressed cannot be read by the version before: let uploads come to their end."""
+    """Revert. Earlier versions cannot read compressed parts, so finish all uploads first."""
     op.drop_column("bulk_upload_parts", "size")
     op.drop_index(INDEX, table_name="bulk_uploads")
     for column in (

@@ -1,4 +1,4 @@
-"""When a signing key was revoked.
+"""The time of a signing key's revocation.
 
 Revision ID: 0018
 Revises: 0017
@@ -20,5 +20,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Undo."""
+    """Revert."""
     op.drop_column("signing_keys", "revoked_at")

@@ -1,4 +1,4 @@
-"""Changing an applicant's details by a merge patch to the version that was read."""
+"""Changes of applicants by JSON merge patch, under If-Match."""
 
 from tests.support import cases
 from tests.support.service import Caller
@@ -43,7 +43,7 @@ async def test_a_changes_errors_come_at_once_with_their_codes(pseb: Caller) -> N
     )
 
 
-async def test_a_number_cannot_be_added_that_is_known_as_another_kinds(pseb: Caller) -> None:
+async def test_a_number_of_an_applicant_of_the_other_kind_cannot_be_added(pseb: Caller) -> None:
     person = cases.individual()
     await pseb.post("/v1/applicants", json=person)
     firm = (await pseb.post("/v1/applicants", json=cases.company())).json()

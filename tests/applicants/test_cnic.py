@@ -1,4 +1,4 @@
-"""A CNIC goes in whole and can be read nowhere again."""
+"""A submitted CNIC is masked in every response and sealed in the database."""
 
 import pytest
 from sqlalchemy import text
@@ -12,7 +12,7 @@ TABLES = text("SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = '
 
 
 async def everything_kept(service: Service) -> str:
-    """Every column of every row, as text; bytes as hexadecimal digits."""
+    """Return all rows of all tables as text; bytes in hex."""
     async with service.database.transaction(read_only=True) as tx:
         tables = list(await tx.scalars(TABLES))
         rows = [row for table in tables for row in await tx.scalars(text(f"SELECT whole::text FROM {table} AS whole"))]

@@ -1,4 +1,4 @@
-"""What an applicant's details are refused for: each code at its pointer, and nothing written."""
+"""Validation of an applicant's details: each code at its pointer, and nothing written."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ async def test_a_body_that_is_no_json_object_is_refused(pseb: Caller, body: str)
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_number_that_is_known_as_another_kinds_is_a_conflict_at_its_pointer(pseb: Caller) -> None:
+async def test_a_number_of_an_applicant_of_the_other_kind_is_a_conflict_at_its_pointer(pseb: Caller) -> None:
     person, firm = cases.individual(ntn="7654321-0"), cases.company()
     assert (await pseb.post("/v1/applicants", json=person)).status_code == 201
     assert (await pseb.post("/v1/applicants", json=firm)).status_code == 201
@@ -87,7 +87,7 @@ async def test_a_number_that_is_known_as_another_kinds_is_a_conflict_at_its_poin
     assert await count(pseb) == 2
 
 
-async def test_a_conflict_with_another_partners_record_is_none(pseb: Caller, pasha: Caller) -> None:
+async def test_records_of_other_partners_cause_no_conflict(pseb: Caller, pasha: Caller) -> None:
     person = cases.individual(ntn="7654321-0")
     assert (await pseb.post("/v1/applicants", json=person)).status_code == 201
     assert (await pasha.post("/v1/applicants", json=cases.company(ntn=person["ntn"]))).status_code == 201

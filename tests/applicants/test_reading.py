@@ -62,7 +62,7 @@ async def test_pages_follow_one_another_without_gap_or_repeat_and_keep_the_filte
     assert (seen, pages) == (made, 3)
 
 
-async def test_a_record_that_the_caller_holds_already_is_not_sent_again(pseb: Caller) -> None:
+async def test_a_matching_etag_gets_304_without_a_body(pseb: Caller) -> None:
     made = await pseb.post("/v1/applicants", json=cases.company())
     path, tag = made.headers["Location"], made.headers["ETag"]
     for held in (tag, f"W/{tag}", f'"7", {tag}', "*"):

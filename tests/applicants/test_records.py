@@ -18,7 +18,7 @@ async def test_another_partners_record_looks_as_if_it_did_not_exist(pseb: Caller
     assert (await pseb.get(path)).json() == made.json()
 
 
-async def test_an_operator_has_no_business_with_applicants(pseb: Caller, nayatel: Caller) -> None:
+async def test_operators_have_no_access_to_applicants(pseb: Caller, nayatel: Caller) -> None:
     made = await pseb.post("/v1/applicants", json=cases.company())
     for answer in (
         await nayatel.get("/v1/applicants"),

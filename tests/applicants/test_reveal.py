@@ -1,4 +1,4 @@
-"""A CNIC in full is for who has the scope and gives a reason; its partner is told."""
+"""Revealing a CNIC needs the scope and a reason, and is recorded for the applicant's partner."""
 
 from app.partners.rules import PartnerKind
 from tests.support import cases
@@ -9,7 +9,7 @@ WHY = {"reason": "Compared with the operator's invoice"}
 
 
 async def applicant(caller: Caller) -> tuple[str, str]:
-    """The path of a fresh individual, and the CNIC."""
+    """Create an individual; returns its path and CNIC."""
     person = cases.individual()
     made = await caller.post("/v1/applicants", json=person)
     return made.headers["Location"], person["cnic"]

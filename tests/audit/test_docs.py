@@ -1,4 +1,4 @@
-"""The check that docs/audit.md shows is one that works."""
+"""The verification program in docs/audit.md works."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
 
 
 @pytest.mark.slow
-async def test_an_outsider_proves_an_event_with_what_the_page_shows(service: Service, pseb: Caller) -> None:
+async def test_the_program_on_the_page_verifies_an_inclusion_proof(service: Service, pseb: Caller) -> None:
     (shown,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     await recorded(service, *(f"test.{number}" for number in range(9)))
     await sequenced(service)

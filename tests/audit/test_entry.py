@@ -1,4 +1,4 @@
-"""An entry is the same bytes for ever: canonical JSON by RFC 8785, whoever writes it."""
+"""Entries are canonical JSON (RFC 8785), byte for byte."""
 
 import hmac
 from datetime import UTC
@@ -11,8 +11,8 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.audit.entry import Entry, canonical, disclosures, entry_of
-from app.events.store import Recorded
+from app.audit.entry import Entry, canonical_json, disclosures, encode_entry
+from app.events.store import RecordedEvent
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
@@ -25,7 +25,7 @@ VALUES = st.recursive(
 )
 OBJECTS = st.dictionaries(TEXT | st.sampled_from(["note", "legal_basis"]), VALUES, max_size=4)
 EVENTS = st.builds(
-    Recorded,
+    RecordedEvent,
     id=st.uuids(),
     occurred_at=st.datetimes(timezones=st.just(UTC)),
     name=TEXT,
@@ -39,8 +39,8 @@ EVENTS = st.builds(
 SALTS = st.binary(min_size=32, max_size=32)
 
 
-def as_its_schema_has_it(event: Recorded, position: int, salt: bytes) -> Entry:
-    """The entry as the page on the audit describes it, word by word."""
+def entry_by_definition(event: RecordedEvent, position: int, salt: bytes) -> Entry:
+    """Return the entry as docs/audit.md describes it."""
 
     def committed(name: str, value: Any) -> str:
         own = hmac.digest(salt, name.encode(), "sha256").hex()
@@ -66,14 +66,14 @@ def as_its_schema_has_it(event: Recorded, position: int, salt: bytes) -> Entry:
 
 
 @given(EVENTS, st.integers(0, 2**53 - 1), SALTS)
-def test_an_entry_is_what_its_schema_says_in_canonical_form(event: Recorded, position: int, salt: bytes) -> None:
-    entry = as_its_schema_has_it(event, position, salt)
-    assert entry_of(event, position, salt) == rfc8785.dumps(entry.model_dump(mode="json"))
+def test_an_encoded_entry_is_the_canonical_json_of_its_schema(event: RecordedEvent, position: int, salt: bytes) -> None:
+    entry = entry_by_definition(event, position, salt)
+    assert encode_entry(event, position, salt) == rfc8785.dumps(entry.model_dump(mode="json"))
 
 
 @given(EVENTS, SALTS)
-def test_what_is_disclosed_is_what_was_committed_to(event: Recorded, salt: bytes) -> None:
-    commitments = orjson.loads(entry_of(event, 0, salt))["commitments"]
+def test_disclosures_open_the_commitments(event: RecordedEvent, salt: bytes) -> None:
+    commitments = orjson.loads(encode_entry(event, 0, salt))["commitments"]
     opened = {
         name: sha256(rfc8785.dumps([each.salt, each.value])).hexdigest()
         for name, each in disclosures(event, salt).items()
@@ -82,17 +82,17 @@ def test_what_is_disclosed_is_what_was_committed_to(event: Recorded, salt: bytes
 
 
 @pytest.mark.parametrize("number", [2**53, -(2**53), 2**80])
-def test_a_number_that_json_cannot_carry_is_refused(number: int) -> None:
+def test_an_integer_beyond_i_json_is_refused(number: int) -> None:
     with pytest.raises(rfc8785.IntegerDomainError):
-        canonical({"number": number})
+        canonical_json({"number": number})
 
 
 @given(VALUES)
-def test_every_value_is_written_as_the_standards_own_library_writes_it(value: object) -> None:
-    assert canonical(value) == rfc8785.dumps(value)  # type: ignore[arg-type]  # JSON, by its strategy
+def test_every_value_is_written_as_rfc8785_writes_it(value: object) -> None:
+    assert canonical_json(value) == rfc8785.dumps(value)  # type: ignore[arg-type]  # JSON, by its strategy
 
 
-def test_names_are_in_the_standards_order_and_control_characters_in_its_spelling() -> None:
-    assert canonical({"\u20ac": 1, "\U0001f600": 2, "\ufb33": 3, "a": "\x01\n\x7f/"}) == (
+def test_names_are_sorted_and_control_characters_escaped_as_rfc_8785_says() -> None:
+    assert canonical_json({"\u20ac": 1, "\U0001f600": 2, "\ufb33": 3, "a": "\x01\n\x7f/"}) == (
         '{"a":"\\u0001\\n\x7f/","\u20ac":1,"\U0001f600":2,"\ufb33":3}'.encode()
     )

@@ -1,4 +1,4 @@
-"""The tree grows in a process of its own, which a worker starts, keeps, and takes along when it ends."""
+"""The sequencer runs in a child process that a worker starts, restarts, and ends with itself."""
 
 import signal
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ async def has_size(service: Service, size: int) -> bool:
 
 
 async def sequencing(service: Service, worker: Popen[bytes], size: int) -> psutil.Process:
-    """The process that makes the leaves, once the tree has grown to ``size``."""
+    """Return the sequencer's process once the tree has ``size`` leaves."""
     await processes.until(partial(has_size, service, size))
     (found,) = (each for each in psutil.Process(worker.pid).children() if "spawn_main" in " ".join(each.cmdline()))
     return found
@@ -44,7 +44,7 @@ async def gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-async def test_when_it_is_killed_another_goes_on(service: Service, worker: Popen[bytes]) -> None:
+async def test_a_killed_sequencer_is_replaced(service: Service, worker: Popen[bytes]) -> None:
     await recorded(service, "test.before")
     first = await sequencing(service, worker, 1)
     first.kill()
@@ -63,7 +63,7 @@ async def test_it_ends_with_its_worker(service: Service, worker: Popen[bytes], h
     await processes.until(partial(gone, process), 10)
 
 
-async def test_a_ctrl_c_that_reaches_it_too_is_for_the_worker(service: Service, worker: Popen[bytes]) -> None:
+async def test_it_ignores_the_ctrl_c_that_the_worker_handles(service: Service, worker: Popen[bytes]) -> None:
     await recorded(service, "test.before")
     process = await sequencing(service, worker, 1)
     process.send_signal(signal.SIGINT)
@@ -71,12 +71,14 @@ async def test_a_ctrl_c_that_reaches_it_too_is_for_the_worker(service: Service, 
     assert await sequencing(service, worker, 2) == process
 
 
-async def test_requests_and_uploads_go_before_it(service: Service, worker: Popen[bytes]) -> None:
+async def test_it_runs_at_the_lowest_priority(service: Service, worker: Popen[bytes]) -> None:
     await recorded(service, "test.event")
     assert (await sequencing(service, worker, 1)).nice() == psutil.Process(worker.pid).nice() + NICENESS
 
 
-async def test_the_worker_tells_the_size_of_the_tree(service: Service, worker: Popen[bytes], metrics_port: int) -> None:
+async def test_the_worker_exports_the_size_of_the_tree(
+    service: Service, worker: Popen[bytes], metrics_port: int
+) -> None:
     await recorded(service, "test.1", "test.2", "test.3")
 
     async def told() -> bool:

@@ -1,4 +1,4 @@
-"""Proofs as they are served, checked by the caller with nothing but the hashes and the published keys."""
+"""Served proofs, verified with nothing but their hashes and the published keys."""
 
 import json
 from hashlib import sha256
@@ -35,15 +35,15 @@ async def refusal(caller: Caller, path: str, **query: Any) -> tuple[int, str]:
 
 
 def proves(proof: dict[str, Any]) -> bool:
-    """Whether the entry, as it was served, has its place in the tree of the checkpoint."""
+    """True when the served entry is in the tree of the checkpoint."""
     head, path = proof["checkpoint"], [bytes.fromhex(each) for each in proof["path"]]
     leaf = sha256(b"\x00" + proof["entry"].encode()).digest()
     assert leaf.hex() == proof["leaf_hash"]
-    return tree.includes(bytes.fromhex(head["root"]), head["size"], leaf, proof["position"], path)
+    return tree.verify_inclusion(bytes.fromhex(head["root"]), head["size"], leaf, proof["position"], path)
 
 
 def opened(proof: dict[str, Any]) -> dict[str, Any]:
-    """What the served salts and values open of the entry's commitments, when they do."""
+    """Return the disclosed values, once their commitments are verified."""
     commitments = json.loads(proof["entry"])["commitments"]
     for name, each in proof["disclosed"].items():
         assert sha256(rfc8785.dumps([each["salt"], each["value"]])).hexdigest() == commitments[name]
@@ -51,7 +51,7 @@ def opened(proof: dict[str, Any]) -> dict[str, Any]:
 
 
 async def rejected(pseb: Caller, officer: Caller) -> dict[str, Any]:
-    """The event of a rejection with a note, as the officer reads it."""
+    """Return the event of a rejection with a note, as the officer reads it."""
     case = await cases.submitted(pseb)
     await cases.decide(officer, case, "reject", reason_codes=["other"], note="The letter is of another year.")
     name = "registration.rejected"
@@ -77,7 +77,7 @@ async def test_anothers_event_looks_as_if_it_did_not_exist(
         assert (theirs.status_code, theirs.json()) == (404, nobodys.json())
 
 
-async def test_what_is_asked_wrongly_is_refused_with_its_place(service: Service, pseb: Caller) -> None:
+async def test_invalid_parameters_are_refused_with_their_pointers(service: Service, pseb: Caller) -> None:
     size = await sequenced(service, batch=1)
     for path, query, pointer in (
         (INCLUSION, {}, "/query/event_id"),
@@ -102,7 +102,7 @@ async def test_nobody_reads_proofs_without_the_scope_of_the_log(service: Service
         assert await refusal(narrow, path) == (403, "forbidden")
 
 
-async def test_an_event_beyond_the_tree_that_was_asked_for_is_not_in_it_yet(service: Service, pseb: Caller) -> None:
+async def test_an_event_beyond_the_requested_size_is_not_in_that_tree(service: Service, pseb: Caller) -> None:
     first = await sequenced(service)
     await recorded(service, "test.later")
     event = (await told(pseb, "test.later"))[-1]
@@ -141,8 +141,8 @@ async def test_each_checkpoint_is_proven_to_begin_with_the_ones_before(service: 
             ]
             old, new = (bytes.fromhex(proof[each]["root"]) for each in ("first", "second"))
             path = [bytes.fromhex(each) for each in proof["path"]]
-            assert tree.extends(new, second, old, first, path)
-            assert not tree.extends(new, second, bytes(32), first, path)
+            assert tree.verify_consistency(new, second, old, first, path)
+            assert not tree.verify_consistency(new, second, bytes(32), first, path)
     assert (await served(pseb, CONSISTENCY, first=3))["second"] == await served(pseb, CHECKPOINT)
 
 
@@ -160,7 +160,7 @@ async def test_a_checkpoint_is_signed_by_a_published_key(service: Service, pseb:
     }
 
 
-async def test_each_reader_can_open_of_the_entry_what_the_log_shows_it_and_no_more(
+async def test_each_reader_gets_the_disclosures_of_the_fields_it_may_read_and_no_others(
     service: Service, pseb: Caller, nayatel: Caller, officer: Caller
 ) -> None:
     event = await rejected(pseb, officer)

@@ -1,4 +1,4 @@
-"""Every settled event gets its leaf once, in the order of the log, whatever happens meanwhile."""
+"""Every settled event gets one leaf, in the order of the log, also under concurrency and crashes."""
 
 import asyncio
 
@@ -6,13 +6,13 @@ import pytest
 from sqlalchemy import select
 
 from app.audit import checkpoint, store
-from app.audit.errors import Difference
+from app.audit.errors import VerificationFailed
 from app.audit.models import Leaf
 from app.audit.sequencer import sequence
 from app.core.settings import Settings
 from app.events import store as events
 from app.events.models import Event
-from app.events.store import Happening
+from app.events.store import NewEvent
 from app.partners import store as partners
 from tests.support import postgres, processes
 from tests.support.service import Service
@@ -22,7 +22,7 @@ ISSUER = "https://register.example.pk"
 
 
 async def leaves(service: Service) -> list[str]:
-    """The names of the events in the order of their leaves."""
+    """Return the names of the events in the order of their leaves."""
     statement = select(Event.name).join(Leaf, Leaf.event_id == Event.id).order_by(Leaf.position)
     async with service.database.transaction(read_only=True) as tx:
         return list(await tx.scalars(statement))
@@ -35,11 +35,11 @@ async def test_without_an_event_nothing_is_signed(service: Service) -> None:
     assert (await verified(service)).size == 0
 
 
-async def test_an_event_that_commits_late_gets_its_leaf_once_and_before_those_that_came_after(service: Service) -> None:
+async def test_an_event_that_commits_late_gets_one_leaf_before_the_events_after_it(service: Service) -> None:
     await recorded(service, "test.first")
     await sequenced(service)
     async with service.database.transaction() as late:
-        await events.record(late, None, [Happening("test.late")])
+        await events.record(late, None, [NewEvent("test.late")])
         await late.flush()
         await recorded(service, "test.early")
         await sequence(service.database, ISSUER)
@@ -57,11 +57,11 @@ async def test_the_tree_is_the_same_whatever_the_batch(service: Service, batch: 
     assert await leaves(service) == names
     assert (await verified(service, batch=5)).size == 21
     async with service.database.transaction(read_only=True) as tx:
-        signed = (await store.kept(tx, 0, 21)).checkpoints
+        signed = (await store.recorded_tree(tx, 0, 21)).checkpoints
     assert sorted(signed) == sorted({*range(batch, 21, batch), 21})
 
 
-async def test_sequencers_that_run_side_by_side_append_nothing_twice(service: Service) -> None:
+async def test_concurrent_sequencers_append_each_event_once(service: Service) -> None:
     writing = asyncio.gather(*(recorded(service, *(f"test.{n}.{m}" for m in range(5))) for n in range(6)))
     await asyncio.gather(*(sequence(service.database, ISSUER, 2) for _ in range(4)))
     await writing
@@ -70,26 +70,28 @@ async def test_sequencers_that_run_side_by_side_append_nothing_twice(service: Se
 
 
 @pytest.mark.slow
-async def test_a_worker_that_is_killed_between_batches_is_gone_on_from(service: Service, settings: Settings) -> None:
+async def test_sequencing_continues_after_a_worker_was_killed_between_batches(
+    service: Service, settings: Settings
+) -> None:
     await recorded(service, *(f"test.{number}" for number in range(12_000)))
 
-    async def begun() -> bool:
+    async def started() -> bool:
         return await size_of(service) > 0
 
     worker = processes.start("worker", processes.environment(settings))
     try:
-        await processes.until(begun, 60)
+        await processes.until(started, 60)
     finally:
         processes.kill(worker)
 
-    async def gone_on() -> bool:  # nobody can while the killed one's connection is still there
+    async def continued() -> bool:  # not before PostgreSQL has ended the connection of the killed worker
         return await sequenced(service) == 12_000
 
-    await processes.until(gone_on)
+    await processes.until(continued)
     assert (await verified(service)).size == 12_000
 
 
-async def test_the_newest_checkpoint_is_signed_again_by_the_key_that_replaced_its_own(service: Service) -> None:
+async def test_after_a_key_rotation_the_newest_checkpoint_is_signed_again(service: Service) -> None:
     await recorded(service, "test.first")
     await sequenced(service)
     await recorded(service, "test.second")
@@ -99,26 +101,26 @@ async def test_the_newest_checkpoint_is_signed_again_by_the_key_that_replaced_it
     await service.let_keys_settle()
     await sequence(service.database, ISSUER)
     async with service.database.transaction(read_only=True) as tx:
-        first, second = [await store.checkpoint_of(tx, size) for size in (1, 2)]
-    assert checkpoint.signer_of(first.signed) != new
-    assert checkpoint.signer_of(second.signed) == new
+        first, second = [await store.get_checkpoint(tx, size) for size in (1, 2)]
+    assert checkpoint.key_id(first.signed) != new
+    assert checkpoint.key_id(second.signed) == new
     assert (await verified(service)).size == 2
 
 
-async def test_a_log_signed_by_a_revoked_key_counts_as_history_once_another_key_signs_for_it(service: Service) -> None:
+async def test_checkpoints_of_a_revoked_key_are_accepted_once_another_key_signed_a_newer_one(service: Service) -> None:
     await recorded(service, "test.first")
     await sequenced(service)
     async with service.database.transaction(read_only=True) as tx:
-        old = checkpoint.signer_of((await store.checkpoint_of(tx, 1)).signed)
+        old = checkpoint.key_id((await store.get_checkpoint(tx, 1)).signed)
     async with service.database.transaction() as tx:
         new = await partners.revoke_signing_key(tx, old)
-    with pytest.raises(Difference, match="revoked"):
+    with pytest.raises(VerificationFailed, match="revoked"):
         await verified(service)
     await recorded(service, "test.second")
     await sequenced(service)
     async with service.database.transaction(read_only=True) as tx:
-        first, second = [await store.checkpoint_of(tx, size) for size in (1, 2)]
-    assert [checkpoint.signer_of(each.signed) for each in (first, second)] == [old, new]
+        first, second = [await store.get_checkpoint(tx, size) for size in (1, 2)]
+    assert [checkpoint.key_id(each.signed) for each in (first, second)] == [old, new]
     assert (await verified(service)).size == 2
 
 
@@ -131,11 +133,11 @@ async def test_a_log_signed_by_a_revoked_key_counts_as_history_once_another_key_
         ("UPDATE audit_checkpoints SET size = 1", "signed"),
     ],
 )
-async def test_nothing_is_signed_on_top_of_what_was_changed(service: Service, change: str, told: str) -> None:
+async def test_nothing_is_signed_on_top_of_a_changed_tree(service: Service, change: str, told: str) -> None:
     await recorded(service, "test.1", "test.2", "test.3")
     await sequenced(service)
     await postgres.execute(service.settings.database_url, change)
     await recorded(service, "test.4")
-    with pytest.raises(Difference, match=told):
+    with pytest.raises(VerificationFailed, match=told):
         await sequenced(service)
     assert await leaves(service) == ["test.1", "test.2", "test.3"]

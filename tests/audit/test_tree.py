@@ -1,4 +1,4 @@
-"""The tree is that of RFC 9162: its published vectors, its proofs, and nothing else passes for one."""
+"""The Merkle tree of RFC 9162: published vectors, valid proofs, and rejection of all others."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.audit import tree
-from app.audit.tree import Frontier, Node, Stretch
+from app.audit.tree import Frontier, LeafRange, Node
 
 # The vectors that the implementations of Certificate Transparency share.
 ENTRIES = [
@@ -65,8 +65,8 @@ CONSISTENCY = {
 SIZES = st.integers(1, 300)
 
 
-class Grown:
-    """A tree of the published entries, then of numbers, with every subtree that was ever complete."""
+class SampleTree:
+    """A tree of the published entries, then of numbers, with the hashes of all its nodes and its root at every size."""
 
     def __init__(self, size: int) -> None:
         self.leaves = [tree.leaf_hash(ENTRIES[n] if n < len(ENTRIES) else str(n).encode()) for n in range(size)]
@@ -78,113 +78,115 @@ class Grown:
             self.roots.append(frontier.root())
 
     def inclusion(self, position: int, size: int) -> list[bytes]:
-        return tree.proof(tree.inclusion_path(position, size), self.hashes)
+        return tree.proof_hashes(tree.inclusion_path(position, size), self.hashes)
 
     def consistency(self, first: int, second: int) -> list[bytes]:
-        return tree.proof(tree.consistency_path(first, second), self.hashes)
+        return tree.proof_hashes(tree.consistency_path(first, second), self.hashes)
 
 
-GROWN = Grown(300)
+TREE = SampleTree(300)
 
 
-def whole(leaves: Sequence[bytes]) -> bytes:
-    """The root as RFC 9162, 2.1.1 defines it."""
+def root_by_definition(leaves: Sequence[bytes]) -> bytes:
+    """Return the root as RFC 9162, 2.1.1 defines it."""
     if len(leaves) < 2:
         return leaves[0] if leaves else sha256().digest()
     split = 1
     while split * 2 < len(leaves):
         split *= 2
-    return tree.node_hash(whole(leaves[:split]), whole(leaves[split:]))
+    return tree.node_hash(root_by_definition(leaves[:split]), root_by_definition(leaves[split:]))
 
 
-def spoiled(path: Sequence[bytes], number: int) -> list[list[bytes]]:
-    """A proof with a bit turned, a hash too few, too many or in another place."""
+def invalid_proofs(path: Sequence[bytes], number: int) -> list[list[bytes]]:
+    """Return copies of a proof with a flipped bit, a hash too few, too many or in another place."""
     turned = [bytes([each[0] ^ 1]) + each[1:] if n == number % len(path) else each for n, each in enumerate(path)]
     changed = [turned, list(path[:-1]), list(path[1:]), [*path, path[0]], [path[-1], *path], [*path, b""]]
     return [each for each in changed if each != list(path)]
 
 
 def test_the_roots_are_the_published_ones() -> None:
-    assert [root.hex() for root in GROWN.roots[1:9]] == ROOTS
-    assert GROWN.roots[0].hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert [root.hex() for root in TREE.roots[1:9]] == ROOTS
+    assert TREE.roots[0].hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 @pytest.mark.parametrize(("position", "size"), INCLUSION)
-def test_a_published_proof_of_inclusion_is_what_is_given_and_taken(position: int, size: int) -> None:
-    path = GROWN.inclusion(position, size)
+def test_a_published_inclusion_proof_is_produced_and_verified(position: int, size: int) -> None:
+    path = TREE.inclusion(position, size)
     assert [each.hex() for each in path] == INCLUSION[position, size]
-    assert tree.includes(bytes.fromhex(ROOTS[size - 1]), size, GROWN.leaves[position], position, path)
+    assert tree.verify_inclusion(bytes.fromhex(ROOTS[size - 1]), size, TREE.leaves[position], position, path)
 
 
 @pytest.mark.parametrize(("first", "second"), CONSISTENCY)
-def test_a_published_proof_of_consistency_is_what_is_given_and_taken(first: int, second: int) -> None:
-    path = GROWN.consistency(first, second)
+def test_a_published_consistency_proof_is_produced_and_verified(first: int, second: int) -> None:
+    path = TREE.consistency(first, second)
     assert [each.hex() for each in path] == CONSISTENCY[first, second]
     roots = [bytes.fromhex(ROOTS[size - 1]) for size in (second, first)]
-    assert tree.extends(roots[0], second, roots[1], first, path)
+    assert tree.verify_consistency(roots[0], second, roots[1], first, path)
 
 
-def test_nothing_is_proven_of_what_is_not_in_the_tree_or_of_a_tree_that_is_empty_or_larger() -> None:
-    root, leaf = GROWN.roots[1], GROWN.leaves[0]
-    assert tree.includes(root, 1, leaf, 0, [])
+def test_no_proof_is_accepted_for_positions_outside_the_tree_or_for_sizes_in_the_wrong_order() -> None:
+    root, leaf = TREE.roots[1], TREE.leaves[0]
+    assert tree.verify_inclusion(root, 1, leaf, 0, [])
     for position, size in ((-1, 1), (1, 1), (2, 1), (0, 0)):
-        assert not tree.includes(root, size, leaf, position, [])
-    assert tree.extends(root, 1, root, 1, [])
+        assert not tree.verify_inclusion(root, size, leaf, position, [])
+    assert tree.verify_consistency(root, 1, root, 1, [])
     for first, second in ((0, 0), (0, 1), (2, 1), (1, 2)):
-        assert not tree.extends(root, second, root, first, [])
-    assert not tree.extends(GROWN.roots[2], 1, root, 1, [])
-    assert not tree.extends(root, 1, root, 1, [root])
+        assert not tree.verify_consistency(root, second, root, first, [])
+    assert not tree.verify_consistency(TREE.roots[2], 1, root, 1, [])
+    assert not tree.verify_consistency(root, 1, root, 1, [root])
 
 
 @given(SIZES)
-def test_a_tree_that_grew_leaf_by_leaf_has_the_root_of_its_definition(size: int) -> None:
-    assert GROWN.roots[size] == whole(GROWN.leaves[:size])
+def test_a_tree_that_grew_leaf_by_leaf_has_the_root_by_definition(size: int) -> None:
+    assert TREE.roots[size] == root_by_definition(TREE.leaves[:size])
 
 
 @given(SIZES, SIZES)
-def test_a_tree_goes_on_from_the_subtrees_of_its_right_edge(first: int, second: int) -> None:
+def test_a_frontier_resumes_from_its_peaks(first: int, second: int) -> None:
     first, second = sorted((first, second))
-    nodes = tree.complete_subtrees(Stretch(0, first))
-    frontier = Frontier(first, [GROWN.hashes[node] for node in nodes])
-    completed = [node for leaf in GROWN.leaves[first:second] for node, _ in frontier.append(leaf)]
-    assert frontier.root() == GROWN.roots[second]
-    assert sorted(completed) == sorted(tree.completed_between(first, second))
-    assert tree.subtrees_of(second) == len(tree.completed_between(0, second))
+    nodes = tree.complete_subtrees(LeafRange(0, first))
+    frontier = Frontier(first, [TREE.hashes[node] for node in nodes])
+    completed = [node for leaf in TREE.leaves[first:second] for node, _ in frontier.append(leaf)]
+    assert frontier.root() == TREE.roots[second]
+    assert sorted(completed) == sorted(tree.completed_nodes(first, second))
+    assert tree.node_count(second) == len(tree.completed_nodes(0, second))
 
 
 @given(st.lists(SIZES, min_size=1, max_size=6))
-def test_a_tree_is_the_same_whether_it_grew_by_one_leaf_or_by_many(ends: list[int]) -> None:
+def test_a_tree_is_the_same_when_it_grows_by_one_leaf_or_by_many(ends: list[int]) -> None:
     frontier, hashes = Frontier(), {}
     for end in sorted(ends):
-        for grown in frontier.extend(GROWN.leaves[frontier.size : end]):
-            hashes.update({Node(grown.level, grown.first + n): each for n, each in enumerate(grown.hashes)})
-    assert (frontier.size, frontier.root()) == (max(ends), GROWN.roots[max(ends)])
-    assert hashes == {node: GROWN.hashes[node] for node in tree.completed_between(0, max(ends))}
+        for run in frontier.extend(TREE.leaves[frontier.size : end]):
+            hashes.update({Node(run.level, run.first + n): each for n, each in enumerate(run.hashes)})
+    assert (frontier.size, frontier.root()) == (max(ends), TREE.roots[max(ends)])
+    assert hashes == {node: TREE.hashes[node] for node in tree.completed_nodes(0, max(ends))}
 
 
 @given(SIZES, SIZES, st.integers(0, 8))
-def test_every_leaf_is_proven_and_no_other_proof_is_taken(position: int, size: int, number: int) -> None:
+def test_every_leaf_has_an_inclusion_proof_and_no_other_is_accepted(position: int, size: int, number: int) -> None:
     position, size = min(position, size) - 1, max(position, size)
-    root, leaf, path = GROWN.roots[size], GROWN.leaves[position], GROWN.inclusion(position, size)
+    root, leaf, path = TREE.roots[size], TREE.leaves[position], TREE.inclusion(position, size)
     assert len(path) <= (size - 1).bit_length()
-    assert tree.includes(root, size, leaf, position, path)
-    assert not tree.includes(root, size, tree.leaf_hash(b"another"), position, path)
-    assert not tree.includes(GROWN.roots[size - 1], size, leaf, position, path)
+    assert tree.verify_inclusion(root, size, leaf, position, path)
+    assert not tree.verify_inclusion(root, size, tree.leaf_hash(b"another"), position, path)
+    assert not tree.verify_inclusion(TREE.roots[size - 1], size, leaf, position, path)
     for other in {position - 1, position + 1, position ^ 2} - {position}:
-        assert not tree.includes(root, size, leaf, other, path)
-    for wrong in spoiled(path, number) if path else []:
-        assert not tree.includes(root, size, leaf, position, wrong)
+        assert not tree.verify_inclusion(root, size, leaf, other, path)
+    for wrong in invalid_proofs(path, number) if path else []:
+        assert not tree.verify_inclusion(root, size, leaf, position, wrong)
 
 
 @given(SIZES, SIZES, st.integers(0, 9))
-def test_every_earlier_tree_is_proven_and_no_other_proof_is_taken(first: int, second: int, number: int) -> None:
+def test_every_earlier_size_has_a_consistency_proof_and_no_other_is_accepted(
+    first: int, second: int, number: int
+) -> None:
     first, second = sorted((first, second))
-    old, new, path = GROWN.roots[first], GROWN.roots[second], GROWN.consistency(first, second)
+    old, new, path = TREE.roots[first], TREE.roots[second], TREE.consistency(first, second)
     assert len(path) <= second.bit_length() + 1
-    assert tree.extends(new, second, old, first, path)
+    assert tree.verify_consistency(new, second, old, first, path)
     if first < second:
-        assert not tree.extends(old, second, new, first, path)
-        assert not tree.extends(new, second, tree.leaf_hash(b"another"), first, path)
-        assert not tree.extends(new, second, old, first, [])
-    for wrong in spoiled(path, number) if path else []:
-        assert not tree.extends(new, second, old, first, wrong)
+        assert not tree.verify_consistency(old, second, new, first, path)
+        assert not tree.verify_consistency(new, second, tree.leaf_hash(b"another"), first, path)
+        assert not tree.verify_consistency(new, second, old, first, [])
+    for wrong in invalid_proofs(path, number) if path else []:
+        assert not tree.verify_consistency(new, second, old, first, wrong)

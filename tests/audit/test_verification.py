@@ -1,4 +1,4 @@
-"""Whatever the owner of the database changes in the log, the tree or its checkpoints, ``verify`` finds."""
+"""``verify`` finds every change that the owner of the database makes to log, tree or checkpoints."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from app.audit import store
-from app.audit.errors import Difference
+from app.audit.errors import VerificationFailed
 from app.audit.schemas import Checkpoint
 from app.audit.verification import verify
 from tests.support import cases, postgres
@@ -68,36 +68,36 @@ TREE = [
 
 
 async def thirty(service: Service) -> None:
-    """Thirty events and three checkpoints of their tree."""
+    """Record thirty events, with three checkpoints of their tree."""
     await recorded(service, *(f"test.{number}" for number in range(30)))
     assert await sequenced(service, batch=10) == 30
 
 
 async def difference(service: Service, *changes: str) -> str:
-    """What ``verify`` says when the owner of the database has made these changes, of which nothing stays."""
+    """Return the error of ``verify`` after these changes by the owner of the database, and roll them back."""
     try:
         async with service.database.transaction() as tx:
             await tx.execute(text("SET LOCAL ROLE NONE"))
             for change in changes:
                 assert (await tx.execute(text(f"{change} RETURNING 1"))).all(), change
             await verify(tx, batch=7)
-    except Difference as found:
+    except VerificationFailed as found:
         return str(found)
     return ""
 
 
-async def kept(service: Service, size: int) -> Checkpoint:
-    """A checkpoint as an outsider keeps it."""
+async def kept_copy(service: Service, size: int) -> Checkpoint:
+    """Return a checkpoint as a client keeps it."""
     async with service.database.transaction(read_only=True) as tx:
-        return Checkpoint.model_validate(await store.checkpoint_of(tx, size))
+        return Checkpoint.model_validate(await store.get_checkpoint(tx, size))
 
 
-async def test_a_log_that_only_grew_shows_no_difference(service: Service) -> None:
+async def test_a_log_that_only_grew_is_verified(service: Service) -> None:
     await thirty(service)
     await recorded(service, "test.waiting")
     assert (await verified(service, batch=7)).size == 30
     for size in (10, 20, 30):
-        assert (await verified(service, batch=7, copy=await kept(service, size))).size == 30
+        assert (await verified(service, batch=7, copy=await kept_copy(service, size))).size == 30
 
 
 async def test_every_change_of_log_tree_or_checkpoints_is_found(service: Service) -> None:
@@ -109,11 +109,11 @@ async def test_every_change_of_log_tree_or_checkpoints_is_found(service: Service
     assert (await verified(service)).size == 30
 
 
-async def test_the_end_of_the_log_cut_off_with_its_tree_is_found_by_a_copy_of_a_later_checkpoint(
+async def test_a_truncated_log_and_tree_are_found_by_a_copy_of_a_later_checkpoint(
     service: Service,
 ) -> None:
     await thirty(service)
-    copy = await kept(service, 30)
+    copy = await kept_copy(service, 30)
     await postgres.execute(
         service.settings.database_url,
         "DELETE FROM events WHERE id IN (SELECT event_id FROM audit_leaves WHERE position >= 20)",
@@ -122,7 +122,7 @@ async def test_the_end_of_the_log_cut_off_with_its_tree_is_found_by_a_copy_of_a_
         "DELETE FROM audit_checkpoints WHERE size > 20",
     )
     assert (await verified(service)).size == 20
-    with pytest.raises(Difference, match="of 30 leaves, and the tree has only 20"):
+    with pytest.raises(VerificationFailed, match="of 30 leaves, and the tree has only 20"):
         await verified(service, copy=copy)
 
 
@@ -130,7 +130,7 @@ async def test_a_log_that_was_changed_and_signed_anew_by_the_service_itself_is_f
     service: Service,
 ) -> None:
     await thirty(service)
-    copy = await kept(service, 20)
+    copy = await kept_copy(service, 20)
     await postgres.execute(
         service.settings.database_url,
         f"UPDATE events SET name = 'test.never' WHERE {NTH.format(15)}",
@@ -138,19 +138,19 @@ async def test_a_log_that_was_changed_and_signed_anew_by_the_service_itself_is_f
     )
     assert await sequenced(service, batch=10) == 30
     assert (await verified(service)).size == 30
-    with pytest.raises(Difference, match="The first 20 events of the log are not those"):
+    with pytest.raises(VerificationFailed, match="The first 20 events of the log are not those"):
         await verified(service, copy=copy)
 
 
 async def test_a_copy_that_the_service_never_signed_is_refused(service: Service) -> None:
     await thirty(service)
-    copy = await kept(service, 20)
+    copy = await kept_copy(service, 20)
     for wrong in ({"size": 10}, {"root": "00" * 32}, {"signed": copy.signed[:-6] + "AAAAAA"}):
-        with pytest.raises(Difference, match="signed"):
+        with pytest.raises(VerificationFailed, match="signed"):
             await verified(service, copy=copy.model_copy(update=wrong))
 
 
-async def test_the_order_may_be_written_anew_as_after_a_logical_restore(service: Service) -> None:
+async def test_log_positions_may_be_renumbered_as_after_a_logical_restore(service: Service) -> None:
     await thirty(service)
     await postgres.execute(
         service.settings.database_url,
@@ -165,7 +165,7 @@ async def test_the_order_may_be_written_anew_as_after_a_logical_restore(service:
     assert (await verified(service)).size == 31
 
 
-async def test_the_command_says_what_it_found_by_its_exit_and_its_text(
+async def test_the_command_reports_the_result_by_exit_code_and_text(
     service: Service, officer: Caller, pseb: Caller, tmp_path: Path
 ) -> None:
     case = await cases.approved(pseb, officer)

@@ -1,4 +1,4 @@
-"""Personal data is erased when its time has passed, whatever the end; what was decided stays."""
+"""Personal data is erased after its retention period; decisions stay."""
 
 import asyncio
 from datetime import timedelta
@@ -31,13 +31,13 @@ from tests.support.trees import sequenced
 
 
 async def erased_at(caller: Caller, applicant_id: str) -> str | None:
-    """When an applicant was erased."""
+    """Return the time at which an applicant was erased."""
     found: str | None = (await caller.get(f"/v1/applicants/{applicant_id}")).json()["erased_at"]
     return found
 
 
 async def expired(service: Service, but: dict[str, Any]) -> None:
-    """The time of all approvals passes, but of one, so that the list is not empty."""
+    """Expire all approvals but one, so that the allowlist is not empty, and publish."""
     passes = f"UPDATE registrations SET expires_at = now() WHERE id <> '{but['id']}'"
     await postgres.execute(service.settings.database_url, passes)
     async with service.database.transaction() as tx:
@@ -67,7 +67,7 @@ async def test_nothing_is_erased_before_its_time_or_while_a_case_is_open_or_in_f
         assert (await pseb.get(f"/v1/registrations/{case['id']}")).json()["description"] == "Works from home"
 
 
-async def test_one_case_in_force_keeps_its_applicant_and_the_cases_that_came_to_nothing(
+async def test_a_case_in_force_keeps_its_applicant_and_all_its_cases(
     service: Service, pseb: Caller, officer: Caller
 ) -> None:
     person = cases.individual()
@@ -142,7 +142,7 @@ async def test_an_applicant_without_a_case_is_erased_some_time_after_its_last_ch
     assert await erased_at(pseb, made["id"]) is not None
 
 
-async def test_each_is_erased_at_its_time_however_often_it_was_looked_at_before(service: Service, pseb: Caller) -> None:
+async def test_earlier_checks_do_not_delay_an_erasure(service: Service, pseb: Caller) -> None:
     case = await an_application(pseb)
     for _ in range(3):
         await let_days_pass(service, 50)
@@ -157,7 +157,9 @@ async def test_each_is_erased_at_its_time_however_often_it_was_looked_at_before(
     assert await erased_at(pseb, case["applicant_id"]) is not None
 
 
-async def test_who_is_not_due_is_not_looked_at_again_before_the_shortest_clock(service: Service, pseb: Caller) -> None:
+async def test_an_applicant_not_due_is_not_checked_again_before_the_shortest_period(
+    service: Service, pseb: Caller
+) -> None:
     await an_application(pseb)
     await let_days_pass(service, 2)
     await sweep(service)
@@ -166,7 +168,7 @@ async def test_who_is_not_due_is_not_looked_at_again_before_the_shortest_clock(s
         assert await tx.scalar(text(rows)) == 0
 
 
-async def test_one_that_is_erased_is_not_erased_again(service: Service, pseb: Caller) -> None:
+async def test_an_erased_applicant_is_not_erased_again(service: Service, pseb: Caller) -> None:
     case = await an_application(pseb)
     await withdrawn(pseb, case)
     await let_days_pass(service, NOTHING_DAYS + 1)
@@ -188,7 +190,7 @@ async def test_two_workers_that_sweep_at_once_erase_each_applicant_once(service:
     assert [each["name"] for each in events].count("registration.erased") == 5
 
 
-async def test_who_was_erased_by_an_earlier_release_loses_subject_and_references_too(
+async def test_an_applicant_erased_by_an_earlier_release_loses_subject_and_references_too(
     service: Service, pseb: Caller
 ) -> None:
     person = cases.individual()
@@ -209,10 +211,10 @@ OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg
 
 
 async def scanned(url: str) -> list[tuple[str, int]]:
-    """The large tables that were read from end to end, once all that worked with them have told their statistics."""
+    """Return the large tables with sequential scans, once the other backends have ended and reported statistics."""
     connection = await asyncpg.connect(url)
     try:
-        while await connection.fetchval(f"SELECT count(*) {OTHERS}"):  # noqa: ASYNC110 - another process tells it
+        while await connection.fetchval(f"SELECT count(*) {OTHERS}"):  # noqa: ASYNC110 - only polling shows it
             await asyncio.sleep(0.05)
         asked = "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname = ANY($1) AND seq_scan > 0"
         return [tuple(each) for each in await connection.fetch(asked, BIG)]
@@ -220,7 +222,7 @@ async def scanned(url: str) -> list[tuple[str, int]]:
         await connection.close()
 
 
-async def test_no_statement_of_the_sweep_needs_a_table_from_end_to_end(service: Service, pseb: Caller) -> None:
+async def test_the_sweep_needs_no_sequential_scan_of_a_large_table(service: Service, pseb: Caller) -> None:
     case = await cases.submitted(pseb, reference="SWEPT-1")
     await withdrawn(pseb, case)
     await uploads.uploaded(pseb, uploads.csv_of([uploads.row("SWEPT-1", networks="10.0.0.1")]), dry_run=True)

@@ -1,4 +1,4 @@
-"""An applicant is erased on request of its partner or the regulator, where nothing is open or in force."""
+"""Erasure on request of the partner or the regulator, while no case is open or in force."""
 
 import asyncio
 from typing import Any
@@ -18,7 +18,7 @@ async def ask(caller: Caller, applicant_id: Any, tag: str | None = "*") -> Any:
     return await caller.post(f"/v1/applicants/{applicant_id}/erasure", headers={"If-Match": tag} if tag else {})
 
 
-async def test_anothers_record_is_not_found_and_stays(pseb: Caller, pasha: Caller) -> None:
+async def test_another_partners_record_is_not_found_and_stays(pseb: Caller, pasha: Caller) -> None:
     case = await an_application(pseb)
     await withdrawn(pseb, case)
     for applicant_id in (case["applicant_id"], uuid4()):
@@ -48,7 +48,7 @@ async def test_no_operator_may_hold_the_scope(nayatel: Caller, admin: Caller) ->
     assert PartnerKind.OPERATOR in answer.json()["detail"]
 
 
-async def test_what_is_open_in_force_or_still_listed_stands_against_it_by_name(
+async def test_cases_open_in_force_or_on_the_allowlist_prevent_it_and_are_named(
     service: Service, pseb: Caller, officer: Caller
 ) -> None:
     case = await an_application(pseb)
@@ -98,7 +98,7 @@ async def test_an_applicant_that_never_had_a_case_is_erased_too(pseb: Caller) ->
     assert (await erased(pseb, made["id"]))["ntn"] is None
 
 
-async def test_repeats_are_harmless_whatever_version_they_name(pseb: Caller) -> None:
+async def test_a_repeated_request_has_the_same_result_with_any_version(pseb: Caller) -> None:
     case = await an_application(pseb)
     await withdrawn(pseb, case)
     first = await ask(pseb, case["applicant_id"], '"1"')

@@ -1,4 +1,4 @@
-"""Nothing that is left leads to who was erased, in any table; and the whole log can still be proven."""
+"""No table holds personal data of an erased applicant, and the whole log still verifies."""
 
 from typing import Any
 
@@ -17,13 +17,13 @@ KEY = {"Idempotency-Key": "zubaida"}
 
 
 def hashes(service: Service, person: dict[str, Any]) -> list[str]:
-    """The keyed hashes of a person's numbers and address."""
+    """Return the keyed hashes of a person's CNIC and e-mail address."""
     keyring = service.database.keyring
-    return [applicants.hashed(keyring, name, person[name]) for name in ("cnic", "email")]
+    return [applicants.blind_index(keyring, name, person[name]) for name in ("cnic", "email")]
 
 
-async def lived(service: Service, pseb: Caller, officer: Caller) -> dict[str, Any]:
-    """A case that went through everything that repeats its reference: answers, corrections, uploads, the list."""
+async def complete_case(service: Service, pseb: Caller, officer: Caller) -> dict[str, Any]:
+    """Take a case through everything that stores its reference: idempotent answers, corrections, uploads, allowlist."""
     made = await pseb.post("/v1/applicants", json=cases.individual(**PERSON), headers=KEY)
     asked = {"track": "vpn_freelancer", "purpose": "freelancing", "reference": "REF-ZUBAIDA-1", **TEXTS}
     body = cases.registration(made.json()["id"], **asked)
@@ -50,7 +50,7 @@ async def lived(service: Service, pseb: Caller, officer: Caller) -> dict[str, An
 
 
 async def test_no_table_holds_anything_of_who_was_erased(service: Service, pseb: Caller, officer: Caller) -> None:
-    case = await lived(service, pseb, officer)
+    case = await complete_case(service, pseb, officer)
     await sequenced(service)
     words = [*PERSON.values(), *TEXTS.values(), "REF-ZUBAIDA", "zubaida", *hashes(service, PERSON)]
     before = await places_of(service, *words)
@@ -63,8 +63,10 @@ async def test_no_table_holds_anything_of_who_was_erased(service: Service, pseb:
     assert left == []
 
 
-async def test_no_kept_answer_shows_who_was_erased(service: Service, pseb: Caller, officer: Caller) -> None:
-    case = await lived(service, pseb, officer)
+async def test_no_stored_idempotent_answer_of_an_erased_applicant_is_left(
+    service: Service, pseb: Caller, officer: Caller
+) -> None:
+    case = await complete_case(service, pseb, officer)
     await pseb.post("/v1/applicants", json=cases.individual(), headers={"Idempotency-Key": "other"})
     await erased(pseb, case["applicant_id"])
     keys = (await everything(service))["idempotency_keys.key"].split("\n")
@@ -74,7 +76,7 @@ async def test_no_kept_answer_shows_who_was_erased(service: Service, pseb: Calle
 async def test_no_salt_is_left_with_which_a_reference_could_be_guessed(
     service: Service, pseb: Caller, officer: Caller
 ) -> None:
-    case = await lived(service, pseb, officer)
+    case = await complete_case(service, pseb, officer)
     await sequenced(service)
     assert (await everything(service))["audit_leaves.erasable_salt"]
     await erased(pseb, case["applicant_id"])
@@ -84,7 +86,7 @@ async def test_no_salt_is_left_with_which_a_reference_could_be_guessed(
 async def test_the_same_persons_new_record_has_nothing_to_do_with_the_erased_one(
     service: Service, pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
-    case = await lived(service, pseb, officer)
+    case = await complete_case(service, pseb, officer)
     elsewhere = (await pasha.post("/v1/applicants", json=cases.individual(**PERSON))).json()
     await erased(pseb, case["applicant_id"])
     anew = await cases.submitted(pseb, cases.individual(**PERSON), track="vpn_freelancer", purpose="freelancing")
@@ -100,10 +102,10 @@ async def test_the_same_persons_new_record_has_nothing_to_do_with_the_erased_one
     assert case["applicant_id"] not in [each["id"] for each in found]
 
 
-async def test_the_whole_log_is_proven_after_an_erasure_and_after_what_comes_later(
+async def test_the_whole_log_verifies_after_an_erasure_and_after_later_events(
     service: Service, pseb: Caller, officer: Caller
 ) -> None:
-    case = await lived(service, pseb, officer)
+    case = await complete_case(service, pseb, officer)
     await sequenced(service)
     await erased(pseb, case["applicant_id"])
     await verified(service)
@@ -118,7 +120,7 @@ async def test_the_whole_log_is_proven_after_an_erasure_and_after_what_comes_lat
     assert history[-1]["name"] == "registration.erased"
 
 
-async def test_a_case_that_was_withdrawn_keeps_its_neighbours_references(pseb: Caller, service: Service) -> None:
+async def test_references_of_other_applicants_stay(pseb: Caller, service: Service) -> None:
     first = await cases.submitted(pseb, reference="MINE-1")
     other = await cases.submitted(pseb, reference="MINE-2")
     await withdrawn(pseb, first)

@@ -1,4 +1,4 @@
-"""What is in the log stays as it is: the roles that the service acts as may add to it and change nothing."""
+"""The event log is append-only: the database roles of the service may insert and change nothing but an erasure."""
 
 import asyncpg
 import pytest
@@ -7,7 +7,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from app.core.principal import Principal
 from app.events import store as events
-from app.events.store import Happening
+from app.events.store import NewEvent
 from tests.support import cases
 from tests.support.service import Caller, Service
 from tests.support.trees import recorded, sequenced
@@ -18,7 +18,7 @@ KEPT = ("events", "audit_leaves", "audit_nodes")
 
 @pytest.mark.parametrize("table", KEPT)
 @pytest.mark.parametrize("change", ["UPDATE {} SET {}", "DELETE FROM {}", "TRUNCATE {}"])
-async def test_the_service_itself_is_refused_to_change_or_take_away(service: Service, table: str, change: str) -> None:
+async def test_the_service_role_cannot_update_or_delete(service: Service, table: str, change: str) -> None:
     await recorded(service, "test.kept")
     await sequenced(service)
     to_itself = {"events": "name = name", "audit_leaves": "event_id = event_id", "audit_nodes": "hash = hash"}[table]
@@ -27,7 +27,7 @@ async def test_the_service_itself_is_refused_to_change_or_take_away(service: Ser
             await tx.execute(text(change.format(table, to_itself)))
 
 
-async def test_no_role_holds_more_than_reading_and_adding(service: Service) -> None:
+async def test_no_role_has_more_than_select_and_insert(service: Service) -> None:
     asked = """SELECT r, t, p FROM unnest($1::text[]) r, unnest($2::text[]) t, unnest($3::text[]) p
                WHERE has_table_privilege(r, t, p)"""
     connection = await asyncpg.connect(service.settings.database_url)
@@ -52,10 +52,10 @@ CHANGES = [
 
 
 async def with_reference(service: Service) -> None:
-    """An event that holds a reference."""
+    """Record an event that has a reference."""
     async with service.database.transaction() as tx:
         details = {"status": "submitted", "reference": "A"}
-        await events.record(tx, None, [Happening("test.kept", details=details)])
+        await events.record(tx, None, [NewEvent("test.kept", details=details)])
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -66,7 +66,7 @@ async def test_of_an_event_nothing_but_its_reference_can_be_taken_out(service: S
             await tx.execute(text(f"UPDATE events SET {change}"))
 
 
-async def test_a_reference_is_taken_out_once_and_nothing_comes_in_its_place(service: Service) -> None:
+async def test_a_reference_is_erased_once_and_cannot_be_replaced(service: Service) -> None:
     await with_reference(service)
     async with service.database.transaction() as tx:
         await tx.execute(text(f"UPDATE events SET {ERASED}"))
@@ -90,7 +90,7 @@ async def test_the_service_may_delete_a_salt_and_change_no_commitment(service: S
             await tx.execute(text("UPDATE audit_leaves SET erasable_commitment = NULL"))
 
 
-async def test_a_partner_can_take_nothing_out_of_the_log(service: Service, pseb: Caller) -> None:
+async def test_a_partner_cannot_erase_from_the_log(service: Service, pseb: Caller) -> None:
     case = await cases.submitted(pseb, reference="A")
     principal = Principal(pseb.credentials.id, pseb.credentials.partner_id, "association", None, frozenset())
     with pytest.raises(ProgrammingError, match="permission denied"):

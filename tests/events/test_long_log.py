@@ -1,4 +1,4 @@
-"""The log only grows: what is asked of its end must not cost more with every event before it."""
+"""Reading the end of the log costs no more the longer the log is."""
 
 import pytest
 from sqlalchemy import select, text
@@ -10,17 +10,17 @@ from tests.support.service import Service
 from tests.support.trees import recorded, sequenced
 
 OLD = 3_000
-TOUCHED = text("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'events'")
+ROWS_READ = text("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'events'")
 
 
-async def touched(tx: Transaction) -> int:
-    """How many rows of the log PostgreSQL has gone through on this connection, as far as it has not told others yet."""
-    count: int = await tx.scalar(TOUCHED)
+async def rows_read(tx: Transaction) -> int:
+    """Return how many rows of the log this transaction has read."""
+    count: int = await tx.scalar(ROWS_READ)
     return count
 
 
 @pytest.mark.parametrize("new", [0, 2])
-async def test_whoever_reads_on_from_the_end_goes_through_what_is_new_and_no_more(service: Service, new: int) -> None:
+async def test_reading_on_from_the_end_reads_the_new_rows_only(service: Service, new: int) -> None:
     await recorded(service, *["test.old"] * OLD)
     async with service.database.transaction(read_only=True) as tx:
         last = await tx.scalar(select(Event.id).order_by(Event.sequence.desc()).limit(1))
@@ -28,9 +28,9 @@ async def test_whoever_reads_on_from_the_end_goes_through_what_is_new_and_no_mor
     await recorded(service, *["test.new"] * new)
     await sequenced(service)
     async with service.database.transaction(read_only=True) as tx:
-        before = await touched(tx)
-        found = await store.settled(tx, after=last, limit=500)
-        newest = await store.newest_settled(tx, after=last)
-        assert await touched(tx) - before < OLD / 100
+        before = await rows_read(tx)
+        found = await store.read_settled(tx, after=last, limit=500)
+        newest = await store.newest_settled_id(tx, after=last)
+        assert await rows_read(tx) - before < OLD / 100
     assert [each.name for each in found] == ["test.new"] * new
     assert newest == (found[-1].id if found else None)

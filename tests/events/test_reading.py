@@ -1,4 +1,4 @@
-"""The log as a partner polls it: in one order, nothing skipped, and only what is the partner's business."""
+"""Polling the event log: one order, no event skipped, and only the events that concern the partner."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from app.events import store
-from app.events.store import Happening
+from app.events.store import NewEvent
 from app.partners.rules import PartnerKind
 from tests.support import cases
 from tests.support.events import told
@@ -20,7 +20,7 @@ PATH = "/v1/events"
 
 async def _record(service: Service, *names: str, **business: Any) -> None:
     async with service.database.transaction() as tx:
-        await store.record(tx, None, [Happening(name, **business) for name in names])
+        await store.record(tx, None, [NewEvent(name, **business) for name in names])
 
 
 def _names(events: Sequence[dict[str, Any]], prefix: str = "test.") -> list[str]:
@@ -38,7 +38,7 @@ def _refused(answer: httpx.Response, pointer: str) -> bool:
     return answer.status_code == 422 and cases.codes(answer) == {pointer: "invalid_value"}
 
 
-async def test_a_position_that_was_never_handed_out_is_refused(pseb: Caller) -> None:
+async def test_an_unknown_position_is_refused(pseb: Caller) -> None:
     assert _refused(await pseb.get(PATH, params={"after": str(uuid4())}), "/query/after")
     assert _refused(await pseb.get(PATH, params={"after": "last"}), "/query/after")
     assert _refused(await pseb.get(PATH, params={"cursor": "x"}), "/query/cursor")
@@ -53,11 +53,11 @@ async def test_nobody_reads_the_log_without_its_scope(service: Service, pseb: Ca
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
-async def test_no_position_is_handed_out_beyond_an_event_that_is_yet_to_commit(service: Service, pasha: Caller) -> None:
+async def test_no_position_is_returned_beyond_an_event_that_is_yet_to_commit(service: Service, pasha: Caller) -> None:
     await _record(service, "test.first")
     start = (await told(pasha, "test.first"))[-1]["id"]
     async with service.database.transaction() as late:
-        await store.record(late, None, [Happening("test.late")])
+        await store.record(late, None, [NewEvent("test.late")])
         await late.flush()
         await _record(service, "test.early")
         assert await _read(pasha, after=start) == []
@@ -69,9 +69,9 @@ async def test_no_position_is_handed_out_beyond_an_event_that_is_yet_to_commit(s
 
 async def test_a_reader_that_polls_while_many_write_gets_every_event_once(service: Service, pasha: Caller) -> None:
     async def write(number: int) -> None:
-        for turn in range(5):
+        for step in range(5):
             async with service.database.transaction() as tx:
-                await store.record(tx, None, [Happening(f"test.{number}.{turn}")])
+                await store.record(tx, None, [NewEvent(f"test.{number}.{step}")])
                 await asyncio.sleep(0.01 * (number % 3))
 
     writing = asyncio.gather(*(write(number) for number in range(4)))
@@ -88,10 +88,10 @@ async def test_a_reader_that_polls_while_many_write_gets_every_event_once(servic
         assert [name for name in seen if name.startswith(f"test.{number}.")] == [f"test.{number}.{t}" for t in range(5)]
 
 
-async def test_what_is_rolled_back_did_not_happen(service: Service, pasha: Caller) -> None:
+async def test_events_of_a_rolled_back_transaction_are_not_recorded(service: Service, pasha: Caller) -> None:
     with suppress(LookupError):
         async with service.database.transaction() as tx:
-            await store.record(tx, None, [Happening("test.undone")])
+            await store.record(tx, None, [NewEvent("test.undone")])
             raise LookupError
     await _record(service, "test.done")
     assert _names(await told(pasha, "test.done")) == ["test.done"]
@@ -115,7 +115,7 @@ async def test_pages_follow_one_another_and_the_last_position_stays_when_nothing
     ]
 
 
-async def test_each_kind_of_partner_sees_what_is_its_business(
+async def test_each_kind_of_partner_sees_the_events_that_concern_it(
     service: Service, pseb: Caller, pasha: Caller, nayatel: Caller, officer: Caller
 ) -> None:
     own = pseb.credentials.partner_id
@@ -133,7 +133,7 @@ async def test_each_kind_of_partner_sees_what_is_its_business(
         assert _names(await told(caller, "test.everybody")) == names
 
 
-async def test_an_operator_is_not_told_what_an_officer_wrote_nor_anyone_who_else_s_client_it_was(
+async def test_operators_do_not_see_remarks_and_partners_see_only_their_own_client_ids(
     pseb: Caller, nayatel: Caller, officer: Caller
 ) -> None:
     case = await cases.submitted(pseb)
@@ -157,7 +157,7 @@ async def test_an_operator_is_not_told_what_an_officer_wrote_nor_anyone_who_else
 
 async def test_the_history_of_one_subject_does_not_wait_for_others(service: Service, pseb: Caller) -> None:
     async with service.database.transaction() as late:
-        await store.record(late, None, [Happening("test.late")])
+        await store.record(late, None, [NewEvent("test.late")])
         case = await cases.submitted(pseb)
         history = (await pseb.get(f"/v1/registrations/{case['id']}/history")).json()["items"]
     assert [event["name"] for event in history] == ["registration.submitted"]
@@ -165,13 +165,11 @@ async def test_the_history_of_one_subject_does_not_wait_for_others(service: Serv
     assert UUID(history[0]["id"]).version == 7
 
 
-async def test_ten_thousand_happenings_are_recorded_in_order_by_one_statement(
-    service: Service, officer: Caller
-) -> None:
+async def test_ten_thousand_events_are_recorded_in_order_by_one_statement(service: Service, officer: Caller) -> None:
     async with service.database.transaction() as tx:
         await store.record(tx, None, [])
-        await store.record(tx, None, [Happening(f"test.{n}", details={"n": n}) for n in range(10_000)])
-        await store.record(tx, None, [Happening("test.after")])
+        await store.record(tx, None, [NewEvent(f"test.{n}", details={"n": n}) for n in range(10_000)])
+        await store.record(tx, None, [NewEvent("test.after")])
     seen: list[dict[str, Any]] = []
     await told(officer, "test.0")
     while not seen or seen[-1]["name"] != "test.after":
@@ -180,7 +178,7 @@ async def test_ten_thousand_happenings_are_recorded_in_order_by_one_statement(
     assert numbers == list(range(10_000))
 
 
-async def test_an_operator_reads_what_is_its_own_beside_what_names_it_and_nothing_of_anothers(
+async def test_an_operator_reads_its_own_events_and_those_that_name_it_and_no_others(
     service: Service, pseb: Caller, nayatel: Caller
 ) -> None:
     other = await service.caller("ptcl", PartnerKind.OPERATOR, operator="ptcl")

@@ -11,20 +11,20 @@ from app.audit.tree import Frontier
 from app.audit.verification import verify
 from app.events import store as events
 from app.events.models import Event
-from app.events.store import Happening
+from app.events.store import NewEvent
 from tests.support.service import Service
 
 
 async def recorded(service: Service, *names: str, **business: Any) -> None:
     """Events, recorded in one transaction."""
     async with service.database.transaction() as tx:
-        await events.record(tx, None, [Happening(name, **business) for name in names])
+        await events.record(tx, None, [NewEvent(name, **business) for name in names])
 
 
 async def size_of(service: Service) -> int:
     """How many leaves the tree has."""
     async with service.database.transaction(read_only=True) as tx:
-        size, *_ = await store.extent(tx)
+        size, *_ = await store.count_rows(tx)
         return size
 
 

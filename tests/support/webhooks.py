@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from app.events import store as events
-from app.events.store import Happening
+from app.events.store import NewEvent
 from app.webhooks.delivery import Deliverer
 from tests.support.receiver import Received, Receiver
 from tests.support.service import Caller
@@ -43,9 +43,9 @@ async def made(caller: Caller, receiver: Receiver, **changes: Any) -> dict[str, 
 
 async def tell(caller: Caller, *names: str, **details: Any) -> list[UUID]:
     """Record that something happened that is the caller's business; gives the events' ids."""
-    happenings = [Happening(name, partner_id=caller.credentials.partner_id, details=details) for name in names]
+    new_events = [NewEvent(name, partner_id=caller.credentials.partner_id, details=details) for name in names]
     async with caller.service.database.transaction() as tx:
-        return await events.record(tx, None, happenings)
+        return await events.record(tx, None, new_events)
 
 
 async def until_received(deliverer: Deliverer, receiver: Receiver, number: int) -> list[Received]:

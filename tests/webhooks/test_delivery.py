@@ -9,7 +9,7 @@ from standardwebhooks import Webhook
 from app.core.outbound.client import Outbound
 from app.core.settings import Settings
 from app.events import store as events
-from app.events.store import Happening
+from app.events.store import NewEvent
 from app.webhooks.delivery import SENT_AT_ONCE, Deliverer
 from app.webhooks.rules import KEPT
 from app.webhooks.store import forget_settled_before
@@ -128,9 +128,9 @@ async def test_an_event_that_commits_late_is_not_skipped(
     service: Service, pseb: Caller, receiver: Receiver, deliverer: Deliverer
 ) -> None:
     await made(pseb, receiver)
-    happening = Happening("case.late", partner_id=pseb.credentials.partner_id)
+    event = NewEvent("case.late", partner_id=pseb.credentials.partner_id)
     async with service.database.transaction() as tx:
-        await events.record(tx, None, [happening])
+        await events.record(tx, None, [event])
         await tell(pseb, "case.early")
         for _ in range(3):
             await deliverer.turn()

@@ -30,7 +30,7 @@ from app.core.errors import DomainError, FieldError, Internal, Invalid
 from app.core.http.problems import problem_of
 from app.core.principal import Principal
 from app.events import store as events
-from app.events.store import Happening
+from app.events.store import NewEvent
 from app.registrations.errors import ReferenceDuplicate
 from app.registrations.intake import service as intake
 from app.registrations.rules import AcceptedNetworks
@@ -194,7 +194,7 @@ async def _applicants(
     tx: Transaction, principal: Principal, rows: ReadRows, series: UploadContext, verdict: Verdict
 ) -> list[Identity | None]:
     """Who the rows' applicants are, by their numbers: found or made, or the rows are refused."""
-    own = await applicants.still_there(tx, series.acquainted.recall(rows.applicants))
+    own = await applicants.without_erased(tx, series.acquainted.recall(rows.applicants))
     numbers = enumerate(rows.batch.applicants)
     unknown = [(i, number) for i, number in numbers if own[number] is None and i not in verdict.refused]
     given = [particulars_of(rows.applicants[number]) for _, number in unknown]
@@ -234,7 +234,7 @@ async def _complete(database: Database, principal: Principal, upload: BulkUpload
         await store.drop_parts(tx, upload.id)
         details = {"dry_run": upload.dry_run, "total": upload.total, **counts}
         await events.record(
-            tx, principal, [Happening("bulk_upload.completed", upload.id, upload.partner_id, details=details)]
+            tx, principal, [NewEvent("bulk_upload.completed", upload.id, upload.partner_id, details=details)]
         )
 
 
@@ -266,5 +266,5 @@ async def _fail(database: Database, upload_id: UUID, broken: Invalid) -> None:
     async with store.writing_for(database, upload) as tx:
         if await store.advance(tx, upload, values):
             await store.drop_parts(tx, upload.id)
-            happening = Happening("bulk_upload.failed", upload.id, upload.partner_id, details={"code": broken.code})
-            await events.record(tx, None, [happening])
+            event = NewEvent("bulk_upload.failed", upload.id, upload.partner_id, details={"code": broken.code})
+            await events.record(tx, None, [event])

@@ -166,7 +166,7 @@ def _adding() -> Insert:
     of_case = (given.c.id, values["partner_id"], given.c.operator, details.label("details"))
     submitted = select(*of_case).where(taken_in).order_by(given.c.place)
     by = {"actor_client_id": values["client_id"], "actor_partner_id": values["partner_id"]}
-    told = events.recording("registration.submitted", submitted, by)
+    told = events.insert_events("registration.submitted", submitted, by)
     return told.add_cte(added)
 
 

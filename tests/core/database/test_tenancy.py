@@ -10,8 +10,8 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from app.core.database.engine import Database
-from app.core.database.statement import Statement
 from app.core.database.roles import INTAKE, SERVICE, TENANT
+from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
 from app.core.principal import PartnerKind, Principal
 from app.registrations.models import Registration

@@ -1,4 +1,4 @@
-"""A database for the benchmark of requests: a list in force, and cases that are copies of one submitted."""
+"""Fills a database for benchmarks: a published allowlist, applicants, and copies of a submitted case."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -11,8 +11,8 @@ from app.core.database.engine import Database
 from app.migrating import migrate
 from bench.partners import Caller, settings
 
-CASES, ENTRIES, ASKED_FOR = 20_000, 20_000, 2_000
-LIST = """INSERT INTO allowlist_entries (network, registration_id, holder)
+CASES, ENTRIES, READ_CASES = 20_000, 20_000, 2_000
+ALLOWLIST = """INSERT INTO allowlist_entries (network, registration_id, holder)
           SELECT ('39.32.0.0'::inet + 2 * i)::cidr, gen_random_uuid(), 'bench' FROM generate_series(0, $1 - 1) i"""
 COPIES = """
 WITH made AS (
@@ -26,28 +26,28 @@ SELECT id, position, ('58.27.0.0'::inet + 2 * row_number() OVER () + position)::
 FROM made, generate_series(0, 1) position"""
 
 
-async def migrated_with_list(url: str) -> None:
-    """Bring the database to this code and publish a list."""
+async def migrate_and_publish(url: str) -> None:
+    """Migrate the database and publish an allowlist."""
     await migrate(settings(url))
     connection, database = await asyncpg.connect(url), Database(settings(url))
-    await connection.execute(LIST, ENTRIES)
+    await connection.execute(ALLOWLIST, ENTRIES)
     await Publisher(database).publish()
     await connection.close()
     await database.close()
 
 
-async def copied_cases(url: str) -> list[str]:
-    """Make copies of the one case that was submitted; gives the ids of some, in no order."""
+async def copy_case(url: str) -> list[str]:
+    """Copy the only submitted case; returns the ids of some copies, in random order."""
     connection = await asyncpg.connect(url)
     await connection.execute(COPIES, CASES)
     await connection.execute("VACUUM ANALYZE")
-    found = await connection.fetch("SELECT id::text FROM registrations ORDER BY random() LIMIT $1", ASKED_FOR)
+    found = await connection.fetch("SELECT id::text FROM registrations ORDER BY random() LIMIT $1", READ_CASES)
     await connection.close()
     return [row["id"] for row in found]
 
 
 def make_applicant(caller: Caller, number: int) -> dict[str, Any]:
-    """A company of the caller's."""
+    """Create a company of the caller."""
     name = f"Indus Softworks {number}"
     company = {"kind": "company", "legal_name": name, "ntn": f"{number:07d}-{number % 10}",
                "email": f"it@indus{number}.example.pk", "mobile": "+923001234567"}  # fmt: skip
@@ -56,7 +56,7 @@ def make_applicant(caller: Caller, number: int) -> dict[str, Any]:
 
 
 def submissions(applicants: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Bodies of registrations of addresses that nobody has, for each applicant in turn."""
+    """Yield bodies of registrations with distinct addresses, for each applicant in turn."""
     for number in count():
         scattered = number * 2_654_435_761 % 2**22
         address = f"154.{128 + (scattered >> 16)}.{scattered >> 8 & 255}.{scattered & 255}"

@@ -1,4 +1,4 @@
-"""The baselines of requests: bare routes that answer the same, without what the service does around them."""
+"""Baseline applications: minimal routes with the same queries and answers, without the rest of the service."""
 
 import json
 import os
@@ -19,31 +19,31 @@ from starlette.routing import Route
 
 from bench.inserts import CASE, EVENT, NETWORK
 
-SHOWN = """SELECT id, partner_id, applicant_id, track, purpose, protocol, operator, subscriber_id,
+COLUMNS = """SELECT id, partner_id, applicant_id, track, purpose, protocol, operator, subscriber_id,
     (SELECT array_agg(network::text ORDER BY position)
        FROM registration_networks WHERE registration_id = id) AS networks, reference,
     description, status, flags, reason_codes, note, legal_basis, claimed_by, bulk_upload_id,
     submitted_at, due_at, decided_at, expires_at, version, created_at, updated_at FROM registrations"""
-ONE = f"{SHOWN} WHERE id = $1"
-PAGE = f"SELECT json_agg(shown)::text FROM ({SHOWN} ORDER BY id LIMIT $1) AS shown"
+ONE = f"{COLUMNS} WHERE id = $1"
+PAGE = f"SELECT json_agg(shown)::text FROM ({COLUMNS} ORDER BY id LIMIT $1) AS shown"
 FIELDS = json.loads(os.environ.get("FIELDS", "{}"))
 LIST = Path(os.environ["LIST_FILE"]).read_bytes() if "LIST_FILE" in os.environ else b""
 
-fastapi = FastAPI()
+constant_app = FastAPI()
 
 
-@fastapi.get("/constant")
+@constant_app.get("/constant")
 async def constant() -> dict[str, bool]:
-    """A constant."""
+    """Return a constant."""
     return {"allowed": True}
 
 
 @asynccontextmanager
 async def _pool(app: Any) -> AsyncIterator[None]:
-    async def leave(_: object) -> None:
-        """Nothing to reset: the routes set nothing."""
+    async def keep_state(_: object) -> None:
+        """Reset nothing when a connection is released, since the routes change no setting."""
 
-    async with asyncpg.create_pool(os.environ["DATABASE_URL"], reset=leave) as pool:
+    async with asyncpg.create_pool(os.environ["DATABASE_URL"], reset=keep_state) as pool:
         app.state.pool = pool
         yield
 
@@ -70,7 +70,7 @@ async def _page(request: Request) -> Response:
     return Response(page, media_type="application/json")
 
 
-starlette = Starlette(
+queries_app = Starlette(
     routes=[
         Route("/hello", _hello),
         Route("/unchanged", _unchanged),
@@ -83,7 +83,7 @@ starlette = Starlette(
 
 
 class Submission(BaseModel):
-    """A registration whose fields are of the right type, and no more."""
+    """A registration, of which only the types are validated."""
 
     applicant_id: UUID
     track: str
@@ -96,21 +96,21 @@ class Submission(BaseModel):
     description: str
 
 
-INSERTED = (
+INSERTS = (
     CASE.format(new="$1", partner="$2", applicant="$3", reference="$4"),
     NETWORK.format(case="$1", network="$2::text::cidr"),
     EVENT.format(case="$1", partner="$2"),
 )
-submitting = FastAPI(lifespan=_pool)
+inserts_app = FastAPI(lifespan=_pool)
 PARTNER = os.environ.get("PARTNER_ID", "")
 
 
-@submitting.post("/registrations", status_code=201)
+@inserts_app.post("/registrations", status_code=201)
 async def submit(request: Request, body: Submission) -> dict[str, Any]:
-    """The inserts of a submission, committed, with no rule and no question."""
+    """Insert a submission and commit, without any check."""
     id_ = uuid4()
     async with request.app.state.pool.acquire() as connection, connection.transaction():
-        await connection.execute(INSERTED[0], id_, UUID(PARTNER), body.applicant_id, body.reference)
-        await connection.execute(INSERTED[1], id_, f"{body.networks[0]}/32")
-        await connection.execute(INSERTED[2], id_, UUID(PARTNER))
+        await connection.execute(INSERTS[0], id_, UUID(PARTNER), body.applicant_id, body.reference)
+        await connection.execute(INSERTS[1], id_, f"{body.networks[0]}/32")
+        await connection.execute(INSERTS[2], id_, UUID(PARTNER))
     return {"id": id_, **body.model_dump()}

@@ -1,4 +1,4 @@
-"""Another caller, in a process of its own: it reads a page of the register again and again, and times each call."""
+"""A competing caller in its own process: it reads a page of registrations repeatedly and times each call."""
 
 import json
 import os
@@ -18,35 +18,35 @@ PAUSE_SECONDS = 0.02
 
 @contextmanager
 def calling(port: int, credentials: Credentials) -> Iterator[list[float]]:
-    """The seconds that each of its calls took, once the block has ended, during which it calls."""
-    took: list[float] = []
-    command = [sys.executable, "-m", "bench.other", str(port)]
+    """Call while the block runs; after it, the yielded list has the seconds of each call."""
+    seconds: list[float] = []
+    command = [sys.executable, "-m", "bench.competing_caller", str(port)]
     environment = {**os.environ, "CLIENT": json.dumps(credentials)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        process.stdout.readline()  # it has begun
+        process.stdout.readline()  # waits for its first line
         try:
-            yield took
+            yield seconds
         finally:
             process.terminate()
-            took += json.loads(process.stdout.read())
+            seconds += json.loads(process.stdout.read())
 
 
 def main() -> None:
-    """Call until SIGTERM; then print what each call took."""
+    """Call until SIGTERM, then print the seconds of each call."""
     done = Event()
     signal.signal(signal.SIGTERM, lambda *_: done.set())
     caller = Caller(int(sys.argv[1]), Credentials(*json.loads(os.environ["CLIENT"])))
     caller.authorise()
     caller.call("GET", PAGE)
     print("begun", flush=True)
-    took = []
+    seconds = []
     while not done.is_set():
         time.sleep(PAUSE_SECONDS)
         began = time.perf_counter()
         caller.call("GET", PAGE)
-        took.append(time.perf_counter() - began)
-    print(json.dumps(took))
+        seconds.append(time.perf_counter() - began)
+    print(json.dumps(seconds))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What PostgreSQL alone needs for the rows of an upload: COPY, one statement a table, approval, publication."""
+"""Baseline of uploads: the same rows by PostgreSQL alone, with COPY and one statement a table and step."""
 
 import csv
 import hashlib
@@ -19,7 +19,7 @@ STAGING = """CREATE UNLOGGED TABLE staged (line int, id uuid, applicant_id uuid,
     track text, kind text, legal_name text, ntn text, cnic text, email text, mobile text, pseb_number text,
     pasha_number text, purpose text, protocol text, operator text, subscriber_id text, network cidr,
     description text)"""
-PARTNER = "INSERT INTO partners (id, name, kind) VALUES ($1, 'alone', 'association')"
+PARTNER = "INSERT INTO partners (id, name, kind) VALUES ($1, 'baseline', 'association')"
 UPLOAD = """INSERT INTO bulk_uploads (id, partner_id, client_id, dry_run, format, columns, sha256, bytes)
     VALUES ($1, $1, $1, false, 'csv', '{}', '', 0)"""
 INGEST = (
@@ -56,33 +56,33 @@ LATER = {"approval": APPROVE, "publication": PUBLISH}
 
 
 async def measure(url: str, body: bytes, steps: Sequence[str]) -> dict[str, float]:
-    """The seconds of each of ``steps``, of which the upload is the first."""
-    staged = _parsed(body)
+    """Return the seconds of each of ``steps``, of which the upload is the first."""
+    staged = _copy_text(body)
     connection = await asyncpg.connect(url)
-    who = uuid4()
+    partner_id = uuid4()
     await connection.execute(STAGING)
-    await connection.execute(PARTNER, who)
-    await connection.execute(UPLOAD, who)
+    await connection.execute(PARTNER, partner_id)
+    await connection.execute(UPLOAD, partner_id)
     began = time.perf_counter()
     await connection.copy_to_table("staged", source=io.BytesIO(staged), columns=COLUMNS)
     seconds = {"upload": time.perf_counter() - began}
-    seconds["upload"] += await _in_one_transaction(connection, INGEST, who)
+    seconds["upload"] += await _in_one_transaction(connection, INGEST, partner_id)
     for step in steps[1:]:
-        seconds[step] = await _in_one_transaction(connection, LATER[step], who)
+        seconds[step] = await _in_one_transaction(connection, LATER[step], partner_id)
     await connection.close()
     return seconds
 
 
-async def _in_one_transaction(connection: asyncpg.Connection, statements: tuple[str, ...], who: UUID) -> float:
+async def _in_one_transaction(connection: asyncpg.Connection, statements: tuple[str, ...], partner_id: UUID) -> float:
     began = time.perf_counter()
     async with connection.transaction():
         for statement in statements:
-            await connection.execute(statement, who)
+            await connection.execute(statement, partner_id)
     return time.perf_counter() - began
 
 
-def _parsed(body: bytes) -> bytes:
-    """The sound rows as COPY's text, with the ids and hashes that the service would give them."""
+def _copy_text(body: bytes) -> bytes:
+    """Return the valid rows in COPY's text format, with the ids and hashes that the service would give them."""
     known: dict[str, tuple[UUID, str]] = {}
     out = io.StringIO()
     for line, row in enumerate(csv.DictReader(io.StringIO(body.decode(), newline="")), 2):

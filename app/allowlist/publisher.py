@@ -9,8 +9,8 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter, Gauge
 
-from app.allowlist import feed_store as store
 from app.allowlist import guards
+from app.allowlist import publication_store as store
 from app.allowlist.divergence import report
 from app.allowlist.errors import PublicationRefused
 from app.allowlist.guards import Change

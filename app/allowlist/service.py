@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from app.allowlist import feed_store, store
+from app.allowlist import publication_store, store
 from app.allowlist.models import HeldChange
 from app.allowlist.store import Cause
 from app.core.database.batches import Rows
@@ -42,14 +42,14 @@ async def release(tx: Transaction, officer: Principal, held_id: UUID) -> HeldCha
 
     Raises ``NotFound``, and ``SelfReview`` when a decision of the officer's own person is part of it.
     """
-    held = await feed_store.get_held(tx, held_id, lock=True)
+    held = await publication_store.get_held(tx, held_id, lock=True)
     if held.released_at is None:
-        deciders = await feed_store.held_by(tx, held_id)
+        deciders = await publication_store.held_by(tx, held_id)
         users = await partners.users(tx, officer.client_id, deciders)
         if own := users.own_among(deciders):
             said = "The change that is held is your own; another officer must release it."
             raise SelfReview(f"{said} {users.explain(own)}".rstrip())
-        await feed_store.release(tx, held, officer.client_id)
+        await publication_store.release(tx, held, officer.client_id)
         details = {"held_id": str(held_id), "kind": held.kind, "count": held.count}
         await events.record(tx, officer, [Happening("allowlist.released", details=details)])
         await notify(tx, "allowlist_pending")

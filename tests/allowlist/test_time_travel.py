@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.allowlist import feed_store
+from app.allowlist import publication_store
 from tests.support import cases, feed
 from tests.support.cases import codes
 from tests.support.feed import FEED, addresses, digest_of, published
@@ -86,7 +86,7 @@ async def test_what_stood_at_a_time_is_found_by_an_index_however_long_ago(servic
     await feed.execute(service, "ANALYZE publications")
     async with service.database.transaction(read_only=True) as tx:
         async with counted(service.database) as sent:
-            then = await feed_store.publication_at(tx, datetime.now(UTC) - timedelta(days=2_000, hours=12))
+            then = await publication_store.publication_at(tx, datetime.now(UTC) - timedelta(days=2_000, hours=12))
         plan = await tx.execute(
             text(f"EXPLAIN {sent[-1].replace('$1', 'now()').replace('$2', '100')}")  # our own statement
         )

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from app.allowlist import feed_store as store
+from app.allowlist import publication_store as store
 from app.allowlist.delta import Delta, net
 from app.allowlist.schemas import DeltaBody
 from app.allowlist.serving.reader import SnapshotReader

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from app.allowlist import feed_store, schemas, service
+from app.allowlist import publication_store, schemas, service
 from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import SnapshotBody
 from app.allowlist.serving.access import DOCUMENTED_BASIC, Reader
@@ -92,7 +92,7 @@ async def list_publications(
 ) -> Response:
     """What changed when, newest first, with counts, digest and the digest before."""
     async with database.transaction(read_only=True) as tx:
-        return page_answer(request, schemas.PublicationPage, *await feed_store.list_publications(tx, query))
+        return page_answer(request, schemas.PublicationPage, *await publication_store.list_publications(tx, query))
 
 
 @router.get(
@@ -105,7 +105,7 @@ async def list_publications(
 async def get_publication(serial: Serial, database: Db, _: Reader) -> Response:
     """One serial's publication."""
     async with database.transaction(read_only=True) as tx:
-        return json_answer(schemas.Publication.model_validate(await feed_store.get_publication(tx, serial)))
+        return json_answer(schemas.Publication.model_validate(await publication_store.get_publication(tx, serial)))
 
 
 @router.get("/held", summary="List held changes", response_model=schemas.HeldPage, responses=documented(*READS))
@@ -114,7 +114,7 @@ async def list_held(
 ) -> Response:
     """Mass removals and mass growth that wait for another officer, oldest first."""
     async with database.transaction(principal, read_only=True) as tx:
-        return page_answer(request, schemas.HeldPage, *await feed_store.list_held(tx, query))
+        return page_answer(request, schemas.HeldPage, *await publication_store.list_held(tx, query))
 
 
 @router.post(

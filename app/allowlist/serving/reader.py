@@ -10,7 +10,7 @@ import structlog
 from prometheus_client import Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.allowlist import feed_store as store
+from app.allowlist import publication_store as store
 from app.allowlist.delta import Delta, DeltaLog, changes_worth_keeping
 from app.allowlist.divergence import Divergence, report
 from app.allowlist.models import Publication

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from app.allowlist import feed_store, schemas
+from app.allowlist import publication_store, schemas
 from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import FORMATS, SnapshotBody
 from app.allowlist.serving import manifest
@@ -204,11 +204,11 @@ async def _checked_then(request: Request, query: schemas.CheckQuery) -> schemas.
     database: Database = request.app.state.database
     async with database.transaction(read_only=True) as tx:
         if query.at is not None:
-            then = await feed_store.publication_at(tx, query.at)
+            then = await publication_store.publication_at(tx, query.at)
         else:
-            then = await feed_store.get_publication(tx, query.serial or 0)
-        held = await feed_store.holding(tx, str(address), then.serial)
-        times = await feed_store.times_of(tx, held.since_serial) if held else {}
+            then = await publication_store.get_publication(tx, query.serial or 0)
+        held = await publication_store.holding(tx, str(address), then.serial)
+        times = await publication_store.times_of(tx, held.since_serial) if held else {}
     return schemas.Check.of(address, held, then.serial, times)
 
 

@@ -18,7 +18,7 @@ from app.allowlist.serving.history import FeedHistory
 from app.allowlist.serving.long_polls import LongPolls
 from app.allowlist.serving.manifest import ManifestSigner
 from app.allowlist.serving.reader import SnapshotReader
-from app.allowlist.snapshot import NotASnapshot
+from app.allowlist.snapshot import InvalidSnapshot
 from app.audit.store import newest_signed
 from app.core.auth.bearer import TokenVerifier
 from app.core.database.engine import Database
@@ -36,7 +36,7 @@ from app.core.outbound.client import Outbound
 from app.core.process.logs import configure_logging
 from app.core.settings import Settings
 from app.health import store as health
-from app.health.router import missing
+from app.health.router import readiness_problem
 from app.health.router import router as health_router
 from app.partners import store as partners
 from app.partners.login.basic import BasicClients
@@ -65,8 +65,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     listener = Listener(app.state.settings.database_url, ["allowlist_published", "clients_changed"])
     reader: SnapshotReader = app.state.reader
     called_back: TokenRevocations = app.state.called_back
-    # a database that is down, or holds a list that does not prove itself, delays the list, not the start
-    with suppress(SQLAlchemyError, OSError, NotASnapshot):
+    # a database that is down, or has a list with a wrong digest, delays the list, not the start
+    with suppress(SQLAlchemyError, OSError, InvalidSnapshot):
         await called_back.refresh()
         await reader.refresh()
     gc.freeze()  # looking through what stays loaded for cycles would stop everybody for a tenth of a second
@@ -112,9 +112,9 @@ def create_app(settings: Settings) -> FastAPI:
 
     newest_migration = health.newest_migration()
 
-    async def look() -> str:
+    async def read_readiness() -> str:
         async with database.transaction(read_only=True) as tx:
-            return await missing(tx, newest_migration)
+            return await readiness_problem(tx, newest_migration)
 
     called_back = TokenRevocations(database, settings.poll_seconds)
     outbound, reader, clients = Outbound(settings), SnapshotReader(database, settings), ClientLookup(database)
@@ -132,13 +132,13 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.token_clients = TokenClients(clients, database, outbound, settings.public_url)
     app.state.submissions = Submissions(database)
     app.state.reader = reader
-    app.state.waits = LongPolls(settings.max_waits)
+    app.state.long_polls = LongPolls(settings.max_waits)
     app.state.slots = slots
     app.state.history = history
     app.state.manifest = ManifestSigner(
         database, reader, history, settings.public_url, newest_signed, called_back.is_revoked
     )
-    app.state.missing = SharedRead(look)
+    app.state.readiness = SharedRead(read_readiness)
     for router in api.ROUTERS:
         app.include_router(router, prefix=api.PREFIX)
     for router in (tokens, health_router, problems):

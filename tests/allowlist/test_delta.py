@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.allowlist.delta import CHANGES_ALWAYS_KEPT, Delta, DeltaLog, net
+from app.allowlist.delta import MIN_CHANGES_KEPT, Delta, DeltaLog, merge_deltas
 from app.allowlist.serving import router
 from tests.support import cases, feed
 from tests.support.feed import FEED, addresses, digest_of, granted, published, withdrawn
@@ -43,7 +43,7 @@ def test_the_net_change_of_several_serials_leads_where_each_in_turn_leads(
         gone = [{"network": network, "reason": f"in {serial}"} for network in sorted(held - after)]
         steps.append(Delta(serial, NOW, sorted(after - held), gone, ""))  # type: ignore[arg-type]  # plain dicts
         held = after
-    added, removed = net(steps)
+    added, removed = merge_deltas(steps)
     went = {removal["network"] for removal in removed}
     assert len(set(added)) == len(added)
     assert len(went) == len(removed)
@@ -57,13 +57,13 @@ def test_a_log_with_a_gap_forgets_what_was_before_the_gap() -> None:
         log.append(delta(serial), 1)
     assert [each.serial for each in log] == [4, 5]
     assert log.since(2) is None
-    assert log.of(2) is None
-    assert log.of(4) is not None
+    assert log.get(2) is None
+    assert log.get(4) is not None
 
 
 def test_a_log_without_deltas_leads_nowhere() -> None:
     assert DeltaLog(10).since(1) is None
-    assert DeltaLog(10).of(1) is None
+    assert DeltaLog(10).get(1) is None
 
 
 def test_a_log_keeps_so_many_deltas_at_most() -> None:
@@ -74,11 +74,11 @@ def test_a_log_keeps_so_many_deltas_at_most() -> None:
 
 
 def test_a_log_keeps_no_more_changes_than_the_list_has_networks() -> None:
-    log, many = DeltaLog(100), addresses(CHANGES_ALWAYS_KEPT)
+    log, many = DeltaLog(100), addresses(MIN_CHANGES_KEPT)
     for serial in range(1, 6):
-        log.append(Delta(serial, NOW, many, [], ""), 3 * CHANGES_ALWAYS_KEPT)
+        log.append(Delta(serial, NOW, many, [], ""), 3 * MIN_CHANGES_KEPT)
     assert [each.serial for each in log] == [3, 4, 5]
-    log.append(delta(6), 2 * CHANGES_ALWAYS_KEPT)
+    log.append(delta(6), 2 * MIN_CHANGES_KEPT)
     assert [each.serial for each in log] == [4, 5, 6]
     log.append(Delta(7, NOW, [*many, D], [], ""), 1)
     assert list(log) == []
@@ -187,7 +187,7 @@ async def test_waiting_ends_as_soon_as_there_is_a_newer_serial(service: Service,
 async def test_waiting_in_vain_gives_an_empty_delta_and_never_lasts_longer_than_the_service_allows(
     service: Service, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(router, "LONGEST_WAIT_SECONDS", 1)
+    monkeypatch.setattr(router, "MAX_WAIT_SECONDS", 1)
     await published(service, A)
     session = (await feed.listed(nayatel))["session"]
     began = time.monotonic()

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.allowlist.publisher import Publisher
-from app.allowlist.snapshot import NotASnapshot
+from app.allowlist.snapshot import InvalidSnapshot
 from app.health import store as health
 from tests.support import feed
 from tests.support.failover import fail_over, replica
@@ -35,7 +35,7 @@ async def check(caller: Caller, network: str) -> bool:
 
 async def ready(service: Service) -> httpx.Response:
     async with service.database.transaction() as tx:
-        await health.beat(tx, uuid4())
+        await health.record_heartbeat(tx, uuid4())
     return await service.http.get("/health/ready")
 
 
@@ -202,7 +202,7 @@ async def test_a_list_that_the_database_contradicts_without_proof_stays_and_the_
     await execute(service, "CREATE TABLE kept AS SELECT * FROM publications")
     await execute(service, fault)
     for _ in range(3):
-        with pytest.raises(NotASnapshot):
+        with pytest.raises(InvalidSnapshot):
             await service.app.state.reader.refresh()
     shown = await nayatel.get(FEED)
     assert (shown.status_code, shown.content) == (200, held.content)

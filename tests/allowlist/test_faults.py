@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.allowlist.publisher import Publisher
-from app.allowlist.snapshot import NotASnapshot
+from app.allowlist.snapshot import InvalidSnapshot
 from tests.support import feed
 from tests.support.feed import FEED, addresses, digest_of, events, execute, granted, metric, published, withdrawn
 from tests.support.service import Caller, Service
@@ -49,7 +49,7 @@ async def refusing(service: Service, caller: Caller, *checks: str) -> AsyncItera
         counted, said = refusals(*checks), len(await events(service, "allowlist.publication_refused"))
         for _ in range(4):
             assert await publisher.publish() is None
-        with suppress(NotASnapshot):
+        with suppress(InvalidSnapshot):
             await service.app.state.reader.refresh()
         assert refusals(*checks) == counted + 4
         # once as it was found from memory, and once more if the database read anew says it in other words
@@ -65,7 +65,7 @@ async def refusing(service: Service, caller: Caller, *checks: str) -> AsyncItera
 async def serves_nothing_unsound(service: Service, caller: Caller) -> None:
     """A reader that starts on what is there now serves nothing, or what was published."""
     fresh = Service(service.settings)
-    with suppress(NotASnapshot):
+    with suppress(InvalidSnapshot):
         await fresh.app.state.reader.refresh()
     again = Caller(fresh, caller.credentials, caller.token)
     answer = await again.get(FEED)
@@ -264,7 +264,7 @@ async def test_a_table_that_is_rewritten_while_the_publisher_works_never_empties
 
     async def read() -> None:
         while not stop.is_set():
-            with suppress(SQLAlchemyError, NotASnapshot):
+            with suppress(SQLAlchemyError, InvalidSnapshot):
                 await reader.refresh()
             body: dict[str, Any] = await feed.listed(nayatel)
             assert digest_of(body["networks"]) == body["digest"]

@@ -80,7 +80,7 @@ async def test_without_the_database_the_last_list_is_served_and_says_how_old_it_
     reader = service.app.state.reader
     with pytest.raises(OSError):  # noqa: PT011  # whatever the system says of a line that is cut
         await reader.refresh()
-    reader._confirmed -= 60
+    reader._confirmed_at -= 60
 
     stale = await nayatel.get("/v1/allowlist")
     assert (stale.status_code, stale.json()) == (200, fresh.json())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from app.allowlist.snapshot import NotASnapshot, Snapshot
+from app.allowlist.snapshot import InvalidSnapshot, Snapshot
 from app.core.validation.networks import position
 from tests.support.blocks import SPACE_IPV4, SPACE_IPV6, Block, blocks, overlap, without_overlaps
 
@@ -33,21 +33,21 @@ def by_address(texts: list[str]) -> list[str]:
 @settings(deadline=None)
 def test_entries_that_overlap_are_no_snapshot(texts: list[str], block: Block) -> None:
     assume(any(overlap(str(block), text) for text in texts))
-    with pytest.raises(NotASnapshot):
+    with pytest.raises(InvalidSnapshot):
         snapshot([str(block), *texts])
-    with pytest.raises(NotASnapshot):
-        snapshot(texts).replay(2, None, [str(block)], [])
+    with pytest.raises(InvalidSnapshot):
+        snapshot(texts).apply_delta(2, None, [str(block)], [])
 
 
 @given(lists, blocks)
 @settings(deadline=None)
 def test_a_delta_that_removes_what_is_not_there_or_twice_does_not_fit(texts: list[str], block: Block) -> None:
     assume(str(block) not in texts)
-    with pytest.raises(NotASnapshot):
-        snapshot(texts).replay(2, None, [], [str(block)])
+    with pytest.raises(InvalidSnapshot):
+        snapshot(texts).apply_delta(2, None, [], [str(block)])
     for text in texts[:1]:
-        with pytest.raises(NotASnapshot):
-            snapshot(texts).replay(2, None, [], [text, text])
+        with pytest.raises(InvalidSnapshot):
+            snapshot(texts).apply_delta(2, None, [], [text, text])
 
 
 @given(lists, st.permutations(range(20)))
@@ -60,7 +60,9 @@ def test_it_is_in_order_of_family_address_and_length_however_it_was_put_together
     assert list(made.networks) == by_address(texts)
     assert made.count == len(texts)
     for family in (4, 6):
-        assert list(made.of_family(family)) == [text for text in made.networks if (":" in text) == (family == 6)]
+        assert list(made.networks_of_family(family)) == [
+            text for text in made.networks if (":" in text) == (family == 6)
+        ]
 
 
 @given(lists)
@@ -78,7 +80,7 @@ def test_a_delta_replayed_gives_the_snapshot_that_was_taken_directly(texts: list
     kept = data.draw(st.lists(st.sampled_from(before), unique=True)) if before else []
     after = kept + [text for text in texts if text not in before]
     added, removed = [text for text in after if text not in before], [text for text in before if text not in kept]
-    replayed, direct = snapshot(before).replay(2, None, added, removed), snapshot(after, 2)
+    replayed, direct = snapshot(before).apply_delta(2, None, added, removed), snapshot(after, 2)
     assert (replayed.serial, replayed.networks, replayed.digest) == (2, direct.networks, direct.digest)
     for text in after:
         held = replayed.find(position(ip_network(text)[0]))

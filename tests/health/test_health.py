@@ -20,7 +20,7 @@ READY = "/health/ready"
 
 async def _beat(service: Service, worker: Any = None) -> None:
     async with service.database.transaction() as tx:
-        await store.beat(tx, worker or uuid4())
+        await store.record_heartbeat(tx, worker or uuid4())
 
 
 def _unavailable(answer: httpx.Response, why: str) -> bool:
@@ -41,7 +41,7 @@ async def test_it_is_not_ready_before_a_worker_was_seen_nor_when_it_was_long_ago
     await _beat(service)
     await processes.until(is_ready, 5)
     async with service.database.transaction() as tx:
-        await tx.execute(update(Worker).values(seen_at=func.now() - store.WORKER_SEEN_WITHIN))
+        await tx.execute(update(Worker).values(seen_at=func.now() - store.HEARTBEAT_TIMEOUT))
     await processes.until(is_not, 5)
 
 

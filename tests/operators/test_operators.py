@@ -54,7 +54,7 @@ async def test_a_network_is_judged_by_the_country_s_allocations_and_by_what_its_
         ("nayatel", "154.192.0.0/16"): (False, True),
     }
     async with service.database.transaction(read_only=True) as tx:
-        whole = await store.atlas(tx)
+        whole = await store.read_prefix_table(tx)
         for (operator, network), verdict in claims.items():
             for atlas in (whole, await around(tx, network)):
                 lies = span(network)
@@ -63,7 +63,7 @@ async def test_a_network_is_judged_by_the_country_s_allocations_and_by_what_its_
 
 
 async def test_the_reference_data_is_canonical_and_loading_it_again_changes_nothing(service: Service) -> None:
-    listed = operators.allocations()
+    listed = operators.country_prefixes()
     assert len(listed) == len(set(listed))
     assert all(str(ip_network(prefix)) == prefix for prefix in listed)
     assert {":" in prefix for prefix in listed} == {True, False}

@@ -155,7 +155,7 @@ async def test_the_list_in_force_is_not_made_for_a_caller_that_holds_it(service:
     caller = Caller(fresh, nayatel.credentials, nayatel.token)
     assert (await caller.get(f"{FEED}?format=cisco", headers={"If-None-Match": tag})).status_code == 304
     gzipped = "gzip" in tag
-    assert reader.representations.made(reader.current(), "cisco", None, gzipped=gzipped) is None
+    assert reader.representations.get(reader.current(), "cisco", None, gzipped=gzipped) is None
     await fresh.close()
 
 
@@ -169,6 +169,6 @@ async def test_catching_up_from_far_back_is_worked_out_once_for_all_who_ask(data
     path = f"{FEED}/delta?session={reader.current().session}&since=1"
     first, second = await asyncio.gather(caller.get(path), caller.get(path))
     assert first.json()["added"] == addresses(SERIALS - 1, start=WIDTH + 1)
-    pieces = service.app.state.history._pieces
+    pieces = service.app.state.history._deltas
     assert (first.content, len(pieces._kept)) == (second.content, 1)
     await service.close()

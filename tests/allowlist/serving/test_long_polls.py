@@ -25,7 +25,7 @@ async def test_a_client_that_waits_often_enough_is_refused_one_more_and_others_a
     await feed.published(service, *feed.addresses(3))
     nayatel = await service.caller("nayatel", PartnerKind.OPERATOR, operator="nayatel")
     ptcl = await service.caller("ptcl", PartnerKind.OPERATOR, operator="ptcl")
-    path, waits = await _path(nayatel), service.app.state.waits
+    path, waits = await _path(nayatel), service.app.state.long_polls
     waiting = [asyncio.create_task(each.get(path, headers=WAIT)) for each in (nayatel, nayatel, ptcl)]
 
     async def all_wait() -> bool:

@@ -17,7 +17,7 @@ from joserfc.jwk import KeySet, OKPKey
 from joserfc.jws import JWSRegistry
 
 from app.allowlist.serving import manifest
-from app.allowlist.serving.manifest import ManifestRefused, ManifestSigner, verified
+from app.allowlist.serving.manifest import ManifestRefused, ManifestSigner, verify_manifest
 from app.audit.store import newest_signed
 from app.core.auth.bearer import ALGORITHM
 from app.partners import service as partners
@@ -76,7 +76,7 @@ async def test_what_is_signed_by_the_feed_and_is_no_manifest_is_refused_as_one(
 ) -> None:
     await published(service, A)
     text = (await nayatel.get(f"{FEED}/manifest")).text
-    good = verified(text, await keys(service), datetime.now(UTC))
+    good = verify_manifest(text, await keys(service), datetime.now(UTC))
     async with service.database.transaction(read_only=True) as tx:
         key = await manifest.partners.signing_key(tx)
     as_token = jws.serialize_compact(
@@ -87,9 +87,9 @@ async def test_what_is_signed_by_the_feed_and_is_no_manifest_is_refused_as_one(
     )
     for wrong in (as_token, nayatel.token, "", "a.b.c", await feed.signed(service, {"serial": 1})):
         with pytest.raises(ManifestRefused):
-            verified(wrong, await keys(service), datetime.now(UTC))
+            verify_manifest(wrong, await keys(service), datetime.now(UTC))
     with pytest.raises(ManifestRefused, match="expired"):
-        verified(text, await keys(service), good.expires)
+        verify_manifest(text, await keys(service), good.expires)
 
 
 async def test_a_manifest_says_what_the_feed_holds_and_lasts_24_hours(service: Service, nayatel: Caller) -> None:
@@ -172,7 +172,7 @@ async def test_after_a_rotation_the_next_manifest_is_signed_by_the_new_key_and_t
     both = await keys(service)
     assert jws.extract_compact(after.encode()).headers()["kid"] == kid
     assert jws.extract_compact(before.encode()).headers()["kid"] != kid
-    assert [verified(each, both, datetime.now(UTC)).serial for each in (before, after)] == [1, 2]
+    assert [verify_manifest(each, both, datetime.now(UTC)).serial for each in (before, after)] == [1, 2]
 
 
 async def test_once_a_key_is_revoked_the_manifest_is_signed_by_another_although_the_serial_is_the_same(
@@ -188,9 +188,9 @@ async def test_once_a_key_is_revoked_the_manifest_is_signed_by_another_although_
     after = (await caller.get(f"{FEED}/manifest")).text
     assert jws.extract_compact(after.encode()).headers()["kid"] == new
     trusted = await keys(service)
-    assert verified(after, trusted, datetime.now(UTC)).serial == 1
+    assert verify_manifest(after, trusted, datetime.now(UTC)).serial == 1
     with pytest.raises(ManifestRefused):
-        verified(before, trusted, datetime.now(UTC))
+        verify_manifest(before, trusted, datetime.now(UTC))
 
 
 async def test_a_checkpoint_by_a_revoked_key_is_held_back_until_a_worker_has_signed_it_anew(
@@ -208,7 +208,7 @@ async def test_a_checkpoint_by_a_revoked_key_is_held_back_until_a_worker_has_sig
     between = (await caller.get(f"{FEED}/manifest")).text
     assert json.loads(jws.extract_compact(between.encode()).payload)["audit_checkpoint"] is None
     await sequenced(service)
-    monkeypatch.setattr(manifest, "CHECKPOINT_SECONDS", 0.0)  # a second has passed
+    monkeypatch.setattr(manifest, "CHECKPOINT_RENEWAL_SECONDS", 0.0)  # a second has passed
     after = json.loads(jws.extract_compact((await caller.get(f"{FEED}/manifest")).text.encode()).payload)
     assert jws.extract_compact(after["audit_checkpoint"].encode()).headers()["kid"] == new
 
@@ -219,8 +219,8 @@ async def test_a_manifest_is_signed_anew_long_before_it_expires(
     await published(service, A)
     first = (await nayatel.get(f"{FEED}/manifest")).text
     assert (await nayatel.get(f"{FEED}/manifest")).text == first
-    assert timedelta(seconds=manifest.SIGNED_AGAIN_SECONDS) <= manifest.LASTS / 12
-    monkeypatch.setattr(manifest, "SIGNED_AGAIN_SECONDS", 0.0)
+    assert timedelta(seconds=manifest.RENEWAL_SECONDS) <= manifest.VALIDITY / 12
+    monkeypatch.setattr(manifest, "RENEWAL_SECONDS", 0.0)
     assert (await nayatel.get(f"{FEED}/manifest")).text != first
 
 
@@ -234,12 +234,12 @@ async def test_while_the_database_is_down_manifests_go_on_being_signed(
     caller = Caller(behind, nayatel.credentials, nayatel.token)
     await behind.app.state.reader.refresh()
     first = (await caller.get(f"{FEED}/manifest")).text
-    monkeypatch.setattr(manifest, "SIGNED_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(manifest, "RENEWAL_SECONDS", 0.0)
     await link.cut()
     answer = await caller.get(f"{FEED}/manifest")
     assert answer.status_code == 200, answer.text
     assert answer.text != first
-    assert verified(answer.text, await keys(service), datetime.now(UTC)).serial == 1
+    assert verify_manifest(answer.text, await keys(service), datetime.now(UTC)).serial == 1
 
     state = behind.app.state
     unsigned = ManifestSigner(behind.database, state.reader, state.history, "http://x", newest_signed, lambda _: False)
@@ -251,7 +251,7 @@ async def test_while_the_database_is_down_manifests_go_on_being_signed(
 async def test_no_more_bytes_of_deltas_are_listed_than_the_list_has(
     service: Service, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manifest, "ALWAYS_WORTH_LISTING", 0)
+    monkeypatch.setattr(manifest, "MIN_DELTA_BYTES", 0)
     await published(service, *addresses(100, start=1))
     await feed.long_history(service, 2, 40, width=100)
     await service.app.state.reader.refresh()
@@ -281,7 +281,7 @@ async def test_a_manifest_stays_within_what_libraries_read_however_many_publicat
     await service.app.state.reader.refresh()
     answer = await caller.get(f"{FEED}/manifest")
     assert len(answer.content) < 100_000 < JWSRegistry.max_payload_length
-    said = verified(answer.text, await keys(service), datetime.now(UTC))
+    said = verify_manifest(answer.text, await keys(service), datetime.now(UTC))
     assert [each.serial for each in said.deltas] == list(range(said.deltas[0].serial, 1_501))
     assert len(said.deltas) > 100
     await service.close()
@@ -293,7 +293,7 @@ async def test_a_manifest_carries_the_newest_checkpoint_of_the_event_log(
     await published(service, A)
     assert (await read(service, nayatel))["audit_checkpoint"] is None
     await sequenced(service)
-    monkeypatch.setattr(manifest, "SIGNED_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(manifest, "RENEWAL_SECONDS", 0.0)
     newest = (await nayatel.get("/v1/audit/checkpoint")).json()["signed"]
     assert (await read(service, nayatel))["audit_checkpoint"] == newest
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from app.allowlist.serving import representations
-from app.allowlist.serving.representations import Caching, Representation, Representations, list_tag, negotiate
+from app.allowlist.serving.representations import CachePolicy, Representation, Representations, list_tag, negotiate
 from app.allowlist.snapshot import Snapshot, Version
 from app.core.errors import NotAcceptable
 
@@ -52,12 +52,13 @@ def test_the_format_of_the_highest_quality_is_chosen_the_more_specific_range_fir
 async def test_a_representation_that_could_not_be_made_is_made_for_the_next_who_asks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    kept = Representations()
+    cache = Representations()
     with monkeypatch.context() as without:
         without.setattr(representations, "Representation", _fails)
         with pytest.raises(MemoryError):
-            await kept.of(LIST, "text", None, gzipped=False)
-    assert (await kept.of(LIST, "text", None, gzipped=False)).answers(Caching("", "")).whole.body == b"39.32.0.0/24\n"
+            await cache.get_or_build(LIST, "text", None, gzipped=False)
+    encoded = await cache.get_or_build(LIST, "text", None, gzipped=False)
+    assert encoded.responses(CachePolicy("", "")).full.body == b"39.32.0.0/24\n"
 
 
 def _fails(*_: object, **__: object) -> Representation:
@@ -65,12 +66,12 @@ def _fails(*_: object, **__: object) -> Representation:
 
 
 async def test_all_who_ask_get_the_one_that_was_made_and_each_coding_has_its_own() -> None:
-    kept = Representations()
-    asked = [kept.of(LIST, "text", None, gzipped=False) for _ in range(5)]
+    cache = Representations()
+    asked = [cache.get_or_build(LIST, "text", None, gzipped=False) for _ in range(5)]
     first, *others = await asyncio.gather(*asked)
-    again = await kept.of(LIST, "text", None, gzipped=False)
+    again = await cache.get_or_build(LIST, "text", None, gzipped=False)
     assert all(each is first for each in (*others, again))
-    gzipped = await kept.of(LIST, "text", None, gzipped=True)
+    gzipped = await cache.get_or_build(LIST, "text", None, gzipped=True)
     assert (gzipped.sha256, gzipped.etag != first.etag) == (first.sha256, True)
 
 
@@ -92,9 +93,9 @@ def test_an_list_tag_tells_lists_of_one_serial_apart() -> None:
     assert all(re.fullmatch(r'"[!#-~]+"', each) for each in tags)  # RFC 9110, 8.8.3
 
 
-async def test_the_answers_differ_by_how_long_they_may_be_kept_and_by_nothing_else() -> None:
-    shown = await Representations().of(LIST, "text", None, gzipped=False)
-    long, short = (shown.answers(Caching(control, "Accept")) for control in ("immutable", "no-cache"))
-    assert set(long.whole.raw_headers) - set(short.whole.raw_headers) == {(b"cache-control", b"immutable")}
-    assert len(long.whole.raw_headers) == len(short.whole.raw_headers)
-    assert dict(long.unchanged.headers) == {"cache-control": "immutable", "vary": "Accept", "etag": shown.etag}
+async def test_the_responses_under_two_cache_policies_differ_in_cache_control_only() -> None:
+    encoded = await Representations().get_or_build(LIST, "text", None, gzipped=False)
+    long, short = (encoded.responses(CachePolicy(control, "Accept")) for control in ("immutable", "no-cache"))
+    assert set(long.full.raw_headers) - set(short.full.raw_headers) == {(b"cache-control", b"immutable")}
+    assert len(long.full.raw_headers) == len(short.full.raw_headers)
+    assert dict(long.not_modified.headers) == {"cache-control": "immutable", "vary": "Accept", "etag": encoded.etag}

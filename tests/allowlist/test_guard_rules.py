@@ -1,4 +1,4 @@
-"""The bounds on mass changes, at their edges, and that no cutting of a change gets around them."""
+"""Bounds on mass changes, at their edges and for any sequence of batches."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -13,7 +13,7 @@ _ids = count(1)
 
 
 def changes(number: int, *, in_mass: bool = True, is_released: bool = False) -> list[Change]:
-    """So many networks that are added or removed."""
+    """A number of changes, each of another network."""
     made = [next(_ids) for _ in range(number)]
     return [Change(id_, f"39.{id_ >> 16 & 255}.{id_ >> 8 & 255}.{id_ & 255}/32", in_mass, is_released) for id_ in made]
 
@@ -25,7 +25,7 @@ def kinds(
 
 
 def window(start: int, *since: tuple[int, int, int]) -> list[WindowPublication]:
-    """A list of ``start`` networks at the window's beginning, and (count, added, removed) of each publication since."""
+    """A window that begins with ``start`` networks; then count, added and removed of each publication."""
     return [WindowPublication(start, 0, 0), *(WindowPublication(*each) for each in since)]
 
 
@@ -135,7 +135,7 @@ def test_a_removal_that_the_same_serial_covers_takes_nothing_away(
     assert effective_removals([change], added) == ([change] if is_lost else [])
 
 
-def test_what_is_split_in_halves_is_no_removal_unless_the_halves_are_held() -> None:
+def test_a_network_split_in_halves_is_no_removal_unless_the_halves_are_held() -> None:
     wide = [Change(next(_ids), f"8.8.{n}.0/24", in_mass=True, is_released=False) for n in range(200)]
     halves = [
         Change(next(_ids), f"8.8.{n}.{low}/25", in_mass=True, is_released=False) for n in range(200) for low in (0, 128)
@@ -152,9 +152,9 @@ def test_what_is_split_in_halves_is_no_removal_unless_the_halves_are_held() -> N
 
 
 SECONDS = 3_600
-TURNS = st.lists(
+STEPS = st.lists(
     st.tuples(
-        st.sampled_from([0, 1, 30, 600, 1_799, 3_599, 3_600, 3_601]),  # seconds since the turn before
+        st.sampled_from([0, 1, 30, 600, 1_799, 3_599, 3_600, 3_601]),  # seconds since the step before
         st.integers(0, 25),  # removed by batches, however many those are
         st.integers(0, 4),  # removed by single decisions
         st.integers(0, 700),  # added by batches
@@ -164,13 +164,13 @@ TURNS = st.lists(
 )
 
 
-@given(st.sampled_from([0, 11, 998, 1_000, 1_050, 2_300]), TURNS)
+@given(st.sampled_from([0, 11, 998, 1_000, 1_050, 2_300]), STEPS)
 def test_no_sequence_of_batches_changes_more_in_a_window_than_its_bound_without_a_hold(
-    start: int, turns: list[tuple[int, int, int, int, int]]
+    start: int, steps: list[tuple[int, int, int, int, int]]
 ) -> None:
     log = [(0, WindowPublication(start, 0, 0))]  # when each was published
     now = SECONDS + 1
-    for pause, batch_out, single_out, batch_in, single_in in turns:
+    for pause, batch_out, single_out, batch_in, single_in in steps:
         now += pause
         begins = max(at for at, (when, _) in enumerate(log) if when <= now - SECONDS)
         past = [each for _, each in log[begins:]]

@@ -1,4 +1,4 @@
-"""When the database is out of reach the list goes on being served."""
+"""The list is served while the database is unreachable."""
 
 import asyncio
 from collections.abc import AsyncIterator

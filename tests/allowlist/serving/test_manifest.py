@@ -1,4 +1,4 @@
-"""The signed manifest, and the immutable pieces whose SHA-256 it holds."""
+"""The signed manifest, and the artefacts whose SHA-256 it lists."""
 
 import asyncio
 import base64
@@ -36,7 +36,7 @@ async def keys(service: Service) -> KeySet:
 
 
 async def read(service: Service, caller: Caller) -> dict[str, Any]:
-    """The manifest as a consumer checks it, with the published keys and a library of its own choice."""
+    """The manifest as a client verifies it, with the published keys."""
     answer = await caller.get(f"{FEED}/manifest")
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/jose"
@@ -71,9 +71,7 @@ async def test_a_manifest_that_was_altered_or_signed_by_another_does_not_verify(
         jws.deserialize_compact(text, another, algorithms=[ALGORITHM])
 
 
-async def test_what_is_signed_by_the_feed_and_is_no_manifest_is_refused_as_one(
-    service: Service, nayatel: Caller
-) -> None:
+async def test_other_content_signed_by_the_feed_is_refused_as_a_manifest(service: Service, nayatel: Caller) -> None:
     await published(service, A)
     text = (await nayatel.get(f"{FEED}/manifest")).text
     good = verify_manifest(text, await keys(service), datetime.now(UTC))
@@ -92,7 +90,9 @@ async def test_what_is_signed_by_the_feed_and_is_no_manifest_is_refused_as_one(
         verify_manifest(text, await keys(service), good.expires)
 
 
-async def test_a_manifest_says_what_the_feed_holds_and_lasts_24_hours(service: Service, nayatel: Caller) -> None:
+async def test_a_manifest_describes_the_newest_list_and_is_valid_for_24_hours(
+    service: Service, nayatel: Caller
+) -> None:
     await published(service, A, B)
     await published(service, C)
     listed = await feed.listed(nayatel)
@@ -106,9 +106,7 @@ async def test_a_manifest_says_what_the_feed_holds_and_lasts_24_hours(service: S
     assert abs(datetime.now(UTC) - issued) < timedelta(minutes=1)
 
 
-async def test_every_piece_that_the_manifest_names_has_the_sha256_that_it_says(
-    service: Service, nayatel: Caller
-) -> None:
+async def test_every_artefact_of_the_manifest_has_its_sha256(service: Service, nayatel: Caller) -> None:
     await published(service, A, B)
     await published(service, C)
     await withdrawn(service, [A])
@@ -126,7 +124,7 @@ async def test_every_piece_that_the_manifest_names_has_the_sha256_that_it_says(
     assert [again["snapshot"], *again["deltas"]] == [said["snapshot"], *said["deltas"]]
 
 
-async def test_immutable_pieces_say_so_and_prove_their_bytes(service: Service, nayatel: Caller) -> None:
+async def test_artefacts_are_immutable_and_have_a_digest_header(service: Service, nayatel: Caller) -> None:
     await published(service, A, B)
     await published(service, C)
     for path in (f"{FEED}/snapshots/1", f"{FEED}/snapshots/2?format=text", f"{FEED}/deltas/2"):
@@ -138,9 +136,7 @@ async def test_immutable_pieces_say_so_and_prove_their_bytes(service: Service, n
         assert plain.headers["repr-digest"] == f"sha-256=:{digest}:"
 
 
-async def test_an_immutable_snapshot_comes_compressed_or_not_at_all_when_it_is_held(
-    service: Service, nayatel: Caller
-) -> None:
+async def test_a_snapshot_is_compressed_on_request_and_gets_304_by_its_tag(service: Service, nayatel: Caller) -> None:
     await published(service, *addresses(300))
     path = f"{FEED}/snapshots/1?format=text"
     plain = await nayatel.get(path, headers={"Accept-Encoding": "identity"})
@@ -193,7 +189,7 @@ async def test_once_a_key_is_revoked_the_manifest_is_signed_by_another_although_
         verify_manifest(before, trusted, datetime.now(UTC))
 
 
-async def test_a_checkpoint_by_a_revoked_key_is_held_back_until_a_worker_has_signed_it_anew(
+async def test_a_checkpoint_by_a_revoked_key_is_left_out_until_a_worker_has_signed_it_again(
     service: Service, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await published(service, A)
@@ -213,7 +209,7 @@ async def test_a_checkpoint_by_a_revoked_key_is_held_back_until_a_worker_has_sig
     assert jws.extract_compact(after["audit_checkpoint"].encode()).headers()["kid"] == new
 
 
-async def test_a_manifest_is_signed_anew_long_before_it_expires(
+async def test_a_manifest_is_signed_again_long_before_it_expires(
     service: Service, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await published(service, A)
@@ -264,7 +260,7 @@ async def test_no_more_bytes_of_deltas_are_listed_than_the_list_has(
     assert sum(sizes) <= whole < sum(sizes) + older
 
 
-async def test_of_a_tiny_list_some_deltas_are_listed_all_the_same(service: Service, nayatel: Caller) -> None:
+async def test_deltas_of_a_tiny_list_are_listed_up_to_a_minimum_size(service: Service, nayatel: Caller) -> None:
     await published(service, *addresses(1, start=1))
     await feed.long_history(service, 2, 20, width=1)
     await service.app.state.reader.refresh()
@@ -298,7 +294,7 @@ async def test_a_manifest_carries_the_newest_checkpoint_of_the_event_log(
     assert (await read(service, nayatel))["audit_checkpoint"] == newest
 
 
-async def test_a_manifest_is_made_once_however_many_ask_and_then_costs_no_statement(
+async def test_concurrent_requests_for_the_manifest_sign_it_once_and_later_ones_need_no_statement(
     service: Service, nayatel: Caller
 ) -> None:
     await published(service, A)

@@ -1,4 +1,4 @@
-"""Which representation an Accept header asks for, and how often it is made."""
+"""Content negotiation, and caching of representations."""
 
 import asyncio
 import re
@@ -19,13 +19,13 @@ LIST = Snapshot(UUID(int=1), 7, datetime(2026, 11, 1, tzinfo=UTC), [("39.32.0.0/
     "accept",
     ["image/png", "text/html, application/xml;q=0.9", "*/*;q=0", "application/json;q=0", "text/plain;q=high", "text"],
 )
-def test_what_asks_for_none_of_the_formats_is_not_acceptable(accept: str) -> None:
+def test_an_accept_header_without_any_of_the_formats_is_not_acceptable(accept: str) -> None:
     with pytest.raises(NotAcceptable):
         negotiate(accept)
 
 
 @pytest.mark.parametrize("quality", ["\u00b2", "\u00b9.\u00b3", "1.2.3", "-1", "nan", "inf", "1e400", ""])
-def test_a_quality_that_is_no_number_counts_for_nothing(quality: str) -> None:
+def test_a_quality_that_is_not_a_number_counts_as_0(quality: str) -> None:
     assert negotiate(f"application/json;q={quality}, text/csv;q=0.1") == "csv"
 
 
@@ -49,7 +49,7 @@ def test_the_format_of_the_highest_quality_is_chosen_the_more_specific_range_fir
     assert negotiate(accept) == chosen
 
 
-async def test_a_representation_that_could_not_be_made_is_made_for_the_next_who_asks(
+async def test_a_failed_build_is_retried_by_the_next_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cache = Representations()
@@ -65,7 +65,7 @@ def _fails(*_: object, **__: object) -> Representation:
     raise MemoryError
 
 
-async def test_all_who_ask_get_the_one_that_was_made_and_each_coding_has_its_own() -> None:
+async def test_requests_share_a_representation_and_each_coding_has_another() -> None:
     cache = Representations()
     asked = [cache.get_or_build(LIST, "text", None, gzipped=False) for _ in range(5)]
     first, *others = await asyncio.gather(*asked)
@@ -75,7 +75,7 @@ async def test_all_who_ask_get_the_one_that_was_made_and_each_coding_has_its_own
     assert (gzipped.sha256, gzipped.etag != first.etag) == (first.sha256, True)
 
 
-def test_an_list_tag_tells_lists_of_one_serial_apart() -> None:
+def test_a_list_tag_distinguishes_the_lists_of_one_serial() -> None:
     def tag(version: Version, name: str = "json", family: int | None = None, *, gzipped: bool = False) -> str:
         return list_tag(version, name, family, gzipped=gzipped)
 

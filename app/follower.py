@@ -66,7 +66,7 @@ class Follower:
         self._state = self.out.with_name(f"{self.out.name}.feed")
         self.snapshot = self._load_state()
         self._witness = Witness(self.out.with_name(f"{self.out.name}.checkpoints"), self._fetch_proof)
-        self._bearer = ("", 0.0)  # and when to replace it
+        self._bearer = ("", 0.0)  # the token, and the time to replace it
 
     def run(self) -> None:
         """Run until interrupted; after a failure the last valid file stays, and the step is retried."""

@@ -142,3 +142,17 @@ class Snapshot:
             before, after = self.networks[index - 1], self.networks[index]
             if self._firsts[index] <= span(before).last:
                 raise InvalidSnapshot(f"{before} and {after} overlap")
+
+
+def build_verified(version: Version, entries: Iterable[tuple[str, int]]) -> Snapshot:
+    """Build the list of a version from its entries, pairs of a network and the serial that added it.
+
+    Raises ``InvalidSnapshot`` when they are not networks, overlap, or do not have the version's digest.
+    """
+    try:
+        snapshot = Snapshot(version.session, version.serial, version.published_at, entries)
+    except (ValueError, AttributeError) as wrong:  # an entry is not a network
+        raise InvalidSnapshot(str(wrong)) from wrong
+    if snapshot.digest != version.digest:
+        raise InvalidSnapshot(f"serial {version.serial} does not have the digest it was published with")
+    return snapshot

@@ -16,7 +16,7 @@ from app.allowlist.delta import Delta, merge_deltas
 from app.allowlist.schemas import DeltaBody
 from app.allowlist.serving.reader import SnapshotReader
 from app.allowlist.serving.representations import Representation
-from app.allowlist.snapshot import InvalidSnapshot, Snapshot, Version
+from app.allowlist.snapshot import InvalidSnapshot, Snapshot, Version, build_verified
 from app.core.database.engine import Database
 from app.core.errors import Unavailable
 from app.core.limits.build_cache import BuildCache
@@ -96,11 +96,12 @@ class FeedHistory:
     async def _read_snapshot(self, version: Version) -> Snapshot:
         async with self._database.transaction(read_only=True) as tx:
             networks = await store.networks_at(tx, version.serial)
-        snapshot = await asyncio.to_thread(_build_verified, version, networks)
-        if snapshot is None:
-            log.error("a list does not have its published digest", serial=version.serial)
-            raise Unavailable(f"The list of serial {version.serial} does not have the digest it was published with.")
-        return snapshot
+        try:
+            return await asyncio.to_thread(_build_snapshot, version, networks)
+        except InvalidSnapshot as wrong:
+            log.error("an earlier list is invalid", serial=version.serial, reason=str(wrong))  # noqa: TRY400 - the reason says it all
+            detail = f"The list of serial {version.serial} does not have the digest it was published with."
+            raise Unavailable(detail) from None
 
     async def delta(self, caller: str, session: UUID, deltas: Sequence[Delta]) -> EncodedDelta:
         """Encode one delta, or several consecutive ones merged into one; the bytes are the same in every process.
@@ -117,14 +118,9 @@ class FeedHistory:
         return await self._deltas.get_or_build((session, first.serial, last.serial, last.digest), build)
 
 
-def _build_verified(version: Version, networks: str) -> Snapshot | None:
-    """Build the list of a version from its networks, one per line; None when it does not have the version's digest."""
-    entries = ((network, version.serial) for network in networks.splitlines())
-    try:
-        snapshot = Snapshot(version.session, version.serial, version.published_at, entries)
-    except (InvalidSnapshot, ValueError, AttributeError):  # the last two: an entry is not a network
-        return None
-    return snapshot if snapshot.digest == version.digest else None
+def _build_snapshot(version: Version, networks: str) -> Snapshot:
+    """Build the list of a version from its networks, one per line; the serials that added them are not used."""
+    return build_verified(version, ((network, version.serial) for network in networks.splitlines()))
 
 
 def _encode(session: UUID, deltas: Sequence[Delta]) -> EncodedDelta:

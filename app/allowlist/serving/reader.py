@@ -15,7 +15,7 @@ from app.allowlist.delta import Delta, DeltaLog, max_changes_kept
 from app.allowlist.divergence import Divergence, report_divergence
 from app.allowlist.models import Publication
 from app.allowlist.serving.representations import Representations
-from app.allowlist.snapshot import InvalidSnapshot, Snapshot
+from app.allowlist.snapshot import InvalidSnapshot, Snapshot, Version, build_verified
 from app.core.database.engine import Database
 from app.core.database.notifications import Listener
 from app.core.database.transaction import Transaction
@@ -157,7 +157,8 @@ class SnapshotReader:
     async def _load(self, tx: Transaction, session: UUID, newest: Publication) -> None:
         """Read the whole list, and the deltas that are kept."""
         entries = await store.entries_at(tx, newest.serial)
-        fresh = await asyncio.to_thread(_build_verified, session, newest, entries)
+        version = Version(session, newest.serial, newest.published_at, newest.digest)
+        fresh = await asyncio.to_thread(build_verified, version, entries)
         max_changes = max_changes_kept(newest.count)
         start = await store.serial_before_deltas(tx, newest, self._settings.deltas_kept, max_changes)
         kept = [each for each in await store.publications_after(tx, start) if each.serial <= newest.serial]
@@ -190,16 +191,6 @@ class SnapshotReader:
             self._snapshot = fresh
             self._replaced.notify_all()
         SERVED.set(fresh.serial)
-
-
-def _build_verified(session: UUID, publication: Publication, entries: Sequence[tuple[str, int]]) -> Snapshot:
-    try:
-        snapshot = Snapshot(session, publication.serial, publication.published_at, entries)
-    except (ValueError, AttributeError) as wrong:  # an entry is not a network
-        raise InvalidSnapshot(str(wrong)) from wrong
-    if snapshot.digest != publication.digest:
-        raise InvalidSnapshot(f"serial {publication.serial} does not have the digest it was published with")
-    return snapshot
 
 
 def _apply_deltas(snapshot: Snapshot, deltas: list[Delta], newest: Publication) -> Snapshot:

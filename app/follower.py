@@ -1,4 +1,4 @@
-"""A reference consumer of the feed: keeps a local file in step, and the last good one whatever happens."""
+"""Follower: the reference client of the feed, which keeps a local file up to date with the allowlist."""
 
 import os
 import shlex
@@ -18,33 +18,34 @@ from pydantic import ValidationError
 
 from app.allowlist.formats import FORMATS, SnapshotBody
 from app.allowlist.schemas import DeltaBody
-from app.allowlist.serving.manifest import Artefact, Manifest, ManifestRefused, verified
-from app.allowlist.snapshot import NotASnapshot, Snapshot
+from app.allowlist.serving.manifest import Artefact, Manifest, ManifestRefused, verify_manifest
+from app.allowlist.snapshot import InvalidSnapshot, Snapshot
 from app.audit import checkpoint
 from app.audit.checkpoint import TreeHead
 from app.audit.errors import VerificationFailed
 from app.core.process.atomic_files import replace_file
-from app.witness import Misfit, NotProven, Witness
+from app.witness import InconsistentCheckpoint, ProofUnavailable, Witness
 
 FEED = "/v1/allowlist"
-MOST_DELTAS = 200
+MAX_DELTAS = 200
 WAIT_SECONDS = 30
-TOKEN_SPARE_SECONDS = 30
+TOKEN_MARGIN_SECONDS = 30
 RETRY_SECONDS = (1, 2, 5, 10, 30)
 log = structlog.get_logger(__name__)
 
 
 class FeedRefused(Exception):
-    """What the feed gave does not prove itself; nothing of it is taken."""
+    """A response of the feed cannot be verified, and nothing of it is used."""
 
 
 @dataclass
 class Follower:
-    """Follows the feed at ``base_url`` with a client's id and secret into ``out``, written in ``format``.
+    """Writes the list of the feed at ``base_url`` to the file ``out`` in ``format``.
 
-    Beside ``out`` it keeps ``out.feed``, the list it was made from, and ``out.checkpoints``, the checkpoints of the
-    event log that it was shown. ``command`` runs after each change, and again at the next step when it failed.
-    ``misfit`` says why the last checkpoint does not fit those kept, if it does not.
+    ``credentials`` are a client's id and secret. Beside ``out`` are ``out.feed``, the list as JSON, and
+    ``out.checkpoints``, the checkpoints of the event log. ``command`` runs after each change, and again at the next
+    step when it failed. ``snapshot`` is the list in ``out``; ``inconsistency`` says why the last checkpoint is
+    inconsistent with the stored ones, if it is.
     """
 
     base_url: str
@@ -53,22 +54,22 @@ class Follower:
     format: str = "text"
     command: str | None = None
     transport: httpx.BaseTransport | None = None
-    misfit: str | None = field(default=None, init=False)
+    inconsistency: str | None = field(default=None, init=False)
     _keys: KeySet = field(default_factory=lambda: KeySet([]))
-    _owed: bool = False
+    _is_command_due: bool = False
 
     def __post_init__(self) -> None:
-        """Open the connection and take up the list of the last run, if it is whole."""
+        """Create the HTTP client, and load the list of the last run if it is undamaged."""
         self._http = httpx.Client(
             base_url=self.base_url, auth=self.credentials, timeout=WAIT_SECONDS + 30, transport=self.transport
         )
         self._state = self.out.with_name(f"{self.out.name}.feed")
-        self.held = self._kept()
-        self._witness = Witness(self.out.with_name(f"{self.out.name}.checkpoints"), self._consistency)
-        self._bearer = ("", 0.0)
+        self.snapshot = self._load_state()
+        self._witness = Witness(self.out.with_name(f"{self.out.name}.checkpoints"), self._fetch_proof)
+        self._bearer = ("", 0.0)  # the token, and the time to replace it
 
     def run(self) -> None:
-        """Follow until interrupted; a failure keeps the last good file and is tried again."""
+        """Run until interrupted; after a failure the last valid file stays, and the step is retried."""
         failures = 0
         while True:
             try:
@@ -76,132 +77,137 @@ class Follower:
                 self._wait()
                 failures = 0
             except (FeedRefused, ManifestRefused, httpx.HTTPError, OSError) as failure:
-                log.warning("the last good list stays", reason=str(failure)[:300])
+                log.warning("keeping the last valid list", reason=str(failure)[:300])
                 time.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                 failures += 1
 
     def step(self) -> bool:
-        """Come into step with the feed's manifest; gives whether the file changed.
+        """Update the file to the feed's manifest; return True when it changed.
 
-        Raises ``FeedRefused``, ``ManifestRefused`` or ``httpx.HTTPError``, and then has changed nothing.
+        Raises ``FeedRefused``, ``ManifestRefused`` or ``httpx.HTTPError``, and then leaves the file unchanged.
         """
-        manifest = self._manifest()
+        manifest = self._fetch_manifest()
         try:
-            return self._brought_to(manifest)
+            return self._update(manifest)
         finally:
-            self._see(manifest.audit_checkpoint)
+            self._observe_checkpoint(manifest.audit_checkpoint)
 
-    def _brought_to(self, manifest: Manifest) -> bool:
-        if self.held and self.held.digest == manifest.digest and self._is_at(manifest) and self._is_written(self.held):
-            if self._owed:
-                self._execute(self.held)
+    def _update(self, manifest: Manifest) -> bool:
+        current = self.snapshot
+        if current and current.digest == manifest.digest and self._is_at(manifest) and self._is_written(current):
+            if self._is_command_due:
+                self._run_command(current)
             return False
-        self._write(self._caught_up(manifest) or self._whole(manifest))
+        self._write(self._apply_deltas(manifest) or self._fetch_snapshot(manifest))
         return True
 
-    def _see(self, signed: str | None) -> None:
-        """Witness a checkpoint; whatever it says, the list goes on being kept."""
+    def _observe_checkpoint(self, signed: str | None) -> None:
+        """Pass a checkpoint to the witness; no error of it keeps the list from being followed."""
         if signed is None:
             return
         try:
-            self._witness.see(signed, self._statement(signed))
-        except Misfit as wrong:
-            self.misfit = str(wrong)
-            log.error("checkpoints of the event log do not fit", reason=self.misfit)  # noqa: TRY400 - it is no fault here
+            self._witness.observe(signed, self._read_checkpoint(signed))
+        except InconsistentCheckpoint as wrong:
+            self.inconsistency = str(wrong)
+            log.error("checkpoints of the event log are inconsistent", reason=self.inconsistency)  # noqa: TRY400 - not a fault of this program
         except (httpx.HTTPError, FeedRefused, OSError) as failure:
-            log.warning("a checkpoint of the event log could not be kept", reason=str(failure)[:300])
+            log.warning("a checkpoint of the event log could not be stored", reason=str(failure)[:300])
         else:
-            self.misfit = None
+            self.inconsistency = None
 
-    def _statement(self, signed: str) -> TreeHead:
+    def _read_checkpoint(self, signed: str) -> TreeHead:
         try:
             return checkpoint.verify(signed, self._keys)
         except VerificationFailed:
-            self._keys = self._published_keys()
+            self._keys = self._fetch_keys()
         try:
             return checkpoint.verify(signed, self._keys)
         except VerificationFailed as wrong:
-            raise Misfit(str(wrong)) from wrong
+            raise InconsistentCheckpoint(str(wrong)) from wrong
 
-    def _consistency(self, first: int, second: int) -> list[bytes]:
-        """The proof that one tree begins with another, by their sizes. Raises ``NotProven``, ``Misfit``."""
+    def _fetch_proof(self, first: int, second: int) -> list[bytes]:
+        """Fetch the proof that the tree of one size begins with that of another.
+
+        Raises ``ProofUnavailable`` or ``InconsistentCheckpoint``.
+        """
         try:
             headers = {"Authorization": f"Bearer {self._token()}"}
             query = {"first": first, "second": second}
             answer = self._http.get("/v1/audit/consistency", params=query, headers=headers, auth=None)
             if answer.status_code == httpx.codes.NOT_FOUND:
-                raise Misfit(f"the log has no tree of size {first} or {second}, which was signed")
+                raise InconsistentCheckpoint(f"the log has no tree of size {first} or {second}, although it was signed")
             return [bytes.fromhex(each) for each in answer.raise_for_status().json()["path"]]
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as failure:
-            raise NotProven(str(failure)) from failure
+            raise ProofUnavailable(str(failure)) from failure
 
     def _token(self) -> str:
-        token, ends = self._bearer
-        if time.monotonic() >= ends:
+        token, expires = self._bearer
+        if time.monotonic() >= expires:
             form = {"grant_type": "client_credentials", "scope": "events:read"}
-            told = self._http.post("/oauth/token", data=form).raise_for_status().json()
-            token = str(told["access_token"])
-            self._bearer = token, time.monotonic() + int(told["expires_in"]) - TOKEN_SPARE_SECONDS
+            issued = self._http.post("/oauth/token", data=form).raise_for_status().json()
+            token = str(issued["access_token"])
+            self._bearer = token, time.monotonic() + int(issued["expires_in"]) - TOKEN_MARGIN_SECONDS
         return token
 
     def _is_at(self, manifest: Manifest) -> bool:
-        held = self.held
-        return held is not None and (held.session, held.serial) == (manifest.session, manifest.serial)
+        current = self.snapshot
+        return current is not None and (current.session, current.serial) == (manifest.session, manifest.serial)
 
-    def _manifest(self) -> Manifest:
+    def _fetch_manifest(self) -> Manifest:
         answer = self._get(f"{FEED}/manifest")
-        self._keys = self._published_keys()  # each time: a key that was revoked is no longer among them
-        manifest = verified(answer.text, self._keys, datetime.now(UTC))
+        self._keys = self._fetch_keys()  # each time, since a key may have been revoked
+        manifest = verify_manifest(answer.text, self._keys, datetime.now(UTC))
+        current = self.snapshot
         if manifest.count == 0:
             raise FeedRefused("the manifest is of an empty list")
-        if self.held and self.held.session == manifest.session and manifest.serial < self.held.serial:
-            raise FeedRefused(f"the manifest is of serial {manifest.serial}, older than {self.held.serial}: a replay")
+        if current and current.session == manifest.session and manifest.serial < current.serial:
+            raise FeedRefused(f"the manifest is of serial {manifest.serial}, older than {current.serial}: a replay")
         return manifest
 
-    def _published_keys(self) -> KeySet:
+    def _fetch_keys(self) -> KeySet:
         try:
             answer = self._get("/.well-known/jwks.json")
         except httpx.HTTPError:
             if not self._keys.keys:
                 raise
-            return self._keys  # the service cannot tell just now
+            return self._keys  # the last ones, while the service is unavailable
         try:
             return KeySet.import_key_set(answer.json())
         except (JoseError, ValueError, KeyError, TypeError) as wrong:
             raise FeedRefused(f"the key set cannot be read: {wrong!r}") from wrong
 
-    def _caught_up(self, manifest: Manifest) -> Snapshot | None:
-        """The held list brought on by deltas, or None when they do not lead to the manifest's."""
-        held = self.held
-        if held is None or held.session != manifest.session:
+    def _apply_deltas(self, manifest: Manifest) -> Snapshot | None:
+        """Apply the manifest's deltas to the current list; None when they do not lead to the manifest's digest."""
+        snapshot = self.snapshot
+        if snapshot is None or snapshot.session != manifest.session:
             return None
-        missed = [each for each in manifest.deltas if each.serial > held.serial]
-        if len(missed) != manifest.serial - held.serial or len(missed) > MOST_DELTAS:
+        missed = [each for each in manifest.deltas if each.serial > snapshot.serial]
+        if len(missed) != manifest.serial - snapshot.serial or len(missed) > MAX_DELTAS:
             return None
         try:
             for artefact in missed:
-                held = _applied(held, DeltaBody.model_validate_json(self._fetch(artefact)))
-        except (FeedRefused, NotASnapshot, ValueError, OSError, httpx.HTTPStatusError) as wrong:
-            log.warning("a delta does not fit; taking the whole list", reason=str(wrong)[:300])
+                snapshot = _apply_delta(snapshot, DeltaBody.model_validate_json(self._fetch(artefact)))
+        except (FeedRefused, InvalidSnapshot, ValueError, OSError, httpx.HTTPStatusError) as wrong:
+            log.warning("a delta could not be applied; fetching the whole list", reason=str(wrong)[:300])
             return None
-        return held if held.digest == manifest.digest else None
+        return snapshot if snapshot.digest == manifest.digest else None
 
-    def _whole(self, manifest: Manifest) -> Snapshot:
+    def _fetch_snapshot(self, manifest: Manifest) -> Snapshot:
         try:
             body = SnapshotBody.model_validate_json(self._fetch(manifest.snapshot))
-            fresh = _snapshot(body)
-        except (ValidationError, NotASnapshot, OSError, ValueError) as wrong:
-            raise FeedRefused(f"the snapshot is not a list: {wrong}") from wrong
+            fresh = _build_snapshot(body)
+        except (ValidationError, InvalidSnapshot, OSError, ValueError) as wrong:
+            raise FeedRefused(f"the snapshot is not a valid list: {wrong}") from wrong
         if fresh.digest != manifest.digest or fresh.count != manifest.count:
             raise FeedRefused("the snapshot does not have the manifest's digest")
         return fresh
 
     def _fetch(self, artefact: Artefact) -> bytes:
-        """An artefact's bytes, from the feed that is followed wherever the manifest says it lies."""
-        there = urlsplit(artefact.url)
-        body = self._get(f"{there.path}?{there.query}" if there.query else there.path).content
+        """Fetch an artefact by the path of its URL, always from ``base_url``, and verify its SHA-256."""
+        url = urlsplit(artefact.url)
+        body = self._get(f"{url.path}?{url.query}" if url.query else url.path).content
         if sha256(body).hexdigest() != artefact.sha256:
-            raise FeedRefused(f"{there.path} does not have the manifest's SHA-256")
+            raise FeedRefused(f"{url.path} does not have the manifest's SHA-256")
         return body
 
     def _get(self, path: str, **headers: str) -> httpx.Response:
@@ -209,53 +215,53 @@ class Follower:
 
     def _wait(self) -> None:
         """Return when there is a newer serial, or after half a minute."""
-        if self.held:
-            path = f"{FEED}/delta?session={self.held.session}&since={self.held.serial}"
+        if self.snapshot:
+            path = f"{FEED}/delta?session={self.snapshot.session}&since={self.snapshot.serial}"
             self._get(path, Prefer=f"wait={WAIT_SECONDS}")
 
-    def _kept(self) -> Snapshot | None:
+    def _load_state(self) -> Snapshot | None:
         try:
             body = SnapshotBody.model_validate_json(self._state.read_bytes())
-            kept = _snapshot(body)
-        except (OSError, ValidationError, NotASnapshot, ValueError):
+            snapshot = _build_snapshot(body)
+        except (OSError, ValidationError, InvalidSnapshot, ValueError):
             return None
-        return kept if kept.digest == body.digest else None
+        return snapshot if snapshot.digest == body.digest else None
 
-    def _bytes(self, of: Snapshot) -> bytes:
-        return FORMATS[self.format].write(of, None).encode()
+    def _encode(self, snapshot: Snapshot) -> bytes:
+        return FORMATS[self.format].encode(snapshot, None).encode()
 
-    def _is_written(self, held: Snapshot) -> bool:
-        return self.out.exists() and self.out.read_bytes() == self._bytes(held)
+    def _is_written(self, snapshot: Snapshot) -> bool:
+        return self.out.exists() and self.out.read_bytes() == self._encode(snapshot)
 
     def _write(self, fresh: Snapshot) -> None:
-        replace_file(self.out, self._bytes(fresh))
+        replace_file(self.out, self._encode(fresh))
         replace_file(self._state, SnapshotBody.of(fresh, fresh.networks).model_dump_json().encode())
-        self.held = fresh
-        log.info("in step", serial=fresh.serial, count=fresh.count, digest=fresh.digest)
+        self.snapshot = fresh
+        log.info("list updated", serial=fresh.serial, count=fresh.count, digest=fresh.digest)
         if self.command:
-            self._execute(fresh)
+            self._run_command(fresh)
 
-    def _execute(self, fresh: Snapshot) -> None:
-        environment = {**os.environ, "ALLOWLIST_FILE": str(self.out), "ALLOWLIST_SERIAL": str(fresh.serial)}
-        self._owed = True
+    def _run_command(self, snapshot: Snapshot) -> None:
+        environment = {**os.environ, "ALLOWLIST_FILE": str(self.out), "ALLOWLIST_SERIAL": str(snapshot.serial)}
+        self._is_command_due = True
         try:
             subprocess.run(shlex.split(self.command or ""), env=environment, check=True)  # noqa: S603 - the operator's own command
         except (OSError, ValueError, subprocess.CalledProcessError) as failure:
-            log.warning("the command failed; it runs again at the next step", reason=str(failure)[:300])
+            log.warning("the command failed and will be retried at the next step", reason=str(failure)[:300])
         else:
-            self._owed = False
+            self._is_command_due = False
 
 
-def _snapshot(body: SnapshotBody) -> Snapshot:
+def _build_snapshot(body: SnapshotBody) -> Snapshot:
     return Snapshot(body.session, body.serial, body.published_at, ((network, body.serial) for network in body.networks))
 
 
-def _applied(held: Snapshot, delta: DeltaBody) -> Snapshot:
-    """The list after a delta. Raises ``NotASnapshot`` when the delta is not the next, or does not give its digest."""
-    if (delta.session, delta.start, delta.to) != (held.session, held.serial, held.serial + 1):
-        raise NotASnapshot(f"the delta from {delta.start} to {delta.to} does not follow {held.serial}")
+def _apply_delta(snapshot: Snapshot, delta: DeltaBody) -> Snapshot:
+    """The list after a delta. Raises ``InvalidSnapshot`` when it is not the next one, or leads to another digest."""
+    if (delta.session, delta.start, delta.to) != (snapshot.session, snapshot.serial, snapshot.serial + 1):
+        raise InvalidSnapshot(f"the delta from {delta.start} to {delta.to} does not follow serial {snapshot.serial}")
     removed = [removal["network"] for removal in delta.removed]
-    after = held.replay(delta.to, datetime.now(UTC), delta.added, removed)
+    after = snapshot.apply_delta(delta.to, datetime.now(UTC), delta.added, removed)
     if after.digest != delta.digest:
-        raise NotASnapshot(f"the delta to {delta.to} does not give its digest")
+        raise InvalidSnapshot(f"the delta to serial {delta.to} does not lead to its digest")
     return after

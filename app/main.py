@@ -19,7 +19,7 @@ from app.allowlist.serving.long_polls import LongPolls
 from app.allowlist.serving.manifest import ManifestSigner
 from app.allowlist.serving.reader import SnapshotReader
 from app.allowlist.serving.work_slots import WorkSlots
-from app.allowlist.snapshot import NotASnapshot
+from app.allowlist.snapshot import InvalidSnapshot
 from app.audit.store import newest_signed
 from app.core.auth.bearer import TokenVerifier
 from app.core.database.engine import Database
@@ -36,7 +36,7 @@ from app.core.outbound.client import Outbound
 from app.core.process.logs import configure_logging
 from app.core.settings import Settings
 from app.health import store as health
-from app.health.router import missing
+from app.health.router import readiness_problem
 from app.health.router import router as health_router
 from app.partners import store as partners
 from app.partners.login.basic import BasicClients
@@ -66,7 +66,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     reader: SnapshotReader = app.state.reader
     revocations: TokenRevocations = app.state.revocations
     # a database that is away, or a list with a wrong digest, does not prevent the start
-    with suppress(SQLAlchemyError, OSError, NotASnapshot):
+    with suppress(SQLAlchemyError, OSError, InvalidSnapshot):
         await revocations.refresh()
         await reader.refresh()
     gc.freeze()  # a full collection of the objects loaded so far would take a tenth of a second
@@ -136,9 +136,9 @@ def _set_state(app: FastAPI, settings: Settings) -> None:
 
     newest_migration = health.newest_migration()
 
-    async def find_missing() -> str:
+    async def read_readiness() -> str:
         async with database.transaction(read_only=True) as tx:
-            return await missing(tx, newest_migration)
+            return await readiness_problem(tx, newest_migration)
 
     revocations = TokenRevocations(database, settings.poll_seconds)
     outbound, reader, clients = Outbound(settings), SnapshotReader(database, settings), ClientLookup(database)
@@ -156,10 +156,10 @@ def _set_state(app: FastAPI, settings: Settings) -> None:
     app.state.token_clients = TokenClients(clients, database, outbound, settings.public_url)
     app.state.submissions = Submissions(database)
     app.state.reader = reader
-    app.state.waits = LongPolls(settings.max_waits)
+    app.state.long_polls = LongPolls(settings.max_waits)
     app.state.slots = slots
     app.state.history = history
     app.state.manifest = ManifestSigner(
         database, reader, history, settings.public_url, newest_signed, revocations.is_revoked
     )
-    app.state.missing = SharedRead(find_missing)
+    app.state.readiness = SharedRead(read_readiness)

@@ -1,7 +1,7 @@
-"""A witness of the service's event log: keeps the checkpoints that it is shown, and says when two do not fit.
+"""Witness of the service's event log: stores checkpoints, and reports those that are inconsistent.
 
-Two checkpoints fit when the larger tree begins with the smaller one (RFC 9162, 2.1.4). Whoever rewrites the log can
-sign another tree, but not one that fits what a witness has kept.
+Two checkpoints are consistent when the larger tree begins with the smaller one (RFC 9162, 2.1.4). A log that is
+rewritten can be signed again, but it is not consistent with the checkpoints that a witness has stored.
 """
 
 import os
@@ -15,21 +15,21 @@ from app.audit import tree
 from app.audit.checkpoint import TreeHead
 from app.core.process.atomic_files import replace_file
 
-MOST_KEPT = 1_000  # when there are twice as many, older ones are forgotten
-PROVEN_AT_ONCE = 20
-CLOCKS_DIFFER = timedelta(minutes=1)
+MAX_KEPT = 1_000  # old ones are removed when there are twice as many
+MAX_PROOFS_PER_STEP = 20
+CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
-class Misfit(Exception):
-    """A checkpoint that cannot be true beside one that was kept."""
+class InconsistentCheckpoint(Exception):
+    """A checkpoint contradicts one that is stored."""
 
 
-class NotProven(Exception):
-    """There is no proof to be had just now, or not for this client."""
+class ProofUnavailable(Exception):
+    """No proof is available now, or not to this client."""
 
 
-class Kept(BaseModel):
-    """A checkpoint in the form of ``GET /v1/audit/checkpoint``, and whether it fits: None when nobody proved it."""
+class StoredCheckpoint(BaseModel):
+    """A checkpoint as in ``GET /v1/audit/checkpoint``; ``fits`` is true if consistent, None while not proven."""
 
     size: int
     root: str
@@ -38,113 +38,123 @@ class Kept(BaseModel):
     fits: bool | None
 
 
-# the hashes that prove that the tree of the second size begins with that of the first
+# Takes the sizes of two trees, and returns the hashes that prove that the second begins with the first.
 Prove = Callable[[int, int], Sequence[bytes]]
 
 
 class Witness:
-    """Keeps checkpoints in ``file``, a JSON object a line, to which lines are added.
+    """Stores checkpoints in ``file``, one JSON object per line, by appending; the last line of a checkpoint counts.
 
-    The first one is taken as it is. A later line of the same checkpoint says what was found out since. ``prove``
-    gives the hashes of a consistency proof, or raises ``NotProven``, or ``Misfit`` when the log has not the trees.
+    The first checkpoint is trusted. ``prove`` returns a consistency proof (RFC 9162, 2.1.4), or raises
+    ``ProofUnavailable``, or ``InconsistentCheckpoint`` when the log does not have the trees.
     """
 
     def __init__(self, file: Path, prove: Prove) -> None:
         self._file = file
         self._prove = prove
-        self._kept: dict[str, Kept] = {}
-        self._is_read = self._is_torn = False
+        self._checkpoints: dict[str, StoredCheckpoint] = {}
+        self._is_loaded = self._is_torn = False
 
-    def see(self, signed: str, said: TreeHead) -> None:
-        """Keep a checkpoint whose signature was checked.
+    def observe(self, signed: str, statement: TreeHead) -> None:
+        """Store a checkpoint whose signature was verified.
 
-        Raises ``Misfit`` while one that does not fit is among those that are kept, and ``OSError``.
+        Raises ``InconsistentCheckpoint`` while an inconsistent one is stored, and ``OSError``.
         """
-        self._read()
-        seen = self._kept.get(signed)
-        if seen is None or seen.fits is None:
-            fresh = Kept(size=said.size, root=said.root, signed_at=said.time, signed=signed, fits=None)
-            seen = self._judged(fresh)
-            self._add(seen)
+        self._load()
+        known = self._checkpoints.get(signed)
+        if known is None or known.fits is None:
+            fresh = StoredCheckpoint(
+                size=statement.size, root=statement.root, signed_at=statement.time, signed=signed, fits=None
+            )
+            self._add(self._compare(fresh))
             self._prove_others()
-        if misfits := [each.size for each in self._kept.values() if each.fits is False]:
-            sizes = ", ".join(map(str, sorted(set(misfits))))
-            raise Misfit(
-                f"the event log was rewritten, or forked: the checkpoint of size {sizes} does not fit the others in "
+        if inconsistent := {each.size for each in self._checkpoints.values() if each.fits is False}:
+            sizes = ", ".join(map(str, sorted(inconsistent)))
+            raise InconsistentCheckpoint(
+                f"the event log was rewritten or forked: the checkpoint of size {sizes} is inconsistent with others in "
                 f"{self._file}"
             )
 
-    def _judged(self, fresh: Kept) -> Kept:
-        others = [each for each in self._kept.values() if each.fits is not False and each.signed != fresh.signed]
+    def _compare(self, fresh: StoredCheckpoint) -> StoredCheckpoint:
+        """Set ``fits`` by comparison with the checkpoints that are not inconsistent."""
+        others = [each for each in self._checkpoints.values() if each.fits is not False and each.signed != fresh.signed]
         proven = [each for each in others if each.fits]
         if not proven:
             fits: bool | None = True
         elif any(each.size == fresh.size and each.root != fresh.root for each in others):
             fits = False
         else:
-            fits = self._fits(fresh, max(proven, key=lambda each: each.size))
+            fits = self._is_consistent(fresh, max(proven, key=lambda each: each.size))
             if fits is None and any(_shrinks(each, fresh) for each in others):
                 fits = False
         return fresh.model_copy(update={"fits": fits})
 
-    def _fits(self, one: Kept, other: Kept) -> bool | None:
+    def _is_consistent(self, one: StoredCheckpoint, other: StoredCheckpoint) -> bool | None:
+        """Compare two checkpoints by a proof; None when none is available."""
         first, second = sorted((one, other), key=lambda each: each.size)
         if first.size == second.size:
             return first.root == second.root
         try:
             path = self._prove(first.size, second.size)
-        except NotProven:
+        except ProofUnavailable:
             return None
-        except Misfit:
+        except InconsistentCheckpoint:
             return False
-        roots = bytes.fromhex(second.root), bytes.fromhex(first.root)
-        return tree.verify_consistency(roots[0], second.size, roots[1], first.size, path)
+        return tree.verify_consistency(
+            bytes.fromhex(second.root), second.size, bytes.fromhex(first.root), first.size, path
+        )
 
     def _prove_others(self) -> None:
-        """Prove what could not be proven when it was seen."""
-        for each in [each for each in self._kept.values() if each.fits is None][-PROVEN_AT_ONCE:]:
-            judged = self._judged(each)
-            if judged.fits is None:
+        """Retry the proofs of checkpoints that are not proven yet."""
+        for each in [each for each in self._checkpoints.values() if each.fits is None][-MAX_PROOFS_PER_STEP:]:
+            compared = self._compare(each)
+            if compared.fits is None:
                 return
-            self._add(judged)
+            self._add(compared)
 
-    def _add(self, kept: Kept) -> None:
-        self._kept.pop(kept.signed, None)
-        self._kept[kept.signed] = kept
-        line = kept.model_dump_json().encode() + b"\n"
+    def _add(self, checkpoint: StoredCheckpoint) -> None:
+        self._checkpoints.pop(checkpoint.signed, None)
+        self._checkpoints[checkpoint.signed] = checkpoint
+        line = checkpoint.model_dump_json().encode() + b"\n"
         with self._file.open("ab") as file:
             file.write(b"\n" + line if self._is_torn else line)
             file.flush()
             os.fsync(file.fileno())
         self._is_torn = False
-        if len(self._kept) > 2 * MOST_KEPT:
-            self._thin_out()
+        if len(self._checkpoints) > 2 * MAX_KEPT:
+            self._prune()
 
-    def _thin_out(self) -> None:
-        """Forget the oldest of those that fit, which larger ones contain, and much of the others."""
-        fitting = sorted((each for each in self._kept.values() if each.fits), key=lambda each: each.size)
-        misfits = [each for each in self._kept.values() if each.fits is False]
-        unproven = [each for each in self._kept.values() if each.fits is None]
-        few = MOST_KEPT // 4
-        stay = {each.signed for each in (*fitting[-2 * few :], *misfits[:few], *unproven[-few:])}
-        self._kept = {signed: each for signed, each in self._kept.items() if signed in stay}
-        replace_file(self._file, b"".join(each.model_dump_json().encode() + b"\n" for each in self._kept.values()))
+    def _prune(self) -> None:
+        """Rewrite the file with half of ``MAX_KEPT`` consistent checkpoints, and a quarter of each other kind.
 
-    def _read(self) -> None:
-        if self._is_read:
+        The consistent ones are the largest, which commit to the smaller ones.
+        """
+        every = self._checkpoints.values()
+        consistent = sorted((each for each in every if each.fits), key=lambda each: each.size)
+        inconsistent = [each for each in every if each.fits is False]
+        unproven = [each for each in every if each.fits is None]
+        quarter = MAX_KEPT // 4
+        kept = (*consistent[-2 * quarter :], *inconsistent[:quarter], *unproven[-quarter:])
+        signed = {each.signed for each in kept}
+        self._checkpoints = {each.signed: each for each in every if each.signed in signed}
+        lines = [each.model_dump_json().encode() + b"\n" for each in self._checkpoints.values()]
+        replace_file(self._file, b"".join(lines))
+
+    def _load(self) -> None:
+        if self._is_loaded:
             return
         text = self._file.read_bytes() if self._file.exists() else b""
         self._is_torn = bool(text) and not text.endswith(b"\n")
         for line in text.splitlines():
             try:
-                kept = Kept.model_validate_json(line)
-            except ValidationError:  # the end of a line that was not written whole
+                checkpoint = StoredCheckpoint.model_validate_json(line)
+            except ValidationError:  # a line that was not written completely
                 continue
-            self._kept[kept.signed] = kept
-        self._is_read = True
+            self._checkpoints[checkpoint.signed] = checkpoint
+        self._is_loaded = True
 
 
-def _shrinks(before: Kept, fresh: Kept) -> bool:
-    """Whether a tree that was signed later is the smaller one."""
-    early, late = sorted((before, fresh), key=lambda each: each.signed_at)
-    return late.size < early.size and late.signed_at - early.signed_at > CLOCKS_DIFFER
+def _shrinks(one: StoredCheckpoint, other: StoredCheckpoint) -> bool:
+    """True when the tree that was signed later is the smaller one."""
+    early, late = sorted((one, other), key=lambda each: each.signed_at)
+    return late.size < early.size and late.signed_at - early.signed_at > CLOCK_TOLERANCE

@@ -87,7 +87,7 @@ class Worker:
 
     async def _beat(self) -> None:
         async with self._database.transaction() as tx:
-            await health.beat(tx, self._id)
+            await health.record_heartbeat(tx, self._id)
 
     async def _sweep(self) -> None:
         expired = registrations.EXPIRED_AT_ONCE

@@ -163,8 +163,8 @@ async def test_another_session_leads_to_the_whole_list_even_at_the_same_serial(f
     await followed.service.publish()
     assert await followed.step()
     assert followed.way.asked == ["manifest", KEYS, "snapshots/1"]
-    assert followed.consumer.held
-    assert followed.consumer.held.session == session
+    assert followed.consumer.snapshot
+    assert followed.consumer.snapshot.session == session
 
 
 async def test_a_feed_that_fails_or_is_out_of_reach_changes_nothing(followed: Followed) -> None:
@@ -268,8 +268,8 @@ async def test_whoever_reads_the_file_at_any_moment_reads_a_whole_list(followed:
     for network in addresses(12, start=9_000):
         await published(followed.service, network)
         await followed.step()
-        assert followed.consumer.held
-        lists.add(followed.consumer.held.digest)
+        assert followed.consumer.snapshot
+        lists.add(followed.consumer.snapshot.digest)
     stop.set()
     await reading
     assert seen <= lists
@@ -320,7 +320,7 @@ async def test_a_consumer_keeps_the_checkpoints_that_it_was_shown_once_they_are_
         sizes.append(await sequenced(followed.service))
         await published(followed.service, network)
         assert await followed.step()
-        assert followed.consumer.misfit is None
+        assert followed.consumer.inconsistency is None
     assert followed.way.asked[-2:] == ["/oauth/token", "/v1/audit/consistency"]
     kept = [json.loads(line) for line in (tmp_path / "list.txt.checkpoints").read_text().splitlines()]
     assert [(each["size"], each["fits"]) for each in kept] == [(size, True) for size in sizes]
@@ -341,7 +341,7 @@ async def test_a_consumer_that_may_not_ask_for_proofs_keeps_the_checkpoints_all_
             await sequenced(service)
             await published(service, network)
             assert await followed.step()
-        assert followed.consumer.misfit is None
+        assert followed.consumer.inconsistency is None
         kept = (tmp_path / "list.txt.checkpoints").read_text().splitlines()
         assert [json.loads(line)["fits"] for line in kept] == [True, None]
 
@@ -353,7 +353,7 @@ async def test_a_checkpoint_that_is_not_the_services_own_is_told_and_the_list_is
     for wrong in (forged, "no JWS", (await followed.caller.get(f"{feed.FEED}/manifest")).text):
         await followed.says(audit_checkpoint=wrong)
         await followed.step()
-        assert followed.consumer.misfit
+        assert followed.consumer.inconsistency
         assert followed.holds(A, B, C)
     await followed.says(audit_checkpoint=None)
 
@@ -371,7 +371,7 @@ async def test_a_log_that_was_rewritten_is_told_and_the_list_is_kept(followed: F
     await sequenced(service)
     await published(service, D)
     assert await followed.step()
-    assert "rewritten" in (followed.consumer.misfit or "")
+    assert "rewritten" in (followed.consumer.inconsistency or "")
     out = followed.out
     assert out.read_text().splitlines() == [A, B, C, D]
     who = followed.caller.credentials

@@ -1,4 +1,4 @@
-"""A witness keeps what it was shown of the event log, and finds that a log was rewritten or forked."""
+"""A witness stores checkpoints of the event log, and finds that a log was rewritten or forked."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,13 +10,13 @@ from app import witness
 from app.audit import tree
 from app.audit.checkpoint import TreeHead
 from app.audit.tree import Frontier, Node
-from app.witness import Kept, Misfit, NotProven, Witness
+from app.witness import InconsistentCheckpoint, ProofUnavailable, StoredCheckpoint, Witness
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 class Log:
-    """An event log that signs and proves, or does not prove."""
+    """An event log that signs checkpoints, and proves consistency unless it is ``failing``."""
 
     def __init__(self, name: str, after: "Log | None" = None, size: int = 0) -> None:
         self.leaves: list[bytes] = [
@@ -54,105 +54,105 @@ def file(tmp_path: Path) -> Path:
 
 
 def lines(file: Path) -> list[tuple[int, bool | None]]:
-    kept = [Kept.model_validate_json(line) for line in file.read_bytes().splitlines()]
+    kept = [StoredCheckpoint.model_validate_json(line) for line in file.read_bytes().splitlines()]
     return [(each.size, each.fits) for each in kept]
 
 
-def test_a_log_that_was_rewritten_does_not_fit_and_that_is_said_again_and_again(log: Log, file: Path) -> None:
-    seeing = Witness(file, log.prove)
-    seeing.see(*log.at(5))
+def test_a_rewritten_log_is_inconsistent_and_is_reported_each_time(log: Log, file: Path) -> None:
+    observer = Witness(file, log.prove)
+    observer.observe(*log.at(5))
     other = Log("b", after=log, size=3)
     for size in (9, 9, 12):
-        with pytest.raises(Misfit, match=r"size 9"):
-            Witness(file, other.prove).see(*other.at(size))
+        with pytest.raises(InconsistentCheckpoint, match=r"size 9"):
+            Witness(file, other.prove).observe(*other.at(size))
     assert lines(file) == [(5, True), (9, False), (12, False)]
 
 
-def test_two_trees_of_one_size_do_not_fit_though_nobody_proves_anything(log: Log, file: Path) -> None:
-    log.failing = NotProven()
-    seeing = Witness(file, log.prove)
-    seeing.see(*log.at(5))
-    seeing.see(*log.at(7))
-    with pytest.raises(Misfit):
-        seeing.see(*Log("b").at(7))
+def test_two_roots_of_one_size_are_inconsistent_even_without_a_proof(log: Log, file: Path) -> None:
+    log.failing = ProofUnavailable()
+    observer = Witness(file, log.prove)
+    observer.observe(*log.at(5))
+    observer.observe(*log.at(7))
+    with pytest.raises(InconsistentCheckpoint):
+        observer.observe(*Log("b").at(7))
 
 
-def test_a_log_that_became_smaller_does_not_fit(log: Log, file: Path) -> None:
-    log.failing = Misfit("the log has no tree of size 7")
-    seeing = Witness(file, log.prove)
-    seeing.see(*log.at(7))
-    with pytest.raises(Misfit):
-        seeing.see(*log.at(5))
+def test_a_log_that_became_smaller_is_inconsistent(log: Log, file: Path) -> None:
+    log.failing = InconsistentCheckpoint("the log has no tree of size 7")
+    observer = Witness(file, log.prove)
+    observer.observe(*log.at(7))
+    with pytest.raises(InconsistentCheckpoint):
+        observer.observe(*log.at(5))
 
 
-def test_a_smaller_tree_that_was_signed_later_does_not_fit_though_nobody_proves_anything(log: Log, file: Path) -> None:
-    log.failing = NotProven()
-    seeing = Witness(file, log.prove)
-    seeing.see(*log.at(7))
-    seeing.see(*log.at(6, minutes=7.5))  # clocks differ
-    seeing.see(*log.at(5))  # another process shows an older one
-    with pytest.raises(Misfit):
-        seeing.see(*log.at(4, minutes=10))
+def test_a_smaller_tree_that_was_signed_later_is_inconsistent_even_without_a_proof(log: Log, file: Path) -> None:
+    log.failing = ProofUnavailable()
+    observer = Witness(file, log.prove)
+    observer.observe(*log.at(7))
+    observer.observe(*log.at(6, minutes=7.5))  # clocks differ
+    observer.observe(*log.at(5))  # another process shows an older one
+    with pytest.raises(InconsistentCheckpoint):
+        observer.observe(*log.at(4, minutes=10))
 
 
-def test_an_older_checkpoint_that_another_process_still_shows_fits(log: Log, file: Path) -> None:
-    seeing = Witness(file, log.prove)
+def test_an_older_checkpoint_of_another_process_is_consistent(log: Log, file: Path) -> None:
+    observer = Witness(file, log.prove)
     for size in (7, 5, 9, 5):
-        seeing.see(*log.at(size))
+        observer.observe(*log.at(size))
     assert log.asked == [(5, 7), (7, 9)]
     assert lines(file) == [(7, True), (5, True), (9, True)]
 
 
-def test_a_checkpoint_that_was_signed_again_by_another_key_fits(log: Log, file: Path) -> None:
-    seeing = Witness(file, log.prove)
-    seeing.see(*log.at(7))
-    seeing.see(*log.at(7, signed="again", minutes=90))
+def test_a_checkpoint_that_was_signed_again_by_another_key_is_consistent(log: Log, file: Path) -> None:
+    observer = Witness(file, log.prove)
+    observer.observe(*log.at(7))
+    observer.observe(*log.at(7, signed="again", minutes=90))
     assert (lines(file), log.asked) == ([(7, True), (7, True)], [])
 
 
-def test_what_could_not_be_proven_is_proven_later(log: Log, file: Path) -> None:
-    seeing = Witness(file, log.prove)
-    seeing.see(*log.at(3))
-    log.failing = NotProven()
+def test_a_checkpoint_without_a_proof_is_proven_later(log: Log, file: Path) -> None:
+    observer = Witness(file, log.prove)
+    observer.observe(*log.at(3))
+    log.failing = ProofUnavailable()
     for size in (5, 7):
-        seeing.see(*log.at(size))
+        observer.observe(*log.at(size))
     assert lines(file) == [(3, True), (5, None), (7, None)]
     log.failing = None
-    Witness(file, log.prove).see(*log.at(9))
+    Witness(file, log.prove).observe(*log.at(9))
     assert sorted(lines(file)[3:]) == [(5, True), (7, True), (9, True)]
 
 
-def test_a_fork_that_was_shown_while_nothing_could_be_proven_is_found_later(log: Log, file: Path) -> None:
-    seeing = Witness(file, log.prove)
-    seeing.see(*log.at(3))
-    log.failing = NotProven()
-    seeing.see(*Log("b").at(5))
+def test_a_fork_is_found_once_proofs_are_available(log: Log, file: Path) -> None:
+    observer = Witness(file, log.prove)
+    observer.observe(*log.at(3))
+    log.failing = ProofUnavailable()
+    observer.observe(*Log("b").at(5))
     log.failing = None
-    with pytest.raises(Misfit, match="size 5"):
-        seeing.see(*log.at(9))
+    with pytest.raises(InconsistentCheckpoint, match="size 5"):
+        observer.observe(*log.at(9))
 
 
-def test_a_line_that_was_not_written_whole_costs_that_line_alone(log: Log, file: Path) -> None:
-    Witness(file, log.prove).see(*log.at(3))
+def test_a_line_that_was_not_written_completely_is_skipped(log: Log, file: Path) -> None:
+    Witness(file, log.prove).observe(*log.at(3))
     with file.open("ab") as end:
         end.write(b'{"size":5,"ro')
-    Witness(file, log.prove).see(*log.at(7))
+    Witness(file, log.prove).observe(*log.at(7))
     assert log.asked == [(3, 7)]
     again = Witness(file, log.prove)
-    again.see(*log.at(7))
+    again.observe(*log.at(7))
     assert log.asked == [(3, 7)]
 
 
-def test_the_file_stays_small_and_keeps_what_does_not_fit(
+def test_the_file_stays_small_and_keeps_inconsistent_checkpoints(
     log: Log, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(witness, "MOST_KEPT", 8)
-    seeing = Witness(file, log.prove)
-    seeing.see(*log.at(2))
-    with pytest.raises(Misfit):
-        seeing.see(*Log("b").at(2))
+    monkeypatch.setattr(witness, "MAX_KEPT", 8)
+    observer = Witness(file, log.prove)
+    observer.observe(*log.at(2))
+    with pytest.raises(InconsistentCheckpoint):
+        observer.observe(*Log("b").at(2))
     for size in range(3, 45):
-        with pytest.raises(Misfit):
-            seeing.see(*log.at(size))
+        with pytest.raises(InconsistentCheckpoint):
+            observer.observe(*log.at(size))
     assert len(lines(file)) <= 16
     assert {(2, False), (44, True)} <= set(lines(file))

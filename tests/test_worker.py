@@ -34,7 +34,7 @@ async def working(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
 
 async def seen(service: Service) -> bool:
     async with service.database.transaction(read_only=True) as tx:
-        return await health.worker_seen_lately(tx)
+        return await health.has_live_worker(tx)
 
 
 async def has_status(caller: Caller, path: str, status: str) -> bool:

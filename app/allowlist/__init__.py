@@ -1,1 +1,1 @@
-"""The allowlist: entries in force, their publication as snapshots and deltas, and the guards of both."""
+"""The allowlist: entries in force, their publication as snapshots and deltas, and the bounds on mass changes."""

@@ -1,4 +1,4 @@
-"""What changed from one serial to another, and the deltas that are kept for readers to catch up by."""
+"""Deltas of the allowlist between serials, and the log of those that are kept for clients to catch up with."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,12 +9,12 @@ from itertools import islice
 
 from typing_extensions import TypedDict
 
-CHANGES_ALWAYS_KEPT = 10_000
+MIN_CHANGES_KEPT = 10_000
 EMPTY_DIGEST = sha256(b"").hexdigest()  # of the list before the first publication
 
 
 class Removal(TypedDict):
-    """A network that left the list, and why."""
+    """A network removed from the list, and the reason."""
 
     network: str
     reason: str
@@ -22,7 +22,7 @@ class Removal(TypedDict):
 
 @dataclass(frozen=True, eq=False)
 class Delta:
-    """The change of one publication; ``digest`` is the list's after it, ``previous_digest`` the one before it."""
+    """The change of one publication, with the digests of the list after and before it."""
 
     serial: int
     published_at: datetime
@@ -33,20 +33,23 @@ class Delta:
 
     @property
     def changes(self) -> int:
-        """How many networks came and went."""
+        """The number of networks added and removed."""
         return len(self.added) + len(self.removed)
 
 
-def changes_worth_keeping(count: int) -> int:
-    """How many changes are kept beside a list of ``count`` networks: more would be larger than the list itself.
+def max_changes_kept(count: int) -> int:
+    """The number of changes to keep for a list of ``count`` networks.
 
-    RFC 8182 bounds what it keeps for RPKI repositories the same way.
+    More of them would be larger than the list itself. RFC 8182 bounds the deltas of an RPKI repository in the same way.
     """
-    return max(count, CHANGES_ALWAYS_KEPT)
+    return max(count, MIN_CHANGES_KEPT)
 
 
-def net(deltas: Iterable[Delta]) -> tuple[list[str], list[Removal]]:
-    """Several publications' changes as one: what came and went again in between does not show."""
+def merge_deltas(deltas: Iterable[Delta]) -> tuple[list[str], list[Removal]]:
+    """Merge consecutive deltas into the networks added and removed by all of them together.
+
+    A network that was added and removed again, or removed and added again, is in neither list.
+    """
     added: dict[str, None] = {}
     removed: dict[str, Removal] = {}
     for delta in deltas:
@@ -62,45 +65,45 @@ def net(deltas: Iterable[Delta]) -> tuple[list[str], list[Removal]]:
 
 
 class DeltaLog:
-    """The newest deltas, in order without a gap: the last ``most``, as long as together they are worth keeping."""
+    """The newest deltas, of consecutive serials: at most ``max_deltas``, and ``max_changes_kept`` changes."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_deltas: int) -> None:
+        self._max_deltas = max_deltas
         self._deltas: deque[Delta] = deque()
         self._changes = 0
 
     def append(self, delta: Delta, count: int) -> None:
-        """Keep the next delta, which leads to a list of ``count`` networks; a gap starts the log anew."""
+        """Append the delta to a list of ``count`` networks; a gap in the serials drops all earlier deltas."""
         if self._deltas and self._deltas[-1].serial + 1 != delta.serial:
             self._deltas.clear()
             self._changes = 0
         self._deltas.append(delta)
         self._changes += delta.changes
-        while len(self._deltas) > self._most or self._changes > changes_worth_keeping(count):
+        while len(self._deltas) > self._max_deltas or self._changes > max_changes_kept(count):
             self._changes -= self._deltas.popleft().changes
 
     def __iter__(self) -> Iterator[Delta]:
         return iter(self._deltas)
 
     def newest_first(self) -> Iterator[Delta]:
-        """The deltas, the last one first."""
+        """Iterate over the deltas in descending order of their serials."""
         return reversed(self._deltas)
 
     def since(self, serial: int, digest: str | None = None) -> list[Delta] | None:
-        """The deltas after ``serial``; None when not all of them are kept, or it was never published.
+        """The deltas after ``serial``; None when one of them is not kept, or ``serial`` was never published.
 
-        With a ``digest``, also None when the list at ``serial`` had another.
+        With a ``digest``, also None when the list at ``serial`` had another digest.
         """
         if not self._deltas or not self._deltas[0].serial - 1 <= serial <= self._deltas[-1].serial:
             return None
-        at = serial - self._deltas[0].serial
-        found = self._deltas[at].digest if at >= 0 else self._deltas[0].previous_digest
+        index = serial - self._deltas[0].serial
+        found = self._deltas[index].digest if index >= 0 else self._deltas[0].previous_digest
         if digest is not None and digest != (found or EMPTY_DIGEST):
             return None
-        return list(islice(self._deltas, at + 1, None))
+        return list(islice(self._deltas, index + 1, None))
 
-    def of(self, serial: int) -> Delta | None:
-        """The delta of one serial, if it is kept."""
+    def get(self, serial: int) -> Delta | None:
+        """The delta of one serial, or None when it is not kept."""
         if not self._deltas or not self._deltas[0].serial <= serial <= self._deltas[-1].serial:
             return None
         return self._deltas[serial - self._deltas[0].serial]

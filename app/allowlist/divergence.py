@@ -1,4 +1,4 @@
-"""Two lists under one serial, as a failover to a database that had not every commit leaves them: found, and told."""
+"""Reports of divergence: a process has another list under a serial than the database, as after a failover."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,16 +12,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """A serial at which this process held another list than the database has, and when that was found."""
+    """A serial at which this process had another list than the database, and when that was found."""
 
     serial: int
     found_at: datetime
 
 
-def report(serial: int, held: str, recorded: str | None, newest: int) -> Divergence:
-    """Count and log that the list of digest ``held`` is not the one that the database has at ``serial``.
+def report_divergence(serial: int, held: str, recorded: str | None, newest: int) -> Divergence:
+    """Count and log that the list of this process is not the one that the database has at ``serial``.
 
-    ``recorded`` is the digest of that one, None when there is none; ``newest`` is the database's newest serial.
+    ``held`` and ``recorded`` are the digests of the two, the latter None if the database has no such serial;
+    ``newest`` is the newest serial of the database.
     """
     DIVERGED.inc()
     log.error("the list held is not the database's", serial=serial, held=held, recorded=recorded, newest=newest)

@@ -1,10 +1,10 @@
-"""What can go wrong with the list and its publication."""
+"""Errors of the allowlist and of its publication."""
 
 from app.core.errors import Gone, Invalid
 
 
 class NetworkTaken(Invalid):
-    """The network is granted to someone else."""
+    """The network is granted to another registrant."""
 
     code = "network_taken"
     title = "The network is granted to another registrant"
@@ -15,15 +15,15 @@ class NetworkTaken(Invalid):
 
 
 class SnapshotRequired(Gone):
-    """The caller's session or serial is not served any more."""
+    """The deltas that the caller needs are not kept, or its session has ended."""
 
     code = "snapshot_required"
-    title = "Take the whole list: what led here from your serial is not kept"
-    mend = "Fetch GET /v1/allowlist, forget what you held if its session is another, and go on from its serial."
+    title = "The deltas from your serial are not available: fetch the whole list"
+    mend = "Fetch GET /v1/allowlist, discard your list if its session is another, and continue from its serial."
 
 
 class PublicationRefused(Exception):
-    """A check refused the publication; the last good one stays. ``check`` names the check."""
+    """A check refused a publication, and the last valid one stays in force; ``check`` names the check."""
 
     def __init__(self, check: str, detail: str) -> None:
         super().__init__(f"{check}: {detail}")

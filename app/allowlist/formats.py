@@ -1,4 +1,4 @@
-"""The registry of formats: one small function each, and its line in ``FORMATS``."""
+"""Formats of the allowlist: a function each, registered in ``FORMATS``."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from app.allowlist.snapshot import Snapshot
 from app.core.validation.schemas import Resource, Timestamp
 
 NAME = "ip_registration"
-PER_COMMAND = 2_000
-# the same in every serial: 'create -exist' refuses a set that is there with other options
-MOST_ELEMENTS = 4_194_304
+NETWORKS_PER_COMMAND = 2_000
+# constant, since 'create -exist' refuses a set that exists with other options
+MAX_ELEMENTS = 4_194_304
 PLAIN = "text/plain; charset=utf-8"
 DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
@@ -45,7 +45,7 @@ class SnapshotBody(Resource):
 
     @classmethod
     def of(cls, snapshot: Snapshot, networks: Sequence[str]) -> "SnapshotBody":
-        """The body of a published snapshot; ``count`` is of the networks shown."""
+        """Build the body of a published snapshot that shows ``networks``; ``count`` is their number."""
         assert snapshot.published_at is not None
         return cls(
             session=snapshot.session,
@@ -59,28 +59,28 @@ class SnapshotBody(Resource):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a snapshot is written for a reader, of one family or both, and under which media type."""
+    """A media type, and the function that encodes a snapshot: of one family (4, 6) or both (None)."""
 
     media_type: str
-    write: Callable[[Snapshot, int | None], str]
+    encode: Callable[[Snapshot, int | None], str]
 
 
 def _json(snapshot: Snapshot, family: int | None) -> str:
-    """The list with its session, serial and digest."""
-    return SnapshotBody.of(snapshot, snapshot.of_family(family)).model_dump_json()
+    """JSON with session, serial and digest."""
+    return SnapshotBody.of(snapshot, snapshot.networks_of_family(family)).model_dump_json()
 
 
 def _text(snapshot: Snapshot, family: int | None) -> str:
-    """One CIDR per line: External Dynamic Lists, pfSense, and the canonical text that the digest is of."""
-    return "".join(f"{network}\n" for network in snapshot.of_family(family))
+    """One CIDR per line, for External Dynamic Lists and pfSense; of both families, the text that the digest is of."""
+    return "".join(f"{network}\n" for network in snapshot.networks_of_family(family))
 
 
 def _csv(snapshot: Snapshot, family: int | None) -> str:
-    """A column ``network`` (RFC 4180)."""
-    return "network\r\n" + "".join(f"{network}\r\n" for network in snapshot.of_family(family))
+    """CSV with one column, ``network`` (RFC 4180)."""
+    return "network\r\n" + "".join(f"{network}\r\n" for network in snapshot.networks_of_family(family))
 
 
-def _head(snapshot: Snapshot, mark: str) -> str:
+def _header(snapshot: Snapshot, mark: str) -> str:
     return f"{mark} {NAME} session {snapshot.session} serial {snapshot.serial} digest {snapshot.digest}\n"
 
 
@@ -89,77 +89,77 @@ def _families(family: int | None) -> tuple[int, ...]:
 
 
 def _nftables(snapshot: Snapshot, family: int | None) -> str:
-    """Named sets of a table of its own, replaced in one transaction: ``nft -f``."""
-    parts = [_head(snapshot, "#"), f"add table inet {NAME}\n"]
+    """Named sets in their own table, replaced in one transaction by ``nft -f``."""
+    parts = [_header(snapshot, "#"), f"add table inet {NAME}\n"]
     for each in _families(family):
         name = f"allowlist{each}"
         parts.append(f"add set inet {NAME} {name} {{ type ipv{each}_addr; flags interval; }}\n")
         parts.append(f"flush set inet {NAME} {name}\n")
-        networks = snapshot.of_family(each)
-        for at in range(0, len(networks), PER_COMMAND):
-            listed = ", ".join(networks[at : at + PER_COMMAND])
+        networks = snapshot.networks_of_family(each)
+        for start in range(0, len(networks), NETWORKS_PER_COMMAND):
+            listed = ", ".join(networks[start : start + NETWORKS_PER_COMMAND])
             parts.append(f"add element inet {NAME} {name} {{ {listed} }}\n")
     return "".join(parts)
 
 
 def _ipset(snapshot: Snapshot, family: int | None) -> str:
-    """Sets filled beside the ones in use and swapped in: ``ipset restore``."""
-    parts = [_head(snapshot, "#")]
+    """Sets for ``ipset restore``: filled under a temporary name, then swapped with the ones in use."""
+    parts = [_header(snapshot, "#")]
     for each in _families(family):
         name, fresh = f"{NAME}{each}", f"{NAME}{each}_new"
-        options = f"hash:net family {'inet' if each == 4 else 'inet6'} maxelem {MOST_ELEMENTS}"
+        options = f"hash:net family {'inet' if each == 4 else 'inet6'} maxelem {MAX_ELEMENTS}"
         parts += [f"create {name} {options} -exist\n", f"create {fresh} {options} -exist\n", f"flush {fresh}\n"]
-        parts += [f"add {fresh} {network}\n" for network in snapshot.of_family(each)]
+        parts += [f"add {fresh} {network}\n" for network in snapshot.networks_of_family(each)]
         parts += [f"swap {name} {fresh}\n", f"destroy {fresh}\n"]
     return "".join(parts)
 
 
 def _bird(snapshot: Snapshot, family: int | None) -> str:
-    """BIRD 2 prefix sets, to include in a configuration and match with ``net ~``."""
-    parts = [_head(snapshot, "#")]
+    """BIRD 2 prefix sets, to ``include`` in a configuration and match with ``net ~``."""
+    parts = [_header(snapshot, "#")]
     for each in _families(family):
-        listed = ",\n  ".join(snapshot.of_family(each))
+        listed = ",\n  ".join(snapshot.networks_of_family(each))
         parts.append(f"define {NAME.upper()}_{each} = [\n  {listed}\n];\n")
     return "".join(parts)
 
 
 def _haproxy(snapshot: Snapshot, family: int | None) -> str:
-    """An ACL or map file: ``acl registered src -f FILE``."""
-    return _head(snapshot, "#") + _text(snapshot, family)
+    """ACL or map file for ``acl registered src -f FILE``."""
+    return _header(snapshot, "#") + _text(snapshot, family)
 
 
 def _squid(snapshot: Snapshot, family: int | None) -> str:
-    """A file for ``acl registered src "FILE"``."""
-    return _head(snapshot, "#") + _text(snapshot, family)
+    """ACL file for ``acl registered src "FILE"``."""
+    return _header(snapshot, "#") + _text(snapshot, family)
 
 
 def _nginx(snapshot: Snapshot, family: int | None) -> str:
-    """Lines to include in a ``geo`` block: 1 for a registered address."""
-    return _head(snapshot, "#") + "".join(f"{network} 1;\n" for network in snapshot.of_family(family))
+    """Lines to ``include`` in a ``geo`` block, with value 1 for a registered address."""
+    return _header(snapshot, "#") + "".join(f"{network} 1;\n" for network in snapshot.networks_of_family(family))
 
 
 def _mikrotik(snapshot: Snapshot, family: int | None) -> str:
-    """RouterOS commands for ``/import``: an address list filled beside the one in use, which it then replaces.
+    """RouterOS commands for ``/import``: fill a temporary address list, then replace the one in use by it.
 
-    An import that breaks off before its end leaves the one in use as it was.
+    An import that is interrupted leaves the one in use unchanged.
     """
-    parts = [_head(snapshot, "#")]
+    parts = [_header(snapshot, "#")]
     for each in _families(family):
         menu = "/ip firewall address-list" if each == 4 else "/ipv6 firewall address-list"
         parts += [f"{menu}\n", f'remove [find list="{NAME}_new"]\n']
-        parts += [f"add list={NAME}_new address={network}\n" for network in snapshot.of_family(each)]
+        parts += [f"add list={NAME}_new address={network}\n" for network in snapshot.networks_of_family(each)]
         parts += [f'remove [find list="{NAME}"]\n', f'set [find list="{NAME}_new"] list={NAME}\n']
     return "".join(parts)
 
 
 def _cisco(snapshot: Snapshot, family: int | None) -> str:
-    """IOS prefix lists, replaced as a whole; an empty family denies all, since a list that is not there permits all."""
-    parts = [_head(snapshot, "!")]
+    """IOS prefix lists, replaced as a whole; an empty family denies all, since a missing list permits all."""
+    parts = [_header(snapshot, "!")]
     for each in _families(family):
         command = "ip prefix-list" if each == 4 else "ipv6 prefix-list"
         name = f"{NAME.upper()}_{each}"
         everything = "0.0.0.0/0 le 32" if each == 4 else "::/0 le 128"
-        rules = [f"permit {network}" for network in snapshot.of_family(each)] or [f"deny {everything}"]
+        rules = [f"permit {network}" for network in snapshot.networks_of_family(each)] or [f"deny {everything}"]
         parts.append(f"no {command} {name}\n")
         parts += [f"{command} {name} seq {5 * number} {rule}\n" for number, rule in enumerate(rules, start=1)]
     return "".join(parts)
@@ -179,4 +179,4 @@ FORMATS = {
     "cisco": Format(PLAIN, _cisco),
 }
 
-FormatName = StrEnum("FormatName", {name.upper(): name for name in FORMATS})  # type: ignore[misc]  # it is the registry's keys
+FormatName = StrEnum("FormatName", {name.upper(): name for name in FORMATS})  # type: ignore[misc]  # members are the registry's keys

@@ -1,4 +1,4 @@
-"""Entries, publications, and the one feed."""
+"""Tables of the allowlist: entries, publications, held changes, and the session of the feed."""
 
 from datetime import datetime
 from uuid import UUID
@@ -14,7 +14,7 @@ GONE = "removed_serial IS NOT NULL"
 
 
 class Feed(Base):
-    """The session of the feed's unbroken history: one row, made by the migration and never by the service."""
+    """The session of the feed, in one row that the migration inserts and the service never does."""
 
     __tablename__ = "allowlist_feed"
     __table_args__ = (CheckConstraint("id = 1", name="one"),)
@@ -24,10 +24,10 @@ class Feed(Base):
 
 
 class Publication(Base):
-    """One serial of the list: never rewritten, made by the one publisher.
+    """One serial of the list; rows are inserted by the publisher and never updated.
 
-    ``exempt_*`` says how many of its changes the bounds on mass changes do not count: those that an officer released,
-    and removals whose addresses the same serial adds again.
+    ``exempt_*`` are the numbers of its changes that the bounds on mass changes do not count: those that an officer
+    released, and removals whose addresses the same serial adds again.
     """
 
     __tablename__ = "publications"
@@ -45,10 +45,10 @@ class Publication(Base):
 
 
 class HeldChange(Identified, Base):
-    """A mass change that waits for another officer; its entries carry its id.
+    """A mass change that waits for another officer; its entries have its id.
 
-    It was held because, with it, the window would have had ``in_window`` changes of its kind, more than ``bound``;
-    both are null for what was held before windows were counted.
+    With it, the window would have had ``in_window`` changes of its kind, more than ``bound``; both are null for changes
+    that were held before windows were counted.
     """
 
     __tablename__ = "held_changes"
@@ -67,9 +67,9 @@ class HeldChange(Identified, Base):
 class Entry(Base):
     """A network granted by an approval.
 
-    ``added_serial`` and ``removed_serial`` are its whole history in the feed; 0 in both: withdrawn before it
-    was ever published. ``holder`` is the accountable registrant's subject. ``*_by`` is the client whose decision
-    it was (null: the service's own sweep), ``*_in_mass`` whether it came with others.
+    ``added_serial`` and ``removed_serial`` are its whole history in the feed; both are 0 if it was withdrawn before it
+    was published. ``holder`` is the subject of the accountable registrant. ``*_by`` is the client that decided (null: a
+    periodic job of the service); ``*_in_mass`` is true for a decision in a batch or by such a job.
     """
 
     __tablename__ = "allowlist_entries"
@@ -84,7 +84,7 @@ class Entry(Base):
             postgresql_where=text("withdrawn_at IS NOT NULL AND removed_serial IS NULL"),
         ),
         Index(None, "registration_id"),
-        # with the one under the constraint, every network is in one of the two
+        # complements the partial index of the constraint: each entry is in one of the two
         Index("allowlist_entries_gone_idx", "network", postgresql_using="spgist", postgresql_where=text(GONE)),
         Index("allowlist_entries_in_order_idx", "network", postgresql_where=text("removed_serial IS NULL")),
         Index(None, "added_serial"),

@@ -1,4 +1,4 @@
-"""The one publisher: turns what is pending into the next serial, or refuses and keeps the last good one."""
+"""Publisher: publishes pending changes as the next serial, or refuses to and keeps the last valid one."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter, Gauge
 
-from app.allowlist import feed_store as store
 from app.allowlist import guards
-from app.allowlist.divergence import report
+from app.allowlist import publication_store as store
+from app.allowlist.divergence import report_divergence
 from app.allowlist.errors import PublicationRefused
 from app.allowlist.guards import Change
 from app.allowlist.models import HeldChange, Publication
-from app.allowlist.snapshot import NotASnapshot, Snapshot
+from app.allowlist.snapshot import InvalidSnapshot, Snapshot
 from app.core.database.engine import Database
 from app.core.database.notifications import notify
 from app.core.database.transaction import Transaction
@@ -32,30 +32,30 @@ log = structlog.get_logger(__name__)
 
 
 class Publisher:
-    """Publishes under the advisory lock; holds the last snapshot in memory to replay each delta on.
+    """Publishes under an advisory lock, and keeps the last snapshot in memory to apply the next delta to.
 
-    ``guard_window`` is the time over which mass changes are counted.
+    ``guard_window`` is the period over which mass changes are counted.
     """
 
     def __init__(self, database: Database, guard_window: timedelta = guards.WINDOW) -> None:
         self._database = database
         self._guard_window = guard_window
         self._last: Snapshot | None = None
-        self._reported: str | None = None
+        self._last_refusal: str | None = None
 
     async def publish(self) -> Publication | None:
-        """Publish what is pending, if anything is. A refusal is recorded, counted, logged, and gives None."""
+        """Publish the pending changes. Return None without any, and after a refusal, which is recorded and logged."""
         try:
             async with self._database.transaction() as tx:
                 await store.lock_feed(tx)
-                previous, last_digest = await self._previous(tx)
+                previous, last_digest = await self._previous_snapshot(tx)
                 added, removed = await store.take_pending(tx, previous.serial + 1)
                 held, added, removed = await self._guard(tx, previous.count, added, removed)
-                publication, snapshot = await _next(tx, previous, last_digest, added, removed)
+                publication, snapshot = await _publish_next(tx, previous, last_digest, added, removed)
         except PublicationRefused as refusal:
-            await self._report(refusal)
+            await self._record_refusal(refusal)
             return None
-        self._last, self._reported = snapshot, None
+        self._last, self._last_refusal = snapshot, None
         for change in held:
             HELD.labels(change.kind).inc()
             log.warning("mass change held", kind=change.kind, count=change.count, in_window=change.in_window)
@@ -65,53 +65,53 @@ class Publisher:
             log.info("published", serial=publication.serial, added=publication.added, removed=publication.removed)
         return publication
 
-    async def _previous(self, tx: Transaction) -> tuple[Snapshot, str | None]:
-        """The snapshot of the last publication, held or read again, and its recorded digest."""
-        feed = await store.feed_session(tx)
-        if feed is None:
-            raise PublicationRefused("feed_missing", "the feed's row is gone; restore it, it is never made anew")
+    async def _previous_snapshot(self, tx: Transaction) -> tuple[Snapshot, str | None]:
+        """Return the snapshot of the last publication, from memory or from the database, and its recorded digest."""
+        session = await store.feed_session(tx)
+        if session is None:
+            raise PublicationRefused("feed_missing", "the row of allowlist_feed is missing; restore it from a backup")
         last = await store.last_publication(tx)
-        held = self._last_of(feed, last)
+        previous = self._cached_snapshot(session, last)
         if last is None:
-            return Snapshot(feed, 0, None, []), None
-        if held is None:
+            return Snapshot(session, 0, None, []), None
+        if previous is None:
             entries = await store.entries_at(tx, last.serial)
-            held = await asyncio.to_thread(_snapshot, feed, last.serial, entries)
-        if held.digest != last.digest:
+            previous = await asyncio.to_thread(_build_snapshot, session, last.serial, entries)
+        if previous.digest != last.digest:
             detail = f"serial {last.serial} no longer has the digest it was published with"
             raise PublicationRefused("chain_broken", detail)
-        return held, last.digest
+        return previous, last.digest
 
-    def _last_of(self, feed: UUID, last: Publication | None) -> Snapshot | None:
-        """The snapshot held, if it is that of the database's last publication.
+    def _cached_snapshot(self, session: UUID, last: Publication | None) -> Snapshot | None:
+        """Return the snapshot in memory if it is that of the last publication in the database.
 
-        One that the database does not have, as after a failover that lost publications, is told of and dropped.
+        One that the database does not have, as after a failover that lost publications, is reported and dropped.
         """
-        held = self._last
-        if held is None or held.session != feed:
+        cached = self._last
+        if cached is None or cached.session != session:
             return None
         serial, digest = (last.serial, last.digest) if last else (0, None)
-        if (held.serial, held.digest) == (serial, digest):
-            return held
-        if 0 < held.serial >= serial:
-            report(held.serial, held.digest, digest if held.serial == serial else None, serial)
+        if (cached.serial, cached.digest) == (serial, digest):
+            return cached
+        if 0 < cached.serial >= serial:
+            report_divergence(cached.serial, cached.digest, digest if cached.serial == serial else None, serial)
         self._last = None
         return None
 
     async def _guard(
         self, tx: Transaction, in_force: int, added: Sequence[Change], removed: Sequence[Change]
     ) -> tuple[list[HeldChange], Sequence[Change], Sequence[Change]]:
-        """Hold the mass changes that exceed their bound; give them, and the changes that are left.
+        """Hold the mass changes that exceed their bound. Return these, and the additions and removals that are left.
 
-        The changes have their serial already: what is counted is what is published, whatever else commits meanwhile.
+        The changes have their serial already, so that later commits cannot add to those that are counted.
         """
         if not any(each.may_be_held for each in chain(added, removed)):
             return [], added, removed
-        window = await store.window(tx, self._guard_window)
+        window = await store.publications_in_window(tx, self._guard_window)
         try:
-            excess = guards.to_hold(window, added, removed)
+            excess = guards.find_holds(window, added, removed)
         except (ValueError, AttributeError) as wrong:
-            raise PublicationRefused("not_publishable", f"a network that changes is none: {wrong}") from wrong
+            raise PublicationRefused("not_publishable", f"a changed entry is not a network: {wrong}") from wrong
         if not excess:
             return [], added, removed
         held = [await store.hold(tx, each, in_force) for each in excess]
@@ -119,34 +119,35 @@ class Publisher:
             numbers = {name: getattr(change, name) for name in ("kind", "count", "in_force", "in_window", "bound")}
             details = {"held_id": str(change.id), **numbers}
             await events.record(tx, None, [NewEvent("allowlist.held", details=details)])
-        waiting = {entry_id for each in excess for entry_id in each.entry_ids}
-        added, removed = ([each for each in changes if each.entry_id not in waiting] for changes in (added, removed))
+        held_ids = {entry_id for each in excess for entry_id in each.entry_ids}
+        added, removed = ([each for each in changes if each.entry_id not in held_ids] for changes in (added, removed))
         return held, added, removed
 
-    async def _report(self, refusal: PublicationRefused) -> None:
+    async def _record_refusal(self, refusal: PublicationRefused) -> None:
+        """Count a refusal, and log and record it unless it is the same as the one before."""
         REFUSED.labels(refusal.check).inc()
         self._last = None
-        if self._reported == str(refusal):
+        if self._last_refusal == str(refusal):
             return
         log.error("publication refused", check=refusal.check, detail=refusal.detail)
         details = {"check": refusal.check, "detail": refusal.detail}
         async with self._database.transaction() as tx:
             await events.record(tx, None, [NewEvent("allowlist.publication_refused", details=details)])
-        self._reported = str(refusal)
+        self._last_refusal = str(refusal)
 
 
-async def _next(
+async def _publish_next(
     tx: Transaction,
     previous: Snapshot,
     last_digest: str | None,
     added: Sequence[Change],
     removed: Sequence[Change],
 ) -> tuple[Publication | None, Snapshot]:
-    """Write the publication of changes that were given the next serial, unless there are none."""
+    """Insert the publication of changes that have the next serial, unless there are none."""
     if not added and not removed:
         return None, previous
     networks = [each.network for each in added]
-    snapshot = await _checked(tx, previous, networks, [each.network for each in removed])
+    snapshot = await _build_next(tx, previous, networks, [each.network for each in removed])
     publication = Publication(
         serial=snapshot.serial,
         count=snapshot.count,
@@ -155,7 +156,7 @@ async def _next(
         digest=snapshot.digest,
         previous_digest=last_digest,
         exempt_added=sum(each.is_released for each in added),
-        exempt_removed=len(removed) - len(guards.lost(removed, networks)),
+        exempt_removed=len(removed) - len(guards.effective_removals(removed, networks)),
     )
     await store.add_publication(tx, publication)
     counts = {name: getattr(publication, name) for name in ("serial", "count", "added", "removed", "digest")}
@@ -164,44 +165,47 @@ async def _next(
     return publication, snapshot
 
 
-def _snapshot(feed: UUID, serial: int, entries: Sequence[tuple[str, int]]) -> Snapshot:
+def _build_snapshot(session: UUID, serial: int, entries: Sequence[tuple[str, int]]) -> Snapshot:
     try:
-        return Snapshot(feed, serial, None, entries)
-    except (NotASnapshot, ValueError, AttributeError) as wrong:
+        return Snapshot(session, serial, None, entries)
+    except (InvalidSnapshot, ValueError, AttributeError) as wrong:
         raise PublicationRefused("not_a_list", str(wrong)) from wrong
 
 
-async def _checked(tx: Transaction, previous: Snapshot, added: Sequence[str], removed: Sequence[str]) -> Snapshot:
-    """The next list, once the delta replayed here and the database's own tally agree. Raises ``PublicationRefused``."""
+async def _build_next(tx: Transaction, previous: Snapshot, added: Sequence[str], removed: Sequence[str]) -> Snapshot:
+    """Build the next list by its delta, and compare it with the list in the database.
+
+    Raises ``PublicationRefused`` when they differ, when a network may not be published, and for an empty list.
+    """
     try:
-        new = await asyncio.to_thread(_replayed, previous, added, removed)
-    except (NotASnapshot, ValueError, AttributeError) as wrong:  # or a removed entry that is no network at all
+        new = await asyncio.to_thread(_apply_delta, previous, added, removed)
+    except (InvalidSnapshot, ValueError, AttributeError) as wrong:  # the last two: a removed entry is not a network
         raise PublicationRefused("replay_differs", str(wrong)) from wrong
-    counted = await store.tally(tx)
-    if counted.count != new.count:
-        raise PublicationRefused("count_differs", f"{new.count} by the delta, {counted.count} by the database")
-    if counted.digest != new.digest:
-        raise PublicationRefused("replay_differs", "the delta replayed on the last list does not give the database's")
+    expected = await store.list_digest(tx)
+    if expected.count != new.count:
+        raise PublicationRefused("count_differs", f"{new.count} by the delta, {expected.count} by the database")
+    if expected.digest != new.digest:
+        raise PublicationRefused("replay_differs", "the last list with the delta is not the list in the database")
     if new.count == 0:
         raise PublicationRefused("empty", "the list would be empty")
     return new
 
 
-def _replayed(previous: Snapshot, added: Sequence[str], removed: Sequence[str]) -> Snapshot:
-    """The delta on the last list, with its digest made, in a thread: a million networks must not stop the loop."""
-    _check_canonical(added)
-    new = previous.replay(previous.serial + 1, None, added, removed)
+def _apply_delta(previous: Snapshot, added: Sequence[str], removed: Sequence[str]) -> Snapshot:
+    """Build the next list and compute its digest; in a thread, since a million networks would block the event loop."""
+    _check_publishable(added)
+    new = previous.apply_delta(previous.serial + 1, None, added, removed)
     _ = new.digest
     return new
 
 
-def _check_canonical(added: Sequence[str]) -> None:
+def _check_publishable(added: Sequence[str]) -> None:
     for text in added:
         try:
-            normal = networks.parse(text).text
+            canonical = networks.parse(text).text
         except Invalid as wrong:
             raise PublicationRefused("not_publishable", wrong.detail) from wrong
         except AttributeError as wrong:
             raise PublicationRefused("not_publishable", "a granted network is null") from wrong
-        if normal != text:
-            raise PublicationRefused("not_canonical", f"{text} is not in normal form")
+        if canonical != text:
+            raise PublicationRefused("not_canonical", f"{text} is not canonical")

@@ -1,4 +1,4 @@
-"""Bodies of the feed."""
+"""Request and response bodies of the allowlist."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,27 +10,27 @@ from pydantic import ConfigDict, Field, model_validator
 from app.allowlist.delta import Removal
 from app.allowlist.formats import DIGEST, FormatName
 from app.allowlist.guards import HeldKind
-from app.allowlist.snapshot import Held, Snapshot
+from app.allowlist.snapshot import ListedNetwork, Snapshot
 from app.core.database.pagination import PageQuery
 from app.core.validation.schemas import LINE, Body, Instant, Page, Query, Resource, Timestamp, refusal
 
-MOST_CHECKS = 10_000
-LARGEST_SERIAL = 2**31 - 1
+MAX_CHECKS = 10_000
+MAX_SERIAL = 2**31 - 1
 
 
 class SnapshotQuery(Query):
-    """Which representation of the list."""
+    """Format and address family of the list."""
 
-    format: Annotated[FormatName | None, Field(description="Absent: by `Accept`")] = None
+    format: Annotated[FormatName | None, Field(description="Default: by `Accept`")] = None
     family: Annotated[Literal["4", "6"] | None, Field(description="Only IPv4 or only IPv6")] = None
 
 
 class CheckQuery(Query):
-    """The address to ask about, now or then."""
+    """The address to check, and the time or serial to check it at."""
 
     address: Annotated[str, LINE, Field(max_length=60, examples=["203.99.50.5"])]
     at: Annotated[Instant | None, Field(description="As the list stood at this time")] = None
-    serial: Annotated[int | None, Field(ge=1, le=LARGEST_SERIAL, description="As the list stood at this serial")] = None
+    serial: Annotated[int | None, Field(ge=1, le=MAX_SERIAL, description="As the list stood at this serial")] = None
 
     @model_validator(mode="after")
     def _one_moment(self) -> Self:
@@ -40,7 +40,7 @@ class CheckQuery(Query):
 
 
 class Check(Resource):
-    """Whether an address is in force, by which network, and since when."""
+    """Result of a check: whether the address is allowed, by which network, and since when."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -65,13 +65,13 @@ class Check(Resource):
     since: Timestamp | None
 
     @classmethod
-    def of(cls, address: Any, held: Held | None, serial: int, times: dict[int, datetime]) -> "Check":
-        """What is said of ``address`` at ``serial``."""
-        since = held.since_serial if held else None
+    def of(cls, address: Any, listed: ListedNetwork | None, serial: int, times: dict[int, datetime]) -> "Check":
+        """Build the result of a check at ``serial``; ``times`` are those of the publications by serial."""
+        since = listed.since_serial if listed else None
         return cls(
             address=str(address),
-            allowed=held is not None,
-            network=held.network if held else None,
+            allowed=listed is not None,
+            network=listed.network if listed else None,
             serial=serial,
             since_serial=since,
             since=times.get(since) if since else None,
@@ -79,22 +79,22 @@ class Check(Resource):
 
 
 class Checks(Body):
-    """Up to 10,000 addresses to ask about at one serial."""
+    """Up to 10,000 addresses to check at one serial."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"addresses": ["203.99.50.5", "2400:1460:1::1"]}]})
 
-    addresses: Annotated[list[Annotated[str, LINE, Field(max_length=60)]], Field(min_length=1, max_length=MOST_CHECKS)]
+    addresses: Annotated[list[Annotated[str, LINE, Field(max_length=60)]], Field(min_length=1, max_length=MAX_CHECKS)]
 
 
 class CheckedAddresses(Resource):
-    """One answer an address, in the order asked."""
+    """One result per address, in the order of the request."""
 
     serial: int
     items: Sequence[Check]
 
 
 class Publication(Resource):
-    """What changed at a serial; `previous_digest` chains it to the one before."""
+    """A publication, chained to the one before by `previous_digest`."""
 
     model_config = ConfigDict(
         from_attributes=True,
@@ -127,17 +127,17 @@ PublicationsQuery = PageQuery
 
 
 class DeltaQuery(Query):
-    """From where to catch up."""
+    """The list that the client has."""
 
     session: UUID
-    since: Annotated[int, Field(ge=0, le=LARGEST_SERIAL, description="The serial that the caller holds")]
-    digest: Annotated[
-        str | None, Field(pattern=r"^[0-9a-f]{64}$", description="The digest of the list that the caller holds")
-    ] = None
+    since: Annotated[int, Field(ge=0, le=MAX_SERIAL, description="The serial of the client's list")]
+    digest: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="The digest of the client's list")] = (
+        None
+    )
 
 
 class DeltaBody(Resource):
-    """What changed from one serial to another; `digest` is of the list at `to`."""
+    """The changes between two serials; `digest` is that of the list at `to`."""
 
     model_config = ConfigDict(
         populate_by_name=True,
@@ -163,9 +163,9 @@ class DeltaBody(Resource):
     digest: str
 
     @classmethod
-    def none(cls, at: Snapshot) -> Self:
-        """The delta of a caller that holds the list."""
-        return cls(session=at.session, start=at.serial, to=at.serial, added=[], removed=[], digest=at.digest)
+    def empty(cls, of: Snapshot) -> Self:
+        """Build the delta for a client that has the newest list."""
+        return cls(session=of.session, start=of.serial, to=of.serial, added=[], removed=[], digest=of.digest)
 
 
 class HeldChange(Resource):
@@ -193,9 +193,9 @@ class HeldChange(Resource):
     id: UUID
     kind: HeldKind
     count: int
-    in_force: Annotated[int, Field(description="Networks in force when it was held")]
-    in_window: Annotated[int | None, Field(description="Changes of this kind in the window, with these")]
-    bound: Annotated[int | None, Field(description="So many could have been published without another officer")]
+    in_force: Annotated[int, Field(description="Networks in force when the change was held")]
+    in_window: Annotated[int | None, Field(description="Changes of this kind in the window, including these")]
+    bound: Annotated[int | None, Field(description="The most changes that are published without another officer")]
     held_at: Timestamp
     released_at: Timestamp | None
     released_by: UUID | None
@@ -205,6 +205,6 @@ HeldPage = Page[HeldChange]
 
 
 class HeldQuery(PageQuery):
-    """Filters of the list."""
+    """Filter for held changes."""
 
-    released: Annotated[bool | None, Field(description="Only those that were, or were not yet, released")] = None
+    released: Annotated[bool | None, Field(description="Only released changes, or only those not released")] = None

@@ -1,9 +1,9 @@
-"""Granting networks to registrations and withdrawing them, and releasing what is held."""
+"""Granting and withdrawing the networks of registrations, and releasing held changes."""
 
 from collections.abc import Collection
 from uuid import UUID
 
-from app.allowlist import feed_store, store
+from app.allowlist import publication_store, store
 from app.allowlist.models import HeldChange
 from app.allowlist.store import Cause
 from app.core.database.batches import Rows
@@ -17,39 +17,39 @@ from app.partners import store as partners
 
 
 async def grant(tx: Transaction, registration_ids: Collection[UUID], wanted: Rows, cause: Cause) -> set[UUID]:
-    """Put the networks of registrations on the list, first come first served, all of a registration's or none.
+    """Grant the networks of registrations in the order of ``wanted``: all networks of a registration, or none.
 
-    ``wanted`` gives them: network, registration id and holder. Gives the registrations that were refused because a
-    network of theirs is granted to someone else.
+    ``wanted`` is a statement over network, registration id and holder. Returns the registrations that were refused
+    because one of their networks is granted to another registrant.
     """
-    await store.revive(tx, registration_ids)
+    await store.cancel_withdrawals(tx, registration_ids)
     await store.grant(tx, wanted, cause)
-    refused = await store.not_granted(tx, wanted)
-    # what a refused registration did get was never published, or is what its suspension had withdrawn
+    refused = await store.incomplete_grants(tx, wanted)
+    # the entries of a refused registration are new, or their withdrawal was just cancelled
     await store.withdraw(tx, refused, "suspended", cause)
     await notify(tx, "allowlist_pending")
     return refused
 
 
 async def withdraw(tx: Transaction, registration_ids: Collection[UUID], reason: str, cause: Cause) -> None:
-    """Take the networks of registrations off the list; ``reason`` is what the feed says."""
+    """Withdraw the networks of registrations; ``reason`` is published in the delta."""
     await store.withdraw(tx, registration_ids, reason, cause)
     await notify(tx, "allowlist_pending")
 
 
 async def release(tx: Transaction, officer: Principal, held_id: UUID) -> HeldChange:
-    """Let a held change into the next publication; once released it stays so.
+    """Release a held change, so that the next publication includes it; a second release changes nothing.
 
-    Raises ``NotFound``, and ``SelfReview`` when a decision of the officer's own person is part of it.
+    Raises ``NotFound``, and ``SelfReview`` when a decision of the same person is part of it.
     """
-    held = await feed_store.get_held(tx, held_id, lock=True)
+    held = await publication_store.get_held(tx, held_id, lock=True)
     if held.released_at is None:
-        deciders = await feed_store.held_by(tx, held_id)
+        deciders = await publication_store.deciders_of(tx, held_id)
         users = await partners.users(tx, officer.client_id, deciders)
         if own := users.own_among(deciders):
-            said = "The change that is held is your own; another officer must release it."
-            raise SelfReview(f"{said} {users.explain(own)}".rstrip())
-        await feed_store.release(tx, held, officer.client_id)
+            detail = "The held change includes your own decision; another officer must release it."
+            raise SelfReview(f"{detail} {users.explain(own)}".rstrip())
+        await publication_store.release(tx, held, officer.client_id)
         details = {"held_id": str(held_id), "kind": held.kind, "count": held.count}
         await events.record(tx, officer, [NewEvent("allowlist.released", details=details)])
         await notify(tx, "allowlist_pending")

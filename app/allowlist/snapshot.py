@@ -1,4 +1,4 @@
-"""The list at one serial: immutable, sorted, searchable, and able to prove what it holds."""
+"""Snapshot: the immutable list at one serial, sorted, searchable and verifiable by its digest."""
 
 import hashlib
 from bisect import bisect_left, bisect_right
@@ -13,22 +13,22 @@ from uuid import UUID
 from app.core.validation.networks import IPV6_BASE, span
 
 
-class NotASnapshot(Exception):
-    """What was put together is not a list in order without overlaps, or a delta does not fit it."""
+class InvalidSnapshot(Exception):
+    """Networks overlap, a delta does not apply to a list, or a list does not have its published digest."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A network in the list with the serial that added it."""
+class ListedNetwork:
+    """A network on the list, and the serial that added it."""
 
     network: str
     since_serial: int
 
 
 class Version(NamedTuple):
-    """The identity of a published list: of one version there is one representation in each format, byte for byte.
+    """Identity of a published list: two lists of one version are the same bytes in every format.
 
-    Session and serial do not suffice: a database that lost publications gives their serials to other lists.
+    Session and serial do not suffice: a database that lost publications assigns their serials to other lists.
     """
 
     session: UUID
@@ -38,10 +38,11 @@ class Version(NamedTuple):
 
 
 class Snapshot:
-    """The networks in force at ``serial`` of ``session``, sorted by family, address, length.
+    """The networks in force at ``serial`` of ``session``, sorted by family, address and prefix length.
 
-    Three parallel lists, not a million objects: the first address, the text, the serial that added it. Snapshots
-    that follow one another share their texts. Raises ``NotASnapshot`` when two networks overlap.
+    ``entries`` are pairs of a network and the serial that added it. They are kept as three parallel lists rather than
+    a million objects: first address, text, serial. Successive snapshots share the texts. Raises ``InvalidSnapshot``
+    when two networks overlap.
     """
 
     def __init__(
@@ -50,25 +51,25 @@ class Snapshot:
         self.session = session
         self.serial = serial
         self.published_at = published_at
-        held = sorted(((span(text).first, text, since) for text, since in entries), key=itemgetter(0))
-        self._firsts = [first for first, _, _ in held]
-        self.networks: Sequence[str] = [text for _, text, _ in held]
-        self._since = [since for _, _, since in held]
-        self._refuse_overlaps(range(1, self.count))
+        rows = sorted(((span(text).first, text, added) for text, added in entries), key=itemgetter(0))
+        self._firsts = [first for first, _, _ in rows]
+        self.networks: Sequence[str] = [text for _, text, _ in rows]
+        self._added = [added for _, _, added in rows]
+        self._check_overlaps(range(1, self.count))
 
     @property
     def count(self) -> int:
-        """How many networks are in force."""
+        """The number of networks in force."""
         return len(self._firsts)
 
-    def of_family(self, family: int | None) -> Sequence[str]:
+    def networks_of_family(self, family: int | None) -> Sequence[str]:
         """The networks of IPv4 (4), IPv6 (6) or both (None), in order."""
         first_ipv6 = bisect_left(self._firsts, IPV6_BASE)
         return {None: self.networks, 4: self.networks[:first_ipv6], 6: self.networks[first_ipv6:]}[family]
 
     @cached_property
     def canonical(self) -> bytes:
-        """The canonical text: one CIDR per line, each ended by a line feed."""
+        """The canonical text: one CIDR per line, each terminated by a line feed."""
         return "\n".join([*self.networks, ""]).encode("ascii")
 
     @cached_property
@@ -77,66 +78,81 @@ class Snapshot:
         return hashlib.sha256(self.canonical).hexdigest()
 
     @property
-    def serials(self) -> set[int]:
-        """The serials that added what is in force."""
-        return set(self._since)
+    def added_serials(self) -> set[int]:
+        """The serials that added the networks in force."""
+        return set(self._added)
 
     @cached_property
     def version(self) -> Version:
-        """Its identity."""
+        """The identity of the list."""
         return Version(self.session, self.serial, self.published_at, self.digest)
 
-    def find(self, point: int) -> Held | None:
-        """The network that holds an address (see ``networks.position``), or None."""
-        at = bisect_right(self._firsts, point) - 1
-        if at < 0 or span(self.networks[at]).last < point:
+    def find(self, point: int) -> ListedNetwork | None:
+        """The network that contains an address, given as ``networks.position``, or None."""
+        index = bisect_right(self._firsts, point) - 1
+        if index < 0 or span(self.networks[index]).last < point:
             return None
-        return Held(self.networks[at], self._since[at])
+        return ListedNetwork(self.networks[index], self._added[index])
 
-    def replay(
+    def apply_delta(
         self, serial: int, published_at: datetime | None, added: Sequence[str], removed: Sequence[str]
     ) -> "Snapshot":
-        """The snapshot that a delta leads to. Raises ``NotASnapshot`` when it does not fit this one.
+        """The snapshot after a delta. Raises ``InvalidSnapshot`` when the delta does not apply to this one.
 
-        Its cost is that of copying the lists once, however long they are.
+        The lists are copied once, whatever the size of the delta.
         """
         edits = sorted([*(self._removal(text) for text in removed), *(self._insertion(text) for text in added)])
         new = Snapshot(self.session, serial, published_at, ())
-        firsts, since = new._firsts, new._since  # one of its own kind
+        firsts, serials = new._firsts, new._added
         networks: list[str] = []
-        at, fresh = 0, list[int]()
+        position, changed = 0, list[int]()
         for index, is_removal, first, text in edits:
-            if is_removal and index < at:
-                raise NotASnapshot(f"{text} is removed twice")
-            firsts += self._firsts[at:index]
-            networks += self.networks[at:index]
-            since += self._since[at:index]
-            at = index + is_removal
-            fresh += [len(firsts), len(firsts) + 1]
+            if is_removal and index < position:
+                raise InvalidSnapshot(f"{text} is removed twice")
+            firsts += self._firsts[position:index]
+            networks += self.networks[position:index]
+            serials += self._added[position:index]
+            position = index + is_removal
+            changed += [len(firsts), len(firsts) + 1]
             if not is_removal:
                 firsts.append(first)
                 networks.append(text)
-                since.append(serial)
-        firsts += self._firsts[at:]
-        networks += self.networks[at:]
-        since += self._since[at:]
+                serials.append(serial)
+        firsts += self._firsts[position:]
+        networks += self.networks[position:]
+        serials += self._added[position:]
         new.networks = networks
-        new._refuse_overlaps(index for index in fresh if 0 < index < new.count)
+        new._check_overlaps(index for index in changed if 0 < index < new.count)
         return new
 
     def _removal(self, text: str) -> tuple[int, bool, int, str]:
         first = span(text).first
         index = bisect_left(self._firsts, first)
         if index == self.count or self.networks[index] != text:
-            raise NotASnapshot(f"{text} is removed and was not there")
+            raise InvalidSnapshot(f"{text} is removed but not on the list")
         return index, True, first, text
 
     def _insertion(self, text: str) -> tuple[int, bool, int, str]:
         first = span(text).first
         return bisect_left(self._firsts, first), False, first, text
 
-    def _refuse_overlaps(self, indexes: Iterable[int]) -> None:
+    def _check_overlaps(self, indexes: Iterable[int]) -> None:
+        """Compare the networks at ``indexes`` with the ones before them. Raises ``InvalidSnapshot``."""
         for index in indexes:
             before, after = self.networks[index - 1], self.networks[index]
             if self._firsts[index] <= span(before).last:
-                raise NotASnapshot(f"{before} and {after} overlap")
+                raise InvalidSnapshot(f"{before} and {after} overlap")
+
+
+def build_verified(version: Version, entries: Iterable[tuple[str, int]]) -> Snapshot:
+    """Build the list of a version from its entries, pairs of a network and the serial that added it.
+
+    Raises ``InvalidSnapshot`` when they are not networks, overlap, or do not have the version's digest.
+    """
+    try:
+        snapshot = Snapshot(version.session, version.serial, version.published_at, entries)
+    except (ValueError, AttributeError) as wrong:  # an entry is not a network
+        raise InvalidSnapshot(str(wrong)) from wrong
+    if snapshot.digest != version.digest:
+        raise InvalidSnapshot(f"serial {version.serial} does not have the digest it was published with")
+    return snapshot

@@ -1,4 +1,4 @@
-"""Every SQL statement about entries and publications."""
+"""SQL of the allowlist's entries: granting and withdrawing networks."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -12,30 +12,28 @@ from app.allowlist.models import Entry
 from app.core.database.batches import Rows, any_of, json_rows, lateral_lookup, text_columns
 from app.core.database.transaction import Transaction
 
-NOT_SYNCHRONIZED = {"synchronize_session": False}
-
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Whose decision a change is (None: the service's own sweep), and whether it came with others."""
+    """The client that decided a change (None: a periodic job of the service), and whether it is part of a mass."""
 
     client_id: UUID | None
     in_mass: bool
 
 
-def _overlapping() -> Rows:
-    asked = text_columns({"network": CIDR}).subquery("asked")
-    in_force = and_(Entry.removed_serial.is_(None), Entry.network.op("&&")(asked.c.network))
-    met = lateral_lookup(select(Entry.registration_id).where(in_force), "met")
-    return select(asked.c.place, met.c.registration_id).join(met, true())
+def _overlaps() -> Rows:
+    submitted = text_columns({"network": CIDR}).subquery("submitted")
+    in_force = and_(Entry.removed_serial.is_(None), Entry.network.op("&&")(submitted.c.network))
+    entry = lateral_lookup(select(Entry.registration_id).where(in_force), "entry")
+    return select(submitted.c.place, entry.c.registration_id).join(entry, true())
 
 
-# Of each network of the parameter ``network`` (an ``orm.column_text``) its place, and the case whose grant overlaps it.
-OVERLAPS = _overlapping()
+# The place of each network of the parameter ``network`` (a ``column_text``), and the case with an overlapping entry.
+OVERLAPS = _overlaps()
 
 
-async def revive(tx: Transaction, registration_ids: Collection[UUID]) -> None:
-    """Take back withdrawals that were not published yet."""
+async def cancel_withdrawals(tx: Transaction, registration_ids: Collection[UUID]) -> None:
+    """Undo the withdrawals of entries of registrations that are not published yet."""
     await tx.execute(
         update(Entry)
         .where(
@@ -44,14 +42,14 @@ async def revive(tx: Transaction, registration_ids: Collection[UUID]) -> None:
             Entry.removed_serial.is_(None),
         )
         .values(withdrawn_at=None, withdrawn_reason=None, held_id=None)
-        .execution_options(**NOT_SYNCHRONIZED)
+        .execution_options(synchronize_session=False)
     )
 
 
 async def grant(tx: Transaction, wanted: Rows, cause: Cause) -> None:
     """Insert an entry for each row of a statement (network, registration id, holder), in its order.
 
-    Those that overlap one that is there are left out.
+    Skips networks that overlap an entry in force.
     """
     by = {"granted_by": literal(cause.client_id, Uuid), "granted_in_mass": literal(cause.in_mass, Boolean)}
     rows = select(*wanted.subquery().c, *by.values())
@@ -59,35 +57,35 @@ async def grant(tx: Transaction, wanted: Rows, cause: Cause) -> None:
     await tx.execute(insert(Entry).from_select(names, rows).on_conflict_do_nothing())
 
 
-async def not_granted(tx: Transaction, wanted: Rows) -> set[UUID]:
-    """The registrations among the rows of a statement (network, registration id, holder) that lack a network."""
+async def incomplete_grants(tx: Transaction, wanted: Rows) -> set[UUID]:
+    """The registrations of a statement (network, registration id, holder) that lack an entry for a network."""
     network, registration_id, _ = wanted.subquery().c
-    here = select(Entry.id).where(
+    entry = select(Entry.id).where(
         Entry.registration_id == registration_id,
         Entry.network == network,
         Entry.removed_serial.is_(None),
         Entry.withdrawn_at.is_(None),
     )
-    has_it = lateral_lookup(here, "has_it")
-    lacking = select(registration_id).outerjoin(has_it, true()).where(has_it.c.id.is_(None))
+    granted = lateral_lookup(entry, "granted")
+    lacking = select(registration_id).outerjoin(granted, true()).where(granted.c.id.is_(None))
     return set(await tx.scalars(lacking))
 
 
 def is_listed(registration_id: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
-    """Whether a network of a registration is granted, or is still to be taken off the list."""
+    """Condition: a network of the registration is granted, or its removal is not published yet."""
     return exists().where(Entry.registration_id == registration_id, Entry.removed_serial.is_(None))
 
 
 async def rename_holders(tx: Transaction, subjects: Mapping[UUID, str]) -> None:
-    """Give the entries of these registrations another holder."""
+    """Set the holder of the entries of registrations, from a mapping of registration ids to subjects."""
     rows = [{"registration_id": id_, "subject": subject} for id_, subject in subjects.items()]
     given = json_rows("given", {"registration_id": Uuid, "subject": Text}, rows)
     renamed = update(Entry).where(Entry.registration_id == given.c.registration_id).values(holder=given.c.subject)
-    await tx.execute(renamed.execution_options(**NOT_SYNCHRONIZED))
+    await tx.execute(renamed.execution_options(synchronize_session=False))
 
 
 async def withdraw(tx: Transaction, registration_ids: Collection[UUID], reason: str, cause: Cause) -> None:
-    """Withdraw the entries of registrations; the next publication removes those that were published."""
+    """Withdraw the entries of registrations: the next publication removes those that were published."""
     await tx.execute(
         update(Entry)
         .where(
@@ -104,5 +102,5 @@ async def withdraw(tx: Transaction, registration_ids: Collection[UUID], reason: 
             added_serial=func.coalesce(Entry.added_serial, 0),
             removed_serial=case((Entry.added_serial.is_(None), 0)),
         )
-        .execution_options(**NOT_SYNCHRONIZED)
+        .execution_options(synchronize_session=False)
     )

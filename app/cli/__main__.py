@@ -117,8 +117,8 @@ def follow(
     except (FeedRefused, ManifestRefused, httpx.HTTPError, OSError) as failure:
         errors.print(f"The last good list stays: {failure}", markup=False)
         raise typer.Exit(1) from None
-    if follower.misfit:
-        errors.print(f"The list is in step, but {follower.misfit}", markup=False)
+    if follower.inconsistency:
+        errors.print(f"The list is in step, but {follower.inconsistency}", markup=False)
         raise typer.Exit(CHECKPOINTS_DO_NOT_FIT)
 
 

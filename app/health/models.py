@@ -1,4 +1,4 @@
-"""When each worker was last seen."""
+"""Table of the heartbeats of worker processes."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from app.core.database.base import Base
 
 
 class Worker(Base):
-    """A worker process and its last sign of life."""
+    """A worker process and the time of its last heartbeat."""
 
     __tablename__ = "workers"
 

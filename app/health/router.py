@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, what does it measure."""
+"""Endpoints of liveness, readiness and metrics."""
 
 from typing import Annotated, Literal
 
@@ -24,22 +24,23 @@ log = structlog.get_logger(__name__)
 
 
 class Live(Resource):
-    """The process answers."""
+    """The process is alive."""
 
     status: Literal["live"] = "live"
 
 
 class Diverged(Resource):
-    """A serial at which this process served another list than the database turned out to have."""
+    """A serial at which this process served another list than the database has."""
 
     serial: int
     found_at: Timestamp
 
 
 class Ready(Resource):
-    """Everything that the service needs is there.
+    """The process is ready.
 
-    `diverged`, once this process served a list that the database did not have: it serves the database's by now.
+    `diverged` reports that this process once served a list that the database did not have. It serves the database's
+    list now.
     """
 
     status: Literal["ready"] = "ready"
@@ -51,48 +52,48 @@ class Ready(Resource):
     )
 
 
-@router.get("/health/live", summary="Is the process alive", response_model=Live, responses=documented())
+@router.get("/health/live", summary="Check liveness", response_model=Live, responses=documented())
 async def live() -> Response:
-    """Says that the process answers; it asks nobody else, so a database outage does not restart the service."""
+    """Report that the process is alive. The database is not asked, so that its outage does not restart the service."""
     return json_answer(Live())
 
 
-@router.get("/health/ready", summary="Can it do its work", response_model=Ready, responses=documented(Unavailable))
+@router.get("/health/ready", summary="Check readiness", response_model=Ready, responses=documented(Unavailable))
 async def ready(request: Request) -> Response:
-    """Ready when the database answers, its migrations and secret are those of this process, and a worker was seen.
+    """Report readiness: the database answers, its migrations and secret match this process, and a worker is alive.
 
-    A process whose allowlist is not the database's, and that cannot take the database's, is not ready either. The
-    answer is at most a second old.
+    A process that serves another allowlist than the database, and cannot load the one of the database, is not ready.
+    The result is at most a second old.
     """
-    looked: SharedRead[str] = request.app.state.missing
+    readiness: SharedRead[str] = request.app.state.readiness
     reader: SnapshotReader = request.app.state.reader
     try:
-        absent = await looked.get()
+        problem = await readiness.get()
     except (SQLAlchemyError, OSError) as error:
         log.warning("database unavailable", error=repr(error)[:300])
         raise Unavailable("The database does not answer.") from None
-    if absent:
-        raise Unavailable(absent)
-    if reader.is_contradicted:
-        raise Unavailable("The allowlist served is not the database's, which does not prove itself: see the log.")
-    diverged = Diverged.model_validate(reader.diverged) if reader.diverged else None
+    if problem:
+        raise Unavailable(problem)
+    if reader.is_diverged:
+        raise Unavailable("The allowlist served is not the one of the database, which has a wrong digest: see the log.")
+    diverged = Diverged.model_validate(reader.last_divergence) if reader.last_divergence else None
     return json_answer(Ready(diverged=diverged))
 
 
-async def missing(tx: Transaction, expected: str | None) -> str:
-    """Words for what the service lacks, nothing when it lacks nothing; ``expected`` is the migration of this code."""
-    if await store.applied_migration(tx) != expected:
+async def readiness_problem(tx: Transaction, expected_migration: str | None) -> str:
+    """Describe the first thing that the service lacks, or return an empty text."""
+    if await store.applied_migration(tx) != expected_migration:
         return "The database's migrations are not those of this code: run 'python -m app.cli migrate'."
     try:
         await partners.signing_key(tx)
     except SealBroken:
         return "SECRET_KEY is not the one that this database was set up with."
-    if not await store.worker_seen_lately(tx):
-        return "No worker was seen in the last 30 seconds: start one with 'python -m app.cli worker'."
+    if not await store.has_live_worker(tx):
+        return "No worker had a heartbeat in the last 30 seconds: start one with 'python -m app.cli worker'."
     return ""
 
 
-@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response, responses=documented())
+@router.get("/metrics", summary="Read the metrics", response_class=Response, responses=documented())
 async def metrics() -> Response:
-    """Counters and histograms in Prometheus' text format."""
+    """Return counters, gauges and histograms in the Prometheus text format."""
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,4 +1,4 @@
-"""The signs of life that readiness asks for."""
+"""SQL of readiness: the heartbeats of workers, and the migration of the database."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -12,32 +12,32 @@ from sqlalchemy.dialects.postgresql import insert
 from app.core.database.transaction import Transaction
 from app.health.models import Worker
 
-WORKER_SEEN_WITHIN = timedelta(seconds=30)
+HEARTBEAT_TIMEOUT = timedelta(seconds=30)
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 
-async def beat(tx: Transaction, worker_id: UUID) -> None:
-    """Record that a worker lives, and forget those that have not for a day."""
+async def record_heartbeat(tx: Transaction, worker_id: UUID) -> None:
+    """Record a heartbeat of a worker, and delete the workers without one for a day."""
     statement = insert(Worker).values(id=worker_id)
     await tx.execute(statement.on_conflict_do_update(index_elements=[Worker.id], set_={"seen_at": func.now()}))
     await tx.execute(delete(Worker).where(Worker.seen_at < func.now() - timedelta(days=1)))
 
 
-async def worker_seen_lately(tx: Transaction) -> bool:
-    """Whether any worker gave a sign of life in the last 30 seconds."""
-    seen = select(Worker.id).where(Worker.seen_at > func.now() - WORKER_SEEN_WITHIN).limit(1)
+async def has_live_worker(tx: Transaction) -> bool:
+    """True when a worker had a heartbeat in the last 30 seconds."""
+    seen = select(Worker.id).where(Worker.seen_at > func.now() - HEARTBEAT_TIMEOUT).limit(1)
     return await tx.scalar(seen) is not None
 
 
 def newest_migration() -> str | None:
-    """The revision that this code was written for."""
+    """The newest Alembic revision in this code."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     return ScriptDirectory.from_config(config).get_current_head()
 
 
 async def applied_migration(tx: Transaction) -> str | None:
-    """The revision that the database is at; None when it was never migrated."""
+    """The Alembic revision of the database, or None when it was never migrated."""
     if await tx.scalar(select(func.to_regclass("alembic_version"))) is None:
         return None
     revision: str | None = await tx.scalar(text("SELECT version_num FROM alembic_version"))

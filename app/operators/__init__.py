@@ -1,1 +1,1 @@
-"""Operators of the country and the address space that each announces."""
+"""Internet operators, the prefixes that they announce, and the country's address allocations."""

@@ -1,11 +1,11 @@
-"""What can go wrong with an operator's code."""
+"""Errors of operator codes."""
 
 from app.core.errors import Invalid
 
 
 class UnknownOperator(Invalid):
-    """No operator has that code."""
+    """No operator has this code."""
 
     code = "unknown_operator"
-    title = "There is no operator of that code"
+    title = "There is no operator with this code"
     mend = "GET /v1/operators lists the codes, such as ptcl or nayatel."

@@ -1,4 +1,4 @@
-"""Reference data: operators, the prefixes they announce, and the country's allocations."""
+"""Tables of reference data: operators, the prefixes that they announce, and the country's allocations."""
 
 from sqlalchemy import BigInteger, ForeignKey, Index
 from sqlalchemy.dialects.postgresql import CIDR
@@ -8,7 +8,7 @@ from app.core.database.base import Base
 
 
 class Operator(Base):
-    """An internet operator and its autonomous system."""
+    """An internet operator and the number of its autonomous system."""
 
     __tablename__ = "operators"
 

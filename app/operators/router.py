@@ -1,4 +1,4 @@
-"""Operator codes, names and AS numbers."""
+"""Endpoint of the operators: codes, names and AS numbers."""
 
 from typing import Annotated
 
@@ -36,6 +36,6 @@ OperatorPage = Page[Operator]
 
 @router.get("", summary="List operators", response_model=OperatorPage, responses=documented(Unauthenticated))
 async def list_operators(request: Request, database: Db, principal: Annotated[Principal, require()]) -> Response:
-    """The operators that a registration can name, by code, on one page."""
+    """List the operators that a registration can name, by code, on one page."""
     async with database.transaction(principal, read_only=True) as tx:
-        return page_answer(request, OperatorPage, await store.all_operators(tx), None)
+        return page_answer(request, OperatorPage, await store.list_operators(tx), None)

@@ -1,4 +1,4 @@
-"""Where a network lies: in the country's allocations, and in what an operator announces. Pure functions of values."""
+"""Lookups of networks in the country's allocations and in operators' prefixes. Pure functions of values."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -7,9 +7,10 @@ from app.core.validation.networks import Disjoint, Network
 
 
 class PrefixTable:
-    """The operators, the country's allocations and each operator's prefixes, in memory, to look many networks up in.
+    """The operators, their prefixes and the country's allocations, for lookups in memory.
 
-    ``rows`` are pairs: an operator's code and a prefix that it announces; a code alone; an allocated prefix alone.
+    ``rows`` are pairs of an operator's code and a prefix that it announces. A code without a prefix is an operator; a
+    prefix without a code is an allocation.
     """
 
     def __init__(self, rows: Iterable[tuple[str | None, str | None]]) -> None:
@@ -17,17 +18,17 @@ class PrefixTable:
         for operator, prefix in rows:
             prefixes[operator] += [prefix] if prefix is not None else []
         self._country = Disjoint.outermost(prefixes.pop(None, ()))
-        self._announced = {operator: Disjoint.outermost(listed) for operator, listed in prefixes.items()}
+        self._announced = {operator: Disjoint.outermost(announced) for operator, announced in prefixes.items()}
 
     def knows(self, operator: str) -> bool:
-        """Whether there is an operator of this code."""
+        """True when there is an operator with this code."""
         return operator in self._announced
 
     def is_in_country(self, network: Network) -> bool:
-        """Whether an allocation holds the network whole."""
+        """True when one allocation contains the whole network."""
         return self._country.holds(network)
 
     def is_announced_by(self, operator: str, network: Network) -> bool:
-        """Whether a prefix of the operator holds the network whole."""
-        held = self._announced.get(operator)
-        return held is not None and held.holds(network)
+        """True when one prefix of the operator contains the whole network."""
+        announced = self._announced.get(operator)
+        return announced is not None and announced.holds(network)

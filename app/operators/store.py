@@ -1,4 +1,4 @@
-"""Every SQL statement about operators and address allocations."""
+"""SQL of operators, their prefixes, and address allocations."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,47 +13,48 @@ from app.core.database.transaction import Transaction
 from app.operators.models import CountryPrefix, Operator, OperatorPrefix
 from app.operators.rules import PrefixTable
 
-# Up to so many networks are looked up one by one; for more, all prefixes are read once.
-FEW = 256
+# For more networks than this, reading all prefixes once is faster than an index lookup for each.
+MAX_LOOKUPS = 256
 
 
-async def all_operators(tx: Transaction) -> Sequence[Operator]:
-    """Every operator, by code."""
+async def list_operators(tx: Transaction) -> Sequence[Operator]:
+    """All operators, by code."""
     return (await tx.scalars(select(Operator).order_by(Operator.code))).all()
 
 
-_NO_PREFIX, _NOBODY = cast(null(), CIDR).label("prefix"), cast(null(), Text).label("operator")
+_NO_PREFIX, _NO_OPERATOR = cast(null(), CIDR).label("prefix"), cast(null(), Text).label("operator")
 _CODES = select(Operator.code, _NO_PREFIX)
-_ALLOCATIONS = select(_NOBODY, CountryPrefix.prefix)
+_ALLOCATIONS = select(_NO_OPERATOR, CountryPrefix.prefix)
 _ANNOUNCEMENTS = select(OperatorPrefix.operator, OperatorPrefix.prefix)
 
 
-def _around(everywhere: Rows, prefix: InstrumentedAttribute[str]) -> Rows:
-    asked = text_columns({"network": CIDR}).subquery("asked")
-    around = lateral_lookup(everywhere.where(prefix.op(">>=")(asked.c.network)), "around")
-    return select(*around.c).select_from(asked).join(around, true())
+def _containing(rows: Rows, prefix: InstrumentedAttribute[str]) -> Rows:
+    networks = text_columns({"network": CIDR}).subquery("networks")
+    containing = lateral_lookup(rows.where(prefix.op(">>=")(networks.c.network)), "containing")
+    return select(*containing.c).select_from(networks).join(containing, true())
 
 
-_EVERYWHERE = union_all(_CODES, _ALLOCATIONS, _ANNOUNCEMENTS)
-_AROUND = union_all(
+_ALL_PREFIXES = union_all(_CODES, _ALLOCATIONS, _ANNOUNCEMENTS)
+_CONTAINING_PREFIXES = union_all(
     _CODES,
-    _around(_ALLOCATIONS, CountryPrefix.prefix),
-    _around(_ANNOUNCEMENTS, OperatorPrefix.prefix),
+    _containing(_ALLOCATIONS, CountryPrefix.prefix),
+    _containing(_ANNOUNCEMENTS, OperatorPrefix.prefix),
 )
-_ALL = Statement(_EVERYWHERE)
+_READ_ALL = Statement(_ALL_PREFIXES)
 
 
 def prefix_statement(networks: Sequence[str]) -> CompoundSelect[*tuple[Any, ...]]:
-    """The rows of a ``PrefixTable``: those around the networks (parameter ``network``), or all when there are many.
+    """The statement for the rows of a ``PrefixTable`` to look ``networks`` up in.
 
-    Every operator is among them.
+    It selects all operators, and the prefixes that contain the networks of the parameter ``network`` (a
+    ``column_text``); for many networks, all prefixes.
     """
-    return _AROUND if len(networks) <= FEW else _EVERYWHERE
+    return _CONTAINING_PREFIXES if len(networks) <= MAX_LOOKUPS else _ALL_PREFIXES
 
 
-async def atlas(tx: Transaction) -> PrefixTable:
-    """All that there is: it is small."""
-    return PrefixTable(await tx.fetch(_ALL))
+async def read_prefix_table(tx: Transaction) -> PrefixTable:
+    """Read all operators and prefixes: a few thousand rows."""
+    return PrefixTable(await tx.fetch(_READ_ALL))
 
 
 async def replace_reference(
@@ -62,7 +63,7 @@ async def replace_reference(
     prefixes: Sequence[dict[str, str]],
     country: Sequence[str],
 ) -> None:
-    """Put the given reference data in the place of what is there."""
+    """Replace all operators, their prefixes, and the country's prefixes."""
     for table in (OperatorPrefix, CountryPrefix, Operator):
         await tx.execute(delete(table))
     rows = json_rows("operator", {"code": Text, "name": Text, "asn": BigInteger}, operators)

@@ -1,4 +1,4 @@
-"""HTTP Basic for firewalls: on the feed only, and never a refusal because something of ours is down."""
+"""HTTP Basic for firewalls: accepted on the feed only, and an outage of the service is never a refusal."""
 
 from collections.abc import AsyncIterator
 
@@ -37,7 +37,7 @@ async def as_client(service: Service, path: str, who: Credentials) -> httpx.Resp
 
 @pytest.fixture
 async def link(service: Service, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Link]:
-    """A way to the test's database that can be cut."""
+    """A link to the test's database that can be cut."""
     link = Link(service.settings.database_url, tmp_path_factory.mktemp("link"))
     await link.mend()
     yield link
@@ -46,7 +46,7 @@ async def link(service: Service, tmp_path_factory: pytest.TempPathFactory) -> As
 
 @pytest.fixture
 async def behind(service: Service, link: Link) -> AsyncIterator[Service]:
-    """A reader at the end of that way, which holds a list."""
+    """A service behind that link, with a list."""
     await published(service, A)
     behind = Service(settings_for(link.url))
     await behind.app.state.reader.refresh()
@@ -125,7 +125,7 @@ async def test_a_disabled_client_and_an_old_secret_are_refused_within_a_minute(
     assert (await get(service, FEED, rotated.client_id, issued.client_secret)).status_code == 200
 
 
-async def test_a_client_that_is_known_goes_on_for_a_day_while_the_database_is_gone(
+async def test_a_verified_client_is_accepted_for_a_day_while_the_database_is_down(
     behind: Service, link: Link, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (await as_client(behind, FEED, nayatel.credentials)).status_code == 200
@@ -140,7 +140,7 @@ async def test_a_client_that_is_known_goes_on_for_a_day_while_the_database_is_go
     assert (await as_client(behind, FEED, nayatel.credentials)).status_code == 503
 
 
-async def test_whom_the_service_cannot_judge_while_the_database_is_gone_it_does_not_refuse(
+async def test_unverifiable_credentials_get_503_while_the_database_is_down(
     behind: Service, link: Link, nayatel: Caller
 ) -> None:
     assert (await as_client(behind, FEED, nayatel.credentials)).status_code == 200
@@ -166,7 +166,7 @@ async def test_a_bearer_token_is_checked_without_the_database_once_the_keys_are_
     assert (await caller.get(f"{FEED}/check?address=154.192.0.0")).json()["allowed"]
 
 
-async def test_a_token_that_expired_is_not_refused_while_no_new_one_can_be_had(
+async def test_an_expired_token_gets_503_while_new_tokens_are_unavailable(
     behind: Service, link: Link, nayatel: Caller, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with service.database.transaction(read_only=True) as tx:

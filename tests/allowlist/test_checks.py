@@ -1,4 +1,4 @@
-"""Is this address allowed, and since when."""
+"""Checks of addresses against the newest list."""
 
 from ipaddress import ip_address
 
@@ -26,7 +26,7 @@ async def published(service: Service, pseb: Caller, officer: Caller) -> None:
     await service.publish()
 
 
-async def test_what_is_no_address_is_refused_at_its_parameter(nayatel: Caller, published: None) -> None:
+async def test_a_malformed_address_is_refused_at_its_parameter(nayatel: Caller, published: None) -> None:
     for text in MALFORMED:
         answer = await nayatel.get(CHECK, params={"address": text})
         assert (answer.status_code, cases.codes(answer)) == (422, {"/query/address": "network_malformed"}), text
@@ -57,7 +57,7 @@ async def test_each_malformed_address_of_many_is_named_by_its_pointer(nayatel: C
         assert (answer.status_code, cases.codes(answer)) == (422, expected)
 
 
-async def test_an_address_is_allowed_by_the_network_that_holds_it(nayatel: Caller, published: None) -> None:
+async def test_an_address_is_allowed_by_the_network_that_contains_it(nayatel: Caller, published: None) -> None:
     since = (await nayatel.get("/v1/allowlist/publications/1")).json()["published_at"]
     held = {"allowed": True, "serial": 1, "since_serial": 1, "since": since}
     free = {"allowed": False, "network": None, "serial": 1, "since_serial": None, "since": None}
@@ -80,7 +80,7 @@ async def test_an_address_is_allowed_by_the_network_that_holds_it(nayatel: Calle
         assert together.json() == {"serial": 1, "items": [answer.json()]}
 
 
-async def test_ten_thousand_addresses_are_answered_at_once_in_the_order_asked(nayatel: Caller, published: None) -> None:
+async def test_ten_thousand_addresses_are_checked_in_one_request_in_its_order(nayatel: Caller, published: None) -> None:
     asked = [f"203.99.{160 + n // 250}.{n % 250}" for n in range(10_000)][::-1]
     answer = (await nayatel.post(CHECKS, json={"addresses": asked})).json()
     assert [each["address"] for each in answer["items"]] == asked

@@ -1,4 +1,4 @@
-"""Deltas: what changed since a serial, as one step, and waiting for the next."""
+"""Deltas: the changes since a serial merged into one, and waiting for the next serial."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.allowlist.delta import CHANGES_ALWAYS_KEPT, Delta, DeltaLog, net
+from app.allowlist.delta import MIN_CHANGES_KEPT, Delta, DeltaLog, merge_deltas
 from app.allowlist.serving import router
 from tests.support import cases, feed
 from tests.support.feed import FEED, addresses, digest_of, granted, published, withdrawn
@@ -35,15 +35,13 @@ async def forgetful(database_url: str) -> AsyncIterator[Service]:
 
 
 @given(st.sets(NETWORKS), st.lists(st.sets(NETWORKS), max_size=8))
-def test_the_net_change_of_several_serials_leads_where_each_in_turn_leads(
-    start: set[str], lists: list[set[str]]
-) -> None:
+def test_merged_deltas_lead_to_the_same_list_as_the_deltas_one_by_one(start: set[str], lists: list[set[str]]) -> None:
     steps, held = [], start
     for serial, after in enumerate(lists, start=1):
         gone = [{"network": network, "reason": f"in {serial}"} for network in sorted(held - after)]
         steps.append(Delta(serial, NOW, sorted(after - held), gone, ""))  # type: ignore[arg-type]  # plain dicts
         held = after
-    added, removed = net(steps)
+    added, removed = merge_deltas(steps)
     went = {removal["network"] for removal in removed}
     assert len(set(added)) == len(added)
     assert len(went) == len(removed)
@@ -51,22 +49,22 @@ def test_the_net_change_of_several_serials_leads_where_each_in_turn_leads(
     assert went == start - held
 
 
-def test_a_log_with_a_gap_forgets_what_was_before_the_gap() -> None:
+def test_a_gap_in_the_serials_drops_the_deltas_before_it() -> None:
     log = DeltaLog(10)
     for serial in (1, 2, 4, 5):
         log.append(delta(serial), 1)
     assert [each.serial for each in log] == [4, 5]
     assert log.since(2) is None
-    assert log.of(2) is None
-    assert log.of(4) is not None
+    assert log.get(2) is None
+    assert log.get(4) is not None
 
 
-def test_a_log_without_deltas_leads_nowhere() -> None:
+def test_an_empty_log_has_no_deltas() -> None:
     assert DeltaLog(10).since(1) is None
-    assert DeltaLog(10).of(1) is None
+    assert DeltaLog(10).get(1) is None
 
 
-def test_a_log_keeps_so_many_deltas_at_most() -> None:
+def test_a_log_keeps_a_bounded_number_of_deltas() -> None:
     log = DeltaLog(2)
     for serial in range(1, 6):
         log.append(delta(serial), 1)
@@ -74,11 +72,11 @@ def test_a_log_keeps_so_many_deltas_at_most() -> None:
 
 
 def test_a_log_keeps_no_more_changes_than_the_list_has_networks() -> None:
-    log, many = DeltaLog(100), addresses(CHANGES_ALWAYS_KEPT)
+    log, many = DeltaLog(100), addresses(MIN_CHANGES_KEPT)
     for serial in range(1, 6):
-        log.append(Delta(serial, NOW, many, [], ""), 3 * CHANGES_ALWAYS_KEPT)
+        log.append(Delta(serial, NOW, many, [], ""), 3 * MIN_CHANGES_KEPT)
     assert [each.serial for each in log] == [3, 4, 5]
-    log.append(delta(6), 2 * CHANGES_ALWAYS_KEPT)
+    log.append(delta(6), 2 * MIN_CHANGES_KEPT)
     assert [each.serial for each in log] == [4, 5, 6]
     log.append(Delta(7, NOW, [*many, D], [], ""), 1)
     assert list(log) == []
@@ -117,7 +115,9 @@ async def test_a_serial_that_was_never_published_needs_the_snapshot(service: Ser
     assert (await nayatel.get(f"{FEED}/deltas/2")).status_code == 410
 
 
-async def test_a_serial_that_this_process_has_not_heard_of_yet_is_looked_up(service: Service, nayatel: Caller) -> None:
+async def test_a_serial_newer_than_this_process_has_is_read_from_the_database(
+    service: Service, nayatel: Caller
+) -> None:
     await published(service, A)
     session = (await feed.listed(nayatel))["session"]
     await granted(service, [B])
@@ -126,7 +126,7 @@ async def test_a_serial_that_this_process_has_not_heard_of_yet_is_looked_up(serv
     assert (answer["to"], answer["added"], answer["removed"]) == (2, [], [])
 
 
-async def test_what_came_and_went_in_between_does_not_show_and_what_stays_away_says_why(
+async def test_a_delta_omits_changes_that_cancel_out_and_gives_the_reason_of_each_removal(
     service: Service, pseb: Caller, officer: Caller, nayatel: Caller
 ) -> None:
     case = await cases.approved(pseb, officer)
@@ -184,10 +184,10 @@ async def test_waiting_ends_as_soon_as_there_is_a_newer_serial(service: Service,
     assert late.json()["to"] == 2
 
 
-async def test_waiting_in_vain_gives_an_empty_delta_and_never_lasts_longer_than_the_service_allows(
+async def test_a_wait_without_a_newer_serial_is_bounded_and_gives_an_empty_delta(
     service: Service, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(router, "LONGEST_WAIT_SECONDS", 1)
+    monkeypatch.setattr(router, "MAX_WAIT_SECONDS", 1)
     await published(service, A)
     session = (await feed.listed(nayatel))["session"]
     began = time.monotonic()
@@ -197,7 +197,7 @@ async def test_waiting_in_vain_gives_an_empty_delta_and_never_lasts_longer_than_
     assert (answer.json()["to"], answer.json()["added"]) == (1, [])
 
 
-async def test_while_the_whole_list_is_taken_again_every_delta_still_leads_to_its_digest(
+async def test_while_the_whole_list_is_reloaded_every_delta_still_leads_to_its_digest(
     service: Service, nayatel: Caller
 ) -> None:
     held = {}

@@ -1,4 +1,4 @@
-"""After a failover that lost publications, nobody goes on with a list that the database does not have."""
+"""Failover that lost publications: no process continues with a list that the database does not have."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.allowlist.publisher import Publisher
-from app.allowlist.snapshot import NotASnapshot
+from app.allowlist.snapshot import InvalidSnapshot
 from app.health import store as health
 from tests.support import feed
 from tests.support.failover import fail_over, replica
@@ -22,7 +22,7 @@ MEND = "UPDATE publications SET digest = reverse(digest) WHERE serial = 2"
 
 
 async def published_by_another(service: Service, *networks: str) -> None:
-    """A publication by a worker that has just started, of which the reader has not heard."""
+    """Publish as a worker that has just started, without a notification to the reader."""
     await granted(service, networks)
     assert await Publisher(service.database).publish()
 
@@ -35,13 +35,13 @@ async def check(caller: Caller, network: str) -> bool:
 
 async def ready(service: Service) -> httpx.Response:
     async with service.database.transaction() as tx:
-        await health.beat(tx, uuid4())
+        await health.record_heartbeat(tx, uuid4())
     return await service.http.get("/health/ready")
 
 
 @pytest.fixture
 async def before(service: Service, nayatel: Caller) -> dict[str, Any]:
-    """The list of serial 2, which a failover is to lose; the copy that it leads to is of serial 1."""
+    """The list of serial 2, after a failover to a copy of serial 1."""
     await published(service, A)
     copy = await replica(service)
     await published(service, B)
@@ -52,15 +52,15 @@ async def before(service: Service, nayatel: Caller) -> dict[str, Any]:
     return {**shown.json(), "etag": shown.headers["etag"], "diverged": metric("allowlist_diverged_total")}
 
 
-async def assert_told(service: Service, before: dict[str, Any], serial: int = 2) -> None:
-    """The divergence is counted once, and told without the process being less ready."""
+async def assert_reported(service: Service, before: dict[str, Any], serial: int = 2) -> None:
+    """Assert that the divergence is counted once and reported by a process that is ready."""
     assert metric("allowlist_diverged_total") == before["diverged"] + 1
     answer = await ready(service)
     assert answer.status_code == 200, answer.text
     assert answer.json()["diverged"]["serial"] == serial
 
 
-async def test_a_reader_gives_up_a_serial_that_the_database_has_with_another_list(
+async def test_a_reader_replaces_a_list_that_the_database_does_not_have_at_its_serial(
     service: Service, nayatel: Caller, before: dict[str, Any]
 ) -> None:
     await published_by_another(service, C)
@@ -78,10 +78,10 @@ async def test_a_reader_gives_up_a_serial_that_the_database_has_with_another_lis
         assert (B[:-3] in then.text, C[:-3] in then.text) == (False, True)
     assert [each["network"] for each in (await nayatel.get(f"{FEED}/deltas/2")).json()["removed"]] == []
     assert (await nayatel.get(f"{FEED}/deltas/2")).json()["added"] == [C]
-    await assert_told(service, before)
+    await assert_reported(service, before)
 
 
-async def test_the_manifest_is_that_of_the_list_that_took_the_place(
+async def test_the_manifest_is_that_of_the_list_after_the_failover(
     service: Service, nayatel: Caller, before: dict[str, Any]
 ) -> None:
     await published_by_another(service, C)
@@ -90,7 +90,7 @@ async def test_the_manifest_is_that_of_the_list_that_took_the_place(
     assert (said["serial"], said["digest"]) == (2, digest_of([A, C]))
 
 
-async def test_a_reader_that_is_ahead_of_the_database_goes_back_to_what_it_has(
+async def test_a_reader_that_is_ahead_of_the_database_goes_back_to_its_newest_serial(
     service: Service, nayatel: Caller, before: dict[str, Any]
 ) -> None:
     reader = service.app.state.reader
@@ -105,10 +105,10 @@ async def test_a_reader_that_is_ahead_of_the_database_goes_back_to_what_it_has(
     await reader.refresh()
     now = await feed.listed(nayatel)
     assert (now["serial"], now["networks"]) == (2, [A, C])
-    await assert_told(service, before)
+    await assert_reported(service, before)
 
 
-async def test_a_reader_that_finds_later_serials_does_not_build_them_on_a_list_that_was_lost(
+async def test_later_serials_are_not_applied_to_a_list_that_was_lost(
     service: Service, nayatel: Caller, before: dict[str, Any]
 ) -> None:
     await published_by_another(service, C)
@@ -116,7 +116,7 @@ async def test_a_reader_that_finds_later_serials_does_not_build_them_on_a_list_t
     await service.app.state.reader.refresh()
     assert (await feed.listed(nayatel))["networks"] == [A, C, D]
     assert (await nayatel.get(f"{FEED}/deltas/2")).json()["added"] == [C]
-    await assert_told(service, before)
+    await assert_reported(service, before)
 
 
 async def test_the_same_list_published_again_under_its_serial_is_another_representation(
@@ -130,7 +130,7 @@ async def test_the_same_list_published_again_under_its_serial_is_another_represe
     assert now.json()["published_at"] != before["published_at"]
 
 
-async def test_who_holds_a_list_of_another_history_is_told_by_its_digest_to_take_the_whole_one(
+async def test_a_client_that_sends_the_digest_of_another_history_is_told_to_fetch_the_whole_list(
     service: Service, nayatel: Caller, before: dict[str, Any]
 ) -> None:
     await published_by_another(service, C)
@@ -155,9 +155,7 @@ async def test_who_holds_a_list_of_another_history_is_told_by_its_digest_to_take
     assert unusable.status_code == 422
 
 
-async def test_who_waits_at_a_list_that_is_given_up_need_not_wait_on(
-    service: Service, nayatel: Caller, before: dict[str, Any]
-) -> None:
+async def test_a_wait_ends_when_the_list_is_replaced(service: Service, nayatel: Caller, before: dict[str, Any]) -> None:
     wait = nayatel.get(f"{FEED}/delta?session={before['session']}&since=2", headers={"Prefer": "wait=60"})
     waiting = asyncio.create_task(wait)
     await asyncio.sleep(0.2)
@@ -167,7 +165,7 @@ async def test_who_waits_at_a_list_that_is_given_up_need_not_wait_on(
     assert (answer.status_code, answer.json()["code"]) == (410, "snapshot_required")
 
 
-async def test_a_publisher_that_remembers_a_lost_publication_goes_on_from_the_databases(
+async def test_a_publisher_with_a_lost_publication_in_memory_continues_from_the_database(
     service: Service, nayatel: Caller, before: dict[str, Any]
 ) -> None:
     await published_by_another(service, C)
@@ -180,7 +178,7 @@ async def test_a_publisher_that_remembers_a_lost_publication_goes_on_from_the_da
     assert metric("allowlist_diverged_total") == before["diverged"] + 1
 
 
-async def test_a_publisher_that_is_ahead_of_the_database_publishes_on_what_it_has(
+async def test_a_publisher_that_is_ahead_of_the_database_continues_from_its_newest_serial(
     service: Service, before: dict[str, Any]
 ) -> None:
     assert await service.publisher.publish() is None
@@ -193,7 +191,7 @@ async def test_a_publisher_that_is_ahead_of_the_database_publishes_on_what_it_ha
 
 
 @pytest.mark.parametrize("fault", ["DELETE FROM publications WHERE serial = 2", "DELETE FROM publications", MEND])
-async def test_a_list_that_the_database_contradicts_without_proof_stays_and_the_process_is_not_ready(
+async def test_a_list_stays_and_the_process_is_not_ready_while_the_list_in_the_database_has_a_wrong_digest(
     service: Service, nayatel: Caller, fault: str
 ) -> None:
     await published(service, A)
@@ -202,7 +200,7 @@ async def test_a_list_that_the_database_contradicts_without_proof_stays_and_the_
     await execute(service, "CREATE TABLE kept AS SELECT * FROM publications")
     await execute(service, fault)
     for _ in range(3):
-        with pytest.raises(NotASnapshot):
+        with pytest.raises(InvalidSnapshot):
             await service.app.state.reader.refresh()
     shown = await nayatel.get(FEED)
     assert (shown.status_code, shown.content) == (200, held.content)
@@ -223,7 +221,7 @@ async def test_a_list_that_the_database_contradicts_without_proof_stays_and_the_
     assert (await ready(service)).json()["diverged"]["serial"] == 2
 
 
-async def test_a_serial_that_does_not_prove_itself_is_not_given(service: Service, nayatel: Caller) -> None:
+async def test_a_serial_with_a_wrong_digest_is_not_served(service: Service, nayatel: Caller) -> None:
     for network in (A, B, C):
         await published(service, network)
     await execute(service, MEND)

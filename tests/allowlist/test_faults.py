@@ -1,4 +1,4 @@
-"""Whatever is wrong in the database, no list that is not sound is ever served, and what was refused is told."""
+"""Faults in the database: no invalid list is ever served, and each refusal is recorded."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.allowlist.publisher import Publisher
-from app.allowlist.snapshot import NotASnapshot
+from app.allowlist.snapshot import InvalidSnapshot
 from tests.support import feed
 from tests.support.feed import FEED, addresses, digest_of, events, execute, granted, metric, published, withdrawn
 from tests.support.service import Caller, Service
@@ -28,7 +28,7 @@ INSERT = (
 
 @pytest.fixture
 async def published_three(service: Service) -> list[str]:
-    """Three serials: the second adds one network, the third takes one away."""
+    """Three serials: the second adds a network, the third removes one."""
     await published(service, *NETWORKS)
     await published(service, LATE[0])
     await withdrawn(service, NETWORKS[:1])
@@ -42,14 +42,14 @@ def refusals(*checks: str) -> float:
 
 @asynccontextmanager
 async def refusing(service: Service, caller: Caller, *checks: str) -> AsyncIterator[None]:
-    """Through what is done inside, the list stays as it is, and the refusal is counted and recorded, but once."""
+    """Assert that the list stays whatever the block does; the refusal is counted each time and recorded once."""
     before = await feed.listed(caller)
     yield
     for publisher in (service.publisher, Publisher(service.database)):
         counted, said = refusals(*checks), len(await events(service, "allowlist.publication_refused"))
         for _ in range(4):
             assert await publisher.publish() is None
-        with suppress(NotASnapshot):
+        with suppress(InvalidSnapshot):
             await service.app.state.reader.refresh()
         assert refusals(*checks) == counted + 4
         # once as it was found from memory, and once more if the database read anew says it in other words
@@ -62,10 +62,10 @@ async def refusing(service: Service, caller: Caller, *checks: str) -> AsyncItera
     assert (await caller.get(f"{FEED}/publications/{before['serial'] + 1}")).status_code == 404
 
 
-async def serves_nothing_unsound(service: Service, caller: Caller) -> None:
-    """A reader that starts on what is there now serves nothing, or what was published."""
+async def assert_serves_only_published_lists(service: Service, caller: Caller) -> None:
+    """Assert that a reader that starts now serves nothing, or lists and deltas as they were published."""
     fresh = Service(service.settings)
-    with suppress(NotASnapshot):
+    with suppress(InvalidSnapshot):
         await fresh.app.state.reader.refresh()
     again = Caller(fresh, caller.credentials, caller.token)
     answer = await again.get(FEED)
@@ -98,7 +98,9 @@ async def test_the_first_publication_is_not_of_an_empty_list_either(service: Ser
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
 
 
-async def test_two_percent_that_vanish_at_once_are_held_and_stay_on_the_list(service: Service, nayatel: Caller) -> None:
+async def test_a_removal_of_two_percent_at_once_is_held_and_they_stay_on_the_list(
+    service: Service, nayatel: Caller
+) -> None:
     many = addresses(1_000)
     await published(service, *many)
     before = await feed.listed(nayatel)
@@ -110,7 +112,7 @@ async def test_two_percent_that_vanish_at_once_are_held_and_stay_on_the_list(ser
     assert (await events(service, "allowlist.held"))[0]["count"] == 20
 
 
-async def test_a_list_that_doubles_at_once_is_held_and_stays_as_it_is(service: Service, nayatel: Caller) -> None:
+async def test_growth_that_doubles_the_list_is_held_and_the_list_stays(service: Service, nayatel: Caller) -> None:
     await published(service, *addresses(1_000))
     before = await feed.listed(nayatel)
     counted = metric("allowlist_changes_held_total", kind="growth")
@@ -122,7 +124,7 @@ async def test_a_list_that_doubles_at_once_is_held_and_stays_as_it_is(service: S
 
 
 @pytest.mark.parametrize("network", [NETWORKS[5], "154.192.0.0/28", "154.192.0.0/24"])
-async def test_an_entry_twice_or_across_others_is_never_published(
+async def test_an_entry_that_repeats_or_overlaps_others_is_never_published(
     service: Service, nayatel: Caller, published_three: list[str], network: str
 ) -> None:
     await execute(service, FORGET_OVERLAPS)
@@ -177,7 +179,7 @@ async def test_an_old_entry_that_loses_its_network_stops_the_next_publication(
             service, "UPDATE allowlist_entries SET network = NULL WHERE network = $1::text::cidr", NETWORKS[7]
         )
         await granted(service, [LATE[1]])
-    await serves_nothing_unsound(service, nayatel)
+    await assert_serves_only_published_lists(service, nayatel)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +204,7 @@ async def test_a_history_that_was_tampered_with_stops_the_next_publication(
         await execute(service, fault)
         await granted(service, [LATE[1]])
         await withdrawn(service, [NETWORKS[3]])
-    await serves_nothing_unsound(service, nayatel)
+    await assert_serves_only_published_lists(service, nayatel)
 
 
 @pytest.mark.parametrize(
@@ -213,12 +215,12 @@ async def test_a_history_that_was_tampered_with_stops_the_next_publication(
         f"{CHANGE} removed_serial = 2 WHERE removed_serial = 3",
     ],
 )
-async def test_a_delta_that_lost_what_it_was_published_with_is_served_by_no_reader_that_starts_after(
+async def test_a_delta_whose_entries_do_not_match_its_counts_is_not_served_after_a_start(
     service: Service, nayatel: Caller, published_three: list[str], fault: str
 ) -> None:
     session = (await feed.listed(nayatel))["session"]
     await execute(service, fault)
-    await serves_nothing_unsound(service, nayatel)
+    await assert_serves_only_published_lists(service, nayatel)
     fresh = Service(service.settings)
     await fresh.app.state.reader.refresh()
     caller = Caller(fresh, nayatel.credentials, nayatel.token)
@@ -228,7 +230,7 @@ async def test_a_delta_that_lost_what_it_was_published_with_is_served_by_no_read
     await fresh.close()
 
 
-async def test_once_the_fault_is_mended_the_feed_goes_on_with_the_next_serial(
+async def test_once_the_fault_is_repaired_the_feed_continues_with_the_next_serial(
     service: Service, nayatel: Caller, published_three: list[str]
 ) -> None:
     wrong = "UPDATE publications SET digest = reverse(digest) WHERE serial = 3"
@@ -243,7 +245,7 @@ async def test_once_the_fault_is_mended_the_feed_goes_on_with_the_next_serial(
 
 
 @pytest.mark.slow
-async def test_a_table_that_is_rewritten_while_the_publisher_works_never_empties_or_spoils_the_list(
+async def test_a_table_rewrite_during_publication_never_empties_or_corrupts_the_list(
     service: Service, nayatel: Caller
 ) -> None:
     held = set(addresses(200))
@@ -264,7 +266,7 @@ async def test_a_table_that_is_rewritten_while_the_publisher_works_never_empties
 
     async def read() -> None:
         while not stop.is_set():
-            with suppress(SQLAlchemyError, NotASnapshot):
+            with suppress(SQLAlchemyError, InvalidSnapshot):
                 await reader.refresh()
             body: dict[str, Any] = await feed.listed(nayatel)
             assert digest_of(body["networks"]) == body["digest"]

@@ -1,4 +1,4 @@
-"""Every format against its grammar, for lists of both families, of one, and of a family that has none."""
+"""Every format against its grammar, for lists of both families and of one."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The served bytes read by the programs that enforce them."""
+"""Formats read by the programs that enforce them."""
 
 import os
 import shutil
@@ -23,8 +23,8 @@ def program(name: str) -> str:
     return found
 
 
-def alone(*command: str) -> list[str]:
-    """A command in a network of its own, where it changes nobody's firewall."""
+def in_namespace(*command: str) -> list[str]:
+    """A command in its own network namespace, where it does not change the host's firewall."""
     prefix = [program("unshare"), "--map-root-user", "--net"]
     if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this kernel gives no network namespace to this user")
@@ -32,7 +32,7 @@ def alone(*command: str) -> list[str]:
 
 
 def skip_without_ip_set(ipset: str) -> None:
-    if subprocess.run(alone(ipset, "list"), capture_output=True, check=False).returncode:
+    if subprocess.run(in_namespace(ipset, "list"), capture_output=True, check=False).returncode:
         pytest.skip("this kernel has no ip_set")
 
 
@@ -62,9 +62,9 @@ async def test_nft_takes_the_list_and_takes_it_again(
     nft = program("nft")
     await published(service, *networks)
     file = await served(nayatel, "nftables", tmp_path)
-    run(*alone(nft, "-c", "-f", str(file)))
+    run(*in_namespace(nft, "-c", "-f", str(file)))
     twice = f"'{nft}' -f '{file}' && '{nft}' -f '{file}' && '{nft}' list table inet ip_registration"
-    held = run(*alone("sh", "-c", twice))
+    held = run(*in_namespace("sh", "-c", twice))
     for network in networks:
         assert network.removesuffix("/32").removesuffix("/128") in held
 
@@ -81,7 +81,7 @@ async def test_ipset_restores_the_list_over_the_one_before(
     await service.publish()
     file = await served(nayatel, "ipset", tmp_path)
     script = f"'{ipset}' restore < '{before}' && '{ipset}' restore < '{file}' && '{ipset}' save"
-    held = run(*alone("sh", "-c", script))
+    held = run(*in_namespace("sh", "-c", script))
     for network in networks:
         number = 6 if ":" in network else 4
         assert f"add ip_registration{number} {network.removesuffix('/32').removesuffix('/128')}" in held or (
@@ -161,7 +161,7 @@ async def test_the_programs_do_refuse_a_list_that_is_damaged(service: Service, n
     damaged = (await served(nayatel, "nftables", tmp_path)).read_text().replace("/24", "/240")
     (tmp_path / "damaged").write_text(damaged)
     with pytest.raises(AssertionError):
-        run(*alone(nft, "-c", "-f", str(tmp_path / "damaged")))
+        run(*in_namespace(nft, "-c", "-f", str(tmp_path / "damaged")))
     (tmp_path / "damaged").write_text((await served(nayatel, "bird", tmp_path)).read_text().replace("/24", "/240"))
     with pytest.raises(AssertionError):
         run(bird, "-p", "-c", str(tmp_path / "damaged"))

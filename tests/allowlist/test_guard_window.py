@@ -1,4 +1,4 @@
-"""Mass changes are counted over a window that the database keeps, however they are cut and by whomever."""
+"""Mass changes counted over a window in the database, however they are split and whoever decides them."""
 
 from typing import Any
 
@@ -18,19 +18,19 @@ EARLIER = "UPDATE publications SET published_at = published_at - $1::text::inter
 
 @pytest.fixture
 async def listed(service: Service) -> list[str]:
-    """A list of 2,000 that has stood for longer than the window."""
+    """A list of 2,000 networks, published before the window."""
     await published(service, *MANY)
     await execute(service, EARLIER, "2 hours")
     return list(MANY)
 
 
-async def turn(service: Service) -> Publication | None:
-    """One turn of a publisher that has just started: it remembers nothing."""
+async def publish(service: Service) -> Publication | None:
+    """Publish by a publisher that has just started, and so has nothing in memory."""
     return await Publisher(service.database).publish()
 
 
 async def held(service: Service) -> list[tuple[str, int, int, int]]:
-    """Kind, count, count in the window and bound of what is held, oldest first."""
+    """Kind, count, count in the window and bound of the held changes, oldest first."""
     details = await feed.events(service, "allowlist.held")
     return [(each["kind"], each["count"], each["in_window"], each["bound"]) for each in details]
 
@@ -62,7 +62,7 @@ async def test_ten_batches_of_several_officers_remove_no_more_than_one_may(
     found = await approved(service, pseb, officer, 60)
     for at in range(10):
         await revoke(officers[at % 3], found[4 * at : 4 * at + 4])
-        await turn(service)
+        await publish(service)
     assert await held(service) == [("removal", 4, 12, 10)] * 8
     await service.app.state.reader.refresh()
     assert (await feed.listed(officer))["count"] == 60 - 8
@@ -70,14 +70,14 @@ async def test_ten_batches_of_several_officers_remove_no_more_than_one_may(
 
 async def test_single_decisions_count_and_are_never_held(service: Service, listed: list[str]) -> None:
     await withdrawn(service, listed[:30])
-    publication = await turn(service)
+    publication = await publish(service)
     assert publication
     assert publication.removed == 30
     await withdrawn(service, listed[30:31], in_mass=True)
-    assert await turn(service) is None
+    assert await publish(service) is None
     assert await held(service) == [("removal", 1, 31, 20)]
     await withdrawn(service, listed[31:35])
-    publication = await turn(service)
+    publication = await publish(service)
     assert publication
     assert publication.removed == 4
 
@@ -85,7 +85,7 @@ async def test_single_decisions_count_and_are_never_held(service: Service, liste
 async def test_what_was_removed_before_the_window_does_not_count(service: Service, listed: list[str]) -> None:
     for start in (0, 20, 40):
         await withdrawn(service, listed[start : start + 19], in_mass=True)
-        publication = await turn(service)
+        publication = await publish(service)
         assert publication
         assert publication.removed == 19
         await execute(service, EARLIER, "61 minutes")
@@ -94,22 +94,22 @@ async def test_what_was_removed_before_the_window_does_not_count(service: Servic
 
 async def test_released_changes_do_not_count_again(service: Service, listed: list[str]) -> None:
     await withdrawn(service, listed[:100], in_mass=True)
-    assert await turn(service) is None
+    assert await publish(service) is None
     assert await held(service) == [("removal", 100, 100, 20)]
     await withdrawn(service, listed[100:110], in_mass=True)
-    publication = await turn(service)  # what is held has left nothing yet
+    publication = await publish(service)  # what is held has left nothing yet
     assert publication
     assert publication.removed == 10
     await release_all(service)
-    publication = await turn(service)
+    publication = await publish(service)
     assert publication
     assert (publication.removed, publication.exempt_removed) == (100, 100)
     await withdrawn(service, listed[110:120], in_mass=True)
-    publication = await turn(service)
+    publication = await publish(service)
     assert publication
     assert publication.removed == 10
     await withdrawn(service, listed[120:121], in_mass=True)
-    assert await turn(service) is None
+    assert await publish(service) is None
     assert (await held(service))[1:] == [("removal", 1, 21, 20)]
 
 
@@ -120,34 +120,34 @@ async def test_a_list_grows_by_no_more_than_half_however_many_batches_that_takes
     grown = 0
     for at in range(10):
         await granted(service, fresh[150 * at : 150 * at + 150], in_mass=True)
-        publication = await turn(service)
+        publication = await publish(service)
         grown += publication.added if publication else 0
     assert grown == 900
     assert await held(service) == [("growth", 150, 1_050, 1_000)] * 4
     await release_all(service)
-    publication = await turn(service)
+    publication = await publish(service)
     assert publication
     assert (publication.added, publication.exempt_added) == (600, 600)
     await granted(service, fresh[1_500:1_600], in_mass=True)
-    publication = await turn(service)
+    publication = await publish(service)
     assert publication
     assert publication.added == 100
     await granted(service, fresh[1_600:1_601], in_mass=True)
-    assert await turn(service) is None
+    assert await publish(service) is None
 
 
 async def test_additions_that_are_taken_off_again_still_count_as_growth(service: Service, listed: list[str]) -> None:
     fresh = addresses(2_000, start=10_000)
     await granted(service, fresh[:1_000], in_mass=True)
-    assert await turn(service)
+    assert await publish(service)
     await withdrawn(service, fresh[:1_000], in_mass=True)
-    assert await turn(service) is None  # held: they are on the list still
+    assert await publish(service) is None  # held: they are on the list still
     await granted(service, fresh[1_000:1_001], in_mass=True)
-    assert await turn(service) is None
+    assert await publish(service) is None
     assert await held(service) == [("removal", 1_000, 1_000, 20), ("growth", 1, 1_001, 1_000)]
 
 
-async def test_sweeps_of_expired_approvals_count_together(service: Service, pseb: Caller, officer: Caller) -> None:
+async def test_removals_by_expiry_count_together(service: Service, pseb: Caller, officer: Caller) -> None:
     found = await approved(service, pseb, officer, 30)
     removed = 0
     for at in range(5):
@@ -155,7 +155,7 @@ async def test_sweeps_of_expired_approvals_count_together(service: Service, pseb
         await execute(service, f"UPDATE registrations SET expires_at = now() WHERE id IN ({ids})")
         async with service.database.transaction() as tx:
             assert await registrations.expire(tx) == 4
-        publication = await turn(service)
+        publication = await publish(service)
         removed += publication.removed if publication else 0
     assert removed == 8
     assert await held(service) == [("removal", 4, 12, 10)] * 3
@@ -164,10 +164,10 @@ async def test_sweeps_of_expired_approvals_count_together(service: Service, pseb
 async def test_a_publication_that_is_refused_holds_nothing(service: Service, listed: list[str]) -> None:
     await execute(service, "UPDATE publications SET digest = reverse(digest)")
     await withdrawn(service, listed[:50], in_mass=True)
-    assert await turn(service) is None
+    assert await publish(service) is None
     assert await held(service) == []
     await execute(service, "UPDATE publications SET digest = reverse(digest)")
-    assert await turn(service) is None
+    assert await publish(service) is None
     assert await held(service) == [("removal", 50, 50, 20)]
 
 
@@ -193,6 +193,6 @@ async def test_a_long_history_before_the_window_counts_for_nothing(service: Serv
         "FROM publications, generate_series(2, 5000) n GROUP BY n",
     )
     await withdrawn(service, listed[:20], in_mass=True)
-    publication = await turn(service)
+    publication = await publish(service)
     assert publication
     assert (publication.serial, publication.removed) == (5_001, 20)

@@ -1,4 +1,4 @@
-"""Mass changes are held until another officer releases them; everything else goes on."""
+"""Mass changes are held until another officer releases them; other changes are published."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ async def batch(officer: Caller, ids: Sequence[str], action: str, **verdict: Any
 
 
 async def approved_ids(service: Service, pseb: Caller, officer: Caller, count: int) -> list[str]:
-    """Registrations that came in one upload and were approved in one batch, and are published."""
+    """Registrations of one upload, approved in one batch and published."""
     rows = [uploads.row(f"R-{n}") for n in range(count)]
     done = await uploads.uploaded(pseb, uploads.csv_of(rows))
     assert done["counts"]["created"] == count
@@ -137,7 +137,7 @@ async def test_releasing_twice_changes_nothing_more(
     assert len(await events(service, "allowlist.released")) == 1
 
 
-async def test_ten_removals_at_once_are_not_a_mass(service: Service, pseb: Caller, officer: Caller) -> None:
+async def test_ten_removals_at_once_are_not_a_mass_change(service: Service, pseb: Caller, officer: Caller) -> None:
     ids = await approved_ids(service, pseb, officer, 20)
     await batch(officer, ids[:10], "revoke", **WHY)
     publication = await service.publish()
@@ -146,9 +146,7 @@ async def test_ten_removals_at_once_are_not_a_mass(service: Service, pseb: Calle
     assert await held(officer) == []
 
 
-async def test_eleven_single_decisions_are_eleven_decisions_of_a_person(
-    service: Service, pseb: Caller, officer: Caller
-) -> None:
+async def test_eleven_single_decisions_are_not_a_mass_change(service: Service, pseb: Caller, officer: Caller) -> None:
     ids = await approved_ids(service, pseb, officer, 12)
     for id_ in ids[:11]:
         case = (await officer.get(f"/v1/registrations/{id_}")).json()
@@ -180,7 +178,7 @@ async def test_a_held_removal_that_is_taken_back_is_not_pending_any_more(
     assert await service.publish()
 
 
-async def test_the_sweep_of_expired_approvals_counts_as_mass_and_any_officer_may_release_it(
+async def test_expiry_counts_as_a_mass_change_and_any_officer_may_release_it(
     service: Service, pseb: Caller, officer: Caller, nayatel: Caller
 ) -> None:
     await approved_ids(service, pseb, officer, 12)
@@ -237,7 +235,7 @@ async def test_below_a_thousand_networks_and_up_to_half_a_list_grows_freely(serv
     assert publication.count == 2_548
 
 
-async def test_a_held_grant_that_is_revoked_never_comes_on_the_list(
+async def test_a_held_grant_that_is_revoked_is_never_published(
     service: Service, officer: Caller, second: Caller, nayatel: Caller, pseb: Caller
 ) -> None:
     await published(service, *addresses(1_000, start=10_000))

@@ -1,4 +1,4 @@
-"""The publisher: gapless serials, the digest chain, and what never reaches the list."""
+"""Publisher: serials without gaps, the chain of digests, and changes that are never published."""
 
 import asyncio
 import hashlib

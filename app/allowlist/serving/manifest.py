@@ -1,4 +1,4 @@
-"""The signed manifest: what the feed holds, where it lies, and the SHA-256 of each piece."""
+"""Signed manifest of the feed: the newest list, and the URLs and SHA-256 of its snapshot and deltas."""
 
 import asyncio
 import time
@@ -21,18 +21,18 @@ from app.core.database.engine import Database
 from app.core.database.transaction import Transaction
 from app.partners import store as partners
 
-LASTS = timedelta(hours=24)
-SIGNED_AGAIN_SECONDS = 300.0
-CHECKPOINT_SECONDS = 1.0  # while the newest checkpoint waits to be signed by another key
-# of the deltas, as JSON: with the rest and in base64 well below the 128,000 bytes that libraries for JWS read
-LARGEST_LIST = 64_000
-ALWAYS_WORTH_LISTING = 65_536  # bytes of deltas, of however small a list
+VALIDITY = timedelta(hours=24)
+RENEWAL_SECONDS = 300.0
+CHECKPOINT_RENEWAL_SECONDS = 1.0  # while the newest checkpoint waits to be signed by another key
+# of the listed deltas as JSON: the whole in base64 stays well below the 128,000 bytes that JWS libraries accept
+MAX_LISTING_BYTES = 64_000
+MIN_DELTA_BYTES = 65_536  # of deltas that are listed, however small the snapshot is
 MEDIA_TYPE = "application/jose"
 TYPE = "allowlist-manifest"
 
 
 class Artefact(BaseModel):
-    """A piece of the feed at a serial: its address, and SHA-256 of its bytes without content coding."""
+    """A snapshot or delta: its serial, its URL, and the SHA-256 of its bytes without content coding."""
 
     serial: int
     url: str
@@ -40,7 +40,7 @@ class Artefact(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What the signature is over; ``audit_checkpoint`` is the newest checkpoint of the event log, a JWS of its own."""
+    """Payload of a manifest; ``audit_checkpoint`` is the newest checkpoint of the event log, itself a JWS."""
 
     issuer: str
     session: UUID
@@ -57,9 +57,8 @@ class Manifest(BaseModel):
 class ManifestSigner:
     """Signs a manifest when the serial is new, the last one is some minutes old, or its key was revoked.
 
-    While the database is down it goes on with the key and the checkpoint that it has, unless ``is_revoked`` tells that
-    the key was revoked. ``newest_checkpoint`` reads the newest checkpoint of the event log as it was signed, which each
-    manifest carries.
+    ``newest_checkpoint`` reads the newest checkpoint of the event log, as a JWS. While the database is down, the last
+    key and checkpoint are used, unless ``is_revoked`` is true for the key's id.
     """
 
     def __init__(
@@ -80,39 +79,40 @@ class ManifestSigner:
         self._is_revoked = is_revoked
         self._key: OKPKey | None = None
         self._checkpoint: str | None = None
-        self._checkpoint_kid: str | None = None  # of the newest checkpoint, also of one that is held back
+        self._checkpoint_kid: str | None = None  # also of a checkpoint that is left out
         self._signed: tuple[Version, float, str] | None = None
-        self._signing = asyncio.Lock()
-        self._deltas: dict[tuple[UUID, int, str], _Described] = {}
+        self._lock = asyncio.Lock()
+        self._deltas: dict[tuple[UUID, int, str], _ListedDelta] = {}
 
     async def current(self) -> str:
         """The manifest of the snapshot in memory, as a JWS (RFC 7515) in compact form."""
-        if signed := self._still_good():
+        if signed := self._valid_manifest():
             return signed
-        async with self._signing:  # once, however many ask for it
-            if signed := self._still_good():
+        async with self._lock:  # concurrent requests share one signature
+            if signed := self._valid_manifest():
                 return signed
             snapshot, deltas = self._reader.current(), list(self._reader.deltas.newest_first())
-            key = await self._signing_key()
-            manifest = await self._describe(snapshot, deltas)
+            key = await self._read_key_and_checkpoint()
+            manifest = await self._build(snapshot, deltas)
             header = {"alg": ALGORITHM, "kid": key.kid, "typ": TYPE}
             signed = jws.serialize_compact(header, manifest.model_dump_json().encode(), key, algorithms=[ALGORITHM])
             self._signed = (snapshot.version, time.monotonic(), signed)
             return signed
 
-    def _still_good(self) -> str | None:
+    def _valid_manifest(self) -> str | None:
+        """The last manifest, or None when it has to be signed again."""
         if self._key and self._is_revoked(str(self._key.kid)):
             self._key = self._signed = None
-        if self._checkpoint and self._is_by_revoked_key():
+        if self._checkpoint and self._is_checkpoint_revoked():
             self._checkpoint = self._signed = None
         if self._signed is None:
             return None
-        of, at, signed = self._signed
-        lasts = CHECKPOINT_SECONDS if self._is_by_revoked_key() else SIGNED_AGAIN_SECONDS
-        is_fresh = time.monotonic() - at < lasts
-        return signed if is_fresh and of == self._reader.current().version else None
+        version, signed_at, signed = self._signed
+        seconds = CHECKPOINT_RENEWAL_SECONDS if self._is_checkpoint_revoked() else RENEWAL_SECONDS
+        is_fresh = time.monotonic() - signed_at < seconds
+        return signed if is_fresh and version == self._reader.current().version else None
 
-    async def _signing_key(self) -> OKPKey:
+    async def _read_key_and_checkpoint(self) -> OKPKey:
         try:
             async with self._database.transaction(read_only=True) as tx:
                 self._key = await partners.signing_key(tx)
@@ -122,17 +122,17 @@ class ManifestSigner:
                 raise
             return self._key
         self._checkpoint_kid = str(jws.extract_compact(newest.encode()).headers()["kid"]) if newest else None
-        # a worker signs the newest one anew; until then readers, who know no revoked key, are given none
-        self._checkpoint = None if self._is_by_revoked_key() else newest
+        # clients cannot verify it by a revoked key: it is left out until a worker has signed it with another key
+        self._checkpoint = None if self._is_checkpoint_revoked() else newest
         return self._key
 
-    def _is_by_revoked_key(self) -> bool:
+    def _is_checkpoint_revoked(self) -> bool:
         return self._checkpoint_kid is not None and self._is_revoked(self._checkpoint_kid)
 
-    async def _describe(self, snapshot: Snapshot, deltas: Sequence[Delta]) -> Manifest:
-        shown = await self._reader.representations.of(snapshot, "json", None, gzipped=False)
+    async def _build(self, snapshot: Snapshot, deltas: Sequence[Delta]) -> Manifest:
+        encoded = await self._reader.representations.get_or_build(snapshot, "json", None, gzipped=False)
         now = datetime.now(UTC)
-        whole = f"{self._feed_url}/snapshots/{snapshot.serial}?format=json"
+        url = f"{self._feed_url}/snapshots/{snapshot.serial}?format=json"
         return Manifest(
             issuer=self._issuer,
             session=snapshot.session,
@@ -140,57 +140,57 @@ class ManifestSigner:
             count=snapshot.count,
             digest=snapshot.digest,
             issued=now,
-            expires=now + LASTS,
-            snapshot=Artefact(serial=snapshot.serial, url=whole, sha256=shown.sha256.hex()),
-            deltas=await self._listed(snapshot.session, deltas, shown.size),
+            expires=now + VALIDITY,
+            snapshot=Artefact(serial=snapshot.serial, url=url, sha256=encoded.sha256.hex()),
+            deltas=await self._list_deltas(snapshot.session, deltas, encoded.size),
             audit_checkpoint=self._checkpoint,
         )
 
-    async def _listed(self, session: UUID, deltas: Sequence[Delta], size: int) -> list[Artefact]:
+    async def _list_deltas(self, session: UUID, deltas: Sequence[Delta], size: int) -> list[Artefact]:
         """The newest deltas that together are smaller than a snapshot of ``size`` bytes, oldest first.
 
-        A consumer that is further behind takes the snapshot (RFC 8182). The manifest itself stays within
-        what its readers take.
+        A client that is further behind fetches the snapshot (RFC 8182). The manifest is bounded as well.
         """
-        described: dict[tuple[UUID, int, str], _Described] = {}
-        left, room = max(size, ALWAYS_WORTH_LISTING), LARGEST_LIST
+        listed: dict[tuple[UUID, int, str], _ListedDelta] = {}
+        delta_bytes, listing_bytes = max(size, MIN_DELTA_BYTES), MAX_LISTING_BYTES
         for delta in deltas:
-            found = await self._described(session, delta)
-            left, room = left - found.size, room - len(found.artefact.model_dump_json())
-            if left < 0 or room < 0:
+            found = await self._list_delta(session, delta)
+            delta_bytes -= found.size
+            listing_bytes -= len(found.artefact.model_dump_json())
+            if delta_bytes < 0 or listing_bytes < 0:
                 break
-            described[session, delta.serial, delta.digest] = found
-        self._deltas = described
-        return [each.artefact for each in reversed(described.values())]
+            listed[session, delta.serial, delta.digest] = found
+        self._deltas = listed
+        return [each.artefact for each in reversed(listed.values())]
 
-    async def _described(self, session: UUID, delta: Delta) -> "_Described":
-        if known := self._deltas.get((session, delta.serial, delta.digest)):
-            return known
-        piece = await self._history.delta("manifest", session, [delta])
+    async def _list_delta(self, session: UUID, delta: Delta) -> "_ListedDelta":
+        if cached := self._deltas.get((session, delta.serial, delta.digest)):
+            return cached
+        encoded = await self._history.delta("manifest", session, [delta])
         url = f"{self._feed_url}/deltas/{delta.serial}"
-        return _Described(Artefact(serial=delta.serial, url=url, sha256=piece.sha256.hex()), len(piece.body))
+        return _ListedDelta(Artefact(serial=delta.serial, url=url, sha256=encoded.sha256.hex()), len(encoded.body))
 
 
-class _Described(NamedTuple):
-    """A delta as a manifest lists it, and the size of its body in bytes."""
+class _ListedDelta(NamedTuple):
+    """A delta as the manifest lists it, and the size of its body in bytes."""
 
     artefact: Artefact
     size: int
 
 
 class ManifestRefused(Exception):
-    """A manifest that is not signed by the feed's keys, has expired, or cannot be read."""
+    """The manifest is not signed by the feed's keys, has expired, or is malformed."""
 
 
-def verified(signed: str, keys: KeySet, now: datetime) -> Manifest:
-    """What a manifest says, for whoever reads the feed. Raises ``ManifestRefused``."""
+def verify_manifest(signed: str, keys: KeySet, now: datetime) -> Manifest:
+    """Verify and decode a manifest, as a client of the feed does. Raises ``ManifestRefused``."""
     try:
         found = jws.deserialize_compact(signed, keys, algorithms=[ALGORITHM])
         manifest = Manifest.model_validate_json(found.payload)
     except Exception as wrong:
-        raise ManifestRefused(f"the manifest's signature or form is wrong: {wrong}") from wrong
+        raise ManifestRefused(f"the manifest is malformed or its signature is invalid: {wrong}") from wrong
     if found.headers().get("typ") != TYPE:
-        raise ManifestRefused("what was signed is not a manifest")
+        raise ManifestRefused("the signed content is not a manifest")
     if manifest.expires <= now:
         raise ManifestRefused(f"the manifest expired at {manifest.expires:%Y-%m-%dT%H:%M:%SZ}")
     return manifest

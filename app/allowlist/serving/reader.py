@@ -1,4 +1,4 @@
-"""The list in a reader's memory: refreshed when the publisher rings, and by a poll in case it was not heard."""
+"""SnapshotReader: the newest list in memory, refreshed on notifications of the publisher, and by polling."""
 
 import asyncio
 import time
@@ -10,12 +10,12 @@ import structlog
 from prometheus_client import Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.allowlist import feed_store as store
-from app.allowlist.delta import Delta, DeltaLog, changes_worth_keeping
-from app.allowlist.divergence import Divergence, report
+from app.allowlist import publication_store as store
+from app.allowlist.delta import Delta, DeltaLog, max_changes_kept
+from app.allowlist.divergence import Divergence, report_divergence
 from app.allowlist.models import Publication
 from app.allowlist.serving.representations import Representations
-from app.allowlist.snapshot import NotASnapshot, Snapshot
+from app.allowlist.snapshot import InvalidSnapshot, Snapshot, Version, build_verified
 from app.core.database.engine import Database
 from app.core.database.notifications import Listener
 from app.core.database.transaction import Transaction
@@ -29,23 +29,23 @@ log = structlog.get_logger(__name__)
 
 
 class SnapshotReader:
-    """Holds the newest snapshot and the deltas that led to it; a refresh that fails leaves what is held.
+    """The newest snapshot and the deltas that led to it; a refresh that fails leaves them unchanged.
 
-    ``diverged`` is the last list that was served and that the database turned out not to have, None while there was
-    none. ``is_contradicted`` holds as long as the list served is such a one, because the database's own is not proven.
+    ``last_divergence`` is the last list served that the database turned out not to have, if any. ``is_diverged`` is
+    true while such a list is still served, because the list in the database does not have its published digest.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
         self._snapshot: Snapshot | None = None
-        self._confirmed = time.monotonic()
-        self._newer = asyncio.Condition()
+        self._confirmed_at = time.monotonic()
+        self._replaced = asyncio.Condition()
         self._refreshing = asyncio.Lock()
-        self._refreshed = float("-inf")
+        self._refresh_began = float("-inf")
         self._reported: tuple[object, ...] | None = None
-        self.diverged: Divergence | None = None
-        self.is_contradicted = False
+        self.last_divergence: Divergence | None = None
+        self.is_diverged = False
         self.deltas = self._empty_log()
         self.times: dict[int, datetime] = {}
         self.representations = Representations()
@@ -54,157 +54,149 @@ class SnapshotReader:
         return DeltaLog(self._settings.deltas_kept)
 
     def current(self) -> Snapshot:
-        """The snapshot to answer from. Raises ``Unavailable`` before there is one: no list is not an empty list."""
+        """The newest snapshot. Raises ``Unavailable`` before the first: a missing list is no empty list (ADR 0009)."""
         if self._snapshot is None:
             raise Unavailable("Nothing has been published yet.")
         return self._snapshot
 
     @property
     def age(self) -> int:
-        """Seconds since the database last confirmed that the snapshot held is the newest."""
-        return int(time.monotonic() - self._confirmed)
+        """Seconds since the database last confirmed that the snapshot is the newest."""
+        return int(time.monotonic() - self._confirmed_at)
 
     @property
     def is_stale(self) -> bool:
-        """Whether the database has been out of reach for longer than a few polls."""
+        """True when the database has been unreachable for longer than a few polls."""
         return self.age > STALE_AFTER_SECONDS
 
     async def run(self, listener: Listener) -> None:
-        """Refresh on every ring and poll until cancelled."""
+        """Refresh on every notification and poll, until cancelled."""
         while True:
             await listener.wait("allowlist_published", self._settings.poll_seconds)
             try:
                 await self.refresh()
-            except (SQLAlchemyError, OSError, NotASnapshot) as error:
+            except (SQLAlchemyError, OSError, InvalidSnapshot) as error:
                 log.warning("the list could not be refreshed", error=repr(error)[:300])
 
-    def steps(self, serial: int, digest: str | None) -> list[Delta] | None:
-        """The deltas that lead from a serial to the list held, None when they are not kept.
+    def deltas_since(self, serial: int, digest: str | None) -> list[Delta] | None:
+        """The deltas from a serial to the current list, or None when they are not kept.
 
-        With a ``digest``, also None when the list at ``serial`` had another: then it was of another history.
+        With a ``digest``, also None when the list at ``serial`` had another digest, and so another history.
         """
-        held = self.current()
-        if serial == held.serial:
-            return [] if digest in (None, held.digest) else None
+        current = self.current()
+        if serial == current.serial:
+            return [] if digest in (None, current.digest) else None
         return self.deltas.since(serial, digest)
 
     async def wait_for_newer(self, serial: int, seconds: float) -> None:
-        """Return when a serial after ``serial`` is held, another list took its place, or after ``seconds``."""
-        held = self.current()
+        """Return when the current serial is after ``serial``, when the list was replaced, or after ``seconds``."""
+        before = self.current()
         try:
-            async with asyncio.timeout(seconds), self._newer:
-                await self._newer.wait_for(lambda: self.current() is not held or held.serial > serial)
+            async with asyncio.timeout(seconds), self._replaced:
+                await self._replaced.wait_for(lambda: self.current() is not before or before.serial > serial)
         except TimeoutError:
             return
 
     async def refresh(self) -> None:
-        """Take the newest publication, by its deltas or as a whole, once its digest is confirmed.
+        """Read the newest publication, by its deltas or as a whole, and check its digest.
 
-        Single statements at READ COMMITTED suffice: what a published serial holds never changes in one database. After
-        a failover it may be another database: a list that this one does not have is given up for the one it has.
-        Raises ``NotASnapshot`` when the database's list does not prove itself; then the one held stays.
+        READ COMMITTED suffices, since the list at a published serial never changes within one database. After a
+        failover to a database that lost publications, its list replaces one that it does not have. Raises
+        ``InvalidSnapshot`` when the list in the database does not have its digest; the snapshot then stays.
         """
-        asked = time.monotonic()
-        # one at a time: of two side by side, the one that read first may end last and go back a serial
+        called = time.monotonic()
+        # serialised: of two concurrent refreshes, the one that read first might end last and go back a serial
         async with self._refreshing:
-            if self._refreshed > asked:  # by one that began after this was asked for
+            if self._refresh_began > called:  # a refresh that began after this call has ended
                 return
             began = time.monotonic()
             await self._refresh()
-            self._refreshed = began
+            self._refresh_began = began
 
     async def _refresh(self) -> None:
         async with self._database.transaction(read_only=True) as tx:
-            feed = await store.feed_session(tx)
+            session = await store.feed_session(tx)
             newest = await store.last_publication(tx)
-            held = self._snapshot
-            if feed is None or (held is None and newest is None):
+            current = self._snapshot
+            if session is None or (current is None and newest is None):
                 return
-            if held is not None and held.session == feed:
-                await self._go_on(tx, held, newest)
+            if current is not None and current.session == session:
+                await self._update(tx, current, newest)
             elif newest is not None:
-                await self._load(tx, feed, newest)
-        self._confirmed = time.monotonic()
-        self.is_contradicted = False
+                await self._load(tx, session, newest)
+        self._confirmed_at = time.monotonic()
+        self.is_diverged = False
 
-    async def _go_on(self, tx: Transaction, held: Snapshot, newest: Publication | None) -> None:
-        """Follow the publications after the list held, or give it up when the database has another at its serial."""
-        if newest is not None and newest.serial == held.serial:
+    async def _update(self, tx: Transaction, current: Snapshot, newest: Publication | None) -> None:
+        """Apply the publications after the current list; load the whole list when the database has another history."""
+        if newest is not None and newest.serial == current.serial:
             since: Sequence[Publication] = [newest]
         else:
-            since = await store.publications_after(tx, held.serial - 1, self._settings.deltas_kept + 1)
-        recorded = since[0] if since and since[0].serial == held.serial else None
-        if recorded is None or (recorded.digest, recorded.published_at) != (held.digest, held.published_at):
-            self._disown(held, recorded, newest)
+            since = await store.publications_after(tx, current.serial - 1, self._settings.deltas_kept + 1)
+        recorded = since[0] if since and since[0].serial == current.serial else None
+        if recorded is None or (recorded.digest, recorded.published_at) != (current.digest, current.published_at):
+            self._report_divergence(current, recorded, newest)
             if newest is None or await store.has_serials_after(tx, newest.serial):
-                raise NotASnapshot("publications are missing, and what they published is not")
-            await self._load(tx, held.session, newest)
-        elif newest is not None and newest.serial - held.serial > self._settings.deltas_kept:
-            await self._load(tx, held.session, newest)
-        elif newest is not None and newest.serial > held.serial:
-            await self._catch_up(tx, held, newest, [each for each in since[1:] if each.serial <= newest.serial])
+                raise InvalidSnapshot("publications are missing whose entries are not")
+            await self._load(tx, current.session, newest)
+        elif newest is not None and newest.serial - current.serial > self._settings.deltas_kept:
+            await self._load(tx, current.session, newest)
+        elif newest is not None and newest.serial > current.serial:
+            await self._catch_up(tx, current, newest, [each for each in since[1:] if each.serial <= newest.serial])
 
-    def _disown(self, held: Snapshot, recorded: Publication | None, newest: Publication | None) -> None:
-        """Note, and tell once, that the list held is not the database's."""
-        self.is_contradicted = True
+    def _report_divergence(self, current: Snapshot, recorded: Publication | None, newest: Publication | None) -> None:
+        """Mark the reader as diverged, and report each divergence once."""
+        self.is_diverged = True
         digest, published_at = (recorded.digest, recorded.published_at) if recorded else (None, None)
-        found = (held.version, digest, published_at)
+        found = (current.version, digest, published_at)
         if self._reported != found:
             self._reported = found
-            self.diverged = report(held.serial, held.digest, digest, newest.serial if newest else 0)
+            newest_serial = newest.serial if newest else 0
+            self.last_divergence = report_divergence(current.serial, current.digest, digest, newest_serial)
 
-    async def _load(self, tx: Transaction, feed: UUID, newest: Publication) -> None:
-        """Take the whole list, and the deltas that are kept."""
+    async def _load(self, tx: Transaction, session: UUID, newest: Publication) -> None:
+        """Read the whole list, and the deltas that are kept."""
         entries = await store.entries_at(tx, newest.serial)
-        fresh = await asyncio.to_thread(_confirmed, feed, newest, entries)
-        changes = changes_worth_keeping(newest.count)
-        start = await store.oldest_kept(tx, newest, self._settings.deltas_kept, changes)
+        version = Version(session, newest.serial, newest.published_at, newest.digest)
+        fresh = await asyncio.to_thread(build_verified, version, entries)
+        max_changes = max_changes_kept(newest.count)
+        start = await store.serial_before_deltas(tx, newest, self._settings.deltas_kept, max_changes)
         kept = [each for each in await store.publications_after(tx, start) if each.serial <= newest.serial]
-        times = await store.times_in_force(tx, newest.serial)
-        await self._adopt(fresh, await store.deltas_after(tx, kept), times)
+        times = await store.publication_times(tx, newest.serial)
+        await self._replace(fresh, await store.deltas_of(tx, kept), times)
 
     async def _catch_up(
-        self, tx: Transaction, held: Snapshot, newest: Publication, missed: Sequence[Publication]
+        self, tx: Transaction, current: Snapshot, newest: Publication, missed: Sequence[Publication]
     ) -> None:
-        """Replay what was published since; when it does not prove itself, take the whole list."""
-        deltas = await store.deltas_after(tx, missed)
+        """Apply the deltas of the missed publications; load the whole list when the result has another digest."""
+        deltas = await store.deltas_of(tx, missed)
         try:
-            fresh = await asyncio.to_thread(_replayed, held, deltas, newest)
-        except (NotASnapshot, ValueError, AttributeError) as wrong:
-            log.warning("deltas did not prove themselves; taking the whole list", reason=str(wrong))
-            await self._load(tx, held.session, newest)
+            fresh = await asyncio.to_thread(_apply_deltas, current, deltas, newest)
+        except (InvalidSnapshot, ValueError, AttributeError) as wrong:
+            log.warning("deltas do not lead to the published digest; loading the whole list", reason=str(wrong))
+            await self._load(tx, current.session, newest)
             return
-        await self._adopt(fresh, deltas)
+        await self._replace(fresh, deltas)
 
-    async def _adopt(self, fresh: Snapshot, deltas: list[Delta], times: dict[int, datetime] | None = None) -> None:
-        """Hold ``fresh`` and, in the same step, the deltas that lead to it; with ``times``, in place of all before."""
-        async with self._newer:
+    async def _replace(self, fresh: Snapshot, deltas: list[Delta], times: dict[int, datetime] | None = None) -> None:
+        """Replace the snapshot and append its deltas at once; with ``times``, replace all deltas and times."""
+        async with self._replaced:
             if times is not None:
                 self.deltas, self.times = self._empty_log(), times
             for delta in deltas:
                 self.deltas.append(delta, fresh.count)
                 self.times[delta.serial] = delta.published_at
             if len(self.times) > fresh.count + TIMES_BEFORE_PRUNING:
-                self.times = {serial: self.times[serial] for serial in fresh.serials & self.times.keys()}
+                self.times = {serial: self.times[serial] for serial in fresh.added_serials & self.times.keys()}
             self._snapshot = fresh
-            self._newer.notify_all()
+            self._replaced.notify_all()
         SERVED.set(fresh.serial)
 
 
-def _confirmed(feed: UUID, publication: Publication, entries: Sequence[tuple[str, int]]) -> Snapshot:
-    try:
-        snapshot = Snapshot(feed, publication.serial, publication.published_at, entries)
-    except (ValueError, AttributeError) as wrong:  # an entry that is no network at all
-        raise NotASnapshot(str(wrong)) from wrong
-    if snapshot.digest != publication.digest:
-        raise NotASnapshot(f"serial {publication.serial} does not have the digest it was published with")
-    return snapshot
-
-
-def _replayed(held: Snapshot, deltas: list[Delta], newest: Publication) -> Snapshot:
+def _apply_deltas(snapshot: Snapshot, deltas: list[Delta], newest: Publication) -> Snapshot:
     for delta in deltas:
         removed = [removal["network"] for removal in delta.removed]
-        held = held.replay(delta.serial, delta.published_at, delta.added, removed)
-    if (held.serial, held.digest) != (newest.serial, newest.digest):
-        raise NotASnapshot(f"the deltas do not lead to serial {newest.serial} with the digest it was published with")
-    return held
+        snapshot = snapshot.apply_delta(delta.serial, delta.published_at, delta.added, removed)
+    if (snapshot.serial, snapshot.digest) != (newest.serial, newest.digest):
+        raise InvalidSnapshot(f"the deltas do not lead to serial {newest.serial} with the digest it was published with")
+    return snapshot

@@ -1,4 +1,4 @@
-"""The bytes of the list in a format: encoded once and compressed once a serial, never once a request."""
+"""Representations of the list: its bytes in a format, encoded and compressed once per serial, not per request."""
 
 import asyncio
 import gzip
@@ -17,66 +17,62 @@ from app.allowlist.serving.build_cache import BuildCache
 from app.allowlist.snapshot import Snapshot, Version
 from app.core.errors import NotAcceptable
 
-# of each of the lists whose representations are kept
-MOST_BYTES = 128 * 1024 * 1024
-LISTS_KEPT = 2
-DIGEST_DIGITS = 16  # hexadecimal: 64 bits tell lists under one serial apart
+MAX_CACHE_BYTES = 128 * 1024 * 1024  # of the representations of one list
+MAX_LISTS = 2
+DIGEST_DIGITS = 16  # hexadecimal: 64 bits distinguish the lists of one serial
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
-class Caching(NamedTuple):
-    """How long an answer may be kept, and by what it differs: the values of ``Cache-Control`` and ``Vary``."""
+class CachePolicy(NamedTuple):
+    """The values of ``Cache-Control`` and ``Vary`` (RFC 9111)."""
 
     control: str
     vary: str
 
     @property
-    def fields(self) -> dict[str, str]:
-        """As header fields."""
+    def headers(self) -> dict[str, str]:
+        """The header fields."""
         return {"Cache-Control": self.control, "Vary": self.vary}
 
 
-class Answers(NamedTuple):
-    """What is answered with a representation, and to a caller that holds it."""
+class Responses(NamedTuple):
+    """The response with a representation, and the one to a client that has it (304)."""
 
-    whole: Response
-    unchanged: Response
+    full: Response
+    not_modified: Response
 
 
 class Representation:
     """The bytes of one format, family and content coding at one serial, with their digest and entity tag."""
 
     def __init__(self, snapshot: Snapshot, name: str, family: int | None, *, gzipped: bool) -> None:
-        chosen = FORMATS[name]
-        plain = chosen.write(snapshot, family).encode()
-        # the same bytes in every process
+        format_ = FORMATS[name]
+        plain = format_.encode(snapshot, family).encode()
+        # without a time, so that the bytes are the same in every process
         self._body = gzip.compress(plain, compresslevel=6, mtime=0) if gzipped else plain
-        self._answers: dict[Caching, Answers] = {}
-        # of the body without content coding
-        self.sha256 = hashlib.sha256(plain).digest()
+        self._responses: dict[CachePolicy, Responses] = {}
+        self.sha256 = hashlib.sha256(plain).digest()  # of the body without content coding
         self.etag = list_tag(snapshot.version, name, family, gzipped=gzipped)
         self.size = len(self._body)
-        self._described = {"Content-Type": chosen.media_type, "Repr-Digest": repr_digest(self.sha256)}
+        self._headers = {"Content-Type": format_.media_type, "Repr-Digest": repr_digest(self.sha256)}
         if gzipped:
-            self._described["Content-Encoding"] = "gzip"
+            self._headers["Content-Encoding"] = "gzip"
         if snapshot.published_at:
-            self._described["Last-Modified"] = format_datetime(snapshot.published_at, usegmt=True)
+            self._headers["Last-Modified"] = format_datetime(snapshot.published_at, usegmt=True)
 
-    def answers(self, caching: Caching) -> Answers:
-        """The answers, made once: they are the same for everybody who asks."""
-        if caching not in self._answers:
-            self._answers[caching] = self._answered(caching)
-        return self._answers[caching]
-
-    def _answered(self, caching: Caching) -> Answers:
-        described = {**caching.fields, "ETag": self.etag, **self._described}
-        return Answers(Response(self._body, headers=described), unchanged(self.etag, caching))
+    def responses(self, policy: CachePolicy) -> Responses:
+        """The responses under a policy, built once and shared by all requests."""
+        if policy not in self._responses:
+            headers = {**policy.headers, "ETag": self.etag, **self._headers}
+            full = Response(self._body, headers=headers)
+            self._responses[policy] = Responses(full, not_modified(self.etag, policy))
+        return self._responses[policy]
 
 
 def entity_tag(version: Version, representation: str) -> str:
-    """The strong entity tag of what is made of a published list, whether or not it was made (RFC 9110, 8.8.3).
+    """The strong entity tag of a representation of a published list (RFC 9110, 8.8.3), which need not be built.
 
-    It carries the list's digest and, since some formats show it, the time of its publication.
+    It contains the list's digest and, since some formats show it, the time of its publication.
     """
     published = (version.published_at - EPOCH) // MICROSECOND if version.published_at else 0
     digest = version.digest[:DIGEST_DIGITS]
@@ -84,56 +80,55 @@ def entity_tag(version: Version, representation: str) -> str:
 
 
 def list_tag(version: Version, name: str, family: int | None, *, gzipped: bool) -> str:
-    """The entity tag of a list in a format; each content coding has its own (RFC 9110, 8.8.3.3)."""
+    """The entity tag of a list in a format; each content coding has another (RFC 9110, 8.8.3.3)."""
     return entity_tag(version, f"{name}{family or ''}{'-gzip' if gzipped else ''}")
 
 
 def repr_digest(digest: bytes) -> str:
-    """A SHA-256 as a field value of RFC 9530."""
+    """The value of ``Repr-Digest`` for a SHA-256 (RFC 9530)."""
     return f"sha-256=:{b64encode(digest).decode()}:"
 
 
-def unchanged(tag: str, caching: Caching) -> Response:
-    """The answer to a caller that holds what ``tag`` stands for, which need not be made for it."""
-    return Response(None, 304, {**caching.fields, "ETag": tag})
+def not_modified(tag: str, policy: CachePolicy) -> Response:
+    """The 304 response with an entity tag."""
+    return Response(None, 304, {**policy.headers, "ETag": tag})
 
 
 class Representations:
-    """The representations in use of the newest list and of the one before it.
+    """Cache of the representations of the newest list and of the one before it.
 
-    Each is made in a thread, once, however many ask for it at the same time.
+    Each is built in a thread, and once for all concurrent requests.
     """
 
     def __init__(self) -> None:
-        self._of_lists: OrderedDict[Version, BuildCache[Representation]] = OrderedDict()
+        self._caches: OrderedDict[Version, BuildCache[Representation]] = OrderedDict()
 
-    def made(self, version: Version, name: str, family: int | None, *, gzipped: bool) -> Representation | None:
-        """The list in a format, when that was made already."""
-        made = self._of_lists.get(version)
-        return made.get((name, family, gzipped)) if made else None
+    def get(self, version: Version, name: str, family: int | None, *, gzipped: bool) -> Representation | None:
+        """The list in a format if it was built already, else None."""
+        cache = self._caches.get(version)
+        return cache.get((name, family, gzipped)) if cache else None
 
-    async def of(self, snapshot: Snapshot, name: str, family: int | None, *, gzipped: bool) -> Representation:
-        """The list in a format, ready to be sent."""
-        make = partial(Representation, snapshot, name, family, gzipped=gzipped)
-        made = self._made_of(snapshot)
-        return await made.get_or_build((name, family, gzipped), lambda: asyncio.to_thread(make))
+    async def get_or_build(self, snapshot: Snapshot, name: str, family: int | None, *, gzipped: bool) -> Representation:
+        """The list in a format."""
+        build = partial(Representation, snapshot, name, family, gzipped=gzipped)
+        cache = self._cache_for(snapshot.version)
+        return await cache.get_or_build((name, family, gzipped), lambda: asyncio.to_thread(build))
 
-    def _made_of(self, snapshot: Snapshot) -> BuildCache[Representation]:
-        version = snapshot.version
-        if version not in self._of_lists:
-            self._of_lists[version] = BuildCache(MOST_BYTES, lambda each: each.size)
-            while len(self._of_lists) > LISTS_KEPT:
-                self._of_lists.popitem(last=False)
-        return self._of_lists[version]
+    def _cache_for(self, version: Version) -> BuildCache[Representation]:
+        if version not in self._caches:
+            self._caches[version] = BuildCache(MAX_CACHE_BYTES, lambda each: each.size)
+            while len(self._caches) > MAX_LISTS:
+                self._caches.popitem(last=False)
+        return self._caches[version]
 
 
 @lru_cache(maxsize=64)
 def negotiate(accept: str) -> str:
-    """The format that an ``Accept`` header prefers (RFC 9110, 12.5.1); JSON where all are equal.
+    """The name of the format that an ``Accept`` header prefers (RFC 9110, 12.5.1); JSON if it has no preference.
 
     Raises ``NotAcceptable``.
     """
-    offered: dict[str, str] = {}
+    offered: dict[str, str] = {}  # the first format of each media type
     for name, each in FORMATS.items():
         offered.setdefault(each.media_type.partition(";")[0], name)
     best, best_weight = None, 0.0
@@ -142,14 +137,15 @@ def negotiate(accept: str) -> str:
         if weight > best_weight:
             best, best_weight = name, weight
     if best is None:
-        raise NotAcceptable(f"The list comes as {', '.join(offered)}.")
+        raise NotAcceptable(f"The list is available as {', '.join(offered)}.")
     return best
 
 
 def _weight(accept: str, media_type: str) -> float:
+    """The weight of a media type, from the most specific range that matches it; 0 when none does."""
     ranges = {}
     for part in accept.split(","):
-        media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        media_range, *parameters = (item.strip().lower() for item in part.split(";"))
         quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
         ranges[media_range] = float(quality) if quality.replace(".", "", 1).isdecimal() else 0.0
     for candidate in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):

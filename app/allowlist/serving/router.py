@@ -1,4 +1,4 @@
-"""What operators enforce, answered from memory."""
+"""Endpoints of the newest list, its deltas, its manifest and address checks, served from memory."""
 
 import re
 from contextlib import suppress
@@ -8,17 +8,17 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from app.allowlist import feed_store, schemas
+from app.allowlist import publication_store, schemas
 from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import FORMATS, SnapshotBody
 from app.allowlist.serving import manifest
-from app.allowlist.serving.access import DOCUMENTED_BASIC, Reader
+from app.allowlist.serving.access import BASIC_SCHEME, FeedClient
 from app.allowlist.serving.history import FeedHistory
 from app.allowlist.serving.long_polls import LongPolls
 from app.allowlist.serving.reader import SnapshotReader
-from app.allowlist.serving.representations import Caching, list_tag, negotiate, unchanged
+from app.allowlist.serving.representations import CachePolicy, list_tag, negotiate, not_modified
 from app.allowlist.serving.work_slots import WorkSlots
-from app.allowlist.snapshot import NotASnapshot, Snapshot
+from app.allowlist.snapshot import InvalidSnapshot, Snapshot
 from app.core.database.engine import Database
 from app.core.errors import (
     FieldError,
@@ -36,19 +36,22 @@ from app.core.limits.http import count_work
 from app.core.validation import networks
 from app.core.validation.networks import NetworkMalformed
 
-router = APIRouter(prefix="/allowlist", tags=["allowlist"], dependencies=[DOCUMENTED_BASIC], route_class=FastRoute)
-LONGEST_WAIT_SECONDS = 60
-FEW_CHECKS = 100  # take less time than finding a thread for them
+router = APIRouter(prefix="/allowlist", tags=["allowlist"], dependencies=[BASIC_SCHEME], route_class=FastRoute)
+MAX_WAIT_SECONDS = 60
+MAX_CHECKS_IN_LOOP = 100  # more of them run in a thread, which takes longer to start than a few checks
 WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})")
-CHECKED_EACH_TIME = Caching("private, max-age=0, must-revalidate", "Accept, Accept-Encoding, Authorization")
+REVALIDATE = CachePolicy("private, max-age=0, must-revalidate", "Accept, Accept-Encoding, Authorization")
 READS = (Unauthenticated, Forbidden)
-NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The caller holds this serial"}}
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "Not modified since the `ETag` sent"}}
 REPRESENTATIONS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The list",
         "headers": {
-            "ETag": {"description": "Session, serial, digest, time and representation", "schema": {"type": "string"}},
-            "Repr-Digest": {"description": "RFC 9530", "schema": {"type": "string"}},
+            "ETag": {
+                "description": "Session, serial, digest, time and representation",
+                "schema": {"type": "string"},
+            },
+            "Repr-Digest": {"description": "SHA-256 (RFC 9530)", "schema": {"type": "string"}},
         },
         "content": {
             each.media_type.partition(";")[0]: {"schema": {"type": "string"}}
@@ -61,32 +64,32 @@ REPRESENTATIONS: dict[int | str, dict[str, Any]] = {
 
 
 def reader_of(request: Request) -> SnapshotReader:
-    """The list in this process's memory."""
+    """The snapshot reader of this process."""
     reader: SnapshotReader = request.app.state.reader
     return reader
 
 
 def history_of(request: Request) -> FeedHistory:
-    """The earlier serials, as this process serves them."""
+    """The feed's history, as this process serves it."""
     history: FeedHistory = request.app.state.history
     return history
 
 
-def _aged(answer: Response, reader: SnapshotReader) -> Response:
-    """The answer, with its age when the database has been out of reach or has another list."""
-    if not (reader.is_stale or reader.is_contradicted):
-        return answer
-    aged = {**answer.headers, "Age": str(reader.age), "Warning": '110 - "Response is Stale"'}
-    return Response(answer.body, answer.status_code, aged)
+def _add_age(response: Response, reader: SnapshotReader) -> Response:
+    """Add ``Age`` and ``Warning`` (RFC 7234, 5.1 and 5.5) when the database is unreachable or has another list."""
+    if not (reader.is_stale or reader.is_diverged):
+        return response
+    headers = {**response.headers, "Age": str(reader.age), "Warning": '110 - "Response is Stale"'}
+    return Response(response.body, response.status_code, headers)
 
 
-def takes_gzip(request: Request) -> bool:
-    """Whether ``Accept-Encoding`` (RFC 9110, 12.5.3) takes gzip."""
-    return _is_gzip_in(first_header(request.scope, b"accept-encoding") or "")
+def accepts_gzip(request: Request) -> bool:
+    """True when ``Accept-Encoding`` includes gzip (RFC 9110, 12.5.3)."""
+    return _includes_gzip(first_header(request.scope, b"accept-encoding") or "")
 
 
 @lru_cache(maxsize=64)
-def _is_gzip_in(accepted: str) -> bool:
+def _includes_gzip(accepted: str) -> bool:
     codings = accepted.lower().replace(" ", "").split(",")
     return any(coding == "gzip" or (coding.startswith("gzip;q=") and coding[7:].strip("0.")) for coding in codings)
 
@@ -97,66 +100,69 @@ def _is_gzip_in(accepted: str) -> bool:
     response_model=SnapshotBody,
     responses=documented(*READS, NotAcceptable) | REPRESENTATIONS,
 )
-async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery, Query()], _: Reader) -> Response:
-    """The networks in force, in the format that your enforcement reads.
+async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery, Query()], _: FeedClient) -> Response:
+    """Return the networks in force, in the format that your firewall reads.
 
-    Send the `ETag` back in `If-None-Match` and get 304 while nothing has changed. Before the first publication
-    the answer is 503: no list is not an empty list. While the database is down, the last list goes on being
+    Send the `ETag` back in `If-None-Match` to get 304 while nothing has changed. Before the first publication
+    the response is 503: a missing list is not an empty list. While the database is down, the last list is
     served, with `Age` and `Warning`.
     """
     reader = reader_of(request)
     name = query.format or negotiate(first_header(request.scope, b"accept") or "")
-    family, gzipped = int(query.family) if query.family else None, takes_gzip(request)
+    family, gzipped = int(query.family) if query.family else None, accepts_gzip(request)
     snapshot = reader.current()
-    shown = reader.representations.made(snapshot.version, name, family, gzipped=gzipped)
-    tag = shown.etag if shown else list_tag(snapshot.version, name, family, gzipped=gzipped)
+    encoded = reader.representations.get(snapshot.version, name, family, gzipped=gzipped)
+    tag = encoded.etag if encoded else list_tag(snapshot.version, name, family, gzipped=gzipped)
     if matches_if_none_match(request, tag):
-        return _aged(shown.answers(CHECKED_EACH_TIME).unchanged if shown else unchanged(tag, CHECKED_EACH_TIME), reader)
+        return _add_age(
+            encoded.responses(REVALIDATE).not_modified if encoded else not_modified(tag, REVALIDATE), reader
+        )
     count_work(request)
-    shown = shown or await reader.representations.of(snapshot, name, family, gzipped=gzipped)
-    return _aged(shown.answers(CHECKED_EACH_TIME).whole, reader)
+    encoded = encoded or await reader.representations.get_or_build(snapshot, name, family, gzipped=gzipped)
+    return _add_age(encoded.responses(REVALIDATE).full, reader)
 
 
 @router.get(
     "/delta",
-    summary="Catch up from a serial",
+    summary="Read the changes since a serial",
     response_model=schemas.DeltaBody,
     responses=documented(*READS, SnapshotRequired),
 )
 async def get_delta(
     request: Request,
     query: Annotated[schemas.DeltaQuery, Query()],
-    caller: Reader,
-    prefer: Annotated[str, Header(description="`wait=30` holds the answer until there is a newer serial")] = "",
+    caller: FeedClient,
+    prefer: Annotated[str, Header(description="`wait=30` delays the response until there is a newer serial")] = "",
 ) -> Response:
-    """What changed since the serial that you hold, as one step. Apply it, then compare the digest.
+    """Return the changes since your serial as one delta. Apply it, then compare the digest.
 
-    With `Prefer: wait=N` (RFC 7240; at most 60 seconds) the answer is held until there is a newer serial; without
-    one in that time it is an empty delta. 429 means that too many requests of your client wait already. 410 means:
-    take the whole list. With the `digest` of the list that you hold, you get 410 at once when yours is of another
-    history, as a failover that lost publications may leave it.
+    With `Prefer: wait=N` (RFC 7240; at most 60 seconds) the response is delayed until there is a newer serial, and is
+    an empty delta if there is none in that time. 429 means that too many requests of your client are waiting already.
+    410 means: fetch the whole list. If you send the `digest` of your list, 410 also says that your list is of another
+    history, as after a failover that lost publications.
     """
     reader, digest = reader_of(request), query.digest
     if query.since > reader.current().serial:
-        with suppress(NotASnapshot):  # then the list that is held stays
+        with suppress(InvalidSnapshot):  # the current list stays
             await reader.refresh()
-    held, asked, applied = reader.current(), WAIT.search(prefer), dict[str, str]()
-    if asked and (query.session, query.since) == (held.session, held.serial) and digest in (None, held.digest):
-        seconds = min(int(asked[1]), LONGEST_WAIT_SECONDS)
-        digest = held.digest  # another list may take its place meanwhile
-        waits: LongPolls = request.app.state.waits
-        await waits.wait(request, caller.id_texts[0], reader.wait_for_newer(query.since, seconds))
+    snapshot, wait, applied = reader.current(), WAIT.search(prefer), dict[str, str]()
+    is_newest = (query.session, query.since) == (snapshot.session, snapshot.serial)
+    if wait and is_newest and digest in (None, snapshot.digest):
+        seconds = min(int(wait[1]), MAX_WAIT_SECONDS)
+        digest = snapshot.digest  # the list may be replaced while the request waits
+        long_polls: LongPolls = request.app.state.long_polls
+        await long_polls.wait(request, caller.id_texts[0], reader.wait_for_newer(query.since, seconds))
         applied["Preference-Applied"] = f"wait={seconds}"
     snapshot = reader.current()
-    steps = reader.steps(query.since, digest)
-    if snapshot.session != query.session or steps is None:
+    deltas = reader.deltas_since(query.since, digest)
+    if snapshot.session != query.session or deltas is None:
         raise SnapshotRequired(f"Session {snapshot.session} is at serial {snapshot.serial}.")
-    if steps:
-        body = (await history_of(request).delta(caller.id_texts[0], snapshot.session, steps)).body
+    if deltas:
+        body = (await history_of(request).delta(caller.id_texts[0], snapshot.session, deltas)).body
     else:
-        body = schemas.DeltaBody.none(snapshot).model_dump_json(by_alias=True).encode()
-    headers = {**CHECKED_EACH_TIME.fields, **applied}
-    return _aged(Response(body, media_type="application/json", headers=headers), reader)
+        body = schemas.DeltaBody.empty(snapshot).model_dump_json(by_alias=True).encode()
+    headers = {**REVALIDATE.headers, **applied}
+    return _add_age(Response(body, media_type="application/json", headers=headers), reader)
 
 
 @router.get(
@@ -166,63 +172,65 @@ async def get_delta(
     responses=documented(*READS)
     | {200: {"description": "A JWS in compact form", "content": {manifest.MEDIA_TYPE: {"schema": {"type": "string"}}}}},
 )
-async def get_manifest(request: Request, _: Reader) -> Response:
-    """A JWS (RFC 7515, `Ed25519`) over session, serial, count, digest, times, and the SHA-256 of every piece.
+async def get_manifest(request: Request, _: FeedClient) -> Response:
+    """Return a JWS (RFC 7515, `Ed25519`) over session, serial, count, digest, times, and the SHA-256 of each artefact.
 
-    Check it with the key of its `kid` in `/.well-known/jwks.json`. It lasts 24 hours.
+    Verify it with the key of its `kid` in `/.well-known/jwks.json`. It is valid for 24 hours.
     """
     signer: manifest.ManifestSigner = request.app.state.manifest
     signed = await signer.current()
-    answer = Response(signed, media_type=manifest.MEDIA_TYPE, headers=CHECKED_EACH_TIME.fields)
-    return _aged(answer, reader_of(request))
+    response = Response(signed, media_type=manifest.MEDIA_TYPE, headers=REVALIDATE.headers)
+    return _add_age(response, reader_of(request))
 
 
-def _checked(snapshot: Snapshot, times: dict[int, datetime], text: str) -> schemas.Check:
+def _check(snapshot: Snapshot, times: dict[int, datetime], text: str) -> schemas.Check:
     address = networks.parse_address(text)
     return schemas.Check.of(address, snapshot.find(networks.to_integer(address)), snapshot.serial, times)
 
 
 @router.get(
     "/check",
-    summary="Is an address allowed, or was it",
+    summary="Check an address",
     response_model=schemas.Check,
     responses=documented(*READS, NetworkMalformed, NotFound),
 )
-async def check_address(request: Request, query: Annotated[schemas.CheckQuery, Query()], _: Reader) -> Response:
-    """Whether an address is in force, by which network, and since when; with `at` or `serial`: whether it was then."""
+async def check_address(request: Request, query: Annotated[schemas.CheckQuery, Query()], _: FeedClient) -> Response:
+    """Return whether an address is allowed, by which network, and since when; with `at` or `serial`, as of then."""
     try:
         if query.at is None and query.serial is None:
             reader = reader_of(request)
-            return json_answer(_checked(reader.current(), reader.times, query.address))
-        return json_answer(await _checked_then(request, query))
+            return json_answer(_check(reader.current(), reader.times, query.address))
+        return json_answer(await _check_earlier(request, query))
     except NetworkMalformed as wrong:
         raise NetworkMalformed(wrong.detail, [FieldError("/query/address", wrong.code, wrong.detail)]) from None
 
 
-async def _checked_then(request: Request, query: schemas.CheckQuery) -> schemas.Check:
+async def _check_earlier(request: Request, query: schemas.CheckQuery) -> schemas.Check:
     address = networks.parse_address(query.address)
     database: Database = request.app.state.database
     async with database.transaction(read_only=True) as tx:
         if query.at is not None:
-            then = await feed_store.publication_at(tx, query.at)
+            publication = await publication_store.publication_at(tx, query.at)
         else:
-            then = await feed_store.get_publication(tx, query.serial or 0)
-        held = await feed_store.holding(tx, str(address), then.serial)
-        times = await feed_store.times_of(tx, held.since_serial) if held else {}
-    return schemas.Check.of(address, held, then.serial, times)
+            publication = await publication_store.get_publication(tx, query.serial or 0)
+        listed, times = await publication_store.network_at(tx, str(address), publication.serial), {}
+        if listed:
+            added = await publication_store.get_publication(tx, listed.since_serial)
+            times[listed.since_serial] = added.published_at
+    return schemas.Check.of(address, listed, publication.serial, times)
 
 
 @router.post(
     "/checks",
-    summary="Are these addresses allowed",
+    summary="Check many addresses",
     response_model=schemas.CheckedAddresses,
     responses=documented(*READS, *BODIES, NetworkMalformed),
 )
-async def check_addresses(request: Request, body: schemas.Checks, caller: Reader) -> Response:
-    """The same for up to 10,000 addresses at once, all at one serial."""
+async def check_addresses(request: Request, body: schemas.Checks, caller: FeedClient) -> Response:
+    """Check up to 10,000 addresses at the newest serial."""
     reader = reader_of(request)
     snapshot, times = reader.current(), reader.times
-    if len(body.addresses) <= FEW_CHECKS:
+    if len(body.addresses) <= MAX_CHECKS_IN_LOOP:
         return _check_all(snapshot, times, body)
     slots: WorkSlots = request.app.state.slots
     return await slots.in_thread(caller.id_texts[0], _check_all, snapshot, times, body)
@@ -233,7 +241,7 @@ def _check_all(snapshot: Snapshot, times: dict[int, datetime], body: schemas.Che
     errors: list[FieldError] = []
     for index, text in enumerate(body.addresses):
         try:
-            items.append(_checked(snapshot, times, text))
+            items.append(_check(snapshot, times, text))
         except NetworkMalformed as wrong:
             errors.append(FieldError(f"/addresses/{index}", wrong.code, wrong.detail))
     if errors:

@@ -72,7 +72,7 @@ async def chunks(
     loop = asyncio.get_running_loop()
     source = _Source(database, upload.id)
     async with database.transaction(read_only=True) as tx:
-        atlas = await operators.atlas(tx)
+        atlas = await operators.read_prefix_table(tx)
     ahead: deque[tuple[Segment, bytes, asyncio.Future[ReadRows]]] = deque()
     try:
         for stretch in found:

@@ -1,4 +1,4 @@
-"""Lists of earlier serials: what a caller holds is not made for it, and what is made is made seldom and apart."""
+"""Lists of earlier serials: built once, a few at a time, and not for clients that have them."""
 
 import asyncio
 import threading
@@ -24,15 +24,15 @@ LIST = "string_agg"  # only the statement that reads a list of an earlier serial
 
 
 class Builds:
-    """Counts the representations that are made of earlier lists, and holds them up until they may go on."""
+    """Counts the representations built of earlier lists, and delays them until ``go_on`` is set."""
 
     def __init__(self) -> None:
-        self.made = 0
+        self.count = 0
         self.go_on = threading.Event()
         self.go_on.set()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Representation:
-        self.made += 1
+        self.count += 1
         self.go_on.wait(20)
         return Representation(*args, **kwargs)
 
@@ -57,7 +57,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> Iterator[Builds]:
 
 
 @contextmanager
-def held_up(builds: Builds) -> Iterator[None]:
+def delayed(builds: Builds) -> Iterator[None]:
     builds.go_on.clear()
     try:
         yield
@@ -65,8 +65,8 @@ def held_up(builds: Builds) -> Iterator[None]:
         builds.go_on.set()
 
 
-async def connections_given_back(service: Service) -> bool:
-    """Whether no request has a connection, once those that had one are done with it."""
+async def connections_are_released(service: Service) -> bool:
+    """True once no request has a connection."""
     for _ in range(200):
         await asyncio.sleep(0.01)
         if service.app.state.database.engine.pool.checkedout() == 0:
@@ -74,7 +74,7 @@ async def connections_given_back(service: Service) -> bool:
     return False
 
 
-async def test_a_list_that_is_not_as_it_was_published_is_not_served(service: Service, nayatel: Caller) -> None:
+async def test_an_earlier_list_with_a_wrong_digest_is_not_served(service: Service, nayatel: Caller) -> None:
     await feed.execute(service, "UPDATE allowlist_entries SET network = '154.200.1.1' WHERE added_serial = 3")
     for serial in (4, 2):
         answer = await nayatel.get(f"{FEED}/snapshots/{serial}")
@@ -82,11 +82,11 @@ async def test_a_list_that_is_not_as_it_was_published_is_not_served(service: Ser
     assert (await nayatel.get(f"{FEED}/snapshots/{SERIALS + 1}")).json()["code"] == "not_found"
 
 
-async def test_what_a_caller_holds_of_an_old_list_is_neither_made_nor_read(
+async def test_a_304_for_an_earlier_list_neither_reads_nor_builds_it(
     service: Service, nayatel: Caller, builds: Builds
 ) -> None:
     tag = (await nayatel.get(f"{FEED}/snapshots/3?format=text")).headers["ETag"]
-    assert builds.made == 1
+    assert builds.count == 1
     fresh = Service(service.settings)
     await fresh.app.state.reader.refresh()
     caller = Caller(fresh, nayatel.credentials, nayatel.token)
@@ -95,7 +95,7 @@ async def test_what_a_caller_holds_of_an_old_list_is_neither_made_nor_read(
             held = await caller.get(f"{FEED}/snapshots/3?format=text", headers={"If-None-Match": tag})
             assert (held.status_code, held.headers["ETag"]) == (304, tag)
             assert "immutable" in held.headers["Cache-Control"]
-    assert builds.made == 1
+    assert builds.count == 1
     assert not [each for each in sent if "allowlist_entries" in each]
     assert len([each for each in sent if "publications" in each]) == 1
     for path, held_tag in ((f"{FEED}/snapshots/3?format=text", "*"), (f"{FEED}/snapshots/3?format=csv", tag)):
@@ -104,7 +104,7 @@ async def test_what_a_caller_holds_of_an_old_list_is_neither_made_nor_read(
     await fresh.close()
 
 
-async def test_what_a_caller_holds_of_a_delta_is_not_made(service: Service, nayatel: Caller) -> None:
+async def test_a_delta_gets_304_only_for_its_own_tag(service: Service, nayatel: Caller) -> None:
     path = f"{FEED}/deltas/{SERIALS}"
     whole = await nayatel.get(path)
     held = await nayatel.get(path, headers={"If-None-Match": whole.headers["ETag"]})
@@ -113,7 +113,7 @@ async def test_what_a_caller_holds_of_a_delta_is_not_made(service: Service, naya
     assert other.status_code == 200
 
 
-async def test_an_old_list_is_made_once_however_many_ask_for_it(
+async def test_concurrent_requests_for_an_earlier_list_build_it_once(
     service: Service, nayatel: Caller, builds: Builds
 ) -> None:
     async with counted(service.app.state.database) as sent:
@@ -121,7 +121,7 @@ async def test_an_old_list_is_made_once_however_many_ask_for_it(
         texts = await asyncio.gather(*(nayatel.get(f"{FEED}/snapshots/3?format=text") for _ in range(10)))
     assert {each.status_code for each in (*answers, *texts)} == {200}
     assert texts[0].text.splitlines() == addresses(WIDTH, start=3)
-    assert builds.made == 2
+    assert builds.count == 2
     assert len([each for each in sent if LIST in each]) == 1
 
 
@@ -131,23 +131,23 @@ async def test_forty_who_ask_for_old_lists_leave_the_connections_to_others(
     monkeypatch.setattr(service.app.state.history, "_slots", WorkSlots(patience=0.5))
     others = [await service.caller("ptcl", client=f"ptcl-{n}") for n in range(3)]
     callers = [nayatel, *others]
-    with held_up(builds):
+    with delayed(builds):
         asking = [
             asyncio.create_task(callers[n % 4].get(f"{FEED}/snapshots/{n + 2}", headers={"If-None-Match": '"other"'}))
             for n in range(40)
         ]
-        assert await connections_given_back(service)
+        assert await connections_are_released(service)
         assert await service.token(nayatel.credentials)
         await asyncio.sleep(0.6)
     answers: list[httpx.Response] = await asyncio.gather(*asking)
     refused = [each for each in answers if each.status_code == 503]
     assert {each.status_code for each in answers} == {200, 503}
     assert all(int(each.headers["Retry-After"]) > 0 for each in refused)
-    assert builds.made == len(answers) - len(refused)
+    assert builds.count == len(answers) - len(refused)
     assert (await nayatel.get(f"{FEED}/snapshots/9")).status_code == 200
 
 
-async def test_the_list_in_force_is_not_made_for_a_caller_that_holds_it(service: Service, nayatel: Caller) -> None:
+async def test_a_304_for_the_newest_list_does_not_build_it(service: Service, nayatel: Caller) -> None:
     tag = (await nayatel.get(f"{FEED}?format=cisco")).headers["ETag"]
     fresh = Service(service.settings)
     reader = fresh.app.state.reader
@@ -155,11 +155,11 @@ async def test_the_list_in_force_is_not_made_for_a_caller_that_holds_it(service:
     caller = Caller(fresh, nayatel.credentials, nayatel.token)
     assert (await caller.get(f"{FEED}?format=cisco", headers={"If-None-Match": tag})).status_code == 304
     gzipped = "gzip" in tag
-    assert reader.representations.made(reader.current(), "cisco", None, gzipped=gzipped) is None
+    assert reader.representations.get(reader.current(), "cisco", None, gzipped=gzipped) is None
     await fresh.close()
 
 
-async def test_catching_up_from_far_back_is_worked_out_once_for_all_who_ask(database_url: str) -> None:
+async def test_concurrent_requests_for_a_long_delta_build_it_once(database_url: str) -> None:
     service = Service(settings_for(database_url, deltas_kept=SERIALS))
     caller = await service.officer()
     await published(service, *addresses(WIDTH, start=1))
@@ -169,6 +169,6 @@ async def test_catching_up_from_far_back_is_worked_out_once_for_all_who_ask(data
     path = f"{FEED}/delta?session={reader.current().session}&since=1"
     first, second = await asyncio.gather(caller.get(path), caller.get(path))
     assert first.json()["added"] == addresses(SERIALS - 1, start=WIDTH + 1)
-    pieces = service.app.state.history._pieces
+    pieces = service.app.state.history._deltas
     assert (first.content, len(pieces._kept)) == (second.content, 1)
     await service.close()

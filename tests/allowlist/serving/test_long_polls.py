@@ -1,4 +1,4 @@
-"""Requests that wait for a delta: so many of one client, and none for a caller that has left."""
+"""Requests that wait for a delta: limited per client, and cancelled when the client disconnects."""
 
 import asyncio
 from collections import Counter
@@ -20,12 +20,12 @@ async def _path(caller: Caller) -> str:
     return f"{feed.FEED}/delta?session={held['session']}&since={held['serial']}"
 
 
-async def test_a_client_that_waits_often_enough_is_refused_one_more_and_others_are_not(database_url: str) -> None:
+async def test_the_waiting_requests_of_a_client_are_limited_apart_from_those_of_others(database_url: str) -> None:
     service = Service(settings_for(database_url, max_waits=2))
     await feed.published(service, *feed.addresses(3))
     nayatel = await service.caller("nayatel", PartnerKind.OPERATOR, operator="nayatel")
     ptcl = await service.caller("ptcl", PartnerKind.OPERATOR, operator="ptcl")
-    path, waits = await _path(nayatel), service.app.state.waits
+    path, waits = await _path(nayatel), service.app.state.long_polls
     waiting = [asyncio.create_task(each.get(path, headers=WAIT)) for each in (nayatel, nayatel, ptcl)]
 
     async def all_wait() -> bool:
@@ -45,7 +45,7 @@ async def test_a_client_that_waits_often_enough_is_refused_one_more_and_others_a
     await service.close()
 
 
-async def test_nothing_waits_for_a_caller_that_has_left() -> None:
+async def test_a_wait_is_cancelled_when_the_client_disconnects() -> None:
     polls, cancelled = LongPolls(1), asyncio.Event()
 
     async def forever() -> None:

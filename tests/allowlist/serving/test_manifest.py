@@ -1,4 +1,4 @@
-"""The signed manifest, and the immutable pieces whose SHA-256 it holds."""
+"""The signed manifest, and the artefacts whose SHA-256 it lists."""
 
 import asyncio
 import base64
@@ -17,7 +17,7 @@ from joserfc.jwk import KeySet, OKPKey
 from joserfc.jws import JWSRegistry
 
 from app.allowlist.serving import manifest
-from app.allowlist.serving.manifest import ManifestRefused, ManifestSigner, verified
+from app.allowlist.serving.manifest import ManifestRefused, ManifestSigner, verify_manifest
 from app.audit.store import newest_signed
 from app.core.auth.bearer import ALGORITHM
 from app.partners import service as partners
@@ -36,7 +36,7 @@ async def keys(service: Service) -> KeySet:
 
 
 async def read(service: Service, caller: Caller) -> dict[str, Any]:
-    """The manifest as a consumer checks it, with the published keys and a library of its own choice."""
+    """The manifest as a client verifies it, with the published keys."""
     answer = await caller.get(f"{FEED}/manifest")
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/jose"
@@ -71,12 +71,10 @@ async def test_a_manifest_that_was_altered_or_signed_by_another_does_not_verify(
         jws.deserialize_compact(text, another, algorithms=[ALGORITHM])
 
 
-async def test_what_is_signed_by_the_feed_and_is_no_manifest_is_refused_as_one(
-    service: Service, nayatel: Caller
-) -> None:
+async def test_other_content_signed_by_the_feed_is_refused_as_a_manifest(service: Service, nayatel: Caller) -> None:
     await published(service, A)
     text = (await nayatel.get(f"{FEED}/manifest")).text
-    good = verified(text, await keys(service), datetime.now(UTC))
+    good = verify_manifest(text, await keys(service), datetime.now(UTC))
     async with service.database.transaction(read_only=True) as tx:
         key = await manifest.partners.signing_key(tx)
     as_token = jws.serialize_compact(
@@ -87,12 +85,14 @@ async def test_what_is_signed_by_the_feed_and_is_no_manifest_is_refused_as_one(
     )
     for wrong in (as_token, nayatel.token, "", "a.b.c", await feed.signed(service, {"serial": 1})):
         with pytest.raises(ManifestRefused):
-            verified(wrong, await keys(service), datetime.now(UTC))
+            verify_manifest(wrong, await keys(service), datetime.now(UTC))
     with pytest.raises(ManifestRefused, match="expired"):
-        verified(text, await keys(service), good.expires)
+        verify_manifest(text, await keys(service), good.expires)
 
 
-async def test_a_manifest_says_what_the_feed_holds_and_lasts_24_hours(service: Service, nayatel: Caller) -> None:
+async def test_a_manifest_describes_the_newest_list_and_is_valid_for_24_hours(
+    service: Service, nayatel: Caller
+) -> None:
     await published(service, A, B)
     await published(service, C)
     listed = await feed.listed(nayatel)
@@ -106,9 +106,7 @@ async def test_a_manifest_says_what_the_feed_holds_and_lasts_24_hours(service: S
     assert abs(datetime.now(UTC) - issued) < timedelta(minutes=1)
 
 
-async def test_every_piece_that_the_manifest_names_has_the_sha256_that_it_says(
-    service: Service, nayatel: Caller
-) -> None:
+async def test_every_artefact_of_the_manifest_has_its_sha256(service: Service, nayatel: Caller) -> None:
     await published(service, A, B)
     await published(service, C)
     await withdrawn(service, [A])
@@ -126,7 +124,7 @@ async def test_every_piece_that_the_manifest_names_has_the_sha256_that_it_says(
     assert [again["snapshot"], *again["deltas"]] == [said["snapshot"], *said["deltas"]]
 
 
-async def test_immutable_pieces_say_so_and_prove_their_bytes(service: Service, nayatel: Caller) -> None:
+async def test_artefacts_are_immutable_and_have_a_digest_header(service: Service, nayatel: Caller) -> None:
     await published(service, A, B)
     await published(service, C)
     for path in (f"{FEED}/snapshots/1", f"{FEED}/snapshots/2?format=text", f"{FEED}/deltas/2"):
@@ -138,9 +136,7 @@ async def test_immutable_pieces_say_so_and_prove_their_bytes(service: Service, n
         assert plain.headers["repr-digest"] == f"sha-256=:{digest}:"
 
 
-async def test_an_immutable_snapshot_comes_compressed_or_not_at_all_when_it_is_held(
-    service: Service, nayatel: Caller
-) -> None:
+async def test_a_snapshot_is_compressed_on_request_and_gets_304_by_its_tag(service: Service, nayatel: Caller) -> None:
     await published(service, *addresses(300))
     path = f"{FEED}/snapshots/1?format=text"
     plain = await nayatel.get(path, headers={"Accept-Encoding": "identity"})
@@ -172,7 +168,7 @@ async def test_after_a_rotation_the_next_manifest_is_signed_by_the_new_key_and_t
     both = await keys(service)
     assert jws.extract_compact(after.encode()).headers()["kid"] == kid
     assert jws.extract_compact(before.encode()).headers()["kid"] != kid
-    assert [verified(each, both, datetime.now(UTC)).serial for each in (before, after)] == [1, 2]
+    assert [verify_manifest(each, both, datetime.now(UTC)).serial for each in (before, after)] == [1, 2]
 
 
 async def test_once_a_key_is_revoked_the_manifest_is_signed_by_another_although_the_serial_is_the_same(
@@ -188,12 +184,12 @@ async def test_once_a_key_is_revoked_the_manifest_is_signed_by_another_although_
     after = (await caller.get(f"{FEED}/manifest")).text
     assert jws.extract_compact(after.encode()).headers()["kid"] == new
     trusted = await keys(service)
-    assert verified(after, trusted, datetime.now(UTC)).serial == 1
+    assert verify_manifest(after, trusted, datetime.now(UTC)).serial == 1
     with pytest.raises(ManifestRefused):
-        verified(before, trusted, datetime.now(UTC))
+        verify_manifest(before, trusted, datetime.now(UTC))
 
 
-async def test_a_checkpoint_by_a_revoked_key_is_held_back_until_a_worker_has_signed_it_anew(
+async def test_a_checkpoint_by_a_revoked_key_is_left_out_until_a_worker_has_signed_it_again(
     service: Service, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await published(service, A)
@@ -208,19 +204,19 @@ async def test_a_checkpoint_by_a_revoked_key_is_held_back_until_a_worker_has_sig
     between = (await caller.get(f"{FEED}/manifest")).text
     assert json.loads(jws.extract_compact(between.encode()).payload)["audit_checkpoint"] is None
     await sequenced(service)
-    monkeypatch.setattr(manifest, "CHECKPOINT_SECONDS", 0.0)  # a second has passed
+    monkeypatch.setattr(manifest, "CHECKPOINT_RENEWAL_SECONDS", 0.0)  # a second has passed
     after = json.loads(jws.extract_compact((await caller.get(f"{FEED}/manifest")).text.encode()).payload)
     assert jws.extract_compact(after["audit_checkpoint"].encode()).headers()["kid"] == new
 
 
-async def test_a_manifest_is_signed_anew_long_before_it_expires(
+async def test_a_manifest_is_signed_again_long_before_it_expires(
     service: Service, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await published(service, A)
     first = (await nayatel.get(f"{FEED}/manifest")).text
     assert (await nayatel.get(f"{FEED}/manifest")).text == first
-    assert timedelta(seconds=manifest.SIGNED_AGAIN_SECONDS) <= manifest.LASTS / 12
-    monkeypatch.setattr(manifest, "SIGNED_AGAIN_SECONDS", 0.0)
+    assert timedelta(seconds=manifest.RENEWAL_SECONDS) <= manifest.VALIDITY / 12
+    monkeypatch.setattr(manifest, "RENEWAL_SECONDS", 0.0)
     assert (await nayatel.get(f"{FEED}/manifest")).text != first
 
 
@@ -234,12 +230,12 @@ async def test_while_the_database_is_down_manifests_go_on_being_signed(
     caller = Caller(behind, nayatel.credentials, nayatel.token)
     await behind.app.state.reader.refresh()
     first = (await caller.get(f"{FEED}/manifest")).text
-    monkeypatch.setattr(manifest, "SIGNED_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(manifest, "RENEWAL_SECONDS", 0.0)
     await link.cut()
     answer = await caller.get(f"{FEED}/manifest")
     assert answer.status_code == 200, answer.text
     assert answer.text != first
-    assert verified(answer.text, await keys(service), datetime.now(UTC)).serial == 1
+    assert verify_manifest(answer.text, await keys(service), datetime.now(UTC)).serial == 1
 
     state = behind.app.state
     unsigned = ManifestSigner(behind.database, state.reader, state.history, "http://x", newest_signed, lambda _: False)
@@ -251,7 +247,7 @@ async def test_while_the_database_is_down_manifests_go_on_being_signed(
 async def test_no_more_bytes_of_deltas_are_listed_than_the_list_has(
     service: Service, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manifest, "ALWAYS_WORTH_LISTING", 0)
+    monkeypatch.setattr(manifest, "MIN_DELTA_BYTES", 0)
     await published(service, *addresses(100, start=1))
     await feed.long_history(service, 2, 40, width=100)
     await service.app.state.reader.refresh()
@@ -264,7 +260,7 @@ async def test_no_more_bytes_of_deltas_are_listed_than_the_list_has(
     assert sum(sizes) <= whole < sum(sizes) + older
 
 
-async def test_of_a_tiny_list_some_deltas_are_listed_all_the_same(service: Service, nayatel: Caller) -> None:
+async def test_deltas_of_a_tiny_list_are_listed_up_to_a_minimum_size(service: Service, nayatel: Caller) -> None:
     await published(service, *addresses(1, start=1))
     await feed.long_history(service, 2, 20, width=1)
     await service.app.state.reader.refresh()
@@ -281,7 +277,7 @@ async def test_a_manifest_stays_within_what_libraries_read_however_many_publicat
     await service.app.state.reader.refresh()
     answer = await caller.get(f"{FEED}/manifest")
     assert len(answer.content) < 100_000 < JWSRegistry.max_payload_length
-    said = verified(answer.text, await keys(service), datetime.now(UTC))
+    said = verify_manifest(answer.text, await keys(service), datetime.now(UTC))
     assert [each.serial for each in said.deltas] == list(range(said.deltas[0].serial, 1_501))
     assert len(said.deltas) > 100
     await service.close()
@@ -293,12 +289,12 @@ async def test_a_manifest_carries_the_newest_checkpoint_of_the_event_log(
     await published(service, A)
     assert (await read(service, nayatel))["audit_checkpoint"] is None
     await sequenced(service)
-    monkeypatch.setattr(manifest, "SIGNED_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(manifest, "RENEWAL_SECONDS", 0.0)
     newest = (await nayatel.get("/v1/audit/checkpoint")).json()["signed"]
     assert (await read(service, nayatel))["audit_checkpoint"] == newest
 
 
-async def test_a_manifest_is_made_once_however_many_ask_and_then_costs_no_statement(
+async def test_concurrent_requests_for_the_manifest_sign_it_once_and_later_ones_need_no_statement(
     service: Service, nayatel: Caller
 ) -> None:
     await published(service, A)

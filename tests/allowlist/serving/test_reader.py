@@ -1,4 +1,4 @@
-"""The list as a client reads it: formats, families, conditions, compression and proof."""
+"""The list as a client reads it: formats, families, conditional requests, compression and digests."""
 
 import hashlib
 from base64 import b64encode
@@ -40,7 +40,7 @@ async def test_before_the_first_publication_there_is_no_list_rather_than_an_empt
     assert (await nayatel.get("/v1/allowlist/publications")).json() == {"items": [], "next_cursor": None}
 
 
-async def test_only_who_may_read_the_list_does(service: Service, published: None) -> None:
+async def test_only_clients_with_the_scope_read_the_list(service: Service, published: None) -> None:
     other = await service.caller("ptcl", PartnerKind.OPERATOR, operator="ptcl", scopes=["events:read"])
     for path in (
         "",
@@ -69,7 +69,7 @@ async def test_unusable_parameters_are_refused_and_unknown_media_types_not_accep
     assert (strange.status_code, strange.headers["content-type"].partition(";")[0]) == (200, "text/csv")
 
 
-async def test_each_format_holds_the_same_networks_in_order(nayatel: Caller, published: None) -> None:
+async def test_each_format_has_the_same_networks_in_order(nayatel: Caller, published: None) -> None:
     expected = {
         "text": ("text/plain; charset=utf-8", "".join(f"{network}\n" for network in NETWORKS)),
         "csv": ("text/csv; charset=utf-8; header=present", "\r\n".join(["network", *NETWORKS, ""])),
@@ -96,7 +96,7 @@ async def test_a_family_is_its_part_of_the_list_under_the_digest_of_the_whole(na
         assert text.text.splitlines() == networks
 
 
-async def test_a_client_proves_what_it_was_given(nayatel: Caller, published: None) -> None:
+async def test_a_client_can_verify_the_list_by_its_digests(nayatel: Caller, published: None) -> None:
     text = await nayatel.get("/v1/allowlist?format=text")
     json = await nayatel.get("/v1/allowlist")
     assert hashlib.sha256(text.content).hexdigest() == json.json()["digest"]
@@ -107,7 +107,7 @@ async def test_a_client_proves_what_it_was_given(nayatel: Caller, published: Non
     assert modified == datetime.fromisoformat(json.json()["published_at"]).replace(microsecond=0)
 
 
-async def test_the_list_comes_compressed_to_who_takes_gzip(nayatel: Caller, published: None) -> None:
+async def test_the_list_is_compressed_for_clients_that_accept_gzip(nayatel: Caller, published: None) -> None:
     plain = await nayatel.get("/v1/allowlist", headers=PLAIN)
     assert "content-encoding" not in plain.headers
     for accepted in ("gzip", "br, GZIP;q=0.5", "gzip; q=0.001"):
@@ -120,7 +120,7 @@ async def test_the_list_comes_compressed_to_who_takes_gzip(nayatel: Caller, publ
         assert "content-encoding" not in answer.headers, refused
 
 
-async def test_who_holds_this_serial_in_this_form_gets_304_until_there_is_a_newer_one(
+async def test_the_tag_of_a_representation_gets_304_until_there_is_a_newer_serial(
     service: Service, pseb: Caller, officer: Caller, nayatel: Caller, published: None
 ) -> None:
     tags = {}

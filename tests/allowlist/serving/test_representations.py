@@ -1,4 +1,4 @@
-"""Which representation an Accept header asks for, and how often it is made."""
+"""Content negotiation, and caching of representations."""
 
 import asyncio
 import re
@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from app.allowlist.serving import representations
-from app.allowlist.serving.representations import Caching, Representation, Representations, list_tag, negotiate
+from app.allowlist.serving.representations import CachePolicy, Representation, Representations, list_tag, negotiate
 from app.allowlist.snapshot import Snapshot, Version
 from app.core.errors import NotAcceptable
 
@@ -19,13 +19,13 @@ LIST = Snapshot(UUID(int=1), 7, datetime(2026, 11, 1, tzinfo=UTC), [("39.32.0.0/
     "accept",
     ["image/png", "text/html, application/xml;q=0.9", "*/*;q=0", "application/json;q=0", "text/plain;q=high", "text"],
 )
-def test_what_asks_for_none_of_the_formats_is_not_acceptable(accept: str) -> None:
+def test_an_accept_header_without_any_of_the_formats_is_not_acceptable(accept: str) -> None:
     with pytest.raises(NotAcceptable):
         negotiate(accept)
 
 
 @pytest.mark.parametrize("quality", ["\u00b2", "\u00b9.\u00b3", "1.2.3", "-1", "nan", "inf", "1e400", ""])
-def test_a_quality_that_is_no_number_counts_for_nothing(quality: str) -> None:
+def test_a_quality_that_is_not_a_number_counts_as_0(quality: str) -> None:
     assert negotiate(f"application/json;q={quality}, text/csv;q=0.1") == "csv"
 
 
@@ -49,32 +49,33 @@ def test_the_format_of_the_highest_quality_is_chosen_the_more_specific_range_fir
     assert negotiate(accept) == chosen
 
 
-async def test_a_representation_that_could_not_be_made_is_made_for_the_next_who_asks(
+async def test_a_failed_build_is_retried_by_the_next_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    kept = Representations()
+    cache = Representations()
     with monkeypatch.context() as without:
         without.setattr(representations, "Representation", _fails)
         with pytest.raises(MemoryError):
-            await kept.of(LIST, "text", None, gzipped=False)
-    assert (await kept.of(LIST, "text", None, gzipped=False)).answers(Caching("", "")).whole.body == b"39.32.0.0/24\n"
+            await cache.get_or_build(LIST, "text", None, gzipped=False)
+    encoded = await cache.get_or_build(LIST, "text", None, gzipped=False)
+    assert encoded.responses(CachePolicy("", "")).full.body == b"39.32.0.0/24\n"
 
 
 def _fails(*_: object, **__: object) -> Representation:
     raise MemoryError
 
 
-async def test_all_who_ask_get_the_one_that_was_made_and_each_coding_has_its_own() -> None:
-    kept = Representations()
-    asked = [kept.of(LIST, "text", None, gzipped=False) for _ in range(5)]
+async def test_requests_share_a_representation_and_each_coding_has_another() -> None:
+    cache = Representations()
+    asked = [cache.get_or_build(LIST, "text", None, gzipped=False) for _ in range(5)]
     first, *others = await asyncio.gather(*asked)
-    again = await kept.of(LIST, "text", None, gzipped=False)
+    again = await cache.get_or_build(LIST, "text", None, gzipped=False)
     assert all(each is first for each in (*others, again))
-    gzipped = await kept.of(LIST, "text", None, gzipped=True)
+    gzipped = await cache.get_or_build(LIST, "text", None, gzipped=True)
     assert (gzipped.sha256, gzipped.etag != first.etag) == (first.sha256, True)
 
 
-def test_an_list_tag_tells_lists_of_one_serial_apart() -> None:
+def test_a_list_tag_distinguishes_the_lists_of_one_serial() -> None:
     def tag(version: Version, name: str = "json", family: int | None = None, *, gzipped: bool = False) -> str:
         return list_tag(version, name, family, gzipped=gzipped)
 
@@ -92,9 +93,9 @@ def test_an_list_tag_tells_lists_of_one_serial_apart() -> None:
     assert all(re.fullmatch(r'"[!#-~]+"', each) for each in tags)  # RFC 9110, 8.8.3
 
 
-async def test_the_answers_differ_by_how_long_they_may_be_kept_and_by_nothing_else() -> None:
-    shown = await Representations().of(LIST, "text", None, gzipped=False)
-    long, short = (shown.answers(Caching(control, "Accept")) for control in ("immutable", "no-cache"))
-    assert set(long.whole.raw_headers) - set(short.whole.raw_headers) == {(b"cache-control", b"immutable")}
-    assert len(long.whole.raw_headers) == len(short.whole.raw_headers)
-    assert dict(long.unchanged.headers) == {"cache-control": "immutable", "vary": "Accept", "etag": shown.etag}
+async def test_the_responses_under_two_cache_policies_differ_in_cache_control_only() -> None:
+    encoded = await Representations().get_or_build(LIST, "text", None, gzipped=False)
+    long, short = (encoded.responses(CachePolicy(control, "Accept")) for control in ("immutable", "no-cache"))
+    assert set(long.full.raw_headers) - set(short.full.raw_headers) == {(b"cache-control", b"immutable")}
+    assert len(long.full.raw_headers) == len(short.full.raw_headers)
+    assert dict(long.not_modified.headers) == {"cache-control": "immutable", "vary": "Accept", "etag": encoded.etag}

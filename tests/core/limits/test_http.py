@@ -140,10 +140,10 @@ async def test_an_old_list_that_has_to_be_made_counts_also_when_its_caller_leave
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
     del history.representation
-    history._records.clear()  # now it has to be looked up
+    history._versions.clear()  # now it has to be looked up
     found = await nayatel.get(old, headers={"If-None-Match": tag})
     assert (found.status_code, fields(found)[1]) == (304, '"feed";r=0')
-    history._records.clear()
+    history._versions.clear()
     async with counted(service.app.state.database) as sent:
         assert is_refused(await nayatel.get(old, headers={"If-None-Match": tag}))
         assert is_refused(await nayatel.get(f"{feed.FEED}?format=csv", headers={"If-None-Match": '"old"'}))

@@ -1,4 +1,4 @@
-"""The SQL of the feed: publications, what was in force at a serial, and what changed since."""
+"""SQL of the allowlist's publications: the list at a serial, deltas, and held changes."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,34 +12,33 @@ from sqlalchemy.orm import InstrumentedAttribute
 from uuid_utils.compat import uuid7
 
 from app.allowlist.delta import Delta, Removal
-from app.allowlist.guards import Change, HeldKind, Hold, Published
+from app.allowlist.guards import Change, HeldKind, Hold, WindowPublication
 from app.allowlist.models import Entry, Feed, HeldChange, Publication
 from app.allowlist.schemas import HeldQuery
-from app.allowlist.snapshot import Held
+from app.allowlist.snapshot import ListedNetwork
 from app.core.database.batches import any_of
 from app.core.database.pagination import PageQuery, fetch_page
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
 
-OUT_OF_ORDER = 100
-NOT_SYNCHRONIZED = {"synchronize_session": False}
-TO_ADD = Entry.added_serial.is_(None)
-TO_REMOVE = and_(Entry.withdrawn_at.is_not(None), Entry.removed_serial.is_(None))
-RELEASED = Entry.held_id.in_(select(HeldChange.id).where(HeldChange.released_at.is_not(None)))
+MAX_OUT_OF_ORDER = 100  # publications whose times may be out of order after a clock was set back
+ADDITION_PENDING = Entry.added_serial.is_(None)
+REMOVAL_PENDING = and_(Entry.withdrawn_at.is_not(None), Entry.removed_serial.is_(None))
+IS_RELEASED = Entry.held_id.in_(select(HeldChange.id).where(HeldChange.released_at.is_not(None)))
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """What the database alone says of the list that is in force: how many networks, and their digest."""
+class ListDigest:
+    """The number of networks in force and the digest of their list, as the database computes them."""
 
     count: int
     digest: str
 
 
 async def lock_feed(tx: Transaction) -> None:
-    """Be the one publisher until the transaction ends, and keep table rewrites out.
+    """Take the publisher's advisory lock, and keep out table rewrites, until the transaction ends.
 
-    A publication takes what its size asks for: no time-out holds for its statements.
+    Disables the statement timeout: the duration of a publication grows with its size.
     """
     await tx.execute(text("SET LOCAL statement_timeout = 0"))
     await tx.execute(select(func.pg_advisory_xact_lock(func.hashtext("allowlist-publisher"))))
@@ -53,30 +52,29 @@ async def feed_session(tx: Transaction) -> UUID | None:
 
 
 async def last_publication(tx: Transaction) -> Publication | None:
-    """The newest publication, if there is any."""
+    """The newest publication, or None before the first."""
     statement = select(Publication).order_by(Publication.serial.desc()).limit(1)
     newest: Publication | None = await tx.scalar(statement)
     return newest
 
 
-async def window(tx: Transaction, length: timedelta) -> list[Published]:
-    """The list as it stood ``length`` ago (empty before the first publication), and the publications since then."""
+async def publications_in_window(tx: Transaction, length: timedelta) -> list[WindowPublication]:
+    """The last publication before a window that ends now (an empty one if there is none), and those within it."""
     start = func.now() - length
-    # read from the newest backwards, as far as the window reaches
     before = select(Publication.serial).where(Publication.published_at <= start)
-    before = before.order_by(Publication.serial.desc()).limit(1)
+    before = before.order_by(Publication.serial.desc()).limit(1)  # a backward scan, only as far as the window reaches
     counted = (Publication.added - Publication.exempt_added, Publication.removed - Publication.exempt_removed)
     statement = select(Publication.serial, Publication.count, *counted).order_by(Publication.serial)
     first = await tx.scalar(before) or 0
-    since = await tx.execute(statement.where(Publication.serial >= first))
-    found = [Published(*counts) for _, *counts in since]
-    return found if first else [Published(0, 0, 0), *found]
+    rows = await tx.execute(statement.where(Publication.serial >= first))
+    found = [WindowPublication(*counts) for _, *counts in rows]
+    return found if first else [WindowPublication(0, 0, 0), *found]
 
 
 async def take_pending(tx: Transaction, serial: int) -> tuple[Sequence[Change], Sequence[Change]]:
-    """Give ``serial`` to what is granted and not added, and to what is withdrawn and not removed, unless it is held."""
-    added = await _take(tx, TO_ADD, Entry.granted_in_mass, added_serial=serial)
-    removed = await _take(tx, TO_REMOVE, Entry.withdrawn_in_mass, removed_serial=serial)
+    """Assign ``serial`` to the pending additions and removals that are not held, and return both."""
+    added = await _take(tx, ADDITION_PENDING, Entry.granted_in_mass, added_serial=serial)
+    removed = await _take(tx, REMOVAL_PENDING, Entry.withdrawn_in_mass, removed_serial=serial)
     return added, removed
 
 
@@ -85,124 +83,129 @@ async def _take(
 ) -> list[Change]:
     taken = (
         update(Entry)
-        .where(pending, or_(Entry.held_id.is_(None), RELEASED))
+        .where(pending, or_(Entry.held_id.is_(None), IS_RELEASED))
         .values(**serial)
         .returning(Entry.id, Entry.network, in_mass, Entry.held_id.is_not(None))
-        .execution_options(**NOT_SYNCHRONIZED)
     )
-    return [Change(*row) for row in await tx.execute(taken)]
+    return [Change(*row) for row in await tx.execute(taken.execution_options(synchronize_session=False))]
 
 
 async def hold(tx: Transaction, excess: Hold, in_force: int) -> HeldChange:
-    """Take a serial back from changes that it was just given to, and hold them under one id."""
+    """Insert a held change, and assign its entries to it in place of the serial that they were just given."""
     numbers = {"count": len(excess.entry_ids), "in_window": excess.in_window, "bound": excess.bound}
     held = HeldChange(id=uuid7(), kind=excess.kind, in_force=in_force, **numbers)
     tx.add(held)
     await tx.flush()
-    given = {HeldKind.GROWTH: "added_serial", HeldKind.REMOVAL: "removed_serial"}[excess.kind]
-    marked = update(Entry).where(any_of(Entry.id, excess.entry_ids)).values(held_id=held.id, **{given: None})
-    await tx.execute(marked.execution_options(**NOT_SYNCHRONIZED))
+    serial = {HeldKind.GROWTH: "added_serial", HeldKind.REMOVAL: "removed_serial"}[excess.kind]
+    marked = update(Entry).where(any_of(Entry.id, excess.entry_ids)).values(held_id=held.id, **{serial: None})
+    await tx.execute(marked.execution_options(synchronize_session=False))
     return held
 
 
-async def tally(tx: Transaction) -> Tally:
-    """Count and digest of what is in force, computed by the database from its own order."""
+async def list_digest(tx: Transaction) -> ListDigest:
+    """Count and digest of the networks in force, which the database sorts and hashes itself."""
     network = func.text(Entry.network)
     lines = func.string_agg(network, aggregate_order_by(literal("\n", Text), Entry.network))
     canonical = case((func.count() > 0, lines.op("||")(literal("\n", Text))), else_="")
     digest = func.encode(func.sha256(func.convert_to(canonical, "UTF8")), "hex")
-    in_force = and_(not_(TO_ADD), Entry.removed_serial.is_(None))
+    in_force = and_(not_(ADDITION_PENDING), Entry.removed_serial.is_(None))
     count, found = (await tx.execute(select(func.count(), digest).where(in_force))).one()
-    return Tally(count, found)
+    return ListDigest(count, found)
 
 
-def _at(serial: int) -> ColumnElement[bool]:
+def _in_force_at(serial: int) -> ColumnElement[bool]:
     return and_(Entry.added_serial <= serial, or_(Entry.removed_serial.is_(None), Entry.removed_serial > serial))
 
 
 async def entries_at(tx: Transaction, serial: int) -> Sequence[tuple[str, int]]:
     """The networks in force at a serial, each with the serial that added it."""
-    statement = select(Entry.network, Entry.added_serial).where(_at(serial))
-    return [(network, since or serial) for network, since in await tx.execute(statement)]
+    statement = select(Entry.network, Entry.added_serial).where(_in_force_at(serial))
+    return [(network, added or serial) for network, added in await tx.execute(statement)]
 
 
 async def networks_at(tx: Transaction, serial: int) -> str:
-    """The networks in force at a serial, one a line, in no order.
+    """The networks in force at a serial, one per line, in no order.
 
-    They come as one value: the driver takes long over a million rows, and the loop stands still meanwhile.
+    They are one value, since decoding a million rows in the driver would block the event loop.
     """
-    lines: str | None = await tx.scalar(select(func.string_agg(func.text(Entry.network), "\n")).where(_at(serial)))
+    statement = select(func.string_agg(func.text(Entry.network), "\n")).where(_in_force_at(serial))
+    lines: str | None = await tx.scalar(statement)
     return lines or ""
 
 
-async def holding(tx: Transaction, address: str, serial: int) -> Held | None:
-    """The network that held an address at a serial, with the serial that added it."""
-    statement = select(Entry.network, Entry.added_serial).where(Entry.network.op(">>=")(address), _at(serial))
+async def network_at(tx: Transaction, address: str, serial: int) -> ListedNetwork | None:
+    """The network that contained an address at a serial, or None."""
+    statement = select(Entry.network, Entry.added_serial)
+    statement = statement.where(Entry.network.op(">>=")(address), _in_force_at(serial))
     in_force, gone = Entry.removed_serial.is_(None), Entry.removed_serial.is_not(None)
-    either = union_all(statement.where(in_force), statement.where(gone))  # each has an index of its own
+    either = union_all(statement.where(in_force), statement.where(gone))  # each has its own partial index
     found = (await tx.execute(either.limit(1))).one_or_none()
-    return Held(found[0], found[1] or serial) if found else None
+    return ListedNetwork(found[0], found[1] or serial) if found else None
 
 
-async def deltas_after(tx: Transaction, publications: Sequence[Publication]) -> list[Delta]:
-    """The deltas of these publications, which follow one another; only those after the last that lost its counts."""
+async def deltas_of(tx: Transaction, publications: Sequence[Publication]) -> list[Delta]:
+    """The deltas of consecutive publications, from the entries.
+
+    A publication whose counts the entries do not match has no delta, and neither have those before it.
+    """
     if not publications:
         return []
     first, last = publications[0].serial, publications[-1].serial
     added: dict[int, list[str]] = defaultdict(list)
     removed: dict[int, list[Removal]] = defaultdict(list)
-    came = select(Entry.added_serial, Entry.network).where(Entry.added_serial.between(first, last))
-    for serial, network in await tx.execute(came.order_by(Entry.network)):
+    additions = select(Entry.added_serial, Entry.network).where(Entry.added_serial.between(first, last))
+    for serial, network in await tx.execute(additions.order_by(Entry.network)):
         added[serial or 0].append(network)
     columns = (Entry.removed_serial, Entry.network, Entry.withdrawn_reason)
-    went = select(*columns).where(Entry.removed_serial.between(first, last)).order_by(Entry.network)
-    for serial, network, reason in await tx.execute(went):
+    removals = select(*columns).where(Entry.removed_serial.between(first, last)).order_by(Entry.network)
+    for serial, network, reason in await tx.execute(removals):
         removed[serial or 0].append({"network": network, "reason": reason or "withdrawn"})
-    sound: list[Delta] = []
+    deltas: list[Delta] = []
     for p in publications:
         if (p.added, p.removed) != (len(added[p.serial]), len(removed[p.serial])):
-            sound.clear()
+            deltas.clear()
             continue
-        sound.append(Delta(p.serial, p.published_at, added[p.serial], removed[p.serial], p.digest, p.previous_digest))
-    return sound
+        deltas.append(Delta(p.serial, p.published_at, added[p.serial], removed[p.serial], p.digest, p.previous_digest))
+    return deltas
 
 
-async def publications_after(tx: Transaction, serial: int, most: int | None = None) -> Sequence[Publication]:
-    """The publications after a serial, in order: every one, or the first ``most``."""
-    statement = select(Publication).where(Publication.serial > serial).order_by(Publication.serial).limit(most)
+async def publications_after(tx: Transaction, serial: int, limit: int | None = None) -> Sequence[Publication]:
+    """The publications after a serial in order, all of them or the first ``limit``."""
+    statement = select(Publication).where(Publication.serial > serial).order_by(Publication.serial).limit(limit)
     return (await tx.scalars(statement)).all()
 
 
 async def has_serials_after(tx: Transaction, serial: int) -> bool:
-    """Whether an entry was given a serial that no publication has: publications were lost and entries were not."""
-    later = (select(Entry.id).where(given > serial).exists() for given in (Entry.added_serial, Entry.removed_serial))
+    """True when an entry has a serial after the newest publication's, so that publications were lost."""
+    columns = (Entry.added_serial, Entry.removed_serial)
+    later = (select(Entry.id).where(column > serial).exists() for column in columns)
     return bool(await tx.scalar(select(or_(*later))))
 
 
-async def oldest_kept(tx: Transaction, newest: Publication, most: int, most_changes: int) -> int:
-    """The serial before the first whose delta is kept: of the last ``most``, those with ``most_changes`` together."""
+async def serial_before_deltas(tx: Transaction, newest: Publication, max_deltas: int, max_changes: int) -> int:
+    """The serial that the kept deltas start from: at most ``max_deltas`` of them, with ``max_changes`` together."""
     last = select(Publication.serial, Publication.added + Publication.removed).where(
-        Publication.serial > newest.serial - most, Publication.serial <= newest.serial
+        Publication.serial > newest.serial - max_deltas, Publication.serial <= newest.serial
     )
     serial, changes = last.subquery("last").c
     since = select(serial, func.sum(changes).over(order_by=serial.desc()).label("changes")).subquery("since")
-    first = await tx.scalar(select(func.min(since.c.serial)).where(since.c.changes <= most_changes))
+    first = await tx.scalar(select(func.min(since.c.serial)).where(since.c.changes <= max_changes))
     return (first or newest.serial + 1) - 1
 
 
 async def add_publication(tx: Transaction, publication: Publication) -> None:
-    """Write a publication."""
+    """Insert a publication."""
     tx.add(publication)
     await tx.flush()
 
 
 async def publication_at(tx: Transaction, instant: datetime) -> Publication:
-    """The publication that was the newest at a time. Raises ``NotFound`` before the first.
+    """The newest publication at a time. Raises ``NotFound`` before the first.
 
-    The last few before that time are looked at: where a clock went back, the last by time is not the last by serial.
+    Takes the highest serial of the last few before that time, since a clock that was set back puts them out of order.
     """
     before = select(Publication.serial).where(Publication.published_at <= instant)
-    last = before.order_by(Publication.published_at.desc()).limit(OUT_OF_ORDER).subquery("last")
+    last = before.order_by(Publication.published_at.desc()).limit(MAX_OUT_OF_ORDER).subquery("last")
     newest = select(func.max(last.c.serial)).scalar_subquery()
     found: Publication | None = await tx.scalar(select(Publication).where(Publication.serial == newest))
     if found is None:
@@ -218,16 +221,11 @@ async def get_publication(tx: Transaction, serial: int) -> Publication:
     return publication
 
 
-async def times_in_force(tx: Transaction, serial: int) -> dict[int, datetime]:
-    """When each serial was published that added something that is in force at ``serial``."""
-    adding = select(Entry.added_serial).where(_at(serial))
+async def publication_times(tx: Transaction, serial: int) -> dict[int, datetime]:
+    """The times of the serials that added the networks in force at ``serial``."""
+    adding = select(Entry.added_serial).where(_in_force_at(serial))
     statement = select(Publication.serial, Publication.published_at).where(Publication.serial.in_(adding))
     return dict((await tx.execute(statement)).all())
-
-
-async def times_of(tx: Transaction, serial: int) -> dict[int, datetime]:
-    """When one serial was published."""
-    return {serial: (await get_publication(tx, serial)).published_at}
 
 
 async def list_publications(tx: Transaction, query: PageQuery) -> tuple[Sequence[Publication], str | None]:
@@ -247,22 +245,22 @@ async def list_held(tx: Transaction, query: HeldQuery) -> tuple[Sequence[HeldCha
 
 
 async def get_held(tx: Transaction, held_id: UUID, *, lock: bool = False) -> HeldChange:
-    """One held change, locked for a change when ``lock``. Raises ``NotFound``."""
+    """One held change, with ``lock`` by SELECT FOR UPDATE. Raises ``NotFound``."""
     held = await tx.get(HeldChange, held_id, with_for_update=lock)
     if held is None:
         raise NotFound
     return held
 
 
-async def held_by(tx: Transaction, held_id: UUID) -> set[UUID]:
-    """The clients whose decisions a held change is made of."""
-    whose = case((TO_ADD, Entry.granted_by), else_=Entry.withdrawn_by)
-    found = await tx.scalars(select(whose).where(Entry.held_id == held_id).distinct())
+async def deciders_of(tx: Transaction, held_id: UUID) -> set[UUID]:
+    """The ids of the clients whose decisions are part of a held change."""
+    decider = case((ADDITION_PENDING, Entry.granted_by), else_=Entry.withdrawn_by)
+    found = await tx.scalars(select(decider).where(Entry.held_id == held_id).distinct())
     return {client_id for client_id in found if client_id is not None}
 
 
 async def release(tx: Transaction, held: HeldChange, client_id: UUID) -> None:
-    """Note who let a held change go, and when."""
+    """Record the release of a held change by a client."""
     held.released_by = client_id
     held.released_at = await tx.scalar(select(func.now()))
     await tx.flush()

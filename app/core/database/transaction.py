@@ -40,8 +40,10 @@ class Transaction(AsyncSession):
         """Roll back what the block does, and go on with the transaction."""
         nested = await self.begin_nested()
         await self.connection()  # with which SQLAlchemy sends the SAVEPOINT
-        yield
-        await nested.rollback()
+        try:
+            yield
+        finally:
+            await nested.rollback()
 
     async def finish(self) -> None:
         """Write what is pending of the entities."""

@@ -39,8 +39,8 @@ from app.health import store as health
 from app.health.router import missing
 from app.health.router import router as health_router
 from app.partners import store as partners
-from app.partners.login.basic import BasicClients
-from app.partners.login.client_authentication import TokenClients
+from app.partners.login.basic import BasicAuthenticator
+from app.partners.login.client_authentication import ClientAuthenticator
 from app.partners.login.client_lookup import ClientLookup
 from app.partners.login.external_tokens import external_verifiers
 from app.partners.login.revocation import TokenRevocations
@@ -64,13 +64,13 @@ RATE_CLASSES = {("POST", UPLOADS): "upload", ("POST", f"{FEED}/checks"): "feed"}
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     listener = Listener(app.state.settings.database_url, ["allowlist_published", "clients_changed"])
     reader: SnapshotReader = app.state.reader
-    called_back: TokenRevocations = app.state.called_back
+    revocations: TokenRevocations = app.state.revocations
     # a database that is down, or holds a list that does not prove itself, delays the list, not the start
     with suppress(SQLAlchemyError, OSError, NotASnapshot):
-        await called_back.refresh()
+        await revocations.refresh()
         await reader.refresh()
     gc.freeze()  # looking through what stays loaded for cycles would stop everybody for a tenth of a second
-    tasks = [asyncio.create_task(each) for each in (listener.run(), reader.run(listener), called_back.run(listener))]
+    tasks = [asyncio.create_task(each) for each in (listener.run(), reader.run(listener), revocations.run(listener))]
     yield
     for task in tasks:
         task.cancel()
@@ -116,27 +116,27 @@ def create_app(settings: Settings) -> FastAPI:
         async with database.transaction(read_only=True) as tx:
             return await missing(tx, newest_migration)
 
-    called_back = TokenRevocations(database, settings.poll_seconds)
+    revocations = TokenRevocations(database, settings.poll_seconds)
     outbound, reader, clients = Outbound(settings), SnapshotReader(database, settings), ClientLookup(database)
     slots = WorkSlots()
     history = FeedHistory(database, reader, slots)
     app.state.settings = settings
     app.state.database = database
-    app.state.called_back = called_back
+    app.state.revocations = revocations
     app.state.public_keys = SharedRead(load_keys)
-    app.state.verifier = TokenVerifier(settings.public_url, called_back)
+    app.state.verifier = TokenVerifier(settings.public_url, revocations)
     app.state.limits = RateLimits(settings, database, feed=FEED, special=RATE_CLASSES, conditional=CONDITIONAL)
     app.state.external = external_verifiers(settings, database)
-    app.state.basic = BasicClients(clients, database.keyring, called_back.is_called_back)
+    app.state.basic = BasicAuthenticator(clients, database.keyring, revocations.is_revoked)
     app.state.outbound = outbound
-    app.state.token_clients = TokenClients(clients, database, outbound, settings.public_url)
+    app.state.client_authenticator = ClientAuthenticator(clients, database, outbound, settings.public_url)
     app.state.submissions = Submissions(database)
     app.state.reader = reader
     app.state.waits = LongPolls(settings.max_waits)
     app.state.slots = slots
     app.state.history = history
     app.state.manifest = ManifestSigner(
-        database, reader, history, settings.public_url, newest_signed, called_back.is_revoked
+        database, reader, history, settings.public_url, newest_signed, revocations.is_key_revoked
     )
     app.state.missing = SharedRead(look)
     for router in api.ROUTERS:

@@ -45,8 +45,8 @@ async def release(tx: Transaction, officer: Principal, held_id: UUID) -> HeldCha
     held = await feed_store.get_held(tx, held_id, lock=True)
     if held.released_at is None:
         deciders = await feed_store.held_by(tx, held_id)
-        users = await partners.users(tx, officer.client_id, deciders)
-        if own := users.own_among(deciders):
+        users = await partners.client_users(tx, officer.client_id, deciders)
+        if own := users.possibly_own(deciders):
             said = "The change that is held is your own; another officer must release it."
             raise SelfReview(f"{said} {users.explain(own)}".rstrip())
         await feed_store.release(tx, held, officer.client_id)

@@ -103,10 +103,10 @@ async def test_a_token_that_was_called_back_stays_so_without_the_database(
     await service.publish()
     path = f"/v1/partners/{nayatel.credentials.partner_id}/clients/{nayatel.credentials.id}"
     assert (await admin.post(f"{path}/disable", headers={"If-Match": '"1"'})).status_code == 200
-    await service.app.state.called_back.refresh()
+    await service.app.state.revocations.refresh()
     await line.cut()
     with pytest.raises(OSError):  # noqa: PT011  # whatever the system says of a line that is cut
-        await service.app.state.called_back.refresh()
+        await service.app.state.revocations.refresh()
     assert (await pseb.get("/v1/allowlist")).status_code == 200
     assert (await nayatel.get("/v1/allowlist")).status_code == 401
 

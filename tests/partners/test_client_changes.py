@@ -224,7 +224,7 @@ async def test_disabling_and_narrowing_act_at_once(service: Service, admin: Call
 
     narrowed = await admin.patch(path, json={"scopes": ["reviews:read"]}, headers=ANY)
     assert (narrowed.status_code, narrowed.json()["scopes"]) == (200, ["reviews:read"])
-    await service.app.state.called_back.refresh()
+    await service.app.state.revocations.refresh()
     assert (await target.get("/v1/review-decisions")).status_code == 401
     assert (await admin.patch(path, json={"scopes": ["reviews:read"]}, headers=ANY)).json() == narrowed.json()
     assert (await admin.post(f"{path}/disable", headers=ANY)).status_code == 200
@@ -320,5 +320,5 @@ async def test_people_of_an_identity_provider_are_persons_by_their_subjects(serv
         one, other = [await partners.add_external_client(tx, "pta", "https://idp", name) for name in ("a", "b")]
         assert one
         assert other
-        users = await store.users(tx, one.id, [other.id, admin.credentials.id])
-    assert users.own_among([one.id, other.id, admin.credentials.id]) == {one.id}
+        users = await store.client_users(tx, one.id, [other.id, admin.credentials.id])
+    assert users.possibly_own([one.id, other.id, admin.credentials.id]) == {one.id}

@@ -56,7 +56,7 @@ async def test_without_an_overlap_the_old_secret_stops_at_once(
 async def test_at_most_two_secrets_work_at_a_time(
     service: Service, admin: Caller, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(basic, "CHECKED_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(basic, "FRESH_SECONDS", 0)
     known = nayatel.credentials
     secrets = [known.client_secret, *[(await rotated(admin, known))["client_secret"] for _ in range(2)]]
     assert [await works(service, known, each) for each in secrets] == [False, True, True]
@@ -75,7 +75,7 @@ async def test_the_old_secret_works_until_its_overlap_ends(
     for secret in (known.client_secret, issued["client_secret"]):
         assert await works(service, known, secret)
     await overlap_ends(service)
-    monkeypatch.setattr(basic, "CHECKED_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(basic, "FRESH_SECONDS", 0)
     secrets = (known.client_secret, issued["client_secret"])
     assert [await works(service, known, each) for each in secrets] == [False, True]
 
@@ -87,12 +87,14 @@ async def test_by_basic_the_old_secret_ends_on_time_although_it_was_checked_just
     await rotated(admin, known, overlap_seconds=DAY)
     login = (known.client_id, known.client_secret)
     assert (await service.http.get(FEED, auth=login)).status_code != 401
-    (remembered,) = service.app.state.basic._known.values()
-    assert remembered.still(basic.CHECKED_AGAIN_SECONDS)
+    (remembered,) = service.app.state.basic._cache.values()
+    assert remembered.is_within(basic.FRESH_SECONDS)
     await overlap_ends(service)
-    past = type(remembered)(remembered.principal, remembered.checked, remembered.until.replace(year=2020), 0.0)
-    assert not past.still(basic.TRUSTED_WITHOUT_DATABASE_SECONDS)
-    service.app.state.basic._known = dict.fromkeys(service.app.state.basic._known, past)
+    past = type(remembered)(
+        remembered.principal, remembered.authenticated, remembered.secret_expires_at.replace(year=2020), 0.0
+    )
+    assert not past.is_within(basic.STALE_IF_ERROR_SECONDS)
+    service.app.state.basic._cache = dict.fromkeys(service.app.state.basic._cache, past)
     assert (await service.http.get(FEED, auth=login)).status_code == 401
 
 

@@ -188,5 +188,5 @@ async def test_the_command_says_what_ends_and_everyone_reads_of_it_in_the_log(
 
 async def fresh_token(service: Service, caller: Caller) -> str:
     """A token that counts, in a process that has been told."""
-    await service.app.state.called_back.refresh()
+    await service.app.state.revocations.refresh()
     return await service.token(caller.credentials)

@@ -12,7 +12,7 @@ from app.core.auth.bearer import authenticate, oauth2
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated, Unavailable
 from app.core.limits.http import count_client, count_failed_login
 from app.core.principal import Principal
-from app.partners.login.basic import BasicClients, credentials
+from app.partners.login.basic import BasicAuthenticator, decode_credentials
 
 SCOPE = "allowlist:read"
 
@@ -34,7 +34,7 @@ class FeedUnauthenticated(Unauthenticated):
 
 
 def _credentials(encoded: str) -> tuple[str, str]:
-    found = credentials(encoded)
+    found = decode_credentials(encoded)
     if found is None:
         auth_events.failed("basic", "the credentials cannot be read")
         raise FeedUnauthenticated("The Basic credentials cannot be read.")
@@ -63,7 +63,7 @@ async def _reader(
 
 async def _admitted(request: Request, encoded: str) -> Principal:
     """The client whose id and secret were sent. Raises ``Unauthenticated``, or ``TooManyRequests`` after many."""
-    clients: BasicClients = request.app.state.basic
+    clients: BasicAuthenticator = request.app.state.basic
     client_id, secret = _credentials(encoded)
     try:
         principal = await clients.verify(client_id, secret)

@@ -65,12 +65,12 @@ class Trust(Protocol):
         """Ask the database again."""
         ...
 
-    def is_revoked(self, kid: str) -> bool:
-        """Whether what the key of that id signed counts no more."""
+    def is_key_revoked(self, kid: str) -> bool:
+        """True when the signing key of that id was revoked."""
         ...
 
-    def is_called_back(self, client_id: UUID, not_before: float) -> bool:
-        """Whether the client's tokens no longer count that say ``not_before`` of when they were last called back."""
+    def is_revoked(self, client_id: UUID, not_before: float) -> bool:
+        """True when the client's tokens with this ``tokens_not_before`` are revoked."""
         ...
 
 
@@ -129,10 +129,10 @@ class TokenVerifier:
             if len(self._verified) >= MOST_REMEMBERED:
                 self._verified.clear()
             self._verified[key] = verified
-        if self._trust.is_revoked(verified.kid):
+        if self._trust.is_key_revoked(verified.kid):
             raise Unauthenticated("The access token is not valid: the key that signed it was revoked.")
-        if self._trust.is_called_back(verified.principal.client_id, verified.not_before):
-            raise Unauthenticated("The access token is not valid: it was called back.")
+        if self._trust.is_revoked(verified.principal.client_id, verified.not_before):
+            raise Unauthenticated("The access token is not valid: it has been revoked.")
         return verified.principal
 
     async def _checked(self, token: str) -> _Verified:

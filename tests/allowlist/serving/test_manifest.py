@@ -183,7 +183,7 @@ async def test_once_a_key_is_revoked_the_manifest_is_signed_by_another_although_
     revoked = str(jws.extract_compact(before.encode()).headers()["kid"])
     async with service.database.transaction() as tx:
         new = await partners.revoke_signing_key(tx, revoked)
-    await service.app.state.called_back.refresh()
+    await service.app.state.revocations.refresh()
     caller = Caller(service, nayatel.credentials, await service.token(nayatel.credentials))
     after = (await caller.get(f"{FEED}/manifest")).text
     assert jws.extract_compact(after.encode()).headers()["kid"] == new
@@ -203,7 +203,7 @@ async def test_a_checkpoint_by_a_revoked_key_is_held_back_until_a_worker_has_sig
     assert json.loads(jws.extract_compact(before.encode()).payload)["audit_checkpoint"]
     async with service.database.transaction() as tx:
         new = await partners.revoke_signing_key(tx, kid)
-    await service.app.state.called_back.refresh()
+    await service.app.state.revocations.refresh()
     caller = Caller(service, nayatel.credentials, await service.token(nayatel.credentials))
     between = (await caller.get(f"{FEED}/manifest")).text
     assert json.loads(jws.extract_compact(between.encode()).payload)["audit_checkpoint"] is None

@@ -182,7 +182,7 @@ async def test_while_the_provider_is_away_its_tokens_are_not_refused_but_put_off
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert answer.headers["Retry-After"]
     provider.status = 200
-    monkeypatch.setattr(remote_keys, "ASKED_AGAIN_SECONDS", -1.0)
+    monkeypatch.setattr(remote_keys, "REFETCH_SECONDS", -1.0)
     assert (await _get(service, provider.token())).status_code == 200
 
 

@@ -103,7 +103,7 @@ async def test_a_client_that_publishes_its_keys_is_not_told_from_an_unknown_one_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(client_authentication, "REFUSED_AFTER_SECONDS", 0.5)
-    monkeypatch.setattr(client_authentication, "KEYS_WAITED_FOR_SECONDS", 0.3)
+    monkeypatch.setattr(client_authentication, "KEYS_TIMEOUT_SECONDS", 0.3)
     released, publish = Event(), receiver.respond
 
     async def late(request: Received, writer: StreamWriter) -> None:
@@ -149,7 +149,7 @@ async def test_unknown_keys_make_the_service_ask_again_but_not_at_each_of_them(
         assert await _status(service, client, OTHER) == 401
     assert publisher.asked == ["/keys"]
     publisher.keys = [KEY, OTHER]
-    later("ASKED_AGAIN_SECONDS")
+    later("REFETCH_SECONDS")
     assert await _status(service, client, OTHER) == 200
     assert publisher.asked == ["/keys"] * 2
 
@@ -159,7 +159,7 @@ async def test_a_key_that_is_no_longer_published_stops_when_the_keys_are_asked_f
 ) -> None:
     assert await _status(service, client) == 200
     publisher.keys = [OTHER]
-    later("ASKED_AGAIN_SECONDS")
+    later("REFETCH_SECONDS")
     assert await _status(service, client) == 200
     later("FRESH_SECONDS")
     assert await _status(service, client) == 401
@@ -171,10 +171,10 @@ async def test_known_keys_go_on_for_an_hour_while_they_cannot_be_had(
     assert await _status(service, client) == 200
     publisher.status = 503
     later("FRESH_SECONDS")
-    later("ASKED_AGAIN_SECONDS")
+    later("REFETCH_SECONDS")
     assert await _status(service, client) == 200
     assert publisher.asked == ["/keys"] * 2
-    later("TRUSTED_WITHOUT_ANSWER_SECONDS")
+    later("STALE_IF_ERROR_SECONDS")
     assert await _status(service, client) == 401
     publisher.status = 200
     assert await _status(service, client) == 200

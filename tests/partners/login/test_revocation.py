@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from app.core.settings import Settings
-from app.partners import service as partners
 from app.partners import store
+from app.partners.login.token_endpoint import sign_access_token
 from tests.support import postgres
 from tests.support.service import Caller, Service
 from tests.support.signing import KEY, bearer, public
@@ -58,17 +58,17 @@ async def test_a_disabled_clients_tokens_end_in_every_process_that_hears_of_it(p
     assert [await _refused_soon(each, pseb.token) for each in processes] == [True, True]
     assert [await _status(each, admin.token) for each in processes] == [200, 200]
     answer = await processes[1].http.get(CASES, headers=bearer(pseb.token))
-    assert (answer.json()["code"], "called back" in answer.json()["detail"]) == ("unauthenticated", True)
+    assert (answer.json()["code"], "has been revoked" in answer.json()["detail"]) == ("unauthenticated", True)
 
 
 async def test_a_secret_that_stops_at_once_takes_its_tokens_along_and_the_new_ones_count_at_once(
     service: Service, admin: Caller, pseb: Caller
 ) -> None:
     await _change(admin, pseb, "rotate")
-    await service.app.state.called_back.refresh()
+    await service.app.state.revocations.refresh()
     assert await _status(service, pseb.token) == 200
     issued = await _change(admin, pseb, "rotate?overlap_seconds=0")
-    await service.app.state.called_back.refresh()
+    await service.app.state.revocations.refresh()
     assert await _status(service, pseb.token) == 401
     login = {"client_id": issued["client_id"], "client_secret": issued["client_secret"]}
     answer = await service.http.post("/oauth/token", data={"grant_type": "client_credentials", **login})
@@ -79,7 +79,7 @@ async def test_a_client_with_other_keys_has_no_tokens_of_those_before(
     service: Service, admin: Caller, pseb: Caller
 ) -> None:
     await _change(admin, pseb, "keys", "PUT", json={"jwks": public(KEY)})
-    await service.app.state.called_back.refresh()
+    await service.app.state.revocations.refresh()
     assert await _status(service, pseb.token) == 401
 
 
@@ -89,7 +89,7 @@ async def test_a_client_that_is_remembered_by_basic_is_asked_for_anew(
     login = (nayatel.credentials.client_id, nayatel.credentials.client_secret)
     assert (await service.http.get(FEED, auth=login)).status_code == 503  # known, and nothing is published yet
     issued = await _change(admin, nayatel, "rotate?overlap_seconds=0")
-    await service.app.state.called_back.refresh()
+    await service.app.state.revocations.refresh()
     assert (await service.http.get(FEED, auth=login)).status_code == 401
     new = (issued["client_id"], issued["client_secret"])
     assert [(await service.http.get(FEED, auth=new)).status_code for _ in range(2)] == [503, 503]
@@ -103,8 +103,8 @@ async def test_a_token_that_is_under_way_meanwhile_is_called_back_too(
         proven = await store.get_client(tx, known.partner_id, known.id)
         key = await store.signing_key(tx)
     await _change(admin, pseb, "rotate?overlap_seconds=0")
-    late = partners.access_token(proven, proven.scopes, key, issuer=service.settings.public_url, seconds=600)
-    await service.app.state.called_back.refresh()
+    late = sign_access_token(proven, proven.scopes, key, issuer=service.settings.public_url, seconds=600)
+    await service.app.state.revocations.refresh()
     assert await _status(service, late) == 401
 
 
@@ -113,9 +113,9 @@ async def test_what_was_called_back_is_forgotten_when_it_has_expired_anyway(
 ) -> None:
     await _change(admin, pseb, "disable")
     async with service.database.transaction(read_only=True) as tx:
-        assert set(await store.called_back(tx)) == {pseb.credentials.id}
+        assert set(await store.token_revocations(tx)) == {pseb.credentials.id}
     await postgres.execute(
         settings.database_url, "UPDATE clients SET tokens_not_before = tokens_not_before - interval '3 hours'"
     )
     async with service.database.transaction(read_only=True) as tx:
-        assert await store.called_back(tx) == {}
+        assert await store.token_revocations(tx) == {}

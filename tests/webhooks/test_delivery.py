@@ -10,9 +10,9 @@ from app.core.outbound.client import Outbound
 from app.core.settings import Settings
 from app.events import store as events
 from app.events.store import Happening
-from app.webhooks.delivery import SENT_AT_ONCE, Deliverer
-from app.webhooks.rules import KEPT
-from app.webhooks.store import forget_settled_before
+from app.webhooks.delivery import DELIVERIES_AT_ONCE, Deliverer
+from app.webhooks.rules import DELIVERIES_KEPT
+from app.webhooks.store import delete_ended_before
 from tests.support import cases, hostile
 from tests.support.events import told
 from tests.support.receiver import Received, Receiver, answering
@@ -36,7 +36,7 @@ async def test_a_name_that_leads_inside_is_never_connected_to_and_says_nothing_o
 
     deliverer = Deliverer(service.database, Outbound(settings, inside), clock)
     addresses = list(hostile.ADDRESSES)
-    events = len(addresses) * SENT_AT_ONCE  # which are sent at once share a look-up
+    events = len(addresses) * DELIVERIES_AT_ONCE  # which are sent at once share a look-up
     await tell(pseb, *["case.opened"] * events)
     found = await until_taken_in(deliverer, pseb, webhook["path"], events)
     assert addresses == list(hostile.ADDRESSES)[-1:]
@@ -133,10 +133,10 @@ async def test_an_event_that_commits_late_is_not_skipped(
         await events.record(tx, None, [happening])
         await tell(pseb, "case.early")
         for _ in range(3):
-            await deliverer.turn()
+            await deliverer.run_once()
         assert receiver.received == []
     await until_received(deliverer, receiver, 2)
-    await deliverer.turn()
+    await deliverer.run_once()
     assert sorted(types(receiver.received)) == ["case.early", "case.late"]
 
 
@@ -148,8 +148,8 @@ async def test_several_workers_share_the_work_and_send_nothing_twice(
     others = [Deliverer(service.database, Outbound(settings), clock) for _ in range(2)]
     async with asyncio.timeout(30):
         while len(receiver.received) < 40:
-            await asyncio.gather(*(each.turn() for each in (deliverer, *others)))
-    await deliverer.turn()
+            await asyncio.gather(*(each.run_once() for each in (deliverer, *others)))
+    await deliverer.run_once()
     assert sorted(ids(receiver.received)) == sorted(map(str, told_ids))
 
 
@@ -165,7 +165,7 @@ async def test_a_test_goes_to_its_webhook_alone_whatever_types_it_wants(
     assert types(receiver.received) == ["webhook.test"]
     await tell(pseb, "case.last")
     while "case.last" not in types(other_receiver.received):
-        await deliverer.turn()
+        await deliverer.run_once()
     assert "webhook.test" not in types(other_receiver.received)
 
 
@@ -183,7 +183,7 @@ async def test_a_replay_delivers_what_came_after_an_event_again_by_the_same_ids(
     receiver.received.clear()
     await pseb.post(f"{path}/replay", json={"after": str(before)})
     await until_received(deliverer, receiver, 3)
-    await deliverer.turn()
+    await deliverer.run_once()
     assert sorted(ids(receiver.received)) == told_ids
     assert [each["status"] for each in await deliveries(pseb, path)] == ["delivered"] * 3
 
@@ -212,7 +212,7 @@ async def test_a_webhook_that_is_enabled_again_gets_what_happened_in_between(
     await pseb.patch(path, json={"status": "disabled"}, headers=TAG_1)
     await tell(pseb, "case.meanwhile")
     await told(pseb, "case.meanwhile")
-    await deliverer.turn()
+    await deliverer.run_once()
     assert receiver.accepted == 0
     await pseb.patch(path, json={"status": "active"}, headers={"If-Match": '"2"'})
     await until_received(deliverer, receiver, 1)
@@ -256,10 +256,10 @@ async def test_what_was_settled_long_ago_is_forgotten(
     path = (await made(pseb, receiver))["path"]
     await tell(pseb, "case.old")
     await until_received(deliverer, receiver, 1)
-    clock.forward(KEPT + timedelta(hours=1))
+    clock.forward(DELIVERIES_KEPT + timedelta(hours=1))
     receiver.respond = answering(b"HTTP/1.1 500 Oh\r\n\r\n")
     await tell(pseb, "case.new")
     await until_received(deliverer, receiver, 2)
     async with service.database.transaction() as tx:
-        await forget_settled_before(tx, clock() - KEPT)
+        await delete_ended_before(tx, clock() - DELIVERIES_KEPT)
     assert [each["event_type"] for each in await deliveries(pseb, path)] == ["case.new"]

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from app.core.settings import Settings
-from app.webhooks.delivery import NO_END, OUR_FAULT, Deliverer
+from app.webhooks.delivery import INTERNAL_ERROR, INTERRUPTED, Deliverer
 from app.webhooks.rules import ATTEMPTS
 from tests.support import processes
 from tests.support.events import told
@@ -24,7 +24,7 @@ async def walk(deliverer: Deliverer, clock: Clock, hours: int) -> None:
     """Let hours pass, looking every hour."""
     for _ in range(hours):
         clock.forward(HOUR)
-        await deliverer.turn()
+        await deliverer.run_once()
 
 
 async def test_a_delivery_is_tried_ten_times_over_days_and_then_given_up(
@@ -34,7 +34,7 @@ async def test_a_delivery_is_tried_ten_times_over_days_and_then_given_up(
     path = (await made(pseb, receiver))["path"]
     (event_id,) = await tell(pseb, "case.opened")
     await until_received(deliverer, receiver, 1)
-    await deliverer.turn()
+    await deliverer.run_once()
     assert receiver.accepted == 1  # not before its time
     await walk(deliverer, clock, 100)
     assert {each.headers["webhook-id"] for each in receiver.received} == {str(event_id)}
@@ -90,7 +90,7 @@ async def test_an_absurd_retry_after_counts_as_a_failure_like_any_other(
     assert (delivery["status"], delivery["attempts"], receiver.accepted) == ("failed", ATTEMPTS, ATTEMPTS)
 
 
-@pytest.mark.parametrize("broken", ["_send", "_settle"])
+@pytest.mark.parametrize("broken", ["_send", "_record"])
 async def test_a_fault_in_a_delivery_is_a_failed_attempt_and_not_one_that_comes_again_for_ever(
     pseb: Caller,
     receiver: Receiver,
@@ -106,7 +106,7 @@ async def test_a_fault_in_a_delivery_is_a_failed_attempt_and_not_one_that_comes_
     monkeypatch.setattr(deliverer, broken, fail)
     await tell(pseb, "case.opened")
     (delivery,) = await until_taken_in(deliverer, pseb, path, 1)
-    assert (delivery["attempts"], delivery["last_error"]) == (1, OUR_FAULT)
+    assert (delivery["attempts"], delivery["last_error"]) == (1, INTERNAL_ERROR)
     await walk(deliverer, clock, 100)
     (delivery,) = await deliveries(pseb, path)
     assert (delivery["status"], delivery["attempts"]) == ("failed", ATTEMPTS)
@@ -118,12 +118,12 @@ async def test_a_delivery_whose_last_attempt_nobody_settled_is_not_sent_again(
     path = (await made(pseb, receiver))["path"]
     await tell(pseb, "case.opened")
     await told(pseb, "case.opened")
-    await deliverer.take_in()
+    await deliverer.add_deliveries()
     async with service.database.transaction() as tx:
         await tx.execute(text("UPDATE webhook_deliveries SET attempts = :most"), {"most": ATTEMPTS})
-    await deliverer.turn()
+    await deliverer.run_once()
     (delivery,) = await deliveries(pseb, path)
-    assert (delivery["status"], delivery["last_error"], receiver.accepted) == ("failed", NO_END, 0)
+    assert (delivery["status"], delivery["last_error"], receiver.accepted) == ("failed", INTERRUPTED, 0)
 
 
 async def test_a_receiver_that_asks_for_time_is_left_alone_altogether(
@@ -156,7 +156,7 @@ async def test_a_receiver_that_is_gone_is_disabled_at_once_and_its_partner_is_to
     assert (event["subject_id"], event["details"]["reason"]) == (shown["id"], "gone")
     await tell(pseb, "case.closed")
     await told(pseb, "case.closed")
-    await deliverer.turn()
+    await deliverer.run_once()
     assert receiver.accepted == 1
 
 
@@ -172,15 +172,15 @@ async def test_a_receiver_that_fails_for_five_days_is_disabled_and_loses_nothing
         await tell(pseb, f"case.day_{'x' * sent}")
         await told(pseb, f"case.day_{'x' * sent}")
         clock.forward(DAY)
-        await deliverer.turn()
+        await deliverer.run_once()
     assert (shown["disabled_reason"], sent) == ("failing", 6)
     asked = len(receiver.received)
     clock.forward(30 * DAY)
-    await deliverer.turn()
+    await deliverer.run_once()
     assert len(receiver.received) == asked
     receiver.respond = answering(NO_CONTENT)
     await pseb.patch(path, json={"status": "active"}, headers={"If-Match": '"2"'})
-    await deliverer.turn()
+    await deliverer.run_once()
     found = await deliveries(pseb, path)
     assert [each["status"] for each in found] == ["delivered"] * sent
     assert (await pseb.get(path)).json()["disabled_reason"] is None
@@ -214,5 +214,5 @@ async def test_a_worker_that_is_killed_in_an_attempt_leaves_the_event_to_the_nex
 
 
 async def _all_delivered(deliverer: Deliverer, caller: Caller, path: str, number: int) -> bool:
-    await deliverer.turn()
+    await deliverer.run_once()
     return [each["status"] for each in await deliveries(caller, path)] == ["delivered"] * number

@@ -123,7 +123,7 @@ async def test_it_listens_in_a_directory_of_its_own_and_trusts_nobody(place: Pat
 async def test_another_user_of_the_machine_is_not_let_in_even_at_an_open_door(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "ROOTS_HOME", place / "home")
+    monkeypatch.setattr(embedded, "ROOT_DIRECTORY", place / "home")
     psql = embedded._reachable_programs(18, "nobody") / "psql"
 
     def ask() -> tuple[int, str]:
@@ -146,7 +146,7 @@ async def test_another_user_of_the_machine_is_not_let_in_even_at_an_open_door(
 async def test_what_the_servers_user_cannot_reach_stays_closed_and_lies_elsewhere(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "ROOTS_HOME", place / "home")
+    monkeypatch.setattr(embedded, "ROOT_DIRECTORY", place / "home")
     reachable = embedded._is_reachable
     # as if the packages lay in a closed directory as well
     monkeypatch.setattr(embedded, "_is_reachable", lambda path, user: path.name != "postgres" and reachable(path, user))

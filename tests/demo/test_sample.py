@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from app.bulk_uploads.rules import COLUMNS
-from app.demo.sample import OPERATORS, REGISTER, Sample
+from app.demo.sample import OPERATORS, UPLOADS, Sample
 
 Rows = dict[str, list[dict[str, str]]]
 
@@ -18,7 +18,7 @@ Rows = dict[str, list[dict[str, str]]]
 @pytest.fixture(scope="module")
 def rows() -> Rows:
     read = {
-        batch.name: list(csv.DictReader(io.StringIO(body.decode(), newline=""))) for batch, body in Sample().files()
+        upload.name: list(csv.DictReader(io.StringIO(body.decode(), newline=""))) for upload, body in Sample().files()
     }
     assert all(tuple(each[0]) == COLUMNS for each in read.values())
     return read
@@ -34,7 +34,7 @@ def test_it_has_as_many_addresses_and_applicants_as_were_reported(rows: Rows) ->
     assert found == {"companies": (19_840, 1_286), "freelancers": (180, 136), "pasha": (417, 60)}
     assert sum(addresses for addresses, _ in found.values()) == 20_437
     assert sum(applicants for _, applicants in found.values()) == 1_482
-    assert [(batch.name, batch.partner) for batch in REGISTER] == [
+    assert [(upload.name, upload.partner) for upload in UPLOADS] == [
         ("companies", "pseb"),
         ("freelancers", "pseb"),
         ("pasha", "pasha"),

@@ -180,7 +180,7 @@ async def test_the_command_says_what_ends_and_everyone_reads_of_it_in_the_log(
     result = await typed(settings, "key", "revoke", old)
     assert result.exit_code == 0, result.output
     (new,) = await kids(service)
-    assert all(text in result.stdout for text in (f"{old} is revoked", "no process takes a token", f"with {new}"))
+    assert all(text in result.stdout for text in (f"{old} is revoked", "no process accepts a token", f"with {new}"))
     assert (await told(Caller(service, pseb.credentials, await fresh_token(service, pseb)), "signing_key.revoked"))[-1][
         "details"
     ] == {"kid": old, "signing": new}

@@ -1,4 +1,4 @@
-"""The sample register has the real one's size and shape, and is the same every time."""
+"""The sample register has the real one's numbers and is reproducible."""
 
 import csv
 import io
@@ -47,7 +47,7 @@ def test_few_applicants_have_many_addresses_and_many_have_few(rows: Rows) -> Non
     assert held[-1] > 10 * held[len(held) // 2]
 
 
-def test_no_address_and_no_reference_is_there_twice(rows: Rows) -> None:
+def test_addresses_and_references_are_unique(rows: Rows) -> None:
     every = [row for each in rows.values() for row in each]
     assert len({address(row) for row in every}) == len(every)
     assert len({row["reference"] for row in every}) == len(every)
@@ -64,7 +64,7 @@ def test_each_address_lies_in_a_prefix_that_the_rows_operator_announces(rows: Ro
             assert row["operator"] == code
 
 
-def test_no_identity_number_is_one_that_is_issued(rows: Rows) -> None:
+def test_no_identity_number_is_a_real_one(rows: Rows) -> None:
     assert all(row["cnic"][:1] in ("", "9") for each in rows.values() for row in each)
 
 

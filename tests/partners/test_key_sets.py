@@ -1,4 +1,4 @@
-"""Only public keys that are fit to check signatures are taken, and each checks only what its own kind signs."""
+"""Validation of key sets, and the algorithms that each key may verify."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Key size should be")
 
 
 @pytest.mark.parametrize("key", [*KEYS.values(), OctKey.generate_key(256, {"kid": "secret"})], ids=lambda key: key.kid)
-def test_private_and_symmetric_keys_are_refused_and_not_repeated(key: Any) -> None:
+def test_private_and_symmetric_keys_are_refused_without_being_repeated(key: Any) -> None:
     private = key.as_dict(private=True)
     with pytest.raises(PrivateKeySent) as refused:
         key_sets.validate_key_set({"keys": [ED, private]})
@@ -40,13 +40,13 @@ UNUSABLE: list[Any] = [
 
 
 @pytest.mark.parametrize("jwk", UNUSABLE, ids=range(len(UNUSABLE)))
-def test_what_is_no_fit_key_is_refused_when_registered_and_left_out_when_fetched(jwk: Any) -> None:
+def test_an_unusable_key_is_refused_when_registered_and_ignored_when_fetched(jwk: Any) -> None:
     with pytest.raises(KeyUnusable, match="Key 1 "):
         key_sets.validate_key_set({"keys": [ED, jwk]})
     assert list(key_sets.import_usable({"keys": [jwk, ED]})) == [KEY.kid]
 
 
-def test_a_shorter_rsa_key_is_fit_only_where_its_issuer_is_said_to_have_no_longer_one() -> None:
+def test_a_shorter_rsa_key_is_usable_only_where_its_issuer_is_configured_so() -> None:
     assert list(key_sets.import_usable({"keys": [WEAK]})) == []
     assert list(key_sets.import_usable({"keys": [WEAK]}, smallest_rsa=2048)) == ["weak"]
 
@@ -63,7 +63,7 @@ def test_two_keys_of_one_id_are_refused() -> None:
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 5, {"keys": 5}, {"keys": [[]]}, {"no": "keys"}])
-def test_what_is_no_key_set_holds_no_key(document: Any) -> None:
+def test_an_invalid_key_set_has_no_keys(document: Any) -> None:
     assert key_sets.import_usable(document) == {}
 
 
@@ -74,12 +74,12 @@ def test_only_the_public_members_are_kept() -> None:
 
 
 @pytest.mark.parametrize("alg", KEYS)
-def test_a_key_checks_what_it_signed_by_each_algorithm_of_its_kind(alg: str) -> None:
+def test_a_key_verifies_signatures_of_each_algorithm_of_its_type(alg: str) -> None:
     key = key_sets.import_usable(public(KEYS[alg]))[str(KEYS[alg].kid)]
     assert key_sets.decode(signed({"sub": "x"}, KEYS[alg], alg), key).claims == {"sub": "x"}
 
 
-def test_a_key_checks_nothing_by_an_algorithm_of_another_kind_or_than_the_one_it_names() -> None:
+def test_a_key_verifies_only_algorithms_of_its_type_and_only_its_alg_if_it_names_one() -> None:
     held = KEYS["PS256"]
     pinned = key_sets.import_usable({"keys": [{**held.as_dict(private=False), "alg": "PS256"}]})[str(held.kid)]
     assert key_sets.decode(signed({}, held, "PS256"), pinned).claims == {}

@@ -39,8 +39,8 @@ from app.health import store as health
 from app.health.router import readiness_problem
 from app.health.router import router as health_router
 from app.partners import store as partners
-from app.partners.login.basic import BasicClients
-from app.partners.login.client_authentication import TokenClients
+from app.partners.login.basic import BasicAuthenticator
+from app.partners.login.client_authentication import ClientAuthenticator
 from app.partners.login.client_lookup import ClientLookup
 from app.partners.login.external_tokens import external_verifiers
 from app.partners.login.revocation import TokenRevocations
@@ -151,15 +151,15 @@ def _set_state(app: FastAPI, settings: Settings) -> None:
     app.state.verifier = TokenVerifier(settings.public_url, revocations)
     app.state.limits = RateLimits(settings, database, feed=FEED, special=RATE_CLASSES, conditional=CONDITIONAL)
     app.state.external = external_verifiers(settings, database)
-    app.state.basic = BasicClients(clients, database.keyring, revocations.is_called_back)
+    app.state.basic = BasicAuthenticator(clients, database.keyring, revocations.is_revoked)
     app.state.outbound = outbound
-    app.state.token_clients = TokenClients(clients, database, outbound, settings.public_url)
+    app.state.client_authenticator = ClientAuthenticator(clients, database, outbound, settings.public_url)
     app.state.submissions = Submissions(database)
     app.state.reader = reader
     app.state.long_polls = LongPolls(settings.max_waits)
     app.state.slots = slots
     app.state.history = history
     app.state.manifest = ManifestSigner(
-        database, reader, history, settings.public_url, newest_signed, revocations.is_revoked
+        database, reader, history, settings.public_url, newest_signed, revocations.is_key_revoked
     )
     app.state.readiness = SharedRead(read_readiness)

@@ -1,4 +1,4 @@
-"""What an operator of the service types, and what it says when it cannot."""
+"""Commands of the command line and their error messages."""
 
 import asyncio
 import json
@@ -24,13 +24,13 @@ SHORT = "too-short-for-a-secret"
 
 
 async def typed(settings: Settings, *arguments: str) -> Result:
-    """A command in this process."""
+    """Run a command in this process."""
     runner = CliRunner(env={**processes.environment(settings)})
     return await asyncio.to_thread(runner.invoke, cli, list(arguments))
 
 
 async def ran(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command in a process of its own."""
+    """Run a command in a new process."""
     command = [sys.executable, "-m", "app.cli", *arguments]
     return await asyncio.to_thread(
         subprocess.run, command, env={"PATH": os.environ["PATH"], **environment}, capture_output=True, text=True
@@ -51,7 +51,7 @@ async def token_status(service: Service, issued: dict[str, str]) -> int:
 
 
 @pytest.mark.parametrize("command", ["serve", "worker", "migrate"])
-async def test_settings_that_are_missing_or_unusable_are_named_at_once_without_their_values(command: str) -> None:
+async def test_missing_and_invalid_settings_are_reported_at_once_without_their_values(command: str) -> None:
     told = await ran({"SECRET_KEY": SHORT, "PORT": "http", "PUBLIC_URL": "register.example"}, command)
     assert told.returncode == 2
     assert [line.partition(":")[0] for line in told.stderr.splitlines()] == [
@@ -64,14 +64,14 @@ async def test_settings_that_are_missing_or_unusable_are_named_at_once_without_t
     assert "Traceback" not in told.stderr
 
 
-async def test_a_client_of_an_unknown_partner_is_not_made_without_a_kind(settings: Settings) -> None:
+async def test_a_client_of_an_unknown_partner_is_not_created_without_a_kind(settings: Settings) -> None:
     result = await typed(settings, "client", "create", "nobody", "reader")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "nobody" in result.stderr
     assert "--kind" in result.stderr
 
 
-async def test_a_scope_that_the_partners_kind_may_not_hold_is_refused_and_makes_nothing(settings: Settings) -> None:
+async def test_a_scope_beyond_the_partners_kind_is_refused_and_nothing_is_created(settings: Settings) -> None:
     refused = await typed(settings, "client", "create", "isp", "reader", "--kind", "operator", "--operator", "nayatel",
                           "--scope", "reviews:write")  # fmt: skip
     assert (refused.exit_code, refused.stdout) == (1, "")
@@ -88,13 +88,13 @@ async def test_a_name_that_is_taken_is_refused(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("command", ["rotate", "disable", "scopes"])
-async def test_a_client_that_is_not_there_can_not_be_changed(settings: Settings, command: str) -> None:
+async def test_an_unknown_client_cannot_be_changed(settings: Settings, command: str) -> None:
     result = await typed(settings, "client", command, "nobody.0123456789ab")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "There is no client nobody.0123456789ab." in result.stderr
 
 
-async def test_a_client_is_made_given_a_new_secret_and_stopped(service: Service, settings: Settings) -> None:
+async def test_a_client_is_created_rotated_and_disabled(service: Service, settings: Settings) -> None:
     issued = await created(settings, "pseb", "system", "--kind", "association", "--scope", "registrations:read")
     assert await token_status(service, issued) == 200
 
@@ -109,7 +109,7 @@ async def test_a_client_is_made_given_a_new_secret_and_stopped(service: Service,
     assert await token_status(service, rotated) == 401
 
 
-async def test_a_client_is_given_keys_and_held_to_them(service: Service, settings: Settings, tmp_path: Path) -> None:
+async def test_a_client_gets_keys_and_is_limited_to_them(service: Service, settings: Settings, tmp_path: Path) -> None:
     issued = await created(settings, "pseb", "system", "--kind", "association")
     files = {"public": public(KEY), "private": {"keys": [KEY.as_dict(private=True)]}}
     for name, content in files.items():
@@ -143,9 +143,7 @@ def scopes_in(output: str) -> set[str]:
     return set(output.rstrip(".\n").split()[2:])
 
 
-async def test_an_officers_client_is_no_administrator_unless_that_is_named(
-    service: Service, settings: Settings
-) -> None:
+async def test_an_officers_client_has_partners_admin_only_by_name(service: Service, settings: Settings) -> None:
     officer = await created(settings, "pta", "officer", "--kind", "regulator", "--person", "Ayesha Khan")
     admin = await created(settings, "pta", "admin", "--scope", "partners:admin", "--person", "Bilal Ahmed")
     kinds = ALLOWED[PartnerKind.REGULATOR]
@@ -159,7 +157,7 @@ async def test_an_officers_client_is_no_administrator_unless_that_is_named(
     assert held == [(kinds - {"partners:admin"}, "Ayesha Khan"), ({"partners:admin"}, "Bilal Ahmed")]
 
 
-async def test_the_person_of_a_client_is_named_later(service: Service, settings: Settings) -> None:
+async def test_the_person_of_a_client_is_set_later(service: Service, settings: Settings) -> None:
     issued = await created(settings, "pta", "officer", "--kind", "regulator")
     for person, code in (("90001-1234567-1", 1), ("x" * 101, 1), ("Ayesha Khan", 0)):
         result = await typed(settings, "client", "person", issued["client_id"], person)

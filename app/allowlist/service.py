@@ -45,8 +45,8 @@ async def release(tx: Transaction, officer: Principal, held_id: UUID) -> HeldCha
     held = await publication_store.get_held(tx, held_id, lock=True)
     if held.released_at is None:
         deciders = await publication_store.deciders_of(tx, held_id)
-        users = await partners.users(tx, officer.client_id, deciders)
-        if own := users.own_among(deciders):
+        users = await partners.client_users(tx, officer.client_id, deciders)
+        if own := users.possibly_own(deciders):
             detail = "The held change includes your own decision; another officer must release it."
             raise SelfReview(f"{detail} {users.explain(own)}".rstrip())
         await publication_store.release(tx, held, officer.client_id)

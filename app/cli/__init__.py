@@ -1,1 +1,1 @@
-"""``python -m app.cli`` runs ``__main__``, which a process that is spawned beside it does not load again."""
+"""Command line of the service: ``python -m app.cli``, for operators, CI and the demonstration."""

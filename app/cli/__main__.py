@@ -1,4 +1,4 @@
-"""What an operator of the service types."""
+"""Operate the IP registration service."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from app.audit.errors import VerificationFailed
 from app.audit.schemas import Checkpoint
 from app.audit.verification import VerificationResult, verify
 from app.cli.clients import client_commands
-from app.cli.transaction import errors, in_transaction, read_settings
+from app.cli.transaction import read_settings, run_in_transaction, stderr
 from app.core.database import data_keys
 from app.core.database.transaction import Transaction
 from app.core.http.server_limits import allow_open_files, limited_protocol
@@ -31,11 +31,11 @@ from app.partners import service, store
 from app.uploader.command import upload
 from app.worker import run_worker
 
-CHECKPOINTS_DO_NOT_FIT = 3
+CHECKPOINT_MISMATCH = 3
 DEFAULT_FORMAT = FormatName("text")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-key_commands = typer.Typer(no_args_is_help=True, help="Keys that sign and keys that seal.")
-audit_commands = typer.Typer(no_args_is_help=True, help="The event log's proof.")
+key_commands = typer.Typer(no_args_is_help=True, help="Signing keys and data keys.")
+audit_commands = typer.Typer(no_args_is_help=True, help="Verification of the event log.")
 cli.add_typer(client_commands, name="client")
 cli.add_typer(key_commands, name="key")
 cli.add_typer(audit_commands, name="audit")
@@ -63,19 +63,19 @@ def serve() -> None:
 
 @cli.command()
 def worker() -> None:
-    """Publish, ingest uploads and expire approvals until SIGTERM."""
+    """Run a worker (publications, uploads, webhooks, expiry) until SIGTERM."""
     run_worker(read_settings())
 
 
 @cli.command()
 def migrate() -> None:
-    """Bring the database to this code: migrations, reference data, the first signing key."""
+    """Migrate the database, load reference data, and create the first signing key."""
     asyncio.run(migrate_database(read_settings()))
 
 
 @cli.command()
 def run() -> None:
-    """Everything on this machine, with an embedded PostgreSQL unless DATABASE_URL is set (`make run`)."""
+    """Run the whole service on this machine, with an embedded PostgreSQL unless DATABASE_URL is set (`make run`)."""
     run_stack(
         Path(os.environ.get("DATA_DIR") or ".data"),
         os.environ.get("HOST") or "127.0.0.1",
@@ -94,17 +94,17 @@ def openapi() -> None:
 
 @cli.command()
 def follow(
-    out: Annotated[Path, typer.Option(help="The file to keep in step")],
-    url: Annotated[str, typer.Option(envvar="PUBLIC_URL", help="Where the service is")] = "http://127.0.0.1:8000",
+    out: Annotated[Path, typer.Option(help="The file to keep up to date")],
+    url: Annotated[str, typer.Option(envvar="PUBLIC_URL", help="URL of the service")] = "http://127.0.0.1:8000",
     client_id: Annotated[str, typer.Option(envvar="CLIENT_ID", help="Your client's id")] = "",
-    client_secret: Annotated[str, typer.Option(envvar="CLIENT_SECRET", help="Better given by the environment")] = "",
-    format_: Annotated[FormatName, typer.Option("--format", help="How the file is written")] = DEFAULT_FORMAT,
-    command: Annotated[str | None, typer.Option("--exec", help="Run after each change")] = None,
-    once: Annotated[bool, typer.Option("--once", help="Come into step and exit; 1 when it failed")] = False,
+    client_secret: Annotated[str, typer.Option(envvar="CLIENT_SECRET", help="Prefer the environment variable")] = "",
+    format_: Annotated[FormatName, typer.Option("--format", help="Format of the file")] = DEFAULT_FORMAT,
+    command: Annotated[str | None, typer.Option("--exec", help="Command to run after each change")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Update once and exit; 1 on failure")] = False,
 ) -> None:
-    """Keep a local file in step with the allowlist; the last good one stays whatever happens.
+    """Keep a local file up to date with the allowlist; on any failure the last good file stays.
 
-    With --once, 3 says that the event log's checkpoints do not fit: somebody rewrote the log, or forked it.
+    With --once, exit code 3 means that checkpoints of the event log contradict each other: it was rewritten or forked.
     """
     follower = Follower(url, (client_id, client_secret), out, format_.value, command)
     try:
@@ -115,72 +115,73 @@ def follow(
     except KeyboardInterrupt:
         return
     except (FeedRefused, ManifestRefused, httpx.HTTPError, OSError) as failure:
-        errors.print(f"The last good list stays: {failure}", markup=False)
+        stderr.print(f"The last good list stays: {failure}", markup=False)
         raise typer.Exit(1) from None
     if follower.inconsistency:
-        errors.print(f"The list is in step, but {follower.inconsistency}", markup=False)
-        raise typer.Exit(CHECKPOINTS_DO_NOT_FIT)
+        stderr.print(f"The list is up to date, but {follower.inconsistency}", markup=False)
+        raise typer.Exit(CHECKPOINT_MISMATCH)
 
 
 @key_commands.command("rotate")
 def rotate_key() -> None:
-    """Sign tokens and manifests with a new key; the old one stays in the JWKS for a week."""
+    """Sign tokens and manifests with a new key; the previous one stays in the JWKS for a week."""
 
     async def work(tx: Transaction) -> str:
         return await service.rotate_signing_key(tx)
 
-    typer.echo(f"Signing with {in_transaction(work)}, from ten seconds on.")
+    typer.echo(f"Signing with {run_in_transaction(work)} in ten seconds.")
 
 
 @key_commands.command("revoke", context_settings={"ignore_unknown_options": True})  # a kid may begin with a dash
-def revoke_key(kid: Annotated[str, typer.Argument(help="Its id in /.well-known/jwks.json")]) -> None:
-    """End a signing key that has leaked, everywhere and within seconds. There is no way back."""
+def revoke_key(kid: Annotated[str, typer.Argument(help="The key's id in /.well-known/jwks.json")]) -> None:
+    """Revoke a leaked signing key in every process within seconds. This is final."""
 
     async def work(tx: Transaction) -> str:
         return await service.revoke_signing_key(tx, kid)
 
-    signing = in_transaction(work)
+    signing = run_in_transaction(work)
     typer.echo(
-        f"{kid} is revoked. It has left the key set. Within seconds no process takes a token that it signed: clients "
-        f"get new ones. Manifests and the newest checkpoint are signed anew. Signing with {signing}."
+        f"{kid} is revoked and removed from the key set. Within seconds no process accepts a token that it signed, and "
+        f"clients must get new ones. Manifests and the newest checkpoint are signed again. Signing with {signing}."
     )
 
 
 @key_commands.command("rotate-sealing")
 def rotate_sealing() -> None:
-    """Seal personal data with a new key; workers seal again what older ones had sealed."""
+    """Seal personal data with a new data key; workers seal again what older keys sealed."""
 
     async def work(tx: Transaction) -> int:
         return await data_keys.rotate(tx, tx.keyring)
 
-    typer.echo(f"Sealing with key {in_transaction(work)}, from ten seconds on.")
+    typer.echo(f"Sealing with data key {run_in_transaction(work)} in ten seconds.")
 
 
 @audit_commands.command("verify")
 def verify_log(
-    copy: Annotated[
+    saved: Annotated[
         Path | None,
-        typer.Option("--checkpoint", exists=True, dir_okay=False, help="An answer of GET /v1/audit/checkpoint, kept"),
+        typer.Option("--checkpoint", exists=True, dir_okay=False, help="A saved response of GET /v1/audit/checkpoint"),
     ] = None,
 ) -> None:
-    """Make the tree over the event log again and compare. Prints the first difference and exits 1."""
+    """Recompute the Merkle tree over the event log and compare; exit with 1 and the first difference, if any."""
 
     async def work(tx: Transaction) -> tuple[VerificationResult, frozenset[str]]:
-        return await verify(tx, kept), await store.revoked_keys(tx)
+        return await verify(tx, checkpoint), await store.revoked_keys(tx)
 
     try:
-        kept = Checkpoint.model_validate_json(copy.read_bytes()) if copy else None
-        found, revoked = in_transaction(work)
+        checkpoint = Checkpoint.model_validate_json(saved.read_bytes()) if saved else None
+        found, revoked = run_in_transaction(work)
     except ValidationError:
-        errors.print(f"{copy} is not an answer of GET /v1/audit/checkpoint.", markup=False)
+        stderr.print(f"{saved} is not a response of GET /v1/audit/checkpoint.", markup=False)
         raise typer.Exit(2) from None
     except VerificationFailed as difference:
-        errors.print(str(difference), markup=False)
+        stderr.print(str(difference), markup=False)
         raise typer.Exit(1) from None
-    if kept and (signer := key_id(kept.signed)) in revoked:
-        errors.print(f"{copy} is signed by {signer}, which was revoked: rely on who kept it, not on its signature.")
-    told = {"erased": found.erased, "on_trust": found.on_trust}
-    typer.echo(json.dumps({"size": found.tree.size, "root": found.tree.root().hex(), **told}))
+    if checkpoint and (signer := key_id(checkpoint.signed)) in revoked:
+        stderr.print(f"{saved} is signed by the revoked key {signer}: rely on it only if it was stored safely.")
+    tree = found.tree
+    summary = {"size": tree.size, "root": tree.root().hex(), "erased": found.erased, "on_trust": found.on_trust}
+    typer.echo(json.dumps(summary))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The settings and the transaction that commands work with; errors go to standard error."""
+"""Settings and transactions of commands; errors are printed to standard error."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,23 +14,23 @@ from app.core.errors import DomainError
 from app.core.settings import Settings
 
 Result = TypeVar("Result")
-errors = Console(stderr=True, soft_wrap=True)
+stderr = Console(stderr=True, soft_wrap=True)
 
 
 def read_settings() -> Settings:
-    """The settings of the environment; those that are missing or unusable are printed, and end the program."""
+    """Read the settings from the environment; print missing and invalid ones and exit with code 2."""
     try:
         return Settings()
     except ValidationError as wrong:
         for error in wrong.errors():
-            errors.print(f"{str(error['loc'][0]).upper()}: {error['msg']}", markup=False)
+            stderr.print(f"{str(error['loc'][0]).upper()}: {error['msg']}", markup=False)
         raise typer.Exit(2) from None
 
 
-def in_transaction(work: Callable[[Transaction], Awaitable[Result]]) -> Result:
-    """The result of ``work`` in one transaction of the service's; what refuses it is printed, and ends the program."""
+def run_in_transaction(work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+    """Run ``work`` in one transaction and return its result; print a refusal and exit with code 1."""
 
-    async def transact() -> Result:
+    async def run() -> Result:
         settings = read_settings()
         database = Database(settings)
         try:
@@ -40,9 +40,9 @@ def in_transaction(work: Callable[[Transaction], Awaitable[Result]]) -> Result:
             await database.close()
 
     try:
-        return asyncio.run(transact())
+        return asyncio.run(run())
     except DomainError as refused:
         for error in refused.errors:
-            errors.print(f"{error.pointer}: {error.detail}", markup=False)
-        errors.print(refused.detail, markup=False)
+            stderr.print(f"{error.pointer}: {error.detail}", markup=False)
+        stderr.print(refused.detail, markup=False)
         raise typer.Exit(1) from None

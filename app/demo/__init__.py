@@ -1,1 +1,1 @@
-"""The demonstration: an embedded PostgreSQL, demo partners and a sample register."""
+"""Demonstration: an embedded PostgreSQL, demo partners and a sample register."""

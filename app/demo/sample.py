@@ -1,7 +1,7 @@
-"""A synthetic register of the real one's size and shape, on the address space that operators announce.
+"""Synthetic register of the real one's size, on the address space that operators announce.
 
-19,840 addresses of 1,286 companies, 180 of 136 freelancers, and 417 of 60 companies submitted through P@SHA, as
-reported in 2024. Every person, company and number is invented; CNICs start with 9, which is not issued.
+It has the numbers reported in 2024: 19,840 addresses of 1,286 companies, 180 of 136 freelancers, and 417 of 60
+companies submitted through P@SHA. All persons, companies and numbers are invented: CNICs start with 9, as no real one.
 """
 
 import csv
@@ -29,8 +29,8 @@ DESCRIPTIONS = ("", "", "client project, Europe", "remote access to head office"
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """One upload of the sample: who sends it, and how many addresses of how many applicants."""
+class SampleUpload:
+    """One upload of the sample: its partner, and its numbers of addresses and applicants."""
 
     name: str
     partner: str
@@ -40,15 +40,15 @@ class Batch:
     applicants: int
 
 
-REGISTER = (
-    Batch("companies", "pseb", "company", "vpn_company", 19_840, 1_286),
-    Batch("freelancers", "pseb", "individual", "vpn_freelancer", 180, 136),
-    Batch("pasha", "pasha", "company", "vpn_company", 417, 60),
+UPLOADS = (
+    SampleUpload("companies", "pseb", "company", "vpn_company", 19_840, 1_286),
+    SampleUpload("freelancers", "pseb", "individual", "vpn_freelancer", 180, 136),
+    SampleUpload("pasha", "pasha", "company", "vpn_company", 417, 60),
 )
 
 
 class AddressWalk:
-    """Visits every announced address once, in an order that looks random."""
+    """Every announced address once, in a pseudo-random order."""
 
     def __init__(self, rng: random.Random) -> None:
         listed = json.loads(OPERATORS.read_text())["operators"]
@@ -59,7 +59,7 @@ class AddressWalk:
         self._step = next(step for step in range(self._total // 3, self._total) if gcd(step, self._total) == 1)
 
     def next(self) -> tuple[str, str]:
-        """An operator's code and an address that it announces."""
+        """Return an operator's code and an address that it announces."""
         self._at = (self._at + self._step) % self._total
         index = next(i for i, end in enumerate(self._ends) if self._at < end)
         code, block = self._blocks[index]
@@ -67,34 +67,34 @@ class AddressWalk:
 
 
 class Sample:
-    """Makes the uploads of the sample register, the same ones for the same seed."""
+    """Generator of the sample register's uploads, the same for the same seed."""
 
     def __init__(self, seed: int = SEED) -> None:
         self._rng = random.Random(seed)  # noqa: S311 - a sample is not a secret
         self._walk = AddressWalk(self._rng)
         self._people = 0
 
-    def files(self) -> Iterator[tuple[Batch, bytes]]:
-        """Each upload with its CSV."""
-        for batch in REGISTER:
-            yield batch, self.csv(batch)
+    def files(self) -> Iterator[tuple[SampleUpload, bytes]]:
+        """Yield each upload with its CSV."""
+        for upload in UPLOADS:
+            yield upload, self.csv(upload)
 
-    def csv(self, batch: Batch) -> bytes:
-        """The CSV of one upload: few applicants with many addresses, many with few, in mixed order."""
+    def csv(self, upload: SampleUpload) -> bytes:
+        """Return the CSV of one upload: few applicants with many addresses, many with few, in random order."""
         rows = [
-            self._row(applicant, batch.track)
-            for count in self._spread(batch.addresses, batch.applicants)
-            for applicant in [self._applicant(batch)]
+            self._row(applicant, upload.track)
+            for count in self._address_counts(upload.addresses, upload.applicants)
+            for applicant in [self._applicant(upload)]
             for _ in range(count)
         ]
         self._rng.shuffle(rows)
         text = io.StringIO(newline="")
         out = csv.DictWriter(text, COLUMNS, restval="")
         out.writeheader()
-        out.writerows({**row, "reference": f"{batch.name}-{i:06d}"} for i, row in enumerate(rows))
+        out.writerows({**row, "reference": f"{upload.name}-{i:06d}"} for i, row in enumerate(rows))
         return text.getvalue().encode()
 
-    def _spread(self, addresses: int, applicants: int) -> list[int]:
+    def _address_counts(self, addresses: int, applicants: int) -> list[int]:
         weights = [1 / (i + 1) ** 0.6 for i in range(applicants)]
         scale = (addresses - applicants) / sum(weights)
         counts = [1 + int(weight * scale) for weight in weights]
@@ -102,12 +102,12 @@ class Sample:
             counts[i % applicants] += 1
         return counts
 
-    def _applicant(self, batch: Batch) -> dict[str, str]:
+    def _applicant(self, upload: SampleUpload) -> dict[str, str]:
         self._people += 1
         n, rng = self._people, self._rng
         cnic = f"9{n % 10_000:04d}-{rng.randrange(10**7):07d}-{n % 10}"
-        common = {"applicant_kind": batch.kind, "mobile": f"+923{rng.randrange(10**9):09d}"}
-        if batch.kind == "individual":
+        common = {"applicant_kind": upload.kind, "mobile": f"+923{rng.randrange(10**9):09d}"}
+        if upload.kind == "individual":
             name = f"{rng.choice(GIVEN)} {rng.choice(FAMILY)}"
             return {**common, "legal_name": name, "cnic": cnic, "email": f"person{n}@example.com"}
         return {
@@ -117,7 +117,7 @@ class Sample:
             "cnic": cnic if rng.random() < 0.7 else "",
             "email": f"it{n}@company{n}.example.pk",
             "pseb_number": f"PSEB-C-{n:06d}" if rng.random() < 0.6 else "",
-            "pasha_number": f"PASHA-{n:05d}" if batch.partner == "pasha" else "",
+            "pasha_number": f"PASHA-{n:05d}" if upload.partner == "pasha" else "",
         }
 
     def _row(self, applicant: dict[str, str], track: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The whole service on one machine: embedded PostgreSQL, migrations, API and worker, with the sample register."""
+"""Run of the whole service on one machine: embedded PostgreSQL, migrations, API, worker, and the sample register."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ STOP_SECONDS = 20
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A running service: its settings, its API process, and the credentials of the demo partners, if it has any."""
+    """A running service: its settings, its API process, and the credentials of its demo clients."""
 
     settings: Settings
     api: subprocess.Popen[bytes]
@@ -42,40 +42,41 @@ class Stack:
 
 @contextmanager
 def running_stack(data_dir: Path, host: str, port: int, database_url: str | None) -> Iterator[Stack]:
-    """Database, worker and API, ready to be called; stopped in the opposite order. Keeps its data in ``data_dir``.
+    """Start database, worker and API with their data in ``data_dir``, and stop them when the block ends.
 
-    Raises ``SystemExit`` with a reason when the service does not become ready.
+    ``database_url`` replaces the embedded PostgreSQL; then there are no demo clients. Raises ``SystemExit`` with a
+    reason when the service does not become ready.
     """
-    _refuse_taken_port(host, port)
+    _check_port(host, port)
     data_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        url = database_url or _embedded(stack, data_dir.resolve() / "postgresql")
+        url = database_url or _start_postgres(stack, data_dir.resolve() / "postgresql")
         os.environ.update(_environment(data_dir, url, host, port))
         settings = Settings()
         asyncio.run(_prepare(settings, demo=not database_url))
         stack.enter_context(_process("worker", data_dir, "worker"))
         api = stack.enter_context(_process("serve", data_dir, "api"))
         _wait_until_ready(settings.public_url, api)
-        kept = {} if database_url else json.loads((data_dir / CREDENTIALS).read_text())["clients"]
-        yield Stack(settings, api, kept)
+        clients = {} if database_url else json.loads((data_dir / CREDENTIALS).read_text())["clients"]
+        yield Stack(settings, api, clients)
 
 
 def run_stack(data_dir: Path, host: str, port: int, database_url: str | None, *, sample: bool) -> None:
-    """Run the stack until SIGINT or SIGTERM, with the sample register unless its database is the user's own."""
+    """Run the stack until SIGINT or SIGTERM; ``sample`` loads the sample register into an embedded database."""
     console = Console()
-    for asked_to_stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(asked_to_stop, signal.default_int_handler)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.default_int_handler)
     with suppress(KeyboardInterrupt), running_stack(data_dir, host, port, database_url) as stack:
         if stack.clients:
             _show_demo(console, stack, data_dir, sample=sample)
         url = stack.settings.public_url
         console.print(f"Serving on {url}. Logs: {data_dir}/api.log, {data_dir}/worker.log. Ctrl-C stops it.")
         code = stack.api.wait()
-        raise SystemExit(f"The API stopped by itself with code {code}; see {data_dir}/api.log")
+        raise SystemExit(f"The API exited with code {code}; see {data_dir}/api.log")
     console.print("Stopped.")
 
 
-def _refuse_taken_port(host: str, port: int) -> None:
+def _check_port(host: str, port: int) -> None:
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as taken:
@@ -84,7 +85,7 @@ def _refuse_taken_port(host: str, port: int) -> None:
         ) from None
 
 
-def _embedded(stack: ExitStack, directory: Path) -> str:
+def _start_postgres(stack: ExitStack, directory: Path) -> str:
     try:
         return stack.enter_context(embedded_postgres(directory))
     except ServerNotStarted as refused:
@@ -92,19 +93,19 @@ def _embedded(stack: ExitStack, directory: Path) -> str:
 
 
 def _environment(data_dir: Path, url: str, host: str, port: int) -> dict[str, str]:
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
-    shown = f"[{shown}]" if ":" in shown else shown
+    url_host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+    url_host = f"[{url_host}]" if ":" in url_host else url_host
     return {
         "DATABASE_URL": url,
-        "SECRET_KEY": os.environ.get("SECRET_KEY") or _kept_secret(data_dir / "secret.key"),
-        "PUBLIC_URL": os.environ.get("PUBLIC_URL") or f"http://{shown}:{port}",
+        "SECRET_KEY": os.environ.get("SECRET_KEY") or _read_or_create_secret(data_dir / "secret.key"),
+        "PUBLIC_URL": os.environ.get("PUBLIC_URL") or f"http://{url_host}:{port}",
         "HOST": host,
         "PORT": str(port),
         "DATA_DIR": str(data_dir),
     }
 
 
-def _kept_secret(path: Path) -> str:
+def _read_or_create_secret(path: Path) -> str:
     if not path.exists():
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(48))
@@ -121,7 +122,7 @@ async def _prepare(settings: Settings, *, demo: bool) -> None:
 
 @contextmanager
 def _process(command: str, data_dir: Path, name: str) -> Iterator[subprocess.Popen[bytes]]:
-    """One of our processes in a group of its own, so that Ctrl-C reaches it only through us."""
+    """Run a command of the service in its own session, so that Ctrl-C does not reach it directly."""
     with (data_dir / f"{name}.log").open("ab") as output:
         arguments = [sys.executable, "-m", "app.cli", command]
         process = subprocess.Popen(arguments, stdout=output, stderr=output, start_new_session=True)  # noqa: S603 - our own
@@ -144,26 +145,26 @@ def _wait_until_ready(url: str, api: subprocess.Popen[bytes]) -> None:
         except httpx.TransportError:
             pass
         time.sleep(0.2)
-    raise SystemExit("The API did not become ready; see api.log and worker.log in DATA_DIR. Is the port taken?")
+    raise SystemExit("The API did not become ready; see api.log and worker.log in DATA_DIR. Is the port in use?")
 
 
 def _show_demo(console: Console, stack: Stack, data_dir: Path, *, sample: bool) -> None:
-    url, clients, who = stack.settings.public_url, stack.clients, "nayatel"
+    url, clients, name = stack.settings.public_url, stack.clients, "nayatel"
     loaded = data_dir / SAMPLE_LOADED
     if sample and not loaded.exists():
         console.print("Loading the sample register: 20,437 registrations of 1,482 applicants ...")
         count, seconds = load_sample(url, clients, console)
-        console.print(f"{count:,} networks are in the feed, {seconds:.1f} s after the first upload began.")
+        console.print(f"{count:,} networks are in the feed, {seconds:.1f} s after the start of the first upload.")
         loaded.touch()
     credentials = data_dir / CREDENTIALS
-    console.print(f"\nOpen {url}/docs and authorise with a client of {credentials}. Or try, as {who}:\n")
-    for line in _commands_to_try(url, credentials, who):
+    console.print(f"\nOpen {url}/docs and authorise with a client of {credentials}. Or try, as {name}:\n")
+    for line in _commands_to_try(url, credentials, name):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print()
 
 
 def _commands_to_try(url: str, credentials: Path, client: str) -> tuple[str, ...]:
-    """Three lines for a shell; the first reads the secret from its file, so that no screen and no log shows it."""
+    """Return three shell commands; the first reads the secret from its file, so that no screen or log shows it."""
     file = shlex.quote(str(credentials))
     login = f"""sed -n '/"{client}"/,/}}/s/.*"client_\\(id\\|secret\\)": "\\(.*\\)".*/\\2/p' {file} | paste -sd: -"""
     extract = """sed 's/.*"access_token":"\\([^"]*\\).*/\\1/'"""

@@ -1,4 +1,4 @@
-"""Bodies of changes of clients that need a second person."""
+"""Schemas of changes of clients that need a second person."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -32,13 +32,13 @@ class ClientChange(Resource):
 
     id: UUID
     partner_id: UUID
-    client_id: Annotated[UUID, Field(description="The client; one that is to be made gets this id")]
+    client_id: Annotated[UUID, Field(description="Id of the client, also of one that is created on confirmation")]
     action: Annotated[
         ChangeAction, Field(description="`create`, `rotate` the secret, replace `keys`, or `change` scopes or person")
     ]
-    details: Annotated[dict[str, Any], Field(description="What was asked for: the body that was sent")]
+    details: Annotated[dict[str, Any], Field(description="The body of the request")]
     status: Annotated[ChangeStatus, Field(description="`lapsed` once `expires_at` has passed")]
-    asked_by: Annotated[UUID, Field(description="The client that asked for it")]
+    asked_by: Annotated[UUID, Field(description="The client that requested the change")]
     asked_at: Timestamp
     expires_at: Timestamp
     settled_by: Annotated[UUID | None, Field(description="The client that confirmed or withdrew it")]
@@ -46,7 +46,7 @@ class ClientChange(Resource):
 
 
 class ClientChangeAsked(ClientChange):
-    """A change as its asker is told of it: with the new secret, which is shown this once and works when confirmed."""
+    """A requested change with the new secret, which is shown only once and becomes valid on confirmation."""
 
     model_config = ConfigDict(
         from_attributes=True,
@@ -55,12 +55,12 @@ class ClientChangeAsked(ClientChange):
         },
     )
 
-    oauth_client_id: Annotated[str, Field(description="The id by which the client asks for tokens")]
-    client_secret: Annotated[str | None, Field(description="Null when the change makes no secret")]
+    oauth_client_id: Annotated[str, Field(description="The OAuth `client_id` of the client")]
+    client_secret: Annotated[str | None, Field(description="Null when the change creates no secret")]
 
 
 class ClientChangesQuery(PageQuery):
-    """Filters of the list."""
+    """Filters of the list of changes."""
 
     status: ChangeStatus | None = None
 

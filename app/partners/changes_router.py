@@ -1,4 +1,4 @@
-"""Changes of the regulator's clients that wait for a second person, for ``partners:admin``."""
+"""Operations on changes of regulator's clients that need a second person, for ``partners:admin``."""
 
 from typing import Annotated
 from uuid import UUID
@@ -31,7 +31,7 @@ async def list_client_changes(
     database: Db,
     principal: Admin,
 ) -> Response:
-    """Changes of the regulator's clients that were asked for, oldest first, with what became of them."""
+    """Lists the requested changes of the regulator's clients with their status, oldest first."""
     async with database.transaction(principal, read_only=True) as tx:
         await store.get_partner(tx, partner_id)
         found = await store.list_changes(tx, partner_id, query)
@@ -45,7 +45,7 @@ async def list_client_changes(
     responses=documented(*READS),
 )
 async def get_client_change(partner_id: UUID, change_id: UUID, database: Db, principal: Admin) -> Response:
-    """One change: what was asked for, by whom, and what became of it. A secret is not shown again."""
+    """Returns one change: the request, its requester and its status. A secret is not shown again."""
     async with database.transaction(principal, read_only=True) as tx:
         return json_answer(ClientChange.model_validate(await store.get_change(tx, partner_id, change_id)))
 
@@ -57,7 +57,7 @@ async def get_client_change(partner_id: UUID, change_id: UUID, database: Db, pri
     responses=documented(*READS, SecondPersonRequired, ChangeNotPending, NameTaken, AuthenticatesOtherwise),
 )
 async def confirm_client_change(partner_id: UUID, change_id: UUID, database: Db, principal: Admin) -> Response:
-    """The change takes effect: by a person who neither asked for it nor uses the client that it changes."""
+    """Applies the change. The caller must be a person who neither requested it nor uses the changed client."""
     async with database.transaction(principal) as tx:
         change = await client_changes.confirm(tx, principal, partner_id, change_id)
         return json_answer(ClientChange.model_validate(change))
@@ -70,7 +70,7 @@ async def confirm_client_change(partner_id: UUID, change_id: UUID, database: Db,
     responses=documented(*READS, ChangeNotPending),
 )
 async def withdraw_client_change(partner_id: UUID, change_id: UUID, database: Db, principal: Admin) -> Response:
-    """The change will not be made: by whoever asked for it, or by anybody who might have confirmed it."""
+    """Ends the change without applying it. Any administrator may withdraw it, also its requester."""
     async with database.transaction(principal) as tx:
         change = await client_changes.withdraw(tx, principal, partner_id, change_id)
         return json_answer(ClientChange.model_validate(change))

@@ -1,4 +1,4 @@
-"""Changes of clients: made at once, or, where one gives a regulator's client more, asked for and then confirmed."""
+"""Changes of clients; those that extend the access of a regulator's client need a second person's confirmation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from app.events.store import NewEvent
 from app.partners import rules, service, store
 from app.partners.errors import ChangeNotPending, SecondPersonRequired
 from app.partners.models import Client, ClientChange, Partner
-from app.partners.persons import UNNAMED, comparable
+from app.partners.persons import UNNAMED, normalise_person
 from app.partners.rules import ChangeAction, ChangeOutcome, ChangeStatus, PartnerKind
 from app.partners.schemas import ClientKeys, ClientPatch, NewClient
 from app.partners.service import Issued
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A change of a client, as a body asks for it; ``client`` is None for one that is to be made."""
+class RequestedChange:
+    """A change as a request describes it; ``client`` is None for a new client, ``details`` is the body."""
 
     action: ChangeAction
     client: Client | None
@@ -33,50 +33,56 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A change that waits for a second person, and what its asker alone is shown."""
+class PendingChange:
+    """A stored change that awaits its confirmation, and the credentials that only its requester is shown."""
 
     change: ClientChange
     oauth_client_id: str
     client_secret: str | None
 
 
-async def make(tx: Transaction, actor: Principal, partner: Partner, wanted: Wanted) -> Issued | Asked:
-    """Make a change, or note it as asked for when it gives a client of the regulator more than it has.
+async def apply_or_defer(
+    tx: Transaction, actor: Principal, partner: Partner, requested: RequestedChange
+) -> Issued | PendingChange:
+    """Apply a change, or store it for confirmation when it extends the access of a regulator's client.
 
-    Raises whatever refuses the change, also when it is only asked for.
+    Raises the errors of the change in both cases.
     """
-    if partner.kind == PartnerKind.REGULATOR and _gives_more(wanted):
-        return await _ask(tx, actor, partner, wanted)
-    return await _perform(tx, actor, partner, wanted)
+    if partner.kind == PartnerKind.REGULATOR and _extends_access(requested):
+        return await _defer(tx, actor, partner, requested)
+    return await _apply(tx, actor, partner, requested)
 
 
-def _gives_more(wanted: Wanted) -> bool:
-    """Tell whether somebody could do more by the changed client, or by its name, than by the present one."""
-    client, details = wanted.client, wanted.details
+def _extends_access(requested: RequestedChange) -> bool:
+    """True when somebody can do more with the changed client, or in its name, than with the current one."""
+    client, details = requested.client, requested.details
     if client is None:
         return True
-    match wanted.action:
+    match requested.action:
         case ChangeAction.CREATE | ChangeAction.ROTATE:
             return True
         case ChangeAction.KEYS:
-            held = {"jwks": client.jwks, "jwks_uri": client.jwks_uri}
-            return rules.adds_keys(held, ClientKeys.model_validate(details).keys())
+            current = {"jwks": client.jwks, "jwks_uri": client.jwks_uri}
+            return rules.adds_keys(current, ClientKeys.model_validate(details).keys())
         case ChangeAction.CHANGE:
-            becomes = service.details_after(client, ClientPatch.model_validate(details))
-            return becomes.person != client.person or not set(becomes.scopes) <= set(client.scopes)
-    assert_never(wanted.action)
+            merged = service.merge_details(client, ClientPatch.model_validate(details))
+            return merged.person != client.person or not set(merged.scopes) <= set(client.scopes)
+    assert_never(requested.action)
 
 
-async def _perform(
-    tx: Transaction, actor: Principal, partner: Partner, wanted: Wanted, asked: ClientChange | None = None
+async def _apply(
+    tx: Transaction,
+    actor: Principal,
+    partner: Partner,
+    requested: RequestedChange,
+    confirmed: ClientChange | None = None,
 ) -> Issued:
-    client, if_match, details = wanted.client, wanted.if_match, wanted.details
+    client, if_match, details = requested.client, requested.if_match, requested.details
     if client is None:
-        return await service.create_client(tx, actor, partner, NewClient.model_validate(details), asked)
-    match wanted.action:
+        return await service.create_client(tx, actor, partner, NewClient.model_validate(details), confirmed)
+    match requested.action:
         case ChangeAction.ROTATE:
-            return await service.rotate_secret(tx, actor, client, if_match, details["overlap_seconds"], asked)
+            return await service.rotate_secret(tx, actor, client, if_match, details["overlap_seconds"], confirmed)
         case ChangeAction.KEYS:
             keys = ClientKeys.model_validate(details)
             return Issued(await service.set_keys(tx, actor, client, if_match, keys), None)
@@ -85,35 +91,34 @@ async def _perform(
             return Issued(await service.change_client(tx, actor, client, if_match, patch), None)
 
 
-async def _ask(tx: Transaction, actor: Principal, partner: Partner, wanted: Wanted) -> Asked:
-    """Try a change and take it back, so that what would refuse it does so now; then note it as asked for."""
-    version = wanted.client.version if wanted.client else None
+async def _defer(tx: Transaction, actor: Principal, partner: Partner, requested: RequestedChange) -> PendingChange:
+    """Apply a change and roll it back, so that its errors are raised now; then store it as requested."""
+    version = requested.client.version if requested.client else None
     change = ClientChange(
         id=uuid7(),
         partner_id=partner.id,
         client_version=version,
-        action=wanted.action,
-        details=dict(wanted.details),
+        action=requested.action,
+        details=dict(requested.details),
         asked_by=actor.client_id,
-        expires_at=datetime.now(UTC) + rules.CHANGE_LASTS,
+        expires_at=datetime.now(UTC) + rules.CHANGE_LIFETIME,
     )
-    savepoint = await tx.begin_nested()
-    tried = await _perform(tx, actor, partner, wanted)
-    change.client_id, oauth_client_id = tried.client.id, tried.client.client_id
-    if wanted.action == ChangeAction.CREATE:
-        change.details["scopes"] = tried.client.scopes  # who confirms sees also those that were not named
-    await savepoint.rollback()
-    secret = tried.client_secret
-    change.secret_hash = service.secret_hash(tx, secret) if secret else None
+    async with tx.dry_run():
+        applied = await _apply(tx, actor, partner, requested)
+        change.client_id, oauth_client_id = applied.client.id, applied.client.client_id
+        if requested.action == ChangeAction.CREATE:
+            change.details["scopes"] = applied.client.scopes  # the second person also sees the default scopes
+    secret = applied.client_secret
+    change.secret_hash = service.hash_secret(tx, secret) if secret else None
     await store.add_change(tx, change)
     await _record(tx, actor, "asked", change)
-    return Asked(change, oauth_client_id, secret)
+    return PendingChange(change, oauth_client_id, secret)
 
 
 async def confirm(tx: Transaction, actor: Principal, partner_id: UUID, change_id: UUID) -> ClientChange:
-    """Let a change take effect that another person asked for; one that was confirmed stays so.
+    """Apply a change that another person requested; a confirmed change is returned as it is.
 
-    Raises ``NotFound``, ``ChangeNotPending``, ``SecondPersonRequired``, and whatever refuses the change by now.
+    Raises ``NotFound``, ``ChangeNotPending``, ``SecondPersonRequired``, and the errors of the change itself.
     """
     change = await store.get_change(tx, partner_id, change_id, lock=True)
     if change.status == ChangeStatus.CONFIRMED:
@@ -124,11 +129,11 @@ async def confirm(tx: Transaction, actor: Principal, partner_id: UUID, change_id
         client = await store.get_client(tx, partner_id, change.client_id, lock=True)
     await _check_second_person(tx, actor, change)
     if client and client.version != change.client_version:
-        raise ChangeNotPending("The client has changed since this was asked for.")
+        raise ChangeNotPending("The client has changed since the change was requested.")
     partner = await store.get_partner(tx, partner_id)
-    wanted = Wanted(ChangeAction(change.action), client, ANY_VERSION, change.details)
-    await _perform(tx, actor, partner, wanted, change)
-    await store.settle_change(tx, change, ChangeOutcome.CONFIRMED, actor.client_id)
+    requested = RequestedChange(ChangeAction(change.action), client, ANY_VERSION, change.details)
+    await _apply(tx, actor, partner, requested, change)
+    await store.end_change(tx, change, ChangeOutcome.CONFIRMED, actor.client_id)
     await _record(tx, actor, "confirmed", change)
     return change
 
@@ -139,38 +144,36 @@ def _refuse_unless_pending(change: ClientChange) -> None:
 
 
 async def _check_second_person(tx: Transaction, actor: Principal, change: ClientChange) -> None:
-    """Raise ``SecondPersonRequired`` unless the caller is a person other than the asker and than the client's."""
-    users = await store.users(tx, actor.client_id, [change.asked_by, change.client_id])
+    """Raise ``SecondPersonRequired`` unless the caller is neither the requester nor the client's person."""
+    users = await store.client_users(tx, actor.client_id, [change.asked_by, change.client_id])
     if users.is_disabled(change.asked_by):
-        raise ChangeNotPending("The client that asked for the change has been disabled.")
+        raise ChangeNotPending("The client that requested the change is disabled.")
     if not users.name:
-        raise SecondPersonRequired(f"Your client names no person. {UNNAMED}")
-    if own := users.own_among([change.asked_by]):
-        raise SecondPersonRequired(f"You cannot confirm what you asked for yourself. {users.explain(own)}".rstrip())
-    becomes = comparable(change.details.get("person"))
-    if users.is_surely_own(change.client_id) or (becomes and becomes == users.name):
-        raise SecondPersonRequired(
-            "The client is your own, or becomes your own; somebody else must confirm the change."
-        )
+        raise SecondPersonRequired(f"Your client has no person. {UNNAMED}")
+    if own := users.possibly_own([change.asked_by]):
+        raise SecondPersonRequired(f"You cannot confirm a change that you requested. {users.explain(own)}".rstrip())
+    new_person = normalise_person(change.details.get("person"))
+    if users.is_surely_own(change.client_id) or (new_person and new_person == users.name):
+        raise SecondPersonRequired("The client is yours, or becomes yours; another person must confirm the change.")
 
 
 async def withdraw(tx: Transaction, actor: Principal, partner_id: UUID, change_id: UUID) -> ClientChange:
-    """End a pending change without making it, by whoever may ask for one; one that was withdrawn stays so.
+    """End a pending change without applying it; a withdrawn change is returned as it is.
 
     Raises ``NotFound``, ``ChangeNotPending``.
     """
     change = await store.get_change(tx, partner_id, change_id, lock=True)
     if change.status != ChangeStatus.WITHDRAWN:
         _refuse_unless_pending(change)
-        await store.settle_change(tx, change, ChangeOutcome.WITHDRAWN, actor.client_id)
+        await store.end_change(tx, change, ChangeOutcome.WITHDRAWN, actor.client_id)
         await _record(tx, actor, "withdrawn", change)
     return change
 
 
-async def _record(tx: Transaction, actor: Principal, what: str, change: ClientChange) -> None:
-    """Record what happened to a change; a person's name does not go into the log."""
+async def _record(tx: Transaction, actor: Principal, verb: str, change: ClientChange) -> None:
+    """Record an event of a change, without the person's name."""
     details: dict[str, Any] = {"action": change.action, "client_id": str(change.client_id)}
     if change.details.get("scopes") is not None:
         details["scopes"] = change.details["scopes"]
-    event = NewEvent(f"client_change.{what}", change.id, change.partner_id, details=details)
+    event = NewEvent(f"client_change.{verb}", change.id, change.partner_id, details=details)
     await events.record(tx, actor, [event])

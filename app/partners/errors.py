@@ -1,57 +1,57 @@
-"""What can go wrong with partners and their clients."""
+"""Errors of partners and their clients."""
 
 from app.core.errors import Conflict, Forbidden, Invalid
 
 
 class NameTaken(Conflict):
-    """A partner or client of that name is there already."""
+    """A partner or client of that name exists."""
 
     code = "name_taken"
     title = "The name is taken"
-    mend = "Choose another name, or use the one that is there."
+    mend = "Choose another name, or use the existing partner or client."
 
 
 class AuthenticatesOtherwise(Conflict):
-    """The client does not prove itself by what was to be changed."""
+    """The client does not authenticate by the credential that was to be changed."""
 
     code = "authenticates_otherwise"
     title = "The client authenticates in another way"
     mend = (
-        "A client held to private_key_jwt has no secret: lift that by PUT .../keys first. "
-        "A client of an external issuer has neither secret nor keys here: make a client of its own."
+        "A client limited to private_key_jwt has no secret: remove that limit by PUT .../keys first. "
+        "A client of an external issuer has neither a secret nor keys here: create another client."
     )
 
 
 class SecondPersonRequired(Forbidden):
-    """The change takes effect when a second person confirms it, and the caller is none."""
+    """The change needs the confirmation of a second person, and the caller is none."""
 
     code = "second_person_required"
     title = "A second person must confirm the change"
     mend = (
-        "Have it confirmed by another officer: neither who asked for it nor the person of the client that it changes. "
-        "A client without a person confirms nothing."
+        "Another person must confirm it: neither its requester nor the person of the changed client. "
+        "A client without a person cannot confirm."
     )
 
 
 class ChangeNotPending(Conflict):
-    """The change was confirmed, withdrawn or has lapsed, or the client has changed since it was asked for."""
+    """The change was confirmed or withdrawn or has lapsed, or its client has changed since the request."""
 
     code = "change_not_pending"
-    title = "The change is not pending any more"
-    mend = "Read it: status says what became of it. If it is still wanted, ask for it again."
+    title = "The change is no longer pending"
+    mend = "Read its status. If the change is still needed, request it again."
 
 
 class PrivateKeySent(Invalid):
-    """A key set holds a private or symmetric key."""
+    """A key set has a private or symmetric key."""
 
     code = "private_key_sent"
     title = "A private key was sent"
-    mend = "The key is no longer a secret: make a new pair, and send its public half only."
+    mend = "The key is no longer secret: generate a new pair, and send its public half only."
 
 
 class KeyUnusable(Invalid):
-    """A key set holds a key that the service does not check signatures with."""
+    """A key set has a key that the service cannot verify signatures with."""
 
     code = "key_unusable"
-    title = "A key cannot be used here"
+    title = "A key cannot be used"
     mend = "Send 1 to 10 public keys, each with a kid of its own: Ed25519, P-256, or RSA of 3072 to 4096 bits."

@@ -1,4 +1,4 @@
-"""Public keys of others: which of a JSON Web Key Set (RFC 7517) are taken, and what they signed."""
+"""JSON Web Key Sets (RFC 7517) of clients and issuers: validation, import, and decoding of what they signed."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,61 +22,61 @@ PRIVATE_MEMBERS = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
 
 
 class _Registry(JWSRegistry):
-    """Takes EdDSA, which most libraries still write, for what RFC 9864 calls Ed25519."""
+    """Accepts EdDSA, which most libraries still write, for Ed25519 (RFC 9864)."""
 
     algorithms = {**JWSRegistry.algorithms, "EdDSA": JWSRegistry.algorithms["Ed25519"]}  # noqa: RUF012 - as in joserfc
 
 
-def registrable(jwks: Mapping[str, Any]) -> dict[str, Any]:
-    """A key set as it is kept: the public members of its keys.
+def validate_key_set(jwks: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a key set with the public members of its keys alone, as it is stored.
 
-    Raises ``PrivateKeySent`` and ``KeyUnusable``, which never repeat what was sent.
+    Raises ``PrivateKeySent`` and ``KeyUnusable``, which never repeat the input.
     """
     keys = jwks.get("keys")
     if not isinstance(keys, list) or not 1 <= len(keys) <= MOST_KEYS:
         raise KeyUnusable(f"A key set is an object whose member keys lists 1 to {MOST_KEYS} keys.")
     for position, jwk in enumerate(keys):
         try:
-            _imported(jwk)
+            _import_key(jwk)
         except KeyUnusable as wrong:
             raise KeyUnusable(f"Key {position} {wrong.detail}.") from None
         except PrivateKeySent:
             raise PrivateKeySent(f"Key {position} is symmetric or has private members.") from None
     if len({jwk["kid"] for jwk in keys}) < len(keys):
         raise KeyUnusable("Two keys have the same kid.")
-    kept = {"keys": [_public(jwk) for jwk in keys]}
-    if len(json.dumps(kept)) > MOST_CHARACTERS:
+    stored = {"keys": [_public_members(jwk) for jwk in keys]}
+    if len(json.dumps(stored)) > MOST_CHARACTERS:
         raise KeyUnusable(f"The key set is longer than {MOST_CHARACTERS:,} characters.")
-    return kept
+    return stored
 
 
-def usable(jwks: Any, smallest_rsa: int = SMALLEST_RSA) -> dict[str, Key]:
-    """The keys of a set by their ``kid``; what cannot be used here is left out, as RFC 7517, 5 asks.
+def import_usable(jwks: Any, smallest_rsa: int = SMALLEST_RSA) -> dict[str, Key]:
+    """Return the keys of a set by their ``kid``, without unusable ones (RFC 7517, section 5).
 
-    ``smallest_rsa`` is the length in bits of the shortest RSA key that is taken.
+    RSA keys of fewer than ``smallest_rsa`` bits are unusable.
     """
     found: dict[str, Key] = {}
     keys = jwks.get("keys") if isinstance(jwks, dict) else None
     for jwk in keys if isinstance(keys, list) else []:
         try:
-            found[jwk["kid"]] = _imported(jwk, smallest_rsa)
+            found[jwk["kid"]] = _import_key(jwk, smallest_rsa)
         except (KeyUnusable, PrivateKeySent, KeyError, TypeError):
             continue
     return found
 
 
 def decode(token: str, key: Key) -> jwt.Token:
-    """Header and claims of a token that ``key`` signed, by an algorithm that is the key's own. Raises ``JoseError``."""
+    """Return header and claims of a token signed by ``key`` with an algorithm of that key. Raises ``JoseError``."""
     registry = _Registry(algorithms=_algorithms(key), strict_check_header=False)
     return jwt.decode(token, key, registry=registry)
 
 
-def _public(jwk: Mapping[str, Any]) -> dict[str, Any]:
+def _public_members(jwk: Mapping[str, Any]) -> dict[str, Any]:
     return {name: jwk[name] for name in PUBLIC_MEMBERS if name in jwk}
 
 
-def _imported(jwk: Any, smallest_rsa: int = SMALLEST_RSA) -> Key:
-    """One key. Raises ``PrivateKeySent``, or ``KeyUnusable`` with what "it" is or has."""
+def _import_key(jwk: Any, smallest_rsa: int = SMALLEST_RSA) -> Key:
+    """Import one key. Raises ``PrivateKeySent``, or ``KeyUnusable`` with a predicate as its detail."""
     if not isinstance(jwk, dict):
         raise KeyUnusable("is not an object")
     if PRIVATE_MEMBERS & jwk.keys():
@@ -87,17 +87,17 @@ def _imported(jwk: Any, smallest_rsa: int = SMALLEST_RSA) -> Key:
     if jwk.get("use", "sig") != "sig":
         raise KeyUnusable("is not for signatures: its use is not sig")
     try:
-        key = JWKRegistry.import_key(_public(jwk))
+        key = JWKRegistry.import_key(_public_members(jwk))
     except (JoseError, ValueError, KeyError, TypeError):
         raise KeyUnusable("cannot be read") from None
-    if not _algorithms(key) or (isinstance(key, RSAKey) and not _is_fit(key, smallest_rsa)):
+    if not _algorithms(key) or (isinstance(key, RSAKey) and not _is_acceptable_rsa(key, smallest_rsa)):
         bits = f"{smallest_rsa} to {LARGEST_RSA}"
         raise KeyUnusable(f"is neither Ed25519, P-256, nor RSA of {bits} bits, or names an algorithm of another")
     return key
 
 
 def _algorithms(key: Key) -> Sequence[str]:
-    """The algorithms that a key may check: those of its type, or the one that it names (RFC 7517, 4.4)."""
+    """Return the algorithms that a key may verify: those of its type, or its ``alg`` alone (RFC 7517, section 4.4)."""
     named = key.get("alg")
     match key:
         case OKPKey() if key.curve_name == "Ed25519" and named in (None, "Ed25519", "EdDSA"):
@@ -109,6 +109,6 @@ def _algorithms(key: Key) -> Sequence[str]:
     return ()
 
 
-def _is_fit(key: RSAKey, smallest: int) -> bool:
+def _is_acceptable_rsa(key: RSAKey, smallest: int) -> bool:
     public = key.public_key
     return smallest <= public.key_size <= LARGEST_RSA and public.public_numbers().e.bit_length() <= RSA_EXPONENT_BITS

@@ -1,5 +1,6 @@
-"""Partners, their API clients, and the keys that sign tokens."""
+"""Tables of partners, their API clients, requested changes of clients, and signing keys."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -9,11 +10,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from app.core.database.base import Base, Identified, Versioned, one_of, sealed_column
+from app.core.principal import Principal
 from app.partners.rules import AuthMethod, ChangeAction, ChangeOutcome, ChangeStatus, PartnerKind
 
 
 class Partner(Identified, Versioned, Base):
-    """An organisation whose systems call the service. ``operator`` ties an operator's partner to its code."""
+    """An organisation whose systems call the service. ``operator`` is the code of a partner that is an operator."""
 
     __tablename__ = "partners"
     __table_args__ = (one_of("kind", PartnerKind),)
@@ -22,13 +24,17 @@ class Partner(Identified, Versioned, Base):
     kind: Mapped[str]
     operator: Mapped[str | None]
 
+    def principal(self, client_id: UUID, scopes: Iterable[str]) -> Principal:
+        """Return the principal of a client of this partner."""
+        return Principal(client_id, self.id, self.kind, self.operator, frozenset(scopes))  # type: ignore[arg-type]  # a constraint limits ``kind``
+
 
 class Client(Identified, Versioned, Base):
-    """An API client of a partner: a system, or a person.
+    """An API client of a partner: a system or a person.
 
-    It proves itself by its secret (and by the one before, until that expires), by keys of its own, or by the tokens
-    of an external issuer, under whose subject it is known then. Access tokens of ours that were issued before
-    ``tokens_not_before`` no longer count. ``person`` names who uses it.
+    It authenticates by its secret (or the previous one, until that expires), by its keys, or by the tokens of an
+    external issuer for ``external_subject``. The service's access tokens issued before ``tokens_not_before`` are
+    revoked. ``person`` names the user of the client.
     """
 
     __tablename__ = "clients"
@@ -56,12 +62,22 @@ class Client(Identified, Versioned, Base):
     tokens_not_before: Mapped[datetime | None] = mapped_column(index=True)
     partner: Mapped[Partner] = relationship(lazy="joined", innerjoin=True)
 
+    @property
+    def not_before(self) -> float:
+        """Time of the last revocation of the client's tokens, in seconds since the epoch; 0 when there was none."""
+        return self.tokens_not_before.timestamp() if self.tokens_not_before else 0.0
+
+    def principal(self, scopes: Iterable[str]) -> Principal:
+        """Return the principal of this client with ``scopes``."""
+        return self.partner.principal(self.id, scopes)
+
 
 class ClientChange(Identified, Base):
     """A change of a regulator's client that takes effect when a second person confirms it.
 
-    ``client_id`` is the id of the client, also of one that is made only then; ``client_version`` is the version of it
-    that was to be changed. ``details`` is the body that asked for it. Of a new secret only the keyed hash is kept.
+    ``client_id`` is the id of the client, which for ``create`` does not exist before the confirmation;
+    ``client_version`` is its version at the request. ``details`` is the body of the request. Of a new secret only the
+    keyed hash is stored.
     """
 
     __tablename__ = "client_changes"
@@ -95,7 +111,7 @@ ClientChange.status = column_property(
 class SigningKey(Base):
     """A key pair that signs tokens, manifests and checkpoints; the private half is sealed.
 
-    A retired key signs nothing more and is trusted for a while. A revoked one is trusted no more.
+    A retired key signs nothing more, but is trusted for a week. A revoked key is not trusted.
     """
 
     __tablename__ = "signing_keys"
@@ -108,7 +124,7 @@ class SigningKey(Base):
 
 
 class UsedAssertion(Base):
-    """A client assertion that was taken, by its ``jti``: it is not taken again while it lasts (RFC 7523, 3)."""
+    """The ``jti`` of an accepted client assertion, refused until the assertion expires (RFC 7523, section 3)."""
 
     __tablename__ = "used_assertions"
 

@@ -1,4 +1,4 @@
-"""Partners and their clients, for ``partners:admin``."""
+"""Operations on partners and their clients, for ``partners:admin``."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from app.core.principal import Principal
 from app.core.validation.preconditions import ANY_VERSION
 from app.partners import client_changes, schemas, service, store
 from app.partners.change_schemas import ClientChange, ClientChangeAsked
-from app.partners.client_changes import Asked, Wanted
+from app.partners.client_changes import PendingChange, RequestedChange
 from app.partners.errors import AuthenticatesOtherwise, KeyUnusable, NameTaken, PrivateKeySent
 from app.partners.rules import ChangeAction
 
@@ -28,15 +28,13 @@ Overlap = Annotated[
     Query(
         ge=0,
         le=schemas.LONGEST_OVERLAP_SECONDS,
-        description="How long the secret before goes on working; 0: it stops at once",
+        description="Seconds for which the previous secret stays valid; 0: it ends at once",
     ),
 ]
-
-
-ASKED: dict[int | str, dict[str, Any]] = {
+ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {
         "model": ClientChangeAsked,
-        "description": "It gives a client of the regulator more, and takes effect when a second person confirms it",
+        "description": "A change that extends the access of a regulator's client awaits a second person's confirmation",
     }
 }
 
@@ -45,7 +43,7 @@ ASKED: dict[int | str, dict[str, Any]] = {
 async def list_partners(
     request: Request, query: Annotated[schemas.PartnersQuery, Query()], database: Db, principal: Admin
 ) -> Response:
-    """All partners, oldest first."""
+    """Lists all partners, oldest first."""
     async with database.transaction(principal, read_only=True) as tx:
         return page_answer(request, schemas.PartnerPage, *await store.list_partners(tx, query))
 
@@ -53,14 +51,14 @@ async def list_partners(
 @router.post(
     "",
     status_code=201,
-    summary="Let a partner in",
+    summary="Create a partner",
     response_model=schemas.Partner,
     responses=documented(*CREATES, NameTaken),
 )
 async def create_partner(
     body: schemas.NewPartner, database: Db, principal: Admin, idempotency: Idempotency
 ) -> Response:
-    """Makes a partner; its clients are made after."""
+    """Creates a partner without clients."""
     async with database.transaction(principal) as tx:
 
         async def create() -> Response:
@@ -72,7 +70,7 @@ async def create_partner(
 
 @router.get("/{partner_id}", summary="Read a partner", response_model=schemas.Partner, responses=documented(*READS))
 async def get_partner(partner_id: UUID, database: Db, principal: Admin) -> Response:
-    """One partner: its name, its kind, and the operator that it is, if it is one."""
+    """Returns one partner: its name, its kind, and the operator's code if it is one."""
     async with database.transaction(principal, read_only=True) as tx:
         return resource_answer(schemas.Partner.model_validate(await store.get_partner(tx, partner_id)))
 
@@ -86,45 +84,47 @@ async def get_partner(partner_id: UUID, database: Db, principal: Admin) -> Respo
 async def list_clients(
     request: Request, partner_id: UUID, query: Annotated[schemas.PartnersQuery, Query()], database: Db, principal: Admin
 ) -> Response:
-    """A partner's clients without their secrets, oldest first."""
+    """Lists a partner's clients without their secrets, oldest first."""
     async with database.transaction(principal, read_only=True) as tx:
         await store.get_partner(tx, partner_id)
         return page_answer(request, schemas.ClientPage, *await store.list_clients(tx, partner_id, query))
 
 
 def _check_jwks_uri(request: Request, keys: schemas.ClientKeys) -> None:
-    """Raises ``UrlRefused`` when the service would not fetch the keys from where they are said to be."""
+    """Raise ``UrlRefused`` when the service may not fetch the keys from their URL."""
     outbound: Outbound = request.app.state.outbound
     if keys.jwks_uri:
         outbound.check(keys.jwks_uri)
 
 
-def _asked(asked: Asked) -> Response:
-    shown = ClientChange.model_validate(asked.change)
-    secret = {"oauth_client_id": asked.oauth_client_id, "client_secret": asked.client_secret}
-    body = ClientChangeAsked(**shown.model_dump(), **secret)
-    return json_answer(body, 202, Location=f"/v1/partners/{shown.partner_id}/client-changes/{shown.id}")
+def _accepted(pending: PendingChange) -> Response:
+    change = ClientChange.model_validate(pending.change)
+    credentials = {"oauth_client_id": pending.oauth_client_id, "client_secret": pending.client_secret}
+    body = ClientChangeAsked(**change.model_dump(), **credentials)
+    return json_answer(body, 202, Location=f"/v1/partners/{change.partner_id}/client-changes/{change.id}")
 
 
-def _changed(made: service.Issued | Asked) -> Response:
-    return _asked(made) if isinstance(made, Asked) else resource_answer(schemas.Client.model_validate(made.client))
+def _client_response(result: service.Issued | PendingChange) -> Response:
+    if isinstance(result, PendingChange):
+        return _accepted(result)
+    return resource_answer(schemas.Client.model_validate(result.client))
 
 
-def _with_secret(issued: service.Issued | Asked, status: int) -> Response:
-    if isinstance(issued, Asked):
-        return _asked(issued)
-    shown = schemas.Client.model_validate(issued.client)
-    body = schemas.ClientWithSecret(**shown.model_dump(), client_secret=issued.client_secret)
-    location = f"/v1/partners/{shown.partner_id}/clients/{shown.id}" if status == 201 else None
+def _secret_response(result: service.Issued | PendingChange, status: int) -> Response:
+    if isinstance(result, PendingChange):
+        return _accepted(result)
+    client = schemas.Client.model_validate(result.client)
+    body = schemas.ClientWithSecret(**client.model_dump(), client_secret=result.client_secret)
+    location = f"/v1/partners/{client.partner_id}/clients/{client.id}" if status == 201 else None
     return resource_answer(body, status, location=location)
 
 
 @router.post(
     "/{partner_id}/clients",
     status_code=201,
-    summary="Make a client",
+    summary="Create a client",
     response_model=schemas.ClientWithSecret,
-    responses=documented(*CREATES, NameTaken, PrivateKeySent, KeyUnusable, UrlRefused) | ASKED,
+    responses=documented(*CREATES, NameTaken, PrivateKeySent, KeyUnusable, UrlRefused) | ACCEPTED,
 )
 async def create_client(
     request: Request,
@@ -134,9 +134,9 @@ async def create_client(
     principal: Admin,
     idempotency: Idempotency,
 ) -> Response:
-    """Makes a client with a random secret of 256 bits, shown this once and kept as a keyed hash, or with keys.
+    """Creates a client with a random secret of 256 bits, shown only once and stored as a keyed hash, or with keys.
 
-    A client of the regulator is made when a second person confirms it; its secret is shown now and works then.
+    A client of the regulator is created when a second person confirms it; its secret is shown now and valid then.
     """
     async with database.transaction(principal) as tx:
 
@@ -144,8 +144,8 @@ async def create_client(
             _check_jwks_uri(request, body)
             partner = await store.get_partner(tx, partner_id)
             details = body.model_dump(exclude_none=True)
-            wanted = Wanted(ChangeAction.CREATE, None, ANY_VERSION, details)
-            return _with_secret(await client_changes.make(tx, principal, partner, wanted), 201)
+            requested = RequestedChange(ChangeAction.CREATE, None, ANY_VERSION, details)
+            return _secret_response(await client_changes.apply_or_defer(tx, principal, partner, requested), 201)
 
         return await idempotency.respond(tx, principal, create)
 
@@ -157,16 +157,16 @@ async def create_client(
     responses=documented(*READS),
 )
 async def get_client(partner_id: UUID, client_id: UUID, database: Db, principal: Admin) -> Response:
-    """One client without its secret."""
+    """Returns one client without its secret."""
     async with database.transaction(principal, read_only=True) as tx:
         return resource_answer(schemas.Client.model_validate(await store.get_client(tx, partner_id, client_id)))
 
 
 @router.put(
     "/{partner_id}/clients/{client_id}/keys",
-    summary="Give a client public keys",
+    summary="Replace a client's public keys",
     response_model=schemas.Client,
-    responses=documented(*CHANGES, *BODIES, PrivateKeySent, KeyUnusable, UrlRefused, AuthenticatesOtherwise) | ASKED,
+    responses=documented(*CHANGES, *BODIES, PrivateKeySent, KeyUnusable, UrlRefused, AuthenticatesOtherwise) | ACCEPTED,
 )
 async def set_keys(
     request: Request,
@@ -177,23 +177,23 @@ async def set_keys(
     principal: Admin,
     if_match: Precondition,
 ) -> Response:
-    """Puts these keys in place of those that it has; `{}` takes them away. With keys it needs no secret.
+    """Replaces the client's keys; `{}` removes them. A client with keys needs no secret.
 
-    The access tokens of the client end within seconds. A client of the regulator gets a key that it has not yet when a
-    second person confirms it; keys are taken away at once.
+    The access tokens of the client are revoked within seconds. A new key of a regulator's client takes effect when a
+    second person confirms it; a removal takes effect at once.
     """
     async with database.transaction(principal) as tx:
         _check_jwks_uri(request, body)
         client = await store.get_client(tx, partner_id, client_id, lock=True)
-        wanted = Wanted(ChangeAction.KEYS, client, if_match, body.model_dump(exclude_none=True))
-        return _changed(await client_changes.make(tx, principal, client.partner, wanted))
+        requested = RequestedChange(ChangeAction.KEYS, client, if_match, body.model_dump(exclude_none=True))
+        return _client_response(await client_changes.apply_or_defer(tx, principal, client.partner, requested))
 
 
 @router.patch(
     "/{partner_id}/clients/{client_id}",
     summary="Change a client's scopes or person",
     response_model=schemas.Client,
-    responses=documented(*CHANGES, *BODIES, AuthenticatesOtherwise) | ASKED,
+    responses=documented(*CHANGES, *BODIES, AuthenticatesOtherwise) | ACCEPTED,
 )
 async def change_client(
     partner_id: UUID,
@@ -203,22 +203,22 @@ async def change_client(
     principal: Admin,
     if_match: Precondition,
 ) -> Response:
-    """A JSON merge patch (RFC 7396). Access tokens with a scope that is taken away end within seconds.
+    """Applies a JSON merge patch (RFC 7396). When a scope is removed, access tokens are revoked within seconds.
 
-    A client of the regulator gets another person, or a scope that it has not, when a second person confirms it; scopes
-    are taken away at once.
+    A new person or an additional scope of a regulator's client takes effect when a second person confirms it; a
+    removal takes effect at once.
     """
     async with database.transaction(principal) as tx:
         client = await store.get_client(tx, partner_id, client_id, lock=True)
-        wanted = Wanted(ChangeAction.CHANGE, client, if_match, body.model_dump(exclude_unset=True))
-        return _changed(await client_changes.make(tx, principal, client.partner, wanted))
+        requested = RequestedChange(ChangeAction.CHANGE, client, if_match, body.model_dump(exclude_unset=True))
+        return _client_response(await client_changes.apply_or_defer(tx, principal, client.partner, requested))
 
 
 @router.post(
     "/{partner_id}/clients/{client_id}/rotate",
     summary="Give a client a new secret",
     response_model=schemas.ClientWithSecret,
-    responses=documented(*CHANGES, AuthenticatesOtherwise) | ASKED,
+    responses=documented(*CHANGES, AuthenticatesOtherwise) | ACCEPTED,
 )
 async def rotate_secret(
     partner_id: UUID,
@@ -228,15 +228,15 @@ async def rotate_secret(
     if_match: Precondition,
     overlap_seconds: Overlap = schemas.OVERLAP_SECONDS,
 ) -> Response:
-    """The new secret is shown this once. The one before goes on working for a day, or as long as asked for.
+    """Creates a secret, shown only once. The previous secret stays valid for `overlap_seconds`, by default a day.
 
-    With `overlap_seconds=0` the access tokens of the client end too, within seconds. The new secret of a client of the
-    regulator is shown now, and takes the place of the one before when a second person confirms it.
+    With `overlap_seconds=0` the access tokens of the client are revoked within seconds too. The new secret of a
+    regulator's client is shown now and becomes valid when a second person confirms it.
     """
     async with database.transaction(principal) as tx:
         client = await store.get_client(tx, partner_id, client_id, lock=True)
-        wanted = Wanted(ChangeAction.ROTATE, client, if_match, {"overlap_seconds": overlap_seconds})
-        return _with_secret(await client_changes.make(tx, principal, client.partner, wanted), 200)
+        requested = RequestedChange(ChangeAction.ROTATE, client, if_match, {"overlap_seconds": overlap_seconds})
+        return _secret_response(await client_changes.apply_or_defer(tx, principal, client.partner, requested), 200)
 
 
 @router.post(
@@ -248,7 +248,7 @@ async def rotate_secret(
 async def disable_client(
     partner_id: UUID, client_id: UUID, database: Db, principal: Admin, if_match: Precondition
 ) -> Response:
-    """The client gets no more tokens; those it holds end within seconds."""
+    """Refuses the client new tokens and revokes those it has within seconds."""
     async with database.transaction(principal) as tx:
         client = await store.get_client(tx, partner_id, client_id, lock=True)
         return resource_answer(

@@ -1,4 +1,4 @@
-"""The scopes that a partner of each kind may hold, those that a token gets, and which changes give a client more."""
+"""Scopes of partners, clients and tokens, and the kinds and states of changes of clients."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -10,7 +10,7 @@ from app.core.principal import SCOPES
 
 
 class PartnerKind(StrEnum):
-    """What a partner is."""
+    """Kind of a partner."""
 
     REGULATOR = "regulator"
     ASSOCIATION = "association"
@@ -18,13 +18,13 @@ class PartnerKind(StrEnum):
 
 
 class AuthMethod(StrEnum):
-    """What a client is held to at the token endpoint (RFC 7591, 2); held to none, it takes what it has."""
+    """Authentication method that a client is limited to at the token endpoint (RFC 7591, section 2)."""
 
     PRIVATE_KEY_JWT = "private_key_jwt"
 
 
 class ChangeAction(StrEnum):
-    """What a change does that waits for a second person."""
+    """Action of a change that needs a second person."""
 
     CREATE = "create"
     ROTATE = "rotate"
@@ -33,7 +33,7 @@ class ChangeAction(StrEnum):
 
 
 class ChangeStatus(StrEnum):
-    """Where a change stands that needs a second person."""
+    """Status of a change that needs a second person."""
 
     PENDING = "pending"
     CONFIRMED = "confirmed"
@@ -42,13 +42,13 @@ class ChangeStatus(StrEnum):
 
 
 class ChangeOutcome(StrEnum):
-    """How a person settled such a change."""
+    """Decision on a change that needs a second person."""
 
     CONFIRMED = "confirmed"
     WITHDRAWN = "withdrawn"
 
 
-CHANGE_LASTS = timedelta(hours=72)  # so that one asked for on a Friday can be confirmed on a Monday
+CHANGE_LIFETIME = timedelta(hours=72)  # a request of a Friday can be confirmed on Monday
 ADMIN = "partners:admin"
 ALLOWED: dict[str, frozenset[str]] = {
     PartnerKind.REGULATOR: frozenset(SCOPES),
@@ -69,40 +69,43 @@ ALLOWED: dict[str, frozenset[str]] = {
 
 
 def default_scopes(kind: str) -> list[str]:
-    """The scopes of a client that names none: all that its partner's kind may hold but the administrator's."""
+    """Return the default scopes of a client: all of its partner's kind except ``partners:admin``."""
     return sorted(ALLOWED[kind] - {ADMIN})
 
 
-def adds_keys(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Tell whether ``wanted`` lets a client prove itself by a key that it could not before.
+def adds_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """True when a client can authenticate by a key of ``after`` that ``before`` did not have.
 
-    Both have the members ``jwks`` and ``jwks_uri``. A key at another address counts as new.
+    Both have the members ``jwks`` and ``jwks_uri``. Another URL counts as a new key.
     """
-    known = (held["jwks"] or {}).get("keys", [])
-    new = (wanted["jwks"] or {}).get("keys", [])
-    return wanted["jwks_uri"] not in (None, held["jwks_uri"]) or any(key not in known for key in new)
+    old = (before["jwks"] or {}).get("keys", [])
+    new = (after["jwks"] or {}).get("keys", [])
+    return after["jwks_uri"] not in (None, before["jwks_uri"]) or any(key not in old for key in new)
 
 
 def refused_scopes(kind: str, scopes: Iterable[str]) -> list[FieldError]:
-    """An error for each scope that a partner of ``kind`` may not hold."""
+    """Return an error for each scope that a client of a partner of ``kind`` cannot have."""
     return [
-        InvalidValue.at(f"/scopes/{index}", f"A partner of kind {kind} cannot hold {scope!r}.")
+        InvalidValue.at(f"/scopes/{index}", f"A client of a partner of kind {kind} cannot have the scope {scope!r}.")
         for index, scope in enumerate(scopes)
         if scope not in ALLOWED[kind]
     ]
 
 
-def granted_scopes(held: Iterable[str], asked: str | None) -> list[str] | None:
-    """The scopes of a token: those asked for (RFC 6749, 3.3), all when none are; None when one is not held."""
-    own = set(held)
-    wanted = set(asked.split()) if asked else own
-    return sorted(wanted) if wanted and wanted <= own else None
+def granted_scopes(client_scopes: Iterable[str], requested: str | None) -> list[str] | None:
+    """Return the scopes of a token: the requested ones, by default all of the client (RFC 6749, section 3.3).
+
+    None when the client lacks a requested scope.
+    """
+    own = set(client_scopes)
+    granted = set(requested.split()) if requested else own
+    return sorted(granted) if granted and granted <= own else None
 
 
 def mapped_scopes(mapping: Mapping[str, Iterable[str]], claims: Mapping[str, Any], path: Sequence[str]) -> set[str]:
-    """The scopes of an external token: those that ``mapping`` gives for what stands at ``path`` in its claims.
+    """Return the scopes of an external token: ``mapping`` of the values at ``path`` in its claims.
 
-    That is a list of values or one value; in ``scope`` and ``scp`` a text holds several (RFC 9068, 2.2.3).
+    The claim is a list or one value; ``scope`` and ``scp`` may be space-separated (RFC 9068, section 2.2.3).
     """
     found: Any = claims
     for name in path:

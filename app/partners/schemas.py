@@ -1,4 +1,4 @@
-"""Bodies of partners, clients and the token endpoint."""
+"""Schemas of partners, clients and the token endpoint."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
@@ -26,7 +26,7 @@ Scopes = Annotated[list[Annotated[str, LINE, Field(max_length=50)]], Field(max_l
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$"), Field(examples=["pseb"])]
 PARTNER_ID = "019b2f6e-5e00-7d2b-9a33-2e3d4c5b6a7f"
 CLIENT_ID = "019b2f6e-5e10-7a11-8b22-3c4d5e6f7a8b"
-PERSON = "Who uses the client. Two clients of the regulator that name the same person, or none, count as one person's"
+PERSON = "Name of the client's user. Clients of the regulator with the same person, or with none, count as one person"
 OVERLAP_SECONDS = 86_400
 LONGEST_OVERLAP_SECONDS = 7 * 86_400
 PUBLIC_KEYS: Examples = {
@@ -35,7 +35,7 @@ PUBLIC_KEYS: Examples = {
 
 
 class NewPartner(Body):
-    """An organisation to let in."""
+    """A partner to create."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "pseb", "kind": "association"}]})
 
@@ -45,7 +45,7 @@ class NewPartner(Body):
 
     @classmethod
     def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
-        """An operator names its code, and nobody else does."""
+        """Require the operator's code of an operator, and refuse it for others."""
         is_operator = given.get("kind") == PartnerKind.OPERATOR
         if is_operator and "operator" not in given:
             yield MissingField.at("/operator", "A partner of kind operator needs its operator code.")
@@ -83,7 +83,7 @@ class Partner(Resource):
 
 
 class ClientKeys(Body):
-    """The public keys that a client signs its assertions with: a key set, or where it publishes one; absent: none."""
+    """Public keys that verify a client's assertions: a key set, or the URL where it publishes one."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"jwks": PUBLIC_KEYS, "token_endpoint_auth_method": "private_key_jwt"}]}
@@ -91,33 +91,33 @@ class ClientKeys(Body):
 
     jwks: Annotated[
         dict[str, Any] | None,
-        refuse_as_given(lambda given: given and key_sets.registrable(given)),
+        refuse_as_given(lambda given: given and key_sets.validate_key_set(given)),
         Field(description="A JSON Web Key Set (RFC 7517) of 1 to 10 public keys, each with a `kid` of its own"),
     ] = None
     jwks_uri: Annotated[
         str | None,
         LINE,
-        Field(pattern="^https://", max_length=2_000, description="Where the client publishes its keys"),
+        Field(pattern="^https://", max_length=2_000, description="URL where the client publishes its keys"),
     ] = None
     token_endpoint_auth_method: Annotated[
-        AuthMethod | None, Field(description="`private_key_jwt` holds the client to its keys: it has no secret then")
+        AuthMethod | None, Field(description="`private_key_jwt` limits the client to its keys: it has no secret then")
     ] = None
 
     @classmethod
     def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
-        """There is one source of keys (RFC 7591, 2), and one at all for a client that is held to keys."""
+        """Refuse two sources of keys (RFC 7591, section 2), and ``private_key_jwt`` without any."""
         if "jwks" in given and "jwks_uri" in given:
-            yield InvalidValue.at("/jwks_uri", "A client has either jwks or jwks_uri.")
+            yield InvalidValue.at("/jwks_uri", "Send either jwks or jwks_uri.")
         if "token_endpoint_auth_method" in given and not {"jwks", "jwks_uri"} & given.keys():
-            yield MissingField.at("/jwks", "A client that is held to its keys needs jwks or jwks_uri.")
+            yield MissingField.at("/jwks", "A client limited to private_key_jwt needs jwks or jwks_uri.")
 
     def keys(self) -> dict[str, Any]:
-        """The columns of a client that this body stands for."""
+        """Return the columns of a client for this body."""
         return self.model_dump(include=set(ClientKeys.model_fields))
 
 
 class NewClient(ClientKeys):
-    """A system of a partner, or an officer, to give credentials to."""
+    """A client to create: a system of a partner, or an officer."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"name": "pseb-portal", "scopes": ["applicants:write", "registrations:write"]}]}
@@ -126,20 +126,20 @@ class NewClient(ClientKeys):
     name: Slug
     scopes: Annotated[
         Scopes | None,
-        Field(description="Absent: all that the partner's kind may hold, but `partners:admin`, which is given by name"),
+        Field(description="Absent: all scopes of the partner's kind except `partners:admin`"),
     ] = None
     person: Annotated[Line100 | None, Field(description=PERSON)] = None
 
 
 class ClientDetails(Body):
-    """What can be changed of a client."""
+    """The changeable fields of a client."""
 
     scopes: Scopes
     person: Line100 | None = None
 
 
 class ClientPatch(MergePatch):
-    """What to change of a client, as a JSON merge patch (RFC 7396)."""
+    """Changes of a client as a JSON merge patch (RFC 7396)."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"person": "Ayesha Khan"}]})
 
@@ -148,7 +148,7 @@ class ClientPatch(MergePatch):
 
 
 class Client(Resource):
-    """A client without its secret. What it proves itself by: a secret, keys, or an external issuer's tokens."""
+    """A client without its secret. It authenticates by a secret, by keys, or by an external issuer's tokens."""
 
     model_config = ConfigDict(
         from_attributes=True,
@@ -182,9 +182,11 @@ class Client(Resource):
     name: str
     person: Annotated[str | None, Field(description=PERSON)]
     client_id: str
-    scopes: Annotated[list[str], Field(description="Those of an external issuer's client come with its tokens")]
+    scopes: Annotated[
+        list[str], Field(description="Empty for a client of an external issuer: its tokens have the scopes")
+    ]
     previous_secret_expires_at: Annotated[
-        Timestamp | None, Field(description="Until when the secret before the present one works, after a rotation")
+        Timestamp | None, Field(description="End of the previous secret after a rotation")
     ]
     token_endpoint_auth_method: AuthMethod | None
     jwks: dict[str, Any] | None
@@ -193,7 +195,7 @@ class Client(Resource):
     external_subject: str | None
     disabled_at: Timestamp | None
     tokens_not_before: Annotated[
-        Timestamp | None, Field(description="Access tokens of the token endpoint that were issued before do not count")
+        Timestamp | None, Field(description="Access tokens that the token endpoint issued before this time are revoked")
     ]
     version: int
     created_at: Timestamp
@@ -201,7 +203,7 @@ class Client(Resource):
 
 
 class ClientWithSecret(Client):
-    """A client with its new secret, which is shown this once; null for a client that is held to its keys."""
+    """A client with its new secret, which is shown only once; null for a client limited to its keys."""
 
     client_secret: str | None
 

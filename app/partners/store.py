@@ -1,4 +1,4 @@
-"""Every SQL statement about partners, clients and signing keys."""
+"""SQL statements on partners, clients, changes of clients, and signing keys."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -22,14 +22,14 @@ from app.partners.models import Client, ClientChange, Partner, SigningKey, UsedA
 from app.partners.persons import ClientUser, ClientUsers
 
 SEALED_JWK = "signing_keys.sealed_jwk"
-# longer than a manifest lasts, and than anyone should keep keys without asking again
+# longer than a manifest is valid, and than consumers should cache the key set
 KEY_OVERLAP = timedelta(days=7)
-# longer than our own processes go without fetching the keys again when they meet an unknown one
+# longer than the service's processes wait before they read the keys again for an unknown key id
 PUBLISHED_BEFORE_SIGNING = timedelta(seconds=10)
-# longer than an assertion is taken after its end, and than clocks differ
+# longer than the leeway for assertions and the difference of clocks
 USED_ASSERTIONS_KEPT = timedelta(minutes=5)
-# longer than any token lasts (TOKEN_SECONDS is at most an hour): what was called back before has expired
-CALLED_BACK_KEPT = timedelta(hours=2)
+# longer than any token is valid (TOKEN_SECONDS is at most an hour)
+REVOCATIONS_KEPT = timedelta(hours=2)
 
 
 async def add(tx: Transaction, row: Partner | Client) -> None:
@@ -43,7 +43,7 @@ async def add(tx: Transaction, row: Partner | Client) -> None:
 
 
 async def get_partner(tx: Transaction, partner_id: UUID) -> Partner:
-    """One partner. Raises ``NotFound``."""
+    """Return one partner. Raises ``NotFound``."""
     partner = await tx.get(Partner, partner_id)
     if partner is None:
         raise NotFound
@@ -51,19 +51,19 @@ async def get_partner(tx: Transaction, partner_id: UUID) -> Partner:
 
 
 async def find_partner(tx: Transaction, name: str) -> Partner | None:
-    """The partner of that name, if any."""
+    """Return the partner of that name, or None."""
     partner: Partner | None = await tx.scalar(select(Partner).where(Partner.name == name))
     return partner
 
 
 async def list_partners(tx: Transaction, query: PageQuery) -> tuple[list[Partner], str | None]:
-    """A page of partners."""
+    """Return a page of partners, oldest first, and the cursor of the next page."""
     items, cursor = await fetch_page(tx, select(Partner), Partner.id, query, list_name="partners")
     return list(items), cursor
 
 
 async def get_client(tx: Transaction, partner_id: UUID, client_id: UUID, *, lock: bool = False) -> Client:
-    """One client of a partner, locked for a change when ``lock``. Raises ``NotFound``."""
+    """Return one client of a partner; ``lock`` locks its row. Raises ``NotFound``."""
     statement = select(Client).where(Client.partner_id == partner_id, Client.id == client_id)
     client = await tx.scalar(statement.with_for_update(of=Client) if lock else statement)
     if client is None:
@@ -72,18 +72,18 @@ async def get_client(tx: Transaction, partner_id: UUID, client_id: UUID, *, lock
 
 
 async def find_client(tx: Transaction, client_id: str) -> Client | None:
-    """The client that a token request names, if any."""
+    """Return the client with this OAuth ``client_id``, or None."""
     client: Client | None = await tx.scalar(select(Client).where(Client.client_id == client_id))
     return client
 
 
 async def find_clients(tx: Transaction, client_ids: Collection[str]) -> Sequence[Client]:
-    """The clients of these ids that there are."""
+    """Return the existing clients among these OAuth ``client_id``s."""
     return (await tx.scalars(select(Client).where(Client.client_id.in_(client_ids)))).all()
 
 
 async def find_external(tx: Transaction, partner: str, issuer: str, subject: str) -> Client | None:
-    """The client that stands for a person of an external issuer, if that person was seen before."""
+    """Return the client of an external issuer's subject, or None."""
     client: Client | None = await tx.scalar(
         select(Client)
         .join(Partner)
@@ -93,37 +93,37 @@ async def find_external(tx: Transaction, partner: str, issuer: str, subject: str
 
 
 async def add_external(tx: Transaction, partner_id: UUID, name: str, issuer: str, subject: str) -> UUID | None:
-    """Insert the client that stands for a person of an external issuer; its id, or None when it was there."""
-    person = {"partner_id": partner_id, "external_issuer": issuer, "external_subject": subject}
+    """Insert the client of an external issuer's subject and return its id; None when it exists."""
+    identity = {"partner_id": partner_id, "external_issuer": issuer, "external_subject": subject}
     added: UUID | None = await tx.scalar(
         insert(Client)
-        .values(**person, name=name, client_id=name, scopes=[])
-        .on_conflict_do_nothing()  # the name is the person's own too: of two at once, either may be met first
+        .values(**identity, name=name, client_id=name, scopes=[])
+        .on_conflict_do_nothing()  # concurrent inserts may conflict in the name or in the subject
         .returning(Client.id)
     )
     return added
 
 
 async def use_assertion(tx: Transaction, client_id: UUID, jti: str, expires_at: datetime) -> bool:
-    """Use up a client's assertion; False when it was used before, in whichever process."""
+    """Record the use of a client's assertion; return False when it was used before."""
     used = insert(UsedAssertion).values(client_id=client_id, jti=jti, expires_at=expires_at)
     return await tx.scalar(used.on_conflict_do_nothing().returning(UsedAssertion.jti)) is not None
 
 
 async def forget_used_assertions(tx: Transaction) -> None:
-    """Drop the assertions that have expired."""
+    """Delete expired assertions."""
     await tx.execute(delete(UsedAssertion).where(UsedAssertion.expires_at < func.now() - USED_ASSERTIONS_KEPT))
 
 
 async def list_clients(tx: Transaction, partner_id: UUID, query: PageQuery) -> tuple[list[Client], str | None]:
-    """A page of a partner's clients."""
+    """Return a page of a partner's clients, oldest first, and the cursor of the next page."""
     statement = select(Client).where(Client.partner_id == partner_id)
     items, cursor = await fetch_page(tx, statement, Client.id, query, list_name=f"clients {partner_id}")
     return list(items), cursor
 
 
-async def users(tx: Transaction, caller: UUID, others: Collection[UUID]) -> ClientUsers:
-    """The users of the caller's client and of others."""
+async def client_users(tx: Transaction, caller: UUID, others: Collection[UUID]) -> ClientUsers:
+    """Return the users of the caller's client and of other clients."""
     person = func.coalesce(Client.person, Client.external_subject)
     statement = select(Client.id, Partner.kind, person, Client.disabled_at.is_not(None)).join(Partner)
     found = await tx.execute(statement.where(any_of(Client.id, {caller, *others})))
@@ -131,7 +131,7 @@ async def users(tx: Transaction, caller: UUID, others: Collection[UUID]) -> Clie
 
 
 async def add_change(tx: Transaction, change: ClientChange) -> ClientChange:
-    """Insert a change that waits for a second person."""
+    """Insert a change that awaits its confirmation."""
     tx.add(change)
     await tx.flush()
     await tx.refresh(change)
@@ -139,7 +139,7 @@ async def add_change(tx: Transaction, change: ClientChange) -> ClientChange:
 
 
 async def get_change(tx: Transaction, partner_id: UUID, change_id: UUID, *, lock: bool = False) -> ClientChange:
-    """One change of a partner's client, locked when ``lock``. Raises ``NotFound``."""
+    """Return one change of a partner's client; ``lock`` locks its row. Raises ``NotFound``."""
     statement = select(ClientChange).where(ClientChange.partner_id == partner_id, ClientChange.id == change_id)
     change = await tx.scalar(statement.with_for_update() if lock else statement)
     if change is None:
@@ -150,7 +150,7 @@ async def get_change(tx: Transaction, partner_id: UUID, change_id: UUID, *, lock
 async def list_changes(
     tx: Transaction, partner_id: UUID, query: ClientChangesQuery
 ) -> tuple[list[ClientChange], str | None]:
-    """A page of the changes of a partner's clients, oldest first."""
+    """Return a page of changes of a partner's clients, oldest first, and the cursor of the next page."""
     statement = select(ClientChange).where(ClientChange.partner_id == partner_id)
     if query.status is not None:
         statement = statement.where(ClientChange.status == query.status)
@@ -159,29 +159,29 @@ async def list_changes(
     return list(items), cursor
 
 
-async def settle_change(tx: Transaction, change: ClientChange, outcome: str, client_id: UUID) -> None:
-    """Note how a change ended and who settled it; the hash of its secret is not kept."""
+async def end_change(tx: Transaction, change: ClientChange, outcome: str, client_id: UUID) -> None:
+    """Record the outcome of a change and the client that decided it, and drop the hash of its secret."""
     change.outcome, change.settled_by, change.settled_at = outcome, client_id, datetime.now(UTC)
     change.secret_hash = None
     await tx.flush()
     await tx.refresh(change)
 
 
-async def changed(tx: Transaction, client: Client) -> None:
-    """Write a changed client as its next version."""
+async def save_client(tx: Transaction, client: Client) -> None:
+    """Write a changed client with its next version."""
     client.version += 1
     client.updated_at = datetime.now(UTC)
     await tx.flush()
 
 
-async def called_back(tx: Transaction) -> dict[UUID, datetime]:
-    """The clients whose tokens were called back and may not have expired yet, and when that was."""
-    lately = Client.tokens_not_before > func.now() - CALLED_BACK_KEPT
-    found = await tx.execute(select(Client.id, Client.tokens_not_before).where(lately))
+async def token_revocations(tx: Transaction) -> dict[UUID, datetime]:
+    """Return the time of each client's last token revocation, if tokens from before may not have expired."""
+    is_recent = Client.tokens_not_before > func.now() - REVOCATIONS_KEPT
+    found = await tx.execute(select(Client.id, Client.tokens_not_before).where(is_recent))
     return {row.id: row.tokens_not_before for row in found}
 
 
-# Neither revoked, nor replaced so long ago that nothing which it signed is in use.
+# not revoked, and not replaced so long ago that nothing it signed is still valid
 TRUSTED = and_(
     SigningKey.revoked_at.is_(None),
     or_(SigningKey.retired_at.is_(None), SigningKey.retired_at > func.now() - KEY_OVERLAP),
@@ -189,17 +189,17 @@ TRUSTED = and_(
 
 
 async def public_keys(tx: Transaction) -> KeySet:
-    """The public halves of the signing key and of those replaced lately, for whoever checks a signature."""
+    """Return the public halves of the trusted signing keys, newest first."""
     return await _public_halves(tx, TRUSTED)
 
 
 async def every_public_key(tx: Transaction) -> KeySet:
-    """The public halves of all signing keys ever, revoked ones too, for whoever checks what was signed long ago."""
+    """Return the public halves of all signing keys, also revoked and retired ones, to verify old signatures."""
     return await _public_halves(tx, true())
 
 
 async def revoked_keys(tx: Transaction) -> frozenset[str]:
-    """The ids of the signing keys that were revoked."""
+    """Return the ids of the revoked signing keys."""
     return frozenset(await tx.scalars(select(SigningKey.kid).where(SigningKey.revoked_at.is_not(None))))
 
 
@@ -209,12 +209,12 @@ async def _public_halves(tx: Transaction, condition: ColumnElement[bool]) -> Key
 
 
 async def signing_key(tx: Transaction) -> OKPKey:
-    """The key pair that signs: the newest that everyone had the time to fetch.
+    """Return the key pair that signs: the newest one that verifiers had time to fetch.
 
-    ``add_first_signing_key`` has been called before.
+    Call ``add_first_signing_key`` before.
     """
-    known = SigningKey.created_at <= func.now() - PUBLISHED_BEFORE_SIGNING
-    return (await _keys(tx, TRUSTED, known.desc()))[0]
+    is_known = SigningKey.created_at <= func.now() - PUBLISHED_BEFORE_SIGNING
+    return (await _keys(tx, TRUSTED, is_known.desc()))[0]
 
 
 async def _keys(tx: Transaction, condition: ColumnElement[bool], *first: UnaryExpression[bool]) -> list[OKPKey]:
@@ -225,21 +225,21 @@ async def _keys(tx: Transaction, condition: ColumnElement[bool], *first: UnaryEx
 
 
 async def add_first_signing_key(tx: Transaction) -> None:
-    """Make the first key pair, once, however many call."""
+    """Add the first key pair unless there is one; concurrent callers wait for one another."""
     await tx.execute(text("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"))
     if await tx.scalar(select(SigningKey.kid).limit(1)) is None:
         await _add_key(tx)
 
 
 async def rotate_signing_key(tx: Transaction) -> str:
-    """Publish a new key pair, sign with it from ten seconds on, and give its id; the old one stays published a week."""
+    """Add a key pair, used after ten seconds, and return its id; the previous key stays published for a week."""
     await tx.execute(text("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"))
     await tx.execute(update(SigningKey).where(SigningKey.retired_at.is_(None)).values(retired_at=func.now()))
     return await _add_key(tx)
 
 
 async def revoke_signing_key(tx: Transaction, kid: str) -> str:
-    """Trust a signing key no more, and give the id of the one that signs from now on, which is made if need be.
+    """Revoke a signing key and return the id of the one that signs from now on, a new one if none is left.
 
     Raises ``NotFound``.
     """
@@ -251,12 +251,12 @@ async def revoke_signing_key(tx: Transaction, kid: str) -> str:
     found = await tx.scalar(update(SigningKey).where(SigningKey.kid == kid).values(ended).returning(SigningKey.kid))
     if found is None:
         raise NotFound(f"There is no signing key {kid}. /.well-known/jwks.json lists those that are trusted.")
-    in_force = SigningKey.retired_at.is_(None)
-    if await tx.scalar(select(SigningKey.kid).where(in_force)) is None:
+    is_current = SigningKey.retired_at.is_(None)
+    if await tx.scalar(select(SigningKey.kid).where(is_current)) is None:
         await _add_key(tx)
-    # nothing else may sign meanwhile, so it does not wait until everyone has had the time to fetch it
-    at_once = func.least(SigningKey.created_at, func.now() - PUBLISHED_BEFORE_SIGNING, type_=INSTANT)
-    signing = update(SigningKey).where(in_force).values(created_at=at_once).returning(SigningKey.kid)
+    # no other key may sign, so this one is used before verifiers had time to fetch it
+    long_ago = func.least(SigningKey.created_at, func.now() - PUBLISHED_BEFORE_SIGNING, type_=INSTANT)
+    signing = update(SigningKey).where(is_current).values(created_at=long_ago).returning(SigningKey.kid)
     return str(await tx.scalar(signing))
 
 

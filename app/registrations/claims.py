@@ -47,7 +47,7 @@ def clients_of(case: Claimable) -> set[UUID]:
 
 def own_content(case: Claimable, users: ClientUsers) -> set[UUID]:
     """The clients that gave a case content and may be the caller's own person's."""
-    return users.own_among((case.client_id, *case.content_by))
+    return users.possibly_own((case.client_id, *case.content_by))
 
 
 def ended(case: Claimable, users: ClientUsers, now: datetime) -> ClaimEnd | None:

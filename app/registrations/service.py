@@ -106,7 +106,7 @@ async def claim(tx: Transaction, principal: Principal, registration_id: UUID, if
     """
     held = await store.get(tx, principal, registration_id, lock=True)
     if_match.check(held)
-    users = await partners.users(tx, principal.client_id, clients_of(held))
+    users = await partners.client_users(tx, principal.client_id, clients_of(held))
     now = datetime.now(UTC)
     why = ended(held, users, now)
     target = _refuse_unless_possible(Status.SUBMITTED if why else held.status, Move.CLAIM)
@@ -129,7 +129,7 @@ async def give_back(
     held = await store.get(tx, principal, registration_id, lock=True)
     if_match.check(held)
     target = _refuse_unless_possible(held.status, Move.UNCLAIM)
-    users = await partners.users(tx, principal.client_id, clients_of(held))
+    users = await partners.client_users(tx, principal.client_id, clients_of(held))
     is_own = held.claimed_by is not None and users.is_surely_own(held.claimed_by)
     if not is_own and not reason:
         raise ClaimedByAnother("Another officer has claimed the case. To end that claim, say why: ?reason=")

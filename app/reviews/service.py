@@ -100,7 +100,7 @@ async def _split(
     tx: Transaction, officer: Principal, cases: Sequence[Case], action: str
 ) -> tuple[list[Case], dict[UUID, DomainError]]:
     """The cases that the officer may decide so, and why not of the others."""
-    users = await partners.users(tx, officer.client_id, {id_ for case in cases for id_ in clients_of(case)})
+    users = await partners.client_users(tx, officer.client_id, {id_ for case in cases for id_ in clients_of(case)})
     return rules.split(cases, action, users, datetime.now(UTC))
 
 

@@ -1,1 +1,1 @@
-"""Webhooks: signed deliveries of events to URLs that partners name."""
+"""Webhooks: signed deliveries of events to partners' endpoints (Standard Webhooks)."""

@@ -1,4 +1,4 @@
-"""The worker's part: takes events from the log and sends them, again and again until they are taken."""
+"""Delivery of events to webhooks: reads the event log, sends requests, and retries until they are acknowledged."""
 
 import asyncio
 import random
@@ -25,20 +25,20 @@ from app.events.schemas import Event
 from app.webhooks import rules, service, signing, store
 from app.webhooks.models import PREVIOUS_SECRET, PRIVATE_KEY, SECRET, Webhook
 from app.webhooks.rules import DeliveryStatus
-from app.webhooks.store import Claimed, Verdict
+from app.webhooks.store import AttemptResult, ClaimedDelivery
 
-READ_AT_ONCE = 500
-SENT_AT_ONCE = 5  # to one webhook
+EVENTS_AT_ONCE = 500
+DELIVERIES_AT_ONCE = 5  # to one webhook
 LEASE = timedelta(seconds=4 * TOTAL_SECONDS)
-READ_OF_AN_ANSWER = 1024
-OUR_FAULT = "The service failed at this attempt."
-NO_END = "The service did not see the last attempt to its end."
+RESPONSE_BYTES = 1024
+INTERNAL_ERROR = "The service failed during this attempt."
+INTERRUPTED = "The service was interrupted during the last attempt."
 _random = random.SystemRandom()
 log = structlog.get_logger(__name__)
 
 
 class Payload(BaseModel):
-    """The body of a request, as Standard Webhooks has it; ``data`` is what ``GET /v1/events`` shows."""
+    """Body of a request (Standard Webhooks); ``data`` is the event as ``GET /v1/events`` shows it."""
 
     type: str
     timestamp: Timestamp
@@ -46,35 +46,29 @@ class Payload(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """What one turn sends to one webhook, and what it needs for it."""
+class ClaimedBatch:
+    """Claimed deliveries to one webhook, with all that sending them needs."""
 
     url: str
     partner_id: UUID
     secrets: Sequence[str]
     private_key: str
-    claimed: Sequence[Claimed]
+    deliveries: Sequence[ClaimedDelivery]
     events: Mapping[UUID, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one attempt."""
+class Attempt:
+    """One attempt: the response's status and ``Retry-After``, or the reason why there was none."""
 
-    delivery: Claimed
+    delivery: ClaimedDelivery
     status: int | None = None
     error: str | None = None
     retry_after: str | None = None
 
 
-def partner_of(webhook: Webhook) -> Principal:
-    """The webhook's partner as the reader of the log that it is by ``GET /v1/events``."""
-    partner = webhook.partner
-    return Principal(webhook.id, partner.id, partner.kind, partner.operator, frozenset())  # type: ignore[arg-type]  # a constraint holds the column to the kinds
-
-
 class Deliverer:
-    """Delivers; any number of workers share the work by locks and claims. ``clock`` gives the time in UTC."""
+    """Delivers events; workers share the deliveries by row locks and claims. ``clock`` returns the time in UTC."""
 
     def __init__(
         self, database: Database, outbound: Outbound, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -82,161 +76,169 @@ class Deliverer:
         self._database = database
         self._outbound = outbound
         self._clock = clock
-        self._lanes: dict[UUID, UUID] = {}  # the webhooks that are sent to, and whose each is
+        self._active: dict[UUID, UUID] = {}  # webhooks that are being sent to, with their partners
 
     async def run(self, seconds: float) -> None:
-        """Deliver until cancelled, looking every so many ``seconds``."""
+        """Deliver until cancelled, polling every ``seconds``."""
         async with asyncio.TaskGroup() as group:
             while True:
                 try:
-                    await self.take_in()
-                    for webhook_id, partner_id in rules.in_turn(await self._due(), self._lanes):
-                        self._lanes[webhook_id] = partner_id
-                        group.create_task(self._lane(webhook_id))
+                    await self.add_deliveries()
+                    for webhook_id, partner_id in rules.choose_webhooks(await self._find_due(), self._active):
+                        self._active[webhook_id] = partner_id
+                        group.create_task(self._send_until_done(webhook_id))
                 except (SQLAlchemyError, OSError) as error:
-                    log.warning("webhooks failed; they go on", error=repr(error)[:500])
+                    log.warning("webhooks failed; retrying", error=repr(error)[:500])
                 except Exception:
-                    log.exception("webhooks failed; they go on")
+                    log.exception("webhooks failed; retrying")
                 await asyncio.sleep(seconds)
 
-    async def turn(self) -> None:
-        """Take in what happened and send all that is due now, once."""
-        await self.take_in()
-        for webhook_id, _ in await self._due():
-            while await self._send_some(webhook_id):
+    async def run_once(self) -> None:
+        """Add deliveries for new events, and send all that are due."""
+        await self.add_deliveries()
+        for webhook_id, _ in await self._find_due():
+            while await self._send_batch(webhook_id):
                 pass
 
-    async def take_in(self) -> None:
-        """Put what happened since on its way to the webhooks that want it."""
+    async def add_deliveries(self) -> None:
+        """Add a delivery for each new event to the webhooks that subscribe to it."""
         async with self._database.transaction(read_only=True) as tx:
-            behind = await store.behind(tx)
-        for webhook_id in behind:  # one that cannot be read for does not keep the others waiting
-            await attempt(f"take in for webhook {webhook_id}", partial(self._take_in_for, webhook_id))
+            behind = await store.find_behind(tx)
+        for webhook_id in behind:  # a webhook that fails does not stop the others
+            await attempt(f"add deliveries for webhook {webhook_id}", partial(self._add_deliveries_for, webhook_id))
 
-    async def _take_in_for(self, webhook_id: UUID) -> None:
-        more = True
-        while more:
+    async def _add_deliveries_for(self, webhook_id: UUID) -> None:
+        has_more = True
+        while has_more:
             async with self._database.transaction() as tx:
-                more = await self._take_in_some(tx, webhook_id)
+                has_more = await self._add_some(tx, webhook_id)
 
-    async def _take_in_some(self, tx: Transaction, webhook_id: UUID) -> bool:
-        webhook = await store.locked(tx, webhook_id)
+    async def _add_some(self, tx: Transaction, webhook_id: UUID) -> bool:
+        """Add deliveries for the next events of the log; return whether more may follow."""
+        webhook = await store.lock_active(tx, webhook_id)
         if webhook is None or webhook.after is None:
             return False
         newest = await events.newest_settled_id(tx, after=webhook.after)
         if newest is None:
             return False
-        found = await events.read(tx, partner_of(webhook), after=webhook.after, limit=READ_AT_ONCE)
+        found = await events.read(tx, _principal_of(webhook), after=webhook.after, limit=EVENTS_AT_ONCE)
         wanted = [(each.id, each.name) for each in found if _wants(webhook, each)]
         await store.add_deliveries(tx, webhook.id, wanted, self._clock())
-        more = len(found) == READ_AT_ONCE
-        # a short page ends at or after the newest; from there on nothing before it is read again
-        webhook.after = found[-1].id if more else newest
-        return more
+        has_more = len(found) == EVENTS_AT_ONCE
+        # a short page ends at or after the newest event, so the position can move on to it
+        webhook.after = found[-1].id if has_more else newest
+        return has_more
 
-    async def _due(self) -> list[tuple[UUID, UUID]]:
+    async def _find_due(self) -> list[tuple[UUID, UUID]]:
         async with self._database.transaction(read_only=True) as tx:
-            found = await store.due(tx, self._clock())
-        _random.shuffle(found)  # so that none comes before another each time
+            found = await store.find_due(tx, self._clock())
+        _random.shuffle(found)  # so that no webhook is always first
         return found
 
-    async def _lane(self, webhook_id: UUID) -> None:
-        """Send to one webhook until nothing is due, beside the other lanes: who is slow waits alone."""
+    async def _send_until_done(self, webhook_id: UUID) -> None:
+        """Send to one webhook until nothing is due; a slow endpoint delays no other."""
         try:
-            while await self._send_some(webhook_id):
+            while await self._send_batch(webhook_id):
                 pass
         except (SQLAlchemyError, OSError) as error:
-            log.warning("webhook failed; it goes on", webhook_id=str(webhook_id), error=repr(error)[:500])
+            log.warning("webhook failed; retrying", webhook_id=str(webhook_id), error=repr(error)[:500])
         except Exception:
-            log.exception("webhook failed; it goes on", webhook_id=str(webhook_id))
+            log.exception("webhook failed; retrying", webhook_id=str(webhook_id))
         finally:
-            del self._lanes[webhook_id]
+            del self._active[webhook_id]
 
-    async def _send_some(self, webhook_id: UUID) -> bool:
-        """Claim, send outside of any transaction, settle; whether there was something to send."""
+    async def _send_batch(self, webhook_id: UUID) -> bool:
+        """Claim due deliveries, send them outside a transaction, record the results; return False if none was due."""
         async with self._database.transaction() as tx:
             batch = await self._claim(tx, webhook_id)
         if batch is None:
             return False
-        outcomes = await asyncio.gather(*(self._attempt(batch, each) for each in batch.claimed))
+        attempts = await asyncio.gather(*(self._attempt(batch, each) for each in batch.deliveries))
         try:
             async with self._database.transaction() as tx:
-                await self._settle(tx, webhook_id, outcomes)
+                await self._record(tx, webhook_id, attempts)
         except Exception as fault:
             if is_outage(fault):
                 raise
-            log.exception("deliveries could not be settled by their answers", webhook_id=str(webhook_id))
-            failed = [Outcome(each, error=OUR_FAULT) for each in batch.claimed]
+            log.exception("results of deliveries could not be recorded", webhook_id=str(webhook_id))
+            failed = [Attempt(each, error=INTERNAL_ERROR) for each in batch.deliveries]
             async with self._database.transaction() as tx:
-                await store.settle(tx, [_verdict(each, self._clock()) for each in failed])
+                await store.record_attempts(tx, [_result_of(each, self._clock()) for each in failed])
         return True
 
-    async def _claim(self, tx: Transaction, webhook_id: UUID) -> Batch | None:
+    async def _claim(self, tx: Transaction, webhook_id: UUID) -> ClaimedBatch | None:
         now = self._clock()
-        webhook = await store.locked(tx, webhook_id)
+        webhook = await store.lock_active(tx, webhook_id)
         if webhook is None or (webhook.paused_until and webhook.paused_until > now):
             return None
-        claimed = await store.claim(tx, webhook_id, now, limit=SENT_AT_ONCE, lease=LEASE)
+        claimed = await store.claim(tx, webhook_id, now, limit=DELIVERIES_AT_ONCE, lease=LEASE)
         if not claimed:
             return None
-        spent = [each for each in claimed if each.attempts > rules.ATTEMPTS]
-        if spent:  # whoever made the last attempt did not live to settle it
-            await store.settle(tx, [_verdict(Outcome(each, error=NO_END), now) for each in spent])
-            claimed = [each for each in claimed if each not in spent]
-        found = await events.read_by_ids(tx, partner_of(webhook), [each.event_id for each in claimed])
-        return Batch(
+        exhausted = [each for each in claimed if each.attempts > rules.ATTEMPTS]
+        if exhausted:  # the worker of the last attempt died before it recorded the result
+            interrupted = [Attempt(each, error=INTERRUPTED) for each in exhausted]
+            await store.record_attempts(tx, [_result_of(each, now) for each in interrupted])
+            claimed = [each for each in claimed if each not in exhausted]
+        found = await events.read_by_ids(tx, _principal_of(webhook), [each.event_id for each in claimed])
+        return ClaimedBatch(
             url=webhook.url,
             partner_id=webhook.partner_id,
             secrets=_secrets(tx, webhook, now),
             private_key=tx.keyring.unseal_text(PRIVATE_KEY, webhook.sealed_private_key),
-            claimed=claimed,
+            deliveries=claimed,
             events={each.id: each for each in found},
         )
 
-    async def _attempt(self, batch: Batch, delivery: Claimed) -> Outcome:
-        """Send a delivery once. Whatever is raised on the way is a failed attempt, never one that did not count."""
+    async def _attempt(self, batch: ClaimedBatch, delivery: ClaimedDelivery) -> Attempt:
+        """Send a delivery once. Any exception is a failed attempt, so that every attempt counts."""
         found = batch.events.get(delivery.event_id)
         if found is None:
-            return Outcome(delivery, error="The event is not the partner's business any more.")
+            return Attempt(delivery, error="The event is no longer visible to the partner.")
         try:
             return await self._send(batch, delivery, found)
         except UrlRefused as refused:
-            return Outcome(delivery, error=refused.detail)
+            return Attempt(delivery, error=refused.detail)
         except Unreachable as unreachable:
-            return Outcome(delivery, error=str(unreachable))
+            return Attempt(delivery, error=str(unreachable))
         except Exception:
-            log.exception("a delivery failed by a fault of ours", delivery_id=str(delivery.id))
-            return Outcome(delivery, error=OUR_FAULT)
+            log.exception("delivery failed by an internal error", delivery_id=str(delivery.id))
+            return Attempt(delivery, error=INTERNAL_ERROR)
 
-    async def _send(self, batch: Batch, delivery: Claimed, found: Any) -> Outcome:
+    async def _send(self, batch: ClaimedBatch, delivery: ClaimedDelivery, found: Any) -> Attempt:
         event = Event.model_validate(found)
         body = Payload(type=event.name, timestamp=event.occurred_at, data=event).model_dump_json()
         signed = signing.headers(str(event.id), self._clock(), body, whsec=batch.secrets, private_key=batch.private_key)
-        answer = await self._outbound.request(
+        response = await self._outbound.request(
             "POST",
             batch.url,
             headers={"Content-Type": "application/json", **signed},
             content=body.encode(),
-            limit=READ_OF_AN_ANSWER,
+            limit=RESPONSE_BYTES,
             owner=str(batch.partner_id),
         )
-        return Outcome(delivery, answer.status, retry_after=answer.headers.get("retry-after"))
+        return Attempt(delivery, response.status, retry_after=response.headers.get("retry-after"))
 
-    async def _settle(self, tx: Transaction, webhook_id: UUID, outcomes: Sequence[Outcome]) -> None:
+    async def _record(self, tx: Transaction, webhook_id: UUID, attempts: Sequence[Attempt]) -> None:
+        """Record the results of attempts, and pause or disable the webhook by them."""
         now = self._clock()
-        webhook = await store.locked(tx, webhook_id, wait=True)  # first, as whoever deletes it does
-        await store.settle(tx, [_verdict(each, now) for each in outcomes])
+        webhook = await store.lock_active(tx, webhook_id, wait=True)  # locked first, as by a deletion
+        await store.record_attempts(tx, [_result_of(each, now) for each in attempts])
         if webhook is None:
             return
-        if any(rules.is_taken(each.status) for each in outcomes):
+        if any(rules.is_delivered(each.status) for each in attempts):
             webhook.failing_since = None
         elif webhook.failing_since is None:
             webhook.failing_since = now
-        pauses = [until for each in outcomes if (until := rules.pause(each.retry_after, now))]
+        pauses = [until for each in attempts if (until := rules.pause_until(each.retry_after, now))]
         webhook.paused_until = max(pauses, default=None)
-        reason = rules.reason_to_disable([each.status for each in outcomes], webhook.failing_since, now)
+        reason = rules.reason_to_disable([each.status for each in attempts], webhook.failing_since, now)
         if reason:
             await service.disable(tx, webhook, reason)
+
+
+def _principal_of(webhook: Webhook) -> Principal:
+    """Return a principal that reads the event log as the webhook's partner does."""
+    return webhook.partner.principal(webhook.id, ())
 
 
 def _wants(webhook: Webhook, event: Any) -> bool:
@@ -252,17 +254,16 @@ def _secrets(tx: Transaction, webhook: Webhook, now: datetime) -> list[str]:
     return secrets
 
 
-def _verdict(outcome: Outcome, now: datetime) -> Verdict:
-    attempts = outcome.delivery.attempts
-    again = None
+def _result_of(sent: Attempt, now: datetime) -> AttemptResult:
+    number, next_attempt = sent.delivery.attempts, None
     status = DeliveryStatus.DELIVERED
-    if not rules.is_taken(outcome.status):
-        again = rules.next_attempt(attempts, now, _random.random())
-        status = DeliveryStatus.PENDING if again else DeliveryStatus.FAILED
-    settled_at = None if again else now
-    return Verdict(outcome.delivery.id, attempts, status, again, outcome.status, outcome.error, settled_at)
+    if not rules.is_delivered(sent.status):
+        next_attempt = rules.next_attempt(number, now, _random.random())
+        status = DeliveryStatus.PENDING if next_attempt else DeliveryStatus.FAILED
+    settled_at = None if next_attempt else now
+    return AttemptResult(sent.delivery.id, number, status, next_attempt, sent.status, sent.error, settled_at)
 
 
 async def forget_old_deliveries(tx: Transaction) -> None:
-    """Drop what was settled longer ago than deliveries are kept."""
-    await store.forget_settled_before(tx, datetime.now(UTC) - rules.KEPT)
+    """Delete deliveries that ended more than ``DELIVERIES_KEPT`` ago."""
+    await store.delete_ended_before(tx, datetime.now(UTC) - rules.DELIVERIES_KEPT)

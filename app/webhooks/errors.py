@@ -1,19 +1,19 @@
-"""What can go wrong with webhooks."""
+"""Errors of webhooks."""
 
 from app.core.errors import Conflict
 
 
 class WebhookLimit(Conflict):
-    """The partner has as many webhooks as a partner may have."""
+    """The partner has the largest allowed number of webhooks."""
 
     code = "webhook_limit"
-    title = "No more webhooks can be made"
-    mend = "Delete a webhook that you no longer need, or let one receive for several of your systems."
+    title = "Too many webhooks"
+    mend = "Delete a webhook that you no longer need, or let several of your systems share one."
 
 
 class WebhookDisabled(Conflict):
-    """Nothing is sent to a disabled webhook."""
+    """The webhook is disabled; nothing is sent to it."""
 
     code = "webhook_disabled"
     title = "The webhook is disabled"
-    mend = "Set its status to active first: PATCH /v1/webhooks/{id}."
+    mend = "Enable it first by status active: PATCH /v1/webhooks/{id}."

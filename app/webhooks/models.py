@@ -1,4 +1,4 @@
-"""Webhooks and the deliveries to them."""
+"""Tables of webhooks and of deliveries to them."""
 
 from datetime import datetime
 from uuid import UUID
@@ -16,10 +16,10 @@ PRIVATE_KEY = "webhooks.sealed_private_key"
 
 
 class Webhook(Identified, Versioned, Base):
-    """Where a partner receives events. ``after`` is the last event of the log that was looked at for it.
+    """A partner's endpoint for events. ``after`` is the last event of the log that was read for it.
 
-    ``failing_since`` is when its first attempt failed since the last success; it is left alone until
-    ``paused_until``. The secret that was replaced signs too until ``previous_secret_until``.
+    ``failing_since`` is the first failed attempt since the last success; nothing is sent before ``paused_until``.
+    The previous secret also signs until ``previous_secret_until``.
     """
 
     __tablename__ = "webhooks"
@@ -47,7 +47,7 @@ class Webhook(Identified, Versioned, Base):
 
 
 class Delivery(Identified, Base):
-    """One event on its way to one webhook. While an attempt is made, ``next_attempt_at`` is when its claim ends."""
+    """Delivery of one event to one webhook. During an attempt, ``next_attempt_at`` is the end of the worker's claim."""
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""A partner's webhooks: where it receives its events."""
+"""Operations of a partner on its webhooks."""
 
 from typing import Annotated
 from uuid import UUID
@@ -22,38 +22,38 @@ router = APIRouter(prefix="/webhooks", tags=["webhooks"], route_class=Authentica
 Manager = Annotated[Principal, require("events:read", "webhooks:manage")]
 
 
-async def _outbound(request: Request) -> Outbound:
+async def _outbound_client(request: Request) -> Outbound:
     outbound: Outbound = request.app.state.outbound
     return outbound
 
 
-WayOut = Annotated[Outbound, Depends(_outbound)]
+OutboundClient = Annotated[Outbound, Depends(_outbound_client)]
 
 
-def _with_secret(issued: service.Issued, status: int) -> Response:
-    shown = schemas.Webhook.model_validate(issued.webhook)
-    body = schemas.WebhookWithSecret(**shown.model_dump(), secret=issued.secret)
-    return resource_answer(body, status, location=f"/v1/webhooks/{shown.id}" if status == 201 else None)
+def _secret_response(issued: service.Issued, status: int) -> Response:
+    webhook = schemas.Webhook.model_validate(issued.webhook)
+    body = schemas.WebhookWithSecret(**webhook.model_dump(), secret=issued.secret)
+    return resource_answer(body, status, location=f"/v1/webhooks/{webhook.id}" if status == 201 else None)
 
 
 @router.post(
     "",
     status_code=201,
-    summary="Make a webhook",
+    summary="Create a webhook",
     response_model=schemas.WebhookWithSecret,
     responses=documented(*CREATES, UrlRefused, WebhookLimit),
 )
 async def create_webhook(
-    body: schemas.NewWebhook, database: Db, principal: Manager, idempotency: Idempotency, outbound: WayOut
+    body: schemas.NewWebhook, database: Db, principal: Manager, idempotency: Idempotency, outbound: OutboundClient
 ) -> Response:
-    """Sends you, from now on, the events that `GET /v1/events` shows you, as Standard Webhooks says.
+    """Creates a webhook that receives, from now on, the events of `GET /v1/events` as Standard Webhooks specifies.
 
-    The secret that verifies the `v1` signatures is shown this once; `public_key` verifies the `v1a` ones.
+    The secret that verifies the `v1` signatures is shown only once; `public_key` verifies the `v1a` signatures.
     """
     async with database.transaction(principal) as tx:
 
         async def create() -> Response:
-            return _with_secret(await service.create(tx, principal, outbound, body), 201)
+            return _secret_response(await service.create(tx, principal, outbound, body), 201)
 
         return await idempotency.respond(tx, principal, create)
 
@@ -62,14 +62,14 @@ async def create_webhook(
 async def list_webhooks(
     request: Request, query: Annotated[PageQuery, Query()], database: Db, principal: Manager
 ) -> Response:
-    """Your webhooks without their secrets, oldest first."""
+    """Lists your webhooks without their secrets, oldest first."""
     async with database.transaction(principal, read_only=True) as tx:
         return page_answer(request, schemas.WebhookPage, *await store.list_page(tx, principal, query))
 
 
 @router.get("/{webhook_id}", summary="Read a webhook", response_model=schemas.Webhook, responses=documented(*READS))
 async def get_webhook(request: Request, webhook_id: UUID, database: Db, principal: Manager) -> Response:
-    """One webhook without its secret: whether it is sent to, and if not, why."""
+    """Returns one webhook without its secret, with its status and the reason if it is disabled."""
     async with database.transaction(principal, read_only=True) as tx:
         webhook = await store.get(tx, principal, webhook_id)
         return not_modified(request, webhook) or resource_answer(schemas.Webhook.model_validate(webhook))
@@ -87,9 +87,9 @@ async def change_webhook(
     database: Db,
     principal: Manager,
     if_match: Precondition,
-    outbound: WayOut,
+    outbound: OutboundClient,
 ) -> Response:
-    """A JSON merge patch (RFC 7396). A webhook that is enabled again gets all that happened in between."""
+    """Applies a JSON merge patch (RFC 7396). A webhook that is enabled again receives the events in between."""
     async with database.transaction(principal) as tx:
         webhook = await service.change(tx, principal, outbound, webhook_id, if_match, body)
         return resource_answer(schemas.Webhook.model_validate(webhook))
@@ -97,7 +97,7 @@ async def change_webhook(
 
 @router.delete("/{webhook_id}", status_code=204, summary="Delete a webhook", responses=documented(*CHANGES))
 async def delete_webhook(webhook_id: UUID, database: Db, principal: Manager, if_match: Precondition) -> Response:
-    """Nothing more is sent to it, and what is known of its deliveries goes."""
+    """Deletes a webhook and the records of its deliveries; nothing more is sent to it."""
     async with database.transaction(principal) as tx:
         await service.delete(tx, principal, webhook_id, if_match)
         return Response(status_code=204)
@@ -105,25 +105,25 @@ async def delete_webhook(webhook_id: UUID, database: Db, principal: Manager, if_
 
 @router.post(
     "/{webhook_id}/rotate-secret",
-    summary="Give a webhook a new secret",
+    summary="Rotate a webhook's secret",
     response_model=schemas.WebhookWithSecret,
     responses=documented(*CHANGES),
 )
 async def rotate_webhook_secret(webhook_id: UUID, database: Db, principal: Manager, if_match: Precondition) -> Response:
-    """The new secret is shown this once. For a day, requests are signed by the old one as well."""
+    """Creates a secret, shown only once. For a day, requests are signed with the previous secret as well."""
     async with database.transaction(principal) as tx:
-        return _with_secret(await service.rotate_secret(tx, principal, webhook_id, if_match), 200)
+        return _secret_response(await service.rotate_secret(tx, principal, webhook_id, if_match), 200)
 
 
 @router.post(
     "/{webhook_id}/test",
     status_code=202,
-    summary="Send a test",
+    summary="Send a test event",
     response_model=schemas.TestSent,
     responses=documented(*READS, *CREATES, WebhookDisabled),
 )
 async def send_test(webhook_id: UUID, database: Db, principal: Manager, idempotency: Idempotency) -> Response:
-    """Sends an event `webhook.test` to this webhook alone, whatever types it wants."""
+    """Sends an event `webhook.test` to this webhook alone, whatever its `event_types`."""
     async with database.transaction(principal) as tx:
 
         async def send() -> Response:
@@ -136,16 +136,16 @@ async def send_test(webhook_id: UUID, database: Db, principal: Manager, idempote
 @router.post(
     "/{webhook_id}/replay",
     status_code=202,
-    summary="Deliver again",
+    summary="Deliver events again",
     response_model=schemas.Webhook,
     responses=documented(*CREATES),
 )
 async def replay(
     webhook_id: UUID, body: schemas.ReplayFrom, database: Db, principal: Manager, idempotency: Idempotency
 ) -> Response:
-    """Delivers again, or for the first time, every event after the given one that the webhook wants.
+    """Delivers every event after the given one again, or for the first time, if it has one of the `event_types`.
 
-    Each comes with the `webhook-id` that it had before.
+    A repeated event keeps its `webhook-id`.
     """
     async with database.transaction(principal) as tx:
 
@@ -169,7 +169,7 @@ async def list_deliveries(
     database: Db,
     principal: Manager,
 ) -> Response:
-    """What was sent, newest first, and how the last attempt ended. Kept for 30 days after the last attempt."""
+    """Lists deliveries and their last attempt, newest first. They are kept for 30 days after the last attempt."""
     async with database.transaction(principal, read_only=True) as tx:
         webhook = await store.get(tx, principal, webhook_id)
         return page_answer(request, schemas.DeliveryPage, *await store.list_deliveries(tx, webhook, query))

@@ -1,4 +1,4 @@
-"""Which events a webhook wants, when an attempt is repeated, and when a webhook is given up."""
+"""Rules of webhooks: subscribed events, retries, concurrency, and when a webhook is disabled."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -11,8 +11,8 @@ from uuid import UUID
 TEST_EVENT = "webhook.test"
 EVENT_TYPE = r"^(\*|[a-z][a-z_]{0,49}\.(\*|[a-z][a-z_]{0,49}))$"
 MOST_WEBHOOKS = 20
-# The wait after each failed attempt, as the specification of Standard Webhooks proposes: ten attempts in three days.
-WAITS = (
+# the schedule that the Standard Webhooks specification proposes: ten attempts in three days
+RETRY_DELAYS = (
     timedelta(seconds=5),
     timedelta(minutes=5),
     timedelta(minutes=30),
@@ -23,25 +23,25 @@ WAITS = (
     timedelta(hours=20),
     timedelta(hours=24),
 )
-ATTEMPTS = len(WAITS) + 1
-LANES = 30  # webhooks that a worker sends to at the same time
-PARTNER_LANES = 10  # of them, those of one partner
+ATTEMPTS = len(RETRY_DELAYS) + 1
+CONCURRENT_WEBHOOKS = 30  # in one worker
+CONCURRENT_WEBHOOKS_OF_A_PARTNER = 10
 JITTER = 0.2
 LONGEST_PAUSE = timedelta(hours=24)
-GIVEN_UP_AFTER = timedelta(days=5)
+DISABLED_AFTER = timedelta(days=5)
 SECRET_OVERLAP = timedelta(hours=24)
-KEPT = timedelta(days=30)
+DELIVERIES_KEPT = timedelta(days=30)
 
 
 class WebhookStatus(StrEnum):
-    """Whether a webhook is sent to."""
+    """Status of a webhook; nothing is sent to a disabled one."""
 
     ACTIVE = "active"
     DISABLED = "disabled"
 
 
 class DisabledReason(StrEnum):
-    """Why a webhook is not sent to."""
+    """Reason why a webhook is disabled: its partner, status 410, or too many failures."""
 
     BY_PARTNER = "by_partner"
     GONE = "gone"
@@ -49,7 +49,7 @@ class DisabledReason(StrEnum):
 
 
 class DeliveryStatus(StrEnum):
-    """How far a delivery is: on its way, taken by the receiver, or given up after the last attempt."""
+    """Status of a delivery; ``failed`` after its last attempt."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -57,45 +57,45 @@ class DeliveryStatus(StrEnum):
 
 
 def wants(event_types: Iterable[str], name: str) -> bool:
-    """Whether one of the types (``registration.approved``, ``registration.*``, ``*``) is that of an event."""
+    """True when one of the types (``registration.approved``, ``registration.*``, ``*``) matches an event's name."""
     subject, _, _ = name.partition(".")
     return not {"*", f"{subject}.*", name}.isdisjoint(event_types)
 
 
-def in_turn(due: Iterable[tuple[UUID, UUID]], busy: Mapping[UUID, UUID]) -> list[tuple[UUID, UUID]]:
-    """The webhooks to begin with now, of those that are ``due``, while others are ``busy``; each with its partner.
+def choose_webhooks(due: Iterable[tuple[UUID, UUID]], active: Mapping[UUID, UUID]) -> list[tuple[UUID, UUID]]:
+    """Return the ``due`` webhooks to start sending to, beside the ``active`` ones; each with its partner.
 
-    No partner has more than ``PARTNER_LANES`` under way, so that its slow receivers leave the others theirs.
+    A limit for each partner keeps slow endpoints of one from using all the concurrency.
     """
-    held = Counter(busy.values())
+    counts = Counter(active.values())
     chosen: list[tuple[UUID, UUID]] = []
     for webhook_id, partner_id in due:
-        if webhook_id not in busy and held[partner_id] < PARTNER_LANES and held.total() < LANES:
-            held[partner_id] += 1
+        is_below = counts[partner_id] < CONCURRENT_WEBHOOKS_OF_A_PARTNER and counts.total() < CONCURRENT_WEBHOOKS
+        if webhook_id not in active and is_below:
+            counts[partner_id] += 1
             chosen.append((webhook_id, partner_id))
     return chosen
 
 
-def is_taken(status: int | None) -> bool:
-    """Whether a response says that the receiver has the event: 2xx, and nothing else."""
+def is_delivered(status: int | None) -> bool:
+    """True for a 2xx response, which alone acknowledges a delivery."""
     return status is not None and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
 def next_attempt(attempts: int, now: datetime, jitter: float) -> datetime | None:
-    """When to try again after ``attempts`` have failed, None: no more.
+    """Return the time of the next attempt after ``attempts`` failed ones, or None after the last.
 
-    ``jitter`` between 0 and 1 says how much of up to ``JITTER`` of the wait is added, so that what failed
-    together does not come again together.
+    ``jitter`` from 0 to 1 adds up to ``JITTER`` of the delay, so that deliveries that failed together spread out.
     """
     if attempts >= ATTEMPTS:
         return None
-    return now + WAITS[attempts - 1] * (1 + JITTER * jitter)
+    return now + RETRY_DELAYS[attempts - 1] * (1 + JITTER * jitter)
 
 
-def pause(retry_after: str | None, now: datetime) -> datetime | None:
-    """Until when a ``Retry-After`` (RFC 9110, 10.2.3) asks to be left alone; at most a day, None: it does not.
+def pause_until(retry_after: str | None, now: datetime) -> datetime | None:
+    """Return the time that a ``Retry-After`` header (RFC 9110, section 10.2.3) asks to wait for, at most a day.
 
-    Whatever the field holds, nothing is raised: what is neither seconds nor a date asks for nothing.
+    None without the header, and for one that is neither seconds nor a future date.
     """
     if not retry_after:
         return None
@@ -103,19 +103,19 @@ def pause(retry_after: str | None, now: datetime) -> datetime | None:
         return now + min(timedelta(seconds=int(retry_after[:9])), LONGEST_PAUSE)
     try:
         until = parsedate_to_datetime(retry_after)
-    except (ValueError, OverflowError):  # a number that no date holds overflows
+    except (ValueError, OverflowError):  # raised for numbers beyond the range of dates
         return None
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
     return min(until, now + LONGEST_PAUSE) if until > now else None
 
 
 def reason_to_disable(statuses: Iterable[int | None], failing_since: datetime | None, now: datetime) -> str | None:
-    """Why a webhook is not sent to any more after these responses (None: no response), if so.
+    """Return the reason to disable a webhook after responses of these statuses (None: no response), or None.
 
-    ``failing_since`` is when its first attempt failed since the last success.
+    ``failing_since`` is the time of its first failed attempt since the last success.
     """
     if HTTPStatus.GONE in statuses:
         return DisabledReason.GONE
-    if failing_since is not None and now - failing_since >= GIVEN_UP_AFTER:
+    if failing_since is not None and now - failing_since >= DISABLED_AFTER:
         return DisabledReason.FAILING
     return None

@@ -1,4 +1,4 @@
-"""Bodies of webhooks and their deliveries."""
+"""Schemas of webhooks and their deliveries."""
 
 from typing import Annotated
 from uuid import UUID
@@ -33,31 +33,31 @@ EventType = Annotated[str, LINE, StringConstraints(pattern=EVENT_TYPE)]
 
 
 class NewWebhook(Body):
-    """Where to send which events."""
+    """A webhook to create: an endpoint and the types of events to send to it."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
-    url: Annotated[str, Field(max_length=URL_LENGTH, description="https on port 443 of a public host")]
+    url: Annotated[str, Field(max_length=URL_LENGTH, description="An https URL on port 443 of a public host")]
     event_types: Annotated[
         list[EventType],
         Field(
             default=["*"],
             min_length=1,
             max_length=50,
-            description="`registration.approved`, `registration.*` or `*`: all",
+            description="Such as `registration.approved` or `registration.*`; `*` for all",
         ),
     ]
     description: Line200 | None = None
 
 
 class WebhookDetails(NewWebhook):
-    """What a partner decides about its webhook."""
+    """The changeable fields of a webhook."""
 
     status: WebhookStatus = WebhookStatus.ACTIVE
 
 
 class WebhookChange(MergePatch):
-    """What to change, as a JSON merge patch (RFC 7396). `status: active` enables a disabled webhook again."""
+    """Changes of a webhook as a JSON merge patch (RFC 7396). `status: active` enables a disabled webhook."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"event_types": ["*"], "status": "active"}]})
 
@@ -79,7 +79,7 @@ class Webhook(Resource):
     status: WebhookStatus
     disabled_reason: DisabledReason | None
     public_key: str
-    previous_secret_until: Timestamp | None = Field(description="Until then the replaced secret signs too")
+    previous_secret_until: Timestamp | None = Field(description="The previous secret also signs until then")
     failing_since: Timestamp | None = Field(description="The first failed attempt since the last success")
     version: int
     created_at: Timestamp
@@ -87,7 +87,7 @@ class Webhook(Resource):
 
 
 class WebhookWithSecret(Webhook):
-    """A webhook with its new secret, which is shown this once."""
+    """A webhook with its new secret, which is shown only once."""
 
     model_config = ConfigDict(
         from_attributes=True,
@@ -98,23 +98,23 @@ class WebhookWithSecret(Webhook):
 
 
 class ReplayFrom(Body):
-    """From where to deliver again."""
+    """The position from which to deliver again."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"after": EVENT_ID}]})
 
-    after: Annotated[UUID, Field(description="The id of an event; what came after it is delivered again")]
+    after: Annotated[UUID, Field(description="The id of an event; later events are delivered again")]
 
 
 class TestSent(Resource):
-    """What the test will come as."""
+    """The event of a test."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"event_id": EVENT_ID}]})
 
-    event_id: Annotated[UUID, Field(description="The `webhook-id` of the request to come")]
+    event_id: Annotated[UUID, Field(description="The `webhook-id` of the coming request")]
 
 
 class Delivery(Resource):
-    """One event on its way to a webhook. `next_attempt_at` is null when no attempt will follow."""
+    """Delivery of one event to a webhook. `next_attempt_at` is null when no attempt follows."""
 
     model_config = ConfigDict(
         from_attributes=True,
@@ -144,8 +144,8 @@ class Delivery(Resource):
     attempts: int
     next_attempt_at: Timestamp | None
     last_attempt_at: Timestamp | None
-    response_status: int | None = Field(description="The status of the last response, null when there was none")
-    last_error: str | None = Field(description="Why there was no response to the last attempt")
+    response_status: int | None = Field(description="Status of the last response, null when there was none")
+    last_error: str | None = Field(description="Reason why the last attempt got no response")
     created_at: Timestamp
     settled_at: Timestamp | None
 

@@ -1,4 +1,4 @@
-"""What partners do with their webhooks."""
+"""Operations on webhooks."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,16 +24,16 @@ from app.webhooks.schemas import NewWebhook, WebhookChange, WebhookDetails
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A webhook and its secret, which is shown this once."""
+    """A webhook and its new secret in clear, which is shown only once."""
 
     webhook: Webhook
     secret: str
 
 
 async def create(tx: Transaction, principal: Principal, outbound: Outbound, body: NewWebhook) -> Issued:
-    """Make a webhook that gets what happens from now on. Raises ``WebhookLimit``, ``Invalid``."""
+    """Create a webhook that receives events from now on. Raises ``WebhookLimit``, ``Invalid``."""
     _check_url(outbound, body.url)
-    if await store.count(tx, principal.partner_id) >= rules.MOST_WEBHOOKS:
+    if await store.count_webhooks(tx, principal.partner_id) >= rules.MOST_WEBHOOKS:
         raise WebhookLimit(f"A partner has at most {rules.MOST_WEBHOOKS} webhooks.")
     secret, private_key = signing.new_secret(), signing.new_private_key()
     webhook = Webhook(
@@ -57,7 +57,7 @@ def _check_url(outbound: Outbound, url: str) -> None:
 
 
 async def _record(tx: Transaction, actor: Principal | None, name: str, webhook: Webhook) -> UUID:
-    """Record what happened to a webhook and give the event's id."""
+    """Record an event of a webhook and return the event's id."""
     details = {"url": webhook.url, "status": webhook.status, "reason": webhook.disabled_reason}
     event = NewEvent(name, webhook.id, webhook.partner_id, details=details)
     (event_id,) = await events.record(tx, actor, [event])
@@ -72,28 +72,28 @@ async def change(
     if_match: IfMatch,
     patch: WebhookChange,
 ) -> Webhook:
-    """Merge ``patch`` into a webhook. Raises ``NotFound``, ``VersionMismatch``, ``Invalid``."""
+    """Apply a merge patch to a webhook. Raises ``NotFound``, ``VersionMismatch``, ``Invalid``."""
     webhook = await store.get(tx, principal, webhook_id, lock=True)
     if_match.check(webhook)
-    held = {name: getattr(webhook, name) for name in WebhookDetails.model_fields}
-    details = validated(WebhookDetails, patch.onto(held)).model_dump()
+    current = {name: getattr(webhook, name) for name in WebhookDetails.model_fields}
+    details = validated(WebhookDetails, patch.onto(current)).model_dump()
     _check_url(outbound, details["url"])
-    if details == held:
+    if details == current:
         return webhook
     for name, value in details.items():
         setattr(webhook, name, value)
-    if details["status"] != held["status"]:
+    if details["status"] != current["status"]:
         disabled = details["status"] == WebhookStatus.DISABLED
         webhook.disabled_reason = DisabledReason.BY_PARTNER if disabled else None
     webhook.failing_since = webhook.paused_until = None
-    await store.changed(tx, webhook)
-    name = "webhook.disabled" if webhook.status != held["status"] == WebhookStatus.ACTIVE else "webhook.changed"
+    await store.save(tx, webhook)
+    name = "webhook.disabled" if webhook.status != current["status"] == WebhookStatus.ACTIVE else "webhook.changed"
     await _record(tx, principal, name, webhook)
     return webhook
 
 
 async def rotate_secret(tx: Transaction, principal: Principal, webhook_id: UUID, if_match: IfMatch) -> Issued:
-    """Give a webhook a new secret; the old one signs too for a day. Raises ``NotFound``, ``VersionMismatch``."""
+    """Give a webhook a new secret; the previous one also signs for a day. Raises ``NotFound``, ``VersionMismatch``."""
     webhook = await store.get(tx, principal, webhook_id, lock=True)
     if_match.check(webhook)
     secret = signing.new_secret()
@@ -101,7 +101,7 @@ async def rotate_secret(tx: Transaction, principal: Principal, webhook_id: UUID,
     webhook.sealed_previous_secret = tx.keyring.seal_text(PREVIOUS_SECRET, old)
     webhook.previous_secret_until = datetime.now(UTC) + rules.SECRET_OVERLAP
     webhook.sealed_secret = tx.keyring.seal_text(SECRET, secret)
-    await store.changed(tx, webhook)
+    await store.save(tx, webhook)
     await _record(tx, principal, "webhook.secret_rotated", webhook)
     return Issued(webhook, secret)
 
@@ -115,7 +115,7 @@ async def delete(tx: Transaction, principal: Principal, webhook_id: UUID, if_mat
 
 
 async def send_test(tx: Transaction, principal: Principal, webhook_id: UUID) -> UUID:
-    """Record an event that goes to this webhook alone; gives its id. Raises ``NotFound``, ``WebhookDisabled``."""
+    """Record an event for this webhook alone and return its id. Raises ``NotFound``, ``WebhookDisabled``."""
     webhook = await store.get(tx, principal, webhook_id)
     if webhook.status == WebhookStatus.DISABLED:
         raise WebhookDisabled
@@ -123,20 +123,20 @@ async def send_test(tx: Transaction, principal: Principal, webhook_id: UUID) -> 
 
 
 async def replay(tx: Transaction, principal: Principal, webhook_id: UUID, after: UUID) -> Webhook:
-    """Deliver again what came after an event. Raises ``NotFound``, ``Invalid`` when there is no such event."""
+    """Deliver the events after ``after`` again. Raises ``NotFound``, ``Invalid`` without such an event."""
     webhook = await store.get(tx, principal, webhook_id, lock=True)
     try:
         await events.read(tx, principal, after=after, limit=1)
     except Invalid:
-        raise Invalid.of([InvalidValue.at("/after", "There is no event of that id.")]) from None
-    await store.forget_settled_after(tx, webhook, after)
+        raise Invalid.of([InvalidValue.at("/after", "There is no event with this id.")]) from None
+    await store.delete_ended_after(tx, webhook, after)
     webhook.after = after
     await tx.flush()
     return webhook
 
 
 async def disable(tx: Transaction, webhook: Webhook, reason: str) -> None:
-    """Stop sending to a webhook, and say so in its partner's log."""
+    """Disable a webhook and record it in its partner's log."""
     webhook.status, webhook.disabled_reason = WebhookStatus.DISABLED, reason
-    await store.changed(tx, webhook)
+    await store.save(tx, webhook)
     await _record(tx, None, "webhook.disabled", webhook)

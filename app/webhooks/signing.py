@@ -1,4 +1,4 @@
-"""Keys and signatures of Standard Webhooks: HMAC-SHA256 (``v1``) and Ed25519 (``v1a``)."""
+"""Signing secrets, keys and signatures of Standard Webhooks: HMAC-SHA256 (``v1``) and Ed25519 (``v1a``)."""
 
 import base64
 import secrets
@@ -12,12 +12,12 @@ KEY_BYTES = 32
 
 
 def new_secret() -> str:
-    """A random secret for ``v1``: ``whsec_`` and base64 of 32 bytes."""
+    """Return a random signing secret for ``v1``: ``whsec_`` and base64 of 32 bytes."""
     return _random("whsec_")
 
 
 def new_private_key() -> str:
-    """A random private key for ``v1a``: ``whsk_`` and base64 of its 32 bytes (RFC 8032, 5.1.5)."""
+    """Return a random private key for ``v1a``: ``whsk_`` and base64 of 32 bytes (RFC 8032, section 5.1.5)."""
     return _random("whsk_")
 
 
@@ -26,7 +26,7 @@ def _random(prefix: str) -> str:
 
 
 def public_key_of(private_key: str) -> str:
-    """The public half: ``whpk_`` and base64 of its 32 bytes."""
+    """Return the public key of a private key: ``whpk_`` and base64 of 32 bytes."""
     return "whpk_" + base64.b64encode(_ed25519(private_key).public_key().public_bytes_raw()).decode()
 
 
@@ -35,9 +35,9 @@ def _ed25519(private_key: str) -> Ed25519PrivateKey:
 
 
 def headers(message_id: str, sent_at: datetime, body: str, *, whsec: Iterable[str], private_key: str) -> dict[str, str]:
-    """The headers of one attempt: a ``v1`` signature by each secret, and one ``v1a``.
+    """Return the headers of one attempt: a ``v1`` signature by each secret, and one ``v1a``.
 
-    ``message_id`` holds no full stop; ``sent_at`` is in UTC; ``body`` is sent byte for byte, as UTF-8.
+    ``message_id`` has no full stop, ``sent_at`` is in UTC, ``body`` is what is sent as UTF-8.
     """
     timestamp = str(int(sent_at.timestamp()))
     symmetric = [Webhook(secret).sign(message_id, sent_at, body) for secret in whsec]

@@ -1,4 +1,4 @@
-"""Every SQL statement about webhooks and deliveries."""
+"""SQL statements on webhooks and deliveries."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,8 +24,8 @@ from app.webhooks.schemas import DeliveriesQuery
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    """A delivery that one worker makes an attempt of, and which attempt it is."""
+class ClaimedDelivery:
+    """A delivery that a worker has claimed for attempt number ``attempts``."""
 
     id: UUID
     event_id: UUID
@@ -33,8 +33,8 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """How an attempt ended and what follows; written only while it is still that attempt."""
+class AttemptResult:
+    """State of a delivery after attempt number ``attempts``; ignored when another attempt has begun."""
 
     id: UUID
     attempts: int
@@ -52,14 +52,14 @@ async def add(tx: Transaction, webhook: Webhook) -> None:
     await tx.refresh(webhook)
 
 
-async def count(tx: Transaction, partner_id: UUID) -> int:
-    """How many webhooks a partner has, while no other transaction makes one for it."""
+async def count_webhooks(tx: Transaction, partner_id: UUID) -> int:
+    """Count a partner's webhooks under a lock that keeps other transactions from creating one."""
     await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"webhooks {partner_id}", 0))))
     return int(await tx.scalar(select(func.count()).where(Webhook.partner_id == partner_id)) or 0)
 
 
 async def get(tx: Transaction, principal: Principal, webhook_id: UUID, *, lock: bool = False) -> Webhook:
-    """One webhook of the caller's own, locked for a change when ``lock``. Raises ``NotFound``."""
+    """Return one webhook of the caller's partner; ``lock`` locks its row. Raises ``NotFound``."""
     statement = select(Webhook).where(Webhook.id == webhook_id, Webhook.partner_id == principal.partner_id)
     webhook = await tx.scalar(statement.with_for_update(of=Webhook) if lock else statement)
     if webhook is None:
@@ -68,7 +68,7 @@ async def get(tx: Transaction, principal: Principal, webhook_id: UUID, *, lock: 
 
 
 async def list_page(tx: Transaction, principal: Principal, query: PageQuery) -> tuple[Sequence[Webhook], str | None]:
-    """A page of the caller's own webhooks."""
+    """Return a page of the caller's webhooks, oldest first, and the cursor of the next page."""
     statement = select(Webhook).where(Webhook.partner_id == principal.partner_id)
     return await fetch_page(tx, statement, Webhook.id, query, list_name="webhooks")
 
@@ -76,14 +76,14 @@ async def list_page(tx: Transaction, principal: Principal, query: PageQuery) -> 
 async def list_deliveries(
     tx: Transaction, webhook: Webhook, query: DeliveriesQuery
 ) -> tuple[Sequence[Delivery], str | None]:
-    """A page of a webhook's deliveries, newest first."""
+    """Return a page of a webhook's deliveries, newest first, and the cursor of the next page."""
     statement = select(Delivery).where(Delivery.webhook_id == webhook.id).filter_by(**query.filters())
     name = f"deliveries {webhook.id}"
     return await fetch_page(tx, statement, Delivery.id, query, list_name=name, descending=True)
 
 
-async def changed(tx: Transaction, webhook: Webhook) -> None:
-    """Write a changed webhook as its next version."""
+async def save(tx: Transaction, webhook: Webhook) -> None:
+    """Write a changed webhook with its next version."""
     webhook.version += 1
     webhook.updated_at = func.now()
     await tx.flush()
@@ -96,15 +96,15 @@ async def remove(tx: Transaction, webhook: Webhook) -> None:
     await tx.flush()
 
 
-async def locked(tx: Transaction, webhook_id: UUID, *, wait: bool = False) -> Webhook | None:
-    """An active webhook, for a change of the service's own; None when it is not, or unless ``wait`` held by another."""
+async def lock_active(tx: Transaction, webhook_id: UUID, *, wait: bool = False) -> Webhook | None:
+    """Lock an active webhook and return it; None when it is not active, or locked by another unless ``wait``."""
     statement = select(Webhook).where(Webhook.id == webhook_id, Webhook.status == WebhookStatus.ACTIVE)
     webhook: Webhook | None = await tx.scalar(statement.with_for_update(of=Webhook, skip_locked=not wait))
     return webhook
 
 
-async def behind(tx: Transaction) -> Sequence[UUID]:
-    """The active webhooks after whose position the log goes on."""
+async def find_behind(tx: Transaction) -> Sequence[UUID]:
+    """Return the active webhooks with committed events after their position in the log."""
     start = aliased(Event)
     settled = Event.transaction_id < func.pg_snapshot_xmin(func.pg_current_snapshot())
     later = tuple_(Event.transaction_id, Event.sequence) > tuple_(start.transaction_id, start.sequence)
@@ -117,20 +117,22 @@ async def behind(tx: Transaction) -> Sequence[UUID]:
 
 
 async def add_deliveries(tx: Transaction, webhook_id: UUID, events: Sequence[tuple[UUID, str]], now: datetime) -> None:
-    """Put events (id and name) on their way, in this order; what is on its way already stays as it is."""
+    """Insert a delivery for each event (id and name), in this order; existing deliveries stay as they are."""
     if not events:
         return
-    kinds: dict[str, Any] = {
+    column_types: dict[str, Any] = {
         "id": Uuid, "webhook_id": Uuid, "event_id": Uuid, "event_type": Text, "next_attempt_at": INSTANT,
     }  # fmt: skip
-    rows = [dict(zip(kinds, (uuid7(), webhook_id, event_id, name, now), strict=True)) for event_id, name in events]
-    batch = json_rows("delivery", kinds, rows)
-    statement = insert(Delivery).from_select(list(kinds), select(*batch.c))
+    rows = [
+        dict(zip(column_types, (uuid7(), webhook_id, event_id, name, now), strict=True)) for event_id, name in events
+    ]
+    batch = json_rows("delivery", column_types, rows)
+    statement = insert(Delivery).from_select(list(column_types), select(*batch.c))
     await tx.execute(statement.on_conflict_do_nothing())
 
 
-async def due(tx: Transaction, now: datetime) -> list[tuple[UUID, UUID]]:
-    """The webhooks that have something to be sent now, each with its partner."""
+async def find_due(tx: Transaction, now: datetime) -> list[tuple[UUID, UUID]]:
+    """Return the active, unpaused webhooks that have a due delivery, each with its partner."""
     waiting = select(Delivery.id).where(
         Delivery.webhook_id == Webhook.id,
         Delivery.status == DeliveryStatus.PENDING,
@@ -142,8 +144,10 @@ async def due(tx: Transaction, now: datetime) -> list[tuple[UUID, UUID]]:
     return [(webhook_id, partner_id) for webhook_id, partner_id in found]
 
 
-async def claim(tx: Transaction, webhook_id: UUID, now: datetime, *, limit: int, lease: timedelta) -> list[Claimed]:
-    """Take up to ``limit`` due deliveries for an attempt; when the worker dies, they are due again after ``lease``."""
+async def claim(
+    tx: Transaction, webhook_id: UUID, now: datetime, *, limit: int, lease: timedelta
+) -> list[ClaimedDelivery]:
+    """Claim up to ``limit`` due deliveries; they are due again after ``lease`` if the worker dies."""
     chosen = (
         select(Delivery.id)
         .where(
@@ -163,17 +167,17 @@ async def claim(tx: Transaction, webhook_id: UUID, now: datetime, *, limit: int,
         .returning(Delivery.id, Delivery.event_id, Delivery.attempts)
         .execution_options(synchronize_session=False)
     )
-    taken = [Claimed(id_, event_id, attempts) for id_, event_id, attempts in await tx.execute(statement)]
-    return sorted(taken, key=lambda each: each.id)
+    claimed = [ClaimedDelivery(id_, event_id, attempts) for id_, event_id, attempts in await tx.execute(statement)]
+    return sorted(claimed, key=lambda each: each.id)
 
 
-async def settle(tx: Transaction, verdicts: Sequence[Verdict]) -> None:
-    """Write how attempts ended."""
-    kinds: dict[str, Any] = {
+async def record_attempts(tx: Transaction, results: Sequence[AttemptResult]) -> None:
+    """Update deliveries by the results of their attempts."""
+    column_types: dict[str, Any] = {
         "id": Uuid, "attempts": Integer, "status": Text, "next_attempt_at": INSTANT, "response_status": Integer,
         "last_error": Text, "settled_at": INSTANT,
     }  # fmt: skip
-    batch = json_rows("verdict", kinds, [asdict(each) for each in verdicts])
+    batch = json_rows("result", column_types, [asdict(each) for each in results])
     written = ("status", "next_attempt_at", "response_status", "last_error", "settled_at")
     await tx.execute(
         update(Delivery)
@@ -183,19 +187,19 @@ async def settle(tx: Transaction, verdicts: Sequence[Verdict]) -> None:
     )
 
 
-async def forget_settled_after(tx: Transaction, webhook: Webhook, event_id: UUID) -> None:
-    """Drop what was settled of the events after ``event_id``, so that they can be put on their way again."""
+async def delete_ended_after(tx: Transaction, webhook: Webhook, event_id: UUID) -> None:
+    """Delete ended deliveries of the events after ``event_id``, so that these can be delivered again."""
     start = aliased(Event)
     position = select(start.transaction_id, start.sequence).where(start.id == event_id).subquery()
-    again = and_(
+    is_ended_after = and_(
         Delivery.webhook_id == webhook.id,
         Delivery.status != DeliveryStatus.PENDING,
         Event.id == Delivery.event_id,
         tuple_(Event.transaction_id, Event.sequence) > tuple_(position.c.transaction_id, position.c.sequence),
     )
-    await tx.execute(delete(Delivery).where(again).execution_options(synchronize_session=False))
+    await tx.execute(delete(Delivery).where(is_ended_after).execution_options(synchronize_session=False))
 
 
-async def forget_settled_before(tx: Transaction, instant: datetime) -> None:
-    """Drop what was settled long ago."""
+async def delete_ended_before(tx: Transaction, instant: datetime) -> None:
+    """Delete deliveries that ended before ``instant``."""
     await tx.execute(delete(Delivery).where(Delivery.settled_at < instant))

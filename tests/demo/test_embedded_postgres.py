@@ -1,4 +1,4 @@
-"""The embedded server: for its own user alone, in a directory of its own, and plain words when it cannot run."""
+"""The embedded PostgreSQL server: access, directories, and error messages."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has another us
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A directory that everybody may enter, below a short path."""
+    """A directory with a short path that every user may enter."""
     with tempfile.TemporaryDirectory(prefix="embedded-", dir="/tmp") as directory:
         Path(directory).chmod(0o755)
         yield Path(directory)
@@ -48,14 +48,14 @@ def runs(pid: int) -> bool:
 
 
 def run_stack(data_dir: Path) -> subprocess.CompletedProcess[str]:
-    """``make run`` on a data directory, which ends by itself when it cannot start."""
+    """Run ``make run`` on a data directory where it cannot start."""
     environment = {**os.environ, "DATA_DIR": str(data_dir), "PORT": "0", "SAMPLE": "0"}
     environment.pop("DATABASE_URL", None)
     command = [sys.executable, "-m", "app.cli", "run"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_a_path_that_no_socket_can_have_is_refused_in_two_lines_and_nothing_is_made(place: Path) -> None:
+def test_a_path_too_long_for_a_socket_is_refused_in_two_lines_and_nothing_is_created(place: Path) -> None:
     told = run_stack(place / ("deep" * 25))
     assert told.returncode == 1
     assert len(told.stderr.splitlines()) == 2
@@ -65,7 +65,7 @@ def test_a_path_that_no_socket_can_have_is_refused_in_two_lines_and_nothing_is_m
     assert not list(Path(tempfile.gettempdir()).glob("**/.s.PGSQL.5432*deep*"))
 
 
-def test_a_server_that_does_not_start_is_told_in_two_lines(place: Path) -> None:
+def test_a_server_that_does_not_start_is_reported_in_two_lines(place: Path) -> None:
     with embedded_postgres(place / "postgresql"):
         pass
     (place / "postgresql" / "global" / "pg_control").unlink()
@@ -77,7 +77,7 @@ def test_a_server_that_does_not_start_is_told_in_two_lines(place: Path) -> None:
     assert str(place / "postgresql" / "log") in told.stderr
 
 
-def test_a_directory_with_other_files_is_left_as_it_is(place: Path) -> None:
+def test_a_directory_with_other_files_is_not_touched(place: Path) -> None:
     (place / "postgresql").mkdir()
     (place / "postgresql" / "thesis.txt").write_text("do not touch")
     with pytest.raises(ServerNotStarted, match="holds files"), embedded_postgres(place / "postgresql"):
@@ -91,7 +91,7 @@ def test_a_path_that_a_url_cannot_name_is_refused(place: Path) -> None:
             pass
 
 
-def test_a_link_to_data_that_is_gone_is_told_and_not_begun_afresh(place: Path) -> None:
+def test_a_link_to_missing_data_is_reported_and_no_new_database_is_created(place: Path) -> None:
     (place / "postgresql").symlink_to(place / "gone" / "postgresql")
     with pytest.raises(ServerNotStarted, match="which is gone"), embedded_postgres(place / "postgresql"):
         pass
@@ -105,7 +105,7 @@ async def test_one_directory_has_one_server_at_a_time(place: Path) -> None:
         assert await answers(url) == 1
 
 
-async def test_it_listens_in_a_directory_of_its_own_and_trusts_nobody(place: Path) -> None:
+async def test_it_listens_in_its_own_directory_without_trust_authentication(place: Path) -> None:
     before = {parent: (mode(parent), parent.stat().st_uid) for parent in place.parents}
     with embedded_postgres(place / "odd 'name' 100%" / "postgresql") as url:
         data = place / "odd 'name' 100%" / "postgresql"
@@ -120,10 +120,10 @@ async def test_it_listens_in_a_directory_of_its_own_and_trusts_nobody(place: Pat
 
 
 @as_root
-async def test_another_user_of_the_machine_is_not_let_in_even_at_an_open_door(
+async def test_another_system_user_is_refused_even_with_open_file_permissions(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "ROOTS_HOME", place / "home")
+    monkeypatch.setattr(embedded, "ROOT_DIRECTORY", place / "home")
     psql = embedded._reachable_programs(18, "nobody") / "psql"
 
     def ask() -> tuple[int, str]:
@@ -143,10 +143,10 @@ async def test_another_user_of_the_machine_is_not_let_in_even_at_an_open_door(
 
 
 @as_root
-async def test_what_the_servers_user_cannot_reach_stays_closed_and_lies_elsewhere(
+async def test_a_directory_that_the_servers_user_cannot_reach_keeps_its_mode_and_holds_a_link(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "ROOTS_HOME", place / "home")
+    monkeypatch.setattr(embedded, "ROOT_DIRECTORY", place / "home")
     reachable = embedded._is_reachable
     # as if the packages lay in a closed directory as well
     monkeypatch.setattr(embedded, "_is_reachable", lambda path, user: path.name != "postgres" and reachable(path, user))
@@ -161,7 +161,7 @@ async def test_what_the_servers_user_cannot_reach_stays_closed_and_lies_elsewher
     assert not list((place / "home").glob("**/PG_VERSION"))
 
 
-async def test_a_server_whose_keeper_was_killed_is_replaced_and_its_data_stays(place: Path) -> None:
+async def test_a_server_left_by_a_killed_process_is_replaced_and_its_data_kept(place: Path) -> None:
     keep = (
         "import time; from pathlib import Path; from app.demo.embedded_postgres import embedded_postgres\n"
         f"with embedded_postgres(Path({str(place / 'postgresql')!r})) as url: print(url, flush=True); time.sleep(60)"

@@ -1,4 +1,4 @@
-"""The demo partners and the file with their credentials."""
+"""Demo partners and the file with their credentials."""
 
 import json
 import stat
@@ -38,7 +38,7 @@ async def test_only_its_owner_can_read_the_file(service: Service, tmp_path: Path
         assert files(tmp_path) == [CREDENTIALS]
 
 
-async def test_each_demo_client_gets_a_token_with_what_its_partner_may_do(service: Service, tmp_path: Path) -> None:
+async def test_each_demo_client_gets_a_token_with_its_partners_scopes(service: Service, tmp_path: Path) -> None:
     written = await ensured(service, tmp_path)
     assert written["token_url"] == f"{BASE_URL}/oauth/token"
     assert set(written) == {"token_url", "clients"}
@@ -50,7 +50,7 @@ async def test_each_demo_client_gets_a_token_with_what_its_partner_may_do(servic
     assert held["nayatel"] == held["ptcl"] == ALLOWED[PartnerKind.OPERATOR]
 
 
-async def test_a_second_start_keeps_the_secrets_and_follows_a_new_address(service: Service, tmp_path: Path) -> None:
+async def test_a_second_start_keeps_the_secrets_and_writes_the_new_url(service: Service, tmp_path: Path) -> None:
     first = await ensured(service, tmp_path)
     again = await ensured(service, tmp_path, "http://register.example:9000")
     assert again["clients"] == first["clients"]
@@ -83,7 +83,7 @@ async def persons(service: Service) -> dict[str, str | None]:
     return {each.name: each.person for each in clients}
 
 
-async def test_each_officer_is_a_person_of_its_own(service: Service, tmp_path: Path) -> None:
+async def test_each_officer_is_a_different_person(service: Service, tmp_path: Path) -> None:
     await ensured(service, tmp_path)
     named = await persons(service)
     assert len(set(named.values())) == len(named) == 3

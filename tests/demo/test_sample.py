@@ -1,4 +1,4 @@
-"""The sample register has the real one's size and shape, and is the same every time."""
+"""The sample register has the real one's numbers and is reproducible."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from app.bulk_uploads.rules import COLUMNS
-from app.demo.sample import OPERATORS, REGISTER, Sample
+from app.demo.sample import OPERATORS, UPLOADS, Sample
 
 Rows = dict[str, list[dict[str, str]]]
 
@@ -18,7 +18,7 @@ Rows = dict[str, list[dict[str, str]]]
 @pytest.fixture(scope="module")
 def rows() -> Rows:
     read = {
-        batch.name: list(csv.DictReader(io.StringIO(body.decode(), newline=""))) for batch, body in Sample().files()
+        upload.name: list(csv.DictReader(io.StringIO(body.decode(), newline=""))) for upload, body in Sample().files()
     }
     assert all(tuple(each[0]) == COLUMNS for each in read.values())
     return read
@@ -34,7 +34,7 @@ def test_it_has_as_many_addresses_and_applicants_as_were_reported(rows: Rows) ->
     assert found == {"companies": (19_840, 1_286), "freelancers": (180, 136), "pasha": (417, 60)}
     assert sum(addresses for addresses, _ in found.values()) == 20_437
     assert sum(applicants for _, applicants in found.values()) == 1_482
-    assert [(batch.name, batch.partner) for batch in REGISTER] == [
+    assert [(upload.name, upload.partner) for upload in UPLOADS] == [
         ("companies", "pseb"),
         ("freelancers", "pseb"),
         ("pasha", "pasha"),
@@ -47,7 +47,7 @@ def test_few_applicants_have_many_addresses_and_many_have_few(rows: Rows) -> Non
     assert held[-1] > 10 * held[len(held) // 2]
 
 
-def test_no_address_and_no_reference_is_there_twice(rows: Rows) -> None:
+def test_addresses_and_references_are_unique(rows: Rows) -> None:
     every = [row for each in rows.values() for row in each]
     assert len({address(row) for row in every}) == len(every)
     assert len({row["reference"] for row in every}) == len(every)
@@ -64,7 +64,7 @@ def test_each_address_lies_in_a_prefix_that_the_rows_operator_announces(rows: Ro
             assert row["operator"] == code
 
 
-def test_no_identity_number_is_one_that_is_issued(rows: Rows) -> None:
+def test_no_identity_number_is_a_real_one(rows: Rows) -> None:
     assert all(row["cnic"][:1] in ("", "9") for each in rows.values() for row in each)
 
 

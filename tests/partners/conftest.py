@@ -1,4 +1,4 @@
-"""What the tests of partners begin with."""
+"""Fixtures of the tests of partners."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from app.partners.login import client_authentication
 
 @pytest.fixture(autouse=True)
 def refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let refused assertions be answered without the wait that hides why."""
+    """Answer refused assertions at once, without the delay that hides the reason."""
     monkeypatch.setattr(client_authentication, "REFUSED_AFTER_SECONDS", 0.0)

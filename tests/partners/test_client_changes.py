@@ -1,4 +1,4 @@
-"""What gives a client of the regulator more takes effect when a second person confirms it."""
+"""Changes that extend the access of a regulator's client need a second person's confirmation."""
 
 import asyncio
 from typing import Any
@@ -41,7 +41,7 @@ def path_of(credentials: Credentials) -> str:
 
 
 async def asked(answer: httpx.Response) -> dict[str, Any]:
-    """The change of an answer that says it was asked for."""
+    """The pending change of a 202 response."""
     assert answer.status_code == 202, answer.text
     change: dict[str, Any] = answer.json()
     assert change["status"] == "pending"
@@ -67,7 +67,7 @@ async def state(caller: Caller, credentials: Credentials) -> Any:
 
 
 async def changes_of(caller: Caller, credentials: Credentials) -> list[httpx.Response]:
-    """One attempt at each change that gives the client more."""
+    """Responses to one request of each change that extends the client's access."""
     path = path_of(credentials)
     return [
         await caller.post(f"{path}/rotate?overlap_seconds=0", headers=ANY),
@@ -78,7 +78,7 @@ async def changes_of(caller: Caller, credentials: Credentials) -> list[httpx.Res
     ]
 
 
-async def test_nothing_that_gives_an_officers_client_more_acts_before_a_second_person_confirms_it(
+async def test_a_change_that_extends_an_officers_access_takes_effect_only_when_a_second_person_confirms_it(
     service: Service, admin: Caller
 ) -> None:
     victim = await service.officer("pta-officer-2")
@@ -93,7 +93,7 @@ async def test_nothing_that_gives_an_officers_client_more_acts_before_a_second_p
     assert await state(admin, victim.credentials) == before
 
 
-async def test_neither_the_asker_nor_the_person_of_the_client_confirms_and_a_third_person_does(
+async def test_neither_the_requester_nor_the_clients_person_can_confirm_a_change_but_a_third_person_can(
     service: Service, admin: Caller, second: Caller, third: Caller
 ) -> None:
     change = await asked(await admin.post(f"{path_of(second.credentials)}/rotate?overlap_seconds=0", headers=ANY))
@@ -110,9 +110,7 @@ async def test_neither_the_asker_nor_the_person_of_the_client_confirms_and_a_thi
     assert await token_status(service, login) == 401
 
 
-async def test_another_client_of_the_same_person_is_no_second_person_and_one_without_a_person_is_none(
-    service: Service, admin: Caller
-) -> None:
+async def test_a_client_of_the_same_person_or_of_no_person_cannot_confirm(service: Service, admin: Caller) -> None:
     twin = await service.admin("twin", person=" PTA-Admin-1 ")
     unnamed = await service.caller("pta", PartnerKind.REGULATOR, client="unnamed", scopes=ADMINS)
     change = await asked(await admin.post(f"{regulator(admin)}/clients", json={"name": "new"}))
@@ -126,7 +124,7 @@ async def test_another_client_of_the_same_person_is_no_second_person_and_one_wit
     assert "client person" in answer.json()["detail"]
 
 
-async def test_whose_a_client_becomes_does_not_confirm_it_either(
+async def test_the_new_person_of_a_client_cannot_confirm_either(
     service: Service, admin: Caller, second: Caller, third: Caller
 ) -> None:
     new = {"name": "new", "person": "pta-admin-2"}
@@ -138,7 +136,7 @@ async def test_whose_a_client_becomes_does_not_confirm_it_either(
     assert (await confirm(third, made)).status_code == 200
 
 
-async def test_a_new_client_is_there_with_the_secret_that_its_asker_was_shown_once_it_is_confirmed(
+async def test_a_confirmed_new_client_has_the_secret_that_its_requester_was_shown(
     service: Service, admin: Caller, second: Caller
 ) -> None:
     path = f"{regulator(admin)}/clients"
@@ -160,7 +158,7 @@ async def test_a_new_client_is_there_with_the_secret_that_its_asker_was_shown_on
     assert refused(await admin.post(path, json=body)) == (409, "name_taken")
 
 
-async def test_confirming_and_withdrawing_twice_changes_nothing_more_and_one_excludes_the_other(
+async def test_confirming_and_withdrawing_are_idempotent_and_exclude_each_other(
     service: Service, admin: Caller, second: Caller
 ) -> None:
     path = f"{regulator(admin)}/clients"
@@ -175,7 +173,7 @@ async def test_confirming_and_withdrawing_twice_changes_nothing_more_and_one_exc
     assert await token_status(service, dropped) == 401
 
 
-async def test_of_many_who_confirm_or_withdraw_at_once_one_settles_the_change(
+async def test_of_concurrent_confirmations_and_withdrawals_one_takes_effect(
     service: Service, admin: Caller, second: Caller, third: Caller
 ) -> None:
     change = await asked(await admin.post(f"{regulator(admin)}/clients", json={"name": "new"}))
@@ -186,7 +184,7 @@ async def test_of_many_who_confirm_or_withdraw_at_once_one_settles_the_change(
     assert {each.status_code for each in answers} <= {200, 409}
 
 
-async def test_a_change_lapses_and_ends_with_its_asker_and_with_any_other_change_of_the_client(
+async def test_a_change_ends_by_time_by_disabling_its_requester_and_by_another_change_of_the_client(
     service: Service, admin: Caller, second: Caller, third: Caller
 ) -> None:
     target = await service.officer("pta-officer-2")
@@ -211,7 +209,9 @@ async def test_a_change_lapses_and_ends_with_its_asker_and_with_any_other_change
     assert pending["next_cursor"]
 
 
-async def test_disabling_and_narrowing_act_at_once(service: Service, admin: Caller, second: Caller) -> None:
+async def test_disabling_a_client_and_removing_scopes_or_keys_need_no_confirmation(
+    service: Service, admin: Caller, second: Caller
+) -> None:
     target = await service.officer("pta-officer-2")
     path = path_of(target.credentials)
     keys = public(KEYS["Ed25519"], KEYS["ES256"])
@@ -230,7 +230,7 @@ async def test_disabling_and_narrowing_act_at_once(service: Service, admin: Call
     assert (await admin.post(f"{path}/disable", headers=ANY)).status_code == 200
 
 
-async def test_what_would_be_refused_is_refused_when_it_is_asked_for(service: Service, admin: Caller) -> None:
+async def test_an_invalid_change_is_refused_when_it_is_requested(service: Service, admin: Caller) -> None:
     path, clients = path_of(admin.credentials), f"{regulator(admin)}/clients"
     for answer, expected in (
         (await admin.post(f"{path}/rotate"), (428, "precondition_required")),
@@ -260,7 +260,9 @@ async def test_a_name_that_was_taken_meanwhile_is_refused_when_the_change_is_con
     assert (await admin.get(other["path"])).json()["status"] == "pending"
 
 
-async def test_clients_of_other_partners_change_at_once(service: Service, admin: Caller, pseb: Caller) -> None:
+async def test_changes_of_other_partners_clients_need_no_confirmation(
+    service: Service, admin: Caller, pseb: Caller
+) -> None:
     answers = await changes_of(admin, pseb.credentials)
     assert [each.status_code for each in answers[:3]] == [200, 200, 200]
     assert refused(answers[3]) == (422, "invalid_value")  # scopes beyond its kind
@@ -270,7 +272,7 @@ async def test_clients_of_other_partners_change_at_once(service: Service, admin:
     assert (await admin.get(f"/v1/partners/{pseb.credentials.partner_id}/client-changes")).json()["items"] == []
 
 
-async def test_a_second_partner_of_the_regulators_kind_is_no_way_around(service: Service, admin: Caller) -> None:
+async def test_clients_of_every_partner_of_kind_regulator_need_confirmation(service: Service, admin: Caller) -> None:
     shadow = await admin.post("/v1/partners", json={"name": "shadow", "kind": "regulator"})
     change = await asked(await admin.post(f"{shadow.headers['Location']}/clients", json={"name": "x", "person": "x"}))
     assert refused(await confirm(admin, change)) == (403, "second_person_required")
@@ -292,7 +294,7 @@ async def test_a_change_is_found_under_its_own_partner_and_by_administrators_onl
             assert refused(answer) == (403, "forbidden")
 
 
-async def test_what_was_asked_confirmed_and_withdrawn_is_on_record_without_secrets_and_names(
+async def test_events_of_changes_hold_neither_secrets_nor_names(
     service: Service, admin: Caller, second: Caller, pseb: Caller
 ) -> None:
     path = f"{regulator(admin)}/clients"
@@ -315,10 +317,10 @@ async def test_what_was_asked_confirmed_and_withdrawn_is_on_record_without_secre
                 and each["subject_id"] in (kept["id"], kept["client_id"])]  # fmt: skip
 
 
-async def test_people_of_an_identity_provider_are_persons_by_their_subjects(service: Service, admin: Caller) -> None:
+async def test_users_of_an_identity_provider_are_persons_by_their_subjects(service: Service, admin: Caller) -> None:
     async with service.database.transaction() as tx:
         one, other = [await partners.add_external_client(tx, "pta", "https://idp", name) for name in ("a", "b")]
         assert one
         assert other
-        users = await store.users(tx, one.id, [other.id, admin.credentials.id])
-    assert users.own_among([one.id, other.id, admin.credentials.id]) == {one.id}
+        users = await store.client_users(tx, one.id, [other.id, admin.credentials.id])
+    assert users.possibly_own([one.id, other.id, admin.credentials.id]) == {one.id}

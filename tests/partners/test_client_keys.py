@@ -1,4 +1,4 @@
-"""A partner's client is given public keys, and what is not public or not fit never gets in."""
+"""Public keys of clients; private and unusable keys are refused."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ ONLY = "private_key_jwt"
 
 @pytest.fixture
 async def path(admin: Caller, pseb: Caller) -> str:
-    """The client of an association."""
+    """The path of an association's client."""
     return f"/v1/partners/{pseb.credentials.partner_id}/clients/{pseb.credentials.id}"
 
 
@@ -38,7 +38,7 @@ async def _by_secret(service: Service, client_id: str, secret: str) -> int:
     return answer.status_code
 
 
-async def test_only_an_administrator_sets_keys_and_says_which_version(admin: Caller, pseb: Caller, path: str) -> None:
+async def test_only_an_administrator_sets_keys_and_with_if_match(admin: Caller, pseb: Caller, path: str) -> None:
     refused = await pseb.request("PUT", f"{path}/keys", json={"jwks": JWKS}, headers={"If-Match": '"1"'})
     assert refused.status_code == 403
     for headers, status in (({}, 428), ({"If-Match": '"7"'}, 412)):
@@ -75,7 +75,7 @@ REFUSED: list[tuple[dict[str, Any], dict[str, str]]] = [
 
 
 @pytest.mark.parametrize(("body", "expected"), REFUSED)
-async def test_what_is_no_set_of_public_keys_is_refused_with_its_place(
+async def test_an_invalid_key_set_is_refused_with_a_pointer(
     admin: Caller, path: str, body: dict[str, Any], expected: dict[str, str]
 ) -> None:
     answer = await _put(admin, path, **body)
@@ -87,14 +87,14 @@ async def test_what_is_no_set_of_public_keys_is_refused_with_its_place(
     ["https://127.0.0.1/keys", "https://10.0.0.1/", "https://[::1]/", "https://localhost/", "https://a.example:8443/",
      "https://169.254.169.254/latest", "https://user:password@keys.example.com/"],
 )  # fmt: skip
-async def test_keys_are_not_fetched_from_inside(admin: Caller, path: str, url: str) -> None:
+async def test_a_jwks_uri_of_an_internal_host_is_refused(admin: Caller, path: str, url: str) -> None:
     answer = await _put(admin, path, jwks_uri=url)
     assert (answer.status_code, answer.json()["code"]) == (422, "url_refused")
     new = await admin.post(path.rpartition("/")[0], json={"name": "new", "jwks_uri": url})
     assert (new.status_code, new.json()["code"]) == (422, "url_refused")
 
 
-async def test_a_client_that_is_held_to_its_keys_has_no_secret(service: Service, admin: Caller, path: str) -> None:
+async def test_a_client_limited_to_its_keys_has_no_secret(service: Service, admin: Caller, path: str) -> None:
     body = {"name": "signer", "jwks": JWKS, "token_endpoint_auth_method": ONLY}
     made = (await admin.post(path.rpartition("/")[0], json=body)).json()
     assert made["client_secret"] is None
@@ -106,7 +106,7 @@ async def test_a_client_that_is_held_to_its_keys_has_no_secret(service: Service,
     assert (answer.status_code, answer.json()["code"]) == (409, "authenticates_otherwise")
 
 
-async def test_holding_a_client_to_its_keys_stops_its_secrets_for_good(
+async def test_limiting_a_client_to_its_keys_ends_its_secrets(
     service: Service, admin: Caller, pseb: Caller, path: str
 ) -> None:
     known = pseb.credentials
@@ -123,7 +123,7 @@ async def test_holding_a_client_to_its_keys_stops_its_secrets_for_good(
     assert await _by_secret(service, known.client_id, again["client_secret"]) == 200
 
 
-async def test_keys_stand_beside_a_secret_and_go_when_others_or_none_are_put_in_their_place(
+async def test_keys_exist_beside_a_secret_and_are_replaced_or_removed(
     service: Service, admin: Caller, pseb: Caller, path: str
 ) -> None:
     known = pseb.credentials

@@ -1,4 +1,4 @@
-"""Only public keys that are fit to check signatures are taken, and each checks only what its own kind signs."""
+"""Validation of key sets, and the algorithms that each key may verify."""
 
 import json
 from typing import Any
@@ -18,13 +18,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:Key size should be")
 
 
 @pytest.mark.parametrize("key", [*KEYS.values(), OctKey.generate_key(256, {"kid": "secret"})], ids=lambda key: key.kid)
-def test_private_and_symmetric_keys_are_refused_and_not_repeated(key: Any) -> None:
+def test_private_and_symmetric_keys_are_refused_without_being_repeated(key: Any) -> None:
     private = key.as_dict(private=True)
     with pytest.raises(PrivateKeySent) as refused:
-        key_sets.registrable({"keys": [ED, private]})
+        key_sets.validate_key_set({"keys": [ED, private]})
     assert "Key 1" in refused.value.detail
     assert not any(str(private[name]) in refused.value.detail for name in ("d", "k") if name in private)
-    assert key_sets.usable({"keys": [private]}) == {}
+    assert key_sets.import_usable({"keys": [private]}) == {}
 
 
 UNUSABLE: list[Any] = [
@@ -40,54 +40,54 @@ UNUSABLE: list[Any] = [
 
 
 @pytest.mark.parametrize("jwk", UNUSABLE, ids=range(len(UNUSABLE)))
-def test_what_is_no_fit_key_is_refused_when_registered_and_left_out_when_fetched(jwk: Any) -> None:
+def test_an_unusable_key_is_refused_when_registered_and_ignored_when_fetched(jwk: Any) -> None:
     with pytest.raises(KeyUnusable, match="Key 1 "):
-        key_sets.registrable({"keys": [ED, jwk]})
-    assert list(key_sets.usable({"keys": [jwk, ED]})) == [KEY.kid]
+        key_sets.validate_key_set({"keys": [ED, jwk]})
+    assert list(key_sets.import_usable({"keys": [jwk, ED]})) == [KEY.kid]
 
 
-def test_a_shorter_rsa_key_is_fit_only_where_its_issuer_is_said_to_have_no_longer_one() -> None:
-    assert list(key_sets.usable({"keys": [WEAK]})) == []
-    assert list(key_sets.usable({"keys": [WEAK]}, smallest_rsa=2048)) == ["weak"]
+def test_a_shorter_rsa_key_is_usable_only_where_its_issuer_is_configured_so() -> None:
+    assert list(key_sets.import_usable({"keys": [WEAK]})) == []
+    assert list(key_sets.import_usable({"keys": [WEAK]}, smallest_rsa=2048)) == ["weak"]
 
 
 @pytest.mark.parametrize("jwks", [{}, {"keys": None}, {"keys": []}, {"keys": {}}, {"keys": [ED] * 11}])
 def test_a_key_set_lists_one_to_ten_keys(jwks: dict[str, Any]) -> None:
     with pytest.raises(KeyUnusable):
-        key_sets.registrable(jwks)
+        key_sets.validate_key_set(jwks)
 
 
 def test_two_keys_of_one_id_are_refused() -> None:
     with pytest.raises(KeyUnusable, match="same kid"):
-        key_sets.registrable({"keys": [ED, {**OTHER.as_dict(private=False), "kid": ED["kid"]}]})
+        key_sets.validate_key_set({"keys": [ED, {**OTHER.as_dict(private=False), "kid": ED["kid"]}]})
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 5, {"keys": 5}, {"keys": [[]]}, {"no": "keys"}])
-def test_what_is_no_key_set_holds_no_key(document: Any) -> None:
-    assert key_sets.usable(document) == {}
+def test_an_invalid_key_set_has_no_keys(document: Any) -> None:
+    assert key_sets.import_usable(document) == {}
 
 
 def test_only_the_public_members_are_kept() -> None:
-    kept = key_sets.registrable({"keys": [{**ED, "x5c": ["A" * 50_000], "ext": True, "use": "sig"}], "more": 1})
+    kept = key_sets.validate_key_set({"keys": [{**ED, "x5c": ["A" * 50_000], "ext": True, "use": "sig"}], "more": 1})
     assert kept == {"keys": [{**ED, "use": "sig"}]}
     assert "x5c" not in json.dumps(kept)
 
 
 @pytest.mark.parametrize("alg", KEYS)
-def test_a_key_checks_what_it_signed_by_each_algorithm_of_its_kind(alg: str) -> None:
-    key = key_sets.usable(public(KEYS[alg]))[str(KEYS[alg].kid)]
+def test_a_key_verifies_signatures_of_each_algorithm_of_its_type(alg: str) -> None:
+    key = key_sets.import_usable(public(KEYS[alg]))[str(KEYS[alg].kid)]
     assert key_sets.decode(signed({"sub": "x"}, KEYS[alg], alg), key).claims == {"sub": "x"}
 
 
-def test_a_key_checks_nothing_by_an_algorithm_of_another_kind_or_than_the_one_it_names() -> None:
+def test_a_key_verifies_only_algorithms_of_its_type_and_only_its_alg_if_it_names_one() -> None:
     held = KEYS["PS256"]
-    pinned = key_sets.usable({"keys": [{**held.as_dict(private=False), "alg": "PS256"}]})[str(held.kid)]
+    pinned = key_sets.import_usable({"keys": [{**held.as_dict(private=False), "alg": "PS256"}]})[str(held.kid)]
     assert key_sets.decode(signed({}, held, "PS256"), pinned).claims == {}
     octets = OctKey.import_key(json.dumps(ED), {"kid": KEY.kid})
     for token, key in (
         (signed({}, held, "RS256"), pinned),
         (signed({}, held, "PS512"), pinned),
-        (signed({}, octets, "HS256"), key_sets.usable(public(KEY))[str(KEY.kid)]),
+        (signed({}, octets, "HS256"), key_sets.import_usable(public(KEY))[str(KEY.kid)]),
     ):
         with pytest.raises(JoseError):
             key_sets.decode(token, key)

@@ -1,4 +1,4 @@
-"""Partners and their clients are the administrator's, and a secret is shown once."""
+"""Administration of partners and clients."""
 
 from typing import Any
 from uuid import uuid4
@@ -39,9 +39,7 @@ def _code(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-async def test_nobody_but_an_administrator_gets_near_partners_not_even_their_own(
-    service: Service, pseb: Caller, nayatel: Caller
-) -> None:
+async def test_only_an_administrator_has_access_to_partners(service: Service, pseb: Caller, nayatel: Caller) -> None:
     reviewer = await service.caller("pta", PartnerKind.REGULATOR, scopes=["reviews:write"])
     for caller in (pseb, nayatel, reviewer):
         own = f"/v1/partners/{caller.credentials.partner_id}"
@@ -53,7 +51,7 @@ async def test_nobody_but_an_administrator_gets_near_partners_not_even_their_own
             assert _code(answer) == (403, "forbidden"), path
 
 
-async def test_a_partner_needs_a_name_a_kind_and_a_code_when_it_is_an_operator(admin: Caller) -> None:
+async def test_a_partner_needs_a_name_a_kind_and_an_operators_code(admin: Caller) -> None:
     refused: list[tuple[dict[str, Any], dict[str, str]]] = [
         ({}, {"/name": "missing_field", "/kind": "missing_field"}),
         ({"name": "Bad Name", "kind": "bank"}, {"/name": "invalid_value", "/kind": "invalid_value"}),
@@ -69,7 +67,7 @@ async def test_a_partner_needs_a_name_a_kind_and_a_code_when_it_is_an_operator(a
     assert len((await admin.get("/v1/partners")).json()["items"]) == 1
 
 
-async def test_a_name_is_taken_once_among_partners_and_once_among_a_partner_s_clients(admin: Caller) -> None:
+async def test_names_are_unique_among_partners_and_among_a_partners_clients(admin: Caller) -> None:
     partner, other = await _partner(admin), await _partner(admin, name="other")
     await _client(admin, partner)
     assert _code(await admin.post("/v1/partners", json={"name": "indus", "kind": "regulator"})) == (409, "name_taken")
@@ -77,7 +75,7 @@ async def test_a_name_is_taken_once_among_partners_and_once_among_a_partner_s_cl
     await _client(admin, other)
 
 
-async def test_a_client_cannot_hold_scopes_beyond_its_partner_s_kind(admin: Caller) -> None:
+async def test_a_client_cannot_have_scopes_beyond_its_partners_kind(admin: Caller) -> None:
     partner = await _partner(admin)
     scopes = ["registrations:read", "reviews:write", "partners:admin", "nothing"]
     answer = await admin.post(f"{partner}/clients", json={"name": "portal", "scopes": scopes})
@@ -86,7 +84,7 @@ async def test_a_client_cannot_hold_scopes_beyond_its_partner_s_kind(admin: Call
     assert (await admin.get(f"{partner}/clients")).json()["items"] == []
 
 
-async def test_what_is_not_there_is_not_found_and_a_client_is_found_under_its_own_partner_only(admin: Caller) -> None:
+async def test_a_client_is_found_under_its_own_partner_only(admin: Caller) -> None:
     partner, other = await _partner(admin), await _partner(admin, name="other")
     client = await _client(admin, partner)
     elsewhere = f"{other}/clients/{client['id']}"
@@ -103,7 +101,7 @@ async def test_what_is_not_there_is_not_found_and_a_client_is_found_under_its_ow
 
 
 @pytest.mark.parametrize("change", ["rotate", "disable"])
-async def test_a_change_of_a_client_needs_its_present_version(service: Service, admin: Caller, change: str) -> None:
+async def test_a_change_of_a_client_needs_its_current_version(service: Service, admin: Caller, change: str) -> None:
     client = await _client(admin, await _partner(admin))
     path = f"{client['path']}/{change}"
     assert _code(await admin.post(path)) == (428, "precondition_required")
@@ -115,7 +113,7 @@ async def test_a_change_of_a_client_needs_its_present_version(service: Service, 
     assert _code(await admin.post(path, headers=TAG_1)) == (412, "version_mismatch")
 
 
-async def test_a_client_that_is_disabled_stays_so(service: Service, admin: Caller) -> None:
+async def test_a_disabled_client_stays_disabled(service: Service, admin: Caller) -> None:
     client = await _client(admin, await _partner(admin))
     disabled = await admin.post(f"{client['path']}/disable", headers=TAG_1)
     assert disabled.json()["disabled_at"]
@@ -126,7 +124,9 @@ async def test_a_client_that_is_disabled_stays_so(service: Service, admin: Calle
     assert await _token_status(service, rotated.json()) == 401
 
 
-async def test_a_secret_is_shown_once_has_256_bits_and_is_kept_as_a_keyed_hash(service: Service, admin: Caller) -> None:
+async def test_a_secret_is_shown_once_has_256_bits_and_is_stored_as_a_keyed_hash(
+    service: Service, admin: Caller
+) -> None:
     partner = await _partner(admin)
     client = await _client(admin, partner)
     secret = client["client_secret"]
@@ -143,7 +143,7 @@ async def test_a_secret_is_shown_once_has_256_bits_and_is_kept_as_a_keyed_hash(s
     assert secret not in kept.secret_hash
 
 
-async def test_a_partner_and_its_clients_are_made_and_read(admin: Caller) -> None:
+async def test_partners_and_clients_are_created_and_read(admin: Caller) -> None:
     location = await _partner(admin, name="zong-isp", kind="operator", operator="zong")
     partner = await admin.get(location)
     assert partner.headers["ETag"] == '"1"'
@@ -160,7 +160,7 @@ async def test_a_partner_and_its_clients_are_made_and_read(admin: Caller) -> Non
     assert (await admin.get(narrow["path"])).json() == listed[1]
 
 
-async def test_what_happens_to_partners_and_clients_is_on_record(admin: Caller) -> None:
+async def test_changes_of_partners_and_clients_are_recorded_as_events(admin: Caller) -> None:
     partner = await _partner(admin)
     client = await _client(admin, partner)
     await admin.post(f"{client['path']}/rotate", headers=TAG_1)

@@ -1,4 +1,4 @@
-"""A new secret does not break whoever still holds the old one: both work for a while, never more than two."""
+"""Rotation of client secrets: the previous secret overlaps with the new one, and no third is valid."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ async def rotated(admin: Caller, client: Credentials, **query: Any) -> dict[str,
 
 
 async def works(service: Service, client: Credentials, secret: str) -> bool:
-    """At the token endpoint and by HTTP Basic alike."""
+    """Return whether a secret is accepted, by the token endpoint and by HTTP Basic alike."""
     login = (client.client_id, secret)
     token = await service.http.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=login)
     feed = await service.http.get(FEED, auth=login)
@@ -44,7 +44,7 @@ async def test_an_overlap_lasts_a_week_at_most(admin: Caller, nayatel: Caller, o
     assert (await admin.get(path)).json()["version"] == 1
 
 
-async def test_without_an_overlap_the_old_secret_stops_at_once(
+async def test_without_an_overlap_the_previous_secret_ends_at_once(
     service: Service, admin: Caller, nayatel: Caller
 ) -> None:
     issued = await rotated(admin, nayatel.credentials, overlap_seconds=0)
@@ -53,10 +53,10 @@ async def test_without_an_overlap_the_old_secret_stops_at_once(
     assert await works(service, nayatel.credentials, issued["client_secret"])
 
 
-async def test_at_most_two_secrets_work_at_a_time(
+async def test_at_most_two_secrets_are_valid_at_a_time(
     service: Service, admin: Caller, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(basic, "CHECKED_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(basic, "FRESH_SECONDS", 0)
     known = nayatel.credentials
     secrets = [known.client_secret, *[(await rotated(admin, known))["client_secret"] for _ in range(2)]]
     assert [await works(service, known, each) for each in secrets] == [False, True, True]
@@ -64,7 +64,7 @@ async def test_at_most_two_secrets_work_at_a_time(
     assert [await works(service, known, each) for each in (*secrets, last)] == [False, False, False, True]
 
 
-async def test_the_old_secret_works_until_its_overlap_ends(
+async def test_the_previous_secret_is_valid_until_its_overlap_ends(
     service: Service, admin: Caller, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = nayatel.credentials
@@ -75,28 +75,30 @@ async def test_the_old_secret_works_until_its_overlap_ends(
     for secret in (known.client_secret, issued["client_secret"]):
         assert await works(service, known, secret)
     await overlap_ends(service)
-    monkeypatch.setattr(basic, "CHECKED_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(basic, "FRESH_SECONDS", 0)
     secrets = (known.client_secret, issued["client_secret"])
     assert [await works(service, known, each) for each in secrets] == [False, True]
 
 
-async def test_by_basic_the_old_secret_ends_on_time_although_it_was_checked_just_now(
+async def test_a_cached_basic_login_ends_with_its_secret(
     service: Service, admin: Caller, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = nayatel.credentials
     await rotated(admin, known, overlap_seconds=DAY)
     login = (known.client_id, known.client_secret)
     assert (await service.http.get(FEED, auth=login)).status_code != 401
-    (remembered,) = service.app.state.basic._known.values()
-    assert remembered.still(basic.CHECKED_AGAIN_SECONDS)
+    (remembered,) = service.app.state.basic._cache.values()
+    assert remembered.is_within(basic.FRESH_SECONDS)
     await overlap_ends(service)
-    past = type(remembered)(remembered.principal, remembered.checked, remembered.until.replace(year=2020), 0.0)
-    assert not past.still(basic.TRUSTED_WITHOUT_DATABASE_SECONDS)
-    service.app.state.basic._known = dict.fromkeys(service.app.state.basic._known, past)
+    past = type(remembered)(
+        remembered.principal, remembered.authenticated, remembered.secret_expires_at.replace(year=2020), 0.0
+    )
+    assert not past.is_within(basic.STALE_IF_ERROR_SECONDS)
+    service.app.state.basic._cache = dict.fromkeys(service.app.state.basic._cache, past)
     assert (await service.http.get(FEED, auth=login)).status_code == 401
 
 
-async def test_a_disabled_client_has_no_secret_that_works(service: Service, admin: Caller, nayatel: Caller) -> None:
+async def test_a_disabled_client_has_no_valid_secret(service: Service, admin: Caller, nayatel: Caller) -> None:
     known = nayatel.credentials
     issued = await rotated(admin, known)
     path = f"/v1/partners/{known.partner_id}/clients/{known.id}/disable"

@@ -1,4 +1,4 @@
-"""Signing keys: replaced in band, the old one published until nothing that it signed is in use; or revoked at once."""
+"""Rotation and revocation of signing keys."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ async def kids(service: Service) -> list[str]:
 
 
 async def rotated(service: Service) -> str:
-    """A rotation, and the time that it takes until the new key signs."""
+    """Rotate the key and wait until the new one signs."""
     async with service.database.transaction() as tx:
         kid = await store.rotate_signing_key(tx)
     await service.let_keys_settle()
@@ -76,7 +76,7 @@ async def test_after_a_rotation_both_keys_are_published_and_only_the_new_one_sig
     assert await kids(service) == [third, new, old]
 
 
-async def test_tokens_signed_before_and_after_a_rotation_are_taken(
+async def test_tokens_signed_before_and_after_a_rotation_are_accepted(
     service: Service, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (await nayatel.get("/v1/registrations")).status_code == 200
@@ -105,7 +105,7 @@ async def status(service: Service, token: str) -> int:
 
 @pytest.fixture
 async def processes(database_url: str) -> AsyncIterator[list[Service]]:
-    """Two API processes that are told of changes and do not poll, on one database."""
+    """Two API processes on one database that receive notifications and do not poll."""
     services = [Service(postgres.settings_for(database_url, poll_seconds=NO_POLL)) for _ in range(2)]
     first, second = (each.app.router.lifespan_context(each.app) for each in services)
     async with first, second:
@@ -115,7 +115,7 @@ async def processes(database_url: str) -> AsyncIterator[list[Service]]:
         await each.database.close()
 
 
-async def test_a_revoked_keys_tokens_end_in_every_process_also_where_they_were_taken_before(
+async def test_tokens_of_a_revoked_key_are_refused_by_every_process_even_if_accepted_before(
     processes: list[Service],
 ) -> None:
     callers = [await processes[0].caller("pseb"), await processes[0].caller("pasha")]
@@ -136,9 +136,7 @@ async def test_a_revoked_keys_tokens_end_in_every_process_also_where_they_were_t
     assert [await status(each, fresh) for each in processes] == [200, 200]
 
 
-async def test_a_key_that_was_replaced_before_it_was_revoked_leaves_the_signing_to_its_successor_at_once(
-    service: Service, nayatel: Caller
-) -> None:
+async def test_after_a_key_is_revoked_its_successor_signs_at_once(service: Service, nayatel: Caller) -> None:
     (oldest,) = await kids(service)
     older = await rotated(service)
     async with service.database.transaction() as tx:
@@ -149,7 +147,7 @@ async def test_a_key_that_was_replaced_before_it_was_revoked_leaves_the_signing_
     assert kid_of(await service.token(nayatel.credentials)) == newest
 
 
-async def test_a_key_out_of_use_for_long_never_signs_again(service: Service, nayatel: Caller) -> None:
+async def test_a_key_retired_for_more_than_a_week_never_signs_again(service: Service, nayatel: Caller) -> None:
     (oldest,) = await kids(service)
     current = await rotated(service)
     aged = "UPDATE signing_keys SET retired_at = now() - interval '8 days' WHERE retired_at IS NOT NULL"
@@ -170,7 +168,7 @@ async def test_revoking_a_key_twice_or_an_unknown_one_changes_nothing(service: S
     assert await kids(service) == [new]
 
 
-async def test_the_command_says_what_ends_and_everyone_reads_of_it_in_the_log(
+async def test_the_command_reports_a_revocation_and_every_partner_sees_its_event(
     service: Service, settings: Settings, pseb: Caller
 ) -> None:
     (old,) = await kids(service)
@@ -180,13 +178,13 @@ async def test_the_command_says_what_ends_and_everyone_reads_of_it_in_the_log(
     result = await typed(settings, "key", "revoke", old)
     assert result.exit_code == 0, result.output
     (new,) = await kids(service)
-    assert all(text in result.stdout for text in (f"{old} is revoked", "no process takes a token", f"with {new}"))
+    assert all(text in result.stdout for text in (f"{old} is revoked", "no process accepts a token", f"with {new}"))
     assert (await told(Caller(service, pseb.credentials, await fresh_token(service, pseb)), "signing_key.revoked"))[-1][
         "details"
     ] == {"kid": old, "signing": new}
 
 
 async def fresh_token(service: Service, caller: Caller) -> str:
-    """A token that counts, in a process that has been told."""
+    """A new token, in a process that has refreshed its revocations."""
     await service.app.state.revocations.refresh()
     return await service.token(caller.credentials)

@@ -55,7 +55,7 @@ async def until_received(deliverer: Deliverer, receiver: Receiver, number: int) 
     """
     async with asyncio.timeout(30):
         while len(receiver.received) < number:
-            await deliverer.turn()
+            await deliverer.run_once()
             await asyncio.sleep(0.02)
     return receiver.received
 
@@ -64,7 +64,7 @@ async def until_taken_in(deliverer: Deliverer, caller: Caller, path: str, number
     """Turns of the deliverer until so many deliveries are on record; gives them, oldest first."""
     async with asyncio.timeout(30):
         while len(found := await deliveries(caller, path)) < number:
-            await deliverer.turn()
+            await deliverer.run_once()
             await asyncio.sleep(0.02)
     return found
 

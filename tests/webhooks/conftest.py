@@ -1,4 +1,4 @@
-"""What every test of webhooks can ask for: a receiver that the service may reach, and a deliverer."""
+"""Fixtures of the tests of webhooks: receivers that the service may connect to, and a deliverer."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -17,13 +17,13 @@ from tests.support.webhooks import Clock
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
-    """The authority of the receivers."""
+    """The certificate authority of the receivers."""
     return Authority(tmp_path)
 
 
 @pytest.fixture
 def tls(authority: Authority) -> ssl.SSLContext:
-    """How receivers speak TLS."""
+    """The TLS context of the receivers."""
     return authority.server("127.0.0.1")
 
 
@@ -36,25 +36,25 @@ async def receiver(tls: ssl.SSLContext) -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def other_receiver(tls: ssl.SSLContext) -> AsyncIterator[Receiver]:
-    """Another one."""
+    """Another receiver."""
     async with receiving(tls) as receiver:
         yield receiver
 
 
 @pytest.fixture
 def settings(database_url: str, authority: Authority, receiver: Receiver, other_receiver: Receiver) -> Settings:
-    """Settings that let the two receivers through."""
+    """Settings that allow connections to the receivers."""
     places = [f"127.0.0.1:{each.port}" for each in (receiver, other_receiver)]
     return postgres.settings_for(database_url, outbound_allowed=places, outbound_ca_file=authority.ca_file)
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """The deliverer's time."""
+    """The deliverer's clock."""
     return Clock()
 
 
 @pytest.fixture
 def deliverer(service: Service, settings: Settings, clock: Clock) -> Deliverer:
-    """A worker's part, in steps."""
+    """A deliverer that runs when a test tells it to."""
     return Deliverer(service.database, Outbound(settings), clock)

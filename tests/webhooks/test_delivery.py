@@ -1,4 +1,4 @@
-"""Every event that a partner would read in the log reaches its receivers, at least once and whatever stops."""
+"""Delivery of events: at least once, to the right webhooks, in the format of Standard Webhooks."""
 
 import asyncio
 import json
@@ -10,9 +10,9 @@ from app.core.outbound.client import Outbound
 from app.core.settings import Settings
 from app.events import store as events
 from app.events.store import NewEvent
-from app.webhooks.delivery import SENT_AT_ONCE, Deliverer
-from app.webhooks.rules import KEPT
-from app.webhooks.store import forget_settled_before
+from app.webhooks.delivery import DELIVERIES_AT_ONCE, Deliverer
+from app.webhooks.rules import DELIVERIES_KEPT
+from app.webhooks.store import delete_ended_before
 from tests.support import cases, hostile
 from tests.support.events import told
 from tests.support.receiver import Received, Receiver, answering
@@ -26,7 +26,7 @@ def ids(received: list[Received]) -> list[str]:
     return [each.headers["webhook-id"] for each in received]
 
 
-async def test_a_name_that_leads_inside_is_never_connected_to_and_says_nothing_of_it(
+async def test_a_name_of_an_internal_address_is_never_connected_to(
     service: Service, pseb: Caller, receiver: Receiver, settings: Settings, clock: Clock
 ) -> None:
     webhook = await made(pseb, receiver, url="https://receiver.example/hook")
@@ -36,7 +36,7 @@ async def test_a_name_that_leads_inside_is_never_connected_to_and_says_nothing_o
 
     deliverer = Deliverer(service.database, Outbound(settings, inside), clock)
     addresses = list(hostile.ADDRESSES)
-    events = len(addresses) * SENT_AT_ONCE  # which are sent at once share a look-up
+    events = len(addresses) * DELIVERIES_AT_ONCE  # deliveries that are sent at once share a look-up
     await tell(pseb, *["case.opened"] * events)
     found = await until_taken_in(deliverer, pseb, webhook["path"], events)
     assert addresses == list(hostile.ADDRESSES)[-1:]
@@ -45,7 +45,7 @@ async def test_a_name_that_leads_inside_is_never_connected_to_and_says_nothing_o
     assert receiver.accepted == 0
 
 
-async def test_a_redirect_to_the_inside_is_a_failure_and_no_body_is_kept_or_shown(
+async def test_a_redirect_is_a_failed_attempt_and_no_body_is_stored(
     pseb: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
 ) -> None:
     inside = f"https://127.0.0.1:{other_receiver.port}/secret"
@@ -61,7 +61,7 @@ async def test_a_redirect_to_the_inside_is_a_failure_and_no_body_is_kept_or_show
         assert "SECRET" not in (await pseb.get(webhook["path"] + path)).text
 
 
-async def test_a_partner_is_sent_what_it_would_read_in_the_log_and_nothing_else(
+async def test_a_webhook_receives_the_events_that_its_partner_can_read_and_no_others(
     pseb: Caller, pasha: Caller, nayatel: Caller, officer: Caller, receiver: Receiver, other_receiver: Receiver,
     deliverer: Deliverer,
 ) -> None:  # fmt: skip
@@ -81,7 +81,7 @@ async def test_a_partner_is_sent_what_it_would_read_in_the_log_and_nothing_else(
     assert not any("registration" in name for name in types(other_receiver.received))
 
 
-async def test_a_request_is_what_the_specification_says(pseb: Caller, receiver: Receiver, deliverer: Deliverer) -> None:
+async def test_a_request_conforms_to_standard_webhooks(pseb: Caller, receiver: Receiver, deliverer: Deliverer) -> None:
     webhook = await made(pseb, receiver)
     (event_id,) = await tell(pseb, "case.opened", note="\u067e\u0627\u06a9")
     (request,) = await until_received(deliverer, receiver, 1)
@@ -98,7 +98,7 @@ async def test_a_request_is_what_the_specification_says(pseb: Caller, receiver: 
     assert delivery["next_attempt_at"] is None
 
 
-async def test_only_the_wanted_types_are_sent_and_what_came_before_the_webhook_is_not(
+async def test_only_subscribed_types_are_sent_and_no_events_from_before_the_webhook(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer
 ) -> None:
     await tell(pseb, "case.before")
@@ -108,7 +108,7 @@ async def test_only_the_wanted_types_are_sent_and_what_came_before_the_webhook_i
     assert sorted(types(received)) == ["case.closed", "case.opened", "file.read"]
 
 
-async def test_each_kind_of_partner_gets_its_own_webhooks_tests_and_what_happens_to_them(
+async def test_each_kind_of_partner_receives_test_events_and_events_of_its_webhooks(
     pseb: Caller, nayatel: Caller, officer: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
 ) -> None:
     paths = {}
@@ -133,10 +133,10 @@ async def test_an_event_that_commits_late_is_not_skipped(
         await events.record(tx, None, [event])
         await tell(pseb, "case.early")
         for _ in range(3):
-            await deliverer.turn()
+            await deliverer.run_once()
         assert receiver.received == []
     await until_received(deliverer, receiver, 2)
-    await deliverer.turn()
+    await deliverer.run_once()
     assert sorted(types(receiver.received)) == ["case.early", "case.late"]
 
 
@@ -148,12 +148,12 @@ async def test_several_workers_share_the_work_and_send_nothing_twice(
     others = [Deliverer(service.database, Outbound(settings), clock) for _ in range(2)]
     async with asyncio.timeout(30):
         while len(receiver.received) < 40:
-            await asyncio.gather(*(each.turn() for each in (deliverer, *others)))
-    await deliverer.turn()
+            await asyncio.gather(*(each.run_once() for each in (deliverer, *others)))
+    await deliverer.run_once()
     assert sorted(ids(receiver.received)) == sorted(map(str, told_ids))
 
 
-async def test_a_test_goes_to_its_webhook_alone_whatever_types_it_wants(
+async def test_a_test_event_goes_to_its_webhook_alone_whatever_its_types(
     pseb: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
 ) -> None:
     webhook = await made(pseb, receiver)
@@ -165,11 +165,11 @@ async def test_a_test_goes_to_its_webhook_alone_whatever_types_it_wants(
     assert types(receiver.received) == ["webhook.test"]
     await tell(pseb, "case.last")
     while "case.last" not in types(other_receiver.received):
-        await deliverer.turn()
+        await deliverer.run_once()
     assert "webhook.test" not in types(other_receiver.received)
 
 
-async def test_a_replay_delivers_what_came_after_an_event_again_by_the_same_ids(
+async def test_a_replay_delivers_later_events_again_with_the_same_ids(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer
 ) -> None:
     (before,) = await tell(pseb, "case.before")
@@ -183,12 +183,12 @@ async def test_a_replay_delivers_what_came_after_an_event_again_by_the_same_ids(
     receiver.received.clear()
     await pseb.post(f"{path}/replay", json={"after": str(before)})
     await until_received(deliverer, receiver, 3)
-    await deliverer.turn()
+    await deliverer.run_once()
     assert sorted(ids(receiver.received)) == told_ids
     assert [each["status"] for each in await deliveries(pseb, path)] == ["delivered"] * 3
 
 
-async def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(
+async def test_the_previous_secret_also_signs_for_a_day(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
 ) -> None:
     webhook = await made(pseb, receiver)
@@ -205,21 +205,21 @@ async def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(
     assert [each.partition(",")[0] for each in later.headers["webhook-signature"].split(" ")] == ["v1", "v1a"]
 
 
-async def test_a_webhook_that_is_enabled_again_gets_what_happened_in_between(
+async def test_a_webhook_that_is_enabled_again_receives_the_events_in_between(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer
 ) -> None:
     path = (await made(pseb, receiver))["path"]
     await pseb.patch(path, json={"status": "disabled"}, headers=TAG_1)
     await tell(pseb, "case.meanwhile")
     await told(pseb, "case.meanwhile")
-    await deliverer.turn()
+    await deliverer.run_once()
     assert receiver.accepted == 0
     await pseb.patch(path, json={"status": "active"}, headers={"If-Match": '"2"'})
     await until_received(deliverer, receiver, 1)
     assert types(receiver.received) == ["case.meanwhile"]
 
 
-async def test_a_webhook_that_is_deleted_while_it_is_sent_to_takes_nothing_with_it(
+async def test_deleting_a_webhook_during_a_delivery_does_not_affect_others(
     pseb: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
 ) -> None:
     path = (await made(pseb, receiver))["path"]
@@ -250,16 +250,16 @@ async def test_deliveries_are_listed_newest_first_by_status_and_by_event(
     assert await deliveries(pseb, path, "&status=failed") == []
 
 
-async def test_what_was_settled_long_ago_is_forgotten(
+async def test_deliveries_that_ended_long_ago_are_deleted(
     service: Service, pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
 ) -> None:
     path = (await made(pseb, receiver))["path"]
     await tell(pseb, "case.old")
     await until_received(deliverer, receiver, 1)
-    clock.forward(KEPT + timedelta(hours=1))
+    clock.forward(DELIVERIES_KEPT + timedelta(hours=1))
     receiver.respond = answering(b"HTTP/1.1 500 Oh\r\n\r\n")
     await tell(pseb, "case.new")
     await until_received(deliverer, receiver, 2)
     async with service.database.transaction() as tx:
-        await forget_settled_before(tx, clock() - KEPT)
+        await delete_ended_before(tx, clock() - DELIVERIES_KEPT)
     assert [each["event_type"] for each in await deliveries(pseb, path)] == ["case.new"]

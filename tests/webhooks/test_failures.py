@@ -1,4 +1,4 @@
-"""A receiver that fails is tried again for days, is left alone when it asks for it, and is given up in the end."""
+"""Failed deliveries: retries, pauses, and disabled webhooks."""
 
 from datetime import timedelta
 from functools import partial
@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from app.core.settings import Settings
-from app.webhooks.delivery import NO_END, OUR_FAULT, Deliverer
+from app.webhooks.delivery import INTERNAL_ERROR, INTERRUPTED, Deliverer
 from app.webhooks.rules import ATTEMPTS
 from tests.support import processes
 from tests.support.events import told
@@ -21,20 +21,20 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 async def walk(deliverer: Deliverer, clock: Clock, hours: int) -> None:
-    """Let hours pass, looking every hour."""
+    """Let hours pass, and deliver after every hour."""
     for _ in range(hours):
         clock.forward(HOUR)
-        await deliverer.turn()
+        await deliverer.run_once()
 
 
-async def test_a_delivery_is_tried_ten_times_over_days_and_then_given_up(
+async def test_a_delivery_fails_after_ten_attempts_over_days(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
 ) -> None:
     receiver.respond = answering(BROKEN)
     path = (await made(pseb, receiver))["path"]
     (event_id,) = await tell(pseb, "case.opened")
     await until_received(deliverer, receiver, 1)
-    await deliverer.turn()
+    await deliverer.run_once()
     assert receiver.accepted == 1  # not before its time
     await walk(deliverer, clock, 100)
     assert {each.headers["webhook-id"] for each in receiver.received} == {str(event_id)}
@@ -45,7 +45,7 @@ async def test_a_delivery_is_tried_ten_times_over_days_and_then_given_up(
     assert delivery["next_attempt_at"] is None
 
 
-async def test_one_success_ends_the_tries_and_what_failed_since(
+async def test_a_success_ends_the_retries_and_failing_since(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
 ) -> None:
     receiver.respond = answering(BROKEN)
@@ -62,7 +62,7 @@ async def test_one_success_ends_the_tries_and_what_failed_since(
 
 
 @pytest.mark.parametrize("raw", [b"not http", b"", b"HTTP/1.1 204 No Content\r\nContent-Le"])
-async def test_what_is_no_answer_is_a_failure_and_says_why(
+async def test_an_invalid_response_is_a_failed_attempt_with_a_reason(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer, raw: bytes
 ) -> None:
     receiver.respond = answering(raw)
@@ -78,7 +78,7 @@ ABSURD = [b"Fri, 31 Dec %s 23:59:59 GMT" % (b"9" * 20), b"1e400", b"-1", b"\xd9\
 
 
 @pytest.mark.parametrize("absurd", ABSURD)
-async def test_an_absurd_retry_after_counts_as_a_failure_like_any_other(
+async def test_an_absurd_retry_after_is_an_ordinary_failure(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock, absurd: bytes
 ) -> None:
     receiver.respond = answering(b"HTTP/1.1 503 Busy\r\nRetry-After: %s\r\n\r\n" % absurd)
@@ -90,8 +90,8 @@ async def test_an_absurd_retry_after_counts_as_a_failure_like_any_other(
     assert (delivery["status"], delivery["attempts"], receiver.accepted) == ("failed", ATTEMPTS, ATTEMPTS)
 
 
-@pytest.mark.parametrize("broken", ["_send", "_settle"])
-async def test_a_fault_in_a_delivery_is_a_failed_attempt_and_not_one_that_comes_again_for_ever(
+@pytest.mark.parametrize("broken", ["_send", "_record"])
+async def test_an_internal_error_is_a_failed_attempt_and_not_retried_for_ever(
     pseb: Caller,
     receiver: Receiver,
     deliverer: Deliverer,
@@ -106,27 +106,27 @@ async def test_a_fault_in_a_delivery_is_a_failed_attempt_and_not_one_that_comes_
     monkeypatch.setattr(deliverer, broken, fail)
     await tell(pseb, "case.opened")
     (delivery,) = await until_taken_in(deliverer, pseb, path, 1)
-    assert (delivery["attempts"], delivery["last_error"]) == (1, OUR_FAULT)
+    assert (delivery["attempts"], delivery["last_error"]) == (1, INTERNAL_ERROR)
     await walk(deliverer, clock, 100)
     (delivery,) = await deliveries(pseb, path)
     assert (delivery["status"], delivery["attempts"]) == ("failed", ATTEMPTS)
 
 
-async def test_a_delivery_whose_last_attempt_nobody_settled_is_not_sent_again(
+async def test_a_delivery_whose_last_attempt_was_interrupted_is_not_sent_again(
     service: Service, pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
 ) -> None:
     path = (await made(pseb, receiver))["path"]
     await tell(pseb, "case.opened")
     await told(pseb, "case.opened")
-    await deliverer.take_in()
+    await deliverer.add_deliveries()
     async with service.database.transaction() as tx:
         await tx.execute(text("UPDATE webhook_deliveries SET attempts = :most"), {"most": ATTEMPTS})
-    await deliverer.turn()
+    await deliverer.run_once()
     (delivery,) = await deliveries(pseb, path)
-    assert (delivery["status"], delivery["last_error"], receiver.accepted) == ("failed", NO_END, 0)
+    assert (delivery["status"], delivery["last_error"], receiver.accepted) == ("failed", INTERRUPTED, 0)
 
 
-async def test_a_receiver_that_asks_for_time_is_left_alone_altogether(
+async def test_retry_after_pauses_the_whole_webhook(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
 ) -> None:
     receiver.respond = answering(b"HTTP/1.1 429 Slow\r\nRetry-After: 7200\r\n\r\n")
@@ -142,7 +142,7 @@ async def test_a_receiver_that_asks_for_time_is_left_alone_altogether(
     assert sorted(types(receiver.received)) == ["case.first", "case.first", "case.second"]
 
 
-async def test_a_receiver_that_is_gone_is_disabled_at_once_and_its_partner_is_told(
+async def test_status_410_disables_a_webhook_at_once_with_an_event(
     pseb: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
 ) -> None:
     receiver.respond = answering(b"HTTP/1.1 410 Gone\r\n\r\n")
@@ -156,11 +156,11 @@ async def test_a_receiver_that_is_gone_is_disabled_at_once_and_its_partner_is_to
     assert (event["subject_id"], event["details"]["reason"]) == (shown["id"], "gone")
     await tell(pseb, "case.closed")
     await told(pseb, "case.closed")
-    await deliverer.turn()
+    await deliverer.run_once()
     assert receiver.accepted == 1
 
 
-async def test_a_receiver_that_fails_for_five_days_is_disabled_and_loses_nothing_when_it_comes_back(
+async def test_a_webhook_that_fails_for_five_days_is_disabled_and_loses_no_events(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
 ) -> None:
     receiver.respond = answering(BROKEN)
@@ -172,22 +172,22 @@ async def test_a_receiver_that_fails_for_five_days_is_disabled_and_loses_nothing
         await tell(pseb, f"case.day_{'x' * sent}")
         await told(pseb, f"case.day_{'x' * sent}")
         clock.forward(DAY)
-        await deliverer.turn()
+        await deliverer.run_once()
     assert (shown["disabled_reason"], sent) == ("failing", 6)
     asked = len(receiver.received)
     clock.forward(30 * DAY)
-    await deliverer.turn()
+    await deliverer.run_once()
     assert len(receiver.received) == asked
     receiver.respond = answering(NO_CONTENT)
     await pseb.patch(path, json={"status": "active"}, headers={"If-Match": '"2"'})
-    await deliverer.turn()
+    await deliverer.run_once()
     found = await deliveries(pseb, path)
     assert [each["status"] for each in found] == ["delivered"] * sent
     assert (await pseb.get(path)).json()["disabled_reason"] is None
 
 
 @pytest.mark.slow
-async def test_a_worker_that_is_killed_in_an_attempt_leaves_the_event_to_the_next_one(
+async def test_a_worker_that_is_killed_during_an_attempt_loses_no_event(
     pseb: Caller, receiver: Receiver, settings: Settings, deliverer: Deliverer, clock: Clock
 ) -> None:
     path = (await made(pseb, receiver))["path"]
@@ -214,5 +214,5 @@ async def test_a_worker_that_is_killed_in_an_attempt_leaves_the_event_to_the_nex
 
 
 async def _all_delivered(deliverer: Deliverer, caller: Caller, path: str, number: int) -> bool:
-    await deliverer.turn()
+    await deliverer.run_once()
     return [each["status"] for each in await deliveries(caller, path)] == ["delivered"] * number

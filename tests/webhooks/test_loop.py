@@ -1,4 +1,4 @@
-"""The worker's loop of deliveries: one partner's trouble is not another's, and a fault does not end it."""
+"""The loop of deliveries: webhooks do not delay one another, and errors do not end it."""
 
 import asyncio
 import socket
@@ -39,7 +39,7 @@ async def running(deliverer: Deliverer) -> AsyncIterator[asyncio.Task[None]]:
         await task
 
 
-async def test_a_slow_receiver_holds_nobody_up(
+async def test_a_slow_receiver_does_not_delay_others(
     pseb: Caller, pasha: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
 ) -> None:
     released = asyncio.Event()
@@ -59,7 +59,7 @@ async def test_a_slow_receiver_holds_nobody_up(
         released.set()
 
 
-async def test_names_that_do_not_answer_hold_up_neither_publications_nor_other_partners(
+async def test_slow_name_resolution_delays_neither_publications_nor_other_partners(
     service: Service,
     pseb: Caller,
     pasha: Caller,
@@ -101,7 +101,7 @@ async def _has_asked(asked: set[str], number: int) -> bool:
     return len(asked) >= number
 
 
-async def test_a_webhook_that_cannot_be_sent_to_holds_nobody_up(
+async def test_a_webhook_that_cannot_be_sent_to_does_not_delay_others(
     service: Service, pseb: Caller, pasha: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
 ) -> None:
     broken = await made(pseb, receiver)
@@ -117,7 +117,7 @@ async def test_a_webhook_that_cannot_be_sent_to_holds_nobody_up(
     assert receiver.accepted == 0
 
 
-async def test_a_webhook_that_cannot_be_read_for_holds_nobody_up(
+async def test_a_webhook_whose_events_cannot_be_read_does_not_delay_others(
     pseb: Caller,
     pasha: Caller,
     receiver: Receiver,
@@ -141,7 +141,7 @@ async def test_a_webhook_that_cannot_be_read_for_holds_nobody_up(
     assert receiver.accepted == 0
 
 
-async def test_the_loop_goes_on_after_a_fault(
+async def test_the_loop_continues_after_an_error(
     service: Service, pseb: Caller, receiver: Receiver, deliverer: Deliverer
 ) -> None:
     await made(pseb, receiver)

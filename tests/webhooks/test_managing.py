@@ -1,4 +1,4 @@
-"""A partner manages its own webhooks: what it may say, what it is shown, and what no one else sees."""
+"""Operations of a partner on its webhooks."""
 
 from typing import Any
 from uuid import uuid4
@@ -23,7 +23,7 @@ def code(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-async def test_a_url_that_leads_inside_is_not_taken(pseb: Caller, receiver: Receiver) -> None:
+async def test_a_url_of_an_internal_host_is_refused(pseb: Caller, receiver: Receiver) -> None:
     webhook = await made(pseb, receiver)
     for url in filter(str.strip, hostile.URLS):
         answer = await pseb.post("/v1/webhooks", json={"url": url})
@@ -35,7 +35,7 @@ async def test_a_url_that_leads_inside_is_not_taken(pseb: Caller, receiver: Rece
     assert receiver.accepted == 0
 
 
-async def test_what_a_webhook_says_is_checked_all_at_once(pseb: Caller) -> None:
+async def test_all_errors_of_a_webhook_are_reported_at_once(pseb: Caller) -> None:
     refused: list[tuple[dict[str, Any], dict[str, str]]] = [
         ({}, {"/url": "missing_field"}),
         ({"url": " ", "event_types": []}, {"/url": "missing_field", "/event_types": "missing_field"}),
@@ -54,14 +54,14 @@ async def test_what_a_webhook_says_is_checked_all_at_once(pseb: Caller) -> None:
     assert (await pseb.get("/v1/webhooks")).json()["items"] == []
 
 
-async def test_who_may_not_read_events_may_not_have_them_sent(service: Service) -> None:
+async def test_a_webhook_needs_the_scope_to_read_events(service: Service) -> None:
     for scopes in (["webhooks:manage"], ["events:read"]):
         caller = await service.caller("pseb", client=scopes[0].partition(":")[0], scopes=scopes)
         assert code(await caller.post("/v1/webhooks", json={"url": PUBLIC})) == (403, "forbidden")
         assert code(await caller.get("/v1/webhooks")) == (403, "forbidden")
 
 
-async def test_another_partner_s_webhook_is_not_there_not_even_for_the_regulator(
+async def test_another_partners_webhook_is_not_found_even_by_the_regulator(
     pseb: Caller, pasha: Caller, nayatel: Caller, officer: Caller, receiver: Receiver
 ) -> None:
     path = (await made(pseb, receiver))["path"]
@@ -80,7 +80,7 @@ async def test_another_partner_s_webhook_is_not_there_not_even_for_the_regulator
     assert (await pseb.get(path)).json()["version"] == 1
 
 
-async def test_a_change_needs_the_present_version(pseb: Caller, receiver: Receiver) -> None:
+async def test_a_change_needs_the_current_version(pseb: Caller, receiver: Receiver) -> None:
     path = (await made(pseb, receiver))["path"]
     for method, address, body in (
         ("PATCH", path, {"json": {"description": "x"}}),
@@ -93,7 +93,7 @@ async def test_a_change_needs_the_present_version(pseb: Caller, receiver: Receiv
     assert (await pseb.get(path)).headers["ETag"] == '"1"'
 
 
-async def test_a_partner_has_no_more_webhooks_than_it_may(pseb: Caller, pasha: Caller, receiver: Receiver) -> None:
+async def test_the_number_of_a_partners_webhooks_is_limited(pseb: Caller, pasha: Caller, receiver: Receiver) -> None:
     for _ in range(MOST_WEBHOOKS):
         path = (await made(pseb, receiver))["path"]
     assert code(await pseb.post("/v1/webhooks", json={"url": PUBLIC})) == (409, "webhook_limit")
@@ -102,7 +102,7 @@ async def test_a_partner_has_no_more_webhooks_than_it_may(pseb: Caller, pasha: C
     await made(pseb, receiver)
 
 
-async def test_a_replay_goes_on_from_an_event_that_there_is(pseb: Caller, receiver: Receiver) -> None:
+async def test_a_replay_needs_an_existing_event(pseb: Caller, receiver: Receiver) -> None:
     path = (await made(pseb, receiver))["path"]
     for body, expected in (
         ({}, "missing_field"),
@@ -113,13 +113,13 @@ async def test_a_replay_goes_on_from_an_event_that_there_is(pseb: Caller, receiv
         assert cases.codes(answer) == {"/after": expected}
 
 
-async def test_a_disabled_webhook_is_not_tested(pseb: Caller, receiver: Receiver) -> None:
+async def test_a_disabled_webhook_cannot_be_tested(pseb: Caller, receiver: Receiver) -> None:
     path = (await made(pseb, receiver))["path"]
     await pseb.patch(path, json={"status": "disabled"}, headers=TAG_1)
     assert code(await pseb.post(f"{path}/test")) == (409, "webhook_disabled")
 
 
-async def test_a_secret_is_shown_once_and_kept_sealed(service: Service, pseb: Caller, receiver: Receiver) -> None:
+async def test_a_secret_is_shown_once_and_stored_sealed(service: Service, pseb: Caller, receiver: Receiver) -> None:
     webhook = await made(pseb, receiver)
     rotated = (await pseb.post(f"{webhook['path']}/rotate-secret", headers=TAG_1)).json()
     assert rotated["secret"] != webhook["secret"]
@@ -140,7 +140,9 @@ async def test_a_secret_is_shown_once_and_kept_sealed(service: Service, pseb: Ca
     assert not any(secret[6:20].encode() in text for secret in opened for text in sealed)
 
 
-async def test_the_same_key_makes_one_webhook_and_shows_its_secret_again(pseb: Caller, receiver: Receiver) -> None:
+async def test_one_idempotency_key_creates_one_webhook_and_shows_its_secret_again(
+    pseb: Caller, receiver: Receiver
+) -> None:
     body, headers = {"url": url_of(receiver)}, {"Idempotency-Key": "once"}
     first = await pseb.post("/v1/webhooks", json=body, headers=headers)
     again = await pseb.post("/v1/webhooks", json=body, headers=headers)
@@ -148,7 +150,7 @@ async def test_the_same_key_makes_one_webhook_and_shows_its_secret_again(pseb: C
     assert len((await pseb.get("/v1/webhooks")).json()["items"]) == 1
 
 
-async def test_a_webhook_is_made_read_changed_and_deleted(pseb: Caller, receiver: Receiver) -> None:
+async def test_a_webhook_is_created_read_changed_and_deleted(pseb: Caller, receiver: Receiver) -> None:
     answer = await pseb.post("/v1/webhooks", json={"url": PUBLIC, "description": "Inbox"})
     shown = answer.json()
     path = answer.headers["Location"]
@@ -175,7 +177,7 @@ async def test_a_webhook_is_made_read_changed_and_deleted(pseb: Caller, receiver
     assert code(await pseb.get(path)) == (404, "not_found")
 
 
-async def test_what_happens_to_a_webhook_is_on_record_for_its_partner_alone(
+async def test_events_of_a_webhook_are_recorded_for_its_partner_alone(
     pseb: Caller, pasha: Caller, receiver: Receiver
 ) -> None:
     path = (await made(pseb, receiver))["path"]

@@ -1,4 +1,4 @@
-"""Which events are wanted, when an attempt is repeated, and when a webhook is given up."""
+"""Rules of webhooks: subscribed events, retries, concurrency, disabling."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ DAY = timedelta(days=1)
         ([], "registration.approved", False),
     ],
 )
-def test_an_event_is_wanted_by_its_name_its_subject_or_with_all(types: list[str], name: str, wanted: bool) -> None:
+def test_an_event_matches_by_its_name_its_subject_or_the_wildcard(types: list[str], name: str, wanted: bool) -> None:
     assert rules.wants(types, name) is wanted
 
 
@@ -37,12 +37,12 @@ def test_an_event_is_wanted_by_its_name_its_subject_or_with_all(types: list[str]
     "text",
     ["", "*.*", "registration", "registration.", ".approved", "a.b.c", "Registration.x", "registration.ap*", "* "],
 )
-def test_what_is_no_type_is_refused(text: str) -> None:
+def test_an_invalid_event_type_is_refused(text: str) -> None:
     assert not re.match(rules.EVENT_TYPE, text)
 
 
 @given(st.floats(0, 1))
-def test_ten_attempts_go_over_three_days_and_each_wait_is_longer_than_the_one_before(jitter: float) -> None:
+def test_ten_attempts_take_three_days_with_growing_delays(jitter: float) -> None:
     times = [NOW]
     while (again := rules.next_attempt(len(times), times[-1], jitter)) is not None:
         times.append(again)
@@ -54,9 +54,9 @@ def test_ten_attempts_go_over_three_days_and_each_wait_is_longer_than_the_one_be
 
 
 @pytest.mark.parametrize("status", [None, 100, 199, 300, 301, 304, 307, 400, 404, 410, 429, 500, 503, 999])
-def test_only_2xx_says_that_an_event_was_taken(status: int | None) -> None:
-    assert not rules.is_taken(status)
-    assert all(map(rules.is_taken, (200, 201, 202, 204, 299)))
+def test_only_2xx_acknowledges_a_delivery(status: int | None) -> None:
+    assert not rules.is_delivered(status)
+    assert all(map(rules.is_delivered, (200, 201, 202, 204, 299)))
 
 
 @pytest.mark.parametrize(
@@ -75,14 +75,14 @@ def test_only_2xx_says_that_an_event_was_taken(status: int | None) -> None:
     ],
 )
 def test_retry_after_is_honoured_for_a_day_at_most(header: str, seconds: int) -> None:
-    assert rules.pause(header, NOW) == NOW + timedelta(seconds=seconds)
+    assert rules.pause_until(header, NOW) == NOW + timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(
     "header", [None, "", "-1", "1.5", "soon", "1e3", "\u0661", format_datetime(NOW - DAY, usegmt=True), "x" * 9_000]
 )
-def test_what_retry_after_does_not_say_is_not_waited_for(header: str | None) -> None:
-    assert rules.pause(header, NOW) is None
+def test_an_invalid_retry_after_is_ignored(header: str | None) -> None:
+    assert rules.pause_until(header, NOW) is None
 
 
 ABSURD_DATES = [
@@ -93,29 +93,34 @@ ABSURD_DATES = [
 
 
 @pytest.mark.parametrize("header", ["1e400", "-9" + "9" * 400, "\u0661\u0662", "\uff11", "0x10", "+5", *ABSURD_DATES])
-def test_an_absurd_retry_after_is_not_waited_for(header: str) -> None:
-    assert rules.pause(header, NOW) is None
+def test_an_absurd_retry_after_is_ignored(header: str) -> None:
+    assert rules.pause_until(header, NOW) is None
 
 
 @given(st.text("0123456789 :+-,DecGMTFri", max_size=60) | st.text(max_size=60))
-def test_whatever_retry_after_holds_it_pauses_for_a_day_at_most(header: str) -> None:
-    until = rules.pause(header, NOW)
+def test_any_retry_after_pauses_for_a_day_at_most(header: str) -> None:
+    until = rules.pause_until(header, NOW)
     assert until is None or NOW <= until <= NOW + DAY
 
 
-def test_no_partner_takes_all_the_lanes_and_no_webhook_has_two() -> None:
+def test_concurrency_is_limited_by_partner_and_to_one_task_a_webhook() -> None:
     one, other = uuid4(), uuid4()
     of_one, of_other = ([(uuid4(), partner) for _ in range(40)] for partner in (one, other))
-    chosen = rules.in_turn([*of_one, *of_other], {})
-    assert chosen == [*of_one[: rules.PARTNER_LANES], *of_other[: rules.PARTNER_LANES]]
+    chosen = rules.choose_webhooks([*of_one, *of_other], {})
+    assert chosen == [
+        *of_one[: rules.CONCURRENT_WEBHOOKS_OF_A_PARTNER],
+        *of_other[: rules.CONCURRENT_WEBHOOKS_OF_A_PARTNER],
+    ]
     busy = dict(chosen)
-    assert rules.in_turn([*of_one, *of_other], busy) == []
+    assert rules.choose_webhooks([*of_one, *of_other], busy) == []
     del busy[of_one[0][0]]
-    assert rules.in_turn([of_one[1], of_one[20], of_one[21]], busy) == [of_one[20]]
-    assert len(rules.in_turn([(uuid4(), uuid4()) for _ in range(40)], busy)) == rules.LANES - len(busy)
+    assert rules.choose_webhooks([of_one[1], of_one[20], of_one[21]], busy) == [of_one[20]]
+    assert len(rules.choose_webhooks([(uuid4(), uuid4()) for _ in range(40)], busy)) == rules.CONCURRENT_WEBHOOKS - len(
+        busy
+    )
 
 
-def test_a_webhook_is_given_up_at_once_when_it_is_gone_and_else_after_five_days_without_a_success() -> None:
+def test_a_webhook_is_disabled_by_410_or_after_five_days_without_a_success() -> None:
     assert rules.reason_to_disable([200, 410], None, NOW) == "gone"
     assert rules.reason_to_disable([500], NOW - 5 * DAY, NOW) == "failing"
     assert rules.reason_to_disable([500, None], NOW - 5 * DAY + timedelta(seconds=1), NOW) is None

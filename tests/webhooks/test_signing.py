@@ -1,4 +1,4 @@
-"""Signatures are those of Standard Webhooks, as its own libraries see them."""
+"""Signatures of Standard Webhooks, verified by its own libraries."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ def signed(secret: str, private_key: str, *, at: datetime | None = None, also: s
     return signing.headers(ID, at or datetime.now(UTC), BODY, whsec=secrets, private_key=private_key)
 
 
-def test_the_signatures_of_the_specification_s_own_example_come_out() -> None:
+def test_the_specifications_example_gives_its_signatures() -> None:
     # the secret, id and time of the reference libraries' tests
     at = datetime.fromtimestamp(1_614_265_330, UTC)
     secret, private_key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", signing.new_private_key()
@@ -35,7 +35,7 @@ def test_the_signatures_of_the_specification_s_own_example_come_out() -> None:
     assert v1a.startswith("v1a,")
 
 
-def test_keys_are_written_as_the_specification_says_and_never_the_same() -> None:
+def test_keys_are_random_and_in_the_specifications_format() -> None:
     for make, prefix in ((signing.new_secret, "whsec_"), (signing.new_private_key, "whsk_")):
         one, other = make(), make()
         assert one != other
@@ -45,7 +45,7 @@ def test_keys_are_written_as_the_specification_says_and_never_the_same() -> None
     assert len(base64.b64decode(public_key.removeprefix("whpk_"), validate=True)) == 32
 
 
-def test_a_request_that_was_altered_or_is_another_s_is_not_verified() -> None:
+def test_an_altered_or_foreign_request_is_not_verified() -> None:
     secret, private_key = signing.new_secret(), signing.new_private_key()
     headers = signed(secret, private_key)
     assert Webhook(secret).verify(BODY, headers) == json.loads(BODY)
@@ -72,7 +72,7 @@ def test_the_public_key_verifies_and_another_does_not() -> None:
 
 
 @pytest.mark.slow
-def test_the_specification_s_library_for_javascript_and_node_s_own_ed25519_verify_them(
+def test_the_javascript_library_and_nodes_ed25519_verify_the_signatures(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     client = npm.installed("webhooks", tmp_path_factory.getbasetemp())

@@ -12,7 +12,7 @@ from app.core.auth.bearer import authenticate, oauth2
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated, Unavailable
 from app.core.limits.http import count_client, count_failed_login
 from app.core.principal import Principal
-from app.partners.login.basic import BasicClients, credentials
+from app.partners.login.basic import BasicAuthenticator, decode_credentials
 
 SCOPE = "allowlist:read"
 
@@ -55,8 +55,8 @@ async def _authenticate(
 
 async def _authenticate_basic(request: Request, encoded: str) -> Principal:
     """Verify Basic credentials. Raises ``Unauthenticated``, or ``TooManyRequests`` after many failures."""
-    clients: BasicClients = request.app.state.basic
-    if (sent := credentials(encoded)) is None:
+    clients: BasicAuthenticator = request.app.state.basic
+    if (sent := decode_credentials(encoded)) is None:
         auth_events.record_failure("basic", "the credentials cannot be read")
         raise FeedUnauthenticated("The Basic credentials cannot be read.")
     client_id, secret = sent

@@ -61,11 +61,11 @@ class Trust(Protocol):
         """Read the database again."""
         ...
 
-    def is_revoked(self, kid: str) -> bool:
+    def is_key_revoked(self, kid: str) -> bool:
         """True when the key of that id was revoked."""
         ...
 
-    def is_called_back(self, client_id: UUID, not_before: float) -> bool:
+    def is_revoked(self, client_id: UUID, not_before: float) -> bool:
         """True when the client's tokens were revoked after those with this ``not_before`` were issued."""
         ...
 
@@ -127,9 +127,9 @@ class TokenVerifier:
             if len(self._verified) >= CACHE_SIZE:
                 self._verified.clear()
             self._verified[key] = verified
-        if self._trust.is_revoked(verified.kid):
+        if self._trust.is_key_revoked(verified.kid):
             raise Unauthenticated("The access token is not valid: the key that signed it was revoked.")
-        if self._trust.is_called_back(verified.principal.client_id, verified.not_before):
+        if self._trust.is_revoked(verified.principal.client_id, verified.not_before):
             raise Unauthenticated("The access token is not valid: it was revoked.")
         return verified.principal
 

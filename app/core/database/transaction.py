@@ -39,8 +39,10 @@ class Transaction(AsyncSession):
         """Roll the block back to a savepoint when it ends, and go on with the transaction."""
         nested = await self.begin_nested()
         await self.connection()  # SQLAlchemy sends SAVEPOINT with it
-        yield
-        await nested.rollback()
+        try:
+            yield
+        finally:
+            await nested.rollback()
 
     async def flush_pending(self) -> None:
         """Flush entities that were added, changed or deleted."""

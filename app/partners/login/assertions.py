@@ -1,4 +1,4 @@
-"""What a client's assertion must say (RFC 7523, 3): for this service alone, for minutes, once."""
+"""Claims of a client assertion (RFC 7523, section 3)."""
 
 import time
 from collections.abc import Mapping
@@ -18,26 +18,26 @@ _TIMES = jwt.JWTClaimsRegistry(leeway=LEEWAY_SECONDS, exp={"essential": True})
 
 
 class AssertionRefused(Exception):
-    """The assertion does not prove who the client is; ``str()`` says why, in words that may be shown.
+    """The assertion does not authenticate the client; ``str()`` is the reason that the caller is told.
 
-    ``reason`` is for the log alone; it may tell what the caller must not learn.
+    ``reason`` is for the log alone and may hold what the caller must not learn.
     """
 
-    def __init__(self, said: str, *, reason: str = "") -> None:
-        super().__init__(said)
-        self.reason = reason or said
+    def __init__(self, description: str, *, reason: str = "") -> None:
+        super().__init__(description)
+        self.reason = reason or description
 
 
 @dataclass(frozen=True, slots=True)
 class AssertionId:
-    """An assertion by what it is known again: its ``jti``, until it expires."""
+    """The ``jti`` of an assertion, which must not be used again before the assertion expires."""
 
     jti: str
     expires_at: datetime
 
 
-def checked(token: jwt.Token, *, client_id: str, issuer: str) -> AssertionId:
-    """A token that the client signed, as an assertion to ``issuer``. Raises ``AssertionRefused``."""
+def validate_claims(token: jwt.Token, *, client_id: str, issuer: str) -> AssertionId:
+    """Check the claims of a token that the client signed, addressed to ``issuer``. Raises ``AssertionRefused``."""
     claims = token.claims
     _check_times(claims)
     if str(token.header.get("typ") or "jwt").lower().removeprefix("application/") not in TOKEN_TYPES:
@@ -48,7 +48,7 @@ def checked(token: jwt.Token, *, client_id: str, issuer: str) -> AssertionId:
         raise AssertionRefused(f"The aud of an assertion is {issuer} and nothing else.")
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 1 <= len(jti) <= JTI_LENGTH or not jti.isprintable():
-        raise AssertionRefused(f"An assertion has a jti of 1 to {JTI_LENGTH} printable characters.")
+        raise AssertionRefused(f"The jti of an assertion has 1 to {JTI_LENGTH} printable characters.")
     return AssertionId(jti, datetime.fromtimestamp(claims["exp"], UTC))
 
 
@@ -58,8 +58,8 @@ def _check_times(claims: Mapping[str, Any]) -> None:
     except ExpiredTokenError:
         raise AssertionRefused("The assertion has expired.") from None
     except JoseError:
-        raise AssertionRefused("An assertion has an exp; its iat and nbf, if any, have come.") from None
+        raise AssertionRefused("An assertion needs an exp; its iat and nbf must not be in the future.") from None
     if claims["exp"] > time.time() + LONGEST_SECONDS + LEEWAY_SECONDS:
         raise AssertionRefused(f"The exp of an assertion is at most {LONGEST_SECONDS} seconds ahead.")
     if claims.get("iat", claims["exp"]) > claims["exp"]:
-        raise AssertionRefused("An assertion is issued before it expires.")
+        raise AssertionRefused("The iat of an assertion is before its exp.")

@@ -1,4 +1,4 @@
-"""Which access tokens count: the trusted keys, and what was revoked before it expired, in each API process's memory."""
+"""Revocation of access tokens and of the keys that sign them, known to each API process without asking the database."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,45 +16,45 @@ log = structlog.get_logger(__name__)
 
 
 class TokenRevocations:
-    """The keys that are trusted and those revoked; the clients whose tokens were called back lately, and when.
+    """Trusted signing keys, revoked ones, and the clients whose tokens were revoked recently.
 
-    A refresh that fails leaves what is held. ``keys`` holds none before the first.
+    A refresh that fails changes nothing. ``keys`` is empty before the first refresh.
     """
 
     def __init__(self, database: Database, poll_seconds: float) -> None:
         self._database = database
         self._poll_seconds = poll_seconds
-        self._not_before: Mapping[UUID, datetime] = {}
-        self._revoked: frozenset[str] = frozenset()
+        self._revoked_at: Mapping[UUID, datetime] = {}
+        self._revoked_kids: frozenset[str] = frozenset()
         self.keys = KeySet([])
 
-    def is_called_back(self, client_id: UUID, not_before: float) -> bool:
-        """Whether the client's tokens were called back since one was issued.
+    def is_revoked(self, client_id: UUID, not_before: float) -> bool:
+        """True when the client's tokens were revoked after a token with this ``tokens_not_before`` was issued.
 
-        ``not_before`` is what the token says of it (``service.access_token``), so that no two clocks are compared.
+        Both times come from the database, so no two clocks are compared.
         """
-        latest = self._not_before.get(client_id)
+        latest = self._revoked_at.get(client_id)
         return latest is not None and not_before < latest.timestamp()
 
-    def is_revoked(self, kid: str) -> bool:
-        """Whether the signing key of that id was revoked."""
-        return kid in self._revoked
+    def is_key_revoked(self, kid: str) -> bool:
+        """True when the signing key of that id was revoked."""
+        return kid in self._revoked_kids
 
     async def refresh(self) -> None:
-        """Ask the database."""
+        """Read keys and revocations from the database."""
         async with self._database.transaction(read_only=True) as tx:
-            not_before = await store.called_back(tx)
+            revoked_at = await store.token_revocations(tx)
             keys = await store.public_keys(tx)
-            revoked = await store.revoked_keys(tx)
-        self._not_before = not_before
-        self._revoked |= revoked  # for good, also when an older refresh comes to its end after a younger one
-        self.keys = KeySet([key for key in keys.keys if not self.is_revoked(str(key.kid))])
+            revoked_kids = await store.revoked_keys(tx)
+        self._revoked_at = revoked_at
+        self._revoked_kids |= revoked_kids  # final, even when an older refresh ends after a newer one
+        self.keys = KeySet([key for key in keys.keys if not self.is_key_revoked(str(key.kid))])
 
     async def run(self, listener: Listener) -> None:
-        """Refresh on every ring and poll until cancelled."""
+        """Refresh on every notification, and at least every ``poll_seconds``, until cancelled."""
         while True:
             await listener.wait("clients_changed", self._poll_seconds)
             try:
                 await self.refresh()
             except (SQLAlchemyError, OSError) as error:
-                log.warning("it could not be asked whose tokens were called back", error=repr(error)[:300])
+                log.warning("token revocations could not be refreshed", error=repr(error)[:300])

@@ -1,14 +1,17 @@
-"""The token endpoint, its metadata and its keys; its errors are OAuth's, not problems."""
+"""OAuth 2.0 token endpoint, its metadata and its key set; errors are OAuth's (RFC 6749, section 5.2), not problems."""
 
+import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import unquote_plus
 
 from fastapi import APIRouter, Depends, Form, Request, Response
-from joserfc.jwk import KeySet
+from joserfc import jwt
+from joserfc.jwk import KeySet, OKPKey
+from uuid_utils.compat import uuid7
 
-from app.core.auth.bearer import decode_unverified
+from app.core.auth.bearer import ACCESS, ALGORITHM, decode_unverified
 from app.core.errors import PayloadTooLarge, RequestTimeout, TooManyRequests
 from app.core.http.dependencies import database_of
 from app.core.http.problems import documented
@@ -18,16 +21,16 @@ from app.core.limits.shared_read import SharedRead
 from app.core.principal import SCOPES
 from app.core.settings import Settings
 from app.core.validation.schemas import LONGEST_NAME
-from app.partners import rules, service, store
+from app.partners import rules, store
 from app.partners.key_sets import SIGNING_ALGORITHMS
 from app.partners.login.assertions import ASSERTION_TYPE, AssertionRefused
-from app.partners.login.basic import credentials
-from app.partners.login.client_authentication import TokenClients
+from app.partners.login.basic import decode_credentials
+from app.partners.login.client_authentication import ClientAuthenticator
 from app.partners.models import Client
 from app.partners.schemas import Token, TokenError
 
 router = APIRouter(tags=["tokens"])
-NEVER_KEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 EXAMPLE_KEY = {
     "kty": "OKP",
     "crv": "Ed25519",
@@ -36,31 +39,31 @@ EXAMPLE_KEY = {
     "alg": "Ed25519",
     "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
 }
-MAY_FAIL: dict[int | str, dict[str, Any]] = {
+OAUTH_ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": TokenError, "description": "`invalid_request`, `unsupported_grant_type`, `invalid_scope`"},
     401: {"model": TokenError, "description": "`invalid_client`"},
 }
 
 
-def _refused(error: str, description: str, status: int = 400) -> Response:
+def _error_response(error: str, description: str, status: int = 400) -> Response:
     challenge = {"WWW-Authenticate": 'Basic realm="ip-registration"'} if status == 401 else {}
-    return json_answer(TokenError(error=error, error_description=description), status, **NEVER_KEPT, **challenge)
+    return json_answer(TokenError(error=error, error_description=description), status, **NO_STORE, **challenge)
 
 
 def _basic_credentials(header: str) -> tuple[str, str] | None:
-    """Client id and secret by HTTP Basic, each form-encoded within (RFC 6749, 2.3.1); None: that way is not used.
+    """Return client id and secret of HTTP Basic, form-decoded (RFC 6749, section 2.3.1); None without HTTP Basic.
 
-    What cannot be read is the credentials of nobody.
+    Malformed credentials give two empty texts, which authenticate nobody.
     """
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
         return None
-    client_id, secret = credentials(encoded.strip()) or ("", "")
+    client_id, secret = decode_credentials(encoded.strip()) or ("", "")
     return unquote_plus(client_id), unquote_plus(secret)
 
 
-class _Refused(Exception):
-    """The request is refused; what ``_refused`` is to be called with."""
+class _TokenRequestRefused(Exception):
+    """The request is refused with an OAuth error; the arguments are those of ``_error_response``."""
 
     def __init__(self, error: str, description: str, status: int = 400) -> None:
         super().__init__(error, description, status)
@@ -68,8 +71,8 @@ class _Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Presented:
-    """What a client proves itself by, as it stands in the form."""
+class _FormCredentials:
+    """Credentials of a client in the form."""
 
     client_id: Annotated[
         str | None, Form(description="Or by HTTP Basic, or in the assertion", examples=["pseb.0123456789ab"])
@@ -88,11 +91,11 @@ class _Presented:
     "/oauth/token",
     summary="Get an access token",
     response_model=Token,
-    responses=documented(PayloadTooLarge, RequestTimeout, TooManyRequests) | MAY_FAIL,
+    responses=documented(PayloadTooLarge, RequestTimeout, TooManyRequests) | OAUTH_ERRORS,
 )
 async def issue_token(
     request: Request,
-    presented: Annotated[_Presented, Depends()],
+    credentials: Annotated[_FormCredentials, Depends()],
     grant_type: Annotated[str, Form(description="`client_credentials`", examples=["client_credentials"])] = "",
     scope: Annotated[
         str | None, Form(description="Absent: all scopes of the client", examples=["registrations:read"])
@@ -104,64 +107,96 @@ async def issue_token(
     """
     try:
         await _check_form(request, grant_type)
-        client = await _authenticated(request, presented)
-    except _Refused as refused:
+        client = await _authenticate(request, credentials)
+    except _TokenRequestRefused as refused:
         if refused.status == 401:
-            await count_failed_login(request, _named(request, presented))
-        return _refused(*refused.args)
+            await count_failed_login(request, _claimed_client_id(request, credentials))
+        return _error_response(*refused.args)
     await count_token(request, str(client.id))
     scopes = rules.granted_scopes(client.scopes, scope)
     if scopes is None:
-        return _refused("invalid_scope", f"This client holds: {' '.join(client.scopes)}.")
+        return _error_response("invalid_scope", f"This client holds: {' '.join(client.scopes)}.")
     settings: Settings = request.app.state.settings
     async with database_of(request).transaction(read_only=True) as tx:
         key = await store.signing_key(tx)
-    token = service.access_token(client, scopes, key, issuer=settings.public_url, seconds=settings.token_seconds)
+    token = sign_access_token(client, scopes, key, issuer=settings.public_url, seconds=settings.token_seconds)
     body = Token(access_token=token, expires_in=settings.token_seconds, scope=" ".join(scopes))
-    return json_answer(body, **NEVER_KEPT)
+    return json_answer(body, **NO_STORE)
+
+
+def sign_access_token(client: Client, scopes: list[str], key: OKPKey, *, issuer: str, seconds: int) -> str:
+    """Return a signed access token (JWT with the claims of RFC 9068) that lasts ``seconds``.
+
+    ``tokens_not_before`` is the client's last revocation when it authenticated, so that a revocation in between also
+    revokes this token.
+    """
+    now = int(time.time())
+    claims = {
+        "iss": issuer,
+        "aud": issuer,
+        "sub": str(client.id),
+        "client_id": client.client_id,
+        "partner_id": str(client.partner_id),
+        "partner_kind": client.partner.kind,
+        "operator": client.partner.operator,
+        "scope": " ".join(scopes),
+        "iat": now,
+        "exp": now + seconds,
+        "jti": str(uuid7()),
+        "tokens_not_before": client.not_before,
+    }
+    return jwt.encode({"alg": ALGORITHM, "kid": key.kid, "typ": ACCESS}, claims, key, algorithms=[ALGORITHM])
 
 
 async def _check_form(request: Request, grant_type: str) -> None:
-    """Raises ``_Refused`` unless each parameter comes once (RFC 6749, 3.2) and the grant is the one that there is."""
+    """Refuse repeated parameters (RFC 6749, section 3.2) and other grants. Raises ``_TokenRequestRefused``."""
     for name, times in Counter(name for name, _ in (await request.form()).multi_items()).items():
         if times > 1:
-            raise _Refused("invalid_request", f"The parameter {name[:LONGEST_NAME]!r} is there {times} times.")
+            raise _TokenRequestRefused(
+                "invalid_request", f"The parameter {name[:LONGEST_NAME]!r} is sent {times} times."
+            )
     if not grant_type:
-        raise _Refused("invalid_request", "Send a form with grant_type=client_credentials.")
+        raise _TokenRequestRefused("invalid_request", "Send a form with grant_type=client_credentials.")
     if grant_type != "client_credentials":
-        raise _Refused("unsupported_grant_type", "Only client_credentials is supported.")
+        raise _TokenRequestRefused("unsupported_grant_type", "Only client_credentials is supported.")
 
 
-async def _authenticated(request: Request, presented: _Presented) -> Client:
-    """The client, by the one way that it chose (RFC 6749, 2.3). Raises ``_Refused``.
+async def _authenticate(request: Request, credentials: _FormCredentials) -> Client:
+    """Return the client, authenticated by exactly one method (RFC 6749, section 2.3). Raises ``_TokenRequestRefused``.
 
-    What is wrong with the request itself is told before anyone is looked up.
+    A malformed request is refused before a client is looked up.
     """
-    clients: TokenClients = request.app.state.token_clients
+    clients: ClientAuthenticator = request.app.state.client_authenticator
     basic = _basic_credentials(request.headers.get("authorization", ""))
-    by_assertion = bool(presented.client_assertion or presented.client_assertion_type)
-    if sum((basic is not None, bool(presented.client_secret), by_assertion)) > 1:
-        raise _Refused("invalid_request", "Send one of HTTP Basic, client_secret and client_assertion.")
-    if basic and presented.client_id not in (None, "", basic[0]):
-        raise _Refused("invalid_request", "The client_id is not that of the Authorization field. Leave it out.")
+    by_assertion = bool(credentials.client_assertion or credentials.client_assertion_type)
+    if sum((basic is not None, bool(credentials.client_secret), by_assertion)) > 1:
+        raise _TokenRequestRefused("invalid_request", "Send one of HTTP Basic, client_secret and client_assertion.")
+    if basic and credentials.client_id not in (None, "", basic[0]):
+        raise _TokenRequestRefused(
+            "invalid_request", "The client_id differs from that of the Authorization header. Leave it out."
+        )
     if not by_assertion:
-        found = await clients.by_secret(*(basic or (presented.client_id or "", presented.client_secret or "")))
+        found = await clients.by_secret(*(basic or (credentials.client_id or "", credentials.client_secret or "")))
         if found is None:
-            raise _Refused("invalid_client", "Unknown client or wrong secret.", 401)
+            raise _TokenRequestRefused("invalid_client", "Unknown client or wrong secret.", 401)
         return found
-    if not presented.client_assertion or presented.client_assertion_type != ASSERTION_TYPE:
-        raise _Refused("invalid_request", f"Send client_assertion with client_assertion_type={ASSERTION_TYPE}.")
+    if not credentials.client_assertion or credentials.client_assertion_type != ASSERTION_TYPE:
+        raise _TokenRequestRefused(
+            "invalid_request", f"Send client_assertion with client_assertion_type={ASSERTION_TYPE}."
+        )
     try:
-        return await clients.by_assertion(presented.client_assertion, presented.client_id or None)
+        return await clients.by_assertion(credentials.client_assertion, credentials.client_id or None)
     except AssertionRefused as refused:
-        raise _Refused("invalid_client", str(refused), 401) from None
+        raise _TokenRequestRefused("invalid_client", str(refused), 401) from None
 
 
-def _named(request: Request, presented: _Presented) -> str:
-    """The client that a request names, by whichever way."""
+def _claimed_client_id(request: Request, credentials: _FormCredentials) -> str:
+    """Return the client id that a request claims, by whichever method."""
     basic = _basic_credentials(request.headers.get("authorization", ""))
-    claimed = decode_unverified(presented.client_assertion).claims.get("sub") if presented.client_assertion else None
-    return basic[0] if basic else presented.client_id or str(claimed)
+    claimed = (
+        decode_unverified(credentials.client_assertion).claims.get("sub") if credentials.client_assertion else None
+    )
+    return basic[0] if basic else credentials.client_id or str(claimed)
 
 
 def _metadata(issuer: str) -> dict[str, Any]:

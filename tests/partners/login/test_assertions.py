@@ -1,4 +1,4 @@
-"""A client proves itself by what it signed for this service, for minutes, once: nothing less is taken (RFC 7523)."""
+"""Client authentication by assertions (RFC 7523): audience, lifetime, single use."""
 
 import asyncio
 import base64
@@ -30,7 +30,7 @@ async def _given_keys(service: Service, credentials: Credentials, **body: Any) -
 
 @pytest.fixture
 async def client(service: Service) -> Credentials:
-    """A client of an association with keys of every kind."""
+    """A client of an association with a key of every type."""
     made = await service.credentials("pseb")
     await _given_keys(service, made, jwks=public(*KEYS.values()))
     return made
@@ -66,7 +66,7 @@ REFUSED_CLAIMS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-async def test_an_assertion_for_another_at_another_time_or_without_its_claims_is_refused_and_not_used_up(
+async def test_an_assertion_with_wrong_claims_is_refused_and_its_jti_stays_unused(
     service: Service, client: Credentials
 ) -> None:
     assert service.settings.public_url == "http://127.0.0.1:8000"
@@ -76,7 +76,9 @@ async def test_an_assertion_for_another_at_another_time_or_without_its_claims_is
     assert await _used(service) == 0
 
 
-async def test_an_assertion_of_an_unknown_client_or_key_gets_one_answer(service: Service, client: Credentials) -> None:
+async def test_assertions_of_unknown_clients_and_keys_get_the_same_response(
+    service: Service, client: Credentials
+) -> None:
     claims = claims_of(service, client.client_id)
     stranger = OctKey.import_key(json.dumps(KEY.as_dict(private=False)))
     other = await service.credentials("pasha")
@@ -107,12 +109,14 @@ ODD = [
 ]  # fmt: skip
 
 
-async def test_no_assertion_however_odd_is_more_than_a_wrong_client(service: Service) -> None:
+async def test_a_malformed_assertion_is_an_invalid_client(service: Service) -> None:
     for assertion in ODD:
         assert _error(await _ask(service, assertion)) == (401, "invalid_client"), assertion[:60]
 
 
-async def test_a_client_that_sends_two_proofs_or_half_of_one_is_told_so(service: Service, client: Credentials) -> None:
+async def test_an_assertion_beside_another_method_or_without_its_type_is_refused(
+    service: Service, client: Credentials
+) -> None:
     assertion = signed(claims_of(service, client.client_id))
     login = (client.client_id, client.client_secret)
     answers = [
@@ -128,13 +132,15 @@ async def test_a_client_that_sends_two_proofs_or_half_of_one_is_told_so(service:
     assert (await _ask(service, assertion)).status_code == 200
 
 
-async def test_a_client_id_beside_the_assertion_is_the_same(service: Service, client: Credentials) -> None:
+async def test_a_client_id_that_differs_from_the_assertion_is_refused(service: Service, client: Credentials) -> None:
     assertion = signed(claims_of(service, client.client_id))
     assert _error(await _ask(service, assertion, client_id="someone")) == (401, "invalid_client")
     assert (await _ask(service, assertion, client_id=client.client_id)).status_code == 200
 
 
-async def test_a_disabled_client_s_keys_open_nothing(service: Service, admin: Caller, client: Credentials) -> None:
+async def test_a_disabled_client_cannot_authenticate_by_its_keys(
+    service: Service, admin: Caller, client: Credentials
+) -> None:
     path = f"/v1/partners/{client.partner_id}/clients/{client.id}/disable"
     assert (await admin.post(path, headers={"If-Match": "*"})).status_code == 200
     assert _error(await _ask(service, signed(claims_of(service, client.client_id)))) == (401, "invalid_client")
@@ -146,9 +152,7 @@ async def test_an_assertion_of_another_type_of_token_is_refused(service: Service
         assert (await _ask(service, assertion)).status_code == status, typ
 
 
-async def test_an_assertion_is_taken_once_by_however_many_processes_it_is_sent_to(
-    service: Service, client: Credentials
-) -> None:
+async def test_an_assertion_is_accepted_once_by_any_number_of_processes(service: Service, client: Credentials) -> None:
     other = Service(service.settings)
     assertion = signed(claims_of(service, client.client_id))
     answers = await asyncio.gather(*(_ask(each, assertion) for each in (service, other) * 4))
@@ -180,7 +184,7 @@ async def test_a_client_gets_a_token_by_each_algorithm_that_the_metadata_lists(
     assert form_of("x")["client_assertion_type"] == ASSERTION_TYPE
 
 
-async def test_the_worker_forgets_assertions_that_have_long_expired(service: Service, client: Credentials) -> None:
+async def test_the_worker_deletes_expired_assertions(service: Service, client: Credentials) -> None:
     for jti in ("old", "young"):
         assert (await _ask(service, signed(claims_of(service, client.client_id, jti=jti)))).status_code == 200
     statement = "UPDATE used_assertions SET expires_at = now() - interval '1 hour' WHERE jti = 'old'"

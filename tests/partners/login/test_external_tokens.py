@@ -1,4 +1,4 @@
-"""Officers sign in at their own provider: its tokens act as what they say, within bounds, each as one person here."""
+"""Tokens of external identity providers: verification, mapped scopes, and one client for each user."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ Configured = Callable[..., Awaitable[Service]]
 
 @pytest.fixture
 async def receiver(tmp_path: Path) -> AsyncIterator[Receiver]:
-    """The provider's server, by https."""
+    """The provider's https server."""
     async with receiving(Authority(tmp_path).server("127.0.0.1")) as receiver:
         yield receiver
 
@@ -48,7 +48,7 @@ async def _configured(url: str, directory: Path, *issuers: dict[str, Any]) -> As
 
 @pytest.fixture
 async def service(database_url: str, tmp_path: Path, provider: Provider) -> AsyncIterator[Service]:
-    """A service that takes the provider's tokens, with the regulator as a partner."""
+    """A service that accepts the provider's tokens, with the regulator as a partner."""
     async with _configured(database_url, tmp_path, provider.configured()) as service:
         await service.credentials("pta", PartnerKind.REGULATOR, client="desk")
         yield service
@@ -59,7 +59,7 @@ async def _get(service: Service, token: str, path: str = CASES) -> httpx.Respons
 
 
 async def _people(admin: Caller) -> dict[str, dict[str, Any]]:
-    """The clients that stand for people of the provider, by subject."""
+    """The clients of the provider's users, by subject."""
     partner = admin.credentials.partner_id
     listed = (await admin.get(f"/v1/partners/{partner}/clients")).json()["items"]
     return {each["external_subject"]: each for each in listed if each["external_issuer"]}
@@ -74,7 +74,7 @@ REFUSED: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-async def test_a_token_that_is_not_for_here_or_not_now_or_not_signed_by_the_provider_is_refused(
+async def test_a_token_of_another_audience_time_or_signer_is_refused(
     service: Service, provider: Provider, admin: Caller
 ) -> None:
     for change in REFUSED:
@@ -90,7 +90,7 @@ async def test_a_token_that_is_not_for_here_or_not_now_or_not_signed_by_the_prov
     ({"acr": ["loa2", "loa3"]}, {"acr": "loa3"}, [{}, {"acr": "loa1"}, {"acr": ["loa2"]}, {"acr": {}}]),
     ({"amr": ["pwd", "otp"]}, {"amr": ["otp", "pwd", "x"]}, [{}, {"amr": ["pwd"]}, {"amr": "pwd otp"}, {"amr": 5}]),
 ])  # fmt: skip
-async def test_a_token_that_lasts_too_long_or_whose_holder_did_not_sign_in_as_is_asked_is_refused(
+async def test_a_token_of_too_long_a_lifetime_or_too_weak_a_login_is_refused(
     database_url: str, tmp_path: Path, provider: Provider, asked: dict[str, Any], sound: dict[str, Any],
     refused: list[dict[str, Any]],
 ) -> None:  # fmt: skip
@@ -101,7 +101,7 @@ async def test_a_token_that_lasts_too_long_or_whose_holder_did_not_sign_in_as_is
         assert (await _get(service, provider.token(**sound))).status_code == 200
 
 
-async def test_a_token_with_a_signature_that_anyone_can_make_is_refused(service: Service, provider: Provider) -> None:
+async def test_a_token_with_a_forged_signature_is_refused(service: Service, provider: Provider) -> None:
     token = provider.token()
     header, claims, _ = token.split(".")
     as_secret = OctKey.import_key(json.dumps(KEY.as_dict(private=False)))
@@ -115,7 +115,7 @@ async def test_a_token_with_a_signature_that_anyone_can_make_is_refused(service:
     assert (await _get(service, token)).status_code == 200
 
 
-async def test_a_token_of_an_issuer_that_is_not_configured_is_refused_and_nobody_is_asked_for_its_keys(
+async def test_a_token_of_an_unconfigured_issuer_is_refused_without_fetching_keys(
     service: Service, provider: Provider
 ) -> None:
     async with receiving() as elsewhere:
@@ -125,14 +125,14 @@ async def test_a_token_of_an_issuer_that_is_not_configured_is_refused_and_nobody
         assert (elsewhere.accepted, provider.asked) == (0, [])
 
 
-async def test_no_key_of_the_provider_speaks_for_this_service_itself(service: Service, provider: Provider) -> None:
+async def test_a_providers_key_cannot_sign_tokens_of_the_service(service: Service, provider: Provider) -> None:
     own = service.settings.public_url
     claims = {"iss": own, "aud": own, "partner_kind": "regulator", "scope": " ".join(SCOPES)}
     assert (await _get(service, provider.token(**claims))).status_code == 401
 
 
 @pytest.mark.parametrize("groups", [None, [], ["others"], "others", {"officers": 1}, [["officers"]], 5, "officers x"])
-async def test_a_person_whom_nothing_gives_a_scope_may_nothing_and_leaves_no_trace(
+async def test_a_user_without_a_mapped_scope_is_refused_and_not_stored(
     service: Service, provider: Provider, admin: Caller, groups: Any
 ) -> None:
     answer = await _get(service, provider.token(groups=groups))
@@ -141,7 +141,7 @@ async def test_a_person_whom_nothing_gives_a_scope_may_nothing_and_leaves_no_tra
 
 
 @pytest.mark.parametrize("kind", PartnerKind)
-async def test_no_mapping_gives_more_than_the_partner_s_kind_may_hold(
+async def test_no_mapping_gives_scopes_beyond_the_partners_kind(
     database_url: str, tmp_path: Path, provider: Provider, kind: PartnerKind
 ) -> None:
     issuer = provider.configured(partner="bound", scopes={"officers": list(SCOPES)})
@@ -152,7 +152,7 @@ async def test_no_mapping_gives_more_than_the_partner_s_kind_may_hold(
     assert principal.partner_kind == kind
 
 
-async def test_a_disabled_person_is_refused_at_once(service: Service, provider: Provider, admin: Caller) -> None:
+async def test_a_disabled_user_is_refused_at_once(service: Service, provider: Provider, admin: Caller) -> None:
     assert (await _get(service, provider.token())).status_code == 200
     person = (await _people(admin))["officer-1"]
     path = f"/v1/partners/{person['partner_id']}/clients/{person['id']}"
@@ -161,7 +161,9 @@ async def test_a_disabled_person_is_refused_at_once(service: Service, provider: 
     assert (await _get(service, provider.token(sub="officer-2"))).status_code == 200
 
 
-async def test_a_person_is_given_neither_a_secret_nor_keys(service: Service, provider: Provider, admin: Caller) -> None:
+async def test_a_user_of_a_provider_cannot_get_a_secret_or_keys(
+    service: Service, provider: Provider, admin: Caller
+) -> None:
     assert (await _get(service, provider.token())).status_code == 200
     person = (await _people(admin))["officer-1"]
     path = f"/v1/partners/{person['partner_id']}/clients/{person['id']}"
@@ -174,7 +176,7 @@ async def test_a_person_is_given_neither_a_secret_nor_keys(service: Service, pro
     assert (await service.http.post("/oauth/token", data=login)).status_code == 401
 
 
-async def test_while_the_provider_is_away_its_tokens_are_not_refused_but_put_off(
+async def test_while_the_provider_is_down_its_tokens_get_503(
     service: Service, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider.status = 500
@@ -182,13 +184,13 @@ async def test_while_the_provider_is_away_its_tokens_are_not_refused_but_put_off
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert answer.headers["Retry-After"]
     provider.status = 200
-    monkeypatch.setattr(remote_keys, "ASKED_AGAIN_SECONDS", -1.0)
+    monkeypatch.setattr(remote_keys, "REFETCH_SECONDS", -1.0)
     assert (await _get(service, provider.token())).status_code == 200
 
 
 @pytest.mark.parametrize("change", [{"issuer": "https://elsewhere.example"}, {"jwks_uri": "https://127.0.0.1/keys"},
                                     {"jwks_uri": None}, {"jwks_uri": "x"}])  # fmt: skip
-async def test_a_discovery_document_of_another_issuer_or_one_that_leads_inside_is_not_followed(
+async def test_a_discovery_document_of_another_issuer_or_of_an_internal_url_is_not_followed(
     service: Service, provider: Provider, change: dict[str, Any]
 ) -> None:
     provider.discovered.update(change)
@@ -196,7 +198,7 @@ async def test_a_discovery_document_of_another_issuer_or_one_that_leads_inside_i
     assert provider.asked == ["/.well-known/openid-configuration"]
 
 
-async def test_a_provider_inside_is_not_asked_unless_it_is_said_to_be_inside(
+async def test_an_internal_provider_is_not_contacted_unless_configured_as_internal(
     database_url: str, tmp_path: Path, provider: Provider, receiver: Receiver
 ) -> None:
     async with _configured(database_url, tmp_path, provider.configured(internal=False)) as service:
@@ -211,9 +213,7 @@ async def test_without_its_partner_a_provider_s_tokens_are_refused(
         assert (await _get(service, provider.token())).status_code == 401
 
 
-async def test_one_person_is_always_the_same_client_and_two_are_two(
-    service: Service, provider: Provider, admin: Caller
-) -> None:
+async def test_each_user_of_a_provider_is_one_client(service: Service, provider: Provider, admin: Caller) -> None:
     answers = await asyncio.gather(*(_get(service, provider.token(sub=f"officer-{n % 2}")) for n in range(8)))
     assert {answer.status_code for answer in answers} == {200}
     people = await _people(admin)
@@ -224,7 +224,7 @@ async def test_one_person_is_always_the_same_client_and_two_are_two(
     assert await _people(admin) == people
 
 
-async def test_decisions_name_the_officer_who_signed_in_elsewhere(
+async def test_decisions_name_the_officer_of_the_external_token(
     service: Service, provider: Provider, admin: Caller, pseb: Caller
 ) -> None:
     case = await cases.submitted(pseb)
@@ -239,7 +239,7 @@ async def test_decisions_name_the_officer_who_signed_in_elsewhere(
     assert person["id"] in decided.text
 
 
-async def test_scopes_are_found_along_a_path_in_a_text_or_in_a_list_and_add_up(
+async def test_scopes_are_mapped_from_a_path_a_text_or_a_list(
     database_url: str, tmp_path: Path, provider: Provider
 ) -> None:
     mapping = {"reader": ["registrations:read"], "judge": ["reviews:write", "reviews:read"]}
@@ -259,7 +259,7 @@ async def test_scopes_are_found_along_a_path_in_a_text_or_in_a_list_and_add_up(
             assert principal.scopes == expected
 
 
-async def test_keys_are_where_they_are_said_to_be_or_where_discovery_leads_and_may_be_of_any_fit_kind(
+async def test_a_configured_jwks_uri_replaces_discovery_and_may_have_keys_of_any_usable_type(
     database_url: str, tmp_path: Path, provider: Provider
 ) -> None:
     provider.keys = list(KEYS.values())
@@ -272,7 +272,7 @@ async def test_keys_are_where_they_are_said_to_be_or_where_discovery_leads_and_m
     assert provider.asked == ["/keys"]
 
 
-async def test_a_provider_inside_may_be_asked_by_plain_http_and_two_stand_side_by_side(
+async def test_an_internal_provider_may_use_plain_http_beside_another_provider(
     database_url: str, tmp_path: Path, provider: Provider
 ) -> None:
     async with receiving() as plain:

@@ -1,4 +1,4 @@
-"""Keys that a client publishes are fetched rarely, from outside only, and no transaction waits for them."""
+"""Published key sets of clients are fetched rarely, from public hosts only, and outside transactions."""
 
 from asyncio import Event, StreamWriter, gather
 from collections.abc import AsyncIterator, Callable
@@ -25,7 +25,7 @@ from tests.support.signing import KEY, OTHER, Provider, claims_of, form_of, sign
 
 @pytest.fixture
 async def receiver(tmp_path: Path) -> AsyncIterator[Receiver]:
-    """A server by https."""
+    """An https server."""
     authority = Authority(tmp_path)
     async with receiving(authority.server("127.0.0.1")) as receiver:
         yield receiver
@@ -33,14 +33,14 @@ async def receiver(tmp_path: Path) -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 def settings(database_url: str, receiver: Receiver, tmp_path: Path) -> Settings:
-    """Settings that let the server's place through."""
+    """Settings that allow connections to the server."""
     allowed = [f"127.0.0.1:{receiver.port}"]
     return postgres.settings_for(database_url, outbound_allowed=allowed, outbound_ca_file=tmp_path / "ca.pem")
 
 
 @pytest.fixture
 def publisher(receiver: Receiver) -> Provider:
-    """Where the client publishes its keys."""
+    """The server that publishes the client's keys."""
     return Provider(receiver)
 
 
@@ -61,7 +61,7 @@ async def _publishes(service: Service, credentials: Credentials, url: str) -> No
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Lets a time pass at once."""
+    """A function that lets a cache period expire."""
     return lambda name: monkeypatch.setattr(remote_keys, name, -1.0)
 
 
@@ -85,7 +85,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("raw", BROKEN, ids=range(len(BROKEN)))
-async def test_keys_that_cannot_be_had_are_the_client_s_failure_and_nothing_of_the_answer_is_told(
+async def test_unreachable_keys_fail_the_login_and_reveal_nothing_of_the_response(
     service: Service, receiver: Receiver, client: Credentials, raw: bytes
 ) -> None:
     receiver.respond = answering(raw)
@@ -95,7 +95,7 @@ async def test_keys_that_cannot_be_had_are_the_client_s_failure_and_nothing_of_t
     assert answer.content == (await service.http.post("/oauth/token", data=form_of(stranger))).content
 
 
-async def test_a_client_that_publishes_its_keys_is_not_told_from_an_unknown_one_by_the_time_of_the_answer(
+async def test_the_response_time_does_not_reveal_whether_a_client_publishes_its_keys(
     service: Service,
     receiver: Receiver,
     publisher: Provider,
@@ -103,7 +103,7 @@ async def test_a_client_that_publishes_its_keys_is_not_told_from_an_unknown_one_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(client_authentication, "REFUSED_AFTER_SECONDS", 0.5)
-    monkeypatch.setattr(client_authentication, "KEYS_WAITED_FOR_SECONDS", 0.3)
+    monkeypatch.setattr(client_authentication, "KEYS_TIMEOUT_SECONDS", 0.3)
     released, publish = Event(), receiver.respond
 
     async def late(request: Received, writer: StreamWriter) -> None:
@@ -124,7 +124,7 @@ async def test_a_client_that_publishes_its_keys_is_not_told_from_an_unknown_one_
     assert publisher.asked == ["/keys"]
 
 
-async def test_keys_inside_are_not_fetched_although_they_were_registered(
+async def test_keys_on_an_internal_host_are_not_fetched_even_if_registered(
     service: Service, receiver: Receiver, client: Credentials
 ) -> None:
     async with receiving() as inside:
@@ -133,7 +133,7 @@ async def test_keys_inside_are_not_fetched_although_they_were_registered(
         assert (inside.accepted, receiver.accepted) == (0, 0)
 
 
-async def test_one_answer_serves_for_minutes_and_however_many_ask_at_once(
+async def test_one_fetch_serves_concurrent_and_later_logins(
     service: Service, publisher: Provider, client: Credentials
 ) -> None:
     assert set(await gather(*(_status(service, client) for _ in range(6)))) == {200}
@@ -141,7 +141,7 @@ async def test_one_answer_serves_for_minutes_and_however_many_ask_at_once(
     assert publisher.asked == ["/keys"]
 
 
-async def test_unknown_keys_make_the_service_ask_again_but_not_at_each_of_them(
+async def test_unknown_keys_cause_a_new_fetch_at_a_limited_rate(
     service: Service, publisher: Provider, client: Credentials, later: Callable[[str], None]
 ) -> None:
     assert await _status(service, client) == 200
@@ -149,32 +149,32 @@ async def test_unknown_keys_make_the_service_ask_again_but_not_at_each_of_them(
         assert await _status(service, client, OTHER) == 401
     assert publisher.asked == ["/keys"]
     publisher.keys = [KEY, OTHER]
-    later("ASKED_AGAIN_SECONDS")
+    later("REFETCH_SECONDS")
     assert await _status(service, client, OTHER) == 200
     assert publisher.asked == ["/keys"] * 2
 
 
-async def test_a_key_that_is_no_longer_published_stops_when_the_keys_are_asked_for_again(
+async def test_a_key_that_is_no_longer_published_ends_with_the_next_fetch(
     service: Service, publisher: Provider, client: Credentials, later: Callable[[str], None]
 ) -> None:
     assert await _status(service, client) == 200
     publisher.keys = [OTHER]
-    later("ASKED_AGAIN_SECONDS")
+    later("REFETCH_SECONDS")
     assert await _status(service, client) == 200
     later("FRESH_SECONDS")
     assert await _status(service, client) == 401
 
 
-async def test_known_keys_go_on_for_an_hour_while_they_cannot_be_had(
+async def test_known_keys_stay_valid_for_an_hour_while_fetching_fails(
     service: Service, publisher: Provider, client: Credentials, later: Callable[[str], None]
 ) -> None:
     assert await _status(service, client) == 200
     publisher.status = 503
     later("FRESH_SECONDS")
-    later("ASKED_AGAIN_SECONDS")
+    later("REFETCH_SECONDS")
     assert await _status(service, client) == 200
     assert publisher.asked == ["/keys"] * 2
-    later("TRUSTED_WITHOUT_ANSWER_SECONDS")
+    later("STALE_IF_ERROR_SECONDS")
     assert await _status(service, client) == 401
     publisher.status = 200
     assert await _status(service, client) == 200

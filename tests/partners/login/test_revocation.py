@@ -1,4 +1,4 @@
-"""Tokens that were given out are called back: they end within seconds, in every process, and new ones count at once."""
+"""Revocation of issued tokens, within seconds and in every process."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from app.core.settings import Settings
-from app.partners import service as partners
 from app.partners import store
+from app.partners.login.token_endpoint import sign_access_token
 from tests.support import postgres
 from tests.support.service import Caller, Service
 from tests.support.signing import KEY, bearer, public
@@ -20,7 +20,7 @@ NO_POLL = 3600.0
 
 @pytest.fixture
 async def processes(database_url: str) -> AsyncIterator[list[Service]]:
-    """Two API processes that hear the doorbell and do not poll, on one database."""
+    """Two API processes on one database that receive notifications and do not poll."""
     services = [Service(postgres.settings_for(database_url, poll_seconds=NO_POLL)) for _ in range(2)]
     first, second = (each.app.router.lifespan_context(each.app) for each in services)
     async with first, second:
@@ -31,7 +31,7 @@ async def processes(database_url: str) -> AsyncIterator[list[Service]]:
 
 
 async def _change(admin: Caller, caller: Caller, what: str, method: str = "POST", **kwargs: Any) -> dict[str, Any]:
-    """One operation on a caller's client."""
+    """Call one operation on a caller's client."""
     path = f"/v1/partners/{caller.credentials.partner_id}/clients/{caller.credentials.id}"
     tag = (await admin.get(path)).headers["ETag"]
     answer = await admin.request(method, f"{path}/{what}", headers={"If-Match": tag}, **kwargs)
@@ -51,17 +51,17 @@ async def _refused_soon(service: Service, token: str) -> bool:
     return True
 
 
-async def test_a_disabled_clients_tokens_end_in_every_process_that_hears_of_it(processes: list[Service]) -> None:
+async def test_disabling_a_client_revokes_its_tokens_in_every_process(processes: list[Service]) -> None:
     admin, pseb = await processes[0].admin(), await processes[0].caller("pseb")
     assert [await _status(each, pseb.token) for each in processes] == [200, 200]
     await _change(admin, pseb, "disable")
     assert [await _refused_soon(each, pseb.token) for each in processes] == [True, True]
     assert [await _status(each, admin.token) for each in processes] == [200, 200]
     answer = await processes[1].http.get(CASES, headers=bearer(pseb.token))
-    assert (answer.json()["code"], "was revoked" in answer.json()["detail"]) == ("unauthenticated", True)
+    assert (answer.json()["code"], "has been revoked" in answer.json()["detail"]) == ("unauthenticated", True)
 
 
-async def test_a_secret_that_stops_at_once_takes_its_tokens_along_and_the_new_ones_count_at_once(
+async def test_a_rotation_without_overlap_revokes_earlier_tokens_only(
     service: Service, admin: Caller, pseb: Caller
 ) -> None:
     await _change(admin, pseb, "rotate")
@@ -75,19 +75,15 @@ async def test_a_secret_that_stops_at_once_takes_its_tokens_along_and_the_new_on
     assert await _status(service, answer.json()["access_token"]) == 200
 
 
-async def test_a_client_with_other_keys_has_no_tokens_of_those_before(
-    service: Service, admin: Caller, pseb: Caller
-) -> None:
+async def test_new_keys_revoke_a_clients_tokens(service: Service, admin: Caller, pseb: Caller) -> None:
     await _change(admin, pseb, "keys", "PUT", json={"jwks": public(KEY)})
     await service.app.state.revocations.refresh()
     assert await _status(service, pseb.token) == 401
 
 
-async def test_a_client_that_is_remembered_by_basic_is_asked_for_anew(
-    service: Service, admin: Caller, nayatel: Caller
-) -> None:
+async def test_a_revocation_ends_a_cached_basic_login(service: Service, admin: Caller, nayatel: Caller) -> None:
     login = (nayatel.credentials.client_id, nayatel.credentials.client_secret)
-    assert (await service.http.get(FEED, auth=login)).status_code == 503  # known, and nothing is published yet
+    assert (await service.http.get(FEED, auth=login)).status_code == 503  # authenticated; nothing is published yet
     issued = await _change(admin, nayatel, "rotate?overlap_seconds=0")
     await service.app.state.revocations.refresh()
     assert (await service.http.get(FEED, auth=login)).status_code == 401
@@ -95,27 +91,25 @@ async def test_a_client_that_is_remembered_by_basic_is_asked_for_anew(
     assert [(await service.http.get(FEED, auth=new)).status_code for _ in range(2)] == [503, 503]
 
 
-async def test_a_token_that_is_under_way_meanwhile_is_called_back_too(
-    service: Service, admin: Caller, pseb: Caller
-) -> None:
+async def test_a_token_issued_during_a_revocation_is_revoked_too(service: Service, admin: Caller, pseb: Caller) -> None:
     known = pseb.credentials
     async with service.database.transaction(read_only=True) as tx:
         proven = await store.get_client(tx, known.partner_id, known.id)
         key = await store.signing_key(tx)
     await _change(admin, pseb, "rotate?overlap_seconds=0")
-    late = partners.access_token(proven, proven.scopes, key, issuer=service.settings.public_url, seconds=600)
+    late = sign_access_token(proven, proven.scopes, key, issuer=service.settings.public_url, seconds=600)
     await service.app.state.revocations.refresh()
     assert await _status(service, late) == 401
 
 
-async def test_what_was_called_back_is_forgotten_when_it_has_expired_anyway(
+async def test_a_revocation_is_dropped_when_all_its_tokens_have_expired(
     service: Service, admin: Caller, pseb: Caller, settings: Settings
 ) -> None:
     await _change(admin, pseb, "disable")
     async with service.database.transaction(read_only=True) as tx:
-        assert set(await store.called_back(tx)) == {pseb.credentials.id}
+        assert set(await store.token_revocations(tx)) == {pseb.credentials.id}
     await postgres.execute(
         settings.database_url, "UPDATE clients SET tokens_not_before = tokens_not_before - interval '3 hours'"
     )
     async with service.database.transaction(read_only=True) as tx:
-        assert await store.called_back(tx) == {}
+        assert await store.token_revocations(tx) == {}

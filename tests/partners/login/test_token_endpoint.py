@@ -1,4 +1,4 @@
-"""The token endpoint as RFC 6749 has it: its answers, its errors, and nothing that tells which of the two was wrong."""
+"""The token endpoint's responses and errors (RFC 6749), which never reveal whether a client exists."""
 
 import base64
 import json
@@ -42,7 +42,7 @@ def _refused(answer: httpx.Response, status: int, error: str) -> bool:
     return (answer.status_code, answer.json()["error"]) == (status, error)
 
 
-async def test_who_sends_no_grant_type_or_another_one_is_told_so(service: Service, credentials: Credentials) -> None:
+async def test_a_missing_or_unsupported_grant_type_is_refused(service: Service, credentials: Credentials) -> None:
     who = _basic(credentials.client_id, credentials.client_secret)
     assert _refused(await _ask(service, {}, **who), 400, "invalid_request")
     assert _refused(await _ask(service, {"grant_type": ""}, **who), 400, "invalid_request")
@@ -51,7 +51,7 @@ async def test_who_sends_no_grant_type_or_another_one_is_told_so(service: Servic
         assert _refused(await _ask(service, {"grant_type": other}, **who), 400, "unsupported_grant_type")
 
 
-async def test_an_unknown_client_and_a_wrong_secret_get_the_very_same_answer(
+async def test_an_unknown_client_and_a_wrong_secret_get_the_same_response(
     service: Service, credentials: Credentials
 ) -> None:
     right_id, right_secret = credentials.client_id, credentials.client_secret
@@ -79,13 +79,13 @@ ODD_FORMS = [
 ]  # fmt: skip
 
 
-async def test_no_header_however_odd_is_more_than_a_wrong_client(service: Service) -> None:
+async def test_a_malformed_header_is_an_invalid_client(service: Service) -> None:
     for authorization in ODD_HEADERS:
         answer = await _ask(service, Authorization=authorization)
         assert _refused(answer, 401, "invalid_client"), authorization[:80]
 
 
-async def test_no_form_however_odd_is_a_fault(service: Service) -> None:
+async def test_a_malformed_form_is_a_client_error(service: Service) -> None:
     for body in ODD_FORMS:
         answer = await service.http.post("/oauth/token", content=body, headers=FORM)
         assert answer.status_code in (400, 401, 413, 422), body[:80]
@@ -95,7 +95,7 @@ TWICE = ["grant_type", "client_id", "client_secret", "scope", "client_assertion"
 
 
 @pytest.mark.parametrize("name", TWICE)
-async def test_a_parameter_that_is_repeated_is_refused_also_with_the_same_value(
+async def test_a_repeated_parameter_is_refused_even_with_the_same_value(
     service: Service, credentials: Credentials, name: str
 ) -> None:
     sound = {**GRANT, "client_id": credentials.client_id, "client_secret": credentials.client_secret}
@@ -106,7 +106,7 @@ async def test_a_parameter_that_is_repeated_is_refused_also_with_the_same_value(
         assert repr(name) in answer.json()["error_description"]
 
 
-async def test_a_client_that_proves_itself_in_two_ways_is_refused_whichever_of_them_is_right(
+async def test_two_authentication_methods_in_one_request_are_refused(
     service: Service, credentials: Credentials
 ) -> None:
     one, two = credentials.client_id, credentials.client_secret
@@ -119,7 +119,7 @@ async def test_a_client_that_proves_itself_in_two_ways_is_refused_whichever_of_t
         assert _refused(await _ask(service, form), 400, "invalid_request"), part
 
 
-async def test_a_client_id_beside_basic_credentials_is_the_same_or_the_request_is_refused(
+async def test_a_client_id_that_differs_from_the_basic_credentials_is_refused(
     service: Service, credentials: Credentials
 ) -> None:
     other = await service.credentials("pasha")
@@ -146,9 +146,7 @@ async def test_a_scope_that_the_client_does_not_hold_is_refused_even_beside_one_
         assert _refused(await _ask(service, {**GRANT, "scope": scope}, **who), 400, "invalid_scope"), scope
 
 
-async def test_a_client_is_known_by_basic_or_by_form_and_gets_a_bearer_token(
-    service: Service, credentials: Credentials
-) -> None:
+async def test_a_client_gets_a_bearer_token_by_basic_or_by_form(service: Service, credentials: Credentials) -> None:
     one, two = credentials.client_id, credentials.client_secret
     by_basic = await _ask(service, **_basic(one, two))
     by_form = await _ask(service, {**GRANT, "client_id": one, "client_secret": two})
@@ -161,9 +159,7 @@ async def test_a_client_is_known_by_basic_or_by_form_and_gets_a_bearer_token(
         assert (body["token_type"], body["expires_in"]) == ("Bearer", 600)
 
 
-async def test_a_token_holds_what_was_asked_for_and_all_when_nothing_was(
-    service: Service, credentials: Credentials
-) -> None:
+async def test_a_token_has_the_requested_scopes_or_by_default_all(service: Service, credentials: Credentials) -> None:
     who = _basic(credentials.client_id, credentials.client_secret)
     every = (await _ask(service, **who)).json()
     assert every["scope"].split() == sorted(ALLOWED[PartnerKind.ASSOCIATION])
@@ -171,7 +167,7 @@ async def test_a_token_holds_what_was_asked_for_and_all_when_nothing_was(
     assert narrow["scope"] == "allowlist:read events:read"
 
 
-async def test_a_partner_s_kind_bounds_its_scopes(service: Service) -> None:
+async def test_a_partners_kind_limits_the_scopes_of_its_tokens(service: Service) -> None:
     regulator = await service.token(await service.credentials("pta", PartnerKind.REGULATOR))
     operator = await service.token(await service.credentials("ptcl", PartnerKind.OPERATOR, operator="ptcl"))
     scopes = [
@@ -181,7 +177,7 @@ async def test_a_partner_s_kind_bounds_its_scopes(service: Service) -> None:
     assert scopes[1].split() == sorted(ALLOWED[PartnerKind.OPERATOR])
 
 
-async def test_the_metadata_leads_to_the_endpoint_and_the_keys(service: Service) -> None:
+async def test_the_metadata_names_the_endpoint_and_the_keys(service: Service) -> None:
     answer = await service.http.get("/.well-known/oauth-authorization-server")
     body = answer.json()
     issuer = service.settings.public_url
@@ -196,7 +192,7 @@ async def test_the_metadata_leads_to_the_endpoint_and_the_keys(service: Service)
     assert BASE_URL not in answer.text  # the issuer is a setting, whatever host the caller names
 
 
-async def test_the_published_keys_check_a_token_and_have_no_private_half(
+async def test_the_published_keys_verify_a_token_and_are_public_only(
     service: Service, credentials: Credentials
 ) -> None:
     body = (await service.http.get("/.well-known/jwks.json")).json()

@@ -130,7 +130,7 @@ def set_scopes(
 ) -> None:
     """Replace the scopes of a client."""
     client = _change(client_id, ClientPatch(scopes=scope) if scope else None)
-    typer.echo(f"{client.client_id} holds {' '.join(client.scopes)}.")
+    typer.echo(f"{client.client_id} has {' '.join(client.scopes)}.")
 
 
 def _change(client_id: str, patch: ClientPatch | None) -> Client:

@@ -250,7 +250,7 @@ def _system_user() -> str | None:
         ) from None
     except (OSError, subprocess.CalledProcessError) as failed:
         raise ServerNotStarted(
-            f"PostgreSQL does not run as root, and the system user {SYSTEM_USER} could not be made: {failed}\n"
+            f"PostgreSQL does not run as root, and the system user {SYSTEM_USER} could not be created: {failed}\n"
             "Run this as another user, or set DATABASE_URL to a server of your own."
         ) from None
     return SYSTEM_USER

@@ -31,7 +31,7 @@ async def has_received(receiver: Receiver, number: int) -> bool:
 
 @asynccontextmanager
 async def running(deliverer: Deliverer) -> AsyncIterator[asyncio.Task[None]]:
-    """The worker's loop while the block runs."""
+    """Run the loop of deliveries during the block."""
     task = asyncio.create_task(deliverer.run(0.05))
     yield task
     task.cancel()

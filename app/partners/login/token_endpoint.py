@@ -115,7 +115,7 @@ async def issue_token(
     await count_token(request, str(client.id))
     scopes = rules.granted_scopes(client.scopes, scope)
     if scopes is None:
-        return _error_response("invalid_scope", f"This client holds: {' '.join(client.scopes)}.")
+        return _error_response("invalid_scope", f"The client's scopes are: {' '.join(client.scopes)}.")
     settings: Settings = request.app.state.settings
     async with database_of(request).transaction(read_only=True) as tx:
         key = await store.signing_key(tx)

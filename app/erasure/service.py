@@ -17,7 +17,7 @@ from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
 from app.erasure.errors import ApplicantInUse
 from app.registrations import erasure as registrations
-from app.registrations.erasure import ERASED_AT_ONCE, Clocks, ErasedCase, Standing
+from app.registrations.erasure import ERASED_AT_ONCE, BlockingCase, ErasedCase, RetentionPeriods
 
 CHECKED_AT_ONCE = 1_000
 A_DAY = timedelta(days=1)
@@ -25,7 +25,7 @@ NAMED = 10
 FIRST = UUID(int=0)
 
 
-async def erase_due(database: Database, clocks: Clocks) -> None:
+async def erase_due(database: Database, clocks: RetentionPeriods) -> None:
     """Erase every applicant whose time has passed, a bounded number in a transaction."""
     checked = CHECKED_AT_ONCE
     while checked == CHECKED_AT_ONCE:
@@ -33,13 +33,13 @@ async def erase_due(database: Database, clocks: Clocks) -> None:
             checked = await _check_some(tx, clocks)
 
 
-async def _check_some(tx: Transaction, clocks: Clocks) -> int:
+async def _check_some(tx: Transaction, clocks: RetentionPeriods) -> int:
     """Erase those whose time has passed of the applicants whose check is due; give how many were checked.
 
     The others are looked at again when their time comes, and before the shortest clock could run out unseen; those
     that a network on the list still stands against, a day later.
     """
-    checked = await registrations.checked(tx, clocks, CHECKED_AT_ONCE)
+    checked = await registrations.due_checks(tx, clocks, CHECKED_AT_ONCE)
     now = datetime.now(UTC)
     erased = await _erase_all(tx, None, [id_ for id_, due in checked if due and due <= now])
     again = now + min(clocks)
@@ -58,12 +58,12 @@ async def erase_on_request(tx: Transaction, principal: Principal, applicant_id: 
     if applicant.retention_check_at is None:
         return
     if_match.check(applicant)
-    if against := await registrations.standing(tx, [applicant_id]):
+    if against := await registrations.blocking_cases(tx, [applicant_id]):
         raise ApplicantInUse(_said(against))
     await _erase(tx, principal, [applicant_id])
 
 
-def _said(against: Collection[Standing]) -> str:
+def _said(against: Collection[BlockingCase]) -> str:
     named = ", ".join(f"{each.registration_id} ({each.status})" for each in list(against)[:NAMED])
     more = f" and {len(against) - NAMED} more" if len(against) > NAMED else ""
     return f"These cases are open, in force or still on the list: {named}{more}."
@@ -75,7 +75,7 @@ async def _erase_all(tx: Transaction, actor: Principal | None, ids: Collection[U
         return set()
     await registrations.lock_cases(tx, ids)
     locked = await applicants_store.lock_for_erasure(tx, ids)
-    in_use = {each.applicant_id for each in await registrations.standing(tx, locked)}
+    in_use = {each.applicant_id for each in await registrations.blocking_cases(tx, locked)}
     ripe = [id_ for id_ in locked if id_ not in in_use]
     await _erase(tx, actor, ripe)
     return set(ripe)
@@ -109,4 +109,4 @@ async def _erase_cases(
     await bulk_uploads.erase_references(tx, references, list(subjects))
     await forget_answers_at(tx, [f"/v1/registrations/{id_}" for id_ in subjects])
     details = {id_: erasures[id_].details if id_ in erasures else {} for id_ in subjects}
-    await registrations.tell(tx, actor, details)
+    await registrations.record_erased(tx, actor, details)

@@ -11,9 +11,9 @@ from app.core.validation.schemas import REFUSED
 from app.registrations.rules import (
     TRACKS,
     AcceptedNetworks,
-    Move,
     Status,
     Track,
+    Transition,
     block_of,
     missing_for_track,
     next_status,
@@ -48,17 +48,17 @@ DIAGRAM = {
 
 
 def test_a_case_moves_along_the_arrows_of_the_picture_and_no_others() -> None:
-    moves = {
-        (status.value, move.value): target.value
-        for status, move in product(Status, Move)
-        if (target := next_status(status, move))
+    transitions = {
+        (status.value, transition.value): target.value
+        for status, transition in product(Status, Transition)
+        if (target := next_status(status, transition))
     }
-    assert moves == DIAGRAM
+    assert transitions == DIAGRAM
 
 
-@given(st.text(max_size=20).filter(lambda text: text not in set(Status)), st.sampled_from(Move))
-def test_nothing_leads_out_of_a_status_that_there_is_not(status: str, move: Move) -> None:
-    assert next_status(status, move) is None
+@given(st.text(max_size=20).filter(lambda text: text not in set(Status)), st.sampled_from(Transition))
+def test_nothing_leads_out_of_a_status_that_there_is_not(status: str, transition: Transition) -> None:
+    assert next_status(status, transition) is None
 
 
 @pytest.mark.parametrize("track", Track)
@@ -109,7 +109,7 @@ def test_the_ledger_finds_what_a_comparison_of_every_pair_finds(items: list[tupl
         expected = [index for index, text in enumerate(texts) if any(overlap(text, one) for one in held[subject])]
         assert ledger.overlapping(subject, asked) == expected
         if not expected:
-            ledger.enter(subject, asked)
+            ledger.add(subject, asked)
             held[subject] += texts
 
 

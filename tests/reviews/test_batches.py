@@ -120,5 +120,6 @@ async def test_a_batch_takes_as_many_statements_for_300_registrations_as_for_10(
         async with counted(service.app.state.database) as statements:
             outcome = (await batch(officer, {"bulk_upload_id": upload["id"], "status": "submitted"})).json()
         assert outcome["counts"]["decided"] == number
-        taken.append(len(statements))
+        # the officer's first request also takes a lease of its rate limit
+        taken.append(sum("rate_windows" not in each for each in statements))
     assert taken[0] == taken[1] < 25

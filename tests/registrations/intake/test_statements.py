@@ -10,8 +10,8 @@ import pytest
 from app.core.database.tenancy import INTAKE
 from app.core.principal import Principal
 from app.core.validation.networks import parse
-from app.registrations.intake.batch import Stripes
-from app.registrations.intake.service import Registered, submit_each
+from app.registrations.intake.batch import Locks
+from app.registrations.intake.service import Registered, prepare, submit
 from app.registrations.schemas import RegistrationDetails
 from tests.support import cases, postgres, uploads
 from tests.support.service import Caller, Service
@@ -46,7 +46,7 @@ def shares_a_lock(one: Caller, other: Caller, reference: str | None) -> bool:
     """Whether two partners have a lock in common for one reference and the networks of the test."""
     references = [reference] if reference else []
     locks = [
-        Stripes.of([parse(network)], references).of_partner(caller.credentials.partner_id)
+        Locks.of([parse(network)], references).numbers(caller.credentials.partner_id)
         for caller, network in ((one, "203.99.160.5"), (other, "203.99.161.5"))
     ]
     return not locks[0].isdisjoint(locks[1])
@@ -167,14 +167,15 @@ async def test_a_submission_does_not_wait_for_another_partners_of_the_same_appli
     while shares_a_lock(pseb, pasha, reference):  # locks have 256 numbers: one partner in as many shares them by chance
         pasha = await service.caller(f"association {uuid4()}")
     firm = cases.company()
-    asked = {}
+    requests = {}
     for caller, network in ((pseb, "203.99.160.5"), (pasha, "203.99.161.5")):
         applicant = (await caller.post("/v1/applicants", json=firm)).json()["id"]
         body = cases.registration(applicant, networks=[network], reference=reference)
-        asked[caller] = RegistrationDetails.model_validate(body).asked
+        requests[caller] = RegistrationDetails.model_validate(body).request
     async with service.database.transaction(who(pseb), role=INTAKE, few_rows=True) as held:
-        await submit_each(held, who(pseb), [asked[pseb]])
+        await submit(held, who(pseb), await prepare(held, who(pseb), [requests[pseb]]))
         async with asyncio.timeout(20), service.database.transaction(who(pasha), role=INTAKE, few_rows=True) as other:
-            (made,) = await submit_each(other, who(pasha), [asked[pasha]])
+            batch = await prepare(other, who(pasha), [requests[pasha]])
+            (made,) = (await submit(other, who(pasha), batch)).of_each(batch)
     assert isinstance(made, Registered)
     assert made.outcome == "created"

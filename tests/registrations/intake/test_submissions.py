@@ -13,8 +13,8 @@ from app.core.http.idempotency import IdempotencyKey
 from app.core.principal import Principal
 from app.core.settings import Settings
 from app.events.models import Event
-from app.registrations.intake.batch import LOCK_STRIPES
-from app.registrations.intake.service import submit_each
+from app.registrations.intake import service as intake
+from app.registrations.intake.batch import LOCK_NUMBERS
 from app.registrations.intake.statements import LOCK_CLASS
 from app.registrations.models import Registration
 from app.registrations.rules import RegistrationRequest
@@ -158,17 +158,18 @@ async def test_batches_of_two_processes_that_repeat_references_do_not_wait_for_e
     service: Service, pseb: Caller, pasha: Caller
 ) -> None:
     addresses = [cases.address(), "203.99.160.5"]
-    asked: dict[Caller, list[RegistrationRequest]] = {}
+    requests: dict[Caller, list[RegistrationRequest]] = {}
     for caller, networks in ((pseb, addresses), (pasha, addresses[::-1])):
         bodies = [
             cases.registration(await _applicant(caller), reference="one", networks=[network]) for network in networks
         ]
-        asked[caller] = [RegistrationDetails.model_validate(body).asked for body in bodies]
+        requests[caller] = [RegistrationDetails.model_validate(body).request for body in bodies]
 
     async def submit(caller: Caller) -> list[Any]:
         who = Principal(caller.credentials.id, caller.credentials.partner_id, "association", None, frozenset())
         async with service.database.transaction(who, role=INTAKE) as tx:
-            return await submit_each(tx, who, asked[caller])
+            batch = await intake.prepare(tx, who, requests[caller])
+            return (await intake.submit(tx, who, batch)).of_each(batch)
 
     outcomes = await asyncio.gather(submit(pseb), submit(pasha))
     for first, second in outcomes:
@@ -180,7 +181,7 @@ async def test_a_register_that_is_busy_makes_nothing_and_says_so(settings: Setti
     pseb = await service.caller("pseb")
     bodies = [cases.registration(await _applicant(pseb)) for _ in range(3)]
     async with service.database.transaction() as other:
-        await other.execute(select(func.pg_advisory_xact_lock(LOCK_CLASS, func.generate_series(0, LOCK_STRIPES - 1))))
+        await other.execute(select(func.pg_advisory_xact_lock(LOCK_CLASS, func.generate_series(0, LOCK_NUMBERS - 1))))
         answers = await asyncio.gather(*(pseb.post(PATH, json=body) for body in bodies))
     assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(503, "unavailable")}
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)

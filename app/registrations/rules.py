@@ -251,6 +251,9 @@ def overlapping_items(networks_of: Iterable[tuple[Network, int]]) -> set[int]:
 
 def rounds(references: Sequence[str | None]) -> list[list[int]]:
     """Divide items, given by their references, into rounds of positions: in none of them a reference occurs twice."""
+    given = [reference for reference in references if reference]
+    if len(set(given)) == len(given):
+        return [list(range(len(references)))] if references else []
     earlier = Counter[str]()
     found: list[list[int]] = []
     for place, reference in enumerate(references):

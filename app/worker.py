@@ -30,7 +30,7 @@ from app.erasure.service import erase_due
 from app.health import store as health
 from app.partners import store as partners
 from app.registrations import service as registrations
-from app.registrations.erasure import Clocks
+from app.registrations.erasure import RetentionPeriods
 from app.webhooks.delivery import Deliverer, forget_old_deliveries
 
 HEARTBEAT_SECONDS = 5.0
@@ -94,8 +94,8 @@ class Worker:
         while expired == registrations.EXPIRED_AT_ONCE:
             async with self._database.transaction() as tx:
                 expired = await registrations.expire(tx)
-        ended = registrations.ENDED_AT_ONCE
-        while ended >= registrations.ENDED_AT_ONCE:
+        ended = registrations.CLAIMS_ENDED_AT_ONCE
+        while ended >= registrations.CLAIMS_ENDED_AT_ONCE:
             async with self._database.transaction() as tx:
                 ended = await registrations.end_claims(tx, self._settings.claim_hours)
         async with self._database.transaction() as tx:
@@ -122,8 +122,8 @@ class Worker:
 
     async def _erase(self) -> None:
         kept = timedelta(days=self._settings.personal_data_days)
-        clocks = Clocks(
-            came_to_nothing=kept,
+        clocks = RetentionPeriods(
+            never_granted=kept,
             grant_ended=timedelta(days=self._settings.ended_grant_days),
             unused=timedelta(days=self._settings.unused_applicant_days),
         )

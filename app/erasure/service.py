@@ -17,7 +17,7 @@ from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
 from app.erasure.errors import ApplicantInUse
 from app.registrations import erasure as registrations
-from app.registrations.erasure import ERASED_AT_ONCE, Clocks, ErasedCase, Standing
+from app.registrations.erasure import ERASED_AT_ONCE, BlockingCase, ErasedCase, RetentionPeriods
 
 CHECKS_PER_TRANSACTION = 1_000
 A_DAY = timedelta(days=1)
@@ -25,7 +25,7 @@ LISTED_CASES = 10
 BEFORE_FIRST = UUID(int=0)
 
 
-async def erase_due(database: Database, clocks: Clocks) -> None:
+async def erase_due(database: Database, clocks: RetentionPeriods) -> None:
     """Erase every applicant whose retention period has ended, a bounded number in a transaction."""
     checked = CHECKS_PER_TRANSACTION
     while checked == CHECKS_PER_TRANSACTION:
@@ -33,13 +33,13 @@ async def erase_due(database: Database, clocks: Clocks) -> None:
             checked = await _check_batch(tx, clocks)
 
 
-async def _check_batch(tx: Transaction, clocks: Clocks) -> int:
+async def _check_batch(tx: Transaction, clocks: RetentionPeriods) -> int:
     """Check applicants whose check is due and erase those whose period has ended; returns the number checked.
 
     The others are checked again when their period ends, but after the shortest period at the latest, so that the end of
     a case since then is not missed; those with a network on the allowlist, after a day.
     """
-    checked = await registrations.checked(tx, clocks, CHECKS_PER_TRANSACTION)
+    checked = await registrations.due_checks(tx, clocks, CHECKS_PER_TRANSACTION)
     now = datetime.now(UTC)
     erased = await _erase_all(tx, None, [id_ for id_, due in checked if due and due <= now])
     again = now + min(clocks)
@@ -58,12 +58,12 @@ async def erase_on_request(tx: Transaction, principal: Principal, applicant_id: 
     if applicant.retention_check_at is None:
         return
     if_match.check(applicant)
-    if cases := await registrations.standing(tx, [applicant_id]):
+    if cases := await registrations.blocking_cases(tx, [applicant_id]):
         raise ApplicantInUse(_listing(cases))
     await _erase(tx, principal, [applicant_id])
 
 
-def _listing(cases: Collection[Standing]) -> str:
+def _listing(cases: Collection[BlockingCase]) -> str:
     listed = ", ".join(f"{each.registration_id} ({each.status})" for each in list(cases)[:LISTED_CASES])
     more = f" and {len(cases) - LISTED_CASES} more" if len(cases) > LISTED_CASES else ""
     return f"These cases are open, in force or still on the allowlist: {listed}{more}."
@@ -75,7 +75,7 @@ async def _erase_all(tx: Transaction, actor: Principal | None, ids: Collection[U
         return set()
     await registrations.lock_cases(tx, ids)
     locked = await applicants_store.lock_for_erasure(tx, ids)
-    in_use = {each.applicant_id for each in await registrations.standing(tx, locked)}
+    in_use = {each.applicant_id for each in await registrations.blocking_cases(tx, locked)}
     unused = [id_ for id_ in locked if id_ not in in_use]
     await _erase(tx, actor, unused)
     return set(unused)
@@ -109,4 +109,4 @@ async def _erase_cases(
     await bulk_uploads.erase_references(tx, references, list(subjects))
     await delete_responses_at(tx, [f"/v1/registrations/{id_}" for id_ in subjects])
     details = {id_: erasures[id_].details if id_ in erasures else {} for id_ in subjects}
-    await registrations.tell(tx, actor, details)
+    await registrations.record_erased(tx, actor, details)

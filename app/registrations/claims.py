@@ -1,4 +1,4 @@
-"""The officers of a case: those who gave it content, and the one who has claimed it. Pure functions of values."""
+"""Officers of a case: the clients that gave it content, and the one that has claimed it. Pure functions of values."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from app.partners.persons import ClientUsers
 
 
 class Claimable(Protocol):
-    """What it takes to tell whose case it is: ``Case``, or the row itself."""
+    """The clients of a case and its claim, as ``Case`` and the table's row have them."""
 
     @property
     def client_id(self) -> UUID:
@@ -22,18 +22,18 @@ class Claimable(Protocol):
 
     @property
     def claimed_by(self) -> UUID | None:
-        """The client of the officer who has it."""
+        """The client of the officer who has claimed it."""
 
     @property
     def claim_ends_at(self) -> datetime | None:
-        """The end of that officer's claim; None where it has no end by time."""
+        """The end of the claim; None for a claim without one."""
 
 
 UNCLAIMED: dict[str, None] = {"claimed_by": None, "claim_ends_at": None}
 
 
 class ClaimEnd(StrEnum):
-    """Why a claim ended, when its officer neither decided nor gave the case back."""
+    """The reason why a claim ended, if its officer neither decided the case nor gave it back."""
 
     TIME = "time"
     CLIENT_DISABLED = "client_disabled"
@@ -41,17 +41,17 @@ class ClaimEnd(StrEnum):
 
 
 def clients_of(case: Claimable) -> set[UUID]:
-    """The clients that gave a case content or have claimed it."""
+    """Return the clients that gave a case content or have claimed it."""
     return {case.client_id, *case.content_by, *((case.claimed_by,) if case.claimed_by else ())}
 
 
 def own_content(case: Claimable, users: ClientUsers) -> set[UUID]:
-    """The clients that gave a case content and may be the caller's own person's."""
+    """Return the clients that gave a case content and may be used by the caller's own person."""
     return users.possibly_own((case.client_id, *case.content_by))
 
 
-def ended(case: Claimable, users: ClientUsers, now: datetime) -> ClaimEnd | None:
-    """Why the claim of a case holds no longer, although nobody has taken it off the case yet; None while it holds."""
+def claim_end(case: Claimable, users: ClientUsers, now: datetime) -> ClaimEnd | None:
+    """Return why a claim that is still stored has ended; None while it is in force, or where there is none."""
     if case.claimed_by is None:
         return None
     if users.is_disabled(case.claimed_by):
@@ -60,6 +60,6 @@ def ended(case: Claimable, users: ClientUsers, now: datetime) -> ClaimEnd | None
 
 
 def is_claimed_by_another(case: Claimable, users: ClientUsers, now: datetime) -> bool:
-    """Tell whether the claim of another officer keeps the caller from a case."""
+    """True while the claim of another officer keeps the caller from deciding a case."""
     is_others = case.claimed_by is not None and not users.is_surely_own(case.claimed_by)
-    return is_others and ended(case, users, now) is None
+    return is_others and claim_end(case, users, now) is None

@@ -1,4 +1,4 @@
-"""Every SQL statement about whose cases' personal data is to be erased, and about erasing it."""
+"""SQL of erasure: applicants whose retention time has passed, and the personal data of their cases."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -16,22 +16,22 @@ from app.core.database.transaction import Transaction
 from app.core.principal import Principal
 from app.events import store as events
 from app.registrations.models import Registration
-from app.registrations.rules import CAME_TO_NOTHING, ENDED
+from app.registrations.rules import ENDED, NEVER_GRANTED
 
 ERASED_AT_ONCE = 5_000
 TEXTS: dict[str, Any] = {"reference": None, "subscriber_id": None, "description": None}
 
 
-class Clocks(NamedTuple):
-    """How long personal data is kept: after a case came to nothing, after a grant ended, and without any case."""
+class RetentionPeriods(NamedTuple):
+    """Times for which personal data is kept: after a case without a grant, after a grant, and without any case."""
 
-    came_to_nothing: timedelta
+    never_granted: timedelta
     grant_ended: timedelta
     unused: timedelta
 
 
-class Standing(NamedTuple):
-    """A case because of which its applicant is not erased."""
+class BlockingCase(NamedTuple):
+    """A case that prevents the erasure of its applicant."""
 
     registration_id: UUID
     applicant_id: UUID
@@ -39,7 +39,7 @@ class Standing(NamedTuple):
 
 
 class ErasedCase(NamedTuple):
-    """A case whose texts are erased, with the reference that it had."""
+    """A case to be erased, with its reference."""
 
     id: UUID
     applicant_id: UUID
@@ -47,49 +47,49 @@ class ErasedCase(NamedTuple):
     reference: str | None
 
 
-async def checked(tx: Transaction, clocks: Clocks, limit: int) -> Sequence[tuple[UUID, datetime | None]]:
-    """The applicants whose check is due, and when each is to be erased; None while a case is open or in force.
+async def due_checks(tx: Transaction, periods: RetentionPeriods, limit: int) -> Sequence[tuple[UUID, datetime | None]]:
+    """Return the applicants whose check is due, and when to erase each; None while a case is open or in force.
 
-    The last clock of its cases counts, and that of an unused record from its last change on.
+    The longest retention time of an applicant's cases counts; without cases, that from its last change.
     """
-    statement = _due(clocks).where(Applicant.retention_check_at <= func.now())
+    statement = _erasure_times(periods).where(Applicant.retention_check_at <= func.now())
     found = await tx.execute(statement.order_by(Applicant.retention_check_at).limit(limit))
-    return [(id_, due) for id_, due in found]
+    return [(id_, erase_at) for id_, erase_at in found]
 
 
-def _due(clocks: Clocks) -> Select[Any]:
-    came_to_nothing, grant_ended, unused = (literal(each, Interval) for each in clocks)
-    clock = case((any_of(Registration.status, sorted(CAME_TO_NOTHING)), came_to_nothing), else_=grant_ended)
+def _erasure_times(periods: RetentionPeriods) -> Select[Any]:
+    never_granted, grant_ended, unused = (literal(each, Interval) for each in periods)
+    period = case((any_of(Registration.status, sorted(NEVER_GRANTED)), never_granted), else_=grant_ended)
     is_live = func.bool_or(not_(any_of(Registration.status, sorted(ENDED)))).label("is_live")
-    end = func.max(Registration.updated_at + clock).label("end")
+    end = func.max(Registration.updated_at + period).label("end")
     own = lateral_lookup(select(is_live, end).where(Registration.applicant_id == Applicant.id), "own")
-    due = case(
+    erase_at = case(
         (own.c.is_live, null()),
         (Applicant.erased_at.is_not(None), Applicant.erased_at),  # before subjects and references were erased as well
         else_=func.greatest(own.c.end, Applicant.updated_at + unused),
     )
-    return select(Applicant.id, due.label("due")).join(own, true())
+    return select(Applicant.id, erase_at.label("erase_at")).join(own, true())
 
 
 async def lock_cases(tx: Transaction, applicant_ids: Collection[UUID]) -> None:
-    """Lock the cases of applicants in the order of their ids, before their applicants, as whoever moves one does."""
+    """Lock the cases of applicants in the order of their ids, before the applicants, as every transition does."""
     cases = select(Registration.id).where(any_of(Registration.applicant_id, applicant_ids))
     await tx.execute(cases.order_by(Registration.id).with_for_update())
 
 
-async def standing(tx: Transaction, applicant_ids: Collection[UUID]) -> list[Standing]:
-    """The cases of applicants that are open or in force, or of which a network is still on the list."""
+async def blocking_cases(tx: Transaction, applicant_ids: Collection[UUID]) -> list[BlockingCase]:
+    """Return the cases of applicants that are open or in force, or have a network on the allowlist."""
     is_live = not_(any_of(Registration.status, sorted(ENDED)))
     statement = (
         select(Registration.id, Registration.applicant_id, Registration.status)
         .where(any_of(Registration.applicant_id, applicant_ids), or_(is_live, allowlist.is_listed(Registration.id)))
         .order_by(Registration.id)
     )
-    return [Standing(*row) for row in await tx.execute(statement)]
+    return [BlockingCase(*row) for row in await tx.execute(statement)]
 
 
 async def cases_after(tx: Transaction, applicant_ids: Collection[UUID], after: UUID) -> list[ErasedCase]:
-    """Up to 5,000 cases of applicants after ``after``, in the order of their ids."""
+    """Return up to 5,000 cases of applicants with an id above ``after``, in the order of their ids."""
     statement = (
         select(Registration.id, Registration.applicant_id, Registration.partner_id, Registration.reference)
         .where(any_of(Registration.applicant_id, applicant_ids), Registration.id > after)
@@ -100,7 +100,7 @@ async def cases_after(tx: Transaction, applicant_ids: Collection[UUID], after: U
 
 
 async def erase(tx: Transaction, subjects: Mapping[UUID, str]) -> None:
-    """Erase the texts of these cases and give them other subjects."""
+    """Erase the texts of cases and give them other subjects."""
     rows = [{"id": id_, "subject": subject} for id_, subject in subjects.items()]
     given = json_rows("given", {"id": Uuid, "subject": Text}, rows)
     erased = (
@@ -111,10 +111,10 @@ async def erase(tx: Transaction, subjects: Mapping[UUID, str]) -> None:
     await tx.execute(erased.execution_options(synchronize_session=False))
 
 
-async def tell(tx: Transaction, actor: Principal | None, details: Mapping[UUID, dict[str, Any]]) -> None:
-    """Record that these cases were erased, with the details of each."""
+async def record_erased(tx: Transaction, actor: Principal | None, details: Mapping[UUID, dict[str, Any]]) -> None:
+    """Record the erasure of cases, with the details of each event."""
     rows = [{"id": id_, "details": each} for id_, each in details.items()]
     given = json_rows("given", {"id": Uuid, "details": JSONB}, rows)
-    case_ = (Registration.id, Registration.partner_id, Registration.operator)
-    happened = select(*case_, given.c.details).join(given, given.c.id == Registration.id).order_by(Registration.id)
-    await tx.execute(events.insert_events(ERASURE, happened, events.actor_columns(actor)))
+    columns = (Registration.id, Registration.partner_id, Registration.operator, given.c.details)
+    erased = select(*columns).join(given, given.c.id == Registration.id).order_by(Registration.id)
+    await tx.execute(events.insert_events(ERASURE, erased, events.actor_columns(actor)))

@@ -1,4 +1,4 @@
-"""What can go wrong with a registration."""
+"""Errors of registrations and their transitions."""
 
 from app.core.errors import Conflict, Invalid
 
@@ -8,27 +8,27 @@ class NetworkOverlap(Invalid):
 
     code = "network_overlap"
     title = "The network overlaps one that the applicant already has here"
-    mend = "Leave out what is registered already. To change a registration, correct or withdraw that one."
+    mend = "Leave out networks that are registered already. To change a registration, correct or withdraw it."
 
 
 class ReferenceDuplicate(Invalid):
-    """The reference stands for another registration."""
+    """The reference is used for another registration."""
 
     code = "reference_duplicate"
     title = "The reference is used for another registration"
-    mend = "Give each registration a reference of its own. The same content again is accepted as unchanged."
+    mend = "Give each registration its own reference. The same content again is accepted as unchanged."
 
 
 class IllegalTransition(Conflict):
-    """The case is not in a status from which this can be done."""
+    """The transition is not allowed from the case's status."""
 
     code = "illegal_transition"
-    title = "Not possible in the present status"
-    mend = "Read the registration: its status says what can be done next. docs/lifecycle.md has the picture."
+    title = "Not allowed in the present status"
+    mend = "Read the registration: its status says what can be done next. docs/lifecycle.md lists the transitions."
 
 
 class ClaimedByAnother(Conflict):
-    """Another officer has the case."""
+    """Another officer has claimed the case."""
 
     code = "claimed_by_another"
     title = "Another officer has claimed the case"

@@ -1,4 +1,4 @@
-"""What applicants ask for, and the networks they ask it for."""
+"""Tables of registrations and their networks."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from app.registrations.rules import OPEN, Protocol, Purpose, Status, Track
 
 
 class RegistrationNetwork(Base):
-    """A network of a registration, in the order given."""
+    """A network of a registration, with its position in the order given."""
 
     __tablename__ = "registration_networks"
     __table_args__ = (Index(None, "network", postgresql_using="spgist"),)
@@ -28,9 +28,9 @@ class RegistrationNetwork(Base):
 
 
 class Registration(Identified, Versioned, Base):
-    """A case. ``subject`` is its applicant's; reason, note and basis are those of the last decision.
+    """A case. ``subject`` is its applicant's; reason codes, note and legal basis are those of the last decision.
 
-    ``client_id`` submitted it, and the clients of ``content_by`` corrected it or handed it in again since.
+    ``client_id`` submitted it, and the clients of ``content_by`` have corrected or resubmitted it since.
     """
 
     __tablename__ = "registrations"
@@ -89,6 +89,6 @@ IS_OPEN = any_of(Registration.status, sorted(OPEN))
 
 
 def content_by_after(client: ColumnElement[UUID]) -> ColumnElement[Any]:
-    """The value of ``content_by`` once ``client`` gave a case content: each client stands in it at most once."""
+    """Return the value of ``content_by`` after ``client`` gave a case content: it holds each client at most once."""
     is_known = or_(Registration.client_id == client, client == any_(Registration.content_by))
     return case((is_known, Registration.content_by), else_=func.array_append(Registration.content_by, client))

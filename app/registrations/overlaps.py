@@ -1,6 +1,6 @@
-"""Contested cases: open ones that share addresses with another open one, found when a case is read.
+"""Contested cases: open cases that share addresses with another open case.
 
-Nothing is kept of it: what one partner does neither changes a case of another's nor waits for it.
+This is computed when a case is read and not stored, so that no case is changed or locked because of another (ADR 0022).
 """
 
 from sqlalchemy import ColumnElement, and_, select, true
@@ -12,12 +12,13 @@ from app.registrations.rules import OPEN
 
 
 def _shares_addresses() -> ColumnElement[bool]:
-    mine, theirs, other = aliased(RegistrationNetwork), aliased(RegistrationNetwork), aliased(Registration)
-    met = lateral_lookup(select(theirs.registration_id).where(theirs.network.op("&&")(mine.network)), "met")
-    of_it = and_(other.id == met.c.registration_id, any_of(other.status, sorted(OPEN)))
-    is_open = lateral_lookup(select(other.id).where(of_it), "is_open")
-    found = select(mine.position).join(met, met.c.registration_id != mine.registration_id).join(is_open, true())
-    return found.where(mine.registration_id == Registration.id).correlate(Registration).exists()
+    own, overlapping, other = aliased(RegistrationNetwork), aliased(RegistrationNetwork), aliased(Registration)
+    shared = overlapping.network.op("&&")(own.network)
+    found = lateral_lookup(select(overlapping.registration_id).where(shared), "found")
+    is_open = and_(other.id == found.c.registration_id, any_of(other.status, sorted(OPEN)))
+    open_ = lateral_lookup(select(other.id).where(is_open), "open")
+    rows = select(own.position).join(found, found.c.registration_id != own.registration_id).join(open_, true())
+    return rows.where(own.registration_id == Registration.id).correlate(Registration).exists()
 
 
 IS_CONTESTED = and_(IS_OPEN, _shares_addresses())

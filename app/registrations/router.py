@@ -1,4 +1,4 @@
-"""Registrations, from submission to withdrawal, and what each track needs."""
+"""Endpoints of registrations, from submission to withdrawal, and of tracks."""
 
 from typing import Annotated
 from uuid import UUID
@@ -29,7 +29,7 @@ router = APIRouter(tags=["registrations"], route_class=FastRoute)
 Reader = Annotated[Principal, require("registrations:read")]
 Writer = Annotated[Principal, require("registrations:write")]
 Officer = Annotated[Principal, require("reviews:write")]
-MOVES = (*CHANGES, IllegalTransition)
+TRANSITIONS = (*CHANGES, IllegalTransition)
 DETAILS = (
     MissingField, UnknownOperator, NetworkMalformed, NetworkHostBits, NetworkTooWide,
     NetworkReserved, NetworkOverlap, NetworkTaken, ReferenceDuplicate,
@@ -37,8 +37,8 @@ DETAILS = (
 
 
 async def _answer(tx: Transaction, principal: Principal, registration_id: UUID) -> Response:
-    changed = await store.reread(tx, principal, [registration_id])
-    return resource_answer(JsonResource(*changed[registration_id]))
+    documents = await store.read_many(tx, principal, [registration_id])
+    return resource_answer(JsonResource(*documents[registration_id]))
 
 
 @router.get(
@@ -48,13 +48,13 @@ async def _answer(tx: Transaction, principal: Principal, registration_id: UUID) 
     responses=documented(Unauthenticated),
 )
 async def list_tracks(request: Request, _: Annotated[Principal, require()]) -> Response:
-    """Each track with the fields that it needs, its limits, and the hours in which a decision is due."""
+    """Each track with the fields that it needs, its limits, and the hours within which a decision is due."""
     tracks = [
         schemas.TrackDescription(
             track=track,
             applicant_kinds=rule.applicant_kinds,
             required_fields=rule.required,
-            max_networks=rules.MOST_NETWORKS,
+            max_networks=rules.MAX_NETWORKS,
             widest_ipv4=WIDEST[4],
             widest_ipv6=WIDEST[6],
             decision_due_hours=rule.decision_due_hours,
@@ -73,7 +73,7 @@ async def list_tracks(request: Request, _: Annotated[Principal, require()]) -> R
     | {
         200: {
             "model": schemas.Registration,
-            "description": "The reference is known: unchanged, or corrected and handed in again",
+            "description": "The reference is known: unchanged, or corrected and submitted again",
         }
     },
 )
@@ -82,11 +82,11 @@ async def create_registration(
 ) -> Response:
     """Submits a registration for one of your own applicants.
 
-    A `reference` that you have used before leads to the case that is there: the same content again changes
-    nothing, other content corrects a case that was sent back and hands it in again, else it is refused.
+    A `reference` that you have used before names an existing case. The same content changes nothing. Other content
+    corrects a case that was sent back and submits it again; in any other status it is refused.
     """
     submissions: Submissions = request.app.state.submissions
-    return await submissions.submit(principal, body.asked, idempotency)
+    return await submissions.submit(principal, body.request, idempotency)
 
 
 @router.get(
@@ -110,7 +110,7 @@ async def list_registrations(
     responses=documented(*READS),
 )
 async def get_registration(request: Request, registration_id: UUID, principal: Reader) -> Response:
-    """Where a case stands and why: `status`, `reason_codes`, `note`, and `due_at` for the next decision."""
+    """A case with its `status`, `reason_codes` and `note`, and `due_at` for the next decision."""
     async with database_of(request).transaction(principal, read_only=True) as tx:
         resource = JsonResource(*await store.read(tx, principal, registration_id))
     return not_modified(request, resource) or resource_answer(resource)
@@ -120,7 +120,7 @@ async def get_registration(request: Request, registration_id: UUID, principal: R
     "/registrations/{registration_id}",
     summary="Correct a registration",
     response_model=schemas.Registration,
-    responses=documented(*MOVES, *BODIES, *DETAILS),
+    responses=documented(*TRANSITIONS, *BODIES, *DETAILS),
 )
 async def correct_registration(
     registration_id: UUID,
@@ -129,7 +129,7 @@ async def correct_registration(
     principal: Writer,
     if_match: Precondition,
 ) -> Response:
-    """A JSON merge patch (RFC 7396), while the case is `information_requested` or `rejected`. Then hand it in again."""
+    """A JSON merge patch (RFC 7396), while the case is `information_requested` or `rejected`. Then submit it again."""
     async with database.transaction(principal, role=INTAKE) as tx:
         await service.correct(tx, principal, registration_id, if_match, body)
         return await _answer(tx, principal, registration_id)
@@ -137,14 +137,14 @@ async def correct_registration(
 
 @router.post(
     "/registrations/{registration_id}/submit",
-    summary="Hand a corrected registration in again",
+    summary="Submit a corrected registration again",
     response_model=schemas.Registration,
-    responses=documented(*MOVES, *BODIES, *DETAILS),
+    responses=documented(*TRANSITIONS, *BODIES, *DETAILS),
 )
 async def hand_in_again(registration_id: UUID, database: Db, principal: Writer, if_match: Precondition) -> Response:
-    """Back to `submitted`, with a new `due_at`. Its networks are checked anew."""
+    """Back to `submitted`, with a new `due_at`. Its networks are checked again."""
     async with database.transaction(principal, role=INTAKE) as tx:
-        await service.hand_in_again(tx, principal, registration_id, if_match)
+        await service.resubmit(tx, principal, registration_id, if_match)
         return await _answer(tx, principal, registration_id)
 
 
@@ -152,12 +152,12 @@ async def hand_in_again(registration_id: UUID, database: Db, principal: Writer, 
     "/registrations/{registration_id}/withdraw",
     summary="Withdraw a registration",
     response_model=schemas.Registration,
-    responses=documented(*MOVES),
+    responses=documented(*TRANSITIONS),
 )
 async def withdraw_registration(
     registration_id: UUID, database: Db, principal: Writer, if_match: Precondition
 ) -> Response:
-    """By its submitter, before it is approved. It stays on record as `withdrawn`."""
+    """By its submitter, before it is approved. The case is kept as `withdrawn`."""
     async with database.transaction(principal) as tx:
         await service.withdraw(tx, principal, registration_id, if_match)
         return await _answer(tx, principal, registration_id)
@@ -167,7 +167,7 @@ async def withdraw_registration(
     "/registrations/{registration_id}/claim",
     summary="Claim a case",
     response_model=schemas.Registration,
-    responses=documented(*MOVES, SelfReview),
+    responses=documented(*TRANSITIONS, SelfReview),
 )
 async def claim_case(
     request: Request, registration_id: UUID, database: Db, principal: Officer, if_match: Precondition
@@ -183,7 +183,7 @@ async def claim_case(
     "/registrations/{registration_id}/claim",
     summary="Give a case back",
     response_model=schemas.Registration,
-    responses=documented(*MOVES, ClaimedByAnother),
+    responses=documented(*TRANSITIONS, ClaimedByAnother),
 )
 async def give_case_back(
     registration_id: UUID,
@@ -192,9 +192,9 @@ async def give_case_back(
     principal: Officer,
     if_match: Precondition,
 ) -> Response:
-    """The officer who claimed the case puts it back among the submitted ones; another officer does so with a `reason`.
+    """The case is `submitted` again. Another officer than the one who claimed it needs a `reason`.
 
-    The reason is on record for the regulator: `registration.claim_ended`.
+    The reason is recorded in an event that only the regulator reads, `registration.claim_ended`.
     """
     async with database.transaction(principal) as tx:
         await service.give_back(tx, principal, registration_id, if_match, query.reason)
@@ -210,7 +210,7 @@ async def give_case_back(
 async def read_history(
     request: Request, registration_id: UUID, query: Annotated[PageQuery, Query()], database: Db, principal: Reader
 ) -> Response:
-    """What happened to the case, oldest first: submissions, claims, decisions with their reasons."""
+    """Events of the case, oldest first: submissions, claims, decisions with their reasons."""
     async with database.transaction(principal, read_only=True) as tx:
         await store.get(tx, principal, registration_id)
         name = f"history {registration_id}"

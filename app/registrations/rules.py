@@ -1,10 +1,10 @@
-"""The legal moves of a case, what each track needs, and networks that must not overlap. Pure functions of values."""
+"""Transitions of a case, fields that each track needs, and networks that must not overlap. Pure functions of values."""
 
 from bisect import bisect_right, insort
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -12,13 +12,13 @@ from uuid import UUID
 from app.core.errors import FieldError, Invalid, MissingField
 from app.core.validation import networks
 from app.core.validation.networks import IPV6_BASE, WIDEST, Network
-from app.registrations.errors import NetworkOverlap
+from app.registrations.errors import IllegalTransition, NetworkOverlap
 
-MOST_NETWORKS = 64
+MAX_NETWORKS = 64
 
 
 class Status(StrEnum):
-    """Where a case stands."""
+    """The status of a case."""
 
     SUBMITTED = "submitted"
     IN_REVIEW = "in_review"
@@ -31,8 +31,8 @@ class Status(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-class Move(StrEnum):
-    """What can happen to a case: by its submitter, an officer's claim, a decision, or time."""
+class Transition(StrEnum):
+    """A change of a case's status: by its submitter, by an officer, or by time."""
 
     SUBMIT = "submit"
     WITHDRAW = "withdraw"
@@ -48,7 +48,7 @@ class Move(StrEnum):
 
 
 class Flag(StrEnum):
-    """A hint for officers. It refuses nothing, and is no part of a registration's version."""
+    """A note for officers. It refuses nothing, and is no part of a registration's version."""
 
     OUTSIDE_COUNTRY = "outside_country"
     OPERATOR_PREFIX_MISMATCH = "operator_prefix_mismatch"
@@ -56,7 +56,7 @@ class Flag(StrEnum):
 
 
 class Track(StrEnum):
-    """Which procedure a case follows."""
+    """The procedure that a case follows."""
 
     VPN_COMPANY = "vpn_company"
     VPN_FREELANCER = "vpn_freelancer"
@@ -65,7 +65,7 @@ class Track(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What the addresses are used for."""
+    """The use of the addresses."""
 
     IT_SERVICES = "it_services"
     FREELANCING = "freelancing"
@@ -80,7 +80,7 @@ class Purpose(StrEnum):
 
 
 class Protocol(StrEnum):
-    """How the traffic is carried."""
+    """The protocol that carries the traffic."""
 
     IPSEC = "ipsec"
     OPENVPN = "openvpn"
@@ -92,7 +92,7 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What it takes to judge whether and how a case may move."""
+    """A case, as far as its transitions depend on it."""
 
     id: UUID
     version: int
@@ -107,7 +107,7 @@ class Case:
 
 
 class RegistrationRequest(NamedTuple):
-    """What a registration asks for, once it was found sound."""
+    """The content of a registration, validated; networks are canonical."""
 
     applicant_id: UUID
     track: str
@@ -120,39 +120,70 @@ class RegistrationRequest(NamedTuple):
     description: str | None
 
 
-# Flags that depend on others' cases: officers alone are told of them.
+# Flags that depend on others' cases: only officers see them.
 OFFICERS_FLAGS = frozenset((Flag.CONTESTED,))
 OPEN = frozenset((Status.SUBMITTED, Status.IN_REVIEW, Status.INFORMATION_REQUESTED))
 EDITABLE = frozenset((Status.INFORMATION_REQUESTED, Status.REJECTED))
-CAME_TO_NOTHING = frozenset((Status.WITHDRAWN, Status.REJECTED))
+NEVER_GRANTED = frozenset((Status.WITHDRAWN, Status.REJECTED))
 ENDED_GRANTS = frozenset((Status.EXPIRED, Status.REVOKED))
-ENDED = CAME_TO_NOTHING | ENDED_GRANTS
+ENDED = NEVER_GRANTED | ENDED_GRANTS
 UNDER_REVIEW = frozenset((Status.SUBMITTED, Status.IN_REVIEW))
 
-MOVES: dict[Move, tuple[frozenset[Status], Status]] = {
-    Move.SUBMIT: (EDITABLE, Status.SUBMITTED),
-    Move.WITHDRAW: (OPEN | {Status.REJECTED}, Status.WITHDRAWN),
-    Move.CLAIM: (frozenset((Status.SUBMITTED,)), Status.IN_REVIEW),
-    Move.UNCLAIM: (frozenset((Status.IN_REVIEW,)), Status.SUBMITTED),
-    Move.APPROVE: (UNDER_REVIEW, Status.APPROVED),
-    Move.REJECT: (UNDER_REVIEW, Status.REJECTED),
-    Move.REQUEST_INFORMATION: (UNDER_REVIEW, Status.INFORMATION_REQUESTED),
-    Move.SUSPEND: (frozenset((Status.APPROVED,)), Status.SUSPENDED),
-    Move.REINSTATE: (frozenset((Status.SUSPENDED,)), Status.APPROVED),
-    Move.REVOKE: (frozenset((Status.APPROVED, Status.SUSPENDED)), Status.REVOKED),
-    Move.EXPIRE: (frozenset((Status.APPROVED,)), Status.EXPIRED),
+TRANSITIONS: dict[Transition, tuple[frozenset[Status], Status]] = {
+    Transition.SUBMIT: (EDITABLE, Status.SUBMITTED),
+    Transition.WITHDRAW: (OPEN | {Status.REJECTED}, Status.WITHDRAWN),
+    Transition.CLAIM: (frozenset((Status.SUBMITTED,)), Status.IN_REVIEW),
+    Transition.UNCLAIM: (frozenset((Status.IN_REVIEW,)), Status.SUBMITTED),
+    Transition.APPROVE: (UNDER_REVIEW, Status.APPROVED),
+    Transition.REJECT: (UNDER_REVIEW, Status.REJECTED),
+    Transition.REQUEST_INFORMATION: (UNDER_REVIEW, Status.INFORMATION_REQUESTED),
+    Transition.SUSPEND: (frozenset((Status.APPROVED,)), Status.SUSPENDED),
+    Transition.REINSTATE: (frozenset((Status.SUSPENDED,)), Status.APPROVED),
+    Transition.REVOKE: (frozenset((Status.APPROVED, Status.SUSPENDED)), Status.REVOKED),
+    Transition.EXPIRE: (frozenset((Status.APPROVED,)), Status.EXPIRED),
 }
 
 
-def next_status(status: str, move: Move) -> Status | None:
-    """Where ``move`` leads from ``status``, or None when it is not a legal move there."""
-    allowed, target = MOVES[move]
-    return target if status in allowed else None
+def next_status(status: str, transition: Transition) -> Status | None:
+    """Return the status to which ``transition`` leads from ``status``; None where it is not allowed."""
+    sources, target = TRANSITIONS[transition]
+    return target if status in sources else None
+
+
+PARTICIPLES: dict[Transition, str] = {
+    Transition.SUBMIT: "submitted again",
+    Transition.WITHDRAW: "withdrawn",
+    Transition.CLAIM: "claimed",
+    Transition.UNCLAIM: "given back",
+    Transition.APPROVE: "approved",
+    Transition.REJECT: "rejected",
+    Transition.REQUEST_INFORMATION: "sent back for information",
+    Transition.SUSPEND: "suspended",
+    Transition.REINSTATE: "reinstated",
+    Transition.REVOKE: "revoked",
+    Transition.EXPIRE: "expired",
+}
+
+
+def illegal_transition(status: str, transition: Transition) -> IllegalTransition:
+    """Return the error of a transition that is not allowed from ``status``."""
+    sources, _ = TRANSITIONS[transition]
+    return wrong_status(status, sources, PARTICIPLES[transition])
+
+
+def wrong_status(status: str, sources: Collection[Status], participle: str) -> IllegalTransition:
+    """Return the error of an action that is allowed only from the statuses ``sources``."""
+    allowed = " or ".join(_words(each) for each in Status if each in sources)
+    return IllegalTransition(f"This case is {_words(status)}. Only a case that is {allowed} can be {participle}.")
+
+
+def _words(status: str) -> str:
+    return "waiting for information" if status == Status.INFORMATION_REQUESTED else status.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)
 class TrackRule:
-    """What a track asks for, and the hours in which a decision is due."""
+    """The applicants and fields that a track needs, and the hours within which a decision is due."""
 
     applicant_kinds: tuple[str, ...]
     required: tuple[str, ...]
@@ -168,8 +199,13 @@ TRACKS: dict[str, TrackRule] = {
 }
 
 
+def due_at(track: str, submitted_at: datetime) -> datetime:
+    """Return the time by which a case has to be decided."""
+    return submitted_at + timedelta(hours=TRACKS[track].decision_due_hours)
+
+
 def missing_for_track(given: Mapping[str, Any]) -> Iterable[FieldError]:
-    """An error for each field that the given track needs and that is absent."""
+    """Return an error for each field that the given track needs and that is absent."""
     track = given.get("track", "")
     rule = TRACKS.get(track)
     missing = [name for name in rule.required if name not in given] if rule else ()
@@ -177,21 +213,21 @@ def missing_for_track(given: Mapping[str, Any]) -> Iterable[FieldError]:
 
 
 def overlaps_within(given: Mapping[str, Any]) -> Iterable[FieldError]:
-    """An error for each network that overlaps an earlier one of the same item."""
+    """Yield an error for each network that overlaps an earlier one of the same item."""
     texts = given.get("networks")
     if not isinstance(texts, list) or len(texts) < 2:
         return
-    before: list[Network] = []
-    for index, text in enumerate(texts[:MOST_NETWORKS]):
+    earlier: list[Network] = []
+    for index, text in enumerate(texts[:MAX_NETWORKS]):
         network = _parsed(text)
         if network is None:
             continue
-        other = next((each for each in before if each.overlaps(network)), None)
+        other = next((each for each in earlier if each.overlaps(network)), None)
         if other:
             yield NetworkOverlap.at(
                 f"/networks/{index}", f"{network.text} overlaps {other.text} of the same registration."
             )
-        before.append(network)
+        earlier.append(network)
 
 
 def _parsed(text: Any) -> Network | None:
@@ -202,25 +238,28 @@ def _parsed(text: Any) -> Network | None:
 
 
 def overlapping_items(networks_of: Iterable[tuple[Network, int]]) -> set[int]:
-    """Of networks, each with the item that it is of, the items whose networks share addresses with another's."""
-    met: set[int] = set()
+    """Return the items that share addresses with another; given are networks, each with its item."""
+    found: set[int] = set()
     widest: tuple[Network, int] | None = None
     for network, item in sorted(networks_of, key=lambda each: each[0].first):
         if widest and network.first <= widest[0].last:
-            met |= {item, widest[1]} if item != widest[1] else set()
+            found |= {item, widest[1]} if item != widest[1] else set()
         if widest is None or network.last > widest[0].last:
             widest = network, item
-    return met
+    return found
 
 
 def rounds(references: Sequence[str | None]) -> list[list[int]]:
-    """The places of items in groups that follow one another, in none of which a reference stands twice."""
-    met = Counter[str]()
+    """Divide items, given by their references, into rounds of positions: in none of them a reference occurs twice."""
+    given = [reference for reference in references if reference]
+    if len(set(given)) == len(given):
+        return [list(range(len(references)))] if references else []
+    earlier = Counter[str]()
     found: list[list[int]] = []
     for place, reference in enumerate(references):
-        number = met[reference] if reference else 0
+        number = earlier[reference] if reference else 0
         if reference:
-            met[reference] += 1
+            earlier[reference] += 1
         if number == len(found):
             found.append([])
         found[number].append(place)
@@ -228,29 +267,30 @@ def rounds(references: Sequence[str | None]) -> list[list[int]]:
 
 
 def block_of(network: Network) -> int:
-    """A number that networks with an address in common share: that of the /24 or /48 around them, for none is wider."""
+    """Return the number of the /24 or /48 around a network, as none is wider. Networks that overlap have the same."""
     if network.first < IPV6_BASE:
         return network.first >> (32 - WIDEST[4])
     return (network.first - IPV6_BASE) >> (128 - WIDEST[6])
 
 
 class AcceptedNetworks:
-    """The networks that items of one batch were accepted with, to find those of one applicant that overlap."""
+    """Networks of accepted items by subject, to find those of one applicant that overlap."""
 
     def __init__(self) -> None:
-        self._held: dict[str, list[Network]] = defaultdict(list)
+        self._by_subject: dict[str, list[Network]] = defaultdict(list)
 
-    def overlapping(self, subject: str, asked: Sequence[Network]) -> list[int]:
-        """The positions in ``asked`` that overlap what ``subject`` holds here."""
-        held = self._held.get(subject, [])
-        return [index for index, network in enumerate(asked) if _touches(held, network)]
+    def overlapping(self, subject: str, given: Sequence[Network]) -> list[int]:
+        """Return the positions in ``given`` that overlap a network of ``subject``."""
+        accepted = self._by_subject.get(subject, [])
+        return [index for index, network in enumerate(given) if _overlaps(accepted, network)]
 
-    def enter(self, subject: str, accepted: Sequence[Network]) -> None:
-        """Note that ``subject`` was accepted with these."""
-        for network in accepted:
-            insort(self._held[subject], network)
+    def add(self, subject: str, networks: Sequence[Network]) -> None:
+        """Add networks that do not overlap those of ``subject``."""
+        for network in networks:
+            insort(self._by_subject[subject], network)
 
 
-def _touches(held: Sequence[Network], network: Network) -> bool:
-    at = bisect_right(held, network.last, key=lambda each: each.first) - 1
-    return at >= 0 and held[at].last >= network.first
+def _overlaps(disjoint: Sequence[Network], network: Network) -> bool:
+    """True when ``network`` overlaps one of sorted, disjoint networks."""
+    at = bisect_right(disjoint, network.last, key=lambda each: each.first) - 1
+    return at >= 0 and disjoint[at].last >= network.first

@@ -1,4 +1,4 @@
-"""Bodies of registrations and tracks."""
+"""Request and response bodies of registrations and tracks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -49,7 +49,7 @@ DETAILS: Examples = {
 
 
 class RegistrationDetails(Body):
-    """What is asked for. GET /v1/tracks says what each track needs."""
+    """Content of a registration. GET /v1/tracks says what each track needs."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [DETAILS]})
 
@@ -59,23 +59,23 @@ class RegistrationDetails(Body):
     protocol: Protocol | None = None
     operator: OperatorCode
     subscriber_id: Line200 | None = None
-    networks: Annotated[list[NetworkText], Field(min_length=1, max_length=rules.MOST_NETWORKS)]
+    networks: Annotated[list[NetworkText], Field(min_length=1, max_length=rules.MAX_NETWORKS)]
     reference: Annotated[Line100 | None, Field(description="Your own key, unique among your registrations")] = None
     description: Paragraph | None = None
 
     @classmethod
     def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
-        """What the track needs is there, and the networks do not overlap one another."""
+        """Yield errors of fields that the track needs, and of networks that overlap one another."""
         return chain(rules.missing_for_track(given), rules.overlaps_within(given))
 
     @property
-    def asked(self) -> RegistrationRequest:
-        """The same as a plain value."""
+    def request(self) -> RegistrationRequest:
+        """The content as a plain value."""
         return RegistrationRequest._make(map(self.__dict__.__getitem__, RegistrationRequest._fields))
 
 
 class RegistrationChange(MergePatch):
-    """What to correct, as a JSON merge patch (RFC 7396). The applicant stays."""
+    """Correction as a JSON merge patch (RFC 7396). The applicant cannot be changed."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"operator": "ptcl", "networks": ["39.32.0.7"]}]})
 
@@ -90,7 +90,7 @@ class RegistrationChange(MergePatch):
 
 
 class Registration(Resource):
-    """A case: what was asked for, where it stands, and why."""
+    """A case: its content, its status, and the reasons of the last decision."""
 
     model_config = ConfigDict(
         from_attributes=True,
@@ -133,15 +133,15 @@ class Registration(Resource):
     reference: str | None
     description: str | None
     status: Status
-    flags: Annotated[Sequence[Flag], Field(description="What to look at; `contested` is shown to the regulator alone")]
-    reason_codes: Annotated[Sequence[str], Field(description="Why, by the last decision")]
+    flags: Annotated[Sequence[Flag], Field(description="Notes for officers; only the regulator sees `contested`")]
+    reason_codes: Annotated[Sequence[str], Field(description="Reasons of the last decision")]
     note: str | None
     legal_basis: str | None
     claimed_by: Annotated[
-        UUID | None, Field(description="The client of the officer who has the case; for the regulator")
+        UUID | None, Field(description="The client of the officer who has claimed the case; only for the regulator")
     ]
     claim_ends_at: Annotated[
-        Timestamp | None, Field(description="When that officer's claim ends by itself; for the regulator")
+        Timestamp | None, Field(description="When the claim ends by itself; only for the regulator")
     ]
     bulk_upload_id: UUID | None
     submitted_at: Timestamp
@@ -157,7 +157,7 @@ RegistrationPage = Page[Registration]
 
 
 class RegistrationsQuery(PageQuery):
-    """Filters of the list."""
+    """Filters and page of the list of registrations."""
 
     status: Status | None = None
     track: Track | None = None
@@ -166,20 +166,20 @@ class RegistrationsQuery(PageQuery):
     applicant_id: UUID | None = None
     reference: Line100 | None = None
     bulk_upload_id: UUID | None = None
-    flag: Annotated[Flag | None, Field(description="With this flag; `contested` is the regulator's")] = None
+    flag: Annotated[Flag | None, Field(description="With this flag; `contested` only for the regulator")] = None
     network: Annotated[NetworkText | None, Field(description="With a network that overlaps this one")] = None
-    claimed_by: Annotated[UUID | None, Field(description="The regulator's: claimed by this client")] = None
-    partner_id: Annotated[UUID | None, Field(description="The regulator's: one partner's")] = None
+    claimed_by: Annotated[UUID | None, Field(description="Claimed by this client; only for the regulator")] = None
+    partner_id: Annotated[UUID | None, Field(description="Of this partner; only for the regulator")] = None
 
 
 class ClaimEndQuery(Query):
-    """Why a claim is ended."""
+    """Reason of the end of a claim."""
 
     reason: Annotated[Line200 | None, Field(description="Needed to end another officer's claim")] = None
 
 
 class TrackDescription(Resource):
-    """What a track needs."""
+    """A track with its requirements and limits."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -1,4 +1,4 @@
-"""Reading registrations, and moving them from status to status."""
+"""SQL of registrations: reading, locking and updating cases, and recording what happened to them."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime, timedelta
@@ -47,7 +47,7 @@ NOT_SYNCHRONIZED = {"synchronize_session": False}
 
 
 def visible_to(principal: Principal) -> ColumnElement[bool]:
-    """The regulator sees every case, an operator those that name it, an association its own."""
+    """Return the condition of being visible to a caller: the regulator, an operator that is named, or the submitter."""
     if principal.sees_all:
         return true()
     if principal.partner_kind == "operator":
@@ -56,9 +56,8 @@ def visible_to(principal: Principal) -> ColumnElement[bool]:
 
 
 async def get(tx: Transaction, principal: Principal, registration_id: UUID, *, lock: bool = False) -> Registration:
-    """One case that the caller may see, locked for a change when ``lock``. Raises ``NotFound``."""
-    wanted = and_(Registration.id == registration_id, visible_to(principal))
-    statement = select(Registration).where(wanted)
+    """Return a case that the caller may see, locked for a change if told to. Raises ``NotFound``."""
+    statement = select(Registration).where(Registration.id == registration_id, visible_to(principal))
     if lock:
         statement = statement.with_for_update(of=Registration)
     registration = await tx.scalar(statement.execution_options(populate_existing=True))
@@ -69,7 +68,7 @@ async def get(tx: Transaction, principal: Principal, registration_id: UUID, *, l
 
 @lru_cache(maxsize=1_000)
 def fields(principal: Principal, networks: ColumnElement[Any] = NETWORKS) -> Select[Any]:
-    """What the caller is shown of the cases that it may see; ``networks`` may come from elsewhere than their table."""
+    """Select what the caller sees of the cases visible to it; ``networks`` may come from elsewhere than their table."""
     hidden = () if principal.sees_all else HIDDEN_FROM_PARTNERS
     if principal.partner_kind == "operator":
         hidden = (*hidden, *HIDDEN_FROM_OPERATORS)
@@ -78,24 +77,24 @@ def fields(principal: Principal, networks: ColumnElement[Any] = NETWORKS) -> Sel
 
 
 def _flags(principal: Principal) -> ColumnElement[Any]:
-    """Flags that are kept, and for officers those that depend on others' cases.
+    """The stored flags, and for officers those that depend on others' cases.
 
-    Earlier versions kept ``contested`` as well, which counts for nothing.
+    Earlier versions stored ``contested`` too, which is ignored.
     """
-    kept = func.array_remove(Registration.flags, Flag.CONTESTED.value, type_=ARRAY(Text))
+    stored = func.array_remove(Registration.flags, Flag.CONTESTED.value, type_=ARRAY(Text))
     if not principal.sees_all:
-        return kept
-    return case((IS_CONTESTED, func.array_append(kept, Flag.CONTESTED.value, type_=ARRAY(Text))), else_=kept)
+        return stored
+    return case((IS_CONTESTED, func.array_append(stored, Flag.CONTESTED.value, type_=ARRAY(Text))), else_=stored)
 
 
 @lru_cache(maxsize=1_000)
-def _one(principal: Principal) -> Statement:
+def _read(principal: Principal) -> Statement:
     return Statement(select_json(fields(principal).where(Registration.id == bindparam("id", type_=Uuid))))
 
 
 async def read(tx: Transaction, principal: Principal, registration_id: UUID) -> tuple[int, str]:
-    """Version and JSON of one case as the caller may see it. Raises ``NotFound``."""
-    rows = await tx.fetch(_one(principal), id=registration_id)
+    """Return version and JSON of a case as the caller may see it. Raises ``NotFound``."""
+    rows = await tx.fetch(_read(principal), id=registration_id)
     if not rows:
         raise NotFound
     _, version, document = rows[0]
@@ -103,20 +102,23 @@ async def read(tx: Transaction, principal: Principal, registration_id: UUID) -> 
 
 
 @lru_cache(maxsize=1_000)
-def _these(principal: Principal) -> Statement:
+def _read_many(principal: Principal) -> Statement:
     return Statement(select_json(fields(principal).where(any_of(Registration.id, bindparam("ids")))))
 
 
-async def reread(tx: Transaction, principal: Principal, ids: Collection[UUID]) -> dict[UUID, tuple[int, str]]:
-    """``read`` of those of ``ids`` that the caller may see, in a transaction that may have changed them."""
-    found = await tx.fetch(_these(principal), ids=list(ids))
+async def read_many(tx: Transaction, principal: Principal, ids: Collection[UUID]) -> dict[UUID, tuple[int, str]]:
+    """``read`` of those of the cases that the caller may see, by id."""
+    found = await tx.fetch(_read_many(principal), ids=list(ids))
     return {id_: (version, document) for id_, version, document in found}
 
 
 async def list_page(
     tx: Transaction, principal: Principal, query: RegistrationsQuery
 ) -> tuple[Sequence[str], str | None]:
-    """A page of the cases that the caller may see, each as its JSON. Raises ``Invalid`` for a filter not open to it."""
+    """Return a page of the cases that the caller may see, as JSON, and the next cursor.
+
+    Raises ``Invalid`` for a filter that only officers may use.
+    """
     filters = query.filters()
     is_contested = query.flag in OFFICERS_FLAGS
     if not principal.sees_all:
@@ -128,27 +130,29 @@ async def list_page(
 
 @lru_cache(maxsize=1_000)
 def _page(principal: Principal, filters: frozenset[str], *, is_first: bool) -> Statement:
-    """The page with these filters, whatever their values."""
-    conditions = [FILTERS[name] if name in FILTERS else _has(name) for name in sorted(filters)]
+    """The statement of a page with these filters, whatever their values."""
+    conditions = [FILTERS[name] if name in FILTERS else _equals(name) for name in sorted(filters)]
     return json_page(fields(principal).where(*conditions), Registration.id, is_first=is_first)
 
 
-def _has(name: str) -> ColumnElement[bool]:
+def _equals(name: str) -> ColumnElement[bool]:
     column: ColumnElement[Any] = getattr(Registration, name)
     return column == bindparam(name)
 
 
 def _refuse_officers_filters(filters: Collection[str], *, is_contested: bool) -> None:
-    """Raises ``Invalid`` for a filter that would tell what the answer leaves out."""
-    said = "{} is shown to officers of the regulator alone. Leave the filter out."
-    wrong = [InvalidValue.at(f"/query/{name}", said.format(name)) for name in HIDDEN_FROM_PARTNERS if name in filters]
-    wrong += [InvalidValue.at("/query/flag", said.format(Flag.CONTESTED))] if is_contested else []
-    if wrong:
-        raise Invalid.of(wrong)
+    """Raises ``Invalid`` for a filter that would tell what the response leaves out."""
+    detail = "Only officers of the regulator see {}. Leave the filter out."
+    errors = [
+        InvalidValue.at(f"/query/{name}", detail.format(name)) for name in HIDDEN_FROM_PARTNERS if name in filters
+    ]
+    errors += [InvalidValue.at("/query/flag", detail.format(Flag.CONTESTED))] if is_contested else []
+    if errors:
+        raise Invalid.of(errors)
 
 
 OVERLAPPING = RegistrationNetwork.network.op("&&")(bindparam("network"))
-# Those that are not a column's being equal to something.
+# Filters other than the equality of a column.
 FILTERS = {
     "flag": bindparam("flag", type_=Text) == any_(Registration.flags),
     "contested": IS_CONTESTED,
@@ -170,55 +174,50 @@ CASE: Rows = select(
 )
 
 
-async def lock_cases(tx: Transaction, condition: ColumnElement[bool], most: int) -> AsyncIterator[Sequence[Case]]:
-    """The cases that meet a condition, locked in the order of their ids, ``most`` at a time."""
-    statement = CASE.where(condition).order_by(Registration.id).limit(most).with_for_update(of=Registration)
+async def lock_cases(tx: Transaction, condition: ColumnElement[bool], limit: int) -> AsyncIterator[Sequence[Case]]:
+    """Lock the cases that meet a condition in the order of their ids, up to ``limit`` at a time."""
+    statement = CASE.where(condition).order_by(Registration.id).limit(limit).with_for_update(of=Registration)
     cases = [Case(*row) for row in await tx.execute(statement)]
     while cases:
         yield cases
         after = Registration.id > cases[-1].id
-        cases = [Case(*row) for row in await tx.execute(statement.where(after))] if len(cases) == most else []
+        cases = [Case(*row) for row in await tx.execute(statement.where(after))] if len(cases) == limit else []
 
 
 def with_ids(ids: Sequence[UUID]) -> ColumnElement[bool]:
-    """The condition of being one of these."""
+    """Return the condition of having one of these ids."""
     return any_of(Registration.id, ids)
 
 
 def of_upload(bulk_upload_id: UUID, status: str) -> ColumnElement[bool]:
-    """The condition of having come in an upload and standing in a status."""
+    """Return the condition of having come in an upload and being in a status."""
     return and_(Registration.bulk_upload_id == bulk_upload_id, Registration.status == status)
 
 
-def expired(now: datetime) -> Select[Any]:
-    """The ids of approvals whose time has passed."""
-    return select(Registration.id).where(Registration.status == Status.APPROVED, Registration.expires_at <= now)
+def past_expiry(now: datetime) -> ColumnElement[bool]:
+    """Return the condition of being an approval whose time has passed."""
+    return and_(Registration.status == Status.APPROVED, Registration.expires_at <= now)
 
 
 def claimed_too_long(hours: int) -> ColumnElement[bool]:
-    """The condition of having a claim whose time has passed; one that was made without an end has ``hours`` too."""
+    """Return the condition of having a claim whose time has passed: ``hours``, if it was made without an end."""
     end = func.coalesce(Registration.claim_ends_at, Registration.updated_at + timedelta(hours=hours))
     return and_(Registration.status == Status.IN_REVIEW, end <= func.now())
 
 
 def claimed_by_disabled() -> ColumnElement[bool]:
-    """The condition of being claimed by a client that has been disabled."""
+    """Return the condition of being claimed by a client that has been disabled."""
     disabled = select(Client.id).where(Client.disabled_at.is_not(None))
     return and_(Registration.status == Status.IN_REVIEW, Registration.claimed_by.in_(disabled))
 
 
-def meeting(condition: ColumnElement[bool]) -> Select[Any]:
-    """The ids of the cases that meet a condition."""
-    return select(Registration.id).where(condition)
-
-
-async def ids_of(tx: Transaction, statement: Select[Any]) -> list[UUID]:
-    """The ids that a statement gives."""
-    return list(await tx.scalars(statement))
+async def ids_where(tx: Transaction, condition: ColumnElement[bool], limit: int) -> list[UUID]:
+    """Return the ids of up to ``limit`` cases that meet a condition."""
+    return list(await tx.scalars(select(Registration.id).where(condition).limit(limit)))
 
 
 def networks_of(ids: Sequence[UUID]) -> Rows:
-    """Network, registration id and subject of every network of these cases, by id and position."""
+    """Select network, registration id and subject of every network of these cases, by id and position."""
     return (
         select(RegistrationNetwork.network, Registration.id, Registration.subject)
         .join(Registration, RegistrationNetwork.registration_id == Registration.id)
@@ -227,7 +226,7 @@ def networks_of(ids: Sequence[UUID]) -> Rows:
     )
 
 
-async def move(tx: Transaction, ids: Sequence[UUID], values: dict[str, Any]) -> None:
+async def update_cases(tx: Transaction, ids: Sequence[UUID], values: dict[str, Any]) -> None:
     """Give cases new values, each as its next version."""
     await tx.execute(
         update(Registration)
@@ -241,28 +240,24 @@ def _submitted() -> Rows:
     details = func.jsonb_build_object(
         "status", Registration.status, "networks", Registration.networks, "reference", Registration.reference
     )
-    case_ = (Registration.id, Registration.partner_id, Registration.operator)
-    return (
-        select(*case_, details.label("details"))
-        .where(any_of(Registration.id, bindparam("ids")))
-        .order_by(Registration.id)
-    )
+    columns = (Registration.id, Registration.partner_id, Registration.operator, details.label("details"))
+    return select(*columns).where(any_of(Registration.id, bindparam("ids"))).order_by(Registration.id)
 
 
 _BY = {name: bindparam(name, type_=Uuid) for name in ("actor_client_id", "actor_partner_id")}
-_TELLING = Statement(events.insert_events("registration.submitted", _submitted(), _BY))
+_RECORD_SUBMITTED = Statement(events.insert_events("registration.submitted", _submitted(), _BY))
 
 
 async def record_submitted(tx: Transaction, actor: Principal, ids: Sequence[UUID]) -> None:
-    """Record that cases which are there were handed in again."""
+    """Record that existing cases were submitted again."""
     if not ids:
         return
     by = {"actor_client_id": actor.client_id, "actor_partner_id": actor.partner_id}
-    await tx.fetch(_TELLING, ids=list(ids), **by)
+    await tx.fetch(_RECORD_SUBMITTED, ids=list(ids), **by)
 
 
-def decided(ids: Sequence[UUID], details: dict[str, Any]) -> Rows:
-    """What is told of cases that were decided alike, each as ``events.insert_events`` takes it."""
-    case_ = (Registration.id, Registration.partner_id, Registration.operator)
-    said = cast(literal(to_json(details).decode(), Text), JSONB)
-    return select(*case_, said.label("details")).where(with_ids(ids)).order_by(Registration.id)
+def event_rows(ids: Sequence[UUID], details: dict[str, Any]) -> Rows:
+    """Select the rows of ``events.insert_events`` for cases that all have the same details."""
+    literal_details = cast(literal(to_json(details).decode(), Text), JSONB).label("details")
+    columns = (Registration.id, Registration.partner_id, Registration.operator, literal_details)
+    return select(*columns).where(with_ids(ids)).order_by(Registration.id)

@@ -1,1 +1,1 @@
-"""Reviews: officers claim cases and decide them, one by one and in batches."""
+"""Reviews: decisions of officers on cases, one by one and in batches."""

@@ -1,14 +1,14 @@
-"""What can go wrong with a decision."""
+"""Errors of decisions."""
 
 from app.core.errors import Conflict
 
 
 class Flagged(Conflict):
-    """A batch would grant a case whose addresses are flagged, and does not name the flags."""
+    """A batch would grant a case whose addresses are flagged without naming the flags."""
 
     code = "flagged"
     title = "The case's addresses are flagged"
     mend = (
-        "Look at the case. Decide it by itself with POST /v1/review-decisions, or send the batch again with its flags "
-        "in including_flags: a case with two flags needs both."
+        "Read the case. Decide it with POST /v1/review-decisions, or send the batch again with all flags of the case "
+        "in including_flags."
     )

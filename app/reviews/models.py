@@ -1,4 +1,4 @@
-"""Decisions: who decided what, why, and on what ground."""
+"""The table of decisions."""
 
 from datetime import datetime
 from uuid import UUID
@@ -13,7 +13,7 @@ from app.reviews.rules import Action
 
 
 class ReviewDecision(Identified, Base):
-    """One decision on one registration; ``batch_id`` is shared by those taken together. Never changed."""
+    """A decision on one registration, never changed; decisions of one batch share their ``batch_id``."""
 
     __tablename__ = "review_decisions"
     __table_args__ = (

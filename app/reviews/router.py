@@ -1,4 +1,4 @@
-"""Decisions of the regulator's officers."""
+"""Endpoints of decisions by the regulator's officers."""
 
 from typing import Annotated
 from uuid import UUID
@@ -30,7 +30,7 @@ DECIDES = (*CREATES, MissingField)
     responses=documented(Unauthenticated),
 )
 async def list_reason_codes(request: Request, _: Annotated[Principal, require()]) -> Response:
-    """Every reason code with a hint how to mend it."""
+    """Every reason code with a hint for the submitter."""
     hints = [schemas.ReasonCodeDescription(code=code, hint=hint) for code, hint in rules.HINTS.items()]
     return page_answer(request, schemas.ReasonCodePage, hints, None)
 
@@ -47,9 +47,9 @@ async def list_reason_codes(request: Request, _: Annotated[Principal, require()]
 async def decide(
     body: schemas.NewDecision, database: Db, officer: Officer, if_match: Precondition, idempotency: Idempotency
 ) -> Response:
-    """One decision, with `If-Match` of the registration: an officer decides what the officer has read.
+    """One decision, with `If-Match` of the registration, so that an officer decides what the officer has read.
 
-    Approving grants the networks, suspending and revoking withdraw them; the feed follows within 2 seconds.
+    Approving grants the networks; suspending and revoking withdraw them. The feed follows within 2 seconds.
     """
     async with database.transaction(officer) as tx:
 
@@ -70,11 +70,11 @@ async def decide(
 async def decide_batch(
     body: schemas.BatchDecision, database: Db, officer: Officer, idempotency: Idempotency
 ) -> Response:
-    """The same decision on many cases, by id or by upload and status. Those that cannot be decided so are listed.
+    """The same decision on many cases, by id or by upload and status. Cases that cannot be decided are listed.
 
     A batch grants (`approve`, `reinstate`) cases flagged `outside_country` or `operator_prefix_mismatch` only when
-    `including_flags` names their flags; otherwise these are refused one by one as `flagged`, and the rest is granted.
-    `flagged` says how many of each there are.
+    `including_flags` names their flags. Otherwise each is refused as `flagged`, and the rest is granted. `flagged`
+    in the response counts the cases by flag.
     """
     async with database.transaction(officer) as tx:
 
@@ -105,6 +105,6 @@ async def list_decisions(
     "/{decision_id}", summary="Read a decision", response_model=schemas.ReviewDecision, responses=documented(*READS)
 )
 async def get_decision(decision_id: UUID, database: Db, principal: Reader) -> Response:
-    """One decision: what was decided, by whom, when and why."""
+    """A decision with its officer, time and reasons."""
     async with database.transaction(principal, read_only=True) as tx:
         return json_answer(schemas.ReviewDecision.model_validate(await store.get(tx, decision_id)))

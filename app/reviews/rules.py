@@ -1,4 +1,4 @@
-"""What a decision needs and which cases an officer may decide. Pure functions of values."""
+"""Fields that a decision needs, and cases that an officer may decide. Pure functions of values."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -9,13 +9,13 @@ from uuid import UUID
 from app.core.errors import DomainError, FieldError, InvalidValue, MissingField, SelfReview
 from app.partners.persons import ClientUsers
 from app.registrations.claims import is_claimed_by_another, own_content
-from app.registrations.errors import ClaimedByAnother, IllegalTransition
-from app.registrations.rules import Case, Flag, Move, next_status
+from app.registrations.errors import ClaimedByAnother
+from app.registrations.rules import Case, Flag, Transition, illegal_transition, next_status
 from app.reviews.errors import Flagged
 
 
 class Action(StrEnum):
-    """What an officer decides; each is the move of the same name."""
+    """A decision of an officer; each is the transition of the same name."""
 
     APPROVE = "approve"
     REJECT = "reject"
@@ -26,7 +26,7 @@ class Action(StrEnum):
 
 
 class ReasonCode(StrEnum):
-    """Why."""
+    """The reason of a decision."""
 
     DOCUMENT_MISSING = "document_missing"
     DOCUMENT_UNREADABLE = "document_unreadable"
@@ -43,15 +43,15 @@ class ReasonCode(StrEnum):
 
 
 HINTS: dict[ReasonCode, str] = {
-    ReasonCode.DOCUMENT_MISSING: "Send the document that the note names and hand the registration in again.",
-    ReasonCode.DOCUMENT_UNREADABLE: "Scan the document again, whole and legible, and hand the registration in again.",
+    ReasonCode.DOCUMENT_MISSING: "Send the document that the note names and submit the registration again.",
+    ReasonCode.DOCUMENT_UNREADABLE: "Scan the document again, whole and legible, and submit the registration again.",
     ReasonCode.OPERATOR_MISMATCH: "The address is not the named operator's. Correct the operator or the address.",
     ReasonCode.SUBSCRIBER_UNKNOWN: "The operator does not know the subscriber id. Copy it from the operator's bill.",
-    ReasonCode.CERTIFICATE_EXPIRED: "Renew the certificate and give its new number.",
+    ReasonCode.CERTIFICATE_EXPIRED: "Renew the certificate and state its new number.",
     ReasonCode.ADDRESS_SHARED: "The address serves several subscribers. Ask the operator for a static one of your own.",
     ReasonCode.ADDRESS_REASSIGNED: "The operator gave the address to someone else. Register the one you have now.",
     ReasonCode.PURPOSE_NOT_PERMITTED: "The purpose does not fit the track. GET /v1/tracks says what each is for.",
-    ReasonCode.DUPLICATE: "The same is registered already; nothing needs to be done.",
+    ReasonCode.DUPLICATE: "The same addresses are registered already; nothing needs to be done.",
     ReasonCode.MISUSE: "Answer the regulator's notice; its legal basis is in the decision.",
     ReasonCode.APPLICANT_REQUEST: "This was done at the applicant's request; nothing needs to be done.",
     ReasonCode.OTHER: "The note says what is wrong.",
@@ -59,7 +59,7 @@ HINTS: dict[ReasonCode, str] = {
 
 
 class AddressFlag(StrEnum):
-    """A flag of a case's addresses, which a batch must name to grant the case."""
+    """A flag of a case's addresses that a batch must name to grant the case."""
 
     OUTSIDE_COUNTRY = Flag.OUTSIDE_COUNTRY
     OPERATOR_PREFIX_MISMATCH = Flag.OPERATOR_PREFIX_MISMATCH
@@ -71,7 +71,7 @@ NEEDS_LEGAL_BASIS = frozenset((Action.SUSPEND, Action.REVOKE))
 
 
 def missing_for_action(given: Mapping[str, Any]) -> Iterable[FieldError]:
-    """An error for each thing that the given action needs and that is absent."""
+    """Yield an error for each field that the given action needs and that is absent."""
     action, reasons = given.get("action"), given.get("reason_codes")
     if action not in set(Action):
         return
@@ -84,7 +84,7 @@ def missing_for_action(given: Mapping[str, Any]) -> Iterable[FieldError]:
 
 
 def flags_without_grant(given: Mapping[str, Any]) -> Iterable[FieldError]:
-    """An error for flags that are named where nothing is granted."""
+    """Yield an error for flags that are named although the action grants nothing."""
     action = given.get("action")
     if "including_flags" in given and action in tuple(Action) and action not in GRANTS:
         detail = f"{action} grants nothing; including_flags goes with {' and '.join(GRANTS)}."
@@ -92,12 +92,13 @@ def flags_without_grant(given: Mapping[str, Any]) -> Iterable[FieldError]:
 
 
 def refusal(case: Case, action: str, users: ClientUsers, now: datetime) -> DomainError | None:
-    """Why an officer cannot take ``action`` on a case, or None; ``users`` are of the case's clients, as it sees them.
+    """Return why an officer may not decide a case by ``action``, or None if the officer may.
 
-    Whoever gave the case its content does not decide it, nor while another officer's claim holds.
+    ``users`` are the users of the case's clients as the officer's client sees them. An officer may not decide a case
+    that the officer gave content, or while another officer's claim is in force.
     """
-    if next_status(case.status, Move(action)) is None:
-        return IllegalTransition(f"{action} is not possible for a registration that is {case.status}.")
+    if next_status(case.status, Transition(action)) is None:
+        return illegal_transition(case.status, Transition(action))
     if own := own_content(case, users):
         return SelfReview(users.explain(own))
     if is_claimed_by_another(case, users, now):
@@ -108,18 +109,18 @@ def refusal(case: Case, action: str, users: ClientUsers, now: datetime) -> Domai
 def split(
     cases: Sequence[Case], action: str, users: ClientUsers, now: datetime
 ) -> tuple[list[Case], dict[UUID, DomainError]]:
-    """The cases that the officer may decide so, and why not of the others."""
+    """Return the cases that the officer may decide by ``action``, and the refusals of the others by id."""
     refused = {case.id: why for case in cases if (why := refusal(case, action, users, now))}
     return [case for case in cases if case.id not in refused], refused
 
 
 def flags_of(case: Case) -> list[AddressFlag]:
-    """The flags of a case that a batch must name to grant it."""
+    """Return the flags of a case that a batch must name to grant it."""
     return [flag for flag in AddressFlag if flag in case.flags]
 
 
 def split_flagged(cases: Sequence[Case], including: Collection[str]) -> tuple[list[Case], dict[UUID, DomainError]]:
-    """The cases that a batch which names the flags ``including`` grants, and why not the others."""
+    """Return the cases whose flags are all in ``including``, and the refusals of the others by id."""
     refused: dict[UUID, DomainError] = {
         case.id: _flagged(flags) for case in cases if not set(flags := flags_of(case)) <= set(including)
     }
@@ -127,5 +128,5 @@ def split_flagged(cases: Sequence[Case], including: Collection[str]) -> tuple[li
 
 
 def _flagged(flags: Sequence[AddressFlag]) -> Flagged:
-    named = ", ".join(f'"{flag}"' for flag in flags)
-    return Flagged(f'It is flagged {" and ".join(flags)}. To grant it in a batch, send "including_flags": [{named}].')
+    names = ", ".join(f'"{flag}"' for flag in flags)
+    return Flagged(f'It is flagged {" and ".join(flags)}. To grant it in a batch, send "including_flags": [{names}].')

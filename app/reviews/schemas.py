@@ -1,4 +1,4 @@
-"""Bodies of decisions."""
+"""Request and response bodies of decisions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from app.registrations.rules import Status
 from app.reviews import rules
 from app.reviews.rules import Action, AddressFlag, ReasonCode
 
-MOST_IDS = 50_000
+MAX_IDS = 50_000
 REGISTRATION_ID = "019b2f6e-6f00-7b1a-8c44-1f2e3d4c5b6a"
 DECISION: Examples = {
     "action": "request_information",
@@ -41,8 +41,8 @@ def _in_the_future(instant: datetime) -> datetime:
     return instant
 
 
-class Verdict(Body):
-    """What is decided and why."""
+class DecisionDetails(Body):
+    """An action with its reasons."""
 
     action: Action
     reason_codes: Annotated[list[ReasonCode], Field(max_length=12)] = Field(default=[])
@@ -55,7 +55,7 @@ class Verdict(Body):
 
     @classmethod
     def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
-        """The action has what it needs, and only an approval has an end."""
+        """Yield errors of fields that the action needs, and of an end that is not an approval's."""
         return chain(rules.missing_for_action(given), _end_without_approval(given))
 
 
@@ -64,8 +64,8 @@ def _end_without_approval(given: Mapping[str, Any]) -> Iterable[FieldError]:
         yield InvalidValue.at("/expires_at", "Only an approval has an end.")
 
 
-class NewDecision(Verdict):
-    """One decision."""
+class NewDecision(DecisionDetails):
+    """A decision on one registration."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"registration_id": REGISTRATION_ID, **DECISION}]})
 
@@ -73,17 +73,17 @@ class NewDecision(Verdict):
 
 
 class Selection(Body):
-    """Either a list of ids, or an upload's registrations in a status."""
+    """Registrations by their ids, or those of an upload in a status."""
 
-    registration_ids: Annotated[list[UUID] | None, Field(min_length=1, max_length=MOST_IDS)] = None
+    registration_ids: Annotated[list[UUID] | None, Field(min_length=1, max_length=MAX_IDS)] = None
     bulk_upload_id: UUID | None = None
     status: Annotated[Status | None, Field(description="Needed with `bulk_upload_id`")] = None
 
     @classmethod
     def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
-        """One of the two ways, whole."""
+        """Yield errors unless exactly one of the two ways is given, and given completely."""
         if ("registration_ids" in given) == ("bulk_upload_id" in given):
-            yield InvalidValue.at("", "Give either registration_ids or bulk_upload_id with status.")
+            yield InvalidValue.at("", "Give either registration_ids, or bulk_upload_id with status.")
         elif ("bulk_upload_id" in given) != ("status" in given):
             yield InvalidValue.at("/status", "status goes with bulk_upload_id: both or neither.")
 
@@ -94,8 +94,8 @@ def _unique(flags: list[AddressFlag]) -> list[AddressFlag]:
     return flags
 
 
-class BatchDecision(Verdict):
-    """One decision on many registrations."""
+class BatchDecision(DecisionDetails):
+    """The same decision on many registrations."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -122,12 +122,12 @@ class BatchDecision(Verdict):
 
     @classmethod
     def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
-        """The action has what it needs, and names flags only where it grants."""
+        """Yield the errors of a single decision, and of flags that are named although the action grants nothing."""
         return chain(super().across(given), rules.flags_without_grant(given))
 
 
 class ReviewDecision(Resource):
-    """A decision as it was taken."""
+    """A decision that was made."""
 
     model_config = ConfigDict(
         from_attributes=True,
@@ -163,7 +163,7 @@ ReviewDecisionPage = Page[ReviewDecision]
 
 
 class BatchCounts(Resource):
-    """How many were selected, decided and refused."""
+    """Numbers of registrations selected, decided and refused."""
 
     selected: int
     decided: int
@@ -171,21 +171,21 @@ class BatchCounts(Resource):
 
 
 class FlaggedCounts(Resource):
-    """How many cases have each flag; a batch refuses them as `flagged` unless `including_flags` names their flags."""
+    """Numbers of cases by flag; a batch refuses them as `flagged` unless `including_flags` names their flags."""
 
     outside_country: int
     operator_prefix_mismatch: int
 
 
 class RefusedItem(Resource):
-    """A registration that could not be decided so, and why."""
+    """A registration that could not be decided, and the reason."""
 
     registration_id: UUID
     problem: Problem
 
 
 class BatchOutcome(Resource):
-    """What became of a batch decision."""
+    """Result of a batch decision."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -207,7 +207,7 @@ class BatchOutcome(Resource):
 
 
 class ReviewDecisionsQuery(PageQuery):
-    """Filters of the list."""
+    """Filters and page of the list of decisions."""
 
     registration_id: UUID | None = None
     action: Action | None = None
@@ -218,7 +218,7 @@ class ReviewDecisionsQuery(PageQuery):
 
 
 class ReasonCodeDescription(Resource):
-    """A reason code with a hint how to mend it."""
+    """A reason code with a hint for the submitter."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"code": "document_missing", "hint": "Send the document that the note names."}]}

@@ -1,4 +1,4 @@
-"""Every SQL statement about decisions."""
+"""SQL of decisions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,15 +22,15 @@ COLUMNS: dict[str, Any] = {
 
 
 async def add(tx: Transaction, registration_ids: Sequence[UUID], decision: dict[str, Any]) -> None:
-    """Write the same decision for each registration."""
-    each = func.unnest(literal(list(registration_ids), ARRAY(Uuid))).column_valued("registration_id")
-    given = {name: literal(decision.get(name), kind) for name, kind in COLUMNS.items()}
-    rows = select(UUID7, each, *given.values())
-    await tx.execute(insert(ReviewDecision).from_select(["id", "registration_id", *given], rows))
+    """Insert the same decision for each registration."""
+    registration_id = func.unnest(literal(list(registration_ids), ARRAY(Uuid))).column_valued("registration_id")
+    values = {name: literal(decision.get(name), kind) for name, kind in COLUMNS.items()}
+    rows = select(UUID7, registration_id, *values.values())
+    await tx.execute(insert(ReviewDecision).from_select(["id", "registration_id", *values], rows))
 
 
 async def of_batch(tx: Transaction, batch_id: UUID) -> ReviewDecision:
-    """The decision of a batch of one. Raises ``NotFound``."""
+    """Return the decision of a batch of one. Raises ``NotFound``."""
     decision = await tx.scalar(select(ReviewDecision).where(ReviewDecision.batch_id == batch_id))
     if decision is None:
         raise NotFound
@@ -38,7 +38,7 @@ async def of_batch(tx: Transaction, batch_id: UUID) -> ReviewDecision:
 
 
 async def get(tx: Transaction, decision_id: UUID) -> ReviewDecision:
-    """One decision. Raises ``NotFound``."""
+    """Return a decision. Raises ``NotFound``."""
     decision = await tx.get(ReviewDecision, decision_id)
     if decision is None:
         raise NotFound
@@ -46,7 +46,7 @@ async def get(tx: Transaction, decision_id: UUID) -> ReviewDecision:
 
 
 async def list_page(tx: Transaction, query: ReviewDecisionsQuery) -> tuple[Sequence[ReviewDecision], str | None]:
-    """A page of decisions, oldest first."""
+    """Return a page of decisions, oldest first, and the next cursor."""
     filters = query.filters()
     statement = select(ReviewDecision)
     if start := filters.pop("decided_from", None):

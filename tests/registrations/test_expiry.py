@@ -1,4 +1,4 @@
-"""The sweep that ends approvals whose time has passed."""
+"""Expiry of approvals whose time has passed."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -33,7 +33,7 @@ async def test_only_an_approval_whose_time_has_passed_expires(service: Service, 
         assert (await pseb.get(f"/v1/registrations/{each['id']}")).json()["status"] == status
 
 
-async def test_an_expired_approval_leaves_the_list_and_says_so_in_its_history(
+async def test_an_expired_approval_leaves_the_allowlist_and_its_history_has_the_event(
     service: Service, pseb: Caller, officer: Caller, nayatel: Caller
 ) -> None:
     keeper = await cases.approved(pseb, officer)

@@ -1,4 +1,4 @@
-"""What an officer is told to look at."""
+"""Flags of cases: stored ones, and ``contested``, which only officers see."""
 
 import asyncio
 from itertools import count
@@ -27,7 +27,7 @@ async def current(caller: Caller, case: dict[str, Any]) -> dict[str, Any]:
     return read
 
 
-async def test_an_address_outside_the_country_or_of_another_operator_is_flagged_and_taken(pseb: Caller) -> None:
+async def test_an_address_outside_the_country_or_of_another_operator_is_flagged_and_accepted(pseb: Caller) -> None:
     assert (await cases.submitted(pseb, networks=[address()]))["flags"] == []
     foreign = await cases.submitted(pseb, networks=[address(), "8.8.8.8"])
     assert foreign["flags"] == ["outside_country", "operator_prefix_mismatch"]
@@ -45,7 +45,7 @@ async def test_an_overlap_with_anothers_open_case_is_contested_on_both_sides(
     assert await flags(officer, first, second) == [["contested"], ["contested"]]
 
 
-async def test_a_contest_of_two_that_are_submitted_at_once_is_seen_by_both(
+async def test_cases_submitted_at_once_for_one_address_are_both_contested(
     pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
     made = [(await caller.post("/v1/applicants", json=cases.company())).json() for caller in (pseb, pasha)]
@@ -72,7 +72,7 @@ async def test_a_contest_ends_with_the_other_case(pseb: Caller, pasha: Caller, o
     assert await flags(officer, kept) == [[]]
 
 
-async def test_a_contest_of_three_goes_on_between_the_two_that_are_left(
+async def test_of_three_contested_cases_two_stay_contested_when_one_ends(
     pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
     contested = address()
@@ -102,7 +102,7 @@ async def test_a_contest_ends_when_the_other_case_is_corrected_to_another_addres
     assert await flags(officer, kept, other) == [[], []]
 
 
-async def test_a_contest_begins_again_when_a_rejected_case_is_handed_in_again(
+async def test_a_contest_begins_again_when_a_rejected_case_is_submitted_again(
     pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
     contested = address()
@@ -127,7 +127,7 @@ async def test_the_first_approval_wins_a_contest(pseb: Caller, pasha: Caller, of
     assert (await cases.decide(officer, free, "approve")).status_code == 201
 
 
-async def test_a_contest_is_told_to_officers_alone_wherever_the_case_is_read(
+async def test_only_officers_see_contested_wherever_the_case_is_read(
     pseb: Caller, pasha: Caller, nayatel: Caller, officer: Caller
 ) -> None:
     contested = address()
@@ -144,7 +144,7 @@ async def test_a_contest_is_told_to_officers_alone_wherever_the_case_is_read(
     assert listed["flags"] == [*kept, "contested"]
 
 
-async def test_officers_alone_list_cases_by_what_only_they_are_told(
+async def test_only_officers_filter_by_what_only_officers_see(
     pseb: Caller, pasha: Caller, nayatel: Caller, officer: Caller
 ) -> None:
     contested = address()
@@ -158,7 +158,7 @@ async def test_officers_alone_list_cases_by_what_only_they_are_told(
         assert cases.codes(answer) == {"/query/claimed_by": "invalid_value", "/query/flag": "invalid_value"}
 
 
-async def test_what_happens_to_one_case_neither_changes_another_that_shares_its_addresses_nor_its_tag(
+async def test_a_change_of_one_case_changes_neither_content_nor_etag_of_an_overlapping_one(
     pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
     contested, elsewhere = address(), address()
@@ -185,7 +185,7 @@ async def test_what_happens_to_one_case_neither_changes_another_that_shares_its_
     assert (await cases.decide(officer, before.json(), "approve")).status_code == 201
 
 
-async def test_an_officer_that_submits_sees_the_contest_at_once(
+async def test_an_officer_who_submits_sees_contested_in_the_response(
     service: Service, pseb: Caller, officer: Caller
 ) -> None:
     contested = address()
@@ -195,7 +195,9 @@ async def test_an_officer_that_submits_sees_the_contest_at_once(
     assert await current(officer, made) == made
 
 
-async def test_a_flag_that_an_earlier_version_kept_is_not_told(service: Service, pseb: Caller, officer: Caller) -> None:
+async def test_a_flag_that_an_earlier_version_stored_is_not_shown(
+    service: Service, pseb: Caller, officer: Caller
+) -> None:
     case = await cases.submitted(pseb)
     async with service.database.transaction() as tx:
         await tx.execute(text("UPDATE registrations SET flags = '{outside_country,contested}'"))

@@ -1,4 +1,4 @@
-"""One address has one accountable registrant: what an overlap with others' and one's own networks leads to."""
+"""Overlaps of networks: with the submitter's own and with others', in open cases and on the allowlist."""
 
 import asyncio
 from typing import Any
@@ -18,7 +18,7 @@ async def applicant(caller: Caller, body: dict[str, Any] | None = None) -> str:
     return str(made.json()["id"])
 
 
-async def test_a_granted_network_is_taken_and_nobody_learns_by_whom(
+async def test_a_granted_network_is_taken_and_the_response_does_not_say_by_whom(
     pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
     firm = cases.company(legal_name="Secret Softworks")
@@ -39,7 +39,7 @@ async def test_a_granted_network_is_taken_and_nobody_learns_by_whom(
     assert (await submit(pasha, mine, "203.99.160.24")).status_code == 201
 
 
-async def test_ones_own_open_or_granted_networks_are_an_overlap(pseb: Caller, officer: Caller) -> None:
+async def test_an_overlap_with_own_open_or_granted_networks_is_refused(pseb: Caller, officer: Caller) -> None:
     firm = cases.company()
     await cases.approved(pseb, officer, firm, networks=["203.99.160.16/29"])
     case = await cases.submitted(pseb, firm, networks=["203.99.161.0/28"])
@@ -50,7 +50,7 @@ async def test_ones_own_open_or_granted_networks_are_an_overlap(pseb: Caller, of
     )
 
 
-async def test_at_another_partner_an_address_is_taken_or_free_whoever_asks_for_it(
+async def test_an_address_is_taken_or_free_at_another_partner_whatever_the_applicant(
     pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
     firm = cases.company()
@@ -65,7 +65,7 @@ async def test_at_another_partner_an_address_is_taken_or_free_whoever_asks_for_i
     assert seen["flags"] == ["operator_prefix_mismatch", "contested"]
 
 
-async def test_of_ones_own_and_anothers_grant_in_one_network_the_others_is_told(
+async def test_a_network_that_overlaps_own_and_other_grants_is_reported_as_taken(
     pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
     firm = cases.company()
@@ -77,7 +77,7 @@ async def test_of_ones_own_and_anothers_grant_in_one_network_the_others_is_told(
     assert cases.codes(await submit(pseb, another, "203.99.160.5")) == {"/networks/0": "network_taken"}
 
 
-async def test_what_was_withdrawn_rejected_or_revoked_is_free_again(
+async def test_networks_of_withdrawn_rejected_and_revoked_cases_are_free_again(
     pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
     firm = cases.company()

@@ -1,4 +1,4 @@
-"""Who sees which registrations, and how they are found."""
+"""Reading registrations: visibility, filters, pages and history."""
 
 from typing import Any
 from uuid import uuid4
@@ -64,7 +64,7 @@ async def test_a_case_reads_the_same_wherever_it_is_read(pseb: Caller, officer: 
     assert (again.status_code, again.text) == (304, "")
 
 
-async def test_an_operator_sees_the_cases_that_name_it_without_what_is_between_others(
+async def test_an_operator_sees_the_cases_that_name_it_without_note_legal_basis_and_description(
     pseb: Caller, officer: Caller, nayatel: Caller
 ) -> None:
     told: dict[str, Any] = {"description": "Head office", "subscriber_id": "NAYATEL-7"}
@@ -128,15 +128,13 @@ async def test_pages_follow_one_another_and_a_cursor_serves_its_own_list_only(ps
     assert cases.codes(await pseb.get(f"/v1/applicants?cursor={cursor}")) == {"/query/cursor": "invalid_value"}
 
 
-async def test_a_case_that_the_caller_holds_already_is_not_sent_again(pseb: Caller) -> None:
+async def test_a_case_that_the_caller_has_already_is_not_sent_again(pseb: Caller) -> None:
     case = await cases.submitted(pseb)
     answer = await pseb.get(f"/v1/registrations/{case['id']}", headers={"If-None-Match": '"1"'})
     assert (answer.status_code, answer.content) == (304, b"")
 
 
-async def test_the_history_tells_everything_that_happened_oldest_first_page_by_page(
-    pseb: Caller, officer: Caller
-) -> None:
+async def test_the_history_lists_all_events_oldest_first_page_by_page(pseb: Caller, officer: Caller) -> None:
     case = await cases.submitted(pseb, reference="one")
     path, any_ = f"/v1/registrations/{case['id']}", {"If-Match": "*"}
     await officer.post(f"{path}/claim", headers=any_)

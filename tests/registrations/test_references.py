@@ -1,4 +1,4 @@
-"""The submitter's own key: the same again changes nothing, other content corrects or is refused."""
+"""References of submitters: the same content again changes nothing, other content corrects or is refused."""
 
 import asyncio
 from collections import Counter
@@ -40,7 +40,7 @@ async def test_the_same_content_again_changes_nothing_whatever_the_status(pseb: 
     assert len((await pseb.get(f"/v1/registrations/{made['id']}/history")).json()["items"]) == 2
 
 
-async def test_other_content_corrects_a_case_that_was_sent_back_and_hands_it_in_again(
+async def test_other_content_corrects_a_case_that_was_sent_back_and_submits_it_again(
     pseb: Caller, officer: Caller
 ) -> None:
     case = await cases.submitted(pseb, reference="one")

@@ -1,4 +1,4 @@
-"""Every code that a submission is refused with, at its pointer, and nothing written."""
+"""Codes and pointers of refused submissions, which write nothing."""
 
 from typing import Any
 from uuid import uuid4
@@ -81,7 +81,7 @@ async def test_all_errors_come_at_once(pseb: Caller) -> None:
     }
 
 
-async def test_what_the_register_knows_against_an_item_comes_at_once_too(pseb: Caller, officer: Caller) -> None:
+async def test_all_conflicts_with_the_register_come_at_once_too(pseb: Caller, officer: Caller) -> None:
     other = await cases.approved(pseb, officer)
     firm = cases.company()
     held, own = [await cases.submitted(pseb, firm, reference=reference) for reference in ("mine", "more")]
@@ -105,7 +105,7 @@ async def test_what_the_register_knows_against_an_item_comes_at_once_too(pseb: C
     )
 
 
-async def test_set_host_bits_name_the_two_likely_meanings(pseb: Caller) -> None:
+async def test_the_error_of_set_host_bits_names_the_two_likely_networks(pseb: Caller) -> None:
     applicant = (await pseb.post("/v1/applicants", json=cases.company())).json()
     body = cases.registration(applicant["id"], networks=["203.99.160.5/29"])
     (error,) = (await pseb.post("/v1/registrations", json=body)).json()["errors"]
@@ -120,13 +120,13 @@ async def test_an_applicant_that_is_unknown_or_anothers_is_not_found(pseb: Calle
         assert (answer.status_code, cases.codes(answer)) == (404, {"/applicant_id": "not_found"})
 
 
-async def test_only_who_may_submit_does(nayatel: Caller, pseb: Caller) -> None:
+async def test_an_operator_cannot_submit(nayatel: Caller, pseb: Caller) -> None:
     applicant = (await pseb.post("/v1/applicants", json=cases.company())).json()
     answer = await nayatel.post("/v1/registrations", json=cases.registration(applicant["id"]))
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
-async def test_what_is_sound_is_kept_in_normal_form(pseb: Caller) -> None:
+async def test_networks_and_texts_are_stored_in_canonical_form(pseb: Caller) -> None:
     networks = ["203.99.160.5", "203.99.161.0/24", "2400:1460:1:0::/64", "2400:1460:0002::A"]
     case = await cases.submitted(pseb, networks=networks, description="One\r\ntwo", protocol="l2tp")
     assert case["networks"] == ["203.99.160.5/32", "203.99.161.0/24", "2400:1460:1::/64", "2400:1460:2::a/128"]

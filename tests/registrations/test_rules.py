@@ -1,4 +1,4 @@
-"""Properties of the rules: the legal moves, the networks of one item, the ledger of a batch."""
+"""Properties of the rules: transitions, fields of tracks, overlaps and rounds of items."""
 
 from itertools import product
 
@@ -11,9 +11,9 @@ from app.core.validation.schemas import REFUSED
 from app.registrations.rules import (
     TRACKS,
     AcceptedNetworks,
-    Move,
     Status,
     Track,
+    Transition,
     block_of,
     missing_for_track,
     next_status,
@@ -23,7 +23,7 @@ from app.registrations.rules import (
 )
 from tests.support.blocks import Block, blocks, overlap, without_overlaps
 
-# The picture of the contract, arrow by arrow.
+# The diagram of docs/lifecycle.md, arrow by arrow.
 DIAGRAM = {
     ("submitted", "claim"): "in_review",
     ("in_review", "unclaim"): "submitted",
@@ -47,22 +47,22 @@ DIAGRAM = {
 }
 
 
-def test_a_case_moves_along_the_arrows_of_the_picture_and_no_others() -> None:
-    moves = {
-        (status.value, move.value): target.value
-        for status, move in product(Status, Move)
-        if (target := next_status(status, move))
+def test_the_transitions_are_those_of_the_diagram() -> None:
+    transitions = {
+        (status.value, transition.value): target.value
+        for status, transition in product(Status, Transition)
+        if (target := next_status(status, transition))
     }
-    assert moves == DIAGRAM
+    assert transitions == DIAGRAM
 
 
-@given(st.text(max_size=20).filter(lambda text: text not in set(Status)), st.sampled_from(Move))
-def test_nothing_leads_out_of_a_status_that_there_is_not(status: str, move: Move) -> None:
-    assert next_status(status, move) is None
+@given(st.text(max_size=20).filter(lambda text: text not in set(Status)), st.sampled_from(Transition))
+def test_no_transition_leads_from_an_unknown_status(status: str, transition: Transition) -> None:
+    assert next_status(status, transition) is None
 
 
 @pytest.mark.parametrize("track", Track)
-def test_a_track_asks_for_exactly_what_it_lists(track: Track) -> None:
+def test_a_track_requires_exactly_the_fields_that_it_lists(track: Track) -> None:
     needed = TRACKS[track].required
     missing = [error.pointer for error in missing_for_track({"track": track})]
     assert missing == [f"/{name}" for name in needed if name != "track"]
@@ -70,7 +70,7 @@ def test_a_track_asks_for_exactly_what_it_lists(track: Track) -> None:
 
 
 @pytest.mark.parametrize("track", ["vpn_other", None, 7, REFUSED])
-def test_what_is_no_track_asks_for_nothing(track: object) -> None:
+def test_an_unknown_track_requires_nothing(track: object) -> None:
     assert list(missing_for_track({"track": track})) == []
 
 
@@ -86,7 +86,7 @@ def test_a_network_that_overlaps_an_earlier_one_of_its_item_is_named_and_no_othe
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(), st.text(max_size=20)), max_size=5))
-def test_what_is_no_network_overlaps_nothing(junk: list[object]) -> None:
+def test_malformed_networks_overlap_nothing(junk: list[object]) -> None:
     assert list(overlaps_within({"networks": [*junk, "203.99.160.5"]})) == []
     assert list(overlaps_within({"networks": junk[:1] and junk[0]})) == []
 
@@ -100,21 +100,21 @@ def test_networks_that_overlap_have_one_block(one: Block, other: Block) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.lists(blocks, min_size=1, max_size=4)), max_size=20))
 @settings(deadline=None)
-def test_the_ledger_finds_what_a_comparison_of_every_pair_finds(items: list[tuple[str, list[Block]]]) -> None:
-    ledger = AcceptedNetworks()
-    held: dict[str, list[str]] = {"a": [], "b": []}
+def test_accepted_networks_find_what_a_comparison_of_every_pair_finds(items: list[tuple[str, list[Block]]]) -> None:
+    accepted = AcceptedNetworks()
+    by_subject: dict[str, list[str]] = {"a": [], "b": []}
     for subject, found in items:
         texts = without_overlaps(found)
-        asked = [networks.span(text) for text in texts]
-        expected = [index for index, text in enumerate(texts) if any(overlap(text, one) for one in held[subject])]
-        assert ledger.overlapping(subject, asked) == expected
+        given_networks = [networks.span(text) for text in texts]
+        expected = [index for index, text in enumerate(texts) if any(overlap(text, one) for one in by_subject[subject])]
+        assert accepted.overlapping(subject, given_networks) == expected
         if not expected:
-            ledger.enter(subject, asked)
-            held[subject] += texts
+            accepted.add(subject, given_networks)
+            by_subject[subject] += texts
 
 
 @given(st.lists(st.lists(blocks, min_size=1, max_size=3), max_size=10))
-def test_items_that_touch_one_another_are_those_that_a_comparison_of_every_pair_finds(items: list[list[Block]]) -> None:
+def test_overlapping_items_are_those_that_a_comparison_of_every_pair_finds(items: list[list[Block]]) -> None:
     listed = [without_overlaps(found) for found in items]
     expected = {
         i
@@ -125,16 +125,16 @@ def test_items_that_touch_one_another_are_those_that_a_comparison_of_every_pair_
 
 
 @given(st.lists(st.none() | st.sampled_from("abc")))
-def test_items_of_one_reference_follow_one_another_in_their_order(references: list[str | None]) -> None:
+def test_items_with_one_reference_are_in_successive_rounds_in_their_order(references: list[str | None]) -> None:
     found = rounds(references)
-    assert sorted(place for wave in found for place in wave) == list(range(len(references)))
+    assert sorted(place for each in found for place in each) == list(range(len(references)))
     assert all(found)
-    for wave in found:
-        named = [references[place] for place in wave if references[place]]
+    for each in found:
+        named = [references[place] for place in each if references[place]]
         assert len(named) == len(set(named))
-        assert wave == sorted(wave)
-    turn_of = {place: turn for turn, wave in enumerate(found) for place in wave}
+        assert each == sorted(each)
+    round_of = {place: number for number, each in enumerate(found) for place in each}
     for reference in set(references) - {None}:
-        turns = [turn_of[place] for place, each in enumerate(references) if each == reference]
-        assert turns == list(range(len(turns)))
-    assert all(turn_of[place] == 0 for place, each in enumerate(references) if each is None)
+        numbers = [round_of[place] for place, each in enumerate(references) if each == reference]
+        assert numbers == list(range(len(numbers)))
+    assert all(round_of[place] == 0 for place, each in enumerate(references) if each is None)

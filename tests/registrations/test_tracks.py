@@ -1,4 +1,4 @@
-"""What each track needs, as the service says it."""
+"""Tracks as ``GET /v1/tracks`` lists them, and the due dates that follow from them."""
 
 from datetime import datetime, timedelta
 
@@ -6,11 +6,11 @@ from tests.support import cases
 from tests.support.service import BASE_URL, Caller
 
 
-async def test_tracks_are_told_to_known_callers_only(pseb: Caller) -> None:
+async def test_tracks_are_shown_to_authenticated_callers_only(pseb: Caller) -> None:
     assert (await pseb.service.http.get(f"{BASE_URL}/v1/tracks")).status_code == 401
 
 
-async def test_each_track_says_its_fields_limits_and_hours(nayatel: Caller) -> None:
+async def test_each_track_lists_its_fields_limits_and_hours(nayatel: Caller) -> None:
     page = (await nayatel.get("/v1/tracks")).json()
     assert page["next_cursor"] is None
     tracks = {each["track"]: each for each in page["items"]}

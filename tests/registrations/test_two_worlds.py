@@ -1,7 +1,7 @@
-"""No answer tells whether an address that another partner registered is held by the applicant of the asker's.
+"""No response tells whether the holder of an address at another partner is the same person as one's own applicant.
 
-Two registers are alike but for one thing: in one of them the holder at the other partner has the asker's number, in the
-other somebody else's. All that the asker is told in the two is the same.
+Two registers differ in one thing: in one of them the holder at the other partner has the identity number of the
+caller's applicant, in the other somebody else's. All responses to the caller must be the same in both.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from tests.support.service import Caller, Service
 # What is random or a moment in both.
 RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
-TOLD_HEADERS = ("etag", "location", "content-type", "content-length")
+COMPARED_HEADERS = ("etag", "location", "content-type", "content-length")
 _examples = count()
 
 STATUSES = ["submitted", "in_review", "information_requested", "rejected", "approved", "suspended", "withdrawn"]
@@ -33,7 +33,7 @@ NETWORKS = ["0/30", "4/30", "8/29", "0/32", "1/32", "5/32", "8/32", "12/30", "13
 
 @dataclass(frozen=True)
 class Holding:
-    """A case at the other partner: its networks, where it stands, and whether its applicant is the one in question."""
+    """A case at the other partner; ``is_in_question`` if its applicant may be the caller's."""
 
     networks: tuple[str, ...]
     status: str
@@ -42,10 +42,10 @@ class Holding:
 
 @dataclass(frozen=True)
 class Scene:
-    """What the other partner holds, and what the asker asks for, one after another."""
+    """The cases of the other partner, and the networks of the caller's requests, one after another."""
 
     holdings: tuple[Holding, ...]
-    asked: tuple[tuple[str, ...], ...]
+    requests: tuple[tuple[str, ...], ...]
     kind: str = "individual"
 
 
@@ -66,26 +66,26 @@ scenes = st.builds(
 
 @dataclass
 class World:
-    """One register, and all that the asker was told and that the database was asked for it."""
+    """A register, with all responses to the caller and the statements that they took."""
 
     service: Service
-    asker: Caller
+    caller: Caller
     other: Caller
     officer: Caller
     same_number: bool
-    told: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    responses: list[str] = field(default_factory=list)
+    statements: list[str] = field(default_factory=list)
 
-    def tell(self, answer: httpx.Response) -> Any:
-        """Note an answer, without what is random in both worlds."""
-        headers = {name: answer.headers[name] for name in TOLD_HEADERS if name in answer.headers}
+    def note(self, answer: httpx.Response) -> Any:
+        """Note a response, without random values."""
+        headers = {name: answer.headers[name] for name in COMPARED_HEADERS if name in answer.headers}
         whole = f"{answer.request.method} {answer.status_code} {headers} {answer.text}"
-        self.told.append(MOMENT.sub("MOMENT", RANDOM.sub("ID", whole)))
+        self.responses.append(MOMENT.sub("MOMENT", RANDOM.sub("ID", whole)))
         return answer.json() if answer.headers["content-type"].endswith("json") else answer.text
 
     async def ask(self, method: str, path: str, **kwargs: Any) -> Any:
-        """A call of the asker's whose answer is noted."""
-        return self.tell(await self.asker.request(method, path, **kwargs))
+        """A request of the caller whose response is noted."""
+        return self.note(await self.caller.request(method, path, **kwargs))
 
 
 def _person(kind: str, number: int) -> dict[str, Any]:
@@ -98,10 +98,10 @@ def _track(kind: str) -> dict[str, str]:
 
 
 async def _hold(world: World, scene: Scene, block: str, number: int) -> None:
-    """Let the other partner hold what it does, as far as its own cases let it."""
+    """Register the cases of the other partner, as far as they do not conflict with one another."""
     for at, each in enumerate(scene.holdings):
-        is_the_asked = each.is_in_question and world.same_number
-        person = _person(scene.kind, number if is_the_asked else number + 1 + at)
+        is_same = each.is_in_question and world.same_number
+        person = _person(scene.kind, number if is_same else number + 1 + at)
         made = (await world.other.post("/v1/applicants", json=person)).json()
         networks = [f"{block}.{network}" for network in each.networks]
         body = cases.registration(made["id"], networks=networks, **_track(scene.kind))
@@ -126,19 +126,19 @@ async def _bring(world: World, case: dict[str, Any], status: str) -> None:
             await cases.decide(world.officer, {**case, "version": 2}, "suspend", legal_basis="Order 1", **grounds)
 
 
-async def _ask(world: World, scene: Scene, block: str, number: int, example_: int) -> None:
-    """Ask in every way: by file, at first to try; one by one, with a repeat; and by correcting what was sent back."""
+async def _register(world: World, scene: Scene, block: str, number: int, example_: int) -> None:
+    """Register in every way: by a dry run, one by one with a repeat, by correction, and by upload."""
     person = _person(scene.kind, number)
     given_rows = [
         uploads.row(
             f"{example_}-{at}", applicant_kind=scene.kind, networks=" ".join(f"{block}.{each}" for each in networks),
             **{**_track(scene.kind), "ntn": "", **{name: text for name, text in person.items() if name != "kind"}},
         )
-        for at, networks in enumerate(scene.asked)
+        for at, networks in enumerate(scene.requests)
     ]  # fmt: skip
     await _send(world, given_rows, dry_run=True)
     made = await world.ask("POST", "/v1/applicants", json=person)
-    for at, networks in enumerate(scene.asked):
+    for at, networks in enumerate(scene.requests):
         body = cases.registration(
             made["id"],
             networks=[f"{block}.{each}" for each in networks],
@@ -154,12 +154,12 @@ async def _ask(world: World, scene: Scene, block: str, number: int, example_: in
 
 
 async def _send(world: World, rows: list[dict[str, str]], *, dry_run: bool) -> None:
-    answer = await uploads.send(world.asker, uploads.csv_of(rows), dry_run=dry_run)
+    answer = await uploads.send(world.caller, uploads.csv_of(rows), dry_run=dry_run)
     async with statements.counted(world.service.database) as sent:
         await world.service.ingest_all(chunk_rows=2)
-    world.asked += [each for each in sent if "registration" in each]
+    world.statements += [each for each in sent if "registration" in each]
     for path in ("", "/rows", "/problems.csv", "/refused.csv"):
-        world.tell(await world.asker.get(answer.headers["Location"] + path))
+        world.note(await world.caller.get(answer.headers["Location"] + path))
 
 
 async def _correct(world: World, scene: Scene, block: str, applicant: str, example_: int) -> None:
@@ -168,7 +168,7 @@ async def _correct(world: World, scene: Scene, block: str, applicant: str, examp
     case = await world.ask("POST", "/v1/registrations", json=body)
     await cases.decide(world.officer, case, "request_information", reason_codes=["document_missing"])
     path, any_ = f"/v1/registrations/{case['id']}", {"If-Match": "*"}
-    for networks in scene.asked:
+    for networks in scene.requests:
         change = {"networks": [f"{block}.{each}" for each in networks]}
         await world.ask("PATCH", path, json=change, headers=any_)
     await world.ask("POST", f"{path}/submit", headers=any_)
@@ -179,13 +179,13 @@ async def _correct(world: World, scene: Scene, block: str, applicant: str, examp
 
 @asynccontextmanager
 async def world(server_url: str, *, same_number: bool) -> AsyncIterator[World]:
-    """A register of its own with the asker's partner, another and an officer."""
+    """A register of its own with the caller, a caller of another partner, and an officer."""
     url = await postgres.clone(server_url)
     limits = {"rate_limit_write": 0, "rate_limit_read": 0, "rate_limit_upload": 0}
     service = Service(postgres.settings_for(url, **limits))
-    asker, other, officer = await service.caller("pseb"), await service.caller("pasha"), await service.officer()
+    caller, other, officer = await service.caller("pseb"), await service.caller("pasha"), await service.officer()
     try:
-        yield World(service, asker, other, officer, same_number)
+        yield World(service, caller, other, officer, same_number)
     finally:
         await service.close()
         await postgres.drop(server_url, url)
@@ -196,34 +196,34 @@ async def _played(worlds: Sequence[World], scene: Scene) -> None:
     block, people = f"203.99.{number}", 10 * number
     for each in worlds:
         await _hold(each, scene, block, people)
-        await _ask(each, scene, block, people, number)
+        await _register(each, scene, block, people, number)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_all_that_an_asker_is_told_is_the_same_whoever_holds_the_addresses_elsewhere(server_url: str) -> None:
+def test_no_response_depends_on_who_holds_an_address_at_another_partner(server_url: str) -> None:
     with asyncio.Runner() as runner:
         both = AsyncExitStack()
         opened = (both.enter_async_context(world(server_url, same_number=same)) for same in (True, False))
         try:
             worlds = [runner.run(each) for each in opened]
-            _tell_the_same(runner, worlds)
+            _compare(runner, worlds)
         finally:
             runner.run(both.aclose())
 
 
-def _tell_the_same(runner: asyncio.Runner, worlds: Sequence[World]) -> None:
+def _compare(runner: asyncio.Runner, worlds: Sequence[World]) -> None:
     @settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(scene=scenes)
     @example(Scene((Holding(("0/30",), "approved", True),), (("1/32",), ("0/30", "8/29"))))
     @example(Scene((Holding(("0/30", "8/29"), "submitted", True),), (("1/32", "8/32"),), "company"))
     def holds(scene: Scene) -> None:
         for each in worlds:
-            each.told.clear()
-            each.asked.clear()
+            each.responses.clear()
+            each.statements.clear()
         runner.run(_played(worlds, scene))
         one, two = worlds
-        assert one.told == two.told
-        assert one.asked == two.asked
+        assert one.responses == two.responses
+        assert one.statements == two.statements
 
     holds()

@@ -116,7 +116,7 @@ async def test_a_single_decision_grants_what_the_officer_has_read(pseb: Caller, 
     assert (case["flags"], case["status"]) == ([OUTSIDE, MISMATCH], "approved")
 
 
-async def test_contested_cases_need_no_name(pseb: Caller, pasha: Caller, officer: Caller) -> None:
+async def test_the_flag_contested_need_not_be_named(pseb: Caller, pasha: Caller, officer: Caller) -> None:
     contest = [await cases.submitted(caller, networks=["203.99.50.5"]) for caller in (pseb, pasha)]
     outcome = (await batch(officer, {"first": contest[0]["id"]})).json()
     assert outcome["counts"]["decided"] == 1

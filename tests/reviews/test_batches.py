@@ -1,4 +1,4 @@
-"""Many decisions at once: selected by id or by upload, each refusal told, in a few statements whatever the number."""
+"""Batch decisions: selected by id or by upload, refusals listed, in a constant number of statements."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ async def batch(officer: Caller, selection: dict[str, Any], action: str = "appro
     return await officer.post(BATCH, json={"selection": selection, "action": action, **verdict})
 
 
-async def test_a_selection_that_is_none_is_refused(officer: Caller) -> None:
+async def test_an_incomplete_selection_is_refused(officer: Caller) -> None:
     for selection, expected in (
         (None, {"/selection": "missing_field"}),
         ({}, {"/selection": "invalid_value"}),
@@ -29,13 +29,13 @@ async def test_a_selection_that_is_none_is_refused(officer: Caller) -> None:
         assert (answer.status_code, cases.codes(answer)) == (422, expected), selection
 
 
-async def test_a_batch_needs_what_a_decision_needs(officer: Caller) -> None:
+async def test_a_batch_needs_the_fields_that_a_decision_needs(officer: Caller) -> None:
     answer = await batch(officer, {"registration_ids": [SOME_ID]}, "revoke")
     assert answer.status_code == 422
     assert cases.codes(answer) == {"/reason_codes": "missing_field", "/legal_basis": "missing_field"}
 
 
-async def test_what_cannot_be_decided_is_listed_with_its_problem_and_the_rest_is_decided(
+async def test_cases_that_cannot_be_decided_are_listed_with_a_problem_and_the_rest_is_decided(
     service: Service, pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
     other = await service.officer("pta-officer-2")
@@ -120,5 +120,6 @@ async def test_a_batch_takes_as_many_statements_for_300_registrations_as_for_10(
         async with counted(service.app.state.database) as statements:
             outcome = (await batch(officer, {"bulk_upload_id": upload["id"], "status": "submitted"})).json()
         assert outcome["counts"]["decided"] == number
-        taken.append(len(statements))
+        # the officer's first request also takes a lease of its rate limit
+        taken.append(sum("rate_windows" not in each for each in statements))
     assert taken[0] == taken[1] < 25

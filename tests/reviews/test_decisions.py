@@ -1,4 +1,4 @@
-"""One decision: what it needs, who may take it, and what it leaves behind."""
+"""Single decisions: required fields, permitted officers, and results."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,7 +40,7 @@ async def post(officer: Caller, body: dict[str, Any], tag: str | None = "*") -> 
     return await officer.post("/v1/review-decisions", json=body, headers={"If-Match": tag} if tag else {})
 
 
-async def test_what_a_decision_lacks_is_named_and_nothing_is_decided(pseb: Caller, officer: Caller) -> None:
+async def test_missing_fields_of_a_decision_are_named_and_nothing_is_decided(pseb: Caller, officer: Caller) -> None:
     case = await cases.submitted(pseb)
     for verdict, expected in REFUSED:
         answer = await post(officer, {"registration_id": case["id"], **verdict})
@@ -86,7 +86,7 @@ async def test_an_officer_cannot_decide_what_the_officers_own_client_submitted(
     assert (await cases.decide(colleague, case, "approve")).status_code == 201
 
 
-async def test_a_case_that_another_officer_claimed_is_that_officers_to_decide(
+async def test_a_claimed_case_can_be_decided_only_by_the_officer_who_claimed_it(
     service: Service, pseb: Caller, officer: Caller
 ) -> None:
     case = await cases.submitted(pseb)
@@ -98,7 +98,9 @@ async def test_a_case_that_another_officer_claimed_is_that_officers_to_decide(
     assert (read["status"], read["claimed_by"]) == ("approved", None)
 
 
-async def test_a_decision_says_who_what_and_why_and_the_registrant_reads_it(pseb: Caller, officer: Caller) -> None:
+async def test_a_decision_names_officer_action_and_reasons_and_the_submitter_reads_them(
+    pseb: Caller, officer: Caller
+) -> None:
     case = await cases.submitted(pseb)
     why = {"reason_codes": ["document_missing", "other"], "note": "The lease.\nAnd a plan.", "legal_basis": "S. 5"}
     answer = await cases.decide(officer, case, "request_information", **why)

@@ -50,7 +50,7 @@ async def test_decisions_are_found_by_registration_action_officer_batch_and_time
     assert first.json()["items"] + rest.json()["items"] == made
 
 
-async def test_every_caller_reads_each_reason_code_with_a_hint_how_to_mend_it(pseb: Caller) -> None:
+async def test_every_caller_reads_each_reason_code_with_a_hint(pseb: Caller) -> None:
     assert (await pseb.service.http.get("/v1/review-decisions/reason-codes")).status_code == 401
     items = (await pseb.get("/v1/review-decisions/reason-codes")).json()["items"]
     assert {each["code"] for each in items} == REASONS

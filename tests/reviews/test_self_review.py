@@ -1,4 +1,4 @@
-"""Nobody decides what the own person gave its content, by whichever client and however long ago."""
+"""Officers cannot decide cases to which their own person gave content, by any client and however long ago."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ async def corrected(case: dict[str, Any], officer: Caller) -> None:
     assert (await officer.patch(path, json=change, headers=ANY)).status_code == 200
 
 
-async def handed_in(case: dict[str, Any], officer: Caller) -> None:
+async def resubmitted(case: dict[str, Any], officer: Caller) -> None:
     assert (await officer.post(f"/v1/registrations/{case['id']}/submit", headers=ANY)).status_code == 200
 
 
@@ -53,33 +53,31 @@ async def registered_again(case: dict[str, Any], officer: Caller) -> None:
 
 
 async def refusals(officer: Caller, case: dict[str, Any]) -> list[str]:
-    """How a decision on the case is refused, on its own and in a batch."""
+    """The codes with which a decision on the case is refused, alone and in a batch."""
     single = await cases.decide(officer, await read(officer, case), "approve")
     body = {"selection": {"registration_ids": [case["id"]]}, "action": "approve"}
     batch = (await officer.post("/v1/review-decisions/batch", json=body)).json()
     return [single.json().get("code", ""), *(each["problem"]["code"] for each in batch["refused"])]
 
 
-async def test_who_corrects_a_colleagues_case_does_not_decide_it(
-    officer: Caller, second: Caller, third: Caller
-) -> None:
+async def test_an_officer_who_corrected_a_case_cannot_decide_it(officer: Caller, second: Caller, third: Caller) -> None:
     case = await sent_back(officer, third)
     await corrected(case, second)
-    await handed_in(case, officer)
+    await resubmitted(case, officer)
     for own in (officer, second):
         assert await refusals(own, case) == ["self_review", "self_review"]
     assert (await cases.decide(third, await read(third, case), "approve")).status_code == 201
 
 
-async def test_who_hands_a_colleagues_case_in_again_stands_for_its_content(
+async def test_an_officer_who_submitted_a_case_again_cannot_decide_it(
     officer: Caller, second: Caller, third: Caller
 ) -> None:
     case = await sent_back(officer, third)
-    await handed_in(case, second)
+    await resubmitted(case, second)
     assert await refusals(second, case) == ["self_review", "self_review"]
 
 
-async def test_who_registers_a_known_reference_with_other_content_does_not_decide_it(
+async def test_an_officer_who_corrected_a_case_by_its_reference_cannot_decide_it(
     officer: Caller, second: Caller, third: Caller
 ) -> None:
     case = await sent_back(officer, third, reference="R-1")
@@ -89,7 +87,7 @@ async def test_who_registers_a_known_reference_with_other_content_does_not_decid
     assert (await cases.decide(third, await read(third, case), "approve")).status_code == 201
 
 
-async def test_who_corrects_cases_by_an_upload_does_not_decide_them(
+async def test_an_officer_who_corrected_cases_by_an_upload_cannot_decide_them(
     service: Service, pseb: Caller, officer: Caller, second: Caller, third: Caller
 ) -> None:
     row = uploads.row("U-1")
@@ -106,11 +104,11 @@ async def test_content_that_was_given_long_ago_still_counts(officer: Caller, sec
     case = await sent_back(officer, third)
     for giver in (second, second, officer):
         await corrected(case, giver)
-    await handed_in(case, officer)
+    await resubmitted(case, officer)
     assert await refusals(second, case) == ["self_review", "self_review"]
 
 
-async def test_another_client_of_the_same_person_does_not_decide_either(
+async def test_another_client_of_the_same_person_cannot_decide_either(
     service: Service, officer: Caller, second: Caller
 ) -> None:
     twin = await service.officer("pta-officer-1-at-home", person="PTA-Officer-1")

@@ -1,4 +1,4 @@
-"""Every action from every status."""
+"""Each action from each status."""
 
 from itertools import product
 
@@ -19,7 +19,7 @@ LEADS_TO = {
 }
 
 
-async def test_each_action_leads_where_the_picture_says_and_is_illegal_everywhere_else(
+async def test_each_action_leads_where_the_diagram_says_and_is_illegal_everywhere_else(
     pseb: Caller, officer: Caller
 ) -> None:
     wanted = list(product(Action, Status))

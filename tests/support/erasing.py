@@ -7,12 +7,12 @@ from sqlalchemy import text
 
 from app.bulk_uploads.erasure import erase_old
 from app.erasure.service import erase_due
-from app.registrations.erasure import Clocks
+from app.registrations.erasure import RetentionPeriods
 from tests.support import cases, postgres
 from tests.support.service import Caller, Service
 
 NOTHING_DAYS, GRANT_DAYS, UNUSED_DAYS = 180, 365, 90
-CLOCKS = Clocks(timedelta(days=NOTHING_DAYS), timedelta(days=GRANT_DAYS), timedelta(days=UNUSED_DAYS))
+CLOCKS = RetentionPeriods(timedelta(days=NOTHING_DAYS), timedelta(days=GRANT_DAYS), timedelta(days=UNUSED_DAYS))
 COLUMNS = """
 SELECT table_name, column_name FROM information_schema.columns
 WHERE table_schema = 'public' AND table_name <> 'alembic_version' ORDER BY 1, 2

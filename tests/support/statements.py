@@ -14,6 +14,7 @@ from app.core.database.engine import Database
 @asynccontextmanager
 async def counted(database: Database) -> AsyncIterator[list[str]]:
     """The statements that the sessions of ``database`` send meanwhile."""
+    await database.read_keys()  # which it does every five seconds, and now not meanwhile
     sent: list[str] = []
     heard: list[asyncpg.Connection] = []
     engine = database.engine.sync_engine

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -150,9 +150,9 @@ async def _repeated(tx: Transaction, upload: BulkUpload, rows: ReadRows, sieve: 
     """A reference stands once in an upload: the rows that repeat one of an earlier chunk are refused."""
     suspects = sieve.may_repeat(values_of(rows.references))
     seen = await store.known_references(tx, upload.id, suspects) if suspects else {}
-    references = rows.batch.references() if seen else []
+    items = rows.batch.items if seen else ()
     again: dict[int, Sequence[FieldError]] = {
-        i: [repeated(each, seen[each])] for i, each in enumerate(references) if each in seen
+        i: [repeated(each.reference, seen[each.reference])] for i, each in enumerate(items) if each.reference in seen
     }
     return Verdict(again, [_once(each, seen) for each in rows.broken])
 
@@ -174,20 +174,19 @@ async def _register(
 ) -> None:
     rehearsal = series.rehearsal
     own = await _applicants(tx, principal, rows, series, verdict)
-    outcomes = await intake.submit(
-        tx,
-        principal,
+    batch = replace(
         rows.batch,
-        own,
-        left_out=frozenset(verdict.refused),
+        applicants=[own[number] for number in rows.applicant_numbers],
         bulk_upload_id=upload.id,
-        ledger=rehearsal.ledger if rehearsal else None,
+        accepted=rehearsal.ledger if rehearsal else None,
     )
-    for i, outcome in outcomes.items():
+    places = [i for i in range(len(batch.items)) if i not in verdict.refused]
+    outcomes = await intake.submit(tx, principal, batch.at(places))
+    for place, outcome in outcomes.others.items():
         if isinstance(outcome, DomainError):
-            verdict.refused[i] = outcome.errors
+            verdict.refused[places[place]] = outcome.errors
         else:
-            verdict.known[i] = outcome
+            verdict.known[places[place]] = outcome
 
 
 async def _applicants(
@@ -195,7 +194,7 @@ async def _applicants(
 ) -> list[Identity | None]:
     """Who the rows' applicants are, by their numbers: found or made, or the rows are refused."""
     own = await applicants.without_erased(tx, series.acquainted.recall(rows.applicants))
-    numbers = enumerate(rows.batch.applicants)
+    numbers = enumerate(rows.applicant_numbers)
     unknown = [(i, number) for i, number in numbers if own[number] is None and i not in verdict.refused]
     given = [particulars_of(rows.applicants[number]) for _, number in unknown]
     kinds = series.rehearsal.kinds if series.rehearsal else None

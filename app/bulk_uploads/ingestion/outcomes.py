@@ -11,13 +11,10 @@ from app.bulk_uploads.ingestion.chunks import Chunk
 from app.bulk_uploads.ingestion.segments import BrokenRow, ReadRows, cells_as_sent
 from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
 from app.bulk_uploads.rules import RowOutcome
-from app.core.database.batches import values_at
+from app.core.database.batches import column_text, values_at
 from app.core.database.transaction import Transaction
 from app.core.errors import FieldError
 from app.registrations.intake.service import Registered
-
-# the columns of a batch that a created row's outcome has, by its own names
-CREATED = {"reference": "reference", "registration_id": "id"}
 
 
 @dataclass(slots=True)
@@ -32,13 +29,15 @@ class Verdict:
         """How many rows have which outcome."""
         known = Counted(RowOutcome(each.outcome) for each in self.known.values())
         refused = len(self.refused) + len(self.broken)
-        created = len(rows.batch.tracks) - len(self.refused) - len(self.known)
+        created = len(rows.batch.items) - len(self.refused) - len(self.known)
         return known + Counted({RowOutcome.REFUSED: refused, RowOutcome.CREATED: created})
 
 
 async def keep(tx: Transaction, upload: BulkUpload, chunk: Chunk, verdict: Verdict) -> None:
     """Write the outcome of each row of a chunk, and what was wrong with it."""
-    created = {"line": chunk.rows.lines, **{name: chunk.rows.batch.columns[of] for name, of in CREATED.items()}}
+    batch = chunk.rows.batch
+    references = column_text(item.reference for item in batch.items)
+    created = {"line": chunk.rows.lines, "reference": references, "registration_id": column_text(batch.ids)}
     apart = verdict.refused.keys() | verdict.known.keys()
     await store.add_created(tx, upload.id, created, apart, dry_run=upload.dry_run)
     if apart or verdict.broken:
@@ -66,7 +65,7 @@ def _refused_later(chunk: Chunk, upload_format: str, verdict: Verdict) -> Iterat
 
 def _places(rows: ReadRows, places: Collection[int]) -> tuple[Iterator[int], list[str | None]]:
     """Lines and references of the sound rows at some places."""
-    return map(int, values_at(rows.lines, places)), values_at(rows.batch.columns["reference"], places)
+    return map(int, values_at(rows.lines, places)), [rows.batch.items[place].reference for place in places]
 
 
 def _refused(tx: Transaction, row: BrokenRow) -> dict[str, Any]:

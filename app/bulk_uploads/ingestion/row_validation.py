@@ -58,7 +58,7 @@ def _alone(row: Row, columns: Sequence[str]) -> Judged:
     asked: RegistrationRequest | None = None
     try:
         fields = {"applicant_id": UNKNOWN_APPLICANT, **rules.registration_fields(cells)}
-        asked = validated(RegistrationDetails, fields).asked
+        asked = validated(RegistrationDetails, fields).request
     except Invalid as wrong:
         errors = [*wrong.errors]
     reference = asked.reference if asked else _reference(cells)

@@ -48,15 +48,17 @@ class BrokenRow(NamedTuple):
 class ReadRows(NamedTuple):
     """The rows of a stretch: of the sound ones line, applicant and registration, in order, and the broken ones.
 
-    ``applicants`` are all that is said of one (``acquaintance.said_of``), by the numbers that ``batch`` has for them.
-    ``references`` are those of all rows, and ``lines`` those of the sound ones, as ``orm.column_text``; ``bounds`` are
-    where each of the sound ones begins and ends among the stretch's bytes, one after the other.
+    ``applicants`` are all that is said of one (``applicant_cache.said_of``), and ``applicant_numbers`` for each sound
+    row the position of its own among them. ``references`` are those of all rows, and ``lines`` those of the sound
+    ones, as ``column_text``; ``bounds`` are where each of the sound ones begins and ends among the stretch's bytes, one
+    after the other.
     """
 
     lines: str
     bounds: Sequence[int]
     references: str
     applicants: Sequence[str]
+    applicant_numbers: Sequence[int]
     batch: Batch
     broken: Sequence[BrokenRow]
 
@@ -101,8 +103,8 @@ def read_stretch(body: bytes, upload_format: str, line: int, columns: Sequence[s
         bounds.extend((begin, end))
         applicants.append(said.setdefault(given, len(said)))
         sound.append(asked)
-    batch = Batch.of(sound, applicants, atlas)
-    return ReadRows(column_text(lines), bounds, column_text(seen), list(said), batch, broken)
+    batch = Batch.of(sound, atlas)
+    return ReadRows(column_text(lines), bounds, column_text(seen), list(said), applicants, batch, broken)
 
 
 def repeated(reference: str, first: int) -> FieldError:

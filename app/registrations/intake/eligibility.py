@@ -1,189 +1,133 @@
-"""Judging what is submitted: the facts of a whole batch in a few statements, then each item in order."""
+"""Eligibility: checks each item of a batch against the existing cases and entries that it conflicts with."""
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
 from app.allowlist.errors import NetworkTaken
 from app.applicants.store import Identity
-from app.core.database.transaction import Transaction
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, NotFound
 from app.core.validation.networks import span
 from app.operators.errors import UnknownOperator
 from app.registrations.errors import NetworkOverlap, ReferenceDuplicate
-from app.registrations.intake import statements
 from app.registrations.intake.batch import Batch
-from app.registrations.intake.conflicts import Conflicts
-from app.registrations.intake.statements import ExistingCase
+from app.registrations.intake.conflicts import Conflicts, ExistingCase, Overlap
 from app.registrations.rules import EDITABLE, TRACKS, AcceptedNetworks, RegistrationRequest
-
-NOBODY = UUID(int=0)
 
 
 class Accepted(NamedTuple):
-    """An item that may go in: new, or instead of what ``existing`` holds."""
+    """An item that may become a new case, or the content of ``existing``."""
 
-    asked: RegistrationRequest
-    subject: str
-    flags: list[str]
+    request: RegistrationRequest
+    flags: Sequence[str]
     existing: ExistingCase | None
 
 
 class Unchanged(NamedTuple):
-    """An item that says what is there already."""
+    """An item with the content that a case has already."""
 
     registration_id: UUID
 
 
-Judged = Accepted | Unchanged | DomainError
+Eligibility = Accepted | Unchanged | DomainError
 
 
-@dataclass(slots=True)
-class Facts:
-    """What the register says about the items of a batch, each by its position.
+def check_eligibility(batch: Batch, conflicts: Conflicts) -> dict[int, Eligibility]:
+    """Check the items of a batch that something speaks against, by position; all others may become new cases.
 
-    Those that are in none of it, and do not touch one another, may go in without being looked at one by one.
+    In a dry run every item is checked, because what it accepted is not in the register.
     """
-
-    owners: Sequence[Identity | None]
-    unknown_operators: Collection[int]
-    by_reference: Mapping[str, ExistingCase]
-    unfit: frozenset[int]
-    overlapping_items: Collection[int]
-    granted: dict[int, list[tuple[int, str | None]]] = field(default_factory=lambda: defaultdict(list))
-    open: dict[int, list[tuple[int, str | None, UUID]]] = field(default_factory=lambda: defaultdict(list))
+    accepted = AcceptedNetworks() if batch.accepted is None else batch.accepted
+    doubtful = sorted(_doubtful(batch, conflicts)) if batch.accepted is None else range(len(batch.items))
+    return {place: _check_item(batch, place, conflicts, accepted) for place in doubtful}
 
 
-async def gather(tx: Transaction, batch: Batch, applicants: Sequence[Identity | None], met: Conflicts) -> Facts:
-    """Everything needed to judge a batch that has its turn and ``met`` what it meets.
-
-    ``applicants`` are the caller's own that its items name by number; None: there is none.
-    """
-    owners = [applicants[number] for number in batch.applicants]
-    facts = Facts(
-        owners=owners,
-        unknown_operators=batch.unknown_operators,
-        by_reference=await statements.by_reference(tx, met.known),
-        unfit=batch.unknown_operators.union(
-            i
-            for i, (owner, track) in enumerate(zip(owners, batch.tracks, strict=True))
-            if owner is None or owner.kind not in TRACKS[track].applicant_kinds
-        ),
-        overlapping_items=batch.overlapping_items,
-    )
-    places = batch.places() if met.overlaps else []
-    for each in met.overlaps:
-        item, index = places[each.place]
-        if each.registration_id is None:
-            facts.granted[item].append((index, each.subject))
-        else:
-            facts.open[item].append((index, each.subject, each.registration_id))
-    return facts
+def _doubtful(batch: Batch, conflicts: Conflicts) -> set[int]:
+    known, items = conflicts.by_reference, enumerate(batch.items)
+    return {
+        *(i for i, each in enumerate(zip(batch.items, batch.applicants, strict=True)) if not _fits(*each)),
+        *((i for i, item in items if item.reference in known) if known else ()),
+        *batch.unknown_operators,
+        *batch.overlapping_items,
+        *conflicts.overlaps,
+    }
 
 
-def judge_all(
-    batch: Batch, facts: Facts, left_out: Collection[int], ledger: AcceptedNetworks | None
-) -> dict[int, Judged]:
-    """The verdict on each item that has to be looked at, in order; all others may go in.
-
-    Those ``left_out`` are not judged. With a ``ledger`` of what was accepted before, each item is looked at.
-    """
-    references = set(facts.by_reference)
-    known = {i for i, each in enumerate(batch.references()) if each in references} if references else set[int]()
-    suspects = {*facts.unfit, *facts.overlapping_items, *facts.granted, *facts.open, *known}
-    if ledger is not None:
-        suspects = set(range(len(batch.tracks)))
-    wanted = sorted(suspects.difference(left_out))
-    owners = [facts.owners[i] for i in wanted]
-    items = batch.items(wanted, [owner.id if owner else NOBODY for owner in owners])
-    entered = ledger if ledger is not None else AcceptedNetworks()
-    judging = zip(wanted, items, batch.flags(wanted), strict=True)
-    return {i: judge_new(i, asked, flags, facts, entered) for i, asked, flags in judging}
+def _fits(item: RegistrationRequest, applicant: Identity | None) -> bool:
+    return applicant is not None and applicant.kind in TRACKS[item.track].applicant_kinds
 
 
-def judge_new(
-    position: int, asked: RegistrationRequest, flags: list[str], facts: Facts, ledger: AcceptedNetworks
-) -> Judged:
-    """An item as it was submitted: its reference may lead to a case that is there."""
-    existing = facts.by_reference.get(asked.reference or "")
-    if existing is not None and _says_the_same(asked, existing.asked):
+def _check_item(batch: Batch, place: int, conflicts: Conflicts, accepted: AcceptedNetworks) -> Eligibility:
+    item, applicant = batch.items[place], batch.applicants[place]
+    existing = conflicts.by_reference.get(item.reference or "")
+    if existing is not None and applicant is not None and _is_same(item, applicant, existing.request):
         return Unchanged(existing.id)
-    return judge(position, asked, flags, facts, ledger, existing)
+    return check_content(batch, place, conflicts, accepted, existing)
 
 
-def judge(
-    position: int,
-    asked: RegistrationRequest,
-    flags: list[str],
-    facts: Facts,
-    ledger: AcceptedNetworks,
-    existing: ExistingCase | None,
+def _is_same(item: RegistrationRequest, applicant: Identity, existing: RegistrationRequest) -> bool:
+    one, other = (each._replace(networks=sorted(each.networks)) for each in (item, existing))
+    return one._replace(applicant_id=applicant.id) == other
+
+
+def check_content(
+    batch: Batch, place: int, conflicts: Conflicts, accepted: AcceptedNetworks, existing: ExistingCase | None
 ) -> Accepted | DomainError:
-    """Whether an item may go in, with all that is wrong with it; ``existing`` is the case that it corrects.
+    """Check the item at ``place`` as a new case, or as the content of ``existing``; gives all its errors at once.
 
-    ``flags`` are those of its addresses. What is accepted is entered in ``ledger``, so that a later item of the same
-    applicant meets it.
+    The networks of an accepted item are added to ``accepted``, so that a later item of the same applicant conflicts.
     """
-    owner = facts.owners[position]
-    if owner is None:
+    item, applicant = batch.items[place], batch.applicants[place]
+    if applicant is None:
         return NotFound("There is no such applicant.", [NotFound.at("/applicant_id", "There is no such applicant.")])
-    spans = [span(network) for network in asked.networks]
-    errors = _of_details(position, asked, facts, owner) + _of_reference(asked, facts, existing)
-    errors += _of_networks(position, asked, facts, owner.subject, existing)
-    errors += [_own_overlap(asked, index) for index in ledger.overlapping(owner.subject, spans)]
+    networks = [span(network) for network in item.networks]
+    errors = [
+        *_kind_errors(item, applicant),
+        *(_operator_errors(item) if place in batch.unknown_operators else ()),
+        *_reference_errors(item, conflicts, existing),
+        *_network_errors(item, applicant.subject, conflicts.overlaps.get(place, ()), existing),
+        *(_own_overlap(item, i) for i in accepted.overlapping(applicant.subject, networks)),
+    ]
     if errors:
         return Invalid.of(list({error.pointer: error for error in errors}.values()))
-    ledger.enter(owner.subject, spans)
-    return Accepted(asked, owner.subject, flags, existing)
+    accepted.add(applicant.subject, networks)
+    return Accepted(item._replace(applicant_id=applicant.id), batch.flags[place], existing)
 
 
-def _says_the_same(asked: RegistrationRequest, held: RegistrationRequest) -> bool:
-    return _in_order(asked) == _in_order(held)
+def _kind_errors(item: RegistrationRequest, applicant: Identity) -> Iterator[FieldError]:
+    kinds = TRACKS[item.track].applicant_kinds
+    if applicant.kind not in kinds:
+        yield InvalidValue.at("/track", f"{item.track} is for {' or '.join(kinds)}, not for {applicant.kind}.")
 
 
-def _in_order(asked: RegistrationRequest) -> RegistrationRequest:
-    return asked._replace(networks=sorted(asked.networks))
+def _operator_errors(item: RegistrationRequest) -> Iterator[FieldError]:
+    detail = f"There is no operator {item.operator!r}. GET /v1/operators lists them."
+    yield UnknownOperator.at("/operator", detail)
 
 
-def _of_details(position: int, asked: RegistrationRequest, facts: Facts, identity: Identity) -> list[FieldError]:
-    errors = []
-    kinds = TRACKS[asked.track].applicant_kinds
-    if identity.kind not in kinds:
-        errors.append(InvalidValue.at("/track", f"{asked.track} is for {' or '.join(kinds)}, not for {identity.kind}."))
-    if position in facts.unknown_operators:
-        errors.append(
-            UnknownOperator.at("/operator", f"There is no operator {asked.operator!r}. GET /v1/operators lists them.")
-        )
-    return errors
-
-
-def _of_reference(asked: RegistrationRequest, facts: Facts, existing: ExistingCase | None) -> list[FieldError]:
-    holder = facts.by_reference.get(asked.reference or "")
+def _reference_errors(
+    item: RegistrationRequest, conflicts: Conflicts, existing: ExistingCase | None
+) -> Iterator[FieldError]:
+    holder = conflicts.by_reference.get(item.reference or "")
     if holder is None or (existing is not None and holder.id == existing.id and existing.status in EDITABLE):
-        return []
-    said = f"The reference {asked.reference!r} stands for another registration, with other content."
-    return [ReferenceDuplicate.at("/reference", said)]
+        return
+    detail = f"The reference {item.reference!r} is used for another registration, with other content."
+    yield ReferenceDuplicate.at("/reference", detail)
 
 
-def _of_networks(
-    position: int, asked: RegistrationRequest, facts: Facts, subject: str, existing: ExistingCase | None
-) -> list[FieldError]:
-    own = [_own_overlap(asked, index) for index, holder in facts.granted.get(position, ()) if holder == subject]
-    own += [
-        _own_overlap(asked, index)
-        for index, holder, registration_id in facts.open.get(position, ())
-        if holder == subject and (existing is None or registration_id != existing.id)
-    ]
-    taken = [
-        NetworkTaken.at(f"/networks/{index}", f"{asked.networks[index]} is granted to another registrant.")
-        for index, holder in facts.granted.get(position, ())
-        if holder != subject
-    ]
-    return [*own, *taken]
+def _network_errors(
+    item: RegistrationRequest, subject: str, overlaps: Sequence[Overlap], existing: ExistingCase | None
+) -> Iterator[FieldError]:
+    for each in overlaps:
+        is_itself = existing is not None and each.registration_id == existing.id
+        if each.subject == subject and not is_itself:
+            yield _own_overlap(item, each.position)
+    for each in overlaps:
+        if each.registration_id is None and each.subject != subject:
+            detail = f"{item.networks[each.position]} is granted to another registrant."
+            yield NetworkTaken.at(f"/networks/{each.position}", detail)
 
 
-def _own_overlap(asked: RegistrationRequest, index: int) -> FieldError:
-    said = f"{asked.networks[index]} overlaps a network that this applicant has registered already."
-    return NetworkOverlap.at(f"/networks/{index}", said)
+def _own_overlap(item: RegistrationRequest, position: int) -> FieldError:
+    detail = f"{item.networks[position]} overlaps a network that this applicant has registered already."
+    return NetworkOverlap.at(f"/networks/{position}", detail)

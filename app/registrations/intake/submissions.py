@@ -1,9 +1,8 @@
-"""Single submissions, taken in together: those of one client that wait are a batch of one transaction."""
+"""Group commit of single submissions: those of one client that wait are a batch of one transaction (ADR 0019)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
-from uuid import UUID
 
 from fastapi import Response
 
@@ -19,61 +18,66 @@ from app.registrations.intake import service as intake
 from app.registrations.intake.service import Registered
 from app.registrations.rules import RegistrationRequest
 
-MOST_TOGETHER = 64
-MANY_CLIENTS = 1_000
+MAX_BATCH = 64
+MAX_CLIENTS = 1_000
 
 
 class Submission(NamedTuple):
-    """What a client asks for, and the key under which it does so once."""
+    """A registration request with its ``Idempotency-Key``, if it has one."""
 
-    asked: RegistrationRequest
+    request: RegistrationRequest
     keyed: KeyedRequest
 
 
 class Submissions:
-    """Takes a process's single submissions in."""
+    """The submissions of one API process, with a batcher for each client."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._of_clients: dict[Principal, Batcher[Submission, Response | Exception]] = {}
+        self._batchers: dict[Principal, Batcher[Submission, Response | Exception]] = {}
 
     async def submit(
-        self, principal: Principal, asked: RegistrationRequest, idempotency: IdempotentRequest
+        self, principal: Principal, request: RegistrationRequest, idempotency: IdempotentRequest
     ) -> Response:
-        """The answer to a submission, which is committed. Raises ``NotFound`` for its applicant, ``Invalid``."""
-        submission = Submission(asked, await idempotency.keyed(self._database.keyring))
-        answer = await self._together(principal).process(submission)
+        """Return the response to a submission once it is committed.
+
+        Raises ``NotFound`` for the applicant, ``Invalid``, and the errors of ``respond_each``.
+        """
+        submission = Submission(request, await idempotency.keyed(self._database.keyring))
+        answer = await self._batcher(principal).process(submission)
         if isinstance(answer, Replayed):
             return answer.response
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def _together(self, principal: Principal) -> Batcher[Submission, Response | Exception]:
-        if principal not in self._of_clients:
-            if len(self._of_clients) >= MANY_CLIENTS:
-                self._of_clients = {whose: each for whose, each in self._of_clients.items() if not each.is_idle}
-            self._of_clients[principal] = Batcher(partial(self._submit, principal), MOST_TOGETHER)
-        return self._of_clients[principal]
+    def _batcher(self, principal: Principal) -> Batcher[Submission, Response | Exception]:
+        if principal not in self._batchers:
+            if len(self._batchers) >= MAX_CLIENTS:
+                self._batchers = {client: each for client, each in self._batchers.items() if not each.is_idle}
+            self._batchers[principal] = Batcher(partial(self._submit, principal), MAX_BATCH)
+        return self._batchers[principal]
 
     async def _submit(self, principal: Principal, waiting: Sequence[Submission]) -> list[Response | Exception]:
         async with self._database.transaction(principal, role=INTAKE, index_plans=True) as tx:
 
             async def act_on(places: Sequence[int]) -> Responses:
-                return await _answers(tx, principal, [waiting[place].asked for place in places])
+                return await _answers(tx, principal, [waiting[place].request for place in places])
 
             return await respond_each(tx, principal, [each.keyed for each in waiting], act_on)
 
 
-async def _answers(tx: Transaction, principal: Principal, asked: Sequence[RegistrationRequest]) -> Responses:
-    outcomes = await intake.submit_each(tx, principal, asked)
-    made = [each for each in outcomes if isinstance(each, Registered)]
-    unknown = [each.registration_id for each in made if each.document is None]
-    documents = await store.reread(tx, principal, unknown) if unknown else {}
-    return [_answer(each, documents) if isinstance(each, Registered) else each for each in outcomes]
+async def _answers(tx: Transaction, principal: Principal, requests: Sequence[RegistrationRequest]) -> Responses:
+    batch = await intake.prepare(tx, principal, requests)
+    submitted = await intake.submit(tx, principal, batch)
+    outcomes = submitted.of_each(batch)
+    registered = {each.registration_id for each in outcomes if isinstance(each, Registered)}
+    unread = registered - submitted.documents.keys()
+    documents = submitted.documents | (await store.read_many(tx, principal, unread) if unread else {})
 
+    def answer(made: Registered) -> Response:
+        status = 201 if made.outcome == "created" else 200
+        location = f"/v1/registrations/{made.registration_id}"
+        return resource_answer(JsonResource(*documents[made.registration_id]), status, location=location)
 
-def _answer(made: Registered, documents: Mapping[UUID, tuple[int, str]]) -> Response:
-    document = made.document or documents[made.registration_id]
-    status = 201 if made.outcome == "created" else 200
-    return resource_answer(JsonResource(*document), status, location=f"/v1/registrations/{made.registration_id}")
+    return [answer(each) if isinstance(each, Registered) else each for each in outcomes]

@@ -1,4 +1,4 @@
-"""Whatever way a registration comes in, the database holds what is written to the partner whose it is."""
+"""Row-level security and locks of intake, whichever way a registration comes in."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,8 +10,8 @@ import pytest
 from app.core.database.roles import INTAKE
 from app.core.principal import Principal
 from app.core.validation.networks import parse
-from app.registrations.intake.batch import Stripes
-from app.registrations.intake.service import Registered, submit_each
+from app.registrations.intake.batch import Locks
+from app.registrations.intake.service import Registered, prepare, submit
 from app.registrations.schemas import RegistrationDetails
 from tests.support import cases, postgres, uploads
 from tests.support.service import Caller, Service
@@ -43,17 +43,17 @@ def who(caller: Caller) -> Principal:
 
 
 def shares_a_lock(one: Caller, other: Caller, reference: str | None) -> bool:
-    """Whether two partners have a lock in common for one reference and the networks of the test."""
+    """True when two partners have a lock in common for a reference and the networks of the test."""
     references = [reference] if reference else []
     locks = [
-        Stripes.of([parse(network)], references).of_partner(caller.credentials.partner_id)
+        Locks.of([parse(network)], references).numbers(caller.credentials.partner_id)
         for caller, network in ((one, "203.99.160.5"), (other, "203.99.161.5"))
     ]
     return not locks[0].isdisjoint(locks[1])
 
 
 async def noting(service: Service, caller: Caller) -> None:
-    """Let each insert into a table count by whether it was made as the partner of ``caller``."""
+    """Count inserts into each table, apart by whether they were made as the partner of ``caller``."""
     made = [
         statement
         for table in TABLES
@@ -69,7 +69,7 @@ async def noting(service: Service, caller: Caller) -> None:
 
 
 async def noted(service: Service, kind: str) -> set[str]:
-    """The tables into which rows of a kind went."""
+    """The tables with inserts of a kind: ``fenced`` or ``open``."""
     connection = await asyncpg.connect(service.settings.database_url)
     try:
         found = set()
@@ -143,7 +143,7 @@ UPLOADS = {"bulk_uploads", "bulk_upload_parts"}
         (by_broken_file, {*UPLOADS, "events"}),
     ],
 )
-async def test_each_row_is_inserted_by_a_role_that_is_held_to_the_partner_whose_it_is(
+async def test_every_row_is_inserted_under_the_policies_of_its_partner(
     service: Service, pseb: Caller, way: Way, into: set[str]
 ) -> None:
     await noting(service, pseb)
@@ -151,9 +151,7 @@ async def test_each_row_is_inserted_by_a_role_that_is_held_to_the_partner_whose_
     assert (await noted(service, "fenced"), await noted(service, "open")) == (into, set())
 
 
-async def test_corrections_insert_as_the_partner_too_and_an_officers_decision_as_the_service(
-    service: Service, pseb: Caller
-) -> None:
+async def test_corrections_insert_as_the_partner_and_decisions_as_the_service(service: Service, pseb: Caller) -> None:
     await noting(service, pseb)
     await by_correction(pseb)
     assert await noted(service, "fenced") == {*CASES, *UPLOADS, "bulk_upload_rows"}
@@ -161,23 +159,24 @@ async def test_corrections_insert_as_the_partner_too_and_an_officers_decision_as
 
 
 @pytest.mark.parametrize("reference", [None, "the same at both"])
-async def test_a_submission_does_not_wait_for_another_partners_of_the_same_applicant_or_reference(
+async def test_submissions_of_two_partners_for_one_applicant_or_reference_do_not_wait_for_each_other(
     service: Service, pseb: Caller, pasha: Caller, reference: str | None
 ) -> None:
     while shares_a_lock(pseb, pasha, reference):  # locks have 256 numbers: one partner in as many shares them by chance
         pasha = await service.caller(f"association {uuid4()}")
     firm = cases.company()
-    asked = {}
+    requests = {}
     for caller, network in ((pseb, "203.99.160.5"), (pasha, "203.99.161.5")):
         applicant = (await caller.post("/v1/applicants", json=firm)).json()["id"]
         body = cases.registration(applicant, networks=[network], reference=reference)
-        asked[caller] = RegistrationDetails.model_validate(body).asked
+        requests[caller] = RegistrationDetails.model_validate(body).request
     async with service.database.transaction(who(pseb), role=INTAKE, index_plans=True) as held:
-        await submit_each(held, who(pseb), [asked[pseb]])
+        await submit(held, who(pseb), await prepare(held, who(pseb), [requests[pseb]]))
         async with (
             asyncio.timeout(20),
             service.database.transaction(who(pasha), role=INTAKE, index_plans=True) as other,
         ):
-            (made,) = await submit_each(other, who(pasha), [asked[pasha]])
+            batch = await prepare(other, who(pasha), [requests[pasha]])
+            (made,) = (await submit(other, who(pasha), batch)).of_each(batch)
     assert isinstance(made, Registered)
     assert made.outcome == "created"

@@ -1,4 +1,4 @@
-"""Submissions that come at once are taken in together, and each is answered as if it had come alone."""
+"""Group commit: submissions at once share a transaction, and each is answered as if it had come alone."""
 
 import asyncio
 from collections import Counter
@@ -13,8 +13,8 @@ from app.core.http.idempotency import IdempotencyKey
 from app.core.principal import Principal
 from app.core.settings import Settings
 from app.events.models import Event
-from app.registrations.intake.batch import LOCK_STRIPES
-from app.registrations.intake.service import submit_each
+from app.registrations.intake import service as intake
+from app.registrations.intake.batch import LOCK_NUMBERS
 from app.registrations.intake.statements import LOCK_CLASS
 from app.registrations.models import Registration
 from app.registrations.rules import RegistrationRequest
@@ -32,7 +32,7 @@ async def _applicant(caller: Caller) -> str:
 async def _at_once(
     service: Service, caller: Caller, bodies: list[dict[str, Any]], headers: list[dict[str, str]] | None = None
 ) -> list[httpx.Response]:
-    """The answers to what comes while the first is kept waiting by somebody who reads the operators' table."""
+    """The responses to requests that arrive while the first waits for a lock on the table of operators."""
     async with service.database.transaction() as other:
         await other.execute(text("LOCK TABLE operators IN ACCESS EXCLUSIVE MODE"))
         asked = zip(bodies, headers or [{}] * len(bodies), strict=True)
@@ -47,7 +47,9 @@ async def _transactions(service: Service) -> int:
         return int(await tx.scalar(events) or 0)
 
 
-async def test_each_gets_its_own_refusal_and_the_others_are_made(service: Service, pseb: Caller, pasha: Caller) -> None:
+async def test_each_submission_gets_its_own_refusal_and_the_others_are_created(
+    service: Service, pseb: Caller, pasha: Caller
+) -> None:
     mine, theirs = await _applicant(pseb), await _applicant(pasha)
     bodies = [
         cases.registration(mine),
@@ -71,7 +73,7 @@ async def test_each_gets_its_own_refusal_and_the_others_are_made(service: Servic
         assert await tx.scalar(select(func.count()).select_from(Registration)) == 3
 
 
-async def test_what_waits_is_one_transaction_and_each_answer_is_the_case_as_it_stands(
+async def test_waiting_submissions_are_one_transaction_and_each_response_is_the_stored_case(
     service: Service, pseb: Caller
 ) -> None:
     applicants = [await _applicant(pseb) for _ in range(3)]
@@ -86,7 +88,7 @@ async def test_what_waits_is_one_transaction_and_each_answer_is_the_case_as_it_s
     assert await _transactions(service) <= 2  # of the first, and of all that came meanwhile
 
 
-async def test_of_one_reference_at_once_the_first_is_made_and_the_others_meet_it(
+async def test_of_one_reference_at_once_the_first_is_created_and_the_others_find_it(
     service: Service, pseb: Caller
 ) -> None:
     applicant = await _applicant(pseb)
@@ -97,7 +99,7 @@ async def test_of_one_reference_at_once_the_first_is_made_and_the_others_meet_it
     assert len({answer.json()["id"] for answer in answers[:3]}) == 1
 
 
-async def test_some_of_ones_applicants_on_one_address_at_once_are_all_contested(
+async def test_cases_of_several_own_applicants_for_one_address_at_once_are_all_contested(
     service: Service, pseb: Caller, officer: Caller
 ) -> None:
     contested = cases.address()
@@ -108,7 +110,7 @@ async def test_some_of_ones_applicants_on_one_address_at_once_are_all_contested(
     assert all("contested" in flags for flags in now)
 
 
-async def test_each_key_stands_for_its_own_request(service: Service, pseb: Caller) -> None:
+async def test_each_idempotency_key_belongs_to_its_own_request(service: Service, pseb: Caller) -> None:
     applicant = await _applicant(pseb)
     bodies = [cases.registration(applicant) for _ in range(4)]
     bodies.append(cases.registration(applicant, operator="nobody"))
@@ -132,7 +134,7 @@ async def test_each_key_stands_for_its_own_request(service: Service, pseb: Calle
         assert await tx.scalar(select(func.count()).select_from(IdempotencyKey)) == 5
 
 
-async def test_of_one_key_at_once_one_request_is_done_and_the_others_are_told_to_wait(
+async def test_of_one_key_at_once_one_request_is_done_and_the_others_get_request_in_progress(
     service: Service, pseb: Caller
 ) -> None:
     body, key = cases.registration(await _applicant(pseb)), {"Idempotency-Key": "one"}
@@ -143,7 +145,7 @@ async def test_of_one_key_at_once_one_request_is_done_and_the_others_are_told_to
     assert {answer.json()["code"] for answer in answers[2:]} == {"request_in_progress"}
 
 
-async def test_what_comes_at_once_from_several_partners_stays_apart(
+async def test_submissions_of_several_partners_at_once_stay_apart(
     service: Service, pseb: Caller, pasha: Caller
 ) -> None:
     bodies = {caller: cases.registration(await _applicant(caller), reference="ours") for caller in (pseb, pasha)}
@@ -154,33 +156,34 @@ async def test_what_comes_at_once_from_several_partners_stays_apart(
         assert answer.json()["partner_id"] == str(caller.credentials.partner_id)
 
 
-async def test_batches_of_two_processes_that_repeat_references_do_not_wait_for_each_other(
+async def test_batches_of_two_partners_that_repeat_references_do_not_deadlock(
     service: Service, pseb: Caller, pasha: Caller
 ) -> None:
     addresses = [cases.address(), "203.99.160.5"]
-    asked: dict[Caller, list[RegistrationRequest]] = {}
+    requests: dict[Caller, list[RegistrationRequest]] = {}
     for caller, networks in ((pseb, addresses), (pasha, addresses[::-1])):
         bodies = [
             cases.registration(await _applicant(caller), reference="one", networks=[network]) for network in networks
         ]
-        asked[caller] = [RegistrationDetails.model_validate(body).asked for body in bodies]
+        requests[caller] = [RegistrationDetails.model_validate(body).request for body in bodies]
 
     async def submit(caller: Caller) -> list[Any]:
         who = Principal(caller.credentials.id, caller.credentials.partner_id, "association", None, frozenset())
         async with service.database.transaction(who, role=INTAKE) as tx:
-            return await submit_each(tx, who, asked[caller])
+            batch = await intake.prepare(tx, who, requests[caller])
+            return (await intake.submit(tx, who, batch)).of_each(batch)
 
     outcomes = await asyncio.gather(submit(pseb), submit(pasha))
     for first, second in outcomes:
         assert (first.outcome, second.code) == ("created", "reference_duplicate")
 
 
-async def test_a_register_that_is_busy_makes_nothing_and_says_so(settings: Settings) -> None:
+async def test_a_lock_timeout_creates_nothing_and_is_answered_503(settings: Settings) -> None:
     service = Service(settings.model_copy(update={"lock_timeout_ms": 300}))
     pseb = await service.caller("pseb")
     bodies = [cases.registration(await _applicant(pseb)) for _ in range(3)]
     async with service.database.transaction() as other:
-        await other.execute(select(func.pg_advisory_xact_lock(LOCK_CLASS, func.generate_series(0, LOCK_STRIPES - 1))))
+        await other.execute(select(func.pg_advisory_xact_lock(LOCK_CLASS, func.generate_series(0, LOCK_NUMBERS - 1))))
         answers = await asyncio.gather(*(pseb.post(PATH, json=body) for body in bodies))
     assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(503, "unavailable")}
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)

@@ -1,4 +1,4 @@
-"""Correcting, handing in again, withdrawing, claiming and giving back: from which status, by whom, at which version."""
+"""Correcting, resubmitting, withdrawing, claiming and giving back: allowed statuses, callers and versions."""
 
 from datetime import datetime
 from itertools import product
@@ -18,7 +18,7 @@ FROM = {
 }
 
 
-async def move(caller: Caller, name: str, case_id: str, tag: str | None = "*") -> Any:
+async def change(caller: Caller, name: str, case_id: str, tag: str | None = "*") -> Any:
     path = f"/v1/registrations/{case_id}"
     headers = {"If-Match": tag} if tag else {}
     if name == "correct":
@@ -28,24 +28,24 @@ async def move(caller: Caller, name: str, case_id: str, tag: str | None = "*") -
     return await caller.post(f"{path}/{name}", headers=headers)
 
 
-def mover(name: str, pseb: Caller, officer: Caller) -> Caller:
+def caller_of(name: str, pseb: Caller, officer: Caller) -> Caller:
     return officer if name in ("claim", "give back") else pseb
 
 
-async def test_each_move_is_possible_from_its_statuses_and_an_illegal_transition_from_the_others(
+async def test_each_transition_is_allowed_from_its_statuses_and_illegal_from_all_others(
     pseb: Caller, officer: Caller
 ) -> None:
     wanted = list(product(FROM, Status))
     made = await standing(pseb, [status for _, status in wanted], claimed_by=officer.credentials.id)
     outcomes, expected = {}, {}
     for (name, status), case in zip(wanted, made, strict=True):
-        answer = await move(mover(name, pseb, officer), name, case["id"])
+        answer = await change(caller_of(name, pseb, officer), name, case["id"])
         outcomes[name, status.value] = answer.json().get("code", answer.status_code)
         expected[name, status.value] = 200 if status in FROM[name] else "illegal_transition"
     assert outcomes == expected
 
 
-async def test_every_move_needs_the_version_that_was_read(pseb: Caller, officer: Caller) -> None:
+async def test_every_transition_needs_the_version_that_was_read(pseb: Caller, officer: Caller) -> None:
     statuses = {
         "correct": "rejected",
         "submit": "rejected",
@@ -55,25 +55,25 @@ async def test_every_move_needs_the_version_that_was_read(pseb: Caller, officer:
     }
     made = await standing(pseb, list(statuses.values()), claimed_by=officer.credentials.id)
     for name, case in zip(statuses, made, strict=True):
-        caller = mover(name, pseb, officer)
+        caller = caller_of(name, pseb, officer)
         for tag, status, code in ((None, 428, "precondition_required"), ('"7"', 412, "version_mismatch")):
-            answer = await move(caller, name, case["id"], tag)
+            answer = await change(caller, name, case["id"], tag)
             assert (answer.status_code, answer.json()["code"]) == (status, code), name
         assert (await pseb.get(f"/v1/registrations/{case['id']}")).json() == case
-        answer = await move(caller, name, case["id"], f'"{case["version"]}"')
+        answer = await change(caller, name, case["id"], f'"{case["version"]}"')
         assert (answer.status_code, answer.headers["ETag"]) == (200, f'"{case["version"] + 1}"'), name
 
 
-async def test_only_the_submitter_moves_its_case_and_only_officers_claim(
+async def test_only_the_submitter_changes_its_case_and_only_officers_claim(
     pseb: Caller, pasha: Caller, officer: Caller, nayatel: Caller
 ) -> None:
     (case,) = await standing(pseb, ["rejected"])
     for name in ("correct", "submit", "withdraw"):
-        assert (await move(pasha, name, case["id"])).status_code == 404
-        assert (await move(nayatel, name, case["id"])).status_code == 403
-        assert (await move(officer, name, case["id"])).json()["code"] == "illegal_transition"
+        assert (await change(pasha, name, case["id"])).status_code == 404
+        assert (await change(nayatel, name, case["id"])).status_code == 403
+        assert (await change(officer, name, case["id"])).json()["code"] == "illegal_transition"
     for name, caller in product(("claim", "give back"), (pseb, nayatel)):
-        assert (await move(caller, name, case["id"])).json()["code"] == "forbidden"
+        assert (await change(caller, name, case["id"])).json()["code"] == "forbidden"
     assert (await pseb.get(f"/v1/registrations/{case['id']}")).json() == case
 
 
@@ -82,17 +82,17 @@ async def test_a_claimed_case_is_given_back_by_the_officer_who_has_it(
 ) -> None:
     case = await cases.submitted(pseb)
     other = await service.officer("pta-officer-2")
-    claimed = await move(officer, "claim", case["id"], '"1"')
+    claimed = await change(officer, "claim", case["id"], '"1"')
     assert (claimed.json()["status"], claimed.json()["claimed_by"]) == ("in_review", str(officer.credentials.id))
     assert (await pseb.get(f"/v1/registrations/{case['id']}")).json()["claimed_by"] is None
 
-    assert (await move(other, "claim", case["id"])).json()["code"] == "illegal_transition"
-    refused = await move(other, "give back", case["id"])
+    assert (await change(other, "claim", case["id"])).json()["code"] == "illegal_transition"
+    refused = await change(other, "give back", case["id"])
     assert (refused.status_code, refused.json()["code"]) == (409, "claimed_by_another")
 
-    back = (await move(officer, "give back", case["id"])).json()
+    back = (await change(officer, "give back", case["id"])).json()
     assert (back["status"], back["claimed_by"]) == ("submitted", None)
-    assert (await move(other, "claim", case["id"])).status_code == 200
+    assert (await change(other, "claim", case["id"])).status_code == 200
 
 
 async def test_a_correction_is_checked_like_a_submission_and_changes_nothing_when_refused(
@@ -117,7 +117,7 @@ async def test_a_correction_is_checked_like_a_submission_and_changes_nothing_whe
     assert (await pseb.get(f"/v1/registrations/{case['id']}")).json() == case
 
 
-async def test_a_corrected_case_keeps_its_status_until_it_is_handed_in_again(pseb: Caller, officer: Caller) -> None:
+async def test_a_corrected_case_keeps_its_status_until_it_is_submitted_again(pseb: Caller, officer: Caller) -> None:
     case = await cases.submitted(pseb, description="Old", subscriber_id="NAYATEL-1")
     await cases.decide(officer, case, "request_information", reason_codes=["other"], note="Which building?")
     path = f"/v1/registrations/{case['id']}"
@@ -137,12 +137,12 @@ async def test_a_corrected_case_keeps_its_status_until_it_is_handed_in_again(pse
     assert (await cases.decide(officer, again, "approve")).status_code == 201
 
 
-async def test_a_case_whose_address_was_granted_meanwhile_cannot_be_handed_in_again(
+async def test_a_case_whose_address_was_granted_meanwhile_cannot_be_submitted_again(
     pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
     case = await cases.submitted(pseb)
     await cases.decide(officer, case, "reject", reason_codes=["document_missing"])
     await cases.approved(pasha, officer, networks=case["networks"])
-    answer = await move(pseb, "submit", case["id"])
+    answer = await change(pseb, "submit", case["id"])
     assert (answer.status_code, cases.codes(answer)) == (422, {"/networks/0": "network_taken"})
     assert (await pseb.get(f"/v1/registrations/{case['id']}")).json()["status"] == "rejected"

@@ -9,12 +9,13 @@ from hypothesis import settings as hypothesis_settings
 
 from app.core.settings import Settings
 from app.partners.rules import PartnerKind
-from tests.support import postgres
+from tests.support import compiled, postgres
 from tests.support.service import Caller, Service
 
 # how long an example takes says nothing on a machine that does other work beside
 hypothesis_settings.register_profile("patient", deadline=None)
 hypothesis_settings.load_profile("patient")
+compiled.share()
 
 
 @pytest.fixture(scope="session")

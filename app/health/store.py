@@ -1,6 +1,7 @@
 """The signs of life that readiness asks for."""
 
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from uuid import UUID
 
@@ -29,6 +30,7 @@ async def worker_seen_lately(session: Transaction) -> bool:
     return await session.scalar(seen) is not None
 
 
+@cache  # it loads every migration
 def newest_migration() -> str | None:
     """The revision that this code was written for."""
     config = Config()

@@ -180,12 +180,17 @@ async def _commit(driver: Any) -> None:
 
 
 async def _roll_back(connection: AsyncConnection, driver: Any) -> None:
-    """End a transaction that failed; a connection that cannot do even that is not used again."""
+    """End a transaction; a connection that cannot do even that is not used again.
+
+    The driver does not know yet of one whose ``BEGIN`` was cancelled on its way.
+    """
     try:
-        if driver.is_in_transaction():
-            await driver.execute("ROLLBACK")
+        await driver.execute("ROLLBACK")
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         await connection.invalidate()
+    except BaseException:
+        await connection.invalidate()
+        raise
 
 
 def is_outage(error: BaseException) -> bool:

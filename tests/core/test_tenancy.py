@@ -10,8 +10,9 @@ from fastapi import Request
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.core.db import INTAKE, SERVICE, TENANT, Database
+from app.core.db import Database
 from app.core.principal import PartnerKind, Principal, caller_of
+from app.core.tenancy import INTAKE, SERVICE, TENANT
 from app.core.transaction import Transaction
 from tests.support import cases, postgres, uploads
 from tests.support.service import Caller, Service
@@ -242,7 +243,7 @@ async def test_intake_takes_no_networks_of_another_partners_case_away(
 async def test_a_request_that_nobody_was_admitted_for_reaches_no_table(service: Service) -> None:
     request = Request({"type": "http"})
     with pytest.raises(KeyError):
-        async with service.database.transaction(lambda: caller_of(request)) as session:
+        async with service.database.transaction(caller_of(request)) as session:
             await session.execute(text("SELECT 1"))
 
 

@@ -163,7 +163,7 @@ async def test_revoking_a_key_twice_or_an_unknown_one_changes_nothing(service: S
     (old,) = await kids(service)
     new = await revoked(service, old)
     assert await revoked(service, old) == new
-    async with service.database.read() as session:
+    async with service.database.transaction(read_only=True) as session:
         assert await session.scalar(text("SELECT count(*) FROM events WHERE name = 'signing_key.revoked'")) == 1
     with pytest.raises(NotFound):
         await revoked(service, "unknown")

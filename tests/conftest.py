@@ -18,6 +18,12 @@ hypothesis_settings.load_profile("patient")
 compiled.share()
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """No other processes for the tests of one file, or one of these; as many as there are processors for more."""
+    is_one_file = len(config.args) == 1 and Path(config.args[0].partition("::")[0]).is_file()
+    return 0 if is_one_file else None
+
+
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str, testrun_uid: str) -> Iterator[str]:
     """The URL of the run's embedded PostgreSQL, shared by all its processes."""

@@ -121,7 +121,7 @@ async def test_a_disabled_client_and_an_old_secret_are_refused_within_a_minute(
     monkeypatch.setattr(basic, "CHECKED_AGAIN_SECONDS", 0)
     for refused in (nayatel.credentials, rotated):
         assert (await as_client(service, FEED, refused)).status_code == 401
-    assert (await get(service, FEED, rotated.client_id, issued.client_secret)).status_code == 200
+    assert (await get(service, FEED, rotated.client_id, str(issued.client_secret))).status_code == 200
 
 
 async def test_a_client_that_is_known_goes_on_for_a_day_while_the_database_is_gone(

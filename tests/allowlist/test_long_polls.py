@@ -29,7 +29,7 @@ async def test_a_client_that_waits_often_enough_is_refused_one_more_and_others_a
     waiting = [asyncio.create_task(each.get(path, headers=WAIT)) for each in (nayatel, nayatel, ptcl)]
 
     async def all_wait() -> bool:
-        return sum(waits._waiting.values()) == len(waiting)
+        return bool(sum(waits._waiting.values()) == len(waiting))
 
     await processes.until(all_wait)
     refused = await nayatel.get(path, headers=WAIT)

@@ -21,6 +21,7 @@ from app.allowlist.manifest import ManifestRefused, ManifestSigner, verified
 from app.audit.store import newest_signed
 from app.core.security import ALGORITHM
 from app.partners import service as partners
+from app.partners import store
 from tests.support import feed
 from tests.support.feed import FEED, Link, addresses, published, withdrawn
 from tests.support.postgres import settings_for
@@ -66,7 +67,7 @@ async def test_a_manifest_that_was_altered_or_signed_by_another_does_not_verify(
         jws.deserialize_compact(
             f"{head}.{altered.decode().rstrip('=')}.{signature}", published_keys, algorithms=[ALGORITHM]
         )
-    another = KeySet([OKPKey.generate_key("Ed25519", {"kid": next(iter(published_keys.keys)).kid})])
+    another = KeySet([OKPKey.generate_key("Ed25519", {"kid": str(next(iter(published_keys.keys)).kid)})])
     with pytest.raises(BadSignatureError):
         jws.deserialize_compact(text, another, algorithms=[ALGORITHM])
 
@@ -78,7 +79,7 @@ async def test_what_is_signed_by_the_feed_and_is_no_manifest_is_refused_as_one(
     text = (await nayatel.get(f"{FEED}/manifest")).text
     good = verified(text, await keys(service), datetime.now(UTC))
     async with service.database.transaction(read_only=True) as session:
-        key = await manifest.partners.signing_key(session)
+        key = await store.signing_key(session)
     as_token = jws.serialize_compact(
         {"alg": ALGORITHM, "kid": key.kid, "typ": "at+jwt"},
         good.model_dump_json().encode(),
@@ -165,7 +166,7 @@ async def test_after_a_rotation_the_next_manifest_is_signed_by_the_new_key_and_t
     await published(service, A)
     before = (await nayatel.get(f"{FEED}/manifest")).text
     async with service.database.transaction() as session:
-        kid = await manifest.partners.rotate_signing_key(session)
+        kid = await store.rotate_signing_key(session)
     await service.let_keys_settle()
     await published(service, B)
     after = (await nayatel.get(f"{FEED}/manifest")).text
@@ -201,7 +202,7 @@ async def test_a_checkpoint_by_a_revoked_key_is_held_back_until_a_worker_has_sig
     before = (await nayatel.get(f"{FEED}/manifest")).text
     kid = str(jws.extract_compact(before.encode()).headers()["kid"])
     assert json.loads(jws.extract_compact(before.encode()).payload)["audit_checkpoint"]
-    async with service.database.write() as session:
+    async with service.database.transaction() as session:
         new = await partners.revoke_signing_key(session, kid)
     await service.app.state.called_back.refresh()
     caller = Caller(service, nayatel.credentials, await service.token(nayatel.credentials))

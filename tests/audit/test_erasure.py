@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.audit import entry, erasure
+from app.audit import entry, erasure, store
 from app.audit.errors import Difference
 from app.audit.verification import Verified, verify
 from app.events import store as events
@@ -105,7 +105,7 @@ async def test_the_salt_of_a_leaf_that_was_made_of_the_value_is_gone_so_that_nob
     await erased(pseb, case["applicant_id"])
     async with service.database.transaction(read_only=True) as session:
         (event,) = await events.of_subjects(session, "registration.submitted", [case["id"]])
-        ((_, leaf),) = await erasure.store.with_leaves(session, [event.id])
+        ((_, leaf),) = await store.with_leaves(session, [event.id])
     assert entry.disclosures(event, leaf.salt)["remarks"].salt != salt
 
 
@@ -162,5 +162,5 @@ async def test_the_sequencer_makes_no_leaf_of_what_is_just_being_erased(service:
         await erasure.erase(session, [case["id"]])
         before = await session.scalar(text("SELECT count(*) FROM audit_leaves"))
         async with service.database.transaction() as other:
-            assert not await erasure.store.take_turn(other)
+            assert not await store.take_turn(other)
         assert before == await session.scalar(text("SELECT count(*) FROM audit_leaves"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.bulk_uploads import erasure, ingest
+from app.bulk_uploads import erasure, ingest, source
 from tests.support import uploads
 from tests.support.erasing import NOTHING_DAYS, erased, let_days_pass, places_of, sweep
 from tests.support.service import Caller, Service
@@ -108,7 +108,7 @@ async def test_an_applicant_erased_between_two_chunks_of_an_upload_gets_a_new_re
     row = uploads.row("B")
     upload_id = await uploads.received(pseb, uploads.csv_of([{**row, "reference": "A", "operator": "nobody"}, row]))
     gone: list[str] = []
-    chunks = ingest.chunks
+    chunks = source.chunks
 
     async def with_an_erasure_between(*given: Any) -> AsyncIterator[Any]:
         number = 0

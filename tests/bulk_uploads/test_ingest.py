@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from app.bulk_uploads import ingest as ingesting
-from app.bulk_uploads import reading
+from app.bulk_uploads import reading, store
 from app.bulk_uploads.ingest import ingest
 from app.core.db import Database
 from tests.support import cases, events, postgres, uploads
@@ -42,7 +42,7 @@ async def references(caller: Caller) -> list[str]:
 
 async def parts_left(database: Database, upload_id: UUID) -> bool:
     async with database.transaction(read_only=True) as session:
-        return await ingesting.store.read_part(session, upload_id, 0) is not None
+        return await store.read_part(session, upload_id, 0) is not None
 
 
 @pytest.mark.parametrize(

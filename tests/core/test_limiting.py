@@ -215,6 +215,7 @@ async def test_names_that_nobody_has_do_not_make_counts_without_end(database_url
             kept = await session.scalar(
                 select(func.count()).select_from(RateWindow).where(RateWindow.rate_class == "failed_logins")
             )
+        assert kept is not None
         assert kept <= limiting.FAILED_LOGIN_BUCKETS
 
 

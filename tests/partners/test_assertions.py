@@ -9,12 +9,14 @@ from typing import Any
 import httpx
 import pytest
 from joserfc.jwk import OctKey
+from sqlalchemy import select
 
 from app.core.preconditions import ANY_VERSION
 from app.partners import service as partners
-from app.partners import store
 from app.partners.assertions import ASSERTION_TYPE
+from app.partners.models import UsedAssertion
 from app.partners.schemas import ClientKeys
+from app.partners.store import find_client
 from app.worker import Worker
 from tests.support import postgres
 from tests.support.service import Caller, Credentials, Service
@@ -23,7 +25,7 @@ from tests.support.signing import KEY, KEYS, OTHER, claims_of, form_of, public, 
 
 async def _given_keys(service: Service, credentials: Credentials, **body: Any) -> None:
     async with service.database.transaction() as session:
-        client = await store.find_client(session, credentials.client_id)
+        client = await find_client(session, credentials.client_id)
         assert client
         await partners.set_keys(session, None, client, ANY_VERSION, ClientKeys(**body))
 
@@ -48,7 +50,7 @@ def _error(answer: httpx.Response) -> tuple[int, str]:
 
 async def _used(service: Service) -> int:
     async with service.database.transaction(read_only=True) as session:
-        rows = await session.execute(store.select(store.UsedAssertion))
+        rows = await session.execute(select(UsedAssertion))
         return len(rows.all())
 
 

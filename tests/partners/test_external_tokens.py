@@ -120,14 +120,15 @@ async def test_a_token_of_an_issuer_that_is_not_configured_is_refused_and_nobody
 ) -> None:
     async with receiving() as elsewhere:
         stranger = Provider(elsewhere)
-        for issuer in (stranger.url, provider.url + "/", provider.url.upper(), ["x"], {}):
+        issuers: tuple[object, ...] = (stranger.url, provider.url + "/", provider.url.upper(), ["x"], {})
+        for issuer in issuers:
             assert (await _get(service, provider.token(iss=issuer))).status_code == 401
         assert (elsewhere.accepted, provider.asked) == (0, [])
 
 
 async def test_no_key_of_the_provider_speaks_for_this_service_itself(service: Service, provider: Provider) -> None:
     own = service.settings.public_url
-    claims = {"iss": own, "aud": own, "partner_kind": "regulator", "scope": " ".join(SCOPES)}
+    claims: dict[str, Any] = {"iss": own, "aud": own, "partner_kind": "regulator", "scope": " ".join(SCOPES)}
     assert (await _get(service, provider.token(**claims))).status_code == 401
 
 

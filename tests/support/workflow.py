@@ -47,7 +47,7 @@ class Calls:
         token = self._token_for(operation)
         return {"Authorization": f"Bearer {token}"} if token else {}
 
-    def note(self, case: Case, response: Response) -> None:
+    def note(self, case: Case[sound.Operation], response: Response) -> None:
         """Keep what came of a call."""
         name = sound.name_of(case.operation)
         if 200 <= response.status_code < 300:
@@ -58,7 +58,7 @@ class Calls:
     def make_sound_ones(self, schema: BaseSchema) -> None:
         """Call each operation once as the document shows it."""
         for found in schema.get_all_operations():
-            operation = found.ok()
+            operation = sound.readable(found)
             case = sound.call_of(operation, self.known_to(sound.name_of(operation)))
             headers = self.headers_for(operation)
             self.note(case, case.call_and_validate(headers=headers, checks=self.checks))
@@ -71,21 +71,21 @@ def walk(schema: BaseSchema, calls: Calls) -> None:
         def setup(self) -> None:
             self.turns = count()
 
-        def before_call(self, case: Case) -> None:
+        def before_call(self, case: Case[sound.Operation]) -> None:
             if next(self.turns) % 2 == 0:
                 known = calls.known_to(sound.name_of(case.operation))
                 shown = sound.call_of(case.operation, {**known, **case.path_parameters})
                 case.query, case.body, case.media_type = shown.query, shown.body, shown.media_type
                 case.headers.update(shown.headers)
 
-        def get_call_kwargs(self, case: Case) -> dict[str, Any]:
+        def get_call_kwargs(self, case: Case[sound.Operation]) -> dict[str, Any]:
             return {"headers": calls.headers_for(case.operation)}
 
-        def after_call(self, response: Response, case: Case) -> None:
+        def after_call(self, response: Response, case: Case[sound.Operation]) -> None:
             super().after_call(response, case)
             calls.note(case, response)
 
-        def validate_response(self, response: Response, case: Case, *_: Any, **__: Any) -> None:
+        def validate_response(self, response: Response, case: Case[sound.Operation], *_: Any, **__: Any) -> None:
             try:
                 case.validate_response(response, checks=calls.checks)
             except FailureGroup as failure:

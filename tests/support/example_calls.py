@@ -1,4 +1,4 @@
-"""A sound call of any operation: the document's own example, with the ids and names of what is there."""
+"""The call of any operation that its example in the document shows, with the ids and names of what is there."""
 
 from collections.abc import Mapping
 from typing import Any

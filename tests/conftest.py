@@ -9,12 +9,19 @@ from hypothesis import settings as hypothesis_settings
 
 from app.core.settings import Settings
 from app.partners.rules import PartnerKind
-from tests.support import postgres
+from tests.support import compiled, postgres
 from tests.support.service import Caller, Service
 
 # how long an example takes says nothing on a machine that does other work beside
 hypothesis_settings.register_profile("patient", deadline=None)
 hypothesis_settings.load_profile("patient")
+compiled.share()
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """No other processes for the tests of one file, or one of these; as many as there are processors for more."""
+    is_one_file = len(config.args) == 1 and Path(config.args[0].partition("::")[0]).is_file()
+    return 0 if is_one_file else None
 
 
 @pytest.fixture(scope="session")

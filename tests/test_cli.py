@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from app.cli.__main__ import cli
 from app.core.settings import Settings
@@ -26,7 +25,7 @@ SHORT = "too-short-for-a-secret"
 async def typed(settings: Settings, *arguments: str) -> Result:
     """Run a command in this process."""
     runner = CliRunner(env={**processes.environment(settings)})
-    return await asyncio.to_thread(runner.invoke, cli, list(arguments))
+    return await asyncio.to_thread(lambda: runner.invoke(cli, list(arguments)))
 
 
 async def ran(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

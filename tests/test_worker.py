@@ -124,7 +124,7 @@ async def test_an_approval_that_has_run_out_expires_and_leaves_the_list(
 
         async def gone() -> bool:
             await service.app.state.reader.refresh()
-            return (await officer.get("/v1/allowlist?format=text")).text.splitlines() == kept["networks"]
+            return bool((await officer.get("/v1/allowlist?format=text")).text.splitlines() == kept["networks"])
 
         await processes.until(gone)
     assert await has_status(pseb, f"/v1/registrations/{kept['id']}", "approved")
@@ -153,7 +153,7 @@ async def test_windows_of_rate_limits_that_have_ended_are_dropped(service: Servi
 
     async def swept() -> bool:
         async with service.database.transaction(read_only=True) as tx:
-            return await tx.scalar(text("SELECT count(*) FROM rate_windows")) == 1
+            return bool(await tx.scalar(text("SELECT count(*) = 1 FROM rate_windows")))
 
     assert not await swept()
     async with working(settings):

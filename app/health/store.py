@@ -1,6 +1,7 @@
 """SQL of readiness: the heartbeats of workers, and the migration of the database."""
 
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from uuid import UUID
 
@@ -29,6 +30,7 @@ async def has_live_worker(tx: Transaction) -> bool:
     return await tx.scalar(seen) is not None
 
 
+@cache  # it loads every migration
 def newest_migration() -> str | None:
     """The newest Alembic revision in this code."""
     config = Config()

@@ -123,7 +123,7 @@ async def test_a_disabled_client_and_an_old_secret_are_refused_within_a_minute(
     monkeypatch.setattr(basic, "FRESH_SECONDS", 0)
     for refused in (nayatel.credentials, rotated):
         assert (await as_client(service, FEED, refused)).status_code == 401
-    assert (await get(service, FEED, rotated.client_id, issued.client_secret)).status_code == 200
+    assert (await get(service, FEED, rotated.client_id, str(issued.client_secret))).status_code == 200
 
 
 async def test_a_verified_client_is_accepted_for_a_day_while_the_database_is_down(

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
 from app.partners.rules import PartnerKind
 from app.registrations import service as registrations
-from app.reviews import schemas
 from tests.support import cases, feed, uploads
 from tests.support.feed import FEED, addresses, events, granted, metric, published
 from tests.support.service import Caller, Service
@@ -185,7 +185,7 @@ async def test_expiry_counts_as_a_mass_change_and_any_officer_may_release_it(
     keeper = await cases.approved(pseb, officer)
     await service.publish()
     expire = "UPDATE registrations SET expires_at = now() - interval '1 second' WHERE id <> $1"
-    await feed.execute(service, expire, schemas.UUID(keeper["id"]))
+    await feed.execute(service, expire, UUID(keeper["id"]))
     async with service.database.transaction() as tx:
         assert await registrations.expire(tx) == 12
     assert await service.publish() is None

@@ -9,13 +9,21 @@ import pytest
 from app.core.settings import Settings
 from tests.attacks.witness import Brief, Report, witnessing
 from tests.support import cases, processes
+from tests.support.processes import Running
 from tests.support.service import Service
 
 
 @pytest.fixture
-def url(settings: Settings) -> Iterator[str]:
-    """A real API process and a real worker on the test's database."""
-    with processes.serving(settings) as url, processes.running("worker", processes.environment(settings)):
+def worker(settings: Settings) -> Iterator[Running]:
+    """A real worker on the test's database."""
+    with processes.running("worker", processes.environment(settings)) as worker:
+        yield worker
+
+
+@pytest.fixture
+def url(settings: Settings, worker: Running) -> Iterator[str]:
+    """A real API process beside it."""
+    with processes.serving(settings) as url:
         yield url
 
 

@@ -20,7 +20,7 @@ Outcome = TypeVar("Outcome")
 def memory_of(url: str) -> float:
     """The MiB that the API process at ``url`` holds."""
     port = int(url.rpartition(":")[2])
-    (serving,) = (each for each in psutil.Process().children() if _listens(each, port))
+    (serving,) = (each for each in psutil.Process().children(recursive=True) if _listens(each, port))
     return float(serving.memory_info().rss) / MIB
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from tests.attacks.witness import Brief, witnessing
 from tests.support import cases, uploads
+from tests.support.processes import Running
 from tests.support.service import Credentials, Service
 
 MIB = 1024 * 1024
@@ -99,19 +100,21 @@ async def test_twelve_dry_runs_of_one_partner_delay_anothers_row_by_seconds(serv
 
 
 @pytest.mark.slow
-async def test_a_heavy_file_fails_at_once_with_the_line_and_takes_no_memory(service: Service, url: str) -> None:
+async def test_a_heavy_file_fails_at_once_with_the_line_and_takes_no_memory(
+    service: Service, url: str, worker: Running
+) -> None:
     credentials = await service.credentials("attacker")
-    (worker,) = (each for each in psutil.Process().children() if "worker" in each.cmdline())
+    of_worker = psutil.Process(worker.pid)
 
     def attack() -> None:
         with partner(url, credentials) as attacker:
             ended(attacker, send(attacker, file_of(100)))  # what any file takes
-            before = worker.memory_info().rss
+            before = of_worker.memory_info().rss
             for body, said in ((COMMAS, "Line 2 is longer"), (LINE_BREAKS, "on line 2 .* a quote is not closed")):
                 _, upload = ended(attacker, send(attacker, body))
                 assert upload["problem"]["code"] == "csv_malformed"
                 assert re.search(said, upload["problem"]["detail"]), upload["problem"]
-            assert worker.memory_info().rss - before < 64 * MIB
+            assert of_worker.memory_info().rss - before < 64 * MIB
 
     await asyncio.to_thread(attack)
 

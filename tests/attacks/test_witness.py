@@ -22,7 +22,7 @@ def test_a_service_that_nobody_attacks_answers_in_time(witness: Witness) -> None
 
 def test_a_service_that_stands_still_is_noticed(witness: Witness, url: str) -> None:
     port = int(url.rpartition(":")[2])
-    (serving,) = (each for each in psutil.Process().children() if _listens(each, port))
+    (serving,) = (each for each in psutil.Process().children(recursive=True) if _listens(each, port))
     with witness() as report:
         time.sleep(1)
         os.kill(serving.pid, signal.SIGSTOP)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.audit import entry, erasure
+from app.audit import entry, erasure, store
 from app.audit.errors import VerificationFailed
 from app.audit.verification import VerificationResult, verify
 from app.events import store as events
@@ -105,7 +105,7 @@ async def test_an_older_leaf_gets_another_salt_so_that_nobody_can_guess_values_b
     await erased(pseb, case["applicant_id"])
     async with service.database.transaction(read_only=True) as tx:
         (event,) = await events.of_subjects(tx, "registration.submitted", [case["id"]])
-        ((_, leaf),) = await erasure.store.events_with_leaves(tx, [event.id])
+        ((_, leaf),) = await store.events_with_leaves(tx, [event.id])
     assert entry.disclosures(event, leaf.salt)["remarks"].salt != salt
 
 
@@ -162,5 +162,5 @@ async def test_the_sequencer_makes_no_leaf_while_an_erasure_runs(service: Servic
         await erasure.erase(tx, [case["id"]])
         before = await tx.scalar(text("SELECT count(*) FROM audit_leaves"))
         async with service.database.transaction() as other:
-            assert not await erasure.store.try_lock_sequencing(other)
+            assert not await store.try_lock_sequencing(other)
         assert before == await tx.scalar(text("SELECT count(*) FROM audit_leaves"))

@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Iterator
 from functools import partial
-from subprocess import Popen
 
 import httpx
 import psutil
@@ -12,6 +11,7 @@ import pytest
 from app.audit.process import NICENESS
 from app.core.settings import Settings
 from tests.support import processes
+from tests.support.processes import Running
 from tests.support.service import Service
 from tests.support.trees import recorded, size_of, verified
 
@@ -24,7 +24,7 @@ def metrics_port() -> int:
 
 
 @pytest.fixture
-def worker(settings: Settings, metrics_port: int) -> Iterator[Popen[bytes]]:
+def worker(settings: Settings, metrics_port: int) -> Iterator[Running]:
     with processes.running("worker", processes.environment(settings, WORKER_METRICS_PORT=str(metrics_port))) as worker:
         yield worker
 
@@ -33,7 +33,7 @@ async def has_size(service: Service, size: int) -> bool:
     return await size_of(service) == size
 
 
-async def sequencing(service: Service, worker: Popen[bytes], size: int) -> psutil.Process:
+async def sequencing(service: Service, worker: Running, size: int) -> psutil.Process:
     """Return the sequencer's process once the tree has ``size`` leaves."""
     await processes.until(partial(has_size, service, size))
     (found,) = (each for each in psutil.Process(worker.pid).children() if "spawn_main" in " ".join(each.cmdline()))
@@ -44,7 +44,7 @@ async def gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-async def test_a_killed_sequencer_is_replaced(service: Service, worker: Popen[bytes]) -> None:
+async def test_a_killed_sequencer_is_replaced(service: Service, worker: Running) -> None:
     await recorded(service, "test.before")
     first = await sequencing(service, worker, 1)
     first.kill()
@@ -56,14 +56,14 @@ async def test_a_killed_sequencer_is_replaced(service: Service, worker: Popen[by
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-async def test_it_ends_with_its_worker(service: Service, worker: Popen[bytes], how: signal.Signals) -> None:
+async def test_it_ends_with_its_worker(service: Service, worker: Running, how: signal.Signals) -> None:
     await recorded(service, "test.event")
     process = await sequencing(service, worker, 1)
     worker.send_signal(how)
     await processes.until(partial(gone, process), 10)
 
 
-async def test_it_ignores_the_ctrl_c_that_the_worker_handles(service: Service, worker: Popen[bytes]) -> None:
+async def test_it_ignores_the_ctrl_c_that_the_worker_handles(service: Service, worker: Running) -> None:
     await recorded(service, "test.before")
     process = await sequencing(service, worker, 1)
     process.send_signal(signal.SIGINT)
@@ -71,14 +71,12 @@ async def test_it_ignores_the_ctrl_c_that_the_worker_handles(service: Service, w
     assert await sequencing(service, worker, 2) == process
 
 
-async def test_it_runs_at_the_lowest_priority(service: Service, worker: Popen[bytes]) -> None:
+async def test_it_runs_at_the_lowest_priority(service: Service, worker: Running) -> None:
     await recorded(service, "test.event")
     assert (await sequencing(service, worker, 1)).nice() == psutil.Process(worker.pid).nice() + NICENESS
 
 
-async def test_the_worker_exports_the_size_of_the_tree(
-    service: Service, worker: Popen[bytes], metrics_port: int
-) -> None:
+async def test_the_worker_exports_the_size_of_the_tree(service: Service, worker: Running, metrics_port: int) -> None:
     await recorded(service, "test.1", "test.2", "test.3")
 
     async def told() -> bool:

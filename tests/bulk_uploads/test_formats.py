@@ -129,12 +129,12 @@ async def test_a_file_that_cannot_be_read_fails_with_what_to_do_and_registers_no
 
 async def test_a_packed_file_is_taken_as_the_file_that_it_is(pseb: Caller) -> None:
     body = uploads.csv_of([uploads.row("A"), uploads.row("B")])
-    plain = (await uploads.send(pseb, body, **{"Idempotency-Key": "once"})).json()
+    plain = (await uploads.send(pseb, body, headers={"Idempotency-Key": "once"})).json()
     for encoding, pack in PACK.items():
-        packed = await uploads.send(pseb, pack(body[:90]) + pack(body[90:]), **{"Content-Encoding": encoding})
+        packed = await uploads.send(pseb, pack(body[:90]) + pack(body[90:]), headers={"Content-Encoding": encoding})
         taken = packed.json()
         assert [taken[name] for name in ("sha256", "bytes", "format")] == [plain["sha256"], len(body), "csv"]
-        again = await uploads.send(pseb, pack(body), **{"Content-Encoding": encoding, "Idempotency-Key": "once"})
+        again = await uploads.send(pseb, pack(body), headers={"Content-Encoding": encoding, "Idempotency-Key": "once"})
         assert (again.status_code, again.json()["id"]) == (202, plain["id"])
     await pseb.service.ingest_all()
     counts = [each["counts"] for each in (await pseb.get("/v1/bulk-uploads")).json()["items"]]
@@ -154,7 +154,7 @@ async def test_a_bomb_is_refused_while_it_comes_and_nothing_of_it_is_kept(narrow
             sent += 512
             yield bomb[at : at + 512]
 
-    answer = await uploads.send(caller, dripping(), **{"Content-Encoding": encoding})
+    answer = await uploads.send(caller, dripping(), headers={"Content-Encoding": encoding})
     assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")
     assert sent < len(bomb)
     assert (await caller.get("/v1/bulk-uploads")).json()["items"] == []
@@ -163,13 +163,13 @@ async def test_a_bomb_is_refused_while_it_comes_and_nothing_of_it_is_kept(narrow
 @packings
 async def test_a_packed_body_that_is_cut_short_is_refused(pseb: Caller, encoding: str) -> None:
     packed = PACK[encoding](uploads.csv_of([uploads.row("A")]))
-    answer = await uploads.send(pseb, packed[:-6], **{"Content-Encoding": encoding})
+    answer = await uploads.send(pseb, packed[:-6], headers={"Content-Encoding": encoding})
     assert (answer.status_code, answer.json()["code"]) == (422, "encoding_malformed")
 
 
 @pytest.mark.parametrize("encoding", ["br", "gzip, zstd"])
 async def test_another_encoding_is_refused_with_those_that_are_known(pseb: Caller, encoding: str) -> None:
-    answer = await uploads.send(pseb, b"x", **{"Content-Encoding": encoding})
+    answer = await uploads.send(pseb, b"x", headers={"Content-Encoding": encoding})
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_encoding")
     assert answer.headers["Accept-Encoding"] == "gzip, zstd"
 

@@ -119,7 +119,7 @@ async def test_a_body_that_was_altered_on_the_way_is_refused_by_its_content_dige
     service: Service, pseb: Caller
 ) -> None:
     body = body_of(2)
-    answer = await uploads.send(pseb, body, **{"Content-Digest": sha256_of(body + b"x")})
+    answer = await uploads.send(pseb, body, headers={"Content-Digest": sha256_of(body + b"x")})
     assert cases.codes(answer) == {"/header/Content-Digest": "invalid_value"}
     assert await kept(service) == (0, 0)
 
@@ -127,7 +127,7 @@ async def test_a_body_that_was_altered_on_the_way_is_refused_by_its_content_dige
 @pytest.mark.parametrize("digest", ["{}", "{}, unixsum=:MTI=:", "md5=:AAAA:"])
 async def test_a_content_digest_that_is_right_or_of_another_kind_is_taken(pseb: Caller, digest: str) -> None:
     body = body_of(1)
-    answer = await uploads.send(pseb, body, **{"Content-Digest": digest.format(sha256_of(body))})
+    answer = await uploads.send(pseb, body, headers={"Content-Digest": digest.format(sha256_of(body))})
     assert answer.status_code == 202
 
 
@@ -165,8 +165,8 @@ async def test_a_repeated_idempotency_key_replays_the_answer_and_leaves_one_uplo
     service: Service, pseb: Caller
 ) -> None:
     body = body_of(2)
-    first = await uploads.send(pseb, body, **{"Idempotency-Key": "once"})
-    again = await uploads.send(pseb, body, **{"Idempotency-Key": "once"})
+    first = await uploads.send(pseb, body, headers={"Idempotency-Key": "once"})
+    again = await uploads.send(pseb, body, headers={"Idempotency-Key": "once"})
     assert (again.status_code, again.content) == (202, first.content)
     assert [again.headers[name] for name in ("Location", "ETag")] == [first.headers[n] for n in ("Location", "ETag")]
     assert again.headers["Idempotency-Replayed"] == "true"
@@ -174,21 +174,21 @@ async def test_a_repeated_idempotency_key_replays_the_answer_and_leaves_one_uplo
 
 
 async def test_an_idempotency_key_that_comes_with_another_file_is_refused(service: Service, pseb: Caller) -> None:
-    await uploads.send(pseb, body_of(1), **{"Idempotency-Key": "once"})
-    refused(await uploads.send(pseb, body_of(2), **{"Idempotency-Key": "once"}), 422, "idempotency_conflict")
+    await uploads.send(pseb, body_of(1), headers={"Idempotency-Key": "once"})
+    refused(await uploads.send(pseb, body_of(2), headers={"Idempotency-Key": "once"}), 422, "idempotency_conflict")
     assert await kept(service) == (1, 1)
 
 
 async def test_a_refused_file_does_not_use_its_idempotency_key_up(pseb: Caller) -> None:
-    refused(await uploads.send(pseb, b"", **{"Idempotency-Key": "once"}), 422, "csv_malformed")
-    assert (await uploads.send(pseb, body_of(1), **{"Idempotency-Key": "once"})).status_code == 202
+    refused(await uploads.send(pseb, b"", headers={"Idempotency-Key": "once"}), 422, "csv_malformed")
+    assert (await uploads.send(pseb, body_of(1), headers={"Idempotency-Key": "once"})).status_code == 202
 
 
 async def test_requests_with_one_idempotency_key_at_the_same_time_leave_one_upload(
     service: Service, pseb: Caller
 ) -> None:
     body = body_of(2)
-    sent = [uploads.send(pseb, body, **{"Idempotency-Key": "once"}) for _ in range(4)]
+    sent = [uploads.send(pseb, body, headers={"Idempotency-Key": "once"}) for _ in range(4)]
     statuses = sorted({answer.status_code for answer in await asyncio.gather(*sent)})
     assert statuses in ([202], [202, 409])
     assert await kept(service) == (1, 1)
@@ -236,7 +236,7 @@ async def test_packed_bytes_count_as_what_they_unpack_to(busy: Service) -> None:
     caller = await busy.caller("pseb")
     assert (await uploads.send(caller, body_of(1))).status_code == 202
     packed = gzip.compress(body_of(1) + b" " * 120_000)
-    assert "bytes and" in too_much(await uploads.send(caller, packed, **{"Content-Encoding": "gzip"}))
+    assert "bytes and" in too_much(await uploads.send(caller, packed, headers={"Content-Encoding": "gzip"}))
 
 
 async def test_what_is_too_much_by_its_declared_length_is_refused_before_it_is_read(busy: Service) -> None:
@@ -249,20 +249,20 @@ async def test_what_is_too_much_by_its_declared_length_is_refused_before_it_is_r
         read = True
         yield b"x" * 100_000
 
-    too_much(await uploads.send(caller, content(), **{"Content-Length": "100000"}))
+    too_much(await uploads.send(caller, content(), headers={"Content-Length": "100000"}))
     assert not read
 
 
 async def test_a_repeat_of_an_upload_gets_its_answer_however_much_waits(busy: Service) -> None:
     caller = await busy.caller("pseb")
     body, key = body_of(2), {"Idempotency-Key": "once"}
-    first = await uploads.send(caller, body, **key)
+    first = await uploads.send(caller, body, headers=key)
     await uploads.received(caller, body_of(1))
     too_much(await uploads.send(caller, body))
-    again = await uploads.send(caller, body, **key)
+    again = await uploads.send(caller, body, headers=key)
     assert (again.status_code, again.content) == (202, first.content)
-    refused(await uploads.send(caller, body_of(1), **key), 422, "idempotency_conflict")
-    too_much(await uploads.send(caller, body, **{"Idempotency-Key": "another"}))
+    refused(await uploads.send(caller, body_of(1), headers=key), 422, "idempotency_conflict")
+    too_much(await uploads.send(caller, body, headers={"Idempotency-Key": "another"}))
     assert await kept(busy) == (2, 2)
 
 

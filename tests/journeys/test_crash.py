@@ -115,7 +115,10 @@ async def test_a_file_that_kills_its_worker_three_times_fails_and_the_next_uploa
         async with service.database.transaction(read_only=True) as tx:
             found = await tx.execute(select(BulkUpload.attempt_id, BulkUpload.attempt_place))
         attempt, place = found.one()
-        return place == 0 and attempt not in attempts and not attempts.add(attempt)
+        if place != 0 or attempt is None or attempt in attempts:
+            return False
+        attempts.add(attempt)
+        return True
 
     holding = await asyncpg.connect(database_url)
     async with holding.transaction():

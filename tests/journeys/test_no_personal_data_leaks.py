@@ -16,7 +16,7 @@ import pytest
 from app.core.settings import Settings
 from app.partners.rules import PartnerKind
 from tests.support import cases, postgres, processes, uploads
-from tests.support.planted import Planted, found
+from tests.support.canaries import Canaries, found
 from tests.support.service import Credentials, Service
 
 FAULT = "ALTER TABLE applicants ADD CONSTRAINT fault CHECK (legal_name <> 'Fault') NOT VALID"
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 class Remains:
     """Where one could look when the journey is over."""
 
-    planted: Planted
+    canaries: Canaries
     dumps: str
     logs: str
     server_log: str
@@ -39,10 +39,10 @@ class Journey:
     """Everything that a register does with a person's data, on real processes."""
 
     def __init__(self, http: httpx.Client, clients: dict[str, Credentials]) -> None:
-        self.planted = Planted()
+        self.canaries = Canaries()
         self.http = http
         self.clients = clients
-        self.planted.secrets += [each.client_secret for each in clients.values()]
+        self.canaries.secrets += [each.client_secret for each in clients.values()]
         self.tokens = {name: self.token(each) for name, each in clients.items()}
 
     def token(self, client: Credentials) -> str:
@@ -54,7 +54,7 @@ class Journey:
             self.http.post("/oauth/token", data={**grant, **secret}),
         ):
             token: str = answer.json()["access_token"]
-            self.planted.tokens += token.split(".")[1:]  # the header says nothing, and is the same in every token
+            self.canaries.tokens += token.split(".")[1:]  # the header says nothing, and is the same in every token
         return token
 
     def ask(self, who: str, status: int, method: str, path: str, **request: Any) -> httpx.Response:
@@ -66,9 +66,9 @@ class Journey:
 
     def refused_clients(self) -> None:
         """Secrets and tokens that are almost right are secrets too: somebody has mistyped them."""
-        mistyped = "Mistyped-" + self.planted.secrets[0][10:]
+        mistyped = "Mistyped-" + self.canaries.secrets[0][10:]
         altered = self.tokens["pseb"][:-12] + "A" * 12
-        self.planted.secrets.append(mistyped)
+        self.canaries.secrets.append(mistyped)
         client = self.clients["pseb"].client_id
         grant = {"grant_type": "client_credentials"}
         assert self.http.post("/oauth/token", data=grant, auth=(client, mistyped)).status_code == 401
@@ -78,20 +78,20 @@ class Journey:
 
     def application(self) -> None:
         """A person applies, mends a record, is refused for mistakes, and meets a fault of the service."""
-        person, key = self.planted.person(), {"Idempotency-Key": "application"}
+        person, key = self.canaries.person(), {"Idempotency-Key": "application"}
         made = self.ask("pseb", 201, "POST", "/v1/applicants", json=person, headers=key)
         self.ask("pseb", 201, "POST", "/v1/applicants", json=person, headers=key)
-        later = self.planted.person()
+        later = self.canaries.person()
         change = {"email": later["email"], "mobile": later["mobile"]}
         self.ask("pseb", 200, "PATCH", made.headers["Location"], json=change, headers={"If-Match": '"1"'})
         for mistake in ({"mobile": "0300"}, {"ntn": "1"}, {"kind": "ship"}, {"cnic": None}, {"extra": "x"}):
-            self.ask("pseb", 422, "POST", "/v1/applicants", json=self.planted.person(**mistake))
-        mixed_up = self.planted.person()
+            self.ask("pseb", 422, "POST", "/v1/applicants", json=self.canaries.person(**mistake))
+        mixed_up = self.canaries.person()
         swapped = {"cnic": mixed_up["email"], "email": mixed_up["mobile"], "mobile": mixed_up["cnic"]}
         self.ask("pseb", 422, "POST", "/v1/applicants", json={**mixed_up, **swapped})
-        self.ask("pseb", 500, "POST", "/v1/applicants", json=self.planted.person(legal_name="Fault"))
+        self.ask("pseb", 500, "POST", "/v1/applicants", json=self.canaries.person(legal_name="Fault"))
         case = cases.registration(made.json()["id"], track="vpn_freelancer", purpose="freelancing")
-        number = self.planted.person()["cnic"]
+        number = self.canaries.person()["cnic"]
         for written in (number, number.replace("-", ""), number.replace("-", " "), number.replace("-", "\u2013")):
             for name in ("reference", "subscriber_id", "description", "operator"):
                 self.ask("pseb", 422, "POST", "/v1/registrations", json={**case, name: f"of {written}"})
@@ -102,15 +102,15 @@ class Journey:
     def upload(self) -> str:
         """A file whose rows are sound, refused, or out of step by some columns, and one that meets a fault."""
         refused = [
-            self.planted.row("no-track", track=""),
-            self.planted.row("bad-email", email=f"{self.planted.person()['email']}@"),
-            self.planted.row("bad-network", networks="10.0.0.1"),
-            self.planted.row(self.planted.person()["cnic"].replace("-", "")),
-            self.planted.row("in-text", description=f"of {self.planted.person()['cnic'].replace('-', '')}"),
+            self.canaries.row("no-track", track=""),
+            self.canaries.row("bad-email", email=f"{self.canaries.person()['email']}@"),
+            self.canaries.row("bad-network", networks="10.0.0.1"),
+            self.canaries.row(self.canaries.person()["cnic"].replace("-", "")),
+            self.canaries.row("in-text", description=f"of {self.canaries.person()['cnic'].replace('-', '')}"),
         ]
-        out_of_step = [self._shifted(self.planted.row(f"shifted-{by}"), by) for by in range(1, len(refused[0]) - 1)]
-        sent = self._send([self.planted.row("sound"), *refused, *out_of_step])
-        self._send([self.planted.row("fault", legal_name="Fault")])
+        out_of_step = [self._shifted(self.canaries.row(f"shifted-{by}"), by) for by in range(1, len(refused[0]) - 1)]
+        sent = self._send([self.canaries.row("sound"), *refused, *out_of_step])
+        self._send([self.canaries.row("fault", legal_name="Fault")])
         return sent
 
     def _send(self, rows: list[dict[str, str]]) -> str:
@@ -135,7 +135,7 @@ class Journey:
         one = made.headers["Location"]
         rotated = self.ask("admin", 200, "POST", f"{one}/rotate", headers={"If-Match": made.headers["ETag"]})
         asked = self.ask("admin", 202, "POST", regulator, json={"name": "new"})
-        self.planted.secrets += [each.json()["client_secret"] for each in (made, rotated, asked)]
+        self.canaries.secrets += [each.json()["client_secret"] for each in (made, rotated, asked)]
 
     def told_to_others(self) -> str:
         """What another association and an operator can read after all this."""
@@ -200,7 +200,7 @@ def left_behind(settings: Settings, log: Path, server_log: Path) -> Remains:
         told = journey.told_to_others()
         metrics = http.get("/metrics").text + http.get(f"{measured}/metrics").text
     dumps += postgres.dump(settings.database_url)
-    return Remains(journey.planted, dumps, log.read_text(), server_log.read_text(), metrics, told)
+    return Remains(journey.canaries, dumps, log.read_text(), server_log.read_text(), metrics, told)
 
 
 @pytest.fixture(scope="module")
@@ -213,9 +213,9 @@ def remains(server_url: str, testrun_uid: str, tmp_path_factory: pytest.TempPath
 
 
 def test_the_journey_left_something_to_search(remains: Remains) -> None:
-    planted = remains.planted
-    assert min(len(planted.cnics), len(planted.emails), len(planted.mobiles)) > 20
-    assert (len(planted.secrets), len(planted.tokens)) == (9, 20)
+    canaries = remains.canaries
+    assert min(len(canaries.cnics), len(canaries.emails), len(canaries.mobiles)) > 20
+    assert (len(canaries.secrets), len(canaries.tokens)) == (9, 20)
     assert "request failed" in remains.logs
     assert "loop failed" in remains.logs
     assert 'violates check constraint "fault"' in remains.server_log
@@ -232,7 +232,7 @@ KINDS = ["cnics", "emails", "mobiles", "secrets", "tokens"]
 def test_neither_a_dump_of_the_database_nor_its_servers_log_shows_any_of_it(
     remains: Remains, place: str, kind: str
 ) -> None:
-    assert found(getattr(remains.planted, kind), getattr(remains, place)) == []
+    assert found(getattr(remains.canaries, kind), getattr(remains, place)) == []
 
 
 @pytest.mark.parametrize("place", ["logs", "metrics", "told_to_others"])
@@ -240,11 +240,11 @@ def test_neither_a_dump_of_the_database_nor_its_servers_log_shows_any_of_it(
 def test_no_log_no_metric_and_nothing_that_others_are_told_shows_any_of_it(
     remains: Remains, place: str, kind: str
 ) -> None:
-    assert found(getattr(remains.planted, kind), getattr(remains, place)) == []
+    assert found(getattr(remains.canaries, kind), getattr(remains, place)) == []
 
 
 def test_the_search_finds_a_value_in_each_form(remains: Remains) -> None:
-    value = remains.planted.emails[0]
+    value = remains.canaries.emails[0]
     for text in (f'x,"{value}"', quote(value, safe=""), value.encode().hex()):
         assert found([value], text) == [value]
     for before in range(3):

@@ -22,8 +22,8 @@ from schemathesis.specs.openapi import checks
 
 from app.main import create_app
 from app.partners.rules import ALLOWED, PartnerKind
-from tests.support import cases, events, postgres, processes, sound, uploads, workflow
-from tests.support.held import held_removal
+from tests.support import cases, events, example_calls, postgres, processes, random_walks, uploads
+from tests.support.held_changes import held_removal
 from tests.support.service import Caller, Service
 
 CHECKS = [
@@ -112,7 +112,7 @@ async def own_of_operations(service: Service, pseb: Caller, officer: Caller) -> 
 async def of_webhooks(caller: Caller) -> dict[str, dict[str, Any]]:
     """A webhook of the caller's for each operation on one, and an event to go on from."""
     (event, *_) = await events.told(caller, "registration.submitted")
-    own = {}
+    own: dict[str, dict[str, Any]] = {}
     for name in (name for name, path in PATHS.items() if "{webhook_id}" in path):
         webhook = (await caller.post("/v1/webhooks", json={"url": f"https://{len(own)}.receiver.example/"})).json()
         own[name] = {"webhook_id": webhook["id"], "after": event["id"]}
@@ -142,7 +142,7 @@ def login_of(caller: Caller) -> dict[str, str]:
 def exercise(url: str, login: Mapping[str, str], ids: dict[str, str]) -> int:
     """Call every operation with what fits its description and with what does not; give the number of calls."""
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
-    operations = [found.ok() for found in schema.get_all_operations()]
+    operations = [example_calls.readable(found) for found in schema.get_all_operations()]
     token = schema["/oauth/token"]["POST"].Case(body=dict(login), media_type="application/x-www-form-urlencoded")
     headers = {"Authorization": f"Bearer {token.call().json()['access_token']}"}
     calls = 0
@@ -163,7 +163,7 @@ def _call(
     @bounded(
         max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
     )
-    def call(case: Case) -> None:
+    def call(case: Case[example_calls.Operation]) -> None:
         nonlocal calls
         calls += 1
         case.call_and_validate(headers=headers if case.path.startswith("/v1/") else {}, checks=CHECKS)
@@ -194,19 +194,19 @@ async def test_every_operation_does_what_its_example_shows_and_its_answers_lead_
         answers = {each: await http.post("/oauth/token", data=login_of(each)) for each in (pseb, admin)}
     tokens = {each: answer.json()["access_token"] for each, answer in answers.items()}
 
-    def token_for(operation: sound.Operation) -> str | None:
+    def token_for(operation: example_calls.Operation) -> str | None:
         ways = operation.definition.raw.get("security", [])
         needed = {scope for each in ways for scopes in each.values() for scope in scopes}
         caller = pseb if needed <= ALLOWED[PartnerKind.ASSOCIATION] else admin
         return tokens[caller] if ways else None
 
-    calls = workflow.Calls(token_for, lambda name: {**ids, **own.get(name, {})}, CHECKS)
+    calls = random_walks.Calls(token_for, lambda name: {**ids, **own.get(name, {})}, CHECKS)
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
-    await asyncio.to_thread(calls.make_sound_ones, schema)
+    await asyncio.to_thread(calls.make_example_calls, schema)
     assert calls.refused == {}
     assert len(calls.answered) == len(OPERATIONS)
     calls.answered.clear()
-    await asyncio.to_thread(workflow.walk, schema, calls)
+    await asyncio.to_thread(random_walks.walk, schema, calls)
     assert calls.failures == []
     led_on = [name for name in calls.answered if "{" in PATHS[name]]
     assert len(led_on) > 4, calls.answered

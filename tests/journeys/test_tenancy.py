@@ -7,7 +7,7 @@ import pytest
 
 from app.partners.rules import PartnerKind
 from tests.support import cases, uploads
-from tests.support.held import held_removal
+from tests.support.held_changes import held_removal
 from tests.support.service import Caller, Service
 
 METHODS = ("get", "patch", "post", "put", "delete")

@@ -42,7 +42,7 @@ async def test_another_associations_registration_looks_as_if_it_did_not_exist(ps
 
 
 async def test_a_case_reads_the_same_wherever_it_is_read(pseb: Caller, officer: Caller) -> None:
-    told = {
+    told: dict[str, Any] = {
         "description": 'A "quote", a \\\\ and نام',
         "subscriber_id": "N-7",
         "networks": ["154.192.9.9", "2400:adc5::/48"],

@@ -6,8 +6,8 @@ from typing import Any
 
 from app.registrations.rules import Status
 from tests.support import cases
+from tests.support.cases_in_status import cases_in_status
 from tests.support.service import Caller, Service
-from tests.support.standing import standing
 
 FROM = {
     "correct": {"information_requested", "rejected"},
@@ -36,7 +36,7 @@ async def test_each_transition_is_allowed_from_its_statuses_and_illegal_from_all
     pseb: Caller, officer: Caller
 ) -> None:
     wanted = list(product(FROM, Status))
-    made = await standing(pseb, [status for _, status in wanted], claimed_by=officer.credentials.id)
+    made = await cases_in_status(pseb, [status for _, status in wanted], claimed_by=officer.credentials.id)
     outcomes, expected = {}, {}
     for (name, status), case in zip(wanted, made, strict=True):
         answer = await change(caller_of(name, pseb, officer), name, case["id"])
@@ -53,7 +53,7 @@ async def test_every_transition_needs_the_version_that_was_read(pseb: Caller, of
         "claim": "submitted",
         "give back": "in_review",
     }
-    made = await standing(pseb, list(statuses.values()), claimed_by=officer.credentials.id)
+    made = await cases_in_status(pseb, list(statuses.values()), claimed_by=officer.credentials.id)
     for name, case in zip(statuses, made, strict=True):
         caller = caller_of(name, pseb, officer)
         for tag, status, code in ((None, 428, "precondition_required"), ('"7"', 412, "version_mismatch")):
@@ -67,7 +67,7 @@ async def test_every_transition_needs_the_version_that_was_read(pseb: Caller, of
 async def test_only_the_submitter_changes_its_case_and_only_officers_claim(
     pseb: Caller, pasha: Caller, officer: Caller, nayatel: Caller
 ) -> None:
-    (case,) = await standing(pseb, ["rejected"])
+    (case,) = await cases_in_status(pseb, ["rejected"])
     for name in ("correct", "submit", "withdraw"):
         assert (await change(pasha, name, case["id"])).status_code == 404
         assert (await change(nayatel, name, case["id"])).status_code == 403
@@ -99,7 +99,7 @@ async def test_a_correction_is_checked_like_a_submission_and_changes_nothing_whe
     pseb: Caller, officer: Caller
 ) -> None:
     granted = await cases.approved(pseb, officer)
-    (case,) = await standing(pseb, ["information_requested"])
+    (case,) = await cases_in_status(pseb, ["information_requested"])
     for change, expected in (
         ({"operator": "acme"}, {"/operator": "unknown_operator"}),
         (

@@ -67,7 +67,8 @@ async def test_flags_are_named_once_and_only_where_something_is_granted(
 async def test_flagged_cases_are_refused_one_by_one_unless_their_flags_are_named(
     officer: Caller, made: dict[str, str], including: list[str] | None, granted: set[str]
 ) -> None:
-    answer = await batch(officer, made, **({} if including is None else {"including_flags": including}))
+    including_flags: dict[str, Any] = {} if including is None else {"including_flags": including}
+    answer = await batch(officer, made, **including_flags)
     assert answer.status_code == 200, answer.text
     outcome = answer.json()
     assert outcome["flagged"] == {OUTSIDE: 1, MISMATCH: 2}
@@ -86,7 +87,7 @@ async def test_flagged_cases_are_refused_one_by_one_unless_their_flags_are_named
 async def test_reinstating_flagged_cases_needs_their_flags_too_and_ending_them_does_not(
     service: Service, officer: Caller, made: dict[str, str]
 ) -> None:
-    every = {"including_flags": [OUTSIDE, MISMATCH]}
+    every: dict[str, Any] = {"including_flags": [OUTSIDE, MISMATCH]}
     assert (await batch(officer, made, **every)).json()["counts"]["decided"] == 3
     suspended = (await batch(officer, made, "suspend", **WHY)).json()
     assert (suspended["counts"]["decided"], suspended["flagged"]) == (3, {OUTSIDE: 0, MISMATCH: 0})

@@ -5,8 +5,8 @@ from itertools import product
 from app.registrations.rules import Status
 from app.reviews.rules import Action
 from tests.support import cases
+from tests.support.cases_in_status import cases_in_status
 from tests.support.service import Caller
-from tests.support.standing import standing
 
 REVIEWED = {"submitted", "in_review"}
 LEADS_TO = {
@@ -23,7 +23,7 @@ async def test_each_action_leads_where_the_diagram_says_and_is_illegal_everywher
     pseb: Caller, officer: Caller
 ) -> None:
     wanted = list(product(Action, Status))
-    made = await standing(pseb, [status for _, status in wanted], claimed_by=officer.credentials.id)
+    made = await cases_in_status(pseb, [status for _, status in wanted], claimed_by=officer.credentials.id)
     outcomes, expected = {}, {}
     for (action, status), case in zip(wanted, made, strict=True):
         needs = {} if action in ("approve", "reinstate") else {"reason_codes": ["misuse"], "legal_basis": "Order 1"}

@@ -89,7 +89,7 @@ async def _make_template(server_url: str) -> None:
 async def clone(server_url: str) -> str:
     """The URL of a fresh copy of the template."""
     name = f"t_{uuid4().hex}"
-    await execute(server_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    await execute(server_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
     return database_url(server_url, name)
 
 

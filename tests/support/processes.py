@@ -1,13 +1,19 @@
-"""The service's own processes, started as an operator starts them, on a test's database."""
+"""The service's own processes on a test's database: the commands of ``app.cli`` in processes of their own.
+
+They are forked from a process that has the program loaded: to load it takes two seconds of a processor, more than most
+of what is asked of them. ``tests/test_cli.py`` starts it as an operator does.
+"""
 
 import asyncio
+import multiprocessing
 import os
+import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.context import ForkServerProcess
 from typing import IO
 
 import httpx
@@ -15,6 +21,8 @@ import httpx
 from app.core.settings import Settings
 
 STOP_SECONDS = 15
+_FORKING = multiprocessing.get_context("forkserver")
+_FORKING.set_forkserver_preload(["app.cli.__main__", "pytest"])  # a program named pytest is loaded again by each
 
 
 def environment(settings: Settings, **changes: str) -> dict[str, str]:
@@ -30,15 +38,72 @@ def environment(settings: Settings, **changes: str) -> dict[str, str]:
     return {**{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}, **given, **changes}
 
 
-def start(command: str, environment_: dict[str, str], out: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
-    """A process of ours; what it writes goes to ``out`` when that is given."""
-    return subprocess.Popen([sys.executable, "-m", "app.cli", command], env=environment_, stdout=out, stderr=out)
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Processes started in the block end by SIGINT, although tests that run in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Running:
+    """A process of ours that was started."""
+
+    def __init__(self, process: ForkServerProcess) -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """Its number, also when it has ended."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, seconds: float | None = None) -> int:
+        """Its exit code when it has ended. Raises ``TimeoutError``."""
+        self._process.join(seconds)
+        if self._process.exitcode is None:
+            raise TimeoutError
+        return self._process.exitcode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to stop, by SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+
+def _run(command: str, environment_: dict[str, str], out: str | None) -> None:
+    """Run a command in a process just forked, as if it were started with nothing but ``environment_``."""
+    from app.cli.__main__ import cli  # noqa: PLC0415  # loaded before the fork, and only there
+
+    os.environ.clear()
+    os.environ.update(environment_)
+    sys.argv = ["app.cli", command]
+    if out is not None:
+        file = os.open(out, os.O_WRONLY | os.O_APPEND)
+        os.dup2(file, sys.stdout.fileno())
+        os.dup2(file, sys.stderr.fileno())
+    cli()
+
+
+def start(command: str, environment_: dict[str, str], out: IO[bytes] | None = None) -> Running:
+    """A process of ours; what it writes is appended to the file ``out`` when that is given."""
+    process = _FORKING.Process(target=_run, args=(command, environment_, out and out.name))
+    process.start()
+    return Running(process)
 
 
 @contextmanager
-def running(
-    command: str, environment_: dict[str, str], out: IO[bytes] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: str, environment_: dict[str, str], out: IO[bytes] | None = None) -> Iterator[Running]:
     """A process of ours while the block runs."""
     process = start(command, environment_, out)
     try:
@@ -47,14 +112,13 @@ def running(
         process.terminate()
         try:
             process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        except TimeoutError:
+            kill(process)
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: Running) -> None:
     """``kill -9``."""
-    process.kill()
+    process.send_signal(signal.SIGKILL)
     process.wait()
 
 
@@ -65,9 +129,9 @@ class Killable:
         self._command = command
         self._environment = environment_
         self._out = out
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Running | None = None
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> Running:
         """Run it."""
         self.process = start(self._command, self._environment, self._out)
         return self.process
@@ -91,7 +155,7 @@ def api_environment(settings: Settings, port: int, **changes: str) -> dict[str, 
     return environment(settings, PORT=str(port), PUBLIC_URL=f"http://127.0.0.1:{port}", **changes)
 
 
-def wait_until_live(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_until_live(url: str, process: Running) -> None:
     """Return when the API answers."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

@@ -76,6 +76,7 @@ class Service:
             issued = await partners.create_client(
                 tx, None, found, NewClient(name=client or partner, scopes=scopes, person=person)
             )
+            assert issued.client_secret is not None
             return Credentials(issued.client.client_id, issued.client_secret, issued.client.id, found.id)
 
     async def token(self, credentials: Credentials, scope: str | None = None) -> str:

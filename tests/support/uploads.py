@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -56,18 +56,23 @@ def xlsx_of(rows: list[dict[str, str]], columns: tuple[str, ...] = COLUMNS, shee
     return made.getvalue()
 
 
-WRITERS = {"csv": csv_of, "ndjson": ndjson_of, "xlsx": xlsx_of}
+WRITERS: dict[str, Callable[[list[dict[str, str]]], bytes]] = {"csv": csv_of, "ndjson": ndjson_of, "xlsx": xlsx_of}
 TYPES = {upload_format.value: media_type for media_type, upload_format in FORMAT_OF_TYPE.items()}
 
 
 async def send(
-    caller: Caller, body: Any, *, dry_run: bool = False, upload_format: str = "csv", **headers: str
+    caller: Caller,
+    body: Any,
+    *,
+    dry_run: bool = False,
+    upload_format: str = "csv",
+    headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
     """POST an upload."""
     return await caller.post(
         f"/v1/bulk-uploads?dry_run={str(dry_run).lower()}",
         content=body,
-        headers={"Content-Type": TYPES[upload_format], **headers},
+        headers={"Content-Type": TYPES[upload_format], **(headers or {})},
     )
 
 

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 
 from tests.torture.run import Outcome, run
+from tests.torture.stack import Victim
 
 FAULTS_SHOWN = 30
 KILLS_A_MINUTE = 10
@@ -52,7 +53,7 @@ def _table(outcome: Outcome) -> list[str]:
     ]  # fmt: skip
 
 
-def _kills(outcome: Outcome) -> list[tuple[str, int]]:
+def _kills(outcome: Outcome) -> list[tuple[Victim, int]]:
     return sorted(outcome.kills.items())
 
 

@@ -13,10 +13,10 @@ import pytest
 from app.uploader import client as calling
 from app.uploader.client import Refused, ServiceClient, Unreachable
 
-TOKEN = (200, {}, b'{"access_token": "t", "expires_in": 600}')
-DONE = (200, {}, b'{"id": "1"}')
-BUSY = (503, {"Retry-After": "0"}, b"")
 Answer = tuple[int, dict[str, str], bytes]
+TOKEN: Answer = (200, {}, b'{"access_token": "t", "expires_in": 600}')
+DONE: Answer = (200, {}, b'{"id": "1"}')
+BUSY: Answer = (503, {"Retry-After": "0"}, b"")
 
 
 @dataclass

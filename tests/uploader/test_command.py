@@ -36,10 +36,10 @@ class Told(NamedTuple):
 def started(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
     """The uploader in a process of its own."""
     command = [sys.executable, "-m", "app.cli", "upload", *arguments]
+    environment = {"PATH": os.environ["PATH"], **environment}
     piped = subprocess.PIPE
-    return subprocess.Popen(
-        command, env={"PATH": os.environ["PATH"], **environment}, stdout=piped, stderr=piped, text=True
-    )
+    with processes.interruptible():
+        return subprocess.Popen(command, env=environment, stdout=piped, stderr=piped, text=True)
 
 
 async def ended(process: subprocess.Popen[str]) -> Told:

@@ -29,7 +29,7 @@ async def test_the_waiting_requests_of_a_client_are_limited_apart_from_those_of_
     waiting = [asyncio.create_task(each.get(path, headers=WAIT)) for each in (nayatel, nayatel, ptcl)]
 
     async def all_wait() -> bool:
-        return sum(waits._waiting.values()) == len(waiting)
+        return bool(sum(waits._waiting.values()) == len(waiting))
 
     await processes.until(all_wait)
     refused = await nayatel.get(path, headers=WAIT)

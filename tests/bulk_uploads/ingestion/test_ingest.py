@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from app.bulk_uploads import store
 from app.bulk_uploads.ingestion import ingest as ingesting
 from app.bulk_uploads.ingestion import segments
 from app.bulk_uploads.ingestion.ingest import ingest
@@ -42,7 +43,7 @@ async def references(caller: Caller) -> list[str]:
 
 async def parts_left(database: Database, upload_id: UUID) -> bool:
     async with database.transaction(read_only=True) as tx:
-        return await ingesting.store.read_part(tx, upload_id, 0) is not None
+        return await store.read_part(tx, upload_id, 0) is not None
 
 
 @pytest.mark.parametrize(

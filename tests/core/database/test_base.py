@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Boolean, Integer, Text, Uuid, column, func, select
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB
 from uuid_utils.compat import uuid7
 
 from app.core.database.base import INSTANT, one_of
 from app.core.database.batches import any_of, column_text, json_rows, text_columns, values_at, values_of
+from app.core.database.statement import DIALECT
 from app.operators.models import CountryPrefix, Operator
 from app.partners.models import Partner
 from tests.support.service import Service
@@ -29,10 +29,10 @@ class Colour(StrEnum):
 @given(st.lists(st.text(), max_size=5))
 def test_the_values_of_a_batch_are_one_parameter_and_never_part_of_the_statement(values: list[str]) -> None:
     batch = json_rows("batch", {"value": Text}, [{"value": value} for value in values])
-    statement = select(batch.c.value).compile(dialect=postgresql.dialect())
+    statement = select(batch.c.value).compile(dialect=DIALECT)
     assert len(statement.params) == 1
     again = json_rows("batch", {"value": Text}, [])
-    assert str(statement) == str(select(again.c.value).compile(dialect=postgresql.dialect()))
+    assert str(statement) == str(select(again.c.value).compile(dialect=DIALECT))
 
 
 async def test_fifty_thousand_rows_are_one_statement(service: Service) -> None:
@@ -99,4 +99,4 @@ async def test_an_empty_batch_is_a_table_without_rows(service: Service) -> None:
 
 def test_a_column_is_held_to_the_values_of_its_enum() -> None:
     assert str(one_of("colour", Colour).sqltext) == "colour IN ('red', 'green')"
-    assert str(any_of(column("colour", Text), ["red"]).compile(dialect=postgresql.dialect())).count("colour") == 1
+    assert str(any_of(column("colour", Text), ["red"]).compile(dialect=DIALECT)).count("colour") == 1

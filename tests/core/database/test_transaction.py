@@ -132,6 +132,23 @@ async def test_nothing_of_a_block_that_fails_is_there_and_its_connection_is_used
         assert await who(service.database, mine) == (TENANT, str(mine.partner_id))
 
 
+async def test_nothing_is_left_of_a_transaction_that_is_cancelled_at_whichever_step(service: Service) -> None:
+    """Also while its ``BEGIN`` is on the way, when the driver does not know of it yet."""
+
+    async def read() -> None:
+        async with service.database.transaction(read_only=True) as tx:
+            await tx.execute(text("SELECT 1"))
+
+    for steps in [*range(40)] * 3:
+        reading = asyncio.create_task(read())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        async with service.database.transaction() as tx:
+            assert await tx.scalar(text("SHOW transaction_read_only")) == "off"
+
+
 async def test_a_transaction_that_failed_is_never_taken_for_committed(service: Service, pseb: Caller) -> None:
     case, mine = await cases.submitted(pseb), acting_for(pseb)
 

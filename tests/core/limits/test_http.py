@@ -215,7 +215,7 @@ async def test_names_that_nobody_has_do_not_make_counts_without_end(database_url
             kept = await tx.scalar(
                 select(func.count()).select_from(RateWindow).where(RateWindow.rate_class == "failed_logins")
             )
-        assert kept <= http.FAILED_LOGIN_BUCKETS
+        assert (kept or 0) <= http.FAILED_LOGIN_BUCKETS
 
 
 async def test_right_assertions_and_firewalls_go_on_while_wrong_ones_are_refused(database_url: str) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 import httpx
 import pytest
 from joserfc.jwk import OctKey
+from sqlalchemy import select
 
 from app.core.validation.preconditions import ANY_VERSION
 from app.partners import service as partners
 from app.partners import store
 from app.partners.login.assertions import ASSERTION_TYPE
+from app.partners.models import UsedAssertion
 from app.partners.schemas import ClientKeys
 from app.worker import Worker
 from tests.support import postgres
@@ -48,7 +50,7 @@ def _error(answer: httpx.Response) -> tuple[int, str]:
 
 async def _used(service: Service) -> int:
     async with service.database.transaction(read_only=True) as tx:
-        rows = await tx.execute(store.select(store.UsedAssertion))
+        rows = await tx.execute(select(UsedAssertion))
         return len(rows.all())
 
 

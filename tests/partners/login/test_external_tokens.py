@@ -120,14 +120,15 @@ async def test_a_token_of_an_unconfigured_issuer_is_refused_without_fetching_key
 ) -> None:
     async with receiving() as elsewhere:
         stranger = Provider(elsewhere)
-        for issuer in (stranger.url, provider.url + "/", provider.url.upper(), ["x"], {}):
+        issuers: tuple[object, ...] = (stranger.url, provider.url + "/", provider.url.upper(), ["x"], {})
+        for issuer in issuers:
             assert (await _get(service, provider.token(iss=issuer))).status_code == 401
         assert (elsewhere.accepted, provider.asked) == (0, [])
 
 
 async def test_a_providers_key_cannot_sign_tokens_of_the_service(service: Service, provider: Provider) -> None:
     own = service.settings.public_url
-    claims = {"iss": own, "aud": own, "partner_kind": "regulator", "scope": " ".join(SCOPES)}
+    claims: dict[str, Any] = {"iss": own, "aud": own, "partner_kind": "regulator", "scope": " ".join(SCOPES)}
     assert (await _get(service, provider.token(**claims))).status_code == 401
 
 

@@ -1,4 +1,4 @@
-"""Cases in whatever statuses a test needs, made by one upload and put there past the service."""
+"""Cases in the statuses that a test needs, made by one upload and put there by SQL."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.service import Caller
 PUT = text("UPDATE registrations SET status = :status, claimed_by = :claimed_by WHERE reference = :reference")
 
 
-async def standing(caller: Caller, statuses: Sequence[str], claimed_by: Any = None) -> list[dict[str, Any]]:
+async def cases_in_status(caller: Caller, statuses: Sequence[str], claimed_by: Any = None) -> list[dict[str, Any]]:
     """One case of the caller's for each status, in order; those ``in_review`` are claimed."""
     references = [f"standing-{index:04d}" for index in range(len(statuses))]
     done = await uploads.uploaded(caller, uploads.csv_of([uploads.row(reference) for reference in references]))

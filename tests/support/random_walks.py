@@ -13,7 +13,8 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.core.transport import Response
 from schemathesis.schemas import BaseSchema
 
-from tests.support import sound
+from tests.support import example_calls
+from tests.support.example_calls import Operation
 
 WALKS = 8
 BOUNDS = settings(
@@ -31,7 +32,7 @@ class Calls:
 
     def __init__(
         self,
-        token_for: Callable[[sound.Operation], str | None],
+        token_for: Callable[[Operation], str | None],
         known_to: Callable[[str], Mapping[str, Any]],
         checks: list[Any],
     ) -> None:
@@ -42,24 +43,24 @@ class Calls:
         self.refused: dict[str, str] = {}
         self.failures: list[str] = []
 
-    def headers_for(self, operation: sound.Operation) -> dict[str, str]:
+    def headers_for(self, operation: Operation) -> dict[str, str]:
         """The credentials that the operation asks for."""
         token = self._token_for(operation)
         return {"Authorization": f"Bearer {token}"} if token else {}
 
-    def note(self, case: Case, response: Response) -> None:
+    def note(self, case: Case[Operation], response: Response) -> None:
         """Keep what came of a call."""
-        name = sound.name_of(case.operation)
+        name = example_calls.name_of(case.operation)
         if 200 <= response.status_code < 300:
             self.answered[name] += 1
         else:
             self.refused[name] = f"{response.status_code} {response.text[:300]}"
 
-    def make_sound_ones(self, schema: BaseSchema) -> None:
+    def make_example_calls(self, schema: BaseSchema) -> None:
         """Call each operation once as the document shows it."""
         for found in schema.get_all_operations():
-            operation = found.ok()
-            case = sound.call_of(operation, self.known_to(sound.name_of(operation)))
+            operation = example_calls.readable(found)
+            case = example_calls.call_of(operation, self.known_to(example_calls.name_of(operation)))
             headers = self.headers_for(operation)
             self.note(case, case.call_and_validate(headers=headers, checks=self.checks))
 
@@ -71,21 +72,21 @@ def walk(schema: BaseSchema, calls: Calls) -> None:
         def setup(self) -> None:
             self.turns = count()
 
-        def before_call(self, case: Case) -> None:
+        def before_call(self, case: Case[Operation]) -> None:
             if next(self.turns) % 2 == 0:
-                known = calls.known_to(sound.name_of(case.operation))
-                shown = sound.call_of(case.operation, {**known, **case.path_parameters})
+                known = calls.known_to(example_calls.name_of(case.operation))
+                shown = example_calls.call_of(case.operation, {**known, **case.path_parameters})
                 case.query, case.body, case.media_type = shown.query, shown.body, shown.media_type
                 case.headers.update(shown.headers)
 
-        def get_call_kwargs(self, case: Case) -> dict[str, Any]:
+        def get_call_kwargs(self, case: Case[Operation]) -> dict[str, Any]:
             return {"headers": calls.headers_for(case.operation)}
 
-        def after_call(self, response: Response, case: Case) -> None:
+        def after_call(self, response: Response, case: Case[Operation]) -> None:
             super().after_call(response, case)
             calls.note(case, response)
 
-        def validate_response(self, response: Response, case: Case, *_: Any, **__: Any) -> None:
+        def validate_response(self, response: Response, case: Case[Operation], *_: Any, **__: Any) -> None:
             try:
                 case.validate_response(response, checks=calls.checks)
             except FailureGroup as failure:

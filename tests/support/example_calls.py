@@ -1,11 +1,20 @@
-"""A sound call of any operation: the document's own example, with the ids and names of what is there."""
+"""The call of any operation that its example in the document shows, with the ids and names of what is there."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from schemathesis import APIOperation, Case
+from schemathesis.core.errors import InvalidSchema
+from schemathesis.core.result import Err, Result
 
 Operation = APIOperation[Any, Any, Any, Any]
+
+
+def readable(found: Result[Operation, InvalidSchema]) -> Operation:
+    """An operation of the document. Raises ``InvalidSchema``."""
+    if isinstance(found, Err):
+        raise found.err()
+    return found.ok()
 
 
 def name_of(operation: Operation) -> str:
@@ -14,7 +23,7 @@ def name_of(operation: Operation) -> str:
     return name
 
 
-def call_of(operation: Operation, known: Mapping[str, Any]) -> Case:
+def call_of(operation: Operation, known: Mapping[str, Any]) -> Case[Operation]:
     """The call that the document shows; what ``known`` has by the name of a parameter or field stands in its place.
 
     Of the query only what is needed is sent. ``known["body"]`` stands for the whole body.

@@ -12,7 +12,7 @@ _numbers = count(1)
 
 
 @dataclass
-class Planted:
+class Canaries:
     """What was sent or handed out on the way, by kind."""
 
     cnics: list[str] = field(default_factory=list)

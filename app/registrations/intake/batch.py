@@ -1,4 +1,4 @@
-"""Batches of registrations to be submitted together, with all that can be said of them without the register."""
+"""Batches: items to be submitted together, with all that is known of them without the register. Pure work."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -57,13 +57,13 @@ class Batch:
     overlapping_items: frozenset[int]
     unknown_operators: frozenset[int]
     locks: Locks
-    applicants: Sequence[Identity | None] = ()
+    applicants: Sequence[Identity | None]
     bulk_upload_id: UUID | None = None
     accepted: AcceptedNetworks | None = None
 
     @classmethod
     def of(cls, items: Sequence[RegistrationRequest], prefixes: PrefixTable) -> "Batch":
-        """Make a batch without applicants."""
+        """Make a batch whose applicants are still to be set."""
         networks = [[span(network) for network in item.networks] for item in items]
         each = [(network, i) for i, listed in enumerate(networks) for network in listed]
         return cls(
@@ -73,6 +73,7 @@ class Batch:
             overlapping_items=frozenset(overlapping_items(each)),
             unknown_operators=frozenset(i for i, item in enumerate(items) if not prefixes.knows(item.operator)),
             locks=Locks.of((network for network, _ in each), _references(items)),
+            applicants=[None] * len(items),
         )
 
     def at(self, places: Sequence[int]) -> "Batch":

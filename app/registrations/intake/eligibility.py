@@ -33,16 +33,16 @@ Eligibility = Accepted | Unchanged | DomainError
 
 
 def check_eligibility(batch: Batch, conflicts: Conflicts) -> dict[int, Eligibility]:
-    """Check the items of a batch that something speaks against, by position; all others may become new cases.
+    """Check the items that may be ineligible, by position; all others may become new cases.
 
     In a dry run every item is checked, because what it accepted is not in the register.
     """
     accepted = AcceptedNetworks() if batch.accepted is None else batch.accepted
-    doubtful = sorted(_doubtful(batch, conflicts)) if batch.accepted is None else range(len(batch.items))
-    return {place: _check_item(batch, place, conflicts, accepted) for place in doubtful}
+    places = sorted(_maybe_ineligible(batch, conflicts)) if batch.accepted is None else range(len(batch.items))
+    return {place: _check_item(batch, place, conflicts, accepted) for place in places}
 
 
-def _doubtful(batch: Batch, conflicts: Conflicts) -> set[int]:
+def _maybe_ineligible(batch: Batch, conflicts: Conflicts) -> set[int]:
     known, items = conflicts.by_reference, enumerate(batch.items)
     return {
         *(i for i, each in enumerate(zip(batch.items, batch.applicants, strict=True)) if not _fits(*each)),

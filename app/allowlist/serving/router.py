@@ -114,9 +114,8 @@ async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery
     encoded = reader.representations.get(snapshot.version, name, family, gzipped=gzipped)
     tag = encoded.etag if encoded else list_tag(snapshot.version, name, family, gzipped=gzipped)
     if matches_if_none_match(request, tag):
-        return _add_age(
-            encoded.responses(REVALIDATE).not_modified if encoded else not_modified(tag, REVALIDATE), reader
-        )
+        response = encoded.responses(REVALIDATE).not_modified if encoded else not_modified(tag, REVALIDATE)
+        return _add_age(response, reader)
     count_work(request)
     encoded = encoded or await reader.representations.get_or_build(snapshot, name, family, gzipped=gzipped)
     return _add_age(encoded.responses(REVALIDATE).full, reader)

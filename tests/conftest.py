@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from fasteners import InterProcessLock
+from hypothesis import Phase
 from hypothesis import settings as hypothesis_settings
 
 from app.core.settings import Settings
@@ -15,6 +16,10 @@ from tests.support.service import Caller, Service
 # how long an example takes says nothing on a machine that does other work beside
 hypothesis_settings.register_profile("patient", deadline=None)
 hypothesis_settings.load_profile("patient")
+# of `make mutants`: the same examples for each mutant, and none made smaller once one has failed
+hypothesis_settings.register_profile(
+    "mutants", deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
+)
 
 
 @pytest.fixture(scope="session")

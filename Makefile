@@ -62,9 +62,12 @@ lock: ## pin the dependencies of pyproject.toml anew, with hashes (needs uv)
 clean: ## delete what was installed and cached
 	rm -rf .venv contract/node_modules contract/python .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-sbom: .venv/development ## write sbom.json (CycloneDX) and licences.json, from the lock
+# Licences are read from installed packages, so what requirements.lock pins is installed by itself.
+sbom: .venv/development ## write sbom.json (CycloneDX) and licences.json, of requirements.lock alone
 	$(BIN)/cyclonedx-py requirements requirements.lock --output-reproducible --output-file sbom.json
-	$(BIN)/cyclonedx-py environment --output-reproducible --output-file licences.json .venv
+	$(PYTHON) -m venv --clear --without-pip .venv/released
+	$(BIN)/pip --quiet --disable-pip-version-check --python .venv/released install --require-hashes -r requirements.lock
+	$(BIN)/cyclonedx-py environment --output-reproducible --output-file licences.json .venv/released
 
 bench: .venv/development ## measure, which takes an hour
 	$(BIN)/python -m bench.register

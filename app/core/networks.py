@@ -126,7 +126,7 @@ def parse_address(text: str) -> IPv4Address | IPv6Address:
         return IPv4Address(packed)
     if text.isascii() and "%" not in text:
         with suppress(AddressValueError):
-            return IPv6Address(text) if ":" in text else IPv4Address(text)
+            return IPv6Address(text)
     shown = repr(text[:60]) if LIKE_AN_ADDRESS.fullmatch(text[:60]) else "What is given here"
     raise NetworkMalformed(f"{shown} is not an IPv4 or IPv6 address in standard notation.")
 

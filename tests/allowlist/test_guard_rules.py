@@ -73,6 +73,9 @@ def test_released_changes_are_not_counted_and_not_held_again() -> None:
     assert kinds(window(1_000), removed=[*released, *changes(10)]) == set()
     (hold,) = to_hold(window(1_000), [], [*released, *(fresh := changes(11))])
     assert hold.entry_ids == [each.entry_id for each in fresh]
+    # one that an officer released goes out, whatever holds the others that come with it
+    (hold,) = to_hold(window(1_000), [*changes(500, in_mass=False), *(late := changes(1)), *released[:1]], [])
+    assert hold.entry_ids == [each.entry_id for each in late]
     assert kinds(window(1_000), added=changes(5_000, is_released=True)) == set()
     assert kinds(window(1_000), added=[*changes(500, is_released=True), *changes(501)]) == {HeldKind.GROWTH}
 

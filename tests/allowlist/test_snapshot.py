@@ -1,6 +1,7 @@
 """Properties of the snapshot: what it holds, proves and finds, and what it refuses to be."""
 
 import hashlib
+from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from app.core.networks import position
 from tests.support.blocks import SPACE_IPV4, SPACE_IPV6, Block, blocks, overlap, without_overlaps
 
 SESSION = UUID(int=1)
+NOW = datetime(2026, 11, 28, 9, 30, tzinfo=UTC)
 lists = st.lists(blocks, max_size=20).map(without_overlaps)
 addresses = st.one_of(
     st.integers(SPACE_IPV4 - 1, SPACE_IPV4 + 256).map(ip_address),
@@ -43,10 +45,10 @@ def test_entries_that_overlap_are_no_snapshot(texts: list[str], block: Block) ->
 @settings(deadline=None)
 def test_a_delta_that_removes_what_is_not_there_or_twice_does_not_fit(texts: list[str], block: Block) -> None:
     assume(str(block) not in texts)
-    with pytest.raises(NotASnapshot):
+    with pytest.raises(NotASnapshot, match=f"^{block} "):
         snapshot(texts).replay(2, None, [], [str(block)])
     for text in texts[:1]:
-        with pytest.raises(NotASnapshot):
+        with pytest.raises(NotASnapshot, match=f"^{text} "):
             snapshot(texts).replay(2, None, [], [text, text])
 
 
@@ -69,6 +71,17 @@ def test_its_digest_is_sha_256_of_its_canonical_text(texts: list[str]) -> None:
     canonical = "".join(f"{text}\n" for text in by_address(texts)).encode()
     made = snapshot(texts)
     assert (made.canonical, made.digest) == (canonical, hashlib.sha256(canonical).hexdigest())
+
+
+@given(lists)
+@settings(deadline=None)
+def test_its_version_is_its_session_serial_time_and_digest_and_its_serials_those_of_its_networks(
+    texts: list[str],
+) -> None:
+    entries = [(text, serial) for serial, text in enumerate(texts, 3)]
+    made = Snapshot(SESSION, 40, NOW, entries)
+    assert made.version == (SESSION, 40, NOW, made.digest)
+    assert made.serials == {serial for _, serial in entries}
 
 
 @given(lists, st.data())

@@ -84,6 +84,13 @@ def test_a_company_needs_an_ntn_and_an_individual_a_cnic(
     ]
 
 
+def test_a_company_is_identified_by_its_ntn_and_an_individual_by_its_cnic() -> None:
+    company = rules.Particulars("company", "Example Ltd", "1234567-8", None, "it@example.pk", None, None, None)
+    assert company.identity == ("ntn", "1234567-8")
+    individual = company._replace(kind="individual", ntn=None, cnic="12345-1234567-1")
+    assert individual.identity == ("cnic", "12345-1234567-1")
+
+
 @given(st.from_regex(rules.CNIC, fullmatch=True, alphabet="0123456789-"))
 def test_a_masked_cnic_shows_its_last_three_digits_and_nothing_else(cnic: str) -> None:
     assert rules.cnic(cnic) == cnic

@@ -85,6 +85,20 @@ def test_what_is_not_in_standard_notation_is_malformed(text: str) -> None:
     assert len(refused.value.detail) < 300
 
 
+@pytest.mark.parametrize("text", ["203.99.160.256", "2400:1460:::1", "203.99.160", "a" * 29 + ":" + "b" * 40])
+def test_what_looks_like_an_address_is_repeated_to_its_sender_for_sixty_characters(text: str) -> None:
+    with pytest.raises(NetworkMalformed) as refused:
+        parse(text)
+    assert refused.value.detail.startswith(f"'{text[:60]}' is not")
+
+
+@pytest.mark.parametrize("text", ["12345-1234567-1", "1234567890123", "Ayesha Khan", "it@example.pk", "+923001234567"])
+def test_what_looks_like_no_address_is_not_repeated_since_it_may_be_someones_number(text: str) -> None:
+    with pytest.raises(NetworkMalformed) as refused:
+        parse(text)
+    assert refused.value.detail.startswith("What is given here is not")
+
+
 @pytest.mark.parametrize("text", SPECIAL)
 def test_no_special_purpose_block_is_taken_whole_or_in_part(text: str) -> None:
     block = ip_network(text)

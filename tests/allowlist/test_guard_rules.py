@@ -35,6 +35,7 @@ def test_ten_or_one_percent_may_leave_at_once_and_not_one_more(in_force: int, mo
     assert kinds(window(in_force), removed=changes(most)) == set()
     (hold,) = to_hold(window(in_force), [], removed := changes(most + 1))
     assert (hold.kind, hold.in_window, hold.bound) == (HeldKind.REMOVAL, most + 1, most)
+    assert isinstance(hold.bound, int)
     assert hold.entry_ids == [each.entry_id for each in removed]
 
 
@@ -109,6 +110,11 @@ def test_a_list_of_a_thousand_may_grow_by_half_in_the_window(
     assert [(each.kind, each.entry_ids) for each in held] == (
         [(HeldKind.GROWTH, [each.entry_id for each in batch])] if is_held else []
     )
+
+
+def test_half_of_an_odd_number_is_rounded_down_in_the_bound_that_is_shown() -> None:
+    (hold,) = to_hold(window(1_001), changes(501), [])
+    assert (hold.in_window, hold.bound) == (501, 500)
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,11 @@ def test_items_that_touch_one_another_are_those_that_a_comparison_of_every_pair_
     assert touching((networks.span(text), i) for i, texts in enumerate(listed) for text in texts) == expected
 
 
+def test_an_item_whose_own_networks_overlap_touches_no_other_item() -> None:
+    own = [(networks.span(text), 0) for text in ("203.99.160.0/24", "203.99.160.9/32")]
+    assert touching([*own, (networks.span("203.99.161.0/24"), 1)]) == set()
+
+
 @given(st.lists(st.none() | st.sampled_from("abc")))
 def test_items_of_one_reference_follow_one_another_in_their_order(references: list[str | None]) -> None:
     found = waves(references)

@@ -4,7 +4,7 @@ BIN := .venv/bin
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help run test torture lint openapi contract format bench sbom lock clean
+.PHONY: help run test coverage mutants torture lint openapi contract format bench sbom lock clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -12,8 +12,18 @@ help: ## list what can be made
 run: .venv/runtime ## the service with an embedded PostgreSQL, demo partners and a sample register
 	@exec $(BIN)/python -m app.cli run
 
-test: .venv/development ## the tests, on a PostgreSQL of their own; ARGS="tests/reviews -x" runs some
-	$(BIN)/pytest -n auto $(ARGS)
+test: .venv/development ## the tests, on a PostgreSQL of their own; ARGS="tests/reviews -x" runs some, COVERAGE=1 measures
+	$(if $(COVERAGE),$(BIN)/coverage run -m pytest,$(BIN)/pytest) -n auto $(ARGS)
+
+coverage: .venv/development ## print the branch coverage of app/ that COVERAGE=1 measured
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+# Change the pure rules in some 1,340 ways, one at a time; each mutant should fail a test. CONTRIBUTING.md has the known survivors.
+mutants: .venv/development ## test the tests of the pure rules by mutation, which takes half an hour
+	rm -rf mutants
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 # Kill API, workers and PostgreSQL at random under load, 200 times; KILLS and SEED are read from the environment.
 torture: .venv/development ## kill its processes at random under load; KILLS and SEED
@@ -60,11 +70,14 @@ lock: ## pin the dependencies of pyproject.toml anew, with hashes (needs uv)
 	$(LOCK) pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean: ## delete what was installed and cached
-	rm -rf .venv contract/node_modules contract/python .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv contract/node_modules contract/python .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants .coverage*
 
-sbom: .venv/development ## write sbom.json (CycloneDX) and licences.json, from the lock
+# Licences are read from installed packages, so what requirements.lock pins is installed by itself.
+sbom: .venv/development ## write sbom.json (CycloneDX) and licences.json, of requirements.lock alone
 	$(BIN)/cyclonedx-py requirements requirements.lock --output-reproducible --output-file sbom.json
-	$(BIN)/cyclonedx-py environment --output-reproducible --output-file licences.json .venv
+	$(PYTHON) -m venv --clear --without-pip .venv/released
+	$(BIN)/pip --quiet --disable-pip-version-check --python .venv/released install --require-hashes -r requirements.lock
+	$(BIN)/cyclonedx-py environment --output-reproducible --output-file licences.json .venv/released
 
 bench: .venv/development ## measure, which takes an hour
 	$(BIN)/python -m bench.register

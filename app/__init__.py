@@ -1,3 +1,3 @@
 """The IP registration service."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

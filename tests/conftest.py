@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from fasteners import InterProcessLock
+from hypothesis import Phase
 from hypothesis import settings as hypothesis_settings
 
 from app.core.settings import Settings
@@ -22,6 +23,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """No other processes for the tests of one file, or one of these; as many as there are processors for more."""
     is_one_file = len(config.args) == 1 and Path(config.args[0].partition("::")[0]).is_file()
     return 0 if is_one_file else None
+
+
+# of `make mutants`: the same examples for each mutant, and none made smaller once one has failed
+hypothesis_settings.register_profile(
+    "mutants", deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
+)
 
 
 @pytest.fixture(scope="session")

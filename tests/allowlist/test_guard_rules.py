@@ -37,6 +37,7 @@ def test_ten_or_one_percent_may_leave_at_once_and_not_one_more(in_force: int, mo
     assert kinds(window(in_force), removed=changes(most)) == set()
     (hold,) = find_holds(window(in_force), [], removed := changes(most + 1))
     assert (hold.kind, hold.in_window, hold.bound) == (HeldKind.REMOVAL, most + 1, most)
+    assert isinstance(hold.bound, int)
     assert hold.entry_ids == [each.entry_id for each in removed]
 
 
@@ -75,6 +76,9 @@ def test_released_changes_are_not_counted_and_not_held_again() -> None:
     assert kinds(window(1_000), removed=[*released, *changes(10)]) == set()
     (hold,) = find_holds(window(1_000), [], [*released, *(fresh := changes(11))])
     assert hold.entry_ids == [each.entry_id for each in fresh]
+    # one that an officer released goes out, whatever holds the others that come with it
+    (hold,) = find_holds(window(1_000), [*changes(500, in_mass=False), *(late := changes(1)), *released[:1]], [])
+    assert hold.entry_ids == [each.entry_id for each in late]
     assert kinds(window(1_000), added=changes(5_000, is_released=True)) == set()
     assert kinds(window(1_000), added=[*changes(500, is_released=True), *changes(501)]) == {HeldKind.GROWTH}
 
@@ -110,6 +114,11 @@ def test_a_list_of_a_thousand_may_grow_by_half_in_the_window(
     )
 
 
+def test_half_of_an_odd_number_is_rounded_down_in_the_bound_that_is_shown() -> None:
+    (hold,) = find_holds(window(1_001), changes(501), [])
+    assert (hold.in_window, hold.bound) == (501, 500)
+
+
 @pytest.mark.parametrize(
     ("removed", "added", "is_lost"),
     [
@@ -123,6 +132,7 @@ def test_a_list_of_a_thousand_may_grow_by_half_in_the_window(
         ("8.8.0.0/24", ["8.8.1.0/24"], True),
         ("8.8.0.5/32", ["8.8.0.0/24"], False),
         ("8.8.0.0/32", ["8.8.0.1/32"], True),
+        ("8.8.0.0/30", ["8.8.0.0/32", "8.8.0.2/31"], True),  # but one address
         ("255.255.255.255/32", ["::/1"], True),
         ("2400:1460::/32", ["2400:1460::/33", "2400:1460:8000::/33"], False),
         ("2400:1460::/32", ["2400:1460::/33"], True),

@@ -44,8 +44,52 @@ def test_an_invalid_email_address_is_refused(text: str) -> None:
 
 
 def test_an_email_address_over_254_characters_is_too_long_rather_than_malformed() -> None:
+    longest = "a" * 242 + "@example.com"
+    assert rules.email(longest) == longest
     with pytest.raises(InvalidValue):
-        rules.email("a" * 243 + "@example.com")
+        rules.email("a" + longest)
+
+
+@pytest.mark.parametrize(
+    ("written", "normal"),
+    [
+        ("it@Example.PK", "it@example.pk"),
+        ("IT@example.pk", "IT@example.pk"),
+        ("it@xn--exmple-cua.pk", "it@ex\u00e4mple.pk"),
+    ],
+)
+def test_the_normal_form_of_an_email_address_has_its_domain_in_lower_case_and_in_unicode(
+    written: str, normal: str
+) -> None:
+    assert rules.email(written) == normal
+
+
+@pytest.mark.parametrize(
+    ("given", "pointers", "detail"),
+    [
+        ({"kind": "company"}, ["/ntn"], "A company needs ntn."),
+        ({"kind": "company", "cnic": "12345-1234567-1"}, ["/ntn"], "A company needs ntn."),
+        ({"kind": "individual", "ntn": "1234567-8"}, ["/cnic"], "An individual needs cnic."),
+        ({"kind": "company", "ntn": "1234567-8"}, [], ""),
+        ({"kind": "individual", "cnic": "12345-1234567-1"}, [], ""),
+        ({"kind": "club"}, [], ""),
+        ({}, [], ""),
+    ],
+)
+def test_a_company_needs_an_ntn_and_an_individual_a_cnic(
+    given: dict[str, str], pointers: list[str], detail: str
+) -> None:
+    errors = list(rules.missing_identity(given))
+    assert [(each.pointer, each.code, each.detail) for each in errors] == [
+        (pointer, "missing_field", detail) for pointer in pointers
+    ]
+
+
+def test_a_company_is_identified_by_its_ntn_and_an_individual_by_its_cnic() -> None:
+    company = rules.Particulars("company", "Example Ltd", "1234567-8", None, "it@example.pk", None, None, None)
+    assert company.identity == ("ntn", "1234567-8")
+    individual = company._replace(kind="individual", ntn=None, cnic="12345-1234567-1")
+    assert individual.identity == ("cnic", "12345-1234567-1")
 
 
 @given(st.from_regex(CNIC, fullmatch=True, alphabet="0123456789-"))

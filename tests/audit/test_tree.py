@@ -109,6 +109,10 @@ def test_the_roots_are_the_published_ones() -> None:
     assert TREE.roots[0].hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
+def test_leaves_and_inner_nodes_are_hashed_apart_by_their_first_byte() -> None:
+    assert [tree.leaf_hash(ENTRIES[0]).hex(), tree.node_hash(*map(tree.leaf_hash, ENTRIES[:2])).hex()] == ROOTS[:2]
+
+
 @pytest.mark.parametrize(("position", "size"), INCLUSION)
 def test_a_published_inclusion_proof_is_produced_and_verified(position: int, size: int) -> None:
     path = TREE.inclusion(position, size)
@@ -132,6 +136,7 @@ def test_no_proof_is_accepted_for_positions_outside_the_tree_or_for_sizes_in_the
     assert tree.verify_consistency(root, 1, root, 1, [])
     for first, second in ((0, 0), (0, 1), (2, 1), (1, 2)):
         assert not tree.verify_consistency(root, second, root, first, [])
+        assert not tree.verify_consistency(root, second, root, first, [root])
     assert not tree.verify_consistency(TREE.roots[2], 1, root, 1, [])
     assert not tree.verify_consistency(root, 1, root, 1, [root])
 
@@ -150,6 +155,16 @@ def test_a_frontier_resumes_from_its_peaks(first: int, second: int) -> None:
     assert frontier.root() == TREE.roots[second]
     assert sorted(completed) == sorted(tree.completed_nodes(first, second))
     assert tree.node_count(second) == len(tree.completed_nodes(0, second))
+
+
+@given(SIZES, SIZES)
+def test_a_proof_is_made_of_the_complete_subtrees_that_are_asked_for(first: int, second: int) -> None:
+    first, second = sorted((first, second))
+    path = tree.consistency_path(first, second)
+    needed = tree.nodes_of(path)
+    assert needed == [node for branch in path for node in tree.complete_subtrees(branch)]
+    proof = tree.proof_hashes(path, {node: TREE.hashes[node] for node in needed})
+    assert proof == TREE.consistency(first, second)
 
 
 @given(st.lists(SIZES, min_size=1, max_size=6))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.bulk_uploads import rules
 from app.bulk_uploads.errors import ProcessingAborted, TooManyRows, UploadsWaiting
-from app.core.errors import FieldError
+from app.core.errors import FieldError, Invalid
 
 CELLS = st.one_of(
     st.text(max_size=20),
@@ -41,6 +41,57 @@ def test_networks_are_split_at_any_number_of_spaces_and_empty_cells_are_absent()
     assert rules.registration_fields(cells) == {"networks": ["39.32.0.7", "39.32.0.9"], "track": "vpn_company"}
 
 
+def test_only_spaces_part_the_networks_of_a_cell() -> None:
+    assert rules.networks_of("39.32.0.7\t39.32.0.9 39.32.0.11") == ["39.32.0.7\t39.32.0.9", "39.32.0.11"]
+
+
+def test_an_applicant_has_the_names_of_the_json_body_and_nothing_for_empty_cells() -> None:
+    cells = {"applicant_kind": "company", "legal_name": "Example Ltd", "ntn": "", "track": "vpn_company"}
+    assert rules.applicant_fields(cells) == {"kind": "company", "legal_name": "Example Ltd"}
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udc80b", "b\udfff"])
+def test_bytes_that_were_no_utf_8_are_seen_in_a_text(text: str) -> None:
+    assert rules.has_surrogate(text)
+    assert not rules.has_surrogate("a\ud7ff\ue000\U0001f600")
+
+
+def header_errors(header: list[str]) -> list[tuple[str, str, str]]:
+    try:
+        rules.check_header(header)
+    except Invalid as refusal:
+        return [(each.pointer, each.code, each.detail) for each in refusal.errors]
+    return []
+
+
+def test_a_header_may_have_its_columns_in_any_order_and_leave_out_what_is_not_needed() -> None:
+    assert header_errors(list(reversed(rules.COLUMNS))) == []
+    assert header_errors(list(rules.NEEDED_COLUMNS)) == []
+
+
+def test_each_unknown_repeated_and_missing_column_of_a_header_is_named_at_once() -> None:
+    header = ["Company", *rules.NEEDED_COLUMNS[1:], "email", "Company", "x" * 70]
+    last = len(header) - 1
+    found = header_errors(header)
+    assert [(pointer, code) for pointer, code, _ in found] == [
+        ("/columns/0", "invalid_value"),
+        (f"/columns/{last - 1}", "invalid_value"),
+        (f"/columns/{last}", "invalid_value"),
+        (f"/columns/{last - 2}", "invalid_value"),
+        ("/columns/track", "missing_field"),
+    ]
+    for (_, _, detail), named in zip(found, ("'Company'", "'Company'", f"'{'x' * 60}'", "email", "track"), strict=True):
+        assert named in detail
+
+
+def test_a_header_of_far_too_many_columns_is_refused_by_their_number_alone() -> None:
+    assert len(header_errors(["x"] * rules.MOST_COLUMNS)) == rules.MOST_COLUMNS + len(rules.NEEDED_COLUMNS)
+    ((pointer, code, detail),) = header_errors(["x"] * (rules.MOST_COLUMNS + 1))
+    assert (pointer, code) == ("/columns", "invalid_value")
+    assert f"{rules.MOST_COLUMNS + 1} columns" in detail
+    assert f"there are {len(rules.COLUMNS)}" in detail
+
+
 def test_an_error_is_about_the_column_that_the_field_came_from() -> None:
     pointers = {"/kind": "applicant_kind", "/networks/3": "networks", "/email": "email", "": ""}
     assert {each: rules.column_of(FieldError(each, "x", "")) for each in pointers} == pointers
@@ -65,6 +116,20 @@ def test_three_kills_in_a_row_at_one_place_are_held_against_a_file_and_kills_her
         kills = kills.another(place)
         assert not aborted(kills)
     assert aborted(kills.another(500))
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (rules.UNFOLDING, "while it opened the workbook"),
+        (rules.READING, "while it read the file to its end"),
+        (0, "before its first rows"),
+        (500, "after 500 rows of the file"),
+    ],
+)
+def test_a_file_that_kills_workers_is_refused_with_the_place_at_which_it_does(place: int, said: str) -> None:
+    with pytest.raises(ProcessingAborted, match=f"3 times in a row {said}"):
+        rules.Kills(place, 3, 3).check()
 
 
 def test_kills_at_ever_other_places_are_bounded_too() -> None:
@@ -102,16 +167,34 @@ def test_a_refusal_says_what_waits_which_limit_is_reached_and_when_to_come_again
         "12 uploads",
         "2,000 bytes",
         "1,000,000 rows",
-        "limit of 1,000,000",
-        str(waiting.uploads[9]),
-        "2 more",
+        "2,000 bytes and 5,000,000 more are over the limit of 1,000,000.",
     ):
         assert said in refusal.detail
-    assert str(waiting.uploads[10]) not in refusal.detail
+    assert refusal.detail.endswith(f" {', '.join(map(str, waiting.uploads[:10]))} and 2 more.")
     assert refusal.retry_after == 200
     nothing_left = refused(waiting._replace(rows=0), 5_000_000, 0, (20, 1_000_000, 10**9))
     assert nothing_left is not None
     assert nothing_left.retry_after == 5
+
+
+def test_a_refusal_names_every_limit_that_is_reached_and_all_uploads_up_to_ten() -> None:
+    waiting = rules.Backlog([uuid4() for _ in range(10)], 100, 10)
+    refusal = refused(waiting, 51, 6, (10, 150, 15))
+    assert refusal is not None
+    assert (
+        "10 uploads and 1 more are over the limit of 10; 100 bytes and 51 more are over the limit of 150; "
+        "10 rows and 6 more are over the limit of 15."
+    ) in refusal.detail
+    assert refusal.detail.endswith(f" {', '.join(map(str, waiting.uploads))}.")
+
+
+@pytest.mark.parametrize(("rows", "seconds"), [(29_999, 5), (30_000, 6), (34_999, 6), (1_499_999, 299), (10**9, 300)])
+def test_the_wait_is_in_whole_seconds_as_long_as_the_rows_take_and_five_minutes_at_most(
+    rows: int, seconds: int
+) -> None:
+    refusal = refused(rules.Backlog([uuid4()], 0, rows), 1, 0, (1, 1, 1))
+    assert refusal is not None
+    assert refusal.retry_after == seconds
 
 
 def test_a_file_of_more_lines_than_its_rows_can_have_is_refused_by_their_number() -> None:

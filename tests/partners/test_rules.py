@@ -1,10 +1,19 @@
 """Scopes of partners and of tokens."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.principal import SCOPES
-from app.partners.rules import ALLOWED, PartnerKind, adds_keys, default_scopes, granted_scopes, refused_scopes
+from app.partners.rules import (
+    ALLOWED,
+    PartnerKind,
+    adds_keys,
+    default_scopes,
+    granted_scopes,
+    mapped_scopes,
+    refused_scopes,
+)
 
 SOME = st.lists(st.sampled_from(sorted(SCOPES)))
 
@@ -20,6 +29,11 @@ def test_only_the_regulator_may_decide_publish_or_administrate() -> None:
 def test_each_scope_beyond_the_kind_is_reported_by_its_index(kind: PartnerKind, scopes: list[str]) -> None:
     refused = {error.pointer for error in refused_scopes(kind, scopes)}
     assert refused == {f"/scopes/{place}" for place, scope in enumerate(scopes) if scope not in ALLOWED[kind]}
+
+
+def test_a_refused_scope_is_named_with_the_kind_that_cannot_hold_it() -> None:
+    (error,) = refused_scopes(PartnerKind.OPERATOR, ["events:read", "reviews:write"])
+    assert "operator cannot hold 'reviews:write'" in error.detail
 
 
 @settings(deadline=None)
@@ -50,3 +64,31 @@ def test_only_new_keys_count_as_added() -> None:
     published = {"jwks": None, "jwks_uri": "https://keys.example/"}
     assert not adds_keys(published, published)
     assert not adds_keys(published, {"jwks": None, "jwks_uri": None})
+
+
+MAPPING = {"officers": ["reviews:read", "reviews:write"], "readers": ["allowlist:read"], "read all": ["events:read"]}
+
+
+@pytest.mark.parametrize(
+    ("claims", "path", "scopes"),
+    [
+        ({"roles": ["officers", "readers"]}, ["roles"], {"reviews:read", "reviews:write", "allowlist:read"}),
+        ({"roles": ["officers", "unknown", 7, None]}, ["roles"], {"reviews:read", "reviews:write"}),
+        ({"roles": "readers"}, ["roles"], {"allowlist:read"}),
+        ({"roles": "officers readers"}, ["roles"], set()),
+        ({"roles": "read all"}, ["roles"], {"events:read"}),
+        ({"scope": "officers readers"}, ["scope"], {"reviews:read", "reviews:write", "allowlist:read"}),
+        ({"scp": "readers unknown"}, ["scp"], {"allowlist:read"}),
+        ({"scp": ["read all"]}, ["scp"], {"events:read"}),
+        ({"realm_access": {"roles": ["readers"]}}, ["realm_access", "roles"], {"allowlist:read"}),
+        ({"realm_access": {"scope": "readers officers"}}, ["scope", "realm_access"], set()),
+        ({"realm_access": ["roles"]}, ["realm_access", "roles"], set()),
+        ({"roles": {"readers": True}}, ["roles"], set()),
+        ({}, ["realm_access", "roles"], set()),
+        ({}, ["roles"], set()),
+    ],
+)
+def test_an_external_token_gets_the_scopes_of_what_stands_at_the_path_in_its_claims(
+    claims: dict[str, object], path: list[str], scopes: set[str]
+) -> None:
+    assert mapped_scopes(MAPPING, claims, path) == scopes

@@ -66,6 +66,8 @@ def test_a_track_requires_exactly_the_fields_that_it_lists(track: Track) -> None
     needed = TRACKS[track].required
     missing = [error.pointer for error in missing_for_track({"track": track})]
     assert missing == [f"/{name}" for name in needed if name != "track"]
+    for error in missing_for_track({"track": track}):
+        assert f"{track} needs {error.pointer[1:]}" in error.detail
     assert list(missing_for_track(dict.fromkeys(needed, "given") | {"track": track})) == []
 
 
@@ -89,6 +91,24 @@ def test_a_network_that_overlaps_an_earlier_one_of_its_item_is_named_and_no_othe
 def test_malformed_networks_overlap_nothing(junk: list[object]) -> None:
     assert list(overlaps_within({"networks": [*junk, "203.99.160.5"]})) == []
     assert list(overlaps_within({"networks": junk[:1] and junk[0]})) == []
+
+
+def test_what_is_no_network_hides_no_overlap_behind_it() -> None:
+    (error,) = overlaps_within({"networks": ["203.99.160.5", 7, "junk", "203.99.160.0/29"]})
+    assert (error.pointer, error.code) == ("/networks/3", "network_overlap")
+    assert "203.99.160.0/29 overlaps 203.99.160.5/32" in error.detail
+
+
+@pytest.mark.parametrize(
+    ("block", "next_block"),
+    [("203.99.160.0/24", "203.99.161.0/24"), ("2400:1460:1::/48", "2400:1460:2::/48"), ("::/48", "0:0:1::/48")],
+)
+def test_a_block_is_the_24_or_48_around_a_network_from_its_first_address_to_its_last(
+    block: str, next_block: str
+) -> None:
+    whole = networks.span(block)
+    assert block_of(whole) == block_of(whole._replace(first=whole.last))
+    assert block_of(whole) + 1 == block_of(networks.span(next_block))
 
 
 @given(blocks, blocks)
@@ -122,6 +142,11 @@ def test_overlapping_items_are_those_that_a_comparison_of_every_pair_finds(items
         if i != j and any(overlap(one, other) for one in mine for other in theirs)
     }
     assert overlapping_items((networks.span(text), i) for i, texts in enumerate(listed) for text in texts) == expected
+
+
+def test_an_item_whose_own_networks_overlap_touches_no_other_item() -> None:
+    own = [(networks.span(text), 0) for text in ("203.99.160.0/24", "203.99.160.9/32")]
+    assert overlapping_items([*own, (networks.span("203.99.161.0/24"), 1)]) == set()
 
 
 @given(st.lists(st.none() | st.sampled_from("abc")))

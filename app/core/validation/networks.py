@@ -123,7 +123,7 @@ def parse_address(text: str) -> IPv4Address | IPv6Address:
         return IPv4Address(packed)
     if text.isascii() and "%" not in text:
         with suppress(AddressValueError):
-            return IPv6Address(text) if ":" in text else IPv4Address(text)
+            return IPv6Address(text)
     quoted = repr(text[:60]) if QUOTABLE.fullmatch(text[:60]) else "The value"
     raise NetworkMalformed(f"{quoted} is not an IPv4 or IPv6 address in standard notation.")
 

@@ -13,6 +13,7 @@ from app.core.validation.networks import (
     NetworkMalformed,
     NetworkReserved,
     NetworkTooWide,
+    is_routable,
     parse,
     parse_address,
     span,
@@ -84,6 +85,20 @@ def test_what_is_not_in_standard_notation_is_malformed(text: str) -> None:
     assert len(refused.value.detail) < 300
 
 
+@pytest.mark.parametrize("text", ["203.99.160.256", "2400:1460:::1", "203.99.160", "a" * 29 + ":" + "b" * 40])
+def test_what_looks_like_an_address_is_repeated_to_its_sender_for_sixty_characters(text: str) -> None:
+    with pytest.raises(NetworkMalformed) as refused:
+        parse(text)
+    assert refused.value.detail.startswith(f"'{text[:60]}' is not")
+
+
+@pytest.mark.parametrize("text", ["12345-1234567-1", "1234567890123", "Ayesha Khan", "it@example.pk", "+923001234567"])
+def test_what_looks_like_no_address_is_not_repeated_since_it_may_be_someones_number(text: str) -> None:
+    with pytest.raises(NetworkMalformed) as refused:
+        parse(text)
+    assert refused.value.detail.startswith("What is given here is not")
+
+
 @pytest.mark.parametrize("text", SPECIAL)
 def test_no_special_purpose_block_is_taken_whole_or_in_part(text: str) -> None:
     block = ip_network(text)
@@ -152,6 +167,24 @@ def test_a_look_up_finds_what_touches_and_what_holds_a_network(several: list[Any
     relevant = [each for each in apart if each.version == one.version]
     assert disjoint.touches(span(str(one))) == any(each.overlaps(one) for each in relevant)
     assert disjoint.holds(span(str(one))) == any(one.subnet_of(each) for each in relevant)  # type: ignore[arg-type]  # same
+
+
+@given(st.lists(CROWDED, max_size=12), CROWDED)
+def test_prefixes_in_one_another_hold_what_the_outermost_of_them_hold(
+    several: list[AnyNetwork], one: AnyNetwork
+) -> None:
+    same = [each for each in several if each.version == one.version]
+    outermost = Disjoint.outermost(map(str, several))
+    assert outermost.touches(span(str(one))) == any(each.overlaps(one) for each in same)
+    assert outermost.holds(span(str(one))) == any(one.subnet_of(each) for each in same)  # type: ignore[arg-type]  # same
+
+
+@pytest.mark.parametrize(
+    ("text", "routable"),
+    [("8.8.8.8", True), ("10.0.0.1", False), ("203.99.160.5", True), ("2400:1460::1", True), ("fe80::1", False)],
+)
+def test_an_address_is_routable_when_no_special_purpose_block_holds_it(text: str, routable: bool) -> None:
+    assert is_routable(parse_address(text)) is routable
 
 
 @given(st.lists(CROWDED))

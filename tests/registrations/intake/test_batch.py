@@ -26,7 +26,7 @@ ITEMS = [
 def test_a_batch_knows_flags_overlaps_and_unknown_operators_by_position() -> None:
     batch = Batch.of(ITEMS, PREFIXES)
     assert batch.flags == [(), ("operator_prefix_mismatch",), ("outside_country", "operator_prefix_mismatch")]
-    assert (batch.overlapping_items, batch.unknown_operators) == ({0, 2}, {1})
+    assert (batch.overlapping_items, batch.unknown_operators) == (frozenset({0, 2}), frozenset({1}))
     assert len(set(batch.ids)) == 3
 
 
@@ -34,7 +34,7 @@ def test_a_part_of_a_batch_keeps_ids_and_locks_and_counts_positions_anew() -> No
     batch = Batch.of(ITEMS, PREFIXES)
     part = batch.at([1, 2])
     assert (part.items, part.ids, part.locks) == (ITEMS[1:], batch.ids[1:], batch.locks)
-    assert (part.overlapping_items, part.unknown_operators) == ({1}, {0})
+    assert (part.overlapping_items, part.unknown_operators) == (frozenset({1}), frozenset({0}))
     assert batch.at([0, 1, 2]) is batch
 
 

@@ -33,7 +33,7 @@ def test_each_scope_beyond_the_kind_is_reported_by_its_index(kind: PartnerKind, 
 
 def test_a_refused_scope_is_named_with_the_kind_that_cannot_hold_it() -> None:
     (error,) = refused_scopes(PartnerKind.OPERATOR, ["events:read", "reviews:write"])
-    assert "operator cannot hold 'reviews:write'" in error.detail
+    assert "of kind operator cannot have the scope 'reviews:write'" in error.detail
 
 
 @settings(deadline=None)

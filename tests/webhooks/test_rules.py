@@ -87,7 +87,7 @@ def test_retry_after_is_honoured_for_a_day_at_most(header: str, seconds: int) ->
     ],
 )  # fmt: skip
 def test_what_retry_after_does_not_say_is_not_waited_for(header: str | None) -> None:
-    assert rules.pause(header, NOW) is None
+    assert rules.pause_until(header, NOW) is None
 
 
 ABSURD_DATES = [

@@ -96,7 +96,7 @@ def test_what_looks_like_an_address_is_repeated_to_its_sender_for_sixty_characte
 def test_what_looks_like_no_address_is_not_repeated_since_it_may_be_someones_number(text: str) -> None:
     with pytest.raises(NetworkMalformed) as refused:
         parse(text)
-    assert refused.value.detail.startswith("What is given here is not")
+    assert refused.value.detail.startswith("The value is not")
 
 
 @pytest.mark.parametrize("text", SPECIAL)

@@ -58,7 +58,7 @@ class Worker:
             self._listener.run(),
             forever("heartbeat", self._beat, lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
             forever("publish", self._publisher.publish, lambda: self._rung("allowlist_pending")),
-            *(forever(name, take, partial(self._rung, "bulk_uploads", name)) for name, take in self._lanes.all()),
+            *(forever(name, take, partial(self._rung, "bulk_uploads", name)) for name, take in self._lanes.loops()),
             forever("audit", partial(sequence_beside, self._settings), lambda: asyncio.sleep(RESTART_SECONDS)),
             forever("audit size", partial(tell_size, self._database), lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
             self._deliverer.run(self._settings.poll_seconds),

@@ -1,4 +1,4 @@
-"""Cells that a spreadsheet would run, and what a row says."""
+"""Rules of uploads: cells, retries, kills, the backlog and sizes."""
 
 from uuid import uuid4
 
@@ -18,21 +18,21 @@ CELLS = st.one_of(
 
 
 @given(CELLS)
-def test_no_guarded_cell_begins_with_what_a_spreadsheet_runs(cell: str) -> None:
+def test_no_escaped_cell_begins_like_a_formula(cell: str) -> None:
     assert not rules.escape_formula(cell).startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
 @given(CELLS)
-def test_an_exported_cell_means_the_same_when_it_is_sent_again(cell: str) -> None:
+def test_an_escaped_cell_is_read_as_the_cell(cell: str) -> None:
     assert rules.unescape_formula(rules.escape_formula(cell)) == rules.unescape_formula(cell)
 
 
 @given(CELLS.filter(lambda cell: not cell.startswith("'")))
-def test_guarding_takes_nothing_from_a_cell(cell: str) -> None:
+def test_escaping_loses_nothing_of_a_cell(cell: str) -> None:
     assert rules.unescape_formula(rules.escape_formula(cell)) == cell
 
 
-def test_an_apostrophe_that_guards_nothing_stays() -> None:
+def test_an_apostrophe_that_escapes_nothing_stays() -> None:
     assert rules.unescape_formula("'Abdullah & Sons'") == "'Abdullah & Sons'"
 
 
@@ -41,17 +41,17 @@ def test_networks_are_split_at_any_number_of_spaces_and_empty_cells_are_absent()
     assert rules.registration_fields(cells) == {"networks": ["39.32.0.7", "39.32.0.9"], "track": "vpn_company"}
 
 
-def test_an_error_is_about_the_column_that_the_field_came_from() -> None:
+def test_an_error_names_the_column_of_its_field() -> None:
     pointers = {"/kind": "applicant_kind", "/networks/3": "networks", "/email": "email", "": ""}
-    assert {each: rules.column_of(FieldError(each, "x", "")) for each in pointers} == pointers
+    assert {each: rules.error_column(FieldError(each, "x", "")) for each in pointers} == pointers
 
 
-def test_pauses_grow_from_seconds_to_minutes_and_no_further() -> None:
-    pauses = [rules.pause_after(faults).total_seconds() for faults in (1, 2, 3, 7, 8, 1_000_000)]
+def test_retry_delays_grow_to_ten_minutes() -> None:
+    pauses = [rules.retry_delay(faults).total_seconds() for faults in (1, 2, 3, 7, 8, 1_000_000)]
     assert pauses == [5, 10, 20, 320, 600, 600]
 
 
-def aborted(kills: rules.Kills) -> bool:
+def aborted(kills: rules.KillCount) -> bool:
     try:
         kills.check()
     except ProcessingAborted:
@@ -59,62 +59,62 @@ def aborted(kills: rules.Kills) -> bool:
     return False
 
 
-def test_three_kills_in_a_row_at_one_place_are_held_against_a_file_and_kills_here_and_there_are_not() -> None:
-    kills = rules.Kills(None, 0, 0)
-    for place in (rules.READING, rules.READING, 0, 0, 500, 500):
-        kills = kills.another(place)
+def test_three_kills_in_a_row_at_one_place_abort_a_file_and_kills_at_different_places_do_not() -> None:
+    kills = rules.KillCount(None, 0, 0)
+    for place in (rules.READING_FILE, rules.READING_FILE, 0, 0, 500, 500):
+        kills = kills.add(place)
         assert not aborted(kills)
-    assert aborted(kills.another(500))
+    assert aborted(kills.add(500))
 
 
-def test_kills_at_ever_other_places_are_bounded_too() -> None:
-    kills = rules.Kills(None, 0, 0)
-    for place in range(rules.MOST_KILLS - 1):
-        kills = kills.another(place % 7)
+def test_kills_at_different_places_are_limited_too() -> None:
+    kills = rules.KillCount(None, 0, 0)
+    for place in range(rules.MAX_KILLS - 1):
+        kills = kills.add(place % 7)
         assert not aborted(kills)
-    assert aborted(kills.another(1_000))
+    assert aborted(kills.add(1_000))
 
 
-def refused(waiting: rules.Backlog, size: int, lines: int, most: tuple[int, int, int]) -> UploadsWaiting | None:
+def refused(backlog: rules.Backlog, size: int, lines: int, limits: tuple[int, int, int]) -> UploadsWaiting | None:
     try:
-        rules.check_backlog(waiting, size, lines, most)
+        rules.check_backlog(backlog, size, lines, rules.BacklogLimits(*limits))
     except UploadsWaiting as refusal:
         return refusal
     return None
 
 
-def test_an_upload_waits_while_all_that_waits_is_within_its_limits_and_not_one_byte_or_row_more() -> None:
-    waiting = rules.Backlog([uuid4(), uuid4()], 100, 10)
-    assert refused(waiting, 50, 5, (3, 150, 15)) is None
-    for size, lines, most in ((50, 5, (2, 150, 15)), (51, 5, (3, 150, 15)), (50, 6, (3, 150, 15))):
-        assert refused(waiting, size, lines, most)
+def test_an_upload_may_reach_the_limits_of_the_backlog_and_not_exceed_them() -> None:
+    backlog = rules.Backlog([uuid4(), uuid4()], 100, 10)
+    assert refused(backlog, 50, 5, (3, 150, 15)) is None
+    for size, lines, limits in ((50, 5, (2, 150, 15)), (51, 5, (3, 150, 15)), (50, 6, (3, 150, 15))):
+        assert refused(backlog, size, lines, limits)
 
 
-def test_a_first_upload_may_wait_whatever_its_size() -> None:
+def test_the_first_upload_may_have_any_size() -> None:
     assert refused(rules.Backlog([], 0, 0), 10**12, 10**9, (1, 1, 1)) is None
 
 
-def test_a_refusal_says_what_waits_which_limit_is_reached_and_when_to_come_again() -> None:
-    waiting = rules.Backlog([uuid4() for _ in range(12)], 2_000, 1_000_000)
-    refusal = refused(waiting, 5_000_000, 0, (20, 1_000_000, 10**9))
+def test_a_refusal_lists_the_backlog_the_exceeded_limit_and_when_to_retry() -> None:
+    backlog = rules.Backlog([uuid4() for _ in range(12)], 2_000, 1_000_000)
+    refusal = refused(backlog, 5_000_000, 0, (20, 1_000_000, 10**9))
     assert refusal is not None
-    for said in (
+    for expected in (
         "12 uploads",
         "2,000 bytes",
         "1,000,000 rows",
         "limit of 1,000,000",
-        str(waiting.uploads[9]),
+        str(backlog.uploads[9]),
         "2 more",
     ):
-        assert said in refusal.detail
-    assert str(waiting.uploads[10]) not in refusal.detail
+        assert expected in refusal.detail
+    assert str(backlog.uploads[10]) not in refusal.detail
     assert refusal.retry_after == 200
-    nothing_left = refused(waiting._replace(rows=0), 5_000_000, 0, (20, 1_000_000, 10**9))
+    nothing_left = refused(backlog._replace(rows=0), 5_000_000, 0, (20, 1_000_000, 10**9))
     assert nothing_left is not None
     assert nothing_left.retry_after == 5
 
 
-def test_a_file_of_more_lines_than_its_rows_can_have_is_refused_by_their_number() -> None:
+def test_a_file_of_more_lines_than_its_rows_can_have_is_refused() -> None:
     rules.check_lines(80, 10)
     with pytest.raises(TooManyRows, match="81 lines"):
         rules.check_lines(81, 10)

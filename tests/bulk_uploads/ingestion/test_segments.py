@@ -1,4 +1,4 @@
-"""A row of an upload gets the verdict of the JSON API, and a file read in stretches is the file read whole."""
+"""Rows have the errors of the JSON API, and the segments of a file have the rows of the whole file."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.applicants.schemas import ApplicantDetails
 from app.bulk_uploads import rules
-from app.bulk_uploads.ingestion.segments import ReadRows, Segment, cells_as_sent, read_stretch, stretches
+from app.bulk_uploads.ingestion.segments import Segment, SegmentRows, read_cells, read_segment, split_segments
 from app.bulk_uploads.readers.parser import read_rows
 from app.core.database.batches import values_of
 from app.core.errors import Invalid
@@ -51,32 +51,32 @@ CELLS: dict[str, st.SearchStrategy[str]] = {
 }  # fmt: skip
 
 
-def verdict(kind: Any, fields: dict[str, Any]) -> tuple[Any, set[tuple[str, str]]]:
-    """What a body becomes, or what is wrong with it."""
+def validate(body: Any, fields: dict[str, Any]) -> tuple[Any, set[tuple[str, str]]]:
+    """Return a validated body, or None with the columns and codes of its errors."""
     try:
-        return validated(kind, fields), set()
-    except Invalid as wrong:
-        return None, {(rules.column_of(error), error.code) for error in wrong.errors}
+        return validated(body, fields), set()
+    except Invalid as invalid:
+        return None, {(rules.error_column(error), error.code) for error in invalid.errors}
 
 
 @given(st.fixed_dictionaries(CELLS))
-def test_a_row_gets_the_verdict_of_the_json_api(cells: dict[str, str]) -> None:
-    read = read_stretch(uploads.csv_of([cells]).partition(b"\n")[2], "csv", 2, rules.COLUMNS, NOWHERE)
-    applicant, wrong = verdict(
+def test_a_row_has_the_errors_of_the_json_api(cells: dict[str, str]) -> None:
+    read = read_segment(uploads.csv_of([cells]).partition(b"\n")[2], "csv", 2, rules.COLUMNS, NOWHERE)
+    applicant, applicant_errors = validate(
         ApplicantDetails, {field: cells[column] for column, field in rules.APPLICANT_COLUMNS.items()}
     )
     fields = {column: cells[column] for column in rules.REGISTRATION_COLUMNS}
     listed = [each for each in cells["networks"].split(" ") if each]
-    asked, also_wrong = verdict(RegistrationDetails, {**fields, "networks": listed or None, "applicant_id": NOBODY})
-    errors = {(rules.column_of(error), error.code) for row in read.broken for error in row.errors}
-    assert errors == wrong | also_wrong
-    if not errors and asked:
-        assert read.batch.items([0], [NOBODY]) == [asked.asked]
+    body, body_errors = validate(RegistrationDetails, {**fields, "networks": listed or None, "applicant_id": NOBODY})
+    errors = {(rules.error_column(error), error.code) for row in read.refused for error in row.errors}
+    assert errors == applicant_errors | body_errors
+    if not errors and body:
+        assert read.batch.items([0], [NOBODY]) == [body.asked]
         assert (read.applicants, read.batch.applicants) == ([applicant.particulars], [0])
-    assert asked is None or references_of(read) == ([asked.reference] if asked.reference else [])
+    assert body is None or references_of(read) == ([body.reference] if body.reference else [])
 
 
-def references_of(read: ReadRows) -> list[str]:
+def references_of(read: SegmentRows) -> list[str]:
     return values_of(read.references)
 
 
@@ -85,24 +85,24 @@ def references_of(read: ReadRows) -> list[str]:
     st.integers(0, 4),
     st.integers(1, 4),
 )
-def test_a_file_read_in_stretches_is_the_file_read_whole(records: list[str], done: int, most: int) -> None:
+def test_the_segments_of_a_file_have_the_rows_of_the_file(records: list[str], rows_done: int, max_rows: int) -> None:
     body = "".join(f"{record}\r\n" for record in ["one,two", *records]).encode()
     header, *whole = read_rows([body], "csv")
-    done = min(done, len(whole))
-    found = stretches(read_rows([body[:7], body[7:]], "csv"), done, most)
-    assert (found[0].begin, found[0].rows) == (0, done)
+    rows_done = min(rows_done, len(whole))
+    found = split_segments(read_rows([body[:7], body[7:]], "csv"), rows_done, max_rows)
+    assert (found[0].begin, found[0].rows) == (0, rows_done)
     assert sum(each.rows for each in found) == len(whole)
-    assert all(each.rows <= most for each in found[1:])
+    assert all(each.rows <= max_rows for each in found[1:])
     read = [
         (row.line, list(row.cells))
         for each in found[1:]
         for row in read_rows([body[each.begin : each.end]], "csv", each.line)
     ]
-    assert read == [(row.line, list(row.cells)) for row in whole[done:]]
+    assert read == [(row.line, list(row.cells)) for row in whole[rows_done:]]
     assert list(header.cells) == ["one", "two"]
 
 
-def test_stretches_of_every_format_give_the_rows_that_the_file_gives() -> None:
+def test_segments_of_every_format_have_the_rows_of_the_file() -> None:
     rows = [uploads.row(f"R{i}", description="two\nlines" if i % 2 else "") for i in range(7)]
     sheet = [rules.COLUMNS, *([each.get(name, "") for name in rules.COLUMNS] for each in rows)]
     bodies = {
@@ -112,10 +112,10 @@ def test_stretches_of_every_format_give_the_rows_that_the_file_gives() -> None:
     }
     for upload_format, body in bodies.items():
         header, *whole = read_rows([body], upload_format)
-        done, *found = stretches(read_rows([body], upload_format), 1, 4)
+        done, *found = split_segments(read_rows([body], upload_format), 1, 4)
         assert (done.rows, [each.rows for each in found]) == (1, [4, 2])
         read = [
-            read_stretch(body[each.begin : each.end], upload_format, each.line, header.cells, NOWHERE) for each in found
+            read_segment(body[each.begin : each.end], upload_format, each.line, header.cells, NOWHERE) for each in found
         ]
         places = [
             (int(line), name)
@@ -123,13 +123,13 @@ def test_stretches_of_every_format_give_the_rows_that_the_file_gives() -> None:
             for line, name in zip(values_of(each.lines), references_of(each), strict=True)
         ]
         assert places == [(row.line, f"R{i}") for i, row in enumerate(whole) if i]
-        assert [cells for each in zip(found, read, strict=True) for cells in _again(body, upload_format, *each)] == [
-            row.cells for row in whole[1:]
-        ]
+        assert [
+            cells for each in zip(found, read, strict=True) for cells in _cells_from_bytes(body, upload_format, *each)
+        ] == [row.cells for row in whole[1:]]
 
 
-def _again(body: bytes, upload_format: str, stretch: Segment, read: ReadRows) -> Iterator[Sequence[str]]:
-    """The cells of a stretch's sound rows, each from its own bytes."""
+def _cells_from_bytes(body: bytes, upload_format: str, segment: Segment, read: SegmentRows) -> Iterator[Sequence[str]]:
+    """Read the cells of each valid row of a segment from the bytes of that row."""
     begins, ends = read.bounds[::2], read.bounds[1::2]
     for line, begin, end in zip(values_of(read.lines), begins, ends, strict=True):
-        yield cells_as_sent(body[stretch.begin : stretch.end][begin:end], upload_format, int(line))
+        yield read_cells(body[segment.begin : segment.end][begin:end], upload_format, int(line))

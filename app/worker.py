@@ -60,7 +60,7 @@ class Worker:
             run_forever("publish", self._publisher.publish, lambda: self._wait_for("allowlist_pending")),
             *(
                 run_forever(name, take, partial(self._wait_for, "bulk_uploads", name))
-                for name, take in self._lanes.all()
+                for name, take in self._lanes.loops()
             ),
             run_forever("audit", partial(run_sequencer, self._settings), lambda: asyncio.sleep(RESTART_SECONDS)),
             run_forever(

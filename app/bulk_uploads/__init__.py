@@ -1,1 +1,1 @@
-"""Bulk uploads: files of registrations, received, read row by row, and registered by the worker."""
+"""Bulk uploads: files of registrations that the API receives and the worker ingests row by row."""

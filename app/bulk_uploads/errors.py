@@ -1,22 +1,22 @@
-"""What can be wrong with an upload as a whole."""
+"""Errors of an upload as a whole."""
 
 from app.core.errors import Gone, Invalid, TooManyRequests
 
 
 class CsvMalformed(Invalid):
-    """The file cannot be read as CSV to its end."""
+    """The file is not valid CSV."""
 
     code = "csv_malformed"
     title = "The file cannot be read as CSV"
-    mend = "Send UTF-8 CSV (RFC 4180) with a header row. The detail names the line; nothing was registered."
+    mend = "Send UTF-8 CSV (RFC 4180) with a header row. The detail names the line. Nothing was registered."
 
 
 class NdjsonMalformed(Invalid):
-    """The file cannot be read as newline-delimited JSON to its end."""
+    """The file is not valid newline-delimited JSON."""
 
     code = "ndjson_malformed"
     title = "The file cannot be read as NDJSON"
-    mend = "Send UTF-8 with one JSON object on each line. The detail names the line; nothing was registered."
+    mend = "Send UTF-8 with one JSON object on each line. The detail names the line. Nothing was registered."
 
 
 class XlsxMalformed(Invalid):
@@ -25,52 +25,54 @@ class XlsxMalformed(Invalid):
     code = "xlsx_malformed"
     title = "The file cannot be opened as an XLSX workbook"
     mend = (
-        "Save it as .xlsx without a password, with the rows on the first sheet or on one named registrations, under "
-        "a header row; or send CSV. Nothing was registered."
+        "Save it as .xlsx without a password, with a header row and the rows on the first sheet or on a sheet named "
+        "registrations; or send CSV. Nothing was registered."
     )
 
 
 class XlsxTooLarge(Invalid):
-    """Reading the workbook takes more memory or time than one upload may have."""
+    """Reading the workbook exceeds the limits of memory, time or output."""
 
     code = "xlsx_too_large"
     title = "The workbook takes too much memory or time to read"
-    mend = "Copy the rows alone into a new workbook, in several if they are many, or send CSV. Nothing was registered."
+    mend = "Copy only the rows into one or more new workbooks, or send CSV. Nothing was registered."
 
 
 class TooManyRows(Invalid):
-    """The file has more rows than one upload may."""
+    """The file has more rows than one upload may have."""
 
     code = "too_many_rows"
     title = "The file has too many rows"
-    mend = "Split the file: uploads take any number of files. Nothing was registered."
+    mend = "Split the file into several uploads. Nothing was registered."
 
 
 class DryRunForgotten(Gone):
-    """What the dry run found of each row is not kept any more."""
+    """The rows of the dry run were deleted."""
 
     code = "dry_run_forgotten"
-    title = "What a dry run found of its rows is kept for a day"
-    mend = "The upload still tells how many rows had which outcome. Send the file again for the rows."
+    title = "The rows of this dry run were deleted"
+    mend = (
+        "Rows of a dry run are kept for a limited time; the upload keeps its counts. Send the file again for the rows."
+    )
 
 
 class ProcessingAborted(Invalid):
-    """Workers were killed while they processed the file."""
+    """Workers were killed repeatedly while they processed the file."""
 
     code = "processing_aborted"
-    title = "Processing the file stopped the service's worker again and again"
+    title = "The worker was killed repeatedly while it processed the file"
     mend = (
-        "The rows up to rows_done are registered, unless it was a dry run; those after it are not. Split the rest into "
-        "several files and send them; if one fails again, report the upload's id."
+        "The rows up to rows_done are registered, unless it was a dry run; later rows are not. Split the remaining "
+        "rows into several files and send them. If one fails again, report the upload's id."
     )
 
 
 class UploadsWaiting(TooManyRequests):
-    """The partner has as much waiting to be processed as it may."""
+    """The partner's unfinished uploads reach a limit."""
 
     code = "uploads_waiting"
-    title = "Too much of yours is waiting to be processed"
+    title = "Too many of your uploads are waiting to be processed"
     mend = (
-        "Nothing was kept. Send the file again after the seconds in Retry-After; the detail says what waits, and "
-        "GET /v1/bulk-uploads?status=processing and ?status=received how far it is."
+        "The file was not stored. Send it again after the seconds in Retry-After. The detail lists the waiting "
+        "uploads; GET /v1/bulk-uploads?status=processing and ?status=received show their progress."
     )

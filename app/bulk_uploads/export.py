@@ -1,4 +1,4 @@
-"""An upload's problems and refused rows as CSV that no spreadsheet runs and that can be sent again."""
+"""CSV exports of an upload: its problems, and its refused rows for correction; no cell runs as a formula."""
 
 import csv
 import io
@@ -15,17 +15,17 @@ PROBLEM_COLUMNS = ("line", "column", "code", "detail")
 
 
 async def problems_csv(database: Database, principal: Principal, upload: BulkUpload) -> AsyncIterator[bytes]:
-    """``line,column,code,detail``, one line a problem."""
+    """Yield ``line,column,code,detail``, one line per problem."""
     yield _csv([PROBLEM_COLUMNS])
     async for row in store.refused_rows(database, principal, upload.id):
         yield _csv([str(problem[name]) for name in PROBLEM_COLUMNS] for problem in row.problems)
 
 
 async def refused_csv(database: Database, principal: Principal, upload: BulkUpload) -> AsyncIterator[bytes]:
-    """The refused rows in the upload's own columns, to correct and send again."""
+    """Yield the refused rows in the columns of the upload."""
     yield _csv([upload.columns])
     async for row in store.refused_rows(database, principal, upload.id):
-        if row.sealed_cells is not None:  # they are erased after a time
+        if row.sealed_cells is not None:  # None once they are erased
             cells: list[str] = json.loads(database.keyring.unseal_text(SEALED_CELLS, row.sealed_cells))
             yield _csv([cells])
 

@@ -1,4 +1,4 @@
-"""Uploads, their bytes in parts, and one outcome per row."""
+"""Tables of uploads: the upload, its file in parts, and one outcome per row."""
 
 from datetime import datetime
 from typing import Any
@@ -16,14 +16,15 @@ SEALED_CELLS = "bulk_upload_rows.sealed_cells"
 
 
 class BulkUpload(Identified, Versioned, Base):
-    """A file of registrations. ``rows_done`` is the checkpoint: rows up to it are in the register, none beyond.
+    """A file of registrations. ``rows_done`` is the checkpoint: rows up to it are registered, none beyond it are.
 
-    ``faults`` counts how often the service itself failed at it; it tries again from ``retry_at`` on. ``erased_at``:
-    the cells of its refused rows were erased, and of a dry run all rows.
+    ``faults`` counts internal errors; after one, the upload is retried from ``retry_at`` on. ``erased_at`` is when the
+    cells of refused rows were erased, or all rows of a dry run.
 
-    ``attempt_id`` is there from before a worker begins until it ends in good order; ``attempt_place`` says how far that
-    attempt is: ``rows_done``, or one of ``rules.UNFOLDING`` and ``rules.READING``. An attempt found by the next worker
-    was killed: ``kills`` counts those, and ``killed_there`` the last ones in a row at ``killed_place``.
+    ``attempt_id`` is set before a worker starts and cleared when it ends in an orderly way. ``attempt_place`` is the
+    progress of that attempt: ``rows_done``, ``rules.OPENING_WORKBOOK`` or ``rules.READING_FILE``. A worker that finds
+    an attempt still set knows that its predecessor was killed: ``kills`` counts all kills, and ``killed_there`` the
+    latest in a row at ``killed_place``.
     """
 
     __tablename__ = "bulk_uploads"
@@ -56,12 +57,11 @@ class BulkUpload(Identified, Versioned, Base):
     retry_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
-    held_bytes: Mapped[int | None] = mapped_column(
-        BigInteger
-    )  # of its parts as they are read; a workbook's are its rows
+    # size and lines of the parts, uncompressed; once a workbook is converted, of its rows
+    held_bytes: Mapped[int | None] = mapped_column(BigInteger)
     held_lines: Mapped[int | None]
     is_small: Mapped[bool] = mapped_column(server_default=false())
-    taken_at: Mapped[datetime | None]  # when a worker last began with it
+    taken_at: Mapped[datetime | None]  # start of the latest attempt
     attempt_id: Mapped[UUID | None]
     attempt_place: Mapped[int | None]
     killed_place: Mapped[int | None]
@@ -70,9 +70,9 @@ class BulkUpload(Identified, Versioned, Base):
 
 
 class BulkUploadPart(Base):
-    """At most 1 MiB of an upload's bytes, compressed and sealed; gone when the upload is done.
+    """At most 1 MiB of an upload's bytes, compressed and sealed; deleted when the upload ends.
 
-    ``size`` is that of the bytes; None: they were sealed as they were, by a version before 0017.
+    ``size`` is the uncompressed size; None for uncompressed parts, which were stored before migration 0017.
     """
 
     __tablename__ = "bulk_upload_parts"
@@ -84,12 +84,12 @@ class BulkUploadPart(Base):
 
 
 class BulkUploadRow(Base):
-    """What became of a row. ``line`` is where it begins in the file; a refused row's cells are kept, sealed."""
+    """Outcome of a row that begins on ``line`` of the file; the cells of a refused row are kept, sealed."""
 
     __tablename__ = "bulk_upload_rows"
     __table_args__ = (
         one_of("outcome", RowOutcome),
-        Index(None, "reference", "bulk_upload_id"),  # erasure looks for a reference in every upload
+        Index(None, "reference", "bulk_upload_id"),  # erasure looks up a reference in all uploads
         Index("bulk_upload_rows_outcome_idx", "bulk_upload_id", "outcome", "line"),
     )
 

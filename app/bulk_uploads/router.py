@@ -1,4 +1,4 @@
-"""Files of registrations: send one, follow it, fetch what was refused."""
+"""HTTP operations of bulk uploads: send a file, follow its progress, download problems and refused rows."""
 
 import json
 from typing import Annotated, Any
@@ -17,9 +17,8 @@ from app.bulk_uploads.errors import (
     XlsxMalformed,
 )
 from app.bulk_uploads.receiving.content_digest import ContentDigest
-from app.bulk_uploads.receiving.content_encoding import Unpacker
+from app.bulk_uploads.receiving.content_encoding import BodyDecompressor
 from app.core.auth.bearer import require
-from app.core.database.engine import Database
 from app.core.database.transaction import Transaction
 from app.core.errors import (
     EncodingMalformed,
@@ -63,12 +62,12 @@ UPLOAD_BODY: dict[str, Any] = {
         },
     }
 }
-CSV_ANSWER: dict[int | str, dict[str, Any]] = {
+CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"description": "CSV", "content": {"text/csv": {"schema": {"type": "string"}}}}
 }
 
 
-def _shown(upload: models.BulkUpload) -> schemas.BulkUpload:
+def _to_schema(upload: models.BulkUpload) -> schemas.BulkUpload:
     values = {name: getattr(upload, name) for name in schemas.BulkUpload.model_fields if name != "counts"}
     counts = {name: getattr(upload, name) for name in schemas.Counts.model_fields}
     return schemas.BulkUpload.model_validate({**values, "counts": counts})
@@ -89,75 +88,77 @@ async def upload(
     principal: Writer,
     idempotency: Idempotency,
     content_digest: Annotated[
-        str | None, Header(description="RFC 9530, of the body as sent: sha-256 and sha-512 are checked", max_length=500)
+        str | None, Header(description="RFC 9530, of the body as sent; sha-256 and sha-512 are checked", max_length=500)
     ] = None,
     content_encoding: Annotated[
-        str | None, Header(description="`gzip` or `zstd`, when the body is packed", max_length=100, examples=["gzip"])
+        str | None,
+        Header(description="`gzip` or `zstd`, when the body is compressed", max_length=100, examples=["gzip"]),
     ] = None,
 ) -> Response:
-    """Takes a file of registrations: CSV or a sheet with a header row, or a JSON object a line with the same names.
+    """Upload a file of registrations: CSV or XLSX with a header row, or NDJSON with the same names.
 
-    The answer is 202 with the address to follow it at; a worker registers the rows. One bad row refuses that row
-    alone; a file that cannot be read to its end refuses the whole file and registers nothing. In NDJSON `networks`
-    may be a list; of a workbook the sheet `registrations` is read, or else the first. Partners are served in turn, and
-    small files do not wait behind large ones, so uploads of one partner may be processed at the same time. A partner's
-    uploads that wait are bounded in number, bytes and rows: beyond that the answer is 429 `uploads_waiting`.
+    The response is 202 with the URL of the upload; a worker registers the rows later. A row with an error is refused
+    by itself. A file that cannot be read to its end is refused as a whole, and nothing is registered. In NDJSON,
+    `networks` may be a list. In a workbook, the sheet `registrations` is read, or else the first sheet. Partners are
+    served in turn and small files do not wait behind large ones, so several uploads of one partner may be processed at
+    the same time. The unfinished uploads of a partner are limited in number, bytes and rows: beyond a limit the
+    response is 429 `uploads_waiting`.
     """
     settings: Settings = request.app.state.settings
-    upload_format = _format_of(request.headers.get("content-type", ""))
-    unpacker = Unpacker(content_encoding, settings.max_unpacked_bytes)
-    await _check_backlog(request, principal, idempotency, content_encoding)
+    upload_format = _upload_format(request.headers.get("content-type", ""))
+    decompressor = BodyDecompressor(content_encoding, settings.max_unpacked_bytes)
+    async with database.transaction(principal, read_only=True) as tx:
+        await _check_declared_size(request, tx, principal, idempotency)
     async with (
-        service.spooled(request.stream(), unpacker, ContentDigest(content_digest)) as spool,
-        database.transaction(principal) as tx,  # after all has come: a slow sender holds no connection
+        service.spool_body(request.stream(), decompressor, ContentDigest(content_digest)) as spool,
+        database.transaction(principal) as tx,  # after the whole body: a slow sender holds no connection
     ):
 
         async def receive() -> Response:
             upload_id = await service.receive(tx, principal, spool, upload_format, settings, dry_run=query.dry_run)
-            shown = _shown(await store.get(tx, principal, upload_id))
-            return resource_answer(shown, 202, location=f"/v1/bulk-uploads/{upload_id}")
+            resource = _to_schema(await store.get(tx, principal, upload_id))
+            return resource_answer(resource, 202, location=f"/v1/bulk-uploads/{upload_id}")
 
         return await idempotency.respond(tx, principal, receive, body_digest=spool.sha256)
 
 
-async def _check_backlog(
-    request: Request, principal: Principal, idempotency: IdempotentRequest, encoding: str | None
+async def _check_declared_size(
+    request: Request, tx: Transaction, principal: Principal, idempotency: IdempotentRequest
 ) -> None:
-    """Refuse before the body is read what its declared length alone is too much for; a repeat gets its answer."""
-    declared = request.headers.get("content-length", "")
-    size = int(declared) if declared.isdigit() and encoding is None else 0
-    async with _database(request).transaction(principal, read_only=True) as tx:
-        try:
-            await service.check_backlog(tx, principal, request.app.state.settings, size)
-        except UploadsWaiting:
-            if not await idempotency.is_repeat(tx, principal):
-                raise
+    """Raise ``UploadsWaiting`` before the body is read, unless this is a repeat whose response is stored."""
+    length = request.headers.get("content-length", "")
+    size = int(length) if length.isdigit() and "content-encoding" not in request.headers else 0
+    try:
+        await service.check_backlog(tx, principal, request.app.state.settings, size)
+    except UploadsWaiting:
+        if not await idempotency.is_repeat(tx, principal):
+            raise
 
 
-def _format_of(content_type: str) -> rules.UploadFormat:
-    sent = content_type.partition(";")[0].strip().lower()
-    if sent not in rules.FORMAT_OF_TYPE:
-        read = ", ".join(rules.FORMAT_OF_TYPE)
-        raise UnsupportedMediaType(f"An upload comes as one of {read}; not as {sent or 'no type at all'}.")
-    return rules.FORMAT_OF_TYPE[sent]
+def _upload_format(content_type: str) -> rules.UploadFormat:
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type not in rules.FORMAT_OF_TYPE:
+        allowed = ", ".join(rules.FORMAT_OF_TYPE)
+        raise UnsupportedMediaType(f"Content-Type must be one of {allowed}; it is {media_type or 'absent'}.")
+    return rules.FORMAT_OF_TYPE[media_type]
 
 
 @router.get("", summary="List uploads", response_model=schemas.BulkUploadPage, responses=documented(*READS))
 async def list_uploads(
     request: Request, query: Annotated[schemas.BulkUploadsQuery, Query()], database: Db, principal: Reader
 ) -> Response:
-    """Your uploads, oldest first; the regulator sees everyone's."""
+    """List your uploads, oldest first; the regulator sees all partners' uploads."""
     async with database.transaction(principal, read_only=True) as tx:
         found, cursor = await store.list_page(tx, principal, query)
-        return page_answer(request, schemas.BulkUploadPage, [_shown(each) for each in found], cursor)
+        return page_answer(request, schemas.BulkUploadPage, [_to_schema(each) for each in found], cursor)
 
 
 @router.get("/{upload_id}", summary="Follow an upload", response_model=schemas.BulkUpload, responses=documented(*READS))
 async def get_upload(request: Request, upload_id: UUID, database: Db, principal: Reader) -> Response:
-    """How far an upload is: its status, bytes and rows done, and rows by outcome."""
+    """Get the status of an upload, its bytes and rows done, and its rows by outcome."""
     async with database.transaction(principal, read_only=True) as tx:
         found = await store.get(tx, principal, upload_id)
-        return not_modified(request, found) or resource_answer(_shown(found))
+        return not_modified(request, found) or resource_answer(_to_schema(found))
 
 
 @router.get(
@@ -169,54 +170,52 @@ async def get_upload(request: Request, upload_id: UUID, database: Db, principal:
 async def list_rows(
     request: Request, upload_id: UUID, query: Annotated[schemas.RowsQuery, Query()], database: Db, principal: Reader
 ) -> Response:
-    """What became of each row, in the order of the file."""
+    """List the outcome of each row, in the order of the file."""
     async with database.transaction(principal, read_only=True) as tx:
-        await _with_rows(tx, principal, upload_id)
+        await _get_with_rows(tx, principal, upload_id)
         return page_answer(request, schemas.UploadRowPage, *await store.list_rows(tx, upload_id, query))
 
 
 @router.get(
     "/{upload_id}/problems.csv",
-    summary="Fetch what is wrong",
+    summary="Download the problems",
     response_class=StreamingResponse,
-    responses=documented(*READS, DryRunForgotten) | CSV_ANSWER,
+    responses=documented(*READS, DryRunForgotten) | CSV_RESPONSE,
 )
-async def get_problems(request: Request, upload_id: UUID, database: Db, principal: Reader) -> Response:
-    """`line,column,code,detail`: a line for each problem, in the order of the file."""
+async def get_problems(upload_id: UUID, database: Db, principal: Reader) -> Response:
+    """Download `line,column,code,detail`: one line per problem, in the order of the file."""
     async with database.transaction(principal, read_only=True) as tx:
-        found = await _with_rows(tx, principal, upload_id)
-        return _download(export.problems_csv(_database(request), principal, found), f"problems-{upload_id}.csv")
+        found = await _get_with_rows(tx, principal, upload_id)
+        return _download(export.problems_csv(database, principal, found), f"problems-{upload_id}.csv")
 
 
 @router.get(
     "/{upload_id}/refused.csv",
-    summary="Fetch the refused rows",
+    summary="Download the refused rows",
     response_class=StreamingResponse,
-    responses=documented(*READS, DryRunForgotten) | CSV_ANSWER,
+    responses=documented(*READS, DryRunForgotten) | CSV_RESPONSE,
 )
-async def get_refused(request: Request, upload_id: UUID, database: Db, principal: Reader) -> Response:
-    """The refused rows as CSV in the upload's own columns, to correct and send again: for the partner that sent them.
+async def get_refused(upload_id: UUID, database: Db, principal: Reader) -> Response:
+    """Download the refused rows as CSV in the columns of the upload, to correct and upload again.
 
-    CSV also of an NDJSON or XLSX upload. What an NDJSON line said under unknown names is not in it.
+    Only the partner that sent the file may do so. The format is CSV for NDJSON and XLSX uploads too; unknown members
+    of an NDJSON object are left out.
     """
     async with database.transaction(principal, read_only=True) as tx:
-        found = await _with_rows(tx, principal, upload_id)
+        found = await _get_with_rows(tx, principal, upload_id)
         if found.partner_id != principal.partner_id:
-            raise Forbidden("Only the partner that sent the file can have its rows, which hold whole CNICs.")
-        return _download(export.refused_csv(_database(request), principal, found), f"refused-{upload_id}.csv")
+            raise Forbidden(
+                "Only the partner that sent the file can download its rows, because they contain unmasked CNICs."
+            )
+        return _download(export.refused_csv(database, principal, found), f"refused-{upload_id}.csv")
 
 
-async def _with_rows(tx: Transaction, principal: Principal, upload_id: UUID) -> models.BulkUpload:
-    """An upload whose rows are asked for. Raises ``NotFound``, ``DryRunForgotten``."""
+async def _get_with_rows(tx: Transaction, principal: Principal, upload_id: UUID) -> models.BulkUpload:
+    """Return an upload whose rows are kept. Raises ``NotFound``, ``DryRunForgotten``."""
     found = await store.get(tx, principal, upload_id)
     if found.dry_run and found.erased_at:
         raise DryRunForgotten
     return found
-
-
-def _database(request: Request) -> Database:
-    database: Database = request.app.state.database
-    return database
 
 
 def _download(body: Any, name: str) -> Response:

@@ -1,4 +1,4 @@
-"""The columns of an upload, what its rows say, and cells that a spreadsheet would run. Pure functions of values."""
+"""Rules of uploads: columns, cells, limits, retries, and cells that are safe in a spreadsheet. Pure functions."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from uuid import UUID
 from app.bulk_uploads.errors import ProcessingAborted, TooManyRows, UploadsWaiting
 from app.core.errors import FieldError, Invalid, InvalidValue, MissingField
 
+# The columns of an applicant, and the fields of the JSON body that they stand for.
 APPLICANT_COLUMNS = {
     "applicant_kind": "kind",
     **{name: name for name in ("legal_name", "ntn", "cnic", "email", "mobile", "pseb_number", "pasha_number")},
@@ -28,25 +29,26 @@ COLUMNS = (
     "reference", "track", "applicant_kind", "legal_name", "ntn", "cnic", "email", "mobile", "pseb_number",
     "pasha_number", "purpose", "protocol", "operator", "subscriber_id", "networks", "description",
 )  # fmt: skip
-NEEDED_COLUMNS = ("track", "applicant_kind", "legal_name", "email", "purpose", "operator", "networks")
+REQUIRED_COLUMNS = ("track", "applicant_kind", "legal_name", "email", "purpose", "operator", "networks")
 COLUMN_OF_FIELD = {field: column for column, field in APPLICANT_COLUMNS.items()}
-MOST_COLUMNS = 64
-FORMULA = re.compile(r"[=+\-@\t\r]")
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=10)
+MAX_COLUMNS = 64
+# First characters of a cell that a spreadsheet runs as a formula (OWASP, CSV Injection).
+FORMULA_START = re.compile(r"[=+\-@\t\r]")
+FIRST_RETRY_DELAY, MAX_RETRY_DELAY = timedelta(seconds=5), timedelta(minutes=10)
 SURROGATE = re.compile("[\ud800-\udfff]")
-# A small file is read in a thread of the worker and takes a few seconds; a large one has a process that reads for it.
+# A small file takes seconds and is parsed in a thread of the worker; a large one gets a process of its own.
 SMALL_BYTES, SMALL_LINES = 6 * 1024 * 1024, 20_000
-# No row needs more lines than that; blank lines and line breaks in quotes would otherwise keep a reader for minutes.
+# No row needs more lines; without a limit, blank lines and quoted line breaks would keep a parser busy for minutes.
 LINES_PER_ROW = 8
-# Places of an attempt before its first row; from then on its place is the number of rows done.
-UNFOLDING, READING = -2, -1
-MOST_KILLS_THERE, MOST_KILLS = 3, 20
-SHORTEST_WAIT, LONGEST_WAIT, ROWS_PER_SECOND = 5, 300, 5_000
-UPLOADS_NAMED = 10
+# The place of an attempt before its first chunk (``attempt_place``); afterwards it is the number of rows done.
+OPENING_WORKBOOK, READING_FILE = -2, -1
+MAX_KILLS_AT_PLACE, MAX_KILLS = 3, 20
+MIN_RETRY_AFTER, MAX_RETRY_AFTER, ROWS_PER_SECOND = 5, 300, 5_000
+MAX_UPLOADS_LISTED = 10
 
 
 class UploadFormat(StrEnum):
-    """What an upload is written in."""
+    """File format of an upload."""
 
     CSV = "csv"
     NDJSON = "ndjson"
@@ -62,7 +64,7 @@ FORMAT_OF_TYPE = {
 
 
 class UploadStatus(StrEnum):
-    """Where an upload stands."""
+    """Processing status of an upload."""
 
     RECEIVED = "received"
     PROCESSING = "processing"
@@ -71,7 +73,7 @@ class UploadStatus(StrEnum):
 
 
 class RowOutcome(StrEnum):
-    """What became of a row."""
+    """Result of processing a row."""
 
     CREATED = "created"
     UNCHANGED = "unchanged"
@@ -79,141 +81,151 @@ class RowOutcome(StrEnum):
     REFUSED = "refused"
 
 
-def pause_after(faults: int) -> timedelta:
-    """How long an upload waits once the service has failed at it so many times."""
-    return min(FIRST_PAUSE * (1 << min(faults - 1, 10)), LONGEST_PAUSE)
+def retry_delay(faults: int) -> timedelta:
+    """Return the exponential delay before an upload is retried after its ``faults``-th internal error."""
+    return min(FIRST_RETRY_DELAY * (1 << min(faults - 1, 10)), MAX_RETRY_DELAY)
 
 
-class Kills(NamedTuple):
-    """How often workers were killed at an upload: in all, and the last times in a row at one place."""
+class KillCount(NamedTuple):
+    """Workers killed while they processed an upload: in total, and the latest in a row at the same ``place``."""
 
     place: int | None
-    there: int
+    at_place: int
     total: int
 
-    def another(self, place: int) -> "Kills":
-        """With one more, at ``place``."""
-        return Kills(place, self.there + 1 if place == self.place else 1, self.total + 1)
+    def add(self, place: int) -> "KillCount":
+        """Return the count with one more kill, at ``place``."""
+        return KillCount(place, self.at_place + 1 if place == self.place else 1, self.total + 1)
 
     def check(self) -> None:
-        """Raises ``ProcessingAborted`` when the file must be what kills them."""
-        if self.there >= MOST_KILLS_THERE:
-            raise ProcessingAborted(f"The worker was killed {self.there} times in a row {_at(self.place)}.")
-        if self.total >= MOST_KILLS:
-            raise ProcessingAborted(f"The worker was killed {self.total} times during this file.")
+        """Raise ``ProcessingAborted`` when the file is the likely cause of the kills."""
+        if self.at_place >= MAX_KILLS_AT_PLACE:
+            raise ProcessingAborted(f"The worker was killed {self.at_place} times in a row {_describe(self.place)}.")
+        if self.total >= MAX_KILLS:
+            raise ProcessingAborted(f"The worker was killed {self.total} times while it processed this file.")
 
 
-def _at(place: int | None) -> str:
-    opening = {UNFOLDING: "while it opened the workbook", READING: "while it read the file to its end"}
-    return opening.get(place or 0, f"after {place} rows of the file") if place else "before its first rows were judged"
+def _describe(place: int | None) -> str:
+    if not place:
+        return "before it processed the first rows"
+    opening = {OPENING_WORKBOOK: "while it opened the workbook", READING_FILE: "while it read the file"}
+    return opening.get(place, f"after {place} rows of the file")
 
 
 class Backlog(NamedTuple):
-    """What a partner has waiting: its uploads, their bytes as they are read, and the rows still to be done."""
+    """Unfinished uploads of a partner, oldest first, their uncompressed bytes and the rows left to process."""
 
     uploads: Sequence[UUID]
     bytes: int
     rows: int
 
 
-def check_backlog(waiting: Backlog, size: int, lines: int, most: tuple[int, int, int]) -> None:
-    """Let one more upload of ``size`` bytes and ``lines`` wait, or raise ``UploadsWaiting`` with what waits.
+class BacklogLimits(NamedTuple):
+    """Limits of one partner's backlog."""
 
-    ``most`` are the limits of uploads, bytes and rows. One upload may always wait, whatever its size.
+    uploads: int
+    bytes: int
+    rows: int
+
+
+def check_backlog(backlog: Backlog, size: int, lines: int, limits: BacklogLimits) -> None:
+    """Raise ``UploadsWaiting`` when one more upload of ``size`` bytes and ``lines`` exceeds a limit of the backlog.
+
+    The first upload is never refused, whatever its size.
     """
-    count, (uploads, bytes_, rows) = len(waiting.uploads), most
-    over = [
-        f"{have:,} {what} and {more:,} more are over the limit of {limit:,}"
-        for what, have, more, limit in (
-            ("uploads", count, 1, uploads),
-            ("bytes", waiting.bytes, size, bytes_),
-            ("rows", waiting.rows, lines, rows),
+    count = len(backlog.uploads)
+    exceeded = [
+        f"{have:,} {unit} and {more:,} more exceed the limit of {limit:,}"
+        for unit, have, more, limit in (
+            ("uploads", count, 1, limits.uploads),
+            ("bytes", backlog.bytes, size, limits.bytes),
+            ("rows", backlog.rows, lines, limits.rows),
         )
         if count and have + more > limit
     ]
-    if over:
-        named = ", ".join(str(each) for each in waiting.uploads[:UPLOADS_NAMED])
-        more = f" and {count - UPLOADS_NAMED} more" if count > UPLOADS_NAMED else ""
-        said = (
-            f"Of this partner {count} uploads wait, with {waiting.bytes:,} bytes unpacked and {waiting.rows:,} rows to "
-            f"be done: {'; '.join(over)}. They are {named}{more}."
+    if exceeded:
+        ids = ", ".join(str(each) for each in backlog.uploads[:MAX_UPLOADS_LISTED])
+        rest = f" and {count - MAX_UPLOADS_LISTED} more" if count > MAX_UPLOADS_LISTED else ""
+        detail = (
+            f"This partner has {count} uploads waiting, with {backlog.bytes:,} bytes uncompressed and "
+            f"{backlog.rows:,} rows left to process: {'; '.join(exceeded)}. Waiting uploads: {ids}{rest}."
         )
-        wait = min(LONGEST_WAIT, max(SHORTEST_WAIT, waiting.rows // ROWS_PER_SECOND))
-        raise UploadsWaiting(said, retry_after=wait)
+        retry_after = min(MAX_RETRY_AFTER, max(MIN_RETRY_AFTER, backlog.rows // ROWS_PER_SECOND))
+        raise UploadsWaiting(detail, retry_after=retry_after)
 
 
-def check_lines(lines: int, most_rows: int) -> None:
-    """Raises ``TooManyRows`` for a file of so many lines that it cannot be one of at most ``most_rows`` rows."""
-    if lines > most_rows * LINES_PER_ROW:
-        said = (
-            f"The file has {lines:,} lines; an upload has at most {most_rows:,} rows and {LINES_PER_ROW} lines a row."
+def check_lines(lines: int, max_rows: int) -> None:
+    """Raise ``TooManyRows`` when a file has more lines than ``max_rows`` rows can have."""
+    if lines > max_rows * LINES_PER_ROW:
+        detail = (
+            f"The file has {lines:,} lines. An upload may have {max_rows:,} rows of at most {LINES_PER_ROW} lines each."
         )
-        raise TooManyRows(said)
+        raise TooManyRows(detail)
 
 
 def is_small(size: int, lines: int) -> bool:
-    """Whether a file takes seconds at most, so that it must not wait behind large ones."""
+    """True when a file is processed in seconds, so that it must not wait behind large ones."""
     return size < SMALL_BYTES and lines <= SMALL_LINES
 
 
 def check_header(header: Sequence[str]) -> None:
-    """Raises ``Invalid`` with every unknown, repeated and missing column at once; far too many are not named."""
-    if len(header) > MOST_COLUMNS:
-        said = f"The header has {len(header)} columns; there are {len(COLUMNS)}."
-        raise Invalid.of([InvalidValue.at("/columns", said)])
+    """Raise ``Invalid`` with all unknown, duplicate and missing columns; beyond ``MAX_COLUMNS`` with one error."""
+    if len(header) > MAX_COLUMNS:
+        detail = f"The header has {len(header)} columns. Allowed: {', '.join(COLUMNS)}."
+        raise Invalid.of([InvalidValue.at("/columns", detail)])
     unknown = [
-        InvalidValue.at(f"/columns/{i}", f"There is no column {name[:60]!r}.")
+        InvalidValue.at(f"/columns/{i}", f"Unknown column {name[:60]!r}. Allowed: {', '.join(COLUMNS)}.")
         for i, name in enumerate(header)
         if name not in COLUMNS
     ]
-    repeated = [
-        InvalidValue.at(f"/columns/{i}", f"The column {name} is there twice.")
+    duplicate = [
+        InvalidValue.at(f"/columns/{i}", f"Duplicate column {name!r}.")
         for i, name in enumerate(header)
         if name in header[:i] and name in COLUMNS
     ]
     missing = [
-        MissingField.at(f"/columns/{name}", f"The column {name} is needed.")
-        for name in NEEDED_COLUMNS
+        MissingField.at(f"/columns/{name}", f"Missing column {name!r}.")
+        for name in REQUIRED_COLUMNS
         if name not in header
     ]
-    if errors := [*unknown, *repeated, *missing]:
+    if errors := [*unknown, *duplicate, *missing]:
         raise Invalid.of(errors)
 
 
 def applicant_fields(cells: Mapping[str, str]) -> dict[str, Any]:
-    """A row's applicant, by the names of the JSON body."""
+    """Return a row's applicant as fields of the JSON body; empty cells are left out."""
     return {field: cell for column, field in APPLICANT_COLUMNS.items() if (cell := cells.get(column))}
 
 
 def registration_fields(cells: Mapping[str, str]) -> dict[str, Any]:
-    """A row's registration, by the names of the JSON body."""
+    """Return a row's registration as fields of the JSON body; empty cells are left out."""
     fields: dict[str, Any] = {column: cell for column in REGISTRATION_COLUMNS if (cell := cells.get(column))}
     if "networks" in fields:
-        fields["networks"] = networks_of(fields["networks"])
+        fields["networks"] = split_networks(fields["networks"])
     return fields
 
 
-def networks_of(cell: str) -> list[str]:
-    """The networks of a cell, where spaces part them."""
+def split_networks(cell: str) -> list[str]:
+    """Split a cell of networks at its spaces."""
     return [each for each in cell.split(" ") if each]
 
 
-def column_of(error: FieldError) -> str:
-    """The column that a field's error is about."""
+def error_column(error: FieldError) -> str:
+    """Return the column of a field error, or an empty text."""
     field = error.pointer.split("/")[1] if error.pointer else ""
     return COLUMN_OF_FIELD.get(field, field)
 
 
 def has_surrogate(text: str) -> bool:
-    """Whether a text holds what no UTF-8 can: bytes that were none, kept as surrogates."""
+    """True when a text is not valid Unicode: undecodable bytes are kept as surrogates (PEP 383)."""
     return SURROGATE.search(text) is not None
 
 
 def escape_formula(cell: str) -> str:
-    """A cell that no spreadsheet runs as a formula: a quote goes in front of = + - @, tab and CR."""
-    return f"'{cell}" if FORMULA.match(cell) else cell
+    """Put a quote before a cell that begins with = + - @, tab or CR, so that no spreadsheet runs it as a formula."""
+    return f"'{cell}" if FORMULA_START.match(cell) else cell
 
 
 def unescape_formula(cell: str) -> str:
-    """A cell as it was before ``escape_formula``, so that an export can be sent again."""
-    return cell[1:] if cell.startswith("'") and FORMULA.match(cell[1:]) else cell
+    """Undo ``escape_formula``, so that an export can be uploaded again."""
+    return cell[1:] if cell.startswith("'") and FORMULA_START.match(cell[1:]) else cell

@@ -1,4 +1,4 @@
-"""Bodies of uploads."""
+"""Request parameters and response bodies of uploads."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -32,13 +32,13 @@ EXAMPLE: Examples = {
 
 
 class UploadQuery(Query):
-    """How to take an upload."""
+    """Parameters of an upload."""
 
-    dry_run: Annotated[bool, Field(description="Judge every row and register none")] = False
+    dry_run: Annotated[bool, Field(description="Validate every row and register none")] = False
 
 
 class Counts(Resource):
-    """Rows by outcome; `total` is known once the file was read to its end."""
+    """Rows by outcome; `total` is null until the file has been read to its end."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -50,7 +50,7 @@ class Counts(Resource):
 
 
 class BulkUpload(Resource):
-    """An upload and how far it is."""
+    """An upload and its progress."""
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [EXAMPLE]})
 
@@ -59,18 +59,18 @@ class BulkUpload(Resource):
     dry_run: bool
     status: UploadStatus
     format: UploadFormat
-    sha256: Annotated[str, Field(description="Of the file, unpacked")]
-    bytes: Annotated[int, Field(description="Of the file, unpacked")]
+    sha256: Annotated[str, Field(description="Of the uncompressed file")]
+    bytes: Annotated[int, Field(description="Size of the uncompressed file")]
     bytes_done: int
     rows_done: int
     counts: Counts
-    problem: Annotated[Problem | None, Field(description="Why it failed as a whole, or why it is held up")]
+    problem: Annotated[Problem | None, Field(description="Why the upload failed, or why it is delayed")]
     version: int
     created_at: Timestamp
     updated_at: Timestamp
     completed_at: Timestamp | None
     erased_at: Annotated[
-        Timestamp | None, Field(description="When the cells of its refused rows were erased, of a dry run all rows")
+        Timestamp | None, Field(description="When the cells of refused rows were erased, or all rows of a dry run")
     ]
 
 
@@ -78,13 +78,13 @@ BulkUploadPage = Page[BulkUpload]
 
 
 class BulkUploadsQuery(PageQuery):
-    """Filters of the list."""
+    """Filters of a list of uploads."""
 
     status: UploadStatus | None = None
 
 
 class RowProblem(Resource):
-    """One thing wrong with a row."""
+    """A problem of a row."""
 
     line: int
     column: str
@@ -93,7 +93,7 @@ class RowProblem(Resource):
 
 
 class UploadRow(Resource):
-    """What became of a row. `line` is where it begins in the file, or its row of the sheet; a header is line 1."""
+    """Outcome of a row. `line` is its first line in the file, or its row in the sheet; a header is line 1."""
 
     model_config = ConfigDict(
         from_attributes=True,

@@ -1,4 +1,4 @@
-"""Taking an upload in: its bytes go into the database in parts, so that any worker anywhere can ingest it."""
+"""Receiving an upload: the body is spooled, then stored in parts that any worker can read."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -12,10 +12,10 @@ from uuid_utils.compat import uuid7
 
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.models import BulkUpload
-from app.bulk_uploads.readers.parser import glance
+from app.bulk_uploads.readers.parser import peek_header
 from app.bulk_uploads.receiving.content_digest import ContentDigest
-from app.bulk_uploads.receiving.content_encoding import Unpacker
-from app.bulk_uploads.rules import UploadFormat
+from app.bulk_uploads.receiving.content_encoding import BodyDecompressor
+from app.bulk_uploads.rules import BacklogLimits, UploadFormat
 from app.bulk_uploads.store import PART_BYTES
 from app.core.database.notifications import notify
 from app.core.database.transaction import Transaction
@@ -26,10 +26,7 @@ from app.events.store import NewEvent
 
 
 class Spool:
-    """An upload's bytes on their way in, unpacked, with their size, lines and digest.
-
-    They wait in memory, or in a temporary file when they are many, so that a slow sender holds no transaction.
-    """
+    """A temporary copy of an upload's uncompressed bytes, with their size, number of lines and digest."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -37,40 +34,43 @@ class Spool:
         self.size = 0
         self.lines = 0
 
-    async def take(self, piece: bytes) -> None:
-        """Add a piece."""
-        self.size += len(piece)
-        self.lines += piece.count(b"\n")
-        self._digest.update(piece)
-        await self._file.write(piece)
+    async def write(self, chunk: bytes) -> None:
+        """Append bytes."""
+        self.size += len(chunk)
+        self.lines += chunk.count(b"\n")
+        self._digest.update(chunk)
+        await self._file.write(chunk)
 
     @property
     def sha256(self) -> str:
-        """The digest as 64 hexadecimal digits."""
+        """Digest as 64 hexadecimal digits."""
         return self._digest.hexdigest()
 
     async def parts(self) -> AsyncIterator[bytes]:
-        """The bytes again, in parts."""
+        """Yield all bytes in parts of ``PART_BYTES``."""
         await self._file.seek(0)
         while part := await self._file.read(PART_BYTES):
             yield part
 
 
 @asynccontextmanager
-async def spooled(stream: AsyncIterator[bytes], unpacker: Unpacker, digest: ContentDigest) -> AsyncIterator[Spool]:
-    """A stream taken to its end and unpacked.
+async def spool_body(
+    stream: AsyncIterator[bytes], decompressor: BodyDecompressor, digest: ContentDigest
+) -> AsyncIterator[Spool]:
+    """Read a body to its end, so that no transaction is open while a slow client sends.
 
-    Raises ``PayloadTooLarge`` and ``EncodingMalformed`` as soon as that shows, and ``Invalid`` for another digest.
+    Small bodies stay in memory, large ones go to a temporary file. Raises ``PayloadTooLarge`` and
+    ``EncodingMalformed`` as soon as possible, and ``Invalid`` when the digest differs.
     """
     async with anyio.SpooledTemporaryFile[bytes](max_size=4 * PART_BYTES) as file:
         spool = Spool(file)
         async for chunk in stream:
             digest.update(chunk)
-            for piece in unpacker.unpack(chunk):
-                await spool.take(piece)
-                await anyio.lowlevel.checkpoint()  # a small chunk may unpack to much: let others have their turn
+            for piece in decompressor.decompress(chunk):
+                await spool.write(piece)
+                await anyio.lowlevel.checkpoint()  # a small chunk may decompress to much: let other tasks run
         digest.check()
-        unpacker.end()
+        decompressor.finish()
         yield spool
 
 
@@ -81,28 +81,30 @@ async def check_backlog(
     size: int,
     lines: int = 0,
     *,
-    besides: UUID | None = None,
+    excluding: UUID | None = None,
 ) -> None:
-    """Raises ``UploadsWaiting`` when ``size`` bytes and ``lines`` more are too much for the caller's partner.
+    """Raise ``UploadsWaiting`` when ``size`` bytes and ``lines`` more exceed the partner's backlog.
 
-    What it has waiting is counted ``besides`` one upload.
+    The upload ``excluding`` is not counted.
     """
-    most = settings.max_waiting_uploads, settings.max_waiting_upload_bytes, settings.max_waiting_upload_rows
-    backlog = await store.backlog(tx, principal.partner_id, besides=besides)
-    rules.check_backlog(backlog, size, lines, most)
+    limits = BacklogLimits(
+        settings.max_waiting_uploads, settings.max_waiting_upload_bytes, settings.max_waiting_upload_rows
+    )
+    backlog = await store.get_backlog(tx, principal.partner_id, excluding=excluding)
+    rules.check_backlog(backlog, size, lines, limits)
 
 
 async def receive(
     tx: Transaction, principal: Principal, spool: Spool, upload_format: str, settings: Settings, *, dry_run: bool
 ) -> UUID:
-    """Make an upload of what was spooled and ring the worker; give its id.
+    """Store a spooled file as an upload, notify the workers, and return its id.
 
-    Raises ``Invalid`` when the file is empty or has far too many lines, or its header is wrong or cannot be read, as
-    far as its beginning shows, and ``UploadsWaiting`` when the caller's partner has too much waiting.
+    Raises ``Invalid`` when the file is empty, has too many lines, or begins with an unreadable or wrong header, and
+    ``UploadsWaiting`` when the partner's backlog is too large.
     """
-    lines = 0 if upload_format == UploadFormat.XLSX else spool.lines  # a workbook's are known when it is opened
+    lines = 0 if upload_format == UploadFormat.XLSX else spool.lines  # a workbook's rows are counted by the worker
     rules.check_lines(lines, settings.max_upload_rows)
-    first = await anext(spool.parts(), b"")
+    first_part = await anext(spool.parts(), b"")
     await check_backlog(tx, principal, settings, spool.size, lines)
     upload = BulkUpload(
         id=uuid7(),
@@ -110,7 +112,7 @@ async def receive(
         client_id=principal.client_id,
         dry_run=dry_run,
         format=upload_format,
-        columns=list(glance(first, upload_format)),
+        columns=list(peek_header(first_part, upload_format)),
         sha256=spool.sha256,
         bytes=spool.size,
         held_bytes=spool.size,
@@ -122,9 +124,9 @@ async def receive(
     async for part in spool.parts():
         await store.add_part(tx, upload.id, position, part)
         position += 1
-    # again, now that no other upload of the partner can come in between
-    await store.take_turn_to_wait(tx, principal.partner_id)
-    await check_backlog(tx, principal, settings, spool.size, lines, besides=upload.id)
+    # checked again under the lock, which only now excludes the partner's concurrent uploads
+    await store.lock_backlog(tx, principal.partner_id)
+    await check_backlog(tx, principal, settings, spool.size, lines, excluding=upload.id)
     details = {"dry_run": dry_run, "format": upload_format, "bytes": spool.size, "sha256": spool.sha256}
     event = NewEvent("bulk_upload.received", upload.id, principal.partner_id, details=details)
     await events.record(tx, principal, [event])

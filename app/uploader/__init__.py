@@ -1,1 +1,1 @@
-"""The uploader: a command that sends large files and resumes after an interruption."""
+"""Uploader: the command ``app.cli upload``, which sends a file of registrations and follows its processing."""

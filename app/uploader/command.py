@@ -1,4 +1,4 @@
-"""``app.cli upload``: what is typed, what is shown, and the exit code."""
+"""The command ``app.cli upload``: its options, output and exit codes."""
 
 import json
 from collections.abc import Iterator
@@ -16,18 +16,18 @@ from rich.console import Console
 
 from app.bulk_uploads.rules import UploadFormat, UploadStatus
 from app.uploader import upload as uploading
-from app.uploader.client import PATIENCE_SECONDS, Refused, ServiceClient, Unreachable
+from app.uploader.client import RETRY_SECONDS, Refused, ServiceClient, Unreachable
 from app.uploader.progress import Progress
 from app.uploader.source import Source, UnknownFormat
 
-SETTINGS_WRONG = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND)
+CONFIGURATION_ERRORS = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND)
 console = Console(stderr=True, soft_wrap=True)
 
 
 class ExitCode(IntEnum):
-    """What a script learns from the end of the program."""
+    """Exit code of the command."""
 
-    TAKEN = 0
+    COMPLETED = 0
     ROWS_REFUSED = 1
     USAGE = 2
     FILE_REFUSED = 3
@@ -35,13 +35,13 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-class Usage(Exception):
-    """What was typed makes no sense."""
+class UsageError(Exception):
+    """The arguments and options contradict one another or are incomplete."""
 
 
 @dataclass
-class Wanted:
-    """What was typed, but for where the service is."""
+class Options:
+    """Arguments and options, other than the URL and credentials of the service."""
 
     file: Path | None
     watch: str | None
@@ -58,106 +58,109 @@ def upload(
     file: Annotated[
         Path | None, typer.Argument(exists=True, dir_okay=False, help="CSV, NDJSON or XLSX; also as .gz or .zst")
     ] = None,
-    url: Annotated[str, typer.Option(envvar="PUBLIC_URL", help="Where the service is")] = "http://127.0.0.1:8000",
-    client_id: Annotated[str, typer.Option(envvar="CLIENT_ID", help="Your client's id")] = "",
-    client_secret: Annotated[str, typer.Option(envvar="CLIENT_SECRET", help="Better given by the environment")] = "",
-    watch: Annotated[str | None, typer.Option(help="Follow an upload that is there, by its id or address")] = None,
-    format_: Annotated[UploadFormat | None, typer.Option("--format", help="When the file's name does not say")] = None,
-    gzip: Annotated[bool, typer.Option("--gzip", help="Pack the file on its way")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge every row and register none")] = False,
+    url: Annotated[str, typer.Option(envvar="PUBLIC_URL", help="URL of the service")] = "http://127.0.0.1:8000",
+    client_id: Annotated[str, typer.Option(envvar="CLIENT_ID", help="Your client id")] = "",
+    client_secret: Annotated[str, typer.Option(envvar="CLIENT_SECRET", help="Better set in the environment")] = "",
+    watch: Annotated[str | None, typer.Option(help="Follow an existing upload, by its id or URL")] = None,
+    format_: Annotated[UploadFormat | None, typer.Option("--format", help="Default: by the name of the file")] = None,
+    gzip: Annotated[bool, typer.Option("--gzip", help="Compress the file for the transfer")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Validate every row and register none")] = False,
     detach: Annotated[bool, typer.Option("--detach", "--no-follow", help="Exit once the file was received")] = False,
-    problems: Annotated[Path | None, typer.Option(help="Write what is wrong, line by line, to this CSV file")] = None,
+    problems: Annotated[Path | None, typer.Option(help="Write the problems of each line to this CSV file")] = None,
     refused: Annotated[Path | None, typer.Option(help="Write the refused rows to this CSV file")] = None,
-    idempotency_key: Annotated[str | None, typer.Option(help="The same again: the same upload, not another")] = None,
-    give_up: Annotated[float, typer.Option(help="Seconds to try again while nobody answers")] = PATIENCE_SECONDS,
+    idempotency_key: Annotated[str | None, typer.Option(help="The same key again: no second upload")] = None,
+    give_up: Annotated[float, typer.Option(help="Seconds of retries while the service is away")] = RETRY_SECONDS,
 ) -> None:
-    """Upload a file of registrations and follow it to its end.
+    """Upload a file of registrations and follow its processing.
 
-    Exits with 0 when every row was taken, 1 when rows were refused, 2 for wrong usage or credentials, 3 when the file
+    Exits with 0 when no row was refused, 1 when rows were refused, 2 for wrong usage or credentials, 3 when the file
     as a whole was refused, 4 when the service could not be reached, 130 when interrupted.
     """
-    wanted = Wanted(file, watch, format_, gzip, dry_run, detach, problems, refused, idempotency_key)
-    with _explained(), Progress(console) as progress:
-        at, watched = _watched(watch, url)
-        _check(wanted, at, client_id, client_secret)
-        with ServiceClient(at, (client_id, client_secret), patience=give_up, tell=progress.tell) as client:
-            done = _carried_out(client, wanted, watched, progress)
-    raise typer.Exit(_told(done))
+    options = Options(file, watch, format_, gzip, dry_run, detach, problems, refused, idempotency_key)
+    with _exit_on_error(), Progress(console) as progress:
+        service_url, upload_id = _parse_watch(watch, url)
+        _check(options, service_url, client_id, client_secret)
+        credentials = client_id, client_secret
+        with ServiceClient(service_url, credentials, retry_seconds=give_up, on_retry=progress.print) as client:
+            done = _run(client, options, upload_id, progress)
+    raise typer.Exit(_report(done))
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """Ends the program with what went wrong in words, and the code for it."""
+def _exit_on_error() -> Iterator[None]:
+    """Print the error that ends the block, and exit with its code."""
     try:
         yield
-    except (Usage, UnknownFormat, OSError, httpx.InvalidURL) as wrong:
-        code, said = ExitCode.USAGE, str(wrong)
-    except Refused as refused:
-        code = ExitCode.USAGE if refused.status in SETTINGS_WRONG else ExitCode.FILE_REFUSED
-        said = str(refused)
-    except Unreachable as away:
-        code, said = ExitCode.UNREACHABLE, f"{away}. Given up; try again later."
+    except (UsageError, UnknownFormat, OSError, httpx.InvalidURL) as error:
+        code, message = ExitCode.USAGE, str(error)
+    except Refused as error:
+        code = ExitCode.USAGE if error.status in CONFIGURATION_ERRORS else ExitCode.FILE_REFUSED
+        message = str(error)
+    except Unreachable as error:
+        code, message = ExitCode.UNREACHABLE, f"{error}. Try again later."
     except KeyboardInterrupt:
-        code, said = ExitCode.INTERRUPTED, "Interrupted. What was not received whole changes nothing."
+        code, message = ExitCode.INTERRUPTED, "Interrupted. A file that was not received completely changes nothing."
     else:
         return
-    console.print(said, markup=False, highlight=False)
+    console.print(message, markup=False, highlight=False)
     raise typer.Exit(code)
 
 
-def _check(wanted: Wanted, url: str, client_id: str, client_secret: str) -> None:
-    if (wanted.file is None) == (wanted.watch is None):
-        raise Usage("Give a file to upload, or --watch with an upload that is there.")
-    if wanted.detach and (wanted.problems or wanted.refused):
-        raise Usage("--problems and --refused need the upload's end: leave --detach out, or use --watch later.")
+def _check(options: Options, url: str, client_id: str, client_secret: str) -> None:
+    if (options.file is None) == (options.watch is None):
+        raise UsageError("Give a file to upload, or an existing upload with --watch.")
+    if options.detach and (options.problems or options.refused):
+        raise UsageError("--problems and --refused need a finished upload: omit --detach, or use --watch later.")
     if urlsplit(url).scheme not in ("http", "https"):
-        raise Usage(f"{url} is no address of a service: say --url https://register.example.")
+        raise UsageError(f"{url} is not an HTTP URL: give one such as --url https://register.example.")
     if not client_id or not client_secret:
-        raise Usage("Give your client's id and secret: CLIENT_ID and CLIENT_SECRET in the environment.")
+        raise UsageError("Set the client's id and secret as CLIENT_ID and CLIENT_SECRET in the environment.")
 
 
-def _watched(watch: str | None, url: str) -> tuple[str, str]:
-    """Where the service is and the id of the upload to follow, or nothing."""
+def _parse_watch(watch: str | None, url: str) -> tuple[str, str]:
+    """Return the URL of the service and the id of the upload to follow, or an empty one."""
     if watch is None:
         return url, ""
-    there = urlsplit(watch)
+    parts = urlsplit(watch)
     try:
-        upload_id = str(UUID(there.path.rstrip("/").rpartition("/")[2]))
+        upload_id = str(UUID(parts.path.rstrip("/").rpartition("/")[2]))
     except ValueError:
-        raise Usage(f"{watch} is neither an upload's id nor its address.") from None
-    return (f"{there.scheme}://{there.netloc}" if there.netloc else url), upload_id
+        raise UsageError(f"{watch} is neither the id nor the URL of an upload.") from None
+    return (f"{parts.scheme}://{parts.netloc}" if parts.netloc else url), upload_id
 
 
-def _carried_out(client: ServiceClient, wanted: Wanted, watched: str, progress: Progress) -> Any:
-    if wanted.file:
-        name = wanted.file.name
-        source = Source.of(wanted.file, wanted.upload_format, gzip=wanted.gzip)
-        done = uploading.send(client, source, progress, dry_run=wanted.dry_run, key=wanted.key)
+def _run(client: ServiceClient, options: Options, upload_id: str, progress: Progress) -> Any:
+    """Send the file or fetch the upload ``upload_id``, follow it, write its exports, and return it."""
+    if options.file:
+        name = options.file.name
+        source = Source.from_path(options.file, options.upload_format, gzip=options.gzip)
+        done = uploading.send(client, source, progress, dry_run=options.dry_run, key=options.key)
     else:
-        name, done = watched, uploading.fetch(client, watched)
-    if wanted.detach:
+        name, done = upload_id, uploading.fetch(client, upload_id)
+    if options.detach:
         return done
     try:
         done = uploading.follow(client, done, progress, name)
     except (KeyboardInterrupt, Unreachable):
-        progress.tell(f"The upload goes on by itself. To follow it again: --url {client.url} --watch {done['id']}")
+        progress.print(f"The service goes on with the upload. To follow it: --url {client.url} --watch {done['id']}")
         raise
-    for export, out in (("problems.csv", wanted.problems), ("refused.csv", wanted.refused)):
-        if out:
-            uploading.save(client, done["id"], export, out)
+    for export, path in (("problems.csv", options.problems), ("refused.csv", options.refused)):
+        if path:
+            uploading.save(client, done["id"], export, path)
     return done
 
 
-def _told(done: Any) -> ExitCode:
-    """Say how an upload stands: one line of JSON for a script, sentences for a person."""
+def _report(done: Any) -> ExitCode:
+    """Print an upload's result as one line of JSON on standard output, and in words on standard error."""
     typer.echo(json.dumps({"id": done["id"], "status": done["status"], **done["counts"]}))
     if done["status"] == UploadStatus.FAILED:
         problem = done["problem"]
-        wrong = [f"  {each['pointer']}: {each['detail']}" for each in problem.get("errors") or []]
-        console.print("\n".join([problem["detail"], *wrong]), markup=False, highlight=False)
+        errors = [f"  {each['pointer']}: {each['detail']}" for each in problem.get("errors") or []]
+        console.print("\n".join([problem["detail"], *errors]), markup=False, highlight=False)
         return ExitCode.FILE_REFUSED
     if done["counts"]["refused"]:
-        said = f"{done['counts']['refused']} rows were refused. Why: /v1/bulk-uploads/{done['id']}/problems.csv,"
-        console.print(f"{said} or --watch {done['id']} --problems OUT.csv", markup=False, highlight=False)
+        message = f"{done['counts']['refused']} rows were refused. For the reasons, see "
+        message += f"/v1/bulk-uploads/{done['id']}/problems.csv, or use --watch {done['id']} --problems OUT.csv"
+        console.print(message, markup=False, highlight=False)
         return ExitCode.ROWS_REFUSED
-    return ExitCode.TAKEN
+    return ExitCode.COMPLETED

@@ -1,4 +1,4 @@
-"""How far uploads are: bars on a terminal, elsewhere a line every few seconds."""
+"""Progress of uploads: bars on a terminal, otherwise a line every few seconds."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ LINE_SECONDS = 5.0
 
 
 class Progress:
-    """Shows stages of uploads, while its block runs."""
+    """Shows the progress of uploads while its block runs."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -31,28 +31,28 @@ class Progress:
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Begin to show."""
+        """Start the display."""
         self._bars.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Leave what is shown as it is."""
+        """Stop the display and leave its last state."""
         self._bars.stop()
 
-    def sent(self, name: str, done: int, total: int) -> None:
-        """So many bytes of a file are on their way."""
+    def show_sent(self, name: str, done: int, total: int) -> None:
+        """Show the bytes of a file that were sent."""
         self._show(f"{name}: sent", done, total, decimal)
 
-    def rows(self, name: str, done: int, total: int | None) -> None:
-        """So many rows are judged; ``total`` is not known before the file was read to its end."""
+    def show_rows(self, name: str, done: int, total: int | None) -> None:
+        """Show the rows that were processed; ``total`` is None until the file has been read to its end."""
         self._show(f"{name}: rows", done, total, "{:,}".format)
 
-    def tell(self, said: str) -> None:
-        """Say a sentence, above the bars."""
-        self._console.print(said, markup=False, highlight=False)
+    def print(self, message: str) -> None:
+        """Print a message above the bars."""
+        self._console.print(message, markup=False, highlight=False)
 
-    def _show(self, stage: str, done: int, total: int | None, written: Callable[[int], str]) -> None:
-        amount = written(done) if total is None else f"{written(done)} of {written(total)}"
+    def _show(self, stage: str, done: int, total: int | None, to_text: Callable[[int], str]) -> None:
+        amount = to_text(done) if total is None else f"{to_text(done)} of {to_text(total)}"
         if self._console.is_terminal:
             task = self._tasks.get(stage)
             if task is None:
@@ -60,4 +60,4 @@ class Progress:
             self._bars.update(task, completed=done, total=total, amount=amount)
         elif time.monotonic() - self._last_line >= LINE_SECONDS:
             self._last_line = time.monotonic()
-            self.tell(f"{stage} {amount}")
+            self.print(f"{stage} {amount}")

@@ -41,7 +41,7 @@ async def release_all(service: Service) -> None:
 
 async def approved(service: Service, caller: Caller, officer: Caller, count: int) -> list[dict[str, Any]]:
     """Cases of one upload, approved in one batch and published."""
-    done = await uploads.uploaded(caller, uploads.csv_of([uploads.row(f"W-{n}") for n in range(count)]))
+    done = await uploads.ingest(caller, uploads.csv_of([uploads.row(f"W-{n}") for n in range(count)]))
     body = {"selection": {"bulk_upload_id": done["id"], "status": "submitted"}, "action": "approve"}
     assert (await officer.post("/v1/review-decisions/batch", json=body)).json()["counts"]["decided"] == count
     await service.publish()

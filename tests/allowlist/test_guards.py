@@ -32,7 +32,7 @@ async def batch(officer: Caller, ids: Sequence[str], action: str, **verdict: Any
 async def approved_ids(service: Service, pseb: Caller, officer: Caller, count: int) -> list[str]:
     """Registrations of one upload, approved in one batch and published."""
     rows = [uploads.row(f"R-{n}") for n in range(count)]
-    done = await uploads.uploaded(pseb, uploads.csv_of(rows))
+    done = await uploads.ingest(pseb, uploads.csv_of(rows))
     assert done["counts"]["created"] == count
     body = {"selection": {"bulk_upload_id": done["id"], "status": "submitted"}, "action": "approve"}
     answer = await officer.post("/v1/review-decisions/batch", json=body)
@@ -203,7 +203,7 @@ async def test_mass_growth_by_more_than_half_is_held_from_a_thousand_networks_on
 ) -> None:
     await published(service, *(f"39.32.{n // 250}.{n % 250}/32" for n in range(1_000)))
     counted = metric("allowlist_changes_held_total", kind="growth")
-    done = await uploads.uploaded(pseb, uploads.csv_of([uploads.row(f"G-{n}") for n in range(510)]))
+    done = await uploads.ingest(pseb, uploads.csv_of([uploads.row(f"G-{n}") for n in range(510)]))
     body = {"selection": {"bulk_upload_id": done["id"], "status": "submitted"}, "action": "approve"}
     assert (await officer.post("/v1/review-decisions/batch", json=body)).json()["counts"]["decided"] == 510
     single = await cases.approved(pseb, second)
@@ -239,7 +239,7 @@ async def test_a_held_grant_that_is_revoked_is_never_published(
     service: Service, officer: Caller, second: Caller, nayatel: Caller, pseb: Caller
 ) -> None:
     await published(service, *addresses(1_000, start=10_000))
-    done = await uploads.uploaded(pseb, uploads.csv_of([uploads.row(f"G-{n}") for n in range(505)]))
+    done = await uploads.ingest(pseb, uploads.csv_of([uploads.row(f"G-{n}") for n in range(505)]))
     body = {"selection": {"bulk_upload_id": done["id"], "status": "submitted"}, "action": "approve"}
     assert (await officer.post("/v1/review-decisions/batch", json=body)).json()["counts"]["decided"] == 505
     assert await service.publish() is None

@@ -1,4 +1,4 @@
-"""What an upload keeps of its rows goes with its usefulness: of a dry run all of it after a day."""
+"""Rows of uploads are erased after their retention period, those of a dry run after a day."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,13 +16,13 @@ ROWS = [uploads.row("DRY-1"), uploads.row("DRY-2", email="@"), uploads.row("DRY-
 
 
 async def statuses(caller: Caller, upload: dict[str, Any]) -> list[int]:
-    """What is answered when the rows are asked for."""
+    """Return the status codes of the requests for the rows."""
     return [(await caller.get(f"/v1/bulk-uploads/{upload['id']}/{path}")).status_code for path in PATHS]
 
 
-async def test_a_dry_runs_rows_are_there_for_a_day_and_gone_after(service: Service, pseb: Caller) -> None:
-    dry = await uploads.uploaded(pseb, uploads.csv_of(ROWS), dry_run=True)
-    real = await uploads.uploaded(pseb, uploads.csv_of([uploads.row("REAL-1"), uploads.row("REAL-2", email="@")]))
+async def test_the_rows_of_a_dry_run_are_kept_for_a_day(service: Service, pseb: Caller) -> None:
+    dry = await uploads.ingest(pseb, uploads.csv_of(ROWS), dry_run=True)
+    real = await uploads.ingest(pseb, uploads.csv_of([uploads.row("REAL-1"), uploads.row("REAL-2", email="@")]))
     await let_days_pass(service, 0.9)
     await sweep(service)
     assert await statuses(pseb, dry) == [200, 200, 200]
@@ -35,10 +35,10 @@ async def test_a_dry_runs_rows_are_there_for_a_day_and_gone_after(service: Servi
     assert len((await pseb.get(f"/v1/bulk-uploads/{real['id']}/refused.csv")).text.splitlines()) == 2
 
 
-async def test_the_counts_of_a_dry_run_stay_and_its_version_tells_that_the_rows_are_gone(
+async def test_the_counts_of_a_dry_run_stay_and_its_version_changes_when_the_rows_are_erased(
     service: Service, pseb: Caller
 ) -> None:
-    dry = await uploads.uploaded(pseb, uploads.csv_of(ROWS), dry_run=True)
+    dry = await uploads.ingest(pseb, uploads.csv_of(ROWS), dry_run=True)
     assert dry["erased_at"] is None
     await let_days_pass(service, 1.1)
     await sweep(service)
@@ -47,19 +47,19 @@ async def test_the_counts_of_a_dry_run_stay_and_its_version_tells_that_the_rows_
     assert answer.json()["erased_at"] is not None
 
 
-async def test_a_dry_run_that_waits_keeps_what_it_has(service: Service, pseb: Caller) -> None:
-    upload_id = await uploads.received(pseb, uploads.csv_of(ROWS), dry_run=True)
+async def test_an_unfinished_dry_run_is_not_erased(service: Service, pseb: Caller) -> None:
+    upload_id = await uploads.submit(pseb, uploads.csv_of(ROWS), dry_run=True)
     await let_days_pass(service, 30)
     await sweep(service)
     await service.ingest_all()
-    assert (await uploads.state(pseb, upload_id))["counts"]["refused"] == 2
+    assert (await uploads.get(pseb, upload_id))["counts"]["refused"] == 2
     assert (await pseb.get(f"/v1/bulk-uploads/{upload_id}/refused.csv")).status_code == 200
 
 
-async def test_refused_rows_of_a_real_upload_lose_their_cells_and_keep_what_was_wrong(
+async def test_refused_rows_of_a_real_upload_lose_their_cells_and_keep_their_problems(
     service: Service, pseb: Caller
 ) -> None:
-    upload = await uploads.uploaded(pseb, uploads.csv_of([uploads.row("A", email="@")]))
+    upload = await uploads.ingest(pseb, uploads.csv_of([uploads.row("A", email="@")]))
     path = f"/v1/bulk-uploads/{upload['id']}"
     await let_days_pass(service, NOTHING_DAYS - 1)
     await sweep(service)
@@ -68,61 +68,61 @@ async def test_refused_rows_of_a_real_upload_lose_their_cells_and_keep_what_was_
     await sweep(service)
     assert len((await pseb.get(f"{path}/refused.csv")).text.splitlines()) == 1
     assert "email_malformed" in (await pseb.get(f"{path}/problems.csv")).text
-    assert (await uploads.state(pseb, upload["id"]))["erased_at"] is not None
+    assert (await uploads.get(pseb, upload["id"]))["erased_at"] is not None
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-async def test_more_rows_than_go_at_once_are_all_erased(
+async def test_more_rows_than_fit_one_transaction_are_all_erased(
     service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch, dry_run: bool
 ) -> None:
-    monkeypatch.setattr(erasure, "ROWS_AT_ONCE", 2)
-    monkeypatch.setattr(erasure, "UPLOADS_AT_ONCE", 1)
+    monkeypatch.setattr(erasure, "ROWS_PER_TRANSACTION", 2)
+    monkeypatch.setattr(erasure, "UPLOADS_PER_QUERY", 1)
     for number in range(2):
         rows = [uploads.row(f"{number}-{i}", email="@") for i in range(4)]
-        await uploads.uploaded(pseb, uploads.csv_of(rows), dry_run=dry_run)
+        await uploads.ingest(pseb, uploads.csv_of(rows), dry_run=dry_run)
     await let_days_pass(service, NOTHING_DAYS + 1)
     await sweep(service)
     assert [place for place in await places_of(service, "\\x") if place == "bulk_upload_rows.sealed_cells"] == []
 
 
-async def test_what_is_erased_of_rows_is_of_the_same_partner(service: Service, pseb: Caller, pasha: Caller) -> None:
+async def test_only_rows_of_the_same_partner_are_erased(service: Service, pseb: Caller, pasha: Caller) -> None:
     for caller in (pseb, pasha):
-        await uploads.uploaded(caller, uploads.csv_of([uploads.row("SAME-1")]), dry_run=True)
-        await uploads.uploaded(caller, uploads.csv_of([uploads.row("SAME-1")]))
+        await uploads.ingest(caller, uploads.csv_of([uploads.row("SAME-1")]), dry_run=True)
+        await uploads.ingest(caller, uploads.csv_of([uploads.row("SAME-1")]))
     (case,) = (await pseb.get("/v1/registrations")).json()["items"]
     withdraw = await pseb.post(f"/v1/registrations/{case['id']}/withdraw", headers={"If-Match": "*"})
     assert withdraw.status_code == 200
     await erased(pseb, case["applicant_id"])
-    found = {}
+    references = {}
     for caller in (pseb, pasha):
         rows = [
             (await caller.get(f"/v1/bulk-uploads/{each['id']}/rows")).json()["items"][0]["reference"]
             for each in (await caller.get("/v1/bulk-uploads")).json()["items"]
         ]
-        found[caller] = rows
-    assert found == {pseb: [None, None], pasha: ["SAME-1", "SAME-1"]}
+        references[caller] = rows
+    assert references == {pseb: [None, None], pasha: ["SAME-1", "SAME-1"]}
 
 
 async def test_an_applicant_erased_between_two_chunks_of_an_upload_gets_a_new_record_for_the_next_row(
     service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = uploads.row("B")
-    upload_id = await uploads.received(pseb, uploads.csv_of([{**row, "reference": "A", "operator": "nobody"}, row]))
-    gone: list[str] = []
-    chunks = ingest.chunks  # type: ignore[attr-defined]  # imported there
+    upload_id = await uploads.submit(pseb, uploads.csv_of([{**row, "reference": "A", "operator": "nobody"}, row]))
+    erased_ids: list[str] = []
+    read_chunks = ingest.read_chunks  # type: ignore[attr-defined]  # imported there
 
-    async def with_an_erasure_between(*given: Any) -> AsyncIterator[Any]:
+    async def with_an_erasure_between(*arguments: Any) -> AsyncIterator[Any]:
         number = 0
-        async for chunk in chunks(*given):
+        async for chunk in read_chunks(*arguments):
             if number == 1:
                 (applicant,) = (await pseb.get("/v1/applicants")).json()["items"]
-                gone.append((await erased(pseb, applicant["id"]))["id"])
+                erased_ids.append((await erased(pseb, applicant["id"]))["id"])
             number += 1
             yield chunk
 
-    monkeypatch.setattr(ingest, "chunks", with_an_erasure_between)
+    monkeypatch.setattr(ingest, "read_chunks", with_an_erasure_between)
     await service.ingest_all(chunk_rows=1)
-    assert (await uploads.state(pseb, upload_id))["counts"]["created"] == 1
+    assert (await uploads.get(pseb, upload_id))["counts"]["created"] == 1
     (case,) = (await pseb.get("/v1/registrations")).json()["items"]
-    assert gone != [case["applicant_id"]]
+    assert erased_ids != [case["applicant_id"]]
     assert (await pseb.get(f"/v1/applicants/{case['applicant_id']}")).json()["erased_at"] is None

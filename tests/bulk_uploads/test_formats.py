@@ -1,4 +1,4 @@
-"""One set of rows has one set of outcomes, whatever it is written in and however it is packed."""
+"""The same rows have the same outcomes in every format and content encoding."""
 
 import csv
 import gzip
@@ -15,26 +15,26 @@ from tests.support import postgres, processes, uploads, workbooks
 from tests.support.service import Caller, Service
 
 MIB = 1024 * 1024
-PACK: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": zstd.compress}
-# uploads hold no CNIC here, so that a row says the same in every export
-FIRST = {"csv": 2, "ndjson": 1, "xlsx": 2}
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": zstd.compress}
+# the line of the first row in each format
+FIRST_LINE = {"csv": 2, "ndjson": 1, "xlsx": 2}
 formats = pytest.mark.parametrize("upload_format", uploads.WRITERS)
-packings = pytest.mark.parametrize("encoding", PACK)
+encodings = pytest.mark.parametrize("encoding", COMPRESS)
 
 
 @pytest.fixture
 async def narrow(database_url: str) -> AsyncIterator[Service]:
-    """A service that unpacks no more than a mebibyte."""
+    """A service that decompresses at most a mebibyte."""
     service = Service(postgres.settings_for(database_url, max_unpacked_bytes=MIB))
     yield service
     await service.close()
 
 
 def mixed() -> list[dict[str, str]]:
-    """Rows of every outcome that a first upload can have."""
+    """Return rows of every outcome that a first upload can have."""
     same = uploads.row("SAME")
     return [
-        uploads.row("SOUND", description='=2+2, "quoted"\nدفتر'),
+        uploads.row("VALID", description='=2+2, "quoted"\nدفتر'),
         uploads.row("EMAIL", email="@"),
         same,
         {**same, "reference": "SAME"},
@@ -50,31 +50,31 @@ async def table(caller: Caller, upload: dict[str, Any], name: str) -> list[dict[
 
 
 @formats
-async def test_a_refused_row_is_told_by_its_line_and_column_and_comes_back_as_csv(
+async def test_a_refused_row_is_reported_by_line_and_column_and_exported_as_csv(
     pseb: Caller, upload_format: str
 ) -> None:
     rows = mixed()
-    done = await uploads.uploaded(pseb, uploads.WRITERS[upload_format](rows), upload_format=upload_format)
+    done = await uploads.ingest(pseb, uploads.WRITERS[upload_format](rows), upload_format=upload_format)
     assert (done["status"], done["format"]) == ("completed", upload_format)
     assert done["counts"] == {"total": 6, "created": 2, "unchanged": 0, "updated": 0, "refused": 4}
-    first = FIRST[upload_format]
-    # the second field of a CSV file has a line break of its own
-    begin = [first + i + (1 if upload_format == "csv" and i else 0) for i in range(len(rows))]
+    first = FIRST_LINE[upload_format]
+    # the description of the first row has a line break
+    lines = [first + i + (1 if upload_format == "csv" and i else 0) for i in range(len(rows))]
     problems = [(each["line"], each["column"], each["code"]) for each in await table(pseb, done, "problems.csv")]
     assert problems == [
-        (str(begin[1]), "email", "email_malformed"),
-        (str(begin[3]), "reference", "reference_duplicate"),
-        (str(begin[4]), "networks", "network_reserved"),
-        (str(begin[4]), "networks", "network_host_bits"),
-        (str(begin[4]), "protocol", "missing_field"),
-        (str(begin[5]), "legal_name", "missing_field"),
+        (str(lines[1]), "email", "email_malformed"),
+        (str(lines[3]), "reference", "reference_duplicate"),
+        (str(lines[4]), "networks", "network_reserved"),
+        (str(lines[4]), "networks", "network_host_bits"),
+        (str(lines[4]), "protocol", "missing_field"),
+        (str(lines[5]), "legal_name", "missing_field"),
     ]
 
-    back = await table(pseb, done, "refused.csv")
-    assert tuple(back[0]) == COLUMNS
-    assert [each["reference"] for each in back] == ["EMAIL", "SAME", "TWO", "NAME"]
-    mended = [{**back[0], "email": "it@indus.example.pk"}, {**back[3], "legal_name": "Indus Softworks"}]
-    again = await uploads.uploaded(pseb, uploads.csv_of(mended))
+    refused = await table(pseb, done, "refused.csv")
+    assert tuple(refused[0]) == COLUMNS
+    assert [each["reference"] for each in refused] == ["EMAIL", "SAME", "TWO", "NAME"]
+    corrected = [{**refused[0], "email": "it@indus.example.pk"}, {**refused[3], "legal_name": "Indus Softworks"}]
+    again = await uploads.ingest(pseb, uploads.csv_of(corrected))
     assert (await table(pseb, again, "problems.csv"), again["counts"]["created"]) == ([], 2)
 
 
@@ -83,12 +83,10 @@ async def test_the_same_rows_are_unchanged_in_every_other_format_and_across_chun
     pseb: Caller, upload_format: str
 ) -> None:
     rows = [uploads.row(f"R{i}", networks=f"203.99.51.{i} 203.99.52.{i}") for i in range(7)]
-    first = await uploads.uploaded(
-        pseb, uploads.WRITERS[upload_format](rows), upload_format=upload_format, chunk_rows=2
-    )
+    first = await uploads.ingest(pseb, uploads.WRITERS[upload_format](rows), upload_format=upload_format, chunk_rows=2)
     assert first["counts"]["created"] == 7
     for other, write in uploads.WRITERS.items():
-        again = await uploads.uploaded(pseb, write(rows), upload_format=other, chunk_rows=3)
+        again = await uploads.ingest(pseb, write(rows), upload_format=other, chunk_rows=3)
         assert (other, again["counts"]["unchanged"]) == (other, 7)
         assert again["bytes_done"] == again["bytes"]
 
@@ -98,7 +96,7 @@ async def test_networks_may_be_a_list_and_an_unknown_name_refuses_its_line_alone
         {**uploads.row("A"), "networks": ["203.99.50.1", "203.99.50.8/29"]},
         {**uploads.row("B"), "colour\0": "blue"},
     ]
-    done = await uploads.uploaded(pseb, uploads.ndjson_of(listed), upload_format="ndjson")
+    done = await uploads.ingest(pseb, uploads.ndjson_of(listed), upload_format="ndjson")
     assert (done["counts"]["created"], done["counts"]["refused"]) == (1, 1)
     (problem,) = await table(pseb, done, "problems.csv")
     assert (problem["line"], problem["column"], problem["code"]) == ("2", "colour\\x00", "invalid_value")
@@ -107,34 +105,38 @@ async def test_networks_may_be_a_list_and_an_unknown_name_refuses_its_line_alone
 
 
 @pytest.mark.parametrize(
-    ("upload_format", "body", "code", "said"),
+    ("upload_format", "body", "code", "detail"),
     [
         ("ndjson", uploads.ndjson_of([uploads.row("A")]) + b'{"reference": "cut', "ndjson_malformed", "Line 2 "),
         ("xlsx", uploads.xlsx_of([uploads.row("A")])[:-200], "xlsx_malformed", "cannot be opened"),
         ("xlsx", workbooks.encrypted(), "xlsx_malformed", "password"),
         ("xlsx", workbooks.far_corner(), "xlsx_too_large", "memory"),
-        ("xlsx", uploads.xlsx_of([], columns=("track", "colour")), "invalid_value", "There is no column 'colour'."),
+        ("xlsx", uploads.xlsx_of([], columns=("track", "colour")), "invalid_value", "Unknown column 'colour'."),
         ("xlsx", uploads.xlsx_of([], columns=()), "xlsx_malformed", "empty"),
     ],
     ids=["NDJSON cut short", "XLSX cut short", "encrypted", "bomb", "wrong columns", "no columns"],
 )
 async def test_a_file_that_cannot_be_read_fails_with_what_to_do_and_registers_nothing(
-    pseb: Caller, upload_format: str, body: bytes, code: str, said: str
+    pseb: Caller, upload_format: str, body: bytes, code: str, detail: str
 ) -> None:
-    failed = await uploads.uploaded(pseb, body, upload_format=upload_format)
+    failed = await uploads.ingest(pseb, body, upload_format=upload_format)
     assert (failed["status"], failed["problem"]["code"]) == ("failed", code)
-    assert said in failed["problem"]["detail"]
+    assert detail in failed["problem"]["detail"]
     assert (await pseb.get("/v1/registrations")).json()["items"] == []
 
 
-async def test_a_packed_file_is_taken_as_the_file_that_it_is(pseb: Caller) -> None:
+async def test_a_compressed_file_is_the_same_upload_as_the_file(pseb: Caller) -> None:
     body = uploads.csv_of([uploads.row("A"), uploads.row("B")])
     plain = (await uploads.send(pseb, body, headers={"Idempotency-Key": "once"})).json()
-    for encoding, pack in PACK.items():
-        packed = await uploads.send(pseb, pack(body[:90]) + pack(body[90:]), headers={"Content-Encoding": encoding})
-        taken = packed.json()
+    for encoding, compress in COMPRESS.items():
+        compressed = await uploads.send(
+            pseb, compress(body[:90]) + compress(body[90:]), headers={"Content-Encoding": encoding}
+        )
+        taken = compressed.json()
         assert [taken[name] for name in ("sha256", "bytes", "format")] == [plain["sha256"], len(body), "csv"]
-        again = await uploads.send(pseb, pack(body), headers={"Content-Encoding": encoding, "Idempotency-Key": "once"})
+        again = await uploads.send(
+            pseb, compress(body), headers={"Content-Encoding": encoding, "Idempotency-Key": "once"}
+        )
         assert (again.status_code, again.json()["id"]) == (202, plain["id"])
     await pseb.service.ingest_all()
     counts = [each["counts"] for each in (await pseb.get("/v1/bulk-uploads")).json()["items"]]
@@ -142,10 +144,10 @@ async def test_a_packed_file_is_taken_as_the_file_that_it_is(pseb: Caller) -> No
     assert [each["unchanged"] for each in counts] == [0, 2, 2]
 
 
-@packings
-async def test_a_bomb_is_refused_while_it_comes_and_nothing_of_it_is_kept(narrow: Service, encoding: str) -> None:
+@encodings
+async def test_a_bomb_is_refused_while_it_arrives_and_nothing_of_it_is_stored(narrow: Service, encoding: str) -> None:
     caller = await narrow.caller("pseb")
-    bomb = PACK[encoding](uploads.csv_of([]) + b"\n" * (64 * MIB))
+    bomb = COMPRESS[encoding](uploads.csv_of([]) + b"\n" * (64 * MIB))
     sent = 0
 
     async def dripping() -> AsyncIterator[bytes]:
@@ -160,22 +162,22 @@ async def test_a_bomb_is_refused_while_it_comes_and_nothing_of_it_is_kept(narrow
     assert (await caller.get("/v1/bulk-uploads")).json()["items"] == []
 
 
-@packings
-async def test_a_packed_body_that_is_cut_short_is_refused(pseb: Caller, encoding: str) -> None:
-    packed = PACK[encoding](uploads.csv_of([uploads.row("A")]))
-    answer = await uploads.send(pseb, packed[:-6], headers={"Content-Encoding": encoding})
+@encodings
+async def test_a_truncated_compressed_body_is_refused(pseb: Caller, encoding: str) -> None:
+    compressed = COMPRESS[encoding](uploads.csv_of([uploads.row("A")]))
+    answer = await uploads.send(pseb, compressed[:-6], headers={"Content-Encoding": encoding})
     assert (answer.status_code, answer.json()["code"]) == (422, "encoding_malformed")
 
 
 @pytest.mark.parametrize("encoding", ["br", "gzip, zstd"])
-async def test_another_encoding_is_refused_with_those_that_are_known(pseb: Caller, encoding: str) -> None:
+async def test_an_unknown_encoding_is_refused_with_those_that_are_known(pseb: Caller, encoding: str) -> None:
     answer = await uploads.send(pseb, b"x", headers={"Content-Encoding": encoding})
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_encoding")
     assert answer.headers["Accept-Encoding"] == "gzip, zstd"
 
 
 @pytest.mark.slow
-async def test_a_worker_lives_on_with_flat_memory_after_bombs(pseb: Caller, settings: Settings) -> None:
+async def test_a_worker_survives_bombs_with_flat_memory(pseb: Caller, settings: Settings) -> None:
     bombs = [workbooks.long_text_repeated(), workbooks.far_corner(), workbooks.encrypted()]
     for each in bombs:
         assert (await uploads.send(pseb, each, upload_format="xlsx")).status_code == 202

@@ -1,4 +1,4 @@
-"""Taking an upload in over HTTP: what is refused at the door, and what is acknowledged."""
+"""Receiving an upload over HTTP: refusals, acknowledgement, idempotency and the backlog."""
 
 import asyncio
 import gzip
@@ -25,11 +25,11 @@ async def narrow(database_url: str) -> AsyncIterator[Service]:
     await service.close()
 
 
-async def kept(service: Service) -> tuple[int, int]:
-    """How many uploads and parts the database holds."""
+async def stored(service: Service) -> tuple[int, int]:
+    """Count the uploads and parts in the database."""
     async with service.database.transaction(read_only=True) as tx:
-        held = [await tx.scalar(select(func.count()).select_from(each)) for each in (BulkUpload, BulkUploadPart)]
-    return held[0] or 0, held[1] or 0
+        counts = [await tx.scalar(select(func.count()).select_from(each)) for each in (BulkUpload, BulkUploadPart)]
+    return counts[0] or 0, counts[1] or 0
 
 
 def body_of(rows: int) -> bytes:
@@ -41,23 +41,25 @@ def refused(answer: httpx.Response, status: int, code: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
-async def test_a_file_needs_the_scopes_to_register_and_to_make_applicants(service: Service, nayatel: Caller) -> None:
+async def test_an_upload_needs_the_scopes_to_write_registrations_and_applicants(
+    service: Service, nayatel: Caller
+) -> None:
     refused(await uploads.send(nayatel, body_of(1)), 403, "forbidden")
     half = await service.caller("half", scopes=["registrations:write", "registrations:read"])
     refused(await uploads.send(half, body_of(1)), 403, "forbidden")
     anonymous = await service.http.post("/v1/bulk-uploads", content=body_of(1), headers={"Content-Type": "text/csv"})
     refused(anonymous, 401, "unauthenticated")
-    assert await kept(service) == (0, 0)
+    assert await stored(service) == (0, 0)
 
 
 @pytest.mark.parametrize("sent", ["application/json", "text/plain", "multipart/form-data; boundary=x", ""])
-async def test_what_is_not_csv_is_refused_by_its_type(service: Service, pseb: Caller, sent: str) -> None:
+async def test_another_media_type_is_refused(service: Service, pseb: Caller, sent: str) -> None:
     answer = await pseb.post("/v1/bulk-uploads", content=body_of(1), headers={"Content-Type": sent})
     refused(answer, 415, "unsupported_media_type")
-    assert await kept(service) == (0, 0)
+    assert await stored(service) == (0, 0)
 
 
-async def test_a_file_over_the_limit_is_refused_by_its_declared_length_and_as_it_comes(narrow: Service) -> None:
+async def test_a_file_over_the_limit_is_refused_by_its_declared_length_and_as_it_arrives(narrow: Service) -> None:
     caller = await narrow.caller("pseb")
     body = body_of(60)
     assert len(body) > SMALL
@@ -69,10 +71,10 @@ async def test_a_file_over_the_limit_is_refused_by_its_declared_length_and_as_it
 
     headers = {"Content-Type": "text/csv"}
     refused(await caller.post("/v1/bulk-uploads", content=undeclared(), headers=headers), 413, "payload_too_large")
-    assert await kept(narrow) == (0, 0)
+    assert await stored(narrow) == (0, 0)
 
 
-async def test_the_limit_of_uploads_is_their_own_and_the_last_byte_within_it_is_taken(narrow: Service) -> None:
+async def test_uploads_have_a_limit_of_their_own_and_may_reach_it(narrow: Service) -> None:
     caller = await narrow.caller("pseb")
     body = body_of(1)
     assert (await uploads.send(caller, body + b"\n" * (SMALL - len(body)))).status_code == 202
@@ -82,10 +84,10 @@ async def test_the_limit_of_uploads_is_their_own_and_the_last_byte_within_it_is_
 @pytest.mark.parametrize("body", [b"", b"\r\n", b"\xef\xbb\xbf"], ids=["empty", "blank", "only a mark"])
 async def test_an_empty_file_is_refused_at_once(service: Service, pseb: Caller, body: bytes) -> None:
     refused(await uploads.send(pseb, body), 422, "csv_malformed")
-    assert await kept(service) == (0, 0)
+    assert await stored(service) == (0, 0)
 
 
-async def test_everything_wrong_with_a_header_is_said_at_once(service: Service, pseb: Caller) -> None:
+async def test_all_errors_of_a_header_are_reported_together(service: Service, pseb: Caller) -> None:
     answer = await uploads.send(
         pseb, b"reference,colour,track,track,applicant_kind,legal_name,email\r\n1,2,3,4,5,6,7\r\n"
     )
@@ -97,7 +99,7 @@ async def test_everything_wrong_with_a_header_is_said_at_once(service: Service, 
         "/columns/operator": "missing_field",
         "/columns/networks": "missing_field",
     }
-    assert await kept(service) == (0, 0)
+    assert await stored(service) == (0, 0)
 
 
 @pytest.mark.parametrize("header", [b"tr\xffack,x\r\n", b"tr\x00ack\r\n", b'"track,networks\r\n1,2'])
@@ -121,17 +123,17 @@ async def test_a_body_that_was_altered_on_the_way_is_refused_by_its_content_dige
     body = body_of(2)
     answer = await uploads.send(pseb, body, headers={"Content-Digest": sha256_of(body + b"x")})
     assert cases.codes(answer) == {"/header/Content-Digest": "invalid_value"}
-    assert await kept(service) == (0, 0)
+    assert await stored(service) == (0, 0)
 
 
 @pytest.mark.parametrize("digest", ["{}", "{}, unixsum=:MTI=:", "md5=:AAAA:"])
-async def test_a_content_digest_that_is_right_or_of_another_kind_is_taken(pseb: Caller, digest: str) -> None:
+async def test_a_right_content_digest_or_one_of_another_algorithm_is_accepted(pseb: Caller, digest: str) -> None:
     body = body_of(1)
     answer = await uploads.send(pseb, body, headers={"Content-Digest": digest.format(sha256_of(body))})
     assert answer.status_code == 202
 
 
-async def test_an_upload_is_acknowledged_with_its_address_and_what_arrived(service: Service, pseb: Caller) -> None:
+async def test_an_upload_is_acknowledged_with_its_url_size_and_digest(service: Service, pseb: Caller) -> None:
     body = body_of(3)
     answer = await uploads.send(pseb, body)
     assert answer.status_code == 202, answer.text
@@ -142,7 +144,7 @@ async def test_an_upload_is_acknowledged_with_its_address_and_what_arrived(servi
     assert (taken["bytes"], taken["sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
     assert taken["counts"] == {"total": None, "created": 0, "unchanged": 0, "updated": 0, "refused": 0}
     assert (await pseb.get(answer.headers["Location"])).json() == taken
-    assert await kept(service) == (1, 1)
+    assert await stored(service) == (1, 1)
 
 
 async def test_a_type_with_parameters_is_csv_too(pseb: Caller) -> None:
@@ -154,9 +156,9 @@ async def test_a_large_file_is_kept_in_parts_until_it_is_done(service: Service, 
     wide = [uploads.row(f"R{i}", description="x" * 60_000) for i in range(90)]
     body = uploads.csv_of([*wide, uploads.row("GOOD")])
     await uploads.send(pseb, body)
-    assert await kept(service) == (1, -(-len(body) // PART_BYTES))
+    assert await stored(service) == (1, -(-len(body) // PART_BYTES))
     await service.ingest_all()
-    assert await kept(service) == (1, 0)
+    assert await stored(service) == (1, 0)
     (done,) = (await pseb.get("/v1/bulk-uploads")).json()["items"]
     assert (done["bytes_done"], done["rows_done"], done["counts"]["created"]) == (len(body), 91, 1)
 
@@ -170,13 +172,13 @@ async def test_a_repeated_idempotency_key_replays_the_answer_and_leaves_one_uplo
     assert (again.status_code, again.content) == (202, first.content)
     assert [again.headers[name] for name in ("Location", "ETag")] == [first.headers[n] for n in ("Location", "ETag")]
     assert again.headers["Idempotency-Replayed"] == "true"
-    assert await kept(service) == (1, 1)
+    assert await stored(service) == (1, 1)
 
 
 async def test_an_idempotency_key_that_comes_with_another_file_is_refused(service: Service, pseb: Caller) -> None:
     await uploads.send(pseb, body_of(1), headers={"Idempotency-Key": "once"})
     refused(await uploads.send(pseb, body_of(2), headers={"Idempotency-Key": "once"}), 422, "idempotency_conflict")
-    assert await kept(service) == (1, 1)
+    assert await stored(service) == (1, 1)
 
 
 async def test_a_refused_file_does_not_use_its_idempotency_key_up(pseb: Caller) -> None:
@@ -191,7 +193,7 @@ async def test_requests_with_one_idempotency_key_at_the_same_time_leave_one_uplo
     sent = [uploads.send(pseb, body, headers={"Idempotency-Key": "once"}) for _ in range(4)]
     statuses = sorted({answer.status_code for answer in await asyncio.gather(*sent)})
     assert statuses in ([202], [202, 409])
-    assert await kept(service) == (1, 1)
+    assert await stored(service) == (1, 1)
 
 
 @pytest.fixture
@@ -210,38 +212,40 @@ def too_much(answer: httpx.Response) -> str:
     return detail
 
 
-async def test_a_partner_with_too_many_uploads_waiting_is_told_which_and_others_are_not_concerned(
+async def test_a_partner_with_too_many_uploads_waiting_is_told_which_and_others_are_not_affected(
     busy: Service,
 ) -> None:
     pseb, pasha = await busy.caller("pseb"), await busy.caller("pasha")
-    waiting = [await uploads.received(pseb, body_of(1)) for _ in range(2)]
+    waiting = [await uploads.submit(pseb, body_of(1)) for _ in range(2)]
     said = too_much(await uploads.send(pseb, body_of(1)))
     assert "2 uploads" in said
     assert all(str(each) in said for each in waiting)
-    assert await kept(busy) == (2, 2)
+    assert await stored(busy) == (2, 2)
     assert (await uploads.send(pasha, body_of(1))).status_code == 202
     await busy.ingest_all()
     assert (await uploads.send(pseb, body_of(1))).status_code == 202
 
 
 @pytest.mark.parametrize(("body", "said"), [(body_of(1) + b" " * 99_900, "bytes"), (body_of(99), "rows")])
-async def test_bytes_and_rows_that_wait_are_counted_together(busy: Service, body: bytes, said: str) -> None:
+async def test_waiting_bytes_and_rows_are_summed(busy: Service, body: bytes, said: str) -> None:
     caller = await busy.caller("pseb")
     assert (await uploads.send(caller, body_of(5))).status_code == 202
     assert f"{said} and" in too_much(await uploads.send(caller, body))
-    assert await kept(busy) == (1, 1)
+    assert await stored(busy) == (1, 1)
 
 
-async def test_packed_bytes_count_as_what_they_unpack_to(busy: Service) -> None:
+async def test_compressed_bytes_count_as_their_decompressed_size(busy: Service) -> None:
     caller = await busy.caller("pseb")
     assert (await uploads.send(caller, body_of(1))).status_code == 202
     packed = gzip.compress(body_of(1) + b" " * 120_000)
     assert "bytes and" in too_much(await uploads.send(caller, packed, headers={"Content-Encoding": "gzip"}))
 
 
-async def test_what_is_too_much_by_its_declared_length_is_refused_before_it_is_read(busy: Service) -> None:
+async def test_a_file_too_large_for_the_backlog_by_its_declared_length_is_refused_before_it_is_read(
+    busy: Service,
+) -> None:
     caller = await busy.caller("pseb")
-    await uploads.received(caller, body_of(1))
+    await uploads.submit(caller, body_of(1))
     read = False
 
     async def content() -> AsyncIterator[bytes]:
@@ -253,24 +257,24 @@ async def test_what_is_too_much_by_its_declared_length_is_refused_before_it_is_r
     assert not read
 
 
-async def test_a_repeat_of_an_upload_gets_its_answer_however_much_waits(busy: Service) -> None:
+async def test_a_repeated_upload_gets_its_response_whatever_the_backlog(busy: Service) -> None:
     caller = await busy.caller("pseb")
     body, key = body_of(2), {"Idempotency-Key": "once"}
     first = await uploads.send(caller, body, headers=key)
-    await uploads.received(caller, body_of(1))
+    await uploads.submit(caller, body_of(1))
     too_much(await uploads.send(caller, body))
     again = await uploads.send(caller, body, headers=key)
     assert (again.status_code, again.content) == (202, first.content)
     refused(await uploads.send(caller, body_of(1), headers=key), 422, "idempotency_conflict")
     too_much(await uploads.send(caller, body, headers={"Idempotency-Key": "another"}))
-    assert await kept(busy) == (2, 2)
+    assert await stored(busy) == (2, 2)
 
 
-async def test_uploads_sent_at_the_same_time_do_not_get_past_the_limit_together(busy: Service) -> None:
+async def test_concurrent_uploads_do_not_exceed_the_backlog_limit_together(busy: Service) -> None:
     caller = await busy.caller("pseb")
     answers = await asyncio.gather(*(uploads.send(caller, body_of(1)) for _ in range(6)))
     assert sorted(each.status_code for each in answers) == [202, 202, 429, 429, 429, 429]
-    assert await kept(busy) == (2, 2)
+    assert await stored(busy) == (2, 2)
 
 
 async def test_a_file_of_far_more_lines_than_rows_is_refused_at_once(busy: Service) -> None:
@@ -279,11 +283,11 @@ async def test_a_file_of_far_more_lines_than_rows_is_refused_at_once(busy: Servi
     assert (await uploads.send(caller, body_of(1) + b"\n" * 700)).status_code == 202
 
 
-async def test_parts_are_kept_compressed_and_those_kept_before_are_read_as_they_are(
+async def test_parts_are_compressed_and_uncompressed_ones_of_earlier_versions_are_read(
     service: Service, pseb: Caller
 ) -> None:
     body = body_of(1_000)
-    upload_id = await uploads.received(pseb, body)
+    upload_id = await uploads.submit(pseb, body)
     async with service.database.transaction() as tx:
         size = await tx.scalar(select(func.sum(func.octet_length(BulkUploadPart.sealed))))
         assert size is not None
@@ -291,4 +295,4 @@ async def test_parts_are_kept_compressed_and_those_kept_before_are_read_as_they_
         sealed = service.database.keyring.seal(SEALED_PART, body)
         await tx.execute(update(BulkUploadPart).values(sealed=sealed, size=None))
     await service.ingest_all()
-    assert (await uploads.state(pseb, upload_id))["counts"]["created"] == 1_000
+    assert (await uploads.get(pseb, upload_id))["counts"]["created"] == 1_000

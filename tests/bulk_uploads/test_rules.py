@@ -1,4 +1,4 @@
-"""Cells that a spreadsheet would run, and what a row says."""
+"""Rules of uploads: cells, retries, kills, the backlog and sizes."""
 
 from uuid import uuid4
 
@@ -18,21 +18,21 @@ CELLS = st.one_of(
 
 
 @given(CELLS)
-def test_no_guarded_cell_begins_with_what_a_spreadsheet_runs(cell: str) -> None:
+def test_no_escaped_cell_begins_like_a_formula(cell: str) -> None:
     assert not rules.escape_formula(cell).startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
 @given(CELLS)
-def test_an_exported_cell_means_the_same_when_it_is_sent_again(cell: str) -> None:
+def test_an_escaped_cell_is_read_as_the_cell(cell: str) -> None:
     assert rules.unescape_formula(rules.escape_formula(cell)) == rules.unescape_formula(cell)
 
 
 @given(CELLS.filter(lambda cell: not cell.startswith("'")))
-def test_guarding_takes_nothing_from_a_cell(cell: str) -> None:
+def test_escaping_loses_nothing_of_a_cell(cell: str) -> None:
     assert rules.unescape_formula(rules.escape_formula(cell)) == cell
 
 
-def test_an_apostrophe_that_guards_nothing_stays() -> None:
+def test_an_apostrophe_that_escapes_nothing_stays() -> None:
     assert rules.unescape_formula("'Abdullah & Sons'") == "'Abdullah & Sons'"
 
 
@@ -42,7 +42,7 @@ def test_networks_are_split_at_any_number_of_spaces_and_empty_cells_are_absent()
 
 
 def test_only_spaces_part_the_networks_of_a_cell() -> None:
-    assert rules.networks_of("39.32.0.7\t39.32.0.9 39.32.0.11") == ["39.32.0.7\t39.32.0.9", "39.32.0.11"]
+    assert rules.split_networks("39.32.0.7\t39.32.0.9 39.32.0.11") == ["39.32.0.7\t39.32.0.9", "39.32.0.11"]
 
 
 def test_an_applicant_has_the_names_of_the_json_body_and_nothing_for_empty_cells() -> None:
@@ -66,11 +66,11 @@ def header_errors(header: list[str]) -> list[tuple[str, str, str]]:
 
 def test_a_header_may_have_its_columns_in_any_order_and_leave_out_what_is_not_needed() -> None:
     assert header_errors(list(reversed(rules.COLUMNS))) == []
-    assert header_errors(list(rules.NEEDED_COLUMNS)) == []
+    assert header_errors(list(rules.REQUIRED_COLUMNS)) == []
 
 
 def test_each_unknown_repeated_and_missing_column_of_a_header_is_named_at_once() -> None:
-    header = ["Company", *rules.NEEDED_COLUMNS[1:], "email", "Company", "x" * 70]
+    header = ["Company", *rules.REQUIRED_COLUMNS[1:], "email", "Company", "x" * 70]
     last = len(header) - 1
     found = header_errors(header)
     assert [(pointer, code) for pointer, code, _ in found] == [
@@ -85,24 +85,24 @@ def test_each_unknown_repeated_and_missing_column_of_a_header_is_named_at_once()
 
 
 def test_a_header_of_far_too_many_columns_is_refused_by_their_number_alone() -> None:
-    assert len(header_errors(["x"] * rules.MOST_COLUMNS)) == rules.MOST_COLUMNS + len(rules.NEEDED_COLUMNS)
-    ((pointer, code, detail),) = header_errors(["x"] * (rules.MOST_COLUMNS + 1))
+    assert len(header_errors(["x"] * rules.MAX_COLUMNS)) == rules.MAX_COLUMNS + len(rules.REQUIRED_COLUMNS)
+    ((pointer, code, detail),) = header_errors(["x"] * (rules.MAX_COLUMNS + 1))
     assert (pointer, code) == ("/columns", "invalid_value")
-    assert f"{rules.MOST_COLUMNS + 1} columns" in detail
+    assert f"{rules.MAX_COLUMNS + 1} columns" in detail
     assert f"there are {len(rules.COLUMNS)}" in detail
 
 
-def test_an_error_is_about_the_column_that_the_field_came_from() -> None:
+def test_an_error_names_the_column_of_its_field() -> None:
     pointers = {"/kind": "applicant_kind", "/networks/3": "networks", "/email": "email", "": ""}
-    assert {each: rules.column_of(FieldError(each, "x", "")) for each in pointers} == pointers
+    assert {each: rules.error_column(FieldError(each, "x", "")) for each in pointers} == pointers
 
 
-def test_pauses_grow_from_seconds_to_minutes_and_no_further() -> None:
-    pauses = [rules.pause_after(faults).total_seconds() for faults in (1, 2, 3, 7, 8, 1_000_000)]
+def test_retry_delays_grow_to_ten_minutes() -> None:
+    pauses = [rules.retry_delay(faults).total_seconds() for faults in (1, 2, 3, 7, 8, 1_000_000)]
     assert pauses == [5, 10, 20, 320, 600, 600]
 
 
-def aborted(kills: rules.Kills) -> bool:
+def aborted(kills: rules.KillCount) -> bool:
     try:
         kills.check()
     except ProcessingAborted:
@@ -110,69 +110,69 @@ def aborted(kills: rules.Kills) -> bool:
     return False
 
 
-def test_three_kills_in_a_row_at_one_place_are_held_against_a_file_and_kills_here_and_there_are_not() -> None:
-    kills = rules.Kills(None, 0, 0)
-    for place in (rules.READING, rules.READING, 0, 0, 500, 500):
-        kills = kills.another(place)
+def test_three_kills_in_a_row_at_one_place_abort_a_file_and_kills_at_different_places_do_not() -> None:
+    kills = rules.KillCount(None, 0, 0)
+    for place in (rules.READING_FILE, rules.READING_FILE, 0, 0, 500, 500):
+        kills = kills.add(place)
         assert not aborted(kills)
-    assert aborted(kills.another(500))
+    assert aborted(kills.add(500))
 
 
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        (rules.UNFOLDING, "while it opened the workbook"),
-        (rules.READING, "while it read the file to its end"),
-        (0, "before its first rows"),
+        (rules.OPENING_WORKBOOK, "while it opened the workbook"),
+        (rules.READING_FILE, "while it read the file"),
+        (0, "before it processed the first rows"),
         (500, "after 500 rows of the file"),
     ],
 )
 def test_a_file_that_kills_workers_is_refused_with_the_place_at_which_it_does(place: int, said: str) -> None:
     with pytest.raises(ProcessingAborted, match=f"3 times in a row {said}"):
-        rules.Kills(place, 3, 3).check()
+        rules.KillCount(place, 3, 3).check()
 
 
-def test_kills_at_ever_other_places_are_bounded_too() -> None:
-    kills = rules.Kills(None, 0, 0)
-    for place in range(rules.MOST_KILLS - 1):
-        kills = kills.another(place % 7)
+def test_kills_at_different_places_are_limited_too() -> None:
+    kills = rules.KillCount(None, 0, 0)
+    for place in range(rules.MAX_KILLS - 1):
+        kills = kills.add(place % 7)
         assert not aborted(kills)
-    assert aborted(kills.another(1_000))
+    assert aborted(kills.add(1_000))
 
 
-def refused(waiting: rules.Backlog, size: int, lines: int, most: tuple[int, int, int]) -> UploadsWaiting | None:
+def refused(backlog: rules.Backlog, size: int, lines: int, limits: tuple[int, int, int]) -> UploadsWaiting | None:
     try:
-        rules.check_backlog(waiting, size, lines, most)
+        rules.check_backlog(backlog, size, lines, rules.BacklogLimits(*limits))
     except UploadsWaiting as refusal:
         return refusal
     return None
 
 
-def test_an_upload_waits_while_all_that_waits_is_within_its_limits_and_not_one_byte_or_row_more() -> None:
-    waiting = rules.Backlog([uuid4(), uuid4()], 100, 10)
-    assert refused(waiting, 50, 5, (3, 150, 15)) is None
-    for size, lines, most in ((50, 5, (2, 150, 15)), (51, 5, (3, 150, 15)), (50, 6, (3, 150, 15))):
-        assert refused(waiting, size, lines, most)
+def test_an_upload_may_reach_the_limits_of_the_backlog_and_not_exceed_them() -> None:
+    backlog = rules.Backlog([uuid4(), uuid4()], 100, 10)
+    assert refused(backlog, 50, 5, (3, 150, 15)) is None
+    for size, lines, limits in ((50, 5, (2, 150, 15)), (51, 5, (3, 150, 15)), (50, 6, (3, 150, 15))):
+        assert refused(backlog, size, lines, limits)
 
 
-def test_a_first_upload_may_wait_whatever_its_size() -> None:
+def test_the_first_upload_may_have_any_size() -> None:
     assert refused(rules.Backlog([], 0, 0), 10**12, 10**9, (1, 1, 1)) is None
 
 
-def test_a_refusal_says_what_waits_which_limit_is_reached_and_when_to_come_again() -> None:
-    waiting = rules.Backlog([uuid4() for _ in range(12)], 2_000, 1_000_000)
-    refusal = refused(waiting, 5_000_000, 0, (20, 1_000_000, 10**9))
+def test_a_refusal_lists_the_backlog_the_exceeded_limit_and_when_to_retry() -> None:
+    backlog = rules.Backlog([uuid4() for _ in range(12)], 2_000, 1_000_000)
+    refusal = refused(backlog, 5_000_000, 0, (20, 1_000_000, 10**9))
     assert refusal is not None
-    for said in (
+    for expected in (
         "12 uploads",
         "2,000 bytes",
         "1,000,000 rows",
-        "2,000 bytes and 5,000,000 more are over the limit of 1,000,000.",
+        "2,000 bytes and 5,000,000 more exceed the limit of 1,000,000",
     ):
-        assert said in refusal.detail
-    assert refusal.detail.endswith(f" {', '.join(map(str, waiting.uploads[:10]))} and 2 more.")
+        assert expected in refusal.detail
+    assert refusal.detail.endswith(f" {', '.join(map(str, backlog.uploads[:10]))} and 2 more.")
     assert refusal.retry_after == 200
-    nothing_left = refused(waiting._replace(rows=0), 5_000_000, 0, (20, 1_000_000, 10**9))
+    nothing_left = refused(backlog._replace(rows=0), 5_000_000, 0, (20, 1_000_000, 10**9))
     assert nothing_left is not None
     assert nothing_left.retry_after == 5
 
@@ -182,8 +182,8 @@ def test_a_refusal_names_every_limit_that_is_reached_and_all_uploads_up_to_ten()
     refusal = refused(waiting, 51, 6, (10, 150, 15))
     assert refusal is not None
     assert (
-        "10 uploads and 1 more are over the limit of 10; 100 bytes and 51 more are over the limit of 150; "
-        "10 rows and 6 more are over the limit of 15."
+        "10 uploads and 1 more exceed the limit of 10; 100 bytes and 51 more exceed the limit of 150; "
+        "10 rows and 6 more exceed the limit of 15."
     ) in refusal.detail
     assert refusal.detail.endswith(f" {', '.join(map(str, waiting.uploads))}.")
 

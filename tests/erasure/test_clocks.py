@@ -225,7 +225,7 @@ async def scanned(url: str) -> list[tuple[str, int]]:
 async def test_the_sweep_needs_no_sequential_scan_of_a_large_table(service: Service, pseb: Caller) -> None:
     case = await cases.submitted(pseb, reference="SWEPT-1")
     await withdrawn(pseb, case)
-    await uploads.uploaded(pseb, uploads.csv_of([uploads.row("SWEPT-1", networks="10.0.0.1")]), dry_run=True)
+    await uploads.ingest(pseb, uploads.csv_of([uploads.row("SWEPT-1", networks="10.0.0.1")]), dry_run=True)
     await sequenced(service)
     await let_days_pass(service, NOTHING_DAYS + 1)
     url = service.settings.database_url

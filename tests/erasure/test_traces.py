@@ -34,13 +34,13 @@ async def complete_case(service: Service, pseb: Caller, officer: Caller) -> dict
     why = {"reason_codes": ["document_missing"]}
     assert (await cases.decide(officer, case, "request_information", **why)).status_code == 201
     row = uploads.row("REF-ZUBAIDA-1")
-    await uploads.uploaded(pseb, uploads.csv_of([row]), dry_run=True)
-    await uploads.uploaded(pseb, uploads.csv_of([{**row, "networks": "10.0.0.1"}, {**row, "email": "@"}]))
+    await uploads.ingest(pseb, uploads.csv_of([row]), dry_run=True)
+    await uploads.ingest(pseb, uploads.csv_of([{**row, "networks": "10.0.0.1"}, {**row, "email": "@"}]))
     path = f"/v1/registrations/{case['id']}"
     corrected = await pseb.patch(path, json={"reference": "REF-ZUBAIDA-2"}, headers={"If-Match": "*"})
     assert corrected.status_code == 200
     assert (await pseb.post(f"{path}/submit", headers={"If-Match": "*"})).status_code == 200
-    await uploads.uploaded(pseb, uploads.csv_of([{**row, "reference": "REF-ZUBAIDA-2"}]))
+    await uploads.ingest(pseb, uploads.csv_of([{**row, "reference": "REF-ZUBAIDA-2"}]))
     current = (await officer.get(path)).json()
     assert (await cases.decide(officer, current, "approve")).status_code == 201
     await cases.approved(pseb, officer)

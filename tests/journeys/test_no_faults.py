@@ -47,7 +47,7 @@ async def known(service: Service, caller: Caller, pseb: Caller, officer: Caller)
     await service.publish()
     case = await cases.submitted(caller)
     await cases.decide(officer, case, "request_information", reason_codes=["document_missing"])
-    upload = await uploads.uploaded(caller, uploads.csv_of([uploads.row("A"), uploads.row("B", email="@")]))
+    upload = await uploads.ingest(caller, uploads.csv_of([uploads.row("A"), uploads.row("B", email="@")]))
     decision = (await officer.get(f"/v1/review-decisions?registration_id={granted['id']}")).json()["items"][0]
     other = await service.credentials("other")
     webhook = (await caller.post("/v1/webhooks", json={"url": "https://receiver.example/"})).json()
@@ -130,7 +130,7 @@ async def test_no_odd_value_in_a_row_fails_the_rows_beside_it(service: Service, 
     values = [each for each in odd.VALUES if is_json(each)]
     rows = [odd.with_value(sound, (name,), value) for name in COLUMNS for value in values]
     content = b"\n".join([*rows, uploads.ndjson_of([uploads.row("last")])])
-    upload = await uploads.uploaded(pseb, content, upload_format="ndjson")
+    upload = await uploads.ingest(pseb, content, upload_format="ndjson")
     assert (upload["status"], upload["problem"]) == ("completed", None)
     assert upload["counts"]["total"] == len(rows) + 1 > 400
     assert upload["counts"]["created"] >= 1

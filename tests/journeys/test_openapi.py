@@ -48,7 +48,7 @@ async def made(service: Service, pseb: Caller, officer: Caller) -> dict[str, str
     """The ids of what is there to be met."""
     granted = await cases.approved(pseb, officer)
     await service.publish()
-    upload = await uploads.uploaded(pseb, uploads.csv_of([uploads.row("A"), uploads.row("B", email="@")]))
+    upload = await uploads.ingest(pseb, uploads.csv_of([uploads.row("A"), uploads.row("B", email="@")]))
     decision = (await officer.get(f"/v1/review-decisions?registration_id={granted['id']}")).json()["items"][0]
     other = await service.credentials("other")
     case = await cases.submitted(pseb)

@@ -47,7 +47,7 @@ async def test_the_whole_register_goes_in_is_decided_and_is_on_the_list(
 ) -> None:
     sample = dict(Sample().files())
     senders = {"pseb": pseb, "pasha": pasha}
-    done = [await uploads.uploaded(senders[batch.partner], body) for batch, body in sample.items()]
+    done = [await uploads.ingest(senders[batch.partner], body) for batch, body in sample.items()]
     assert [each["counts"] for each in done] == [
         {"total": batch.addresses, "created": batch.addresses, "unchanged": 0, "updated": 0, "refused": 0}
         for batch in sample

@@ -48,7 +48,7 @@ async def one_of_each(pseb: Caller, officer: Caller) -> tuple[dict[str, str], li
     why = {"reason_codes": ["other"], "note": "Secret note"}
     decision = (await cases.decide(officer, case, "request_information", **why)).json()
     rows = [uploads.row("SECRET-ROW"), uploads.row("SECRET-BAD", email="x")]
-    upload = await uploads.uploaded(pseb, uploads.csv_of(rows))
+    upload = await uploads.ingest(pseb, uploads.csv_of(rows))
     ids = {
         "applicant_id": case["applicant_id"],
         "registration_id": case["id"],

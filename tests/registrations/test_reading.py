@@ -91,7 +91,7 @@ async def test_filters_narrow_the_list(pseb: Caller, pasha: Caller, officer: Cal
     bank = await cases.submitted(pseb, firm, operator="ptcl", networks=["39.32.0.7"], purpose="banking")
     person = await cases.submitted(pseb, cases.individual(), track="vpn_freelancer", networks=["8.8.8.8"])
     await officer.post(f"/v1/registrations/{bank['id']}/claim", headers={"If-Match": '"1"'})
-    done = await uploads.uploaded(pasha, uploads.csv_of([uploads.row("one")]))
+    done = await uploads.ingest(pasha, uploads.csv_of([uploads.row("one")]))
     (upload,) = await ids(pasha)
     all_ = [office["id"], bank["id"], person["id"]]
     for query, expected in (

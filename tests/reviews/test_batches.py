@@ -92,7 +92,7 @@ async def test_a_registration_is_granted_whole_or_not_at_all(
 
 async def test_an_upload_is_decided_by_its_id_and_status(service: Service, pseb: Caller, officer: Caller) -> None:
     rows = [uploads.row(f"ref-{number}") for number in range(5)]
-    upload = await uploads.uploaded(pseb, uploads.csv_of(rows))
+    upload = await uploads.ingest(pseb, uploads.csv_of(rows))
     aside = await cases.submitted(pseb)
     first = (await pseb.get("/v1/registrations?reference=ref-0")).json()["items"][0]
     await cases.decide(officer, first, "reject", reason_codes=["duplicate"])
@@ -116,7 +116,7 @@ async def test_a_batch_takes_as_many_statements_for_300_registrations_as_for_10(
     taken = []
     for name, number in (("few", 10), ("many", 300)):
         rows = [uploads.row(f"{name}-{each}") for each in range(number)]
-        upload = await uploads.uploaded(pseb, uploads.csv_of(rows))
+        upload = await uploads.ingest(pseb, uploads.csv_of(rows))
         async with counted(service.app.state.database) as statements:
             outcome = (await batch(officer, {"bulk_upload_id": upload["id"], "status": "submitted"})).json()
         assert outcome["counts"]["decided"] == number

@@ -91,10 +91,10 @@ async def test_an_officer_who_corrected_cases_by_an_upload_cannot_decide_them(
     service: Service, pseb: Caller, officer: Caller, second: Caller, third: Caller
 ) -> None:
     row = uploads.row("U-1")
-    await uploads.uploaded(officer, uploads.csv_of([row]))
+    await uploads.ingest(officer, uploads.csv_of([row]))
     (case,) = (await officer.get("/v1/registrations?reference=U-1")).json()["items"]
     assert (await cases.decide(third, case, "request_information", **SENT_BACK)).status_code == 201
-    done = await uploads.uploaded(second, uploads.csv_of([{**row, "description": "Rewritten"}]))
+    done = await uploads.ingest(second, uploads.csv_of([{**row, "description": "Rewritten"}]))
     assert done["counts"]["updated"] == 1
     for own in (officer, second):
         assert await refusals(own, case) == ["self_review", "self_review"]

@@ -14,7 +14,7 @@ PUT = text("UPDATE registrations SET status = :status, claimed_by = :claimed_by 
 async def cases_in_status(caller: Caller, statuses: Sequence[str], claimed_by: Any = None) -> list[dict[str, Any]]:
     """One case of the caller's for each status, in order; those ``in_review`` are claimed."""
     references = [f"standing-{index:04d}" for index in range(len(statuses))]
-    done = await uploads.uploaded(caller, uploads.csv_of([uploads.row(reference) for reference in references]))
+    done = await uploads.ingest(caller, uploads.csv_of([uploads.row(reference) for reference in references]))
     assert done["counts"]["created"] == len(statuses), done
     async with caller.service.database.transaction() as tx:
         for reference, status in zip(references, statuses, strict=True):

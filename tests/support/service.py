@@ -121,7 +121,7 @@ class Service:
     async def ingest_all(self, chunk_rows: int = 2_000) -> None:
         """Bring every waiting upload to its end, as a worker would."""
         async with self.database.transaction(read_only=True) as tx:
-            waiting = [each.id for kind in (True, False) for each in await scheduling.in_turn(tx, is_small=kind)]
+            waiting = [each.id for kind in (True, False) for each in await scheduling.list_due(tx, is_small=kind)]
         for upload_id in sorted(waiting):
             await ingest(self.database, upload_id, chunk_rows, self.settings.max_upload_rows)
 

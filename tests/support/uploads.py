@@ -1,4 +1,4 @@
-"""Uploads for tests, in every format."""
+"""Bulk uploads: rows, files in every format, and the calls that send and ingest them."""
 
 import csv
 import io
@@ -16,10 +16,10 @@ from tests.support.service import Caller
 
 
 def row(reference: str, **changes: Any) -> dict[str, str]:
-    """A sound row of a company and an address that nobody has."""
+    """Return a valid row of a new company with an address of its own."""
     details = cases.company()
     details["applicant_kind"] = details.pop("kind")
-    asked = {
+    registration = {
         "reference": reference,
         "track": "vpn_company",
         "purpose": "it_services",
@@ -27,11 +27,11 @@ def row(reference: str, **changes: Any) -> dict[str, str]:
         "operator": "nayatel",
         "networks": cases.address(),
     }
-    return {**details, **asked, **changes}
+    return {**details, **registration, **changes}
 
 
 def csv_of(rows: list[dict[str, str]], columns: tuple[str, ...] = COLUMNS) -> bytes:
-    """Rows as an upload."""
+    """Write rows as CSV."""
     text = io.StringIO(newline="")
     out = csv.DictWriter(text, columns, restval="")
     out.writeheader()
@@ -40,20 +40,20 @@ def csv_of(rows: list[dict[str, str]], columns: tuple[str, ...] = COLUMNS) -> by
 
 
 def ndjson_of(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Rows as an upload of newline-delimited JSON."""
+    """Write rows as newline-delimited JSON."""
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
 def xlsx_of(rows: list[dict[str, str]], columns: tuple[str, ...] = COLUMNS, sheet: str = "Sheet1") -> bytes:
-    """Rows as a workbook of texts."""
-    made = io.BytesIO()
-    workbook = xlsxwriter.Workbook(made)
-    page = workbook.add_worksheet(sheet)
+    """Write rows as a workbook whose cells are texts."""
+    body = io.BytesIO()
+    workbook = xlsxwriter.Workbook(body)
+    worksheet = workbook.add_worksheet(sheet)
     for number, cells in enumerate([columns, *([row.get(name, "") for name in columns] for row in rows)]):
-        for at, cell in enumerate(cells):
-            page.write_string(number, at, cell)
+        for column, cell in enumerate(cells):
+            worksheet.write_string(number, column, cell)
     workbook.close()
-    return made.getvalue()
+    return body.getvalue()
 
 
 WRITERS: dict[str, Callable[[list[dict[str, str]]], bytes]] = {"csv": csv_of, "ndjson": ndjson_of, "xlsx": xlsx_of}
@@ -68,7 +68,7 @@ async def send(
     upload_format: str = "csv",
     headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
-    """POST an upload."""
+    """Send a file and return the response."""
     return await caller.post(
         f"/v1/bulk-uploads?dry_run={str(dry_run).lower()}",
         content=body,
@@ -76,10 +76,10 @@ async def send(
     )
 
 
-async def uploaded(
+async def ingest(
     caller: Caller, body: bytes, *, dry_run: bool = False, chunk_rows: int = 2_000, upload_format: str = "csv"
 ) -> dict[str, Any]:
-    """An upload that was taken and brought to its end."""
+    """Send a file, ingest it, and return the upload."""
     answer = await send(caller, body, dry_run=dry_run, upload_format=upload_format)
     assert answer.status_code == 202, answer.text
     await caller.service.ingest_all(chunk_rows)
@@ -87,14 +87,14 @@ async def uploaded(
     return done
 
 
-async def received(caller: Caller, body: bytes, *, dry_run: bool = False) -> UUID:
-    """The id of an upload that was taken and waits."""
+async def submit(caller: Caller, body: bytes, *, dry_run: bool = False) -> UUID:
+    """Send a file and return the id of the upload, which is not ingested yet."""
     answer = await send(caller, body, dry_run=dry_run)
     assert answer.status_code == 202, answer.text
     return UUID(answer.json()["id"])
 
 
-async def state(caller: Caller, upload_id: UUID) -> dict[str, Any]:
-    """An upload as its submitter sees it."""
+async def get(caller: Caller, upload_id: UUID) -> dict[str, Any]:
+    """Return an upload as its submitter sees it."""
     found: dict[str, Any] = (await caller.get(f"/v1/bulk-uploads/{upload_id}")).json()
     return found

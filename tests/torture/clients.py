@@ -59,7 +59,7 @@ def connected(url: str, who: Credentials, journal: Journal, lost: float = 0.0) -
         journal.answered(answer)
 
     login = (who.client_id, who.client_secret)
-    with ServiceClient(url, login, tell=lambda _: journal.count("requests sent again")) as client:
+    with ServiceClient(url, login, on_retry=lambda _: journal.count("requests sent again")) as client:
         client._http.event_hooks = {"response": [arrives]}
         yield client
 
@@ -80,10 +80,10 @@ class _Watching:
         self._done = 0
         self._moved = time.monotonic()
 
-    def sent(self, name: str, done: int, total: int) -> None:
+    def show_sent(self, name: str, done: int, total: int) -> None:
         """Bytes on their way are no news."""
 
-    def rows(self, name: str, done: int, _: int | None) -> None:
+    def show_rows(self, name: str, done: int, _: int | None) -> None:
         """So many rows are done."""
         if done < self._done and not self._may_begin_again:
             self._journal.complain(f"{name} had {self._done} rows done, and then {done}")

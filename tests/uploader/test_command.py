@@ -1,4 +1,4 @@
-"""``app.cli upload`` against real processes: what it says, and its exit code."""
+"""``app.cli upload`` against real processes: its messages and exit codes."""
 
 import asyncio
 import csv
@@ -25,16 +25,16 @@ from tests.support.service import Caller, Credentials, Service
 pytestmark = pytest.mark.slow
 
 
-class Told(NamedTuple):
-    """What the uploader left behind."""
+class Result(NamedTuple):
+    """Exit code and output of the uploader."""
 
     returncode: int
     stdout: str
     stderr: str
 
 
-def started(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
-    """The uploader in a process of its own."""
+def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    """Start the uploader as a process."""
     command = [sys.executable, "-m", "app.cli", "upload", *arguments]
     environment = {"PATH": os.environ["PATH"], **environment}
     piped = subprocess.PIPE
@@ -42,26 +42,26 @@ def started(environment: dict[str, str], *arguments: str) -> subprocess.Popen[st
         return subprocess.Popen(command, env=environment, stdout=piped, stderr=piped, text=True)
 
 
-async def ended(process: subprocess.Popen[str]) -> Told:
+async def end(process: subprocess.Popen[str]) -> Result:
     out, err = await asyncio.to_thread(process.communicate)
     assert "Traceback" not in err
-    return Told(process.returncode, out, err)
+    return Result(process.returncode, out, err)
 
 
-async def ran(environment: dict[str, str], *arguments: str) -> Told:
-    """The uploader in this process, to its end."""
+async def run(environment: dict[str, str], *arguments: str) -> Result:
+    """Run the uploader in this process."""
     runner = CliRunner(env={"CLIENT_ID": None, "CLIENT_SECRET": None, "PUBLIC_URL": None, **environment})
     result = await asyncio.to_thread(runner.invoke, cli, ["upload", *arguments])
     assert isinstance(result.exception, SystemExit | None), result.exception
-    return Told(result.exit_code, result.stdout, result.stderr)
+    return Result(result.exit_code, result.stdout, result.stderr)
 
 
 def login(by: Credentials, url: str) -> dict[str, str]:
     return {"CLIENT_ID": by.client_id, "CLIENT_SECRET": by.client_secret, "PUBLIC_URL": url}
 
 
-def counts(told: Told) -> dict[str, Any]:
-    return {name: value for name, value in json.loads(told.stdout).items() if name != "id" and value}
+def counts(result: Result) -> dict[str, Any]:
+    return {name: value for name, value in json.loads(result.stdout).items() if name != "id" and value}
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -81,7 +81,7 @@ async def client(service: Service) -> Credentials:
     return await service.credentials("pseb", client="uploader")
 
 
-async def test_what_makes_no_sense_ends_with_2_before_anything_is_sent(tmp_path: Path) -> None:
+async def test_wrong_usage_exits_with_2_before_anything_is_sent(tmp_path: Path) -> None:
     known = {"CLIENT_ID": "a", "CLIENT_SECRET": "b"}
     file, odd = tmp_path / "register.csv", tmp_path / "register.odd"
     file.write_bytes(uploads.csv_of([]))
@@ -91,60 +91,60 @@ async def test_what_makes_no_sense_ends_with_2_before_anything_is_sent(tmp_path:
         (known, [str(tmp_path / "absent.csv")], "Invalid value"),
         (known, [str(odd)], "--format"),
         ({}, [str(file)], "CLIENT_ID"),
-        (known, [str(file), "--url", "nonsense"], "no address"),
+        (known, [str(file), "--url", "nonsense"], "not an HTTP URL"),
         (known, ["--watch", "nonsense"], "neither"),
         (known, [str(file), "--detach", "--problems", "p.csv"], "--detach"),
     ]
-    for environment, arguments, said in wrong:
-        told = await ran(environment, *arguments)
-        assert (told.returncode, told.stdout) == (2, ""), arguments
-        assert said in told.stderr
+    for environment, arguments, message in wrong:
+        result = await run(environment, *arguments)
+        assert (result.returncode, result.stdout) == (2, ""), arguments
+        assert message in result.stderr
 
 
-async def test_where_nobody_answers_it_gives_up_with_4(tmp_path: Path) -> None:
+async def test_an_unreachable_service_exits_with_4(tmp_path: Path) -> None:
     (tmp_path / "register.csv").write_bytes(uploads.csv_of([]))
     known = {"CLIENT_ID": "a", "CLIENT_SECRET": "b", "PUBLIC_URL": "http://127.0.0.1:9"}
-    told = await ran(known, str(tmp_path / "register.csv"), "--give-up", "1")
-    assert (told.returncode, told.stdout) == (4, "")
-    assert "does not answer" in told.stderr
+    result = await run(known, str(tmp_path / "register.csv"), "--give-up", "1")
+    assert (result.returncode, result.stdout) == (4, "")
+    assert "does not answer" in result.stderr
 
 
-async def test_the_exit_says_what_came_of_a_file(client: Credentials, url: str, tmp_path: Path) -> None:
-    sound, spoiled = uploads.row("SOUND"), uploads.row("SPOILED", email="@")
+async def test_the_exit_code_tells_the_result_of_a_file(client: Credentials, url: str, tmp_path: Path) -> None:
+    valid, invalid = uploads.row("VALID"), uploads.row("INVALID", email="@")
     file = tmp_path / "register.csv"
 
-    async def upload(body: bytes, *arguments: str, by: Credentials = client) -> Told:
+    async def upload(body: bytes, *arguments: str, by: Credentials = client) -> Result:
         file.write_bytes(body)
-        return await ran(login(by, url), str(file), *arguments)
+        return await run(login(by, url), str(file), *arguments)
 
-    rehearsed = await upload(uploads.csv_of([sound]), "--dry-run")
-    assert (rehearsed.returncode, counts(rehearsed)) == (0, {"status": "completed", "total": 1, "created": 1})
-    done = await upload(uploads.csv_of([sound]), "--gzip")
+    dry_run = await upload(uploads.csv_of([valid]), "--dry-run")
+    assert (dry_run.returncode, counts(dry_run)) == (0, {"status": "completed", "total": 1, "created": 1})
+    done = await upload(uploads.csv_of([valid]), "--gzip")
     assert (done.returncode, counts(done)) == (0, {"status": "completed", "total": 1, "created": 1})
 
     problems, refused = tmp_path / "problems.csv", tmp_path / "refused.csv"
     exports = ("--problems", str(problems), "--refused", str(refused))
-    partly = await upload(uploads.csv_of([sound, spoiled]), *exports)
+    partly = await upload(uploads.csv_of([valid, invalid]), *exports)
     assert partly.returncode == 1
     assert counts(partly) == {"status": "completed", "total": 2, "unchanged": 1, "refused": 1}
     assert [(each["line"], each["column"]) for each in table(problems)] == [("3", "email")]
-    assert [each["reference"] for each in table(refused)] == ["SPOILED"]
+    assert [each["reference"] for each in table(refused)] == ["INVALID"]
     assert refused.stat().st_mode & 0o077 == 0
 
-    broken = await upload(uploads.csv_of([sound]) + b'"never closed')
+    broken = await upload(uploads.csv_of([valid]) + b'"never closed')
     assert (broken.returncode, counts(broken)) == (3, {"status": "failed"})
     assert "begins on line 3" in broken.stderr
 
-    headless = await upload(b"a,b\n1,2\n")
-    assert (headless.returncode, headless.stdout) == (3, "")
-    assert "There is no column" in headless.stderr
+    headerless = await upload(b"a,b\n1,2\n")
+    assert (headerless.returncode, headerless.stdout) == (3, "")
+    assert "Unknown column" in headerless.stderr
 
-    stranger = await upload(b"", by=Credentials(client.client_id, "wrong", client.id, client.partner_id))
-    assert (stranger.returncode, stranger.stdout) == (2, "")
-    assert "invalid_client" in stranger.stderr
+    rejected = await upload(b"", by=Credentials(client.client_id, "wrong", client.id, client.partner_id))
+    assert (rejected.returncode, rejected.stdout) == (2, "")
+    assert "invalid_client" in rejected.stderr
 
 
-async def test_every_format_goes_by_its_name_and_an_upload_can_be_followed_later(
+async def test_a_format_is_known_by_the_file_name_and_an_upload_can_be_followed_later(
     client: Credentials, url: str, tmp_path: Path
 ) -> None:
     rows = [uploads.row("A"), uploads.row("B", email="@")]
@@ -155,37 +155,37 @@ async def test_every_format_goes_by_its_name_and_an_upload_can_be_followed_later
     }
     for name, body in bodies.items():
         (tmp_path / name).write_bytes(body)
-        told = await ran(login(client, url), str(tmp_path / name), "--detach", "--idempotency-key", name)
-        again = await ran(login(client, url), str(tmp_path / name), "--detach", "--idempotency-key", name)
-        assert (told.returncode, json.loads(told.stdout)["id"]) == (0, json.loads(again.stdout)["id"])
-        address = f"{url}/v1/bulk-uploads/{json.loads(told.stdout)['id']}"
+        result = await run(login(client, url), str(tmp_path / name), "--detach", "--idempotency-key", name)
+        again = await run(login(client, url), str(tmp_path / name), "--detach", "--idempotency-key", name)
+        assert (result.returncode, json.loads(result.stdout)["id"]) == (0, json.loads(again.stdout)["id"])
+        address = f"{url}/v1/bulk-uploads/{json.loads(result.stdout)['id']}"
         out = tmp_path / f"{name}.problems.csv"
-        watched = await ran({**login(client, "http://127.0.0.1:9")}, "--watch", address, "--problems", str(out))
+        watched = await run({**login(client, "http://127.0.0.1:9")}, "--watch", address, "--problems", str(out))
         assert watched.returncode == 1, watched.stderr
         assert [each["column"] for each in table(out)] == ["email"]
 
-    absent = await ran(login(client, url), "--watch", "00000000-0000-7000-8000-000000000000")
+    absent = await run(login(client, url), "--watch", "00000000-0000-7000-8000-000000000000")
     assert (absent.returncode, absent.stdout) == (2, "")
 
 
-async def test_a_file_over_the_servers_limit_is_refused_with_3(
+async def test_a_file_over_the_limit_of_the_service_exits_with_3(
     client: Credentials, settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "register.csv").write_bytes(uploads.csv_of([]) + b"\n" * 3_000_000)
     with processes.serving(settings, MAX_UPLOAD_BYTES="100000") as url:
-        told = await ran(login(client, url), str(tmp_path / "register.csv"), "--give-up", "5")
-    assert told.returncode == 3, told.stderr
-    assert "exceeds 100000 bytes" in told.stderr
+        result = await run(login(client, url), str(tmp_path / "register.csv"), "--give-up", "5")
+    assert result.returncode == 3, result.stderr
+    assert "over the limit" in result.stderr
 
 
-async def test_an_upload_outlives_a_server_that_is_killed_and_started_again(
+async def test_an_upload_survives_a_server_that_is_killed_and_restarted(
     pseb: Caller, client: Credentials, settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "register.csv").write_bytes(uploads.csv_of([uploads.row(f"R{i}") for i in range(200)]))
     port = processes.free_port()
     url = f"http://127.0.0.1:{port}"
     environment = processes.api_environment(settings, port, TOKEN_SECONDS="2")
-    process = started(login(client, url), str(tmp_path / "register.csv"))  # before anyone listens
+    process = start(login(client, url), str(tmp_path / "register.csv"))  # before anyone listens
 
     async def uploads_there() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = (await pseb.get("/v1/bulk-uploads")).json()["items"]
@@ -202,15 +202,15 @@ async def test_an_upload_outlives_a_server_that_is_killed_and_started_again(
         api = processes.start("serve", environment)
         await asyncio.to_thread(processes.wait_until_live, url, api)
         with processes.running("worker", processes.environment(settings)):
-            told = await ended(process)
+            result = await end(process)
     finally:
         processes.kill(api)
-    assert (told.returncode, counts(told)) == (0, {"status": "completed", "total": 200, "created": 200})
-    assert "Trying again" in told.stderr
+    assert (result.returncode, counts(result)) == (0, {"status": "completed", "total": 200, "created": 200})
+    assert "Trying again" in result.stderr
     assert len(await uploads_there()) == 1
 
 
-async def test_an_upload_that_the_service_fails_at_is_followed_with_the_reason(
+async def test_an_internal_error_is_shown_while_an_upload_is_followed(
     service: Service, client: Credentials, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "register.csv").write_bytes(uploads.csv_of([uploads.row("A")]))
@@ -218,28 +218,28 @@ async def test_an_upload_that_the_service_fails_at_is_followed_with_the_reason(
     async def faulty(*_: Any) -> Any:
         raise ZeroDivisionError
 
-    async def is_held_up() -> bool:
+    async def is_delayed() -> bool:
         async with service.database.transaction(read_only=True) as tx:
-            waiting = await scheduling.in_turn(tx, is_small=True)
+            waiting = await scheduling.list_due(tx, is_small=True)
         for each in waiting:
             with pytest.raises(ZeroDivisionError):
                 await ingesting.ingest(service.database, each.id, 10, 1_000)
         return bool(waiting)
 
     with processes.serving(settings) as url:
-        process = started(login(client, url), str(tmp_path / "register.csv"))
+        process = start(login(client, url), str(tmp_path / "register.csv"))
         with monkeypatch.context() as patched:
-            patched.setattr(ingesting, "_judge", faulty)
-            await processes.until(is_held_up)
-        await asyncio.sleep(3)  # longer than between two looks at it
+            patched.setattr(ingesting, "_process_rows", faulty)
+            await processes.until(is_delayed)
+        await asyncio.sleep(3)  # longer than the interval of polls
         await postgres.execute(settings.database_url, "UPDATE bulk_uploads SET retry_at = now()")
         await service.ingest_all()
-        told = await ended(process)
-    assert told.returncode == 0
-    assert told.stderr.count("The service failed after 0 rows") == 1
+        result = await end(process)
+    assert result.returncode == 0
+    assert result.stderr.count("interrupted the upload after 0 rows") == 1
 
 
-async def test_an_interrupted_one_says_how_to_go_on_and_ends_with_130(
+async def test_an_interrupted_upload_says_how_to_follow_it_and_exits_with_130(
     pseb: Caller, client: Credentials, settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "register.csv").write_bytes(uploads.csv_of([uploads.row("A")]))
@@ -248,10 +248,10 @@ async def test_an_interrupted_one_says_how_to_go_on_and_ends_with_130(
         return len((await pseb.get("/v1/bulk-uploads")).json()["items"]) == 1
 
     with processes.serving(settings) as url:
-        process = started(login(client, url), str(tmp_path / "register.csv"))
+        process = start(login(client, url), str(tmp_path / "register.csv"))
         await processes.until(one_is_there)
         await asyncio.sleep(1)  # until its answer has arrived
         process.send_signal(signal.SIGINT)
-        told = await ended(process)
-    assert told.returncode == 130
-    assert "--watch" in told.stderr
+        result = await end(process)
+    assert result.returncode == 130
+    assert "--watch" in result.stderr

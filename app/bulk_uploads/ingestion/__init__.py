@@ -1,1 +1,1 @@
-"""Ingestion: the worker's part of an upload, from the stored file to registered rows and outcomes."""
+"""Ingestion: the worker reads stored files, validates and registers their rows, and stores the outcomes."""

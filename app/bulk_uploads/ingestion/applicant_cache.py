@@ -1,4 +1,4 @@
-"""What an upload's rows say of applicants, as the text that it takes from process to process, and who they are."""
+"""Cache of the applicants that an upload has recorded, and the text form in which processes exchange applicants."""
 
 from collections.abc import Sequence
 
@@ -6,43 +6,47 @@ from app.applicants.rules import Particulars
 from app.applicants.store import Identity
 from app.core.database.batches import column_text, values_of
 
-REMEMBERED = 100_000
+MAX_APPLICANTS = 100_000
 
 
-def said_of(given: Particulars) -> str:
-    """All that a row says of its applicant, as one text."""
-    return column_text(given)
+def encode_particulars(particulars: Particulars) -> str:
+    """Encode an applicant's particulars as one text."""
+    return column_text(particulars)
 
 
-def particulars_of(said: str) -> Particulars:
-    """What ``said_of`` was made of."""
-    return Particulars._make(values_of(said))
+def decode_particulars(text: str) -> Particulars:
+    """Decode the result of ``encode_particulars``."""
+    return Particulars._make(values_of(text))
 
 
 class ApplicantCache:
-    """The applicants that an upload has just recorded: said again, they need not be looked up again.
+    """Applicants that earlier chunks of an upload have recorded, by the encoded particulars recorded last.
 
-    It remembers a fixed number, and of each what was said last.
+    It holds at most ``MAX_APPLICANTS``, and drops those that were added first.
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, Identity] = {}
-        self._said: dict[tuple[str, str], str] = {}
+        self._identities: dict[str, Identity] = {}
+        self._latest: dict[tuple[str, str], str] = {}
 
-    def recall(self, said: Sequence[str]) -> list[Identity | None]:
-        """The applicant of each of these texts, if it was said last, and nothing else is said of the same one now."""
-        found = [self._known.get(each) for each in said]
-        unknown = (each for each, known in zip(said, found, strict=True) if not known)
-        overruled = {self._said.get(particulars_of(each).identity) for each in unknown}
-        return [None if each in overruled else known for each, known in zip(said, found, strict=True)]
+    def find(self, texts: Sequence[str]) -> list[Identity | None]:
+        """Return the applicant of each of these distinct texts, or None when it has to be recorded.
 
-    def remember(self, said: str, identity: Identity) -> None:
-        """Note what was said last of an applicant, and who it is."""
-        whose = particulars_of(said).identity
-        before = self._said.pop(whose, None)
-        if before is None and len(self._said) == REMEMBERED:
-            before = self._said.pop(next(iter(self._said)))
-        if before is not None:
-            del self._known[before]
-        self._said[whose] = said
-        self._known[said] = identity
+        That is so for particulars other than the latest, and for all particulars of an applicant of which ``texts``
+        hold others too: their order then decides.
+        """
+        found = [self._identities.get(each) for each in texts]
+        unknown = (each for each, identity in zip(texts, found, strict=True) if not identity)
+        replaced = {self._latest.get(decode_particulars(each).identity) for each in unknown}
+        return [None if each in replaced else identity for each, identity in zip(texts, found, strict=True)]
+
+    def add(self, text: str, identity: Identity) -> None:
+        """Add the latest particulars of an applicant."""
+        key = decode_particulars(text).identity
+        previous = self._latest.pop(key, None)
+        if previous is None and len(self._latest) == MAX_APPLICANTS:
+            previous = self._latest.pop(next(iter(self._latest)))
+        if previous is not None:
+            del self._identities[previous]
+        self._latest[key] = text
+        self._identities[text] = identity

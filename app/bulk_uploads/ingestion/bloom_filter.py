@@ -1,4 +1,4 @@
-"""Which references of an upload may have stood in it before: in fixed memory, so that few have to be looked up."""
+"""Bloom filter of an upload's references, so that few of them have to be looked up in the database."""
 
 from collections.abc import Iterable
 
@@ -6,22 +6,22 @@ SLOTS = 2**22
 
 
 class BloomFilter:
-    """Lets a reference through that may have come before; one that it holds back has not.
+    """Set in fixed memory that may take a new reference for a repeated one, but never the reverse (Bloom 1970).
 
-    A Bloom filter (Bloom 1970) of 4 MiB with one hash: of a million references one in nine comes through in vain.
+    It has 4 MiB and one hash function: of a million references, one in nine is a false positive.
     """
 
-    def __init__(self, *, is_first: bool) -> None:
-        """``is_first``: none came before; else it cannot know, and lets all through."""
-        self._taken = bytearray(SLOTS) if is_first else bytearray(b"\1" * SLOTS)
+    def __init__(self, *, is_empty: bool) -> None:
+        """Begin empty; otherwise any reference counts as repeated, since those added before are not known."""
+        self._taken = bytearray(SLOTS) if is_empty else bytearray(b"\1" * SLOTS)
 
-    def may_repeat(self, references: Iterable[str]) -> list[str]:
-        """Those that may have come before."""
-        through = []
+    def possible_repeats(self, references: Iterable[str]) -> list[str]:
+        """Add references, and return those that may have been added before."""
+        repeats = []
         for each in references:
             slot = hash(each) % SLOTS
             if self._taken[slot]:
-                through.append(each)
+                repeats.append(each)
             else:
                 self._taken[slot] = 1
-        return through
+        return repeats

@@ -1,4 +1,4 @@
-"""An upload's file: its parts in the database become chunks of sound rows, read ahead of those who register them."""
+"""Chunks of an upload: segments of its stored file, parsed and validated ahead of their registration."""
 
 import asyncio
 from collections import deque
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app.bulk_uploads import store
 from app.bulk_uploads.errors import TooManyRows
-from app.bulk_uploads.ingestion.segments import ReadRows, Segment, read_stretch, stretches
+from app.bulk_uploads.ingestion.segments import Segment, SegmentRows, read_segment, split_segments
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.readers.parser import read_rows
 from app.core.database.engine import Database
@@ -22,15 +22,15 @@ READ_AHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A stretch of the file with its bytes and rows."""
+    """A segment of the file with its bytes and rows."""
 
-    stretch: Segment
+    segment: Segment
     body: bytes
-    rows: ReadRows
+    rows: SegmentRows
 
 
 class Superseded(Exception):
-    """Another worker has moved the upload on; nothing of this chunk is kept."""
+    """Another worker has advanced the upload; the present chunk is discarded."""
 
 
 async def _fetch(database: Database, upload_id: UUID, position: int) -> bytes | None:
@@ -39,83 +39,83 @@ async def _fetch(database: Database, upload_id: UUID, position: int) -> bytes | 
 
 
 def _parts(database: Database, upload_id: UUID, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
-    """The upload's parts, for a thread: each is fetched on the loop while the parser is at the one before."""
-    fetching = (asyncio.run_coroutine_threadsafe(_fetch(database, upload_id, position), loop) for position in count())
-    fetched = next(fetching)
+    """Yield the parts of an upload in a thread; the event loop fetches each while the one before is parsed."""
+    fetches = (asyncio.run_coroutine_threadsafe(_fetch(database, upload_id, position), loop) for position in count())
+    next_part = next(fetches)
     try:
-        while (part := fetched.result()) is not None:
-            fetched = next(fetching)
+        while (part := next_part.result()) is not None:
+            next_part = next(fetches)
             yield part
     finally:
-        fetched.cancel()
+        next_part.cancel()
 
 
-async def stretches_of(database: Database, upload: BulkUpload, chunk_rows: int, most_rows: int) -> list[Segment]:
-    """The file read to its end and cut into what is done and each chunk to come.
+async def find_segments(database: Database, upload: BulkUpload, chunk_rows: int, max_rows: int) -> list[Segment]:
+    """Read the file to its end and split it; the first segment is what has been processed.
 
-    Raises ``Invalid`` for a file that is malformed or has more than ``most_rows``.
+    Raises ``Invalid`` when the file is malformed or has more than ``max_rows``.
     """
-    done = 0 if upload.dry_run else upload.rows_done
+    rows_done = 0 if upload.dry_run else upload.rows_done
     parts = _parts(database, upload.id, asyncio.get_running_loop())
-    most = max(most_rows, upload.total or 0)  # what was let in once goes on
-    rows = islice(read_rows(parts, upload.format), most + 2)
-    found = await asyncio.to_thread(stretches, rows, done, chunk_rows)
-    if sum(each.rows for each in found) > most:
-        raise TooManyRows(f"The file has more than {most} rows.")
-    return found
+    limit = max(max_rows, upload.total or 0)  # a file that has been accepted stays so when the setting changes
+    rows = islice(read_rows(parts, upload.format), limit + 2)
+    segments = await asyncio.to_thread(split_segments, rows, rows_done, chunk_rows)
+    if sum(each.rows for each in segments) > limit:
+        raise TooManyRows(f"The file has more than {limit} rows.")
+    return segments
 
 
-async def chunks(
-    database: Database, upload: BulkUpload, found: Sequence[Segment], executor: Executor | None
+async def read_chunks(
+    database: Database, upload: BulkUpload, segments: Sequence[Segment], executor: Executor | None
 ) -> AsyncGenerator[Chunk, None]:
-    """Each chunk in order; the next ones are parsed and validated while one is registered. To be closed after use."""
+    """Yield the chunk of each segment in order, while the executor reads the next ones. The caller must close it."""
     loop = asyncio.get_running_loop()
-    source = _Source(database, upload.id)
+    reader = _PartReader(database, upload.id)
     async with database.transaction(read_only=True) as tx:
-        atlas = await operators.read_prefix_table(tx)
-    ahead: deque[tuple[Segment, bytes, asyncio.Future[ReadRows]]] = deque()
+        prefixes = await operators.read_prefix_table(tx)
+    pending: deque[tuple[Segment, bytes, asyncio.Future[SegmentRows]]] = deque()
     try:
-        for stretch in found:
-            body = await source.read(stretch.begin, stretch.end)
-            given = (body, upload.format, stretch.line, upload.columns, atlas)
-            ahead.append((stretch, body, loop.run_in_executor(executor, read_stretch, *given)))
-            if len(ahead) > READ_AHEAD:
-                yield await _next(ahead)
-        while ahead:
-            yield await _next(ahead)
+        for segment in segments:
+            body = await reader.read(segment.begin, segment.end)
+            arguments = (body, upload.format, segment.line, upload.columns, prefixes)
+            pending.append((segment, body, loop.run_in_executor(executor, read_segment, *arguments)))
+            if len(pending) > READ_AHEAD:
+                yield await _next(pending)
+        while pending:
+            yield await _next(pending)
     finally:
-        await _let_go([source.fetched, *(reading for _, _, reading in ahead)])
+        await _cancel([reader.next_part, *(rows for _, _, rows in pending)])
 
 
-async def _next(ahead: deque[tuple[Segment, bytes, asyncio.Future[ReadRows]]]) -> Chunk:
-    stretch, body, reading = ahead.popleft()
-    return Chunk(stretch, body, await reading)
+async def _next(pending: deque[tuple[Segment, bytes, asyncio.Future[SegmentRows]]]) -> Chunk:
+    segment, body, rows = pending.popleft()
+    return Chunk(segment, body, await rows)
 
 
-async def _let_go(ahead: Sequence[asyncio.Future[Any]]) -> None:
-    """End what is under way and nobody waits for any more, whatever comes of it."""
-    for each in ahead:
+async def _cancel(futures: Sequence[asyncio.Future[Any]]) -> None:
+    """Cancel futures and wait for their end, ignoring their results and errors."""
+    for each in futures:
         each.cancel()
-    await asyncio.gather(*ahead, return_exceptions=True)
+    await asyncio.gather(*futures, return_exceptions=True)
 
 
-class _Source:
-    """An upload's bytes in order, a part at a time in memory, and the next on its way."""
+class _PartReader:
+    """Reads an upload's bytes in order, with one part in memory and the next being fetched."""
 
     def __init__(self, database: Database, upload_id: UUID) -> None:
-        self._fetching = (asyncio.create_task(_fetch(database, upload_id, position)) for position in count())
-        self.fetched = next(self._fetching)
-        self._begin = 0  # the place of the buffer's first byte in the file
+        self._fetches = (asyncio.create_task(_fetch(database, upload_id, position)) for position in count())
+        self.next_part = next(self._fetches)
+        self._begin = 0  # offset of the buffer in the file
         self._buffer = b""
 
     async def read(self, begin: int, end: int) -> bytes:
-        """The bytes from ``begin`` to ``end``, not before those of the last call."""
+        """Return the bytes from ``begin`` to ``end``. Ranges must ascend. Raises ``Superseded``."""
         while self._begin + len(self._buffer) < end:
             kept = self._buffer[max(0, begin - self._begin) :]
             self._begin += len(self._buffer) - len(kept)
-            part = await self.fetched
-            if part is None:  # another worker has come to the end
+            part = await self.next_part
+            if part is None:  # another worker has completed the upload and deleted its parts
                 raise Superseded
-            self.fetched = next(self._fetching)
+            self.next_part = next(self._fetches)
             self._buffer = kept + part
         return self._buffer[begin - self._begin : end - self._begin]

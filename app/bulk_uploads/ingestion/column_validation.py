@@ -1,4 +1,4 @@
-"""Many bodies of one kind, given column by column: what is said again and again is validated once."""
+"""Column-wise validation of many request bodies: a value that occurs often is validated once (ADR 0018)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
@@ -9,50 +9,52 @@ from pydantic.fields import FieldInfo
 from app.core.validation.schemas import Body, is_blank
 
 
-class Columnwise:
-    """The bodies of a kind whose fields are all sound; of the others ``schemas.validated`` says what is wrong.
+class ColumnValidator:
+    """Validates columns of texts as the fields of a body class.
 
-    ``read`` gives for a field the function that makes of a text what the body would hold. Fields that need not be there
-    are None when they are not.
+    ``parsers`` convert the text of a field to the JSON value that the body expects. A blank text stands for an absent
+    field. Errors are not reported: an invalid row is validated again by itself.
     """
 
-    def __init__(self, kind: type[Body], read: Mapping[str, Callable[[str], Any]]) -> None:
-        self._kind = kind
-        self._read = read
-        self._validate = {name: _validator(kind, field) for name, field in kind.model_fields.items()}
+    def __init__(self, body: type[Body], parsers: Mapping[str, Callable[[str], Any]]) -> None:
+        self._body = body
+        self._parsers = parsers
+        self._validators = {name: _validator(body, field) for name, field in body.model_fields.items()}
 
-    def sound(self, columns: Mapping[str, Sequence[str]], same: Mapping[str, Any]) -> Iterator[list[Any] | None]:
-        """Of each row the validated values of ``columns``; None where the row would be refused.
+    def validate(
+        self, columns: Mapping[str, Sequence[str]], constants: Mapping[str, Any]
+    ) -> Iterator[list[Any] | None]:
+        """Yield the validated values of each row in the order of ``columns``, or None when the row is invalid.
 
-        ``same`` are the fields that are sound, and the same in each row. What is between fields is judged by their
-        validated values.
+        ``constants`` are valid fields with the same value in each row. Rules between fields see validated values.
         """
-        refused = set[int]()
-        values = [self._values(name, texts, refused) for name, texts in columns.items()]
+        invalid = set[int]()
+        values = [self._validate_column(name, texts, invalid) for name, texts in columns.items()]
         for i, row in enumerate(zip(*values, strict=True)):
-            given = {name: value for name, value in zip(columns, row, strict=True) if value is not None}
-            yield None if i in refused or any(self._kind.across({**same, **given})) else [*row]
+            fields = {name: value for name, value in zip(columns, row, strict=True) if value is not None}
+            yield None if i in invalid or any(self._body.across({**constants, **fields})) else [*row]
 
-    def _values(self, name: str, texts: Sequence[str], refused: set[int]) -> list[Any]:
-        known: dict[str, Any] = {}
-        wrong = set[str]()
+    def _validate_column(self, name: str, texts: Sequence[str], invalid: set[int]) -> list[Any]:
+        """Return the values of a column, and add its invalid rows to ``invalid``."""
+        values: dict[str, Any] = {}
+        invalid_texts = set[str]()
         for text in set(texts):
             try:
-                known[text] = self._value(name, text)
+                values[text] = self._validate_text(name, text)
             except ValidationError:
-                known[text] = None
-                wrong.add(text)
-        if wrong:
-            refused.update(i for i, text in enumerate(texts) if text in wrong)
-        return [known[text] for text in texts]
+                values[text] = None
+                invalid_texts.add(text)
+        if invalid_texts:
+            invalid.update(i for i, text in enumerate(texts) if text in invalid_texts)
+        return [values[text] for text in texts]
 
-    def _value(self, name: str, text: str) -> Any:
+    def _validate_text(self, name: str, text: str) -> Any:
         if is_blank(text):
-            return self._validate[name](None)  # a field that is needed refuses it
-        return self._validate[name](self._read[name](text) if name in self._read else text)
+            return self._validators[name](None)  # a required field refuses None
+        return self._validators[name](self._parsers[name](text) if name in self._parsers else text)
 
 
-def _validator(kind: type[Body], field: FieldInfo) -> Callable[[Any], Any]:
+def _validator(body: type[Body], field: FieldInfo) -> Callable[[Any], Any]:
     annotated: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-    adapter: TypeAdapter[Any] = TypeAdapter(annotated, config=kind.model_config)
+    adapter: TypeAdapter[Any] = TypeAdapter(annotated, config=body.model_config)
     return adapter.validator.validate_python

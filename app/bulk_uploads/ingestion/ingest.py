@@ -1,4 +1,4 @@
-"""The worker's part: one upload, chunk by chunk, one transaction a chunk, through the services of the JSON API."""
+"""Ingestion of one upload: each chunk is validated, registered and checkpointed in one transaction."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -15,12 +15,18 @@ from app.applicants import service as applicants
 from app.applicants.store import Identity
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.ingestion import scheduling
-from app.bulk_uploads.ingestion.applicant_cache import ApplicantCache, particulars_of
+from app.bulk_uploads.ingestion.applicant_cache import ApplicantCache, decode_particulars
 from app.bulk_uploads.ingestion.bloom_filter import BloomFilter
-from app.bulk_uploads.ingestion.chunks import Chunk, Superseded, chunks, stretches_of
-from app.bulk_uploads.ingestion.outcomes import Verdict, keep
-from app.bulk_uploads.ingestion.segments import BrokenRow, ReadRows, Segment, reading_beside, repeated
-from app.bulk_uploads.ingestion.workbook_conversion import unfold
+from app.bulk_uploads.ingestion.chunks import Chunk, Superseded, find_segments, read_chunks
+from app.bulk_uploads.ingestion.outcomes import ChunkOutcomes, save_outcomes
+from app.bulk_uploads.ingestion.segments import (
+    RefusedRow,
+    Segment,
+    SegmentRows,
+    duplicate_reference,
+    segment_executor,
+)
+from app.bulk_uploads.ingestion.workbook_conversion import convert_workbook
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.core.database.batches import values_of
@@ -41,229 +47,229 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class DryRunState:
-    """What a dry run has accepted so far, in place of the rows that it takes back."""
+    """Networks and applicants that a dry run has accepted, since its chunks are rolled back."""
 
-    ledger: AcceptedNetworks = field(default_factory=AcceptedNetworks)
-    kinds: dict[str, str] = field(default_factory=dict)
+    networks: AcceptedNetworks = field(default_factory=AcceptedNetworks)
+    applicant_kinds: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class UploadContext:
-    """What the chunks of an upload hand on to one another."""
+    """State that the chunks of an upload share; ``upload`` is as of the latest checkpoint."""
 
-    rehearsal: DryRunState | None
-    sieve: BloomFilter
-    acquainted: ApplicantCache = field(default_factory=ApplicantCache)
+    upload: BulkUpload
+    submitter: Principal
+    references: BloomFilter
+    dry_run: DryRunState | None
+    applicants: ApplicantCache = field(default_factory=ApplicantCache)
 
 
 async def ingest(
-    database: Database, upload_id: UUID, chunk_rows: int, most_rows: int, *, only_small: bool = False
+    database: Database, upload_id: UUID, chunk_rows: int, max_rows: int, *, only_small: bool = False
 ) -> bool:
-    """Bring an upload to its end from wherever it stands; False when another worker has it.
+    """Process an upload from its checkpoint to its end; return False when another worker has it.
 
-    If it is to be ``only_small``, a workbook that turns out to hold many rows is left to wait with the large files.
+    With ``only_small``, a workbook that turns out to be large is converted and left for the lane of large files.
 
-    The file is read to its end before its first row is acted on, so that a file that is broken or has more than
-    ``most_rows`` changes nothing. Rows are parsed and validated beside while those before them are registered.
-    A fault of the service puts the upload off, says so in it, and is raised. An upload at which workers were killed
-    again and again fails.
+    The file is read to its end before its first row is registered, so that a malformed file, or one of more than
+    ``max_rows``, changes nothing (ADR 0008). An internal error schedules a retry, sets the problem that the submitter
+    sees, and is raised. An upload at which workers were killed repeatedly fails.
     """
-    async with scheduling.claimed(database, upload_id) as is_mine:
-        if not is_mine:
+    async with scheduling.lock_upload(database, upload_id) as is_locked:
+        if not is_locked:
             return False
         try:
-            async with scheduling.attempted(database, upload_id):
-                await _ingest(database, upload_id, chunk_rows, most_rows, only_small=only_small)
-        except Invalid as broken:
-            await _fail(database, upload_id, broken)
+            async with scheduling.count_attempt(database, upload_id):
+                await _ingest(database, upload_id, chunk_rows, max_rows, only_small=only_small)
+        except Invalid as error:
+            await _fail(database, upload_id, error)
         except Superseded:
             log.info("another worker moved the upload on", bulk_upload_id=str(upload_id))
-        except Exception as fault:
-            if not is_outage(fault):
+        except Exception as error:
+            if not is_outage(error):
                 await _schedule_retry(database, upload_id)
             raise
         return True
 
 
-async def _ingest(database: Database, upload_id: UUID, chunk_rows: int, most_rows: int, *, only_small: bool) -> None:
-    async with database.transaction(read_only=True) as tx:
-        upload = await store.waiting_upload(tx, upload_id)
+async def _ingest(database: Database, upload_id: UUID, chunk_rows: int, max_rows: int, *, only_small: bool) -> None:
+    upload = await _find_unfinished(database, upload_id)
     if upload is None:
         return
-    upload = await unfold(database, upload)
+    upload = await convert_workbook(database, upload)
     if only_small and not upload.is_small:
         return
-    with reading_beside(upload.held_bytes or upload.bytes) as executor:
-        found = await stretches_of(database, upload, chunk_rows, most_rows)
-        upload = await _start(database, upload, found)
-        await _take_chunks(database, upload, found[1:], executor)
+    with segment_executor(upload.held_bytes or upload.bytes) as executor:
+        segments = await find_segments(database, upload, chunk_rows, max_rows)
+        upload = await _start(database, upload, segments)
+        await _process_chunks(database, upload, segments[1:], executor)
 
 
-async def _start(database: Database, upload: BulkUpload, found: Sequence[Segment]) -> BulkUpload:
-    """Note how many rows there are, and that the first to be done are next. A dry run starts at its first row."""
+async def _find_unfinished(database: Database, upload_id: UUID) -> BulkUpload | None:
+    async with database.transaction(read_only=True) as tx:
+        return await store.find_unfinished(tx, upload_id)
+
+
+async def _start(database: Database, upload: BulkUpload, segments: Sequence[Segment]) -> BulkUpload:
+    """Record the number of rows and the place of the first chunk. A dry run always starts at its first row."""
     if upload.total is not None and not upload.dry_run:
         async with database.transaction() as tx:
-            await store.mark(tx, upload.id, {"attempt_place": upload.rows_done})
+            await store.set_internal(tx, upload.id, {"attempt_place": upload.rows_done})
         return upload
-    total = sum(each.rows for each in found)
-    async with store.writing_for(database, upload) as tx:
-        fresh = {"rows_done": 0, "bytes_done": 0, "created": 0, "unchanged": 0, "updated": 0, "refused": 0}
-        fresh["attempt_place"] = 0
-        await store.drop_rows(tx, upload.id)
-        if not await store.advance(tx, upload, {"status": UploadStatus.PROCESSING, "total": total, **fresh}):
-            raise Superseded
-        started = await store.waiting_upload(tx, upload.id)
-        assert started is not None
-        return started
+    total = sum(each.rows for each in segments)
+    async with store.transaction_for(database, upload) as tx:
+        initial = {"rows_done": 0, "bytes_done": 0, "created": 0, "unchanged": 0, "updated": 0, "refused": 0}
+        initial["attempt_place"] = 0
+        await store.delete_rows(tx, upload.id)
+        return await _advance(tx, upload, {"status": UploadStatus.PROCESSING, "total": total, **initial})
 
 
-async def _take_chunks(
-    database: Database, upload: BulkUpload, found: Sequence[Segment], executor: Executor | None
-) -> None:
-    principal = store.submitter_of(upload)
-    series = UploadContext(DryRunState() if upload.dry_run else None, BloomFilter(is_first=upload.rows_done == 0))
-    async with aclosing(chunks(database, upload, found, executor)) as taken:
-        async for chunk in taken:
-            async with store.writing_for(database, upload) as tx:
-                verdict = await _judge(tx, principal, upload, chunk.rows, series)
-                await keep(tx, upload, chunk, verdict)
-                upload = await _checkpoint(tx, upload, chunk, verdict)
-            for outcome, count in verdict.counts(chunk.rows).items():
-                ROWS.labels(outcome.value).inc(count)
-    await _complete(database, principal, upload)
-
-
-async def _judge(
-    tx: Transaction, principal: Principal, upload: BulkUpload, rows: ReadRows, series: UploadContext
-) -> Verdict:
-    """Give each row of a chunk its outcome; a dry run takes back what the services did."""
-    verdict = await _repeated(tx, upload, rows, series.sieve)
-    if series.rehearsal is None:
-        await _register(tx, principal, upload, rows, series, verdict)
-        return verdict
-    async with tx.dry_run():
-        await _register(tx, principal, upload, rows, series, verdict)
-    return verdict
-
-
-async def _repeated(tx: Transaction, upload: BulkUpload, rows: ReadRows, sieve: BloomFilter) -> Verdict:
-    """A reference stands once in an upload: the rows that repeat one of an earlier chunk are refused."""
-    suspects = sieve.may_repeat(values_of(rows.references))
-    seen = await store.known_references(tx, upload.id, suspects) if suspects else {}
-    items = rows.batch.items if seen else ()
-    again: dict[int, Sequence[FieldError]] = {
-        i: [repeated(each.reference, seen[each.reference])] for i, each in enumerate(items) if each.reference in seen
-    }
-    return Verdict(again, [_once(each, seen) for each in rows.broken])
-
-
-def _once(row: BrokenRow, seen: Mapping[str, int]) -> BrokenRow:
-    if row.reference is None or row.reference not in seen:
-        return row
-    others = [each for each in row.errors if each.code != ReferenceDuplicate.code]
-    return row._replace(errors=[*others, repeated(row.reference, seen[row.reference])])
-
-
-async def _register(
-    tx: Transaction,
-    principal: Principal,
-    upload: BulkUpload,
-    rows: ReadRows,
-    series: UploadContext,
-    verdict: Verdict,
-) -> None:
-    rehearsal = series.rehearsal
-    own = await _applicants(tx, principal, rows, series, verdict)
-    batch = replace(
-        rows.batch,
-        applicants=[own[number] for number in rows.applicant_numbers],
-        bulk_upload_id=upload.id,
-        accepted=rehearsal.ledger if rehearsal else None,
-    )
-    places = [i for i in range(len(batch.items)) if i not in verdict.refused]
-    outcomes = await intake.submit(tx, principal, batch.at(places))
-    for place, outcome in outcomes.others.items():
-        if isinstance(outcome, DomainError):
-            verdict.refused[places[place]] = outcome.errors
-        else:
-            verdict.known[places[place]] = outcome
-
-
-async def _applicants(
-    tx: Transaction, principal: Principal, rows: ReadRows, series: UploadContext, verdict: Verdict
-) -> list[Identity | None]:
-    """Who the rows' applicants are, by their numbers: found or made, or the rows are refused."""
-    own = await applicants.without_erased(tx, series.acquainted.recall(rows.applicants))
-    numbers = enumerate(rows.applicant_numbers)
-    unknown = [(i, number) for i, number in numbers if own[number] is None and i not in verdict.refused]
-    given = [particulars_of(rows.applicants[number]) for _, number in unknown]
-    kinds = series.rehearsal.kinds if series.rehearsal else None
-    recorded = await applicants.record(tx, principal, given, kinds=kinds)
-    for (i, number), record in zip(unknown, recorded, strict=True):
-        if isinstance(record, Invalid):
-            verdict.refused[i] = record.errors
-            continue
-        own[number] = record.identity
-        if series.rehearsal is None:
-            series.acquainted.remember(rows.applicants[number], record.identity)
-    return own
-
-
-async def _checkpoint(tx: Transaction, upload: BulkUpload, chunk: Chunk, verdict: Verdict) -> BulkUpload:
-    outcomes = verdict.counts(chunk.rows)
-    counted = {name.value: getattr(upload, name) + outcomes[name] for name in RowOutcome}
-    done = min(chunk.stretch.end, upload.bytes)  # a workbook's rows are longer than it is
-    rows_done = upload.rows_done + chunk.stretch.rows
-    values = {"rows_done": rows_done, "attempt_place": rows_done, "bytes_done": done, **counted}
-    if not upload.dry_run:  # one that is tried again from its first row has not got over a fault by getting this far
-        values["faults"] = 0
+async def _advance(tx: Transaction, upload: BulkUpload, values: dict[str, Any]) -> BulkUpload:
+    """Update an upload and return it. Raises ``Superseded``."""
     if not await store.advance(tx, upload, values):
         raise Superseded
-    moved = await store.waiting_upload(tx, upload.id)
-    assert moved is not None
-    return moved
+    advanced = await store.find_unfinished(tx, upload.id)
+    assert advanced is not None
+    return advanced
 
 
-async def _complete(database: Database, principal: Principal, upload: BulkUpload) -> None:
+async def _process_chunks(
+    database: Database, upload: BulkUpload, segments: Sequence[Segment], executor: Executor | None
+) -> None:
+    context = UploadContext(
+        upload,
+        store.submitter_of(upload),
+        references=BloomFilter(is_empty=upload.rows_done == 0),
+        dry_run=DryRunState() if upload.dry_run else None,
+    )
+    async with aclosing(read_chunks(database, upload, segments, executor)) as chunks:
+        async for chunk in chunks:
+            async with store.transaction_for(database, upload) as tx:
+                outcomes = await _process_rows(tx, context, chunk.rows)
+                await save_outcomes(tx, upload, chunk, outcomes)
+                context.upload = await _checkpoint(tx, context.upload, chunk, outcomes)
+            for outcome, count in outcomes.counts().items():
+                ROWS.labels(outcome.value).inc(count)
+    await _complete(database, context)
+
+
+async def _process_rows(tx: Transaction, context: UploadContext, rows: SegmentRows) -> ChunkOutcomes:
+    """Register the rows of a chunk and return their outcomes; a dry run rolls the registrations back."""
+    outcomes = await _refuse_duplicates(tx, context, rows)
+    if context.dry_run is None:
+        await _register(tx, context, outcomes)
+    else:
+        async with tx.dry_run():
+            await _register(tx, context, outcomes)
+    return outcomes
+
+
+async def _refuse_duplicates(tx: Transaction, context: UploadContext, rows: SegmentRows) -> ChunkOutcomes:
+    """Refuse the rows whose reference is in an earlier chunk of the upload."""
+    repeats = context.references.possible_repeats(values_of(rows.references))
+    lines = await store.find_earlier_lines(tx, context.upload.id, repeats) if repeats else {}
+    items = rows.batch.items if lines else ()
+    refused: dict[int, Sequence[FieldError]] = {
+        i: [duplicate_reference(each.reference, lines[each.reference])]
+        for i, each in enumerate(items)
+        if each.reference in lines
+    }
+    return ChunkOutcomes(rows, [_refuse_duplicate(each, lines) for each in rows.refused], refused)
+
+
+def _refuse_duplicate(row: RefusedRow, lines: Mapping[str, int]) -> RefusedRow:
+    if row.reference is None or row.reference not in lines:
+        return row
+    others = [each for each in row.errors if each.code != ReferenceDuplicate.code]
+    return row._replace(errors=[*others, duplicate_reference(row.reference, lines[row.reference])])
+
+
+async def _register(tx: Transaction, context: UploadContext, outcomes: ChunkOutcomes) -> None:
+    rows = outcomes.rows
+    identities = await _record_applicants(tx, context, outcomes)
+    batch = replace(
+        rows.batch,
+        applicants=[identities[index] for index in rows.applicant_indexes],
+        bulk_upload_id=context.upload.id,
+        accepted=context.dry_run.networks if context.dry_run else None,
+    )
+    places = [i for i in range(len(batch.items)) if i not in outcomes.refused]
+    submitted = await intake.submit(tx, context.submitter, batch.at(places))
+    for i, outcome in submitted.others.items():
+        if isinstance(outcome, DomainError):
+            outcomes.refused[places[i]] = outcome.errors
+        else:
+            outcomes.existing[places[i]] = outcome
+
+
+async def _record_applicants(tx: Transaction, context: UploadContext, outcomes: ChunkOutcomes) -> list[Identity | None]:
+    """Find or create the applicants of a chunk, by their index in ``rows.applicants``; refuse the rows of others."""
+    rows = outcomes.rows
+    identities = await applicants.without_erased(tx, context.applicants.find(rows.applicants))
+    indexes = enumerate(rows.applicant_indexes)
+    unknown = [(i, index) for i, index in indexes if identities[index] is None and i not in outcomes.refused]
+    particulars = [decode_particulars(rows.applicants[index]) for _, index in unknown]
+    kinds = context.dry_run.applicant_kinds if context.dry_run else None
+    recorded = await applicants.record(tx, context.submitter, particulars, kinds=kinds)
+    for (i, index), record in zip(unknown, recorded, strict=True):
+        if isinstance(record, Invalid):
+            outcomes.refused[i] = record.errors
+            continue
+        identities[index] = record.identity
+        if context.dry_run is None:
+            context.applicants.add(rows.applicants[index], record.identity)
+    return identities
+
+
+async def _checkpoint(tx: Transaction, upload: BulkUpload, chunk: Chunk, outcomes: ChunkOutcomes) -> BulkUpload:
+    counts = outcomes.counts()
+    totals = {name.value: getattr(upload, name) + counts[name] for name in RowOutcome}
+    bytes_done = min(chunk.segment.end, upload.bytes)  # a converted workbook may be longer than the upload
+    rows_done = upload.rows_done + chunk.segment.rows
+    values = {"rows_done": rows_done, "attempt_place": rows_done, "bytes_done": bytes_done, **totals}
+    if not upload.dry_run:  # a dry run starts again from its first row, so a chunk does not mean that an error is past
+        values["faults"] = 0
+    return await _advance(tx, upload, values)
+
+
+async def _complete(database: Database, context: UploadContext) -> None:
+    upload = context.upload
     counts = {name.value: getattr(upload, name) for name in RowOutcome}
     values = {"status": UploadStatus.COMPLETED, "completed_at": datetime.now(UTC), "bytes_done": upload.bytes}
-    async with store.writing_for(database, upload) as tx:
+    async with store.transaction_for(database, upload) as tx:
         if not await store.advance(tx, upload, values):
             raise Superseded
-        await store.drop_parts(tx, upload.id)
+        await store.delete_parts(tx, upload.id)
         details = {"dry_run": upload.dry_run, "total": upload.total, **counts}
-        await events.record(
-            tx, principal, [NewEvent("bulk_upload.completed", upload.id, upload.partner_id, details=details)]
-        )
+        event = NewEvent("bulk_upload.completed", upload.id, upload.partner_id, details=details)
+        await events.record(tx, context.submitter, [event])
 
 
 async def _schedule_retry(database: Database, upload_id: UUID) -> None:
-    async with database.transaction(read_only=True) as tx:
-        upload = await store.waiting_upload(tx, upload_id)
+    upload = await _find_unfinished(database, upload_id)
     if upload is None:
         return
-    retry_at = datetime.now(UTC) + rules.pause_after(upload.faults + 1)
-    said = (
-        f"The service failed after {upload.rows_done} rows of the file, which are judged and kept. It tries "
-        f"the others again by itself at {retry_at:%Y-%m-%dT%H:%M:%SZ}; there is no need to send them again."
+    retry_at = datetime.now(UTC) + rules.retry_delay(upload.faults + 1)
+    detail = (
+        f"An internal error interrupted the upload after {upload.rows_done} rows, which are processed. The service "
+        f"continues with the others at {retry_at:%Y-%m-%dT%H:%M:%SZ}; there is no need to send the file again."
     )
-    async with store.writing_for(database, upload) as tx:
-        await store.put_off(tx, upload, retry_at, _told(Internal(said), upload_id))
+    async with store.transaction_for(database, upload) as tx:
+        await store.schedule_retry(tx, upload, retry_at, _problem_json(Internal(detail), upload_id))
 
 
-def _told(problem: DomainError, upload_id: UUID) -> dict[str, Any]:
-    return problem_of(problem, f"/v1/bulk-uploads/{upload_id}").model_dump(mode="json")
-
-
-async def _fail(database: Database, upload_id: UUID, broken: Invalid) -> None:
-    problem = _told(broken, upload_id)
-    values = {"status": UploadStatus.FAILED, "completed_at": datetime.now(UTC), "problem": problem}
-    async with database.transaction(read_only=True) as tx:
-        upload = await store.waiting_upload(tx, upload_id)
+async def _fail(database: Database, upload_id: UUID, error: Invalid) -> None:
+    upload = await _find_unfinished(database, upload_id)
     if upload is None:
         return
-    async with store.writing_for(database, upload) as tx:
+    problem = _problem_json(error, upload_id)
+    values = {"status": UploadStatus.FAILED, "completed_at": datetime.now(UTC), "problem": problem}
+    async with store.transaction_for(database, upload) as tx:
         if await store.advance(tx, upload, values):
-            await store.drop_parts(tx, upload.id)
-            event = NewEvent("bulk_upload.failed", upload.id, upload.partner_id, details={"code": broken.code})
+            await store.delete_parts(tx, upload.id)
+            event = NewEvent("bulk_upload.failed", upload.id, upload.partner_id, details={"code": error.code})
             await events.record(tx, None, [event])
+
+
+def _problem_json(error: DomainError, upload_id: UUID) -> dict[str, Any]:
+    return problem_of(error, f"/v1/bulk-uploads/{upload_id}").model_dump(mode="json")

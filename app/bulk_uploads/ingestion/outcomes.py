@@ -1,14 +1,14 @@
-"""What becomes of the rows of a chunk, and how it is kept."""
+"""Outcomes of the rows of a chunk, and their storage."""
 
 import json
-from collections import Counter as Counted
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.ingestion.chunks import Chunk
-from app.bulk_uploads.ingestion.segments import BrokenRow, ReadRows, cells_as_sent
+from app.bulk_uploads.ingestion.segments import RefusedRow, SegmentRows, read_cells
 from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
 from app.bulk_uploads.rules import RowOutcome
 from app.core.database.batches import column_text, values_at
@@ -18,69 +18,69 @@ from app.registrations.intake.service import Registered
 
 
 @dataclass(slots=True)
-class Verdict:
-    """What becomes of the rows of a chunk, sound ones by their place: refused, or known. The others are made cases."""
+class ChunkOutcomes:
+    """Outcomes of the rows of a chunk.
 
+    ``invalid`` rows are refused by themselves. Valid rows are known by their place in ``rows.batch``: ``refused`` by
+    the register, ``existing`` (unchanged or updated), and otherwise created.
+    """
+
+    rows: SegmentRows
+    invalid: Sequence[RefusedRow]
     refused: dict[int, Sequence[FieldError]]
-    broken: Sequence[BrokenRow]
-    known: dict[int, Registered] = field(default_factory=dict)
+    existing: dict[int, Registered] = field(default_factory=dict)
 
-    def counts(self, rows: ReadRows) -> Counted[RowOutcome]:
-        """How many rows have which outcome."""
-        known = Counted(RowOutcome(each.outcome) for each in self.known.values())
-        refused = len(self.refused) + len(self.broken)
-        created = len(rows.batch.items) - len(self.refused) - len(self.known)
-        return known + Counted({RowOutcome.REFUSED: refused, RowOutcome.CREATED: created})
+    def counts(self) -> Counter[RowOutcome]:
+        """Count the rows by outcome."""
+        existing = Counter(RowOutcome(each.outcome) for each in self.existing.values())
+        refused = len(self.refused) + len(self.invalid)
+        created = len(self.rows.batch.items) - len(self.refused) - len(self.existing)
+        return existing + Counter({RowOutcome.REFUSED: refused, RowOutcome.CREATED: created})
 
 
-async def keep(tx: Transaction, upload: BulkUpload, chunk: Chunk, verdict: Verdict) -> None:
-    """Write the outcome of each row of a chunk, and what was wrong with it."""
-    batch = chunk.rows.batch
-    references = column_text(item.reference for item in batch.items)
-    created = {"line": chunk.rows.lines, "reference": references, "registration_id": column_text(batch.ids)}
-    apart = verdict.refused.keys() | verdict.known.keys()
-    await store.add_created(tx, upload.id, created, apart, dry_run=upload.dry_run)
-    if apart or verdict.broken:
-        refused = [*_refused_later(chunk, upload.format, verdict), *verdict.broken]
-        others = [*_known(chunk.rows, verdict, upload.dry_run), *(_refused(tx, each) for each in refused)]
+async def save_outcomes(tx: Transaction, upload: BulkUpload, chunk: Chunk, outcomes: ChunkOutcomes) -> None:
+    """Insert the outcome of each row of a chunk; refused rows with their problems and sealed cells."""
+    rows = outcomes.rows
+    references = column_text(item.reference for item in rows.batch.items)
+    created = {"line": rows.lines, "reference": references, "registration_id": column_text(rows.batch.ids)}
+    not_created = outcomes.refused.keys() | outcomes.existing.keys()
+    await store.add_created_rows(tx, upload.id, created, not_created, dry_run=upload.dry_run)
+    if not_created or outcomes.invalid:
+        refused = [*_refused_rows(chunk, upload.format, outcomes), *outcomes.invalid]
+        others = [*_existing_values(outcomes, upload.dry_run), *(_refused_values(tx, each) for each in refused)]
         await store.add_rows(tx, upload.id, others)
 
 
-def _known(rows: ReadRows, verdict: Verdict, dry_run: bool) -> Iterator[dict[str, Any]]:
-    lines, references = _places(rows, verdict.known)
-    for line, reference, each in zip(lines, references, verdict.known.values(), strict=True):
-        is_there = each.outcome == "unchanged" or not dry_run
-        case = each.registration_id if is_there else None
-        said: dict[str, Any] = {"outcome": each.outcome, "reference": reference, "registration_id": case}
-        yield {"line": line, "problems": [], **said}
+def _existing_values(outcomes: ChunkOutcomes, dry_run: bool) -> Iterator[dict[str, Any]]:
+    lines, references = _lines_and_references(outcomes.rows, outcomes.existing)
+    for line, reference, each in zip(lines, references, outcomes.existing.values(), strict=True):
+        # a dry run names a registration only when it would change nothing
+        registration_id = each.registration_id if each.outcome == "unchanged" or not dry_run else None
+        values: dict[str, Any] = {"line": line, "outcome": each.outcome, "reference": reference}
+        yield {**values, "registration_id": registration_id, "problems": []}
 
 
-def _refused_later(chunk: Chunk, upload_format: str, verdict: Verdict) -> Iterator[BrokenRow]:
-    """The rows that were sound by themselves, and are refused for what the register says."""
-    lines, references = _places(chunk.rows, verdict.refused)
-    for line, reference, (i, errors) in zip(lines, references, verdict.refused.items(), strict=True):
+def _refused_rows(chunk: Chunk, upload_format: str, outcomes: ChunkOutcomes) -> Iterator[RefusedRow]:
+    """Yield the valid rows that the register refused, with their cells read again from the chunk."""
+    lines, references = _lines_and_references(chunk.rows, outcomes.refused)
+    for line, reference, (i, errors) in zip(lines, references, outcomes.refused.items(), strict=True):
         begin, end = chunk.rows.bounds[2 * i : 2 * i + 2]
-        yield BrokenRow(line, reference, cells_as_sent(chunk.body[begin:end], upload_format, line), errors)
+        yield RefusedRow(line, reference, read_cells(chunk.body[begin:end], upload_format, line), errors)
 
 
-def _places(rows: ReadRows, places: Collection[int]) -> tuple[Iterator[int], list[str | None]]:
-    """Lines and references of the sound rows at some places."""
+def _lines_and_references(rows: SegmentRows, places: Collection[int]) -> tuple[Iterator[int], list[str | None]]:
     return map(int, values_at(rows.lines, places)), [rows.batch.items[place].reference for place in places]
 
 
-def _refused(tx: Transaction, row: BrokenRow) -> dict[str, Any]:
+def _refused_values(tx: Transaction, row: RefusedRow) -> dict[str, Any]:
     return {
         "line": row.line,
         "outcome": RowOutcome.REFUSED,
         "reference": row.reference,
         "problems": [_problem(row.line, error) for error in row.errors],
-        "sealed_cells": _sealed(tx, row.cells),
+        "sealed_cells": tx.keyring.seal_text(SEALED_CELLS, json.dumps(row.cells)),
     }
 
 
-def _sealed(tx: Transaction, cells: Sequence[str]) -> bytes:
-    return tx.keyring.seal_text(SEALED_CELLS, json.dumps(cells))
-
-
 def _problem(line: int, error: FieldError) -> dict[str, Any]:
-    return {"line": line, "column": rules.column_of(error), "code": error.code, "detail": error.detail}
+    return {"line": line, "column": rules.error_column(error), "code": error.code, "detail": error.detail}

@@ -1,4 +1,4 @@
-"""From bytes to sound rows: pure work on values, so that another process can do it beside the worker's SQL."""
+"""Segments of a file: splitting it, and parsing and validating each in a thread or a subprocess of the worker."""
 
 import os
 from array import array
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.bulk_uploads.ingestion.row_validation import forget_applicants, judged
+from app.bulk_uploads.ingestion.row_validation import clear_applicant_cache, validate_rows
 from app.bulk_uploads.readers.parser import read_rows
 from app.bulk_uploads.readers.rows import Row
 from app.bulk_uploads.rules import SMALL_BYTES
@@ -20,15 +20,15 @@ from app.registrations.errors import ReferenceDuplicate
 from app.registrations.intake.batch import Batch
 from app.registrations.rules import RegistrationRequest
 
-# A stretch ends at so many bytes, however few its rows: what is read at once has a size of its own.
-STRETCH_BYTES = 8 * 1024 * 1024
-WORTH_A_PROCESS = SMALL_BYTES
+# A segment ends at this size even when it has few rows, since its bytes are in memory at once.
+MAX_SEGMENT_BYTES = 8 * 1024 * 1024
+MIN_SUBPROCESS_BYTES = SMALL_BYTES
 NICENESS = 5
 
 
 @dataclass(slots=True)
 class Segment:
-    """Rows of a file that are taken in together: from which byte to which, and where they begin."""
+    """Consecutive rows of a file that are registered in one transaction: offsets in bytes, first line, and number."""
 
     begin: int
     end: int
@@ -36,8 +36,8 @@ class Segment:
     rows: int
 
 
-class BrokenRow(NamedTuple):
-    """A row that cannot be acted on: its cells as they came, and what is wrong with them."""
+class RefusedRow(NamedTuple):
+    """A row with errors, and its cells as sent."""
 
     line: int
     reference: str | None
@@ -45,92 +45,100 @@ class BrokenRow(NamedTuple):
     errors: Sequence[FieldError]
 
 
-class ReadRows(NamedTuple):
-    """The rows of a stretch: of the sound ones line, applicant and registration, in order, and the broken ones.
+class SegmentRows(NamedTuple):
+    """Rows of a segment: the valid ones as a ``batch``, in order, and the ``refused`` ones.
 
-    ``applicants`` are all that is said of one (``applicant_cache.said_of``), and ``applicant_numbers`` for each sound
-    row the position of its own among them. ``references`` are those of all rows, and ``lines`` those of the sound
-    ones, as ``column_text``; ``bounds`` are where each of the sound ones begins and ends among the stretch's bytes, one
-    after the other.
+    ``lines`` are those of the valid rows and ``references`` those of all rows, each a ``column_text``. ``bounds`` holds
+    for each valid row the offsets of its begin and end within the segment. ``applicants`` are the distinct encoded
+    applicants, ``applicant_indexes`` those of the valid rows among them.
     """
 
     lines: str
     bounds: Sequence[int]
     references: str
     applicants: Sequence[str]
-    applicant_numbers: Sequence[int]
+    applicant_indexes: Sequence[int]
     batch: Batch
-    broken: Sequence[BrokenRow]
+    refused: Sequence[RefusedRow]
 
 
-def stretches(rows: Iterable[Row], done: int, most_rows: int) -> list[Segment]:
-    """A file cut into stretches; the first is the header with the ``done`` rows that are behind the checkpoint.
+def split_segments(rows: Iterable[Row], rows_done: int, max_rows: int) -> list[Segment]:
+    """Split a file into segments of at most ``max_rows``; the first is the header with the rows up to the checkpoint.
 
-    The file is read to its end. Raises ``Invalid`` where it stops being what it should be.
+    Reads the file to its end. Raises the errors of the readers.
     """
-    found = [Segment(0, 0, 1, -1)]  # the header is no row
-    wanted, next_line = done, 1
+    segments = [Segment(0, 0, 1, -1)]  # the header is not counted
+    limit, next_line = rows_done, 1
     for row in rows:
-        last = found[-1]
-        if last.rows >= wanted or (len(found) > 1 and row.end - last.begin > STRETCH_BYTES and last.rows):
+        last = segments[-1]
+        if last.rows >= limit or (len(segments) > 1 and row.end - last.begin > MAX_SEGMENT_BYTES and last.rows):
             last = Segment(last.end, last.end, next_line, 0)
-            found.append(last)
-            wanted = most_rows
+            segments.append(last)
+            limit = max_rows
         last.end, last.rows, next_line = row.end, last.rows + 1, row.last_line + 1
-    return found
+    return segments
 
 
-def read_stretch(body: bytes, upload_format: str, line: int, columns: Sequence[str], atlas: PrefixTable) -> ReadRows:
-    """The rows of a stretch that begins on ``line``, judged by the rules of the JSON API."""
+def read_segment(
+    body: bytes, upload_format: str, line: int, columns: Sequence[str], prefixes: PrefixTable
+) -> SegmentRows:
+    """Parse and validate the rows of a segment that begins on ``line``. Runs outside the event loop."""
     lines: list[str] = []
     bounds = array("L")
     end = 0
-    sound: list[RegistrationRequest] = []
-    broken: list[BrokenRow] = []
-    said: dict[str, int] = {}
-    applicants: list[int] = []
-    seen: dict[str, int] = {}
+    requests: list[RegistrationRequest] = []
+    refused: list[RefusedRow] = []
+    applicants: dict[str, int] = {}
+    applicant_indexes: list[int] = []
+    first_lines: dict[str, int] = {}
     rows = list(read_rows([body], upload_format, line))
-    for row, verdict in zip(rows, judged(rows, columns), strict=True):
+    for row, validated in zip(rows, validate_rows(rows, columns), strict=True):
         begin, end = end, row.end
-        given, asked, reference, errors = verdict
-        if reference is not None and (first := seen.setdefault(reference, row.line)) != row.line:
-            errors = [*errors, repeated(reference, first)]
-        if errors or given is None or asked is None:
-            broken.append(BrokenRow(row.line, reference, row.cells, errors))
+        applicant, request, reference, errors = validated
+        if reference is not None and (first := first_lines.setdefault(reference, row.line)) != row.line:
+            errors = [*errors, duplicate_reference(reference, first)]
+        if errors or applicant is None or request is None:
+            refused.append(RefusedRow(row.line, reference, row.cells, errors))
             continue
         lines.append(str(row.line))
         bounds.extend((begin, end))
-        applicants.append(said.setdefault(given, len(said)))
-        sound.append(asked)
-    batch = Batch.of(sound, atlas)
-    return ReadRows(column_text(lines), bounds, column_text(seen), list(said), applicants, batch, broken)
+        applicant_indexes.append(applicants.setdefault(applicant, len(applicants)))
+        requests.append(request)
+    return SegmentRows(
+        column_text(lines),
+        bounds,
+        column_text(first_lines),
+        list(applicants),
+        applicant_indexes,
+        Batch.of(requests, prefixes),
+        refused,
+    )
 
 
-def repeated(reference: str, first: int) -> FieldError:
-    """The error of a row whose reference stands on line ``first`` already."""
-    return ReferenceDuplicate.at("/reference", f"The reference {reference!r} is on line {first} already.")
+def duplicate_reference(reference: str, first: int) -> FieldError:
+    """Return the error of a row whose reference is already on line ``first``."""
+    return ReferenceDuplicate.at("/reference", f"The reference {reference!r} is already on line {first}.")
 
 
-def cells_as_sent(row: bytes, upload_format: str, line: int) -> Sequence[str]:
-    """The cells, as they came, of a row that begins on ``line``."""
+def read_cells(row: bytes, upload_format: str, line: int) -> Sequence[str]:
+    """Return the cells, as sent, of one row that begins on ``line``."""
     return next(read_rows([row], upload_format, line)).cells
 
 
 @contextmanager
-def reading_beside(size: int) -> Iterator[Executor | None]:
-    """What reads a file of ``size`` bytes beside the worker's SQL: a process of its own, or for a small file a thread.
+def segment_executor(size: int) -> Iterator[Executor | None]:
+    """Provide the executor for reading a file of ``size`` bytes: a subprocess, or None (a thread) for a small file.
 
-    The process ends with the block, or with its parent.
+    The subprocess ends with the block or with its parent process.
     """
-    if size < WORTH_A_PROCESS:
+    if size < MIN_SUBPROCESS_BYTES:
         try:
             yield None
         finally:
-            forget_applicants()
+            clear_applicant_cache()
         return
     executor = ProcessPoolExecutor(1, SPAWNING, init_child_process, (NICENESS,))
-    executor.submit(os.getpid)  # so that it starts now
+    executor.submit(os.getpid)  # starts the process now
     try:
         yield executor
     finally:

@@ -1,1 +1,1 @@
-"""Readers of the file formats: CSV, NDJSON and XLSX, each giving rows of named cells."""
+"""Readers of CSV, NDJSON and XLSX files: each yields rows of cells with their place in the file."""

@@ -1,4 +1,4 @@
-"""What every reader of uploads gives: rows, each with its place; and the lines of a file of text."""
+"""Rows as every reader yields them, and a reader of the lines of a text file."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -7,16 +7,16 @@ from app.bulk_uploads.rules import COLUMNS
 from app.core.errors import FieldError, Invalid
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# The bytes and cells of one record. Without a limit a quote that is never closed swallows the file, and a line of
-# commas becomes millions of objects. A sound row is far below both: its largest cell has 2,000 characters.
-LARGEST_RECORD = 64 * 1024
-MOST_CELLS = len(COLUMNS) + 8
+# Limits of one record: without them, an unclosed quote swallows the file, and a line of commas becomes millions of
+# objects. A valid row is far below both; its largest cell has 2,000 characters.
+MAX_RECORD_BYTES = 64 * 1024
+MAX_CELLS = len(COLUMNS) + 8
 
 
 class Row(NamedTuple):
-    """A row's cells as they came, its place in the file, and what its reader found wrong with it.
+    """The cells of a row as sent, its first and last line, the offset of its end, and the errors of its reader.
 
-    A row of more than ``MOST_CELLS`` has one cell more, which holds the rest.
+    Cells beyond ``MAX_CELLS`` are joined into one more cell.
     """
 
     line: int
@@ -26,11 +26,11 @@ class Row(NamedTuple):
     errors: Sequence[FieldError] = ()
 
 
-class Lines:
-    """The lines of a stream of bytes as text; counts lines and bytes, keeps undecodable bytes as surrogates.
+class LineReader:
+    """Iterates over the lines of a byte stream as text; undecodable bytes become surrogates (PEP 383).
 
-    ``line`` is the number of the first, when it is that of a later part of a file. Raises ``malformed`` for a line that
-    is too long.
+    ``lines`` and ``bytes`` count what was read. ``line`` is the number of the first line, when the stream begins later
+    in a file. Raises ``malformed`` for a line longer than ``MAX_RECORD_BYTES``.
     """
 
     def __init__(self, parts: Iterable[bytes], malformed: type[Invalid], line: int | None = None) -> None:
@@ -40,16 +40,16 @@ class Lines:
         self.lines = (line or 1) - 1
 
     def __iter__(self) -> Iterator[str]:
-        for line in self._raw():
+        for line in self._split():
             self.bytes += len(line)
             self.lines += 1
             yield line.removeprefix(BYTE_ORDER_MARK if self.lines == 1 else b"").decode("utf-8", "surrogateescape")
 
-    def _raw(self) -> Iterator[bytes]:
+    def _split(self) -> Iterator[bytes]:
         rest = b""
         for part in self._parts:
-            *whole, rest = (rest + part).split(b"\n")
-            for line in whole:
+            *lines, rest = (rest + part).split(b"\n")
+            for line in lines:
                 self._check(line)
                 yield line + b"\n"
             self._check(rest)
@@ -57,5 +57,5 @@ class Lines:
             yield rest
 
     def _check(self, line: bytes) -> None:
-        if len(line) > LARGEST_RECORD:
-            raise self._malformed(f"Line {self.lines + 1} is longer than {LARGEST_RECORD} bytes.")
+        if len(line) > MAX_RECORD_BYTES:
+            raise self._malformed(f"Line {self.lines + 1} is longer than {MAX_RECORD_BYTES} bytes.")

@@ -1,4 +1,4 @@
-"""An XLSX workbook becomes lines of rows, by a process that a bomb or a broken file can take down alone."""
+"""Conversion of XLSX workbooks to lines of JSON in a subprocess with limits, and the reader of these lines."""
 
 import json
 import os
@@ -10,26 +10,25 @@ from typing import IO
 
 from app.bulk_uploads.errors import XlsxMalformed, XlsxTooLarge
 from app.bulk_uploads.readers import xlsx_process
-from app.bulk_uploads.readers.rows import LARGEST_RECORD, MOST_CELLS, Lines, Row
-from app.bulk_uploads.receiving.content_encoding import most_unpacked
+from app.bulk_uploads.readers.rows import MAX_CELLS, MAX_RECORD_BYTES, LineReader, Row
+from app.bulk_uploads.receiving.content_encoding import max_decompressed
 
 MEMORY_BYTES = 512 * 1024 * 1024
 OUTPUT_BYTES = 256 * 1024 * 1024
 CPU_SECONDS = 60
 WALL_SECONDS = 120
-# how a workbook begins, as it is or behind a password; its lines never begin so
-BEGINNINGS = (b"PK", xlsx_process.COMPOUND_FILE)
+# First bytes of a workbook: a ZIP archive, or a compound file when it is encrypted. Converted lines never begin so.
+SIGNATURES = (b"PK", xlsx_process.COMPOUND_FILE)
 
 
-def write_lines(workbook: IO[bytes], lines: IO[bytes]) -> None:
-    """Write the rows of ``workbook`` to ``lines``; both are files of the system, at their beginning.
+def convert(workbook: IO[bytes], lines: IO[bytes]) -> None:
+    """Write the rows of ``workbook`` to ``lines``; both are operating system files at their beginning.
 
-    So much may be written as an HTTP body of its size may unpack to, and no more than ``OUTPUT_BYTES``.
-
-    Raises ``XlsxMalformed``, or ``XlsxTooLarge`` when reading it takes more than a fair share.
+    The output is limited like the decompressed size of an HTTP body, and to ``OUTPUT_BYTES``. Raises ``XlsxMalformed``,
+    and ``XlsxTooLarge`` when a limit is exceeded.
     """
-    output = min(OUTPUT_BYTES, most_unpacked(os.fstat(workbook.fileno()).st_size))
-    limits = [str(each) for each in (MEMORY_BYTES, CPU_SECONDS, output, MOST_CELLS, LARGEST_RECORD)]
+    output = min(OUTPUT_BYTES, max_decompressed(os.fstat(workbook.fileno()).st_size))
+    limits = [str(each) for each in (MEMORY_BYTES, CPU_SECONDS, output, MAX_CELLS, MAX_RECORD_BYTES)]
     command = [sys.executable, "-I", str(Path(xlsx_process.__file__)), *limits]
     try:
         done = subprocess.run(  # noqa: S603 - our own program
@@ -37,22 +36,22 @@ def write_lines(workbook: IO[bytes], lines: IO[bytes]) -> None:
         )
     except subprocess.TimeoutExpired:
         raise XlsxTooLarge from None
-    if done.returncode == xlsx_process.COMPOUND:
-        raise XlsxMalformed("The workbook is protected by a password, or an old .xls. Save it as .xlsx without one.")
-    if done.returncode == xlsx_process.UNREADABLE:
+    if done.returncode == xlsx_process.EXIT_COMPOUND_FILE:
+        raise XlsxMalformed("The workbook has a password or the old .xls format. Save it as .xlsx without a password.")
+    if done.returncode == xlsx_process.EXIT_UNREADABLE:
         raise XlsxMalformed
     if done.returncode:
         raise XlsxTooLarge
 
 
-def sheet_rows(parts: Iterable[bytes], line: int | None = None) -> Iterator[Row]:
-    """The rows of what ``write_lines`` wrote, the header first; ``line`` is the row's number in the sheet.
+def read_converted(parts: Iterable[bytes], line: int | None = None) -> Iterator[Row]:
+    """Yield the header and rows of a converted workbook; lines are row numbers of the sheet.
 
     Raises ``XlsxMalformed`` with the number of a row that is too long.
     """
-    lines = Lines(parts, XlsxTooLarge, line)
+    lines = LineReader(parts, XlsxTooLarge, line)
     for text in lines:
         number, cells = json.loads(text)
         if not cells:
-            raise XlsxMalformed(f"Row {number} of the sheet has more than {LARGEST_RECORD} bytes.")
+            raise XlsxMalformed(f"Row {number} of the sheet has more than {MAX_RECORD_BYTES} bytes.")
         yield Row(number, number, lines.bytes, cells)

@@ -1,1 +1,1 @@
-"""Receiving a file: its digest (RFC 9530), its content encoding, and its compression at rest."""
+"""Receiving a file: its digest (RFC 9530), its content encoding (RFC 9110), and compression of its stored parts."""

@@ -1,4 +1,4 @@
-"""Zstandard (RFC 8878) from wherever this Python has it, and blocks of bytes compressed to be kept."""
+"""Zstandard compression (RFC 8878) of stored parts, and the ``zstd`` module of this Python version."""
 
 import sys
 
@@ -8,21 +8,21 @@ else:
     from backports import zstd
 
 __all__ = ["compress", "decompress", "zstd"]
-LEVEL = 1  # of a file of registrations a sixth is left; higher levels cost more time than they save writing
+LEVEL = 1  # leaves a sixth of a CSV file; higher levels cost more time than they save in writing
 
 
 def compress(block: bytes) -> bytes:
-    """A block as one frame."""
+    """Compress a block to one frame."""
     return zstd.compress(block, LEVEL)
 
 
 def decompress(frame: bytes, size: int) -> bytes:
-    """The block of ``size`` bytes that a frame was made of. Raises ``ValueError`` for any other."""
+    """Decompress a frame to its block of ``size`` bytes. Raises ``ValueError`` when it is not a frame of that size."""
     decompressor = zstd.ZstdDecompressor()
     try:
         block = decompressor.decompress(frame, size + 1)
-    except zstd.ZstdError as broken:
-        raise ValueError(f"not a frame: {broken}") from broken
+    except zstd.ZstdError as error:
+        raise ValueError(f"not a frame: {error}") from error
     if len(block) != size:
         raise ValueError(f"not a frame of {size} bytes")
     return block

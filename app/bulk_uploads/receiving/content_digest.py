@@ -1,4 +1,4 @@
-"""``Content-Digest`` (RFC 9530): whether a body arrived as it was sent."""
+"""Verification of a body against its ``Content-Digest`` header (RFC 9530)."""
 
 import hashlib
 from base64 import b64encode
@@ -8,39 +8,39 @@ import http_sf
 from app.core.errors import Invalid, InvalidValue
 
 POINTER = "/header/Content-Digest"
-# the active algorithms of RFC 9530; a digest by any other is passed over
+# The active algorithms of RFC 9530; digests of other algorithms are ignored.
 ALGORITHMS = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
 
 
 class ContentDigest:
-    """What the header says of a body, and the digests of what came: of the bytes on the wire, still packed.
+    """Expected digests from the header, compared with those of the received body, before decompression.
 
-    Raises ``Invalid`` when the header is no dictionary of byte sequences (RFC 9651).
+    Raises ``Invalid`` when the header is not a dictionary of byte sequences (RFC 9651).
     """
 
     def __init__(self, header: str | None) -> None:
-        self._expected = _digests(header) if header else {}
-        self._found = {name: make() for name, make in ALGORITHMS.items() if name in self._expected}
+        self._expected = _parse(header) if header else {}
+        self._actual = {name: make() for name, make in ALGORITHMS.items() if name in self._expected}
 
     def update(self, chunk: bytes) -> None:
-        """Take the next bytes of the body into account."""
-        for found in self._found.values():
-            found.update(chunk)
+        """Add the next bytes of the body."""
+        for digest in self._actual.values():
+            digest.update(chunk)
 
     def check(self) -> None:
-        """Raises ``Invalid`` when the body has another digest than the header says."""
-        for name, found in self._found.items():
-            if found.digest() != self._expected[name]:
-                arrived = f"{name}=:{b64encode(found.digest()).decode()}:"
-                said = f"The body that arrived has {arrived}: it was cut short or altered on the way."
-                raise Invalid.of([InvalidValue.at(POINTER, said)])
+        """Raise ``Invalid`` when a digest of the body differs from the header."""
+        for name, digest in self._actual.items():
+            if digest.digest() != self._expected[name]:
+                actual = f"{name}=:{b64encode(digest.digest()).decode()}:"
+                detail = f"The received body has the digest {actual}: it was truncated or altered in transit."
+                raise Invalid.of([InvalidValue.at(POINTER, detail)])
 
 
-def _digests(header: str) -> dict[str, bytes]:
+def _parse(header: str) -> dict[str, bytes]:
     try:
         members = http_sf.parse(header.encode("latin-1"), tltype="dictionary")
-    except http_sf.StructuredFieldError as wrong:
-        raise _malformed(str(wrong)) from None
+    except http_sf.StructuredFieldError as error:
+        raise _malformed(str(error)) from None
     assert isinstance(members, dict)
     digests: dict[str, bytes] = {}
     for name, member in members.items():
@@ -51,6 +51,6 @@ def _digests(header: str) -> dict[str, bytes]:
     return digests
 
 
-def _malformed(why: str) -> Invalid:
-    said = f"Not a digest as RFC 9530 has it ({why}). Send it like sha-256=:BASE64:, or leave the header out."
-    return Invalid.of([InvalidValue.at(POINTER, said)])
+def _malformed(reason: str) -> Invalid:
+    detail = f"Not a digest as RFC 9530 defines it ({reason}). Send sha-256=:BASE64: or omit the header."
+    return Invalid.of([InvalidValue.at(POINTER, detail)])

@@ -1,4 +1,4 @@
-"""``Content-Encoding`` (RFC 9110, 8.4) of a request: a packed body is unpacked as it comes, and only so far."""
+"""Decompression of a request body by its ``Content-Encoding`` (RFC 9110, 8.4) as it arrives, within limits."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -8,20 +8,20 @@ from app.bulk_uploads.receiving.compression import zstd
 from app.core.errors import EncodingMalformed, PayloadTooLarge, UnsupportedEncoding
 
 PIECE_BYTES = 64 * 1024
-LARGEST_RATIO = 100
-# a body may unpack to so much whatever its ratio
-ALWAYS_ALLOWED = 4 * 1024 * 1024
-# RFC 9659: no more than 8 MiB of window
+MAX_RATIO = 100
+# allowed at any ratio
+ALWAYS_ALLOWED_BYTES = 4 * 1024 * 1024
+# RFC 9659: a window of at most 8 MiB
 ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
 
 
-def most_unpacked(packed: int) -> int:
-    """The bytes that so many packed ones may unpack to."""
-    return max(ALWAYS_ALLOWED, LARGEST_RATIO * packed)
+def max_decompressed(compressed: int) -> int:
+    """Return the bytes to which a file of ``compressed`` bytes may be decompressed."""
+    return max(ALWAYS_ALLOWED_BYTES, MAX_RATIO * compressed)
 
 
-class _Member(Protocol):
-    """One gzip member or zstd frame. Its input is kept until the output was taken, ``max_length`` bytes at a time."""
+class _Decompressor(Protocol):
+    """Decompressor of one gzip member or zstd frame; it buffers its input and returns ``max_length`` bytes a call."""
 
     @property
     def eof(self) -> bool: ...
@@ -32,8 +32,8 @@ class _Member(Protocol):
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 
 
-class _GzipMember:
-    """zlib's decompressor with the manners of zstd's."""
+class _GzipDecompressor:
+    """zlib's decompressor with the interface of zstd's."""
 
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
@@ -53,66 +53,66 @@ class _GzipMember:
         return piece
 
 
-def _zstd_frame() -> _Member:
+def _zstd_decompressor() -> _Decompressor:
     return zstd.ZstdDecompressor(options=ZSTD_OPTIONS)
 
 
-MEMBERS: dict[str, Callable[[], _Member] | None] = {
+DECOMPRESSORS: dict[str, Callable[[], _Decompressor] | None] = {
     "identity": None,
-    "gzip": _GzipMember,
-    "x-gzip": _GzipMember,
-    "zstd": _zstd_frame,
+    "gzip": _GzipDecompressor,
+    "x-gzip": _GzipDecompressor,
+    "zstd": _zstd_decompressor,
 }
 
 
-class Unpacker:
-    """Unpacks one body to at most ``largest`` bytes and to ``LARGEST_RATIO`` times what came.
+class BodyDecompressor:
+    """Decompresses one body to at most ``max_bytes``, and to ``MAX_RATIO`` times what was received.
 
-    Raises ``UnsupportedEncoding`` when the header names anything but one known encoding.
+    Raises ``UnsupportedEncoding`` unless the header names one known encoding.
     """
 
-    def __init__(self, encoding: str | None, largest: int) -> None:
+    def __init__(self, encoding: str | None, max_bytes: int) -> None:
         name = (encoding or "identity").strip().lower()
-        if name not in MEMBERS:
-            raise UnsupportedEncoding(f"A body comes as it is, or packed with {UnsupportedEncoding.accepted}.")
-        self._begin = MEMBERS[name]
-        self._member: _Member | None = None
-        self._largest = largest
-        self._came = 0
-        self._gave = 0
+        if name not in DECOMPRESSORS:
+            raise UnsupportedEncoding(f"A body must be uncompressed or one of: {UnsupportedEncoding.accepted}.")
+        self._create = DECOMPRESSORS[name]
+        self._current: _Decompressor | None = None
+        self._max_bytes = max_bytes
+        self._received = 0
+        self._decompressed = 0
 
-    def unpack(self, chunk: bytes) -> Iterator[bytes]:
-        """What the next bytes of the body unpack to, in pieces of at most 64 KiB.
+    def decompress(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield the content of the next bytes of the body, in pieces of at most 64 KiB.
 
-        Raises ``PayloadTooLarge`` beyond a limit, and ``EncodingMalformed`` for what cannot be unpacked.
+        Raises ``PayloadTooLarge`` beyond a limit, and ``EncodingMalformed`` when the body cannot be decompressed.
         """
-        if self._begin is None:
+        if self._create is None:
             yield chunk
             return
-        self._came += len(chunk)
-        while chunk or self._member:  # members and frames may follow one another (RFC 1952, RFC 8878)
-            self._member = self._member or self._begin()
-            piece = self._decompressed(self._member, chunk)
+        self._received += len(chunk)
+        while chunk or self._current:  # members and frames may follow one another (RFC 1952, RFC 8878)
+            self._current = self._current or self._create()
+            piece = self._next_piece(self._current, chunk)
             yield piece
             chunk = b""
-            if self._member.eof:
-                chunk, self._member = self._member.unused_data, None
-            elif self._member.needs_input or not piece:
+            if self._current.eof:
+                chunk, self._current = self._current.unused_data, None
+            elif self._current.needs_input or not piece:
                 return
 
-    def end(self) -> None:
-        """Raises ``EncodingMalformed`` when the body ended before what is packed in it did."""
-        if self._member is not None:
-            raise EncodingMalformed("The packed body was cut short.")
+    def finish(self) -> None:
+        """Raise ``EncodingMalformed`` when the body ended within a member or frame."""
+        if self._current is not None:
+            raise EncodingMalformed("The compressed body is truncated.")
 
-    def _decompressed(self, member: _Member, chunk: bytes) -> bytes:
+    def _next_piece(self, decompressor: _Decompressor, chunk: bytes) -> bytes:
         try:
-            piece = member.decompress(chunk, PIECE_BYTES)
-        except (zlib.error, zstd.ZstdError) as wrong:
-            raise EncodingMalformed(f"The body cannot be unpacked: {wrong}.") from None
-        self._gave += len(piece)
-        if self._gave > self._largest:
-            raise PayloadTooLarge(f"The body unpacks to more than the limit of {self._largest} bytes.")
-        if self._gave > most_unpacked(self._came):
-            raise PayloadTooLarge(f"The body unpacks to more than {LARGEST_RATIO} times its size.")
+            piece = decompressor.decompress(chunk, PIECE_BYTES)
+        except (zlib.error, zstd.ZstdError) as error:
+            raise EncodingMalformed(f"The body cannot be decompressed: {error}.") from None
+        self._decompressed += len(piece)
+        if self._decompressed > self._max_bytes:
+            raise PayloadTooLarge(f"The decompressed body exceeds the limit of {self._max_bytes} bytes.")
+        if self._decompressed > max_decompressed(self._received):
+            raise PayloadTooLarge(f"The decompressed body exceeds {MAX_RATIO} times its size.")
         return piece

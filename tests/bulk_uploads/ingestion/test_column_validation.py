@@ -1,4 +1,4 @@
-"""Bodies that come column by column are sound when each of them would be accepted, with the same values."""
+"""Column-wise validation accepts the rows that the body class accepts, with the same values."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.bulk_uploads.ingestion.column_validation import Columnwise
+from app.bulk_uploads.ingestion.column_validation import ColumnValidator
 from app.core.errors import FieldError, Invalid, InvalidValue
 from app.core.validation.schemas import Body, Line100, validated
 
@@ -27,22 +27,24 @@ class Order(Body):
         return [InvalidValue.at("/note", "Nothing to note.")] if names == notes else ()
 
 
-def read(text: str) -> list[str]:
+def split(text: str) -> list[str]:
     return text.split(",")
 
 
-def alone(row: Mapping[str, str]) -> list[Any] | None:
-    given = {**row, "dishes": read(row["dishes"]) if row["dishes"].strip() else None}
+def validate_row(row: Mapping[str, str]) -> list[Any] | None:
+    fields = {**row, "dishes": split(row["dishes"]) if row["dishes"].strip() else None}
     try:
-        order = validated(Order, {"table": 7, **given})
+        order = validated(Order, {"table": 7, **fields})
     except Invalid:
         return None
     return [getattr(order, name) for name in COLUMNS]
 
 
 @given(st.lists(st.fixed_dictionaries({"note": TEXTS, "dishes": NUMBERS, "name": TEXTS}), max_size=20))
-def test_each_has_the_values_that_it_would_have_alone_or_none_when_it_would_be_refused(
+def test_each_row_has_the_values_of_the_body_by_itself_or_none_when_it_is_invalid(
     rows: list[dict[str, str]],
 ) -> None:
     columns = {name: [row[name] for row in rows] for name in COLUMNS}
-    assert list(Columnwise(Order, {"dishes": read}).sound(columns, {"table": 7})) == [alone(row) for row in rows]
+    assert list(ColumnValidator(Order, {"dishes": split}).validate(columns, {"table": 7})) == [
+        validate_row(row) for row in rows
+    ]

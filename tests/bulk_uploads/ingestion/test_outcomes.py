@@ -1,4 +1,4 @@
-"""What becomes of each row: created, unchanged, updated or refused, for real or as a dry run."""
+"""Each row is created, unchanged, updated or refused, and a dry run predicts which."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ async def problems(caller: Caller, upload: dict[str, Any]) -> list[tuple[int, st
     return dirty.read_problems(answer.text)
 
 
-def counts(total: int, **given: int) -> dict[str, int]:
-    return {"total": total, "created": 0, "unchanged": 0, "updated": 0, "refused": 0, **given}
+def counts(total: int, **others: int) -> dict[str, int]:
+    return {"total": total, "created": 0, "unchanged": 0, "updated": 0, "refused": 0, **others}
 
 
 async def registered(caller: Caller) -> list[dict[str, Any]]:
@@ -29,19 +29,19 @@ async def test_each_defect_gives_its_line_column_and_code_and_nothing_else_is_re
     pseb: Caller, chunk_rows: int, dry_run: bool
 ) -> None:
     body, expected = dirty.upload()
-    done = await uploads.uploaded(pseb, body, chunk_rows=chunk_rows, dry_run=dry_run)
+    done = await uploads.ingest(pseb, body, chunk_rows=chunk_rows, dry_run=dry_run)
     assert await problems(pseb, done) == expected
     assert (done["status"], done["dry_run"]) == ("completed", dry_run)
     assert done["counts"] == counts(2 * len(dirty.DEFECTS), created=len(dirty.DEFECTS), refused=len(dirty.DEFECTS))
     assert len(await registered(pseb)) == (0 if dry_run else len(dirty.DEFECTS))
 
 
-async def test_rows_that_are_no_text_or_have_other_cells_are_refused_alone(pseb: Caller) -> None:
+async def test_rows_with_invalid_utf8_or_the_wrong_number_of_cells_are_refused_by_themselves(pseb: Caller) -> None:
     good = uploads.csv_of([uploads.row("GOOD-1"), uploads.row("GOOD-2")])
     header, first, second, _ = good.split(b"\r\n")
     broken = first.replace(b"GOOD-1", b"BAD-\xff").replace(b"Indus", b"Ind\xc3us")
     body = b"\n".join([header, broken, first, b"only,three,cells", second + b",", second, b'""'])
-    done = await uploads.uploaded(pseb, body)
+    done = await uploads.ingest(pseb, body)
     assert done["counts"] == counts(6, created=2, refused=4)
     assert await problems(pseb, done) == [
         (2, "legal_name", "invalid_value"),
@@ -54,7 +54,7 @@ async def test_rows_that_are_no_text_or_have_other_cells_are_refused_alone(pseb:
 
 async def test_a_cell_of_sixty_kilobytes_refuses_its_row_and_no_other(pseb: Caller) -> None:
     rows = [uploads.row("WIDE", description="x" * 60_000), uploads.row("NEXT")]
-    done = await uploads.uploaded(pseb, uploads.csv_of(rows))
+    done = await uploads.ingest(pseb, uploads.csv_of(rows))
     assert await problems(pseb, done) == [(2, "description", "invalid_value")]
     assert done["counts"] == counts(2, created=1, refused=1)
 
@@ -64,12 +64,12 @@ async def test_a_cell_of_sixty_kilobytes_refuses_its_row_and_no_other(pseb: Call
 async def test_a_cnic_outside_its_own_column_is_refused_and_not_repeated(
     pseb: Caller, column: str, number: str
 ) -> None:
-    done = await uploads.uploaded(pseb, uploads.csv_of([{**uploads.row("FREE"), column: f"of {number}"}]))
+    done = await uploads.ingest(pseb, uploads.csv_of([{**uploads.row("FREE"), column: f"of {number}"}]))
     assert await problems(pseb, done) == [(2, column, "invalid_value")]
     rows = await pseb.get(f"/v1/bulk-uploads/{done['id']}/rows")
-    said = await pseb.get(f"/v1/bulk-uploads/{done['id']}/problems.csv")
-    assert "the field cnic" in said.text
-    assert number not in said.text + rows.text
+    exported = await pseb.get(f"/v1/bulk-uploads/{done['id']}/problems.csv")
+    assert "their own field" in exported.text
+    assert number not in exported.text + rows.text
 
 
 @pytest.mark.parametrize(
@@ -81,71 +81,71 @@ async def test_no_problem_of_a_row_repeats_a_cnic_that_slipped_into_another_colu
     pseb: Caller, column: str, code: str, number: str
 ) -> None:
     number = number if column != "cnic" else number.replace("-", "")
-    done = await uploads.uploaded(pseb, uploads.csv_of([{**uploads.row("FREE"), column: number}]))
+    done = await uploads.ingest(pseb, uploads.csv_of([{**uploads.row("FREE"), column: number}]))
     assert await problems(pseb, done) == [(2, column, code)]
     rows = await pseb.get(f"/v1/bulk-uploads/{done['id']}/rows")
-    said = await pseb.get(f"/v1/bulk-uploads/{done['id']}/problems.csv")
-    assert number not in said.text + rows.text
+    exported = await pseb.get(f"/v1/bulk-uploads/{done['id']}/problems.csv")
+    assert number not in exported.text + rows.text
 
 
-async def test_a_number_that_is_known_as_the_other_kind_of_applicant_is_refused(pseb: Caller) -> None:
+async def test_a_number_of_an_applicant_of_the_other_kind_is_refused(pseb: Caller) -> None:
     company = uploads.row("CO", cnic="90009-1234567-1")
     person = uploads.row("PE", applicant_kind="individual", track="vpn_freelancer", purpose="freelancing", ntn="")
-    done = await uploads.uploaded(pseb, uploads.csv_of([company, {**person, "cnic": company["cnic"]}]))
+    done = await uploads.ingest(pseb, uploads.csv_of([company, {**person, "cnic": company["cnic"]}]))
     assert await problems(pseb, done) == [(3, "cnic", "applicant_conflict")]
 
 
 async def test_a_network_that_is_granted_to_someone_else_is_refused_without_saying_whose(
     pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
-    held = await cases.approved(pseb, officer)
-    done = await uploads.uploaded(pasha, uploads.csv_of([uploads.row("T", networks=held["networks"][0])]))
+    granted = await cases.approved(pseb, officer)
+    done = await uploads.ingest(pasha, uploads.csv_of([uploads.row("T", networks=granted["networks"][0])]))
     assert await problems(pasha, done) == [(2, "networks", "network_taken")]
-    said = (await pasha.get(f"/v1/bulk-uploads/{done['id']}/problems.csv")).text
-    assert held["applicant_id"] not in said
-    assert "Indus" not in said
+    exported = (await pasha.get(f"/v1/bulk-uploads/{done['id']}/problems.csv")).text
+    assert granted["applicant_id"] not in exported
+    assert "Indus" not in exported
 
 
-async def test_a_reference_that_stands_for_other_content_is_refused(pseb: Caller) -> None:
+async def test_a_reference_with_other_content_is_refused(pseb: Caller) -> None:
     first = uploads.row("SAME")
-    await uploads.uploaded(pseb, uploads.csv_of([first]))
-    done = await uploads.uploaded(pseb, uploads.csv_of([{**first, "networks": cases.address()}]))
+    await uploads.ingest(pseb, uploads.csv_of([first]))
+    done = await uploads.ingest(pseb, uploads.csv_of([{**first, "networks": cases.address()}]))
     assert await problems(pseb, done) == [(2, "reference", "reference_duplicate")]
 
 
 @pytest.mark.parametrize("chunk_rows", [2_000, 7])
-async def test_a_dry_run_says_what_the_run_will_do_and_changes_nothing(
+async def test_a_dry_run_predicts_the_outcomes_and_changes_nothing(
     service: Service, pseb: Caller, chunk_rows: int
 ) -> None:
-    one = cases.company(cnic="90009-7654321-1")
-    who = {"applicant_kind": "company", **{name: text for name, text in one.items() if name != "kind"}}
+    company = cases.company(cnic="90009-7654321-1")
+    applicant = {"applicant_kind": "company", **{name: text for name, text in company.items() if name != "kind"}}
     network = cases.address()
     rows = [uploads.row(f"R{i}") for i in range(20)]
-    rows[3] |= {**who, "networks": network}
-    rows[12] |= {**who, "networks": network}  # overlaps the applicant's own, a chunk later
-    rows[15] |= {"applicant_kind": "individual", "track": "vpn_freelancer", "ntn": "", "cnic": one["cnic"]}
+    rows[3] |= {**applicant, "networks": network}
+    rows[12] |= {**applicant, "networks": network}  # overlaps a network of the same applicant in an earlier chunk
+    rows[15] |= {"applicant_kind": "individual", "track": "vpn_freelancer", "ntn": "", "cnic": company["cnic"]}
     rows[19] |= {"reference": "R2"}
     body = uploads.csv_of(rows)
 
-    rehearsed = await uploads.uploaded(pseb, body, dry_run=True, chunk_rows=chunk_rows)
+    dry_run = await uploads.ingest(pseb, body, dry_run=True, chunk_rows=chunk_rows)
     assert await registered(pseb) == []
     assert (await pseb.get("/v1/applicants")).json()["items"] == []
     log = [each["name"] for each in await events.told(pseb, "bulk_upload.completed")]
     assert [each for each in log if each.startswith(("registration.", "applicant."))] == []
 
-    done = await uploads.uploaded(pseb, body, chunk_rows=chunk_rows)
-    assert rehearsed["counts"] == done["counts"] == counts(20, created=17, refused=3)
-    assert await problems(pseb, rehearsed) == await problems(pseb, done)
-    lists = [(await pseb.get(f"/v1/bulk-uploads/{each['id']}/rows")).json()["items"] for each in (rehearsed, done)]
+    done = await uploads.ingest(pseb, body, chunk_rows=chunk_rows)
+    assert dry_run["counts"] == done["counts"] == counts(20, created=17, refused=3)
+    assert await problems(pseb, dry_run) == await problems(pseb, done)
+    lists = [(await pseb.get(f"/v1/bulk-uploads/{each['id']}/rows")).json()["items"] for each in (dry_run, done)]
     assert [row["outcome"] for row in lists[0]] == [row["outcome"] for row in lists[1]]
     assert all(row["registration_id"] is None for row in lists[0])
 
 
 async def test_the_same_file_again_is_unchanged_and_keeps_every_version(pseb: Caller) -> None:
     body = uploads.csv_of([uploads.row(f"U{i}") for i in range(5)])
-    await uploads.uploaded(pseb, body)
+    await uploads.ingest(pseb, body)
     before = await registered(pseb)
-    again = await uploads.uploaded(pseb, body, chunk_rows=2)
+    again = await uploads.ingest(pseb, body, chunk_rows=2)
     assert again["counts"] == counts(5, unchanged=5)
     assert await registered(pseb) == before
     rows = (await pseb.get(f"/v1/bulk-uploads/{again['id']}/rows")).json()["items"]
@@ -153,24 +153,24 @@ async def test_the_same_file_again_is_unchanged_and_keeps_every_version(pseb: Ca
 
 
 async def test_another_partners_references_are_its_own(pseb: Caller, pasha: Caller) -> None:
-    await uploads.uploaded(pseb, uploads.csv_of([uploads.row("SHARED")]))
-    done = await uploads.uploaded(pasha, uploads.csv_of([uploads.row("SHARED")]))
+    await uploads.ingest(pseb, uploads.csv_of([uploads.row("SHARED")]))
+    done = await uploads.ingest(pasha, uploads.csv_of([uploads.row("SHARED")]))
     assert done["counts"] == counts(1, created=1)
 
 
 @pytest.mark.parametrize(
-    ("action", "verdict"), [("reject", {"reason_codes": ["operator_mismatch"]}),
+    ("action", "reasons"), [("reject", {"reason_codes": ["operator_mismatch"]}),
                             ("request_information", {"reason_codes": ["document_missing"]})],
 )  # fmt: skip
-async def test_a_case_that_was_sent_back_is_corrected_and_handed_in_again(
-    pseb: Caller, officer: Caller, action: str, verdict: dict[str, Any]
+async def test_a_returned_case_is_corrected_and_resubmitted(
+    pseb: Caller, officer: Caller, action: str, reasons: dict[str, Any]
 ) -> None:
     row = uploads.row("BACK")
-    await uploads.uploaded(pseb, uploads.csv_of([row]))
+    await uploads.ingest(pseb, uploads.csv_of([row]))
     (case,) = await registered(pseb)
-    assert (await cases.decide(officer, case, action, **verdict)).status_code == 201
+    assert (await cases.decide(officer, case, action, **reasons)).status_code == 201
 
-    done = await uploads.uploaded(pseb, uploads.csv_of([{**row, "operator": "ptcl", "networks": "39.32.7.7"}]))
+    done = await uploads.ingest(pseb, uploads.csv_of([{**row, "operator": "ptcl", "networks": "39.32.7.7"}]))
     assert done["counts"] == counts(1, updated=1)
     (corrected,) = await registered(pseb)
     assert (corrected["id"], corrected["status"]) == (case["id"], "submitted")
@@ -179,8 +179,8 @@ async def test_a_case_that_was_sent_back_is_corrected_and_handed_in_again(
 
 async def test_a_rows_details_update_the_partners_own_record_of_the_applicant(pseb: Caller) -> None:
     row = uploads.row("A1")
-    await uploads.uploaded(pseb, uploads.csv_of([row]))
+    await uploads.ingest(pseb, uploads.csv_of([row]))
     newer = {**row, "reference": "A2", "networks": cases.address(), "email": "noc@indus.example.pk"}
-    await uploads.uploaded(pseb, uploads.csv_of([newer]))
+    await uploads.ingest(pseb, uploads.csv_of([newer]))
     (applicant,) = (await pseb.get("/v1/applicants")).json()["items"]
     assert (applicant["email"], applicant["version"]) == ("noc@indus.example.pk", 2)

@@ -1,4 +1,4 @@
-"""Whose upload is next, and which attempts are held against a file."""
+"""The order of uploads, and the attempts that fail a file."""
 
 import asyncio
 import os
@@ -10,8 +10,8 @@ import pytest
 from app.bulk_uploads.ingestion import chunks, scheduling, segments
 from app.bulk_uploads.ingestion import ingest as ingesting
 from app.bulk_uploads.ingestion.ingest import ingest
-from app.bulk_uploads.rules import READING, UNFOLDING
-from app.bulk_uploads.store import read_part, waiting_upload
+from app.bulk_uploads.rules import OPENING_WORKBOOK, READING_FILE
+from app.bulk_uploads.store import find_unfinished, read_part
 from tests.support import events, postgres, uploads
 from tests.support.service import Caller, Service
 
@@ -21,32 +21,32 @@ def body(rows: int, prefix: str = "R") -> bytes:
 
 
 async def killed(service: Service, upload_id: UUID) -> UUID:
-    """Begin an attempt and leave it as a worker does that is killed; give its id."""
+    """Begin an attempt and leave it like a killed worker; return its id."""
     attempt = uuid4()
-    await scheduling._begin(service.database, upload_id, attempt)
+    await scheduling._begin_attempt(service.database, upload_id, attempt)
     return attempt
 
 
 async def kills(service: Service, upload_id: UUID) -> tuple[int, int, bool]:
-    """The kills counted at the last place and in all, and whether an attempt is open."""
+    """Return the kills at the latest place and in total, and whether an attempt is open."""
     async with service.database.transaction(read_only=True) as tx:
-        upload = await waiting_upload(tx, upload_id)
+        upload = await find_unfinished(tx, upload_id)
         assert upload is not None
         return upload.killed_there, upload.kills, upload.attempt_id is not None
 
 
-async def turns(service: Service, *, is_small: bool = True) -> list[UUID]:
+async def due(service: Service, *, is_small: bool = True) -> list[UUID]:
     async with service.database.transaction(read_only=True) as tx:
-        return [each.id for each in await scheduling.in_turn(tx, is_small=is_small)]
+        return [each.id for each in await scheduling.list_due(tx, is_small=is_small)]
 
 
 async def test_partners_are_served_in_turn_however_many_uploads_one_has(
     service: Service, pseb: Caller, pasha: Caller
 ) -> None:
-    first, second, third = [await uploads.received(pseb, body(1, f"{i}-")) for i in range(3)]
-    other, later = [await uploads.received(pasha, body(1, f"{i}-")) for i in range(2)]
+    first, second, third = [await uploads.submit(pseb, body(1, f"{i}-")) for i in range(3)]
+    other, later = [await uploads.submit(pasha, body(1, f"{i}-")) for i in range(2)]
     taken = []
-    while waiting := await turns(service):
+    while waiting := await due(service):
         await ingest(service.database, waiting[0], 10, 10)
         taken.append(waiting[0])
     assert taken in (
@@ -55,91 +55,91 @@ async def test_partners_are_served_in_turn_however_many_uploads_one_has(
     )
 
 
-async def test_the_turns_of_small_and_of_large_uploads_are_counted_apart(
+async def test_small_and_large_uploads_are_scheduled_separately(
     service: Service, pseb: Caller, pasha: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.bulk_uploads.rules.SMALL_LINES", 5)
-    large, small = [await uploads.received(pseb, body(rows, f"{rows}-")) for rows in (9, 1)]
-    other = await uploads.received(pasha, body(9))
-    assert await turns(service) == [small]
+    large, small = [await uploads.submit(pseb, body(rows, f"{rows}-")) for rows in (9, 1)]
+    other = await uploads.submit(pasha, body(9))
+    assert await due(service) == [small]
     await ingest(service.database, small, 10, 10)
     await ingest(service.database, other, 10, 10)
-    more = await uploads.received(pasha, body(9, "more-"))
-    assert await turns(service, is_small=False) == [large, more]
+    more = await uploads.submit(pasha, body(9, "more-"))
+    assert await due(service, is_small=False) == [large, more]
 
 
 async def test_an_upload_that_kills_its_worker_three_times_fails_and_says_so(service: Service, pseb: Caller) -> None:
-    upload_id = await uploads.received(pseb, body(3))
+    upload_id = await uploads.submit(pseb, body(3))
     for _ in range(3):
         await killed(service, upload_id)
-    assert (await uploads.state(pseb, upload_id))["status"] == "received"
+    assert (await uploads.get(pseb, upload_id))["status"] == "received"
     await service.ingest_all()
-    failed = await uploads.state(pseb, upload_id)
+    failed = await uploads.get(pseb, upload_id)
     assert (failed["status"], failed["rows_done"], failed["problem"]["code"]) == ("failed", 0, "processing_aborted")
     assert "3 times in a row while it read the file" in failed["problem"]["detail"]
     async with service.database.transaction(read_only=True) as tx:
         assert await read_part(tx, upload_id, 0) is None
-    told = (await events.told(pseb, "bulk_upload.failed"))[-1]
-    assert (told["subject_id"], told["details"]["code"]) == (str(upload_id), "processing_aborted")
+    event = (await events.told(pseb, "bulk_upload.failed"))[-1]
+    assert (event["subject_id"], event["details"]["code"]) == (str(upload_id), "processing_aborted")
 
 
-async def test_kills_with_progress_in_between_fail_no_upload(
+async def test_kills_with_progress_between_them_do_not_fail_an_upload(
     service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upload_id = await uploads.received(pseb, body(60))
+    upload_id = await uploads.submit(pseb, body(60))
     with monkeypatch.context() as patched:
-        patched.setattr(scheduling, "_take_back", nothing)  # as if the worker were killed where it stopped
-        judge, at = ingesting._judge, iter(range(1, 9))
-        for stop_after in at:
+        patched.setattr(scheduling, "_end_attempt", nothing)  # as if the worker had been killed where it stopped
+        process, stops = ingesting._process_rows, iter(range(1, 9))
+        for stop_after in stops:
             calls = 0
 
-            async def stopping(*given: Any, stop_after: int = stop_after) -> Any:
+            async def stopping(*arguments: Any, stop_after: int = stop_after) -> Any:
                 nonlocal calls
                 calls += 1
                 if calls > (stop_after % 2):
                     raise asyncio.CancelledError
-                return await judge(*given)
+                return await process(*arguments)
 
-            patched.setattr(ingesting, "_judge", stopping)
+            patched.setattr(ingesting, "_process_rows", stopping)
             with pytest.raises(asyncio.CancelledError):
                 await ingest(service.database, upload_id, 10, 100)
     assert (await kills(service, upload_id))[1] == 7
     await service.ingest_all(10)
-    done = await uploads.state(pseb, upload_id)
+    done = await uploads.get(pseb, upload_id)
     assert (done["status"], done["counts"]["created"]) == ("completed", 60)
 
 
 async def nothing(*_: Any) -> None:
-    """Stands for what a killed worker does not do."""
+    """Replace what a killed worker does not do."""
 
 
-async def test_a_dry_run_that_is_killed_at_the_same_row_each_time_fails_although_it_begins_anew(
+async def test_a_dry_run_that_is_killed_at_the_same_row_each_time_fails_although_it_restarts(
     service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upload_id = await uploads.received(pseb, body(30), dry_run=True)
-    judge = ingesting._judge
+    upload_id = await uploads.submit(pseb, body(30), dry_run=True)
+    process = ingesting._process_rows
 
-    async def stopping(*given: Any) -> Any:
-        if (await uploads.state(pseb, upload_id))["rows_done"] == 20:
+    async def stopping(*arguments: Any) -> Any:
+        if (await uploads.get(pseb, upload_id))["rows_done"] == 20:
             raise asyncio.CancelledError
-        return await judge(*given)
+        return await process(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(scheduling, "_take_back", nothing)
-        patched.setattr(ingesting, "_judge", stopping)
+        patched.setattr(scheduling, "_end_attempt", nothing)
+        patched.setattr(ingesting, "_process_rows", stopping)
         for _ in range(3):
             with pytest.raises(asyncio.CancelledError):
                 await ingest(service.database, upload_id, 10, 100)
         await ingest(service.database, upload_id, 10, 100)
-    failed = await uploads.state(pseb, upload_id)
+    failed = await uploads.get(pseb, upload_id)
     assert (failed["status"], failed["problem"]["code"]) == ("failed", "processing_aborted")
     assert "after 20 rows" in failed["problem"]["detail"]
 
 
-async def test_a_worker_that_is_told_to_stop_and_an_outage_count_as_no_kills(
+async def test_stopping_a_worker_and_an_outage_do_not_count_as_kills(
     service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upload_id = await uploads.received(pseb, body(3))
+    upload_id = await uploads.submit(pseb, body(3))
     await killed(service, upload_id)
     for fault in (asyncio.CancelledError, ConnectionError, asyncio.CancelledError, ConnectionError):
 
@@ -147,58 +147,58 @@ async def test_a_worker_that_is_told_to_stop_and_an_outage_count_as_no_kills(
             raise fault
 
         with monkeypatch.context() as patched:
-            patched.setattr(ingesting, "_judge", end)
+            patched.setattr(ingesting, "_process_rows", end)
             with pytest.raises(fault):
                 await ingest(service.database, upload_id, 10, 100)
         assert await kills(service, upload_id) == (1, 1, False)
     await service.ingest_all()
-    assert (await uploads.state(pseb, upload_id))["status"] == "completed"
+    assert (await uploads.get(pseb, upload_id))["status"] == "completed"
 
 
-async def test_an_attempt_that_another_worker_took_for_killed_is_taken_back_by_the_one_that_lives(
+async def test_a_worker_that_another_counted_as_killed_corrects_the_count_when_it_ends(
     service: Service, pseb: Caller
 ) -> None:
-    upload_id = await uploads.received(pseb, body(3))
-    attempt = await killed(service, upload_id)  # its connection is lost, and it lives
+    upload_id = await uploads.submit(pseb, body(3))
+    attempt = await killed(service, upload_id)  # it lost its connection, but lives
     await killed(service, upload_id)
     assert await kills(service, upload_id) == (1, 1, True)
-    await scheduling._take_back(service.database, upload_id, attempt)
+    await scheduling._end_attempt(service.database, upload_id, attempt)
     assert await kills(service, upload_id) == (0, 0, True)
 
 
-async def test_a_workbook_is_opened_and_read_at_places_of_their_own(service: Service, pseb: Caller) -> None:
+async def test_opening_a_workbook_and_reading_it_are_distinct_places(service: Service, pseb: Caller) -> None:
     answer = await uploads.send(pseb, uploads.xlsx_of([uploads.row("A")]), upload_format="xlsx")
     upload_id = UUID(answer.json()["id"])
     await killed(service, upload_id)
 
     async def place() -> int | None:
         async with service.database.transaction(read_only=True) as tx:
-            upload = await waiting_upload(tx, upload_id)
+            upload = await find_unfinished(tx, upload_id)
             assert upload is not None
             return upload.attempt_place
 
-    assert await place() == UNFOLDING
+    assert await place() == OPENING_WORKBOOK
     await postgres.execute(service.settings.database_url, "UPDATE bulk_uploads SET columns = '{track}'")
     await killed(service, upload_id)
-    assert await place() == READING
+    assert await place() == READING_FILE
     assert await kills(service, upload_id) == (1, 1, True)
 
 
 def die(*_: Any) -> None:
-    """What a file does that takes down the process that reads it."""
+    """End the process like a file that crashes its reader."""
     os._exit(9)
 
 
 @pytest.mark.slow
-async def test_a_file_that_kills_the_process_that_reads_it_fails_too(
+async def test_a_file_that_kills_the_subprocess_that_reads_it_fails_too(
     service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upload_id = await uploads.received(pseb, body(3))
-    monkeypatch.setattr(segments, "WORTH_A_PROCESS", 0)
-    monkeypatch.setattr(chunks, "read_stretch", die)
+    upload_id = await uploads.submit(pseb, body(3))
+    monkeypatch.setattr(segments, "MIN_SUBPROCESS_BYTES", 0)
+    monkeypatch.setattr(chunks, "read_segment", die)
     for _ in range(3):
         with pytest.raises(Exception, match="terminated abruptly"):
             await ingest(service.database, upload_id, 10, 100)
     await ingest(service.database, upload_id, 10, 100)
-    failed = await uploads.state(pseb, upload_id)
+    failed = await uploads.get(pseb, upload_id)
     assert (failed["status"], failed["problem"]["code"]) == ("failed", "processing_aborted")

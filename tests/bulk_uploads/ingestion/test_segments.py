@@ -1,164 +1,136 @@
-"""Following uploads, their rows and their exports; and who may."""
+"""Rows have the errors of the JSON API, and the segments of a file have the rows of the whole file."""
 
-import csv
-import io
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any
+from uuid import UUID
 
-import asyncpg
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.support import cases, uploads
-from tests.support.service import Caller, Service
+from app.applicants.schemas import ApplicantDetails
+from app.bulk_uploads import rules
+from app.bulk_uploads.ingestion import row_validation
+from app.bulk_uploads.ingestion.segments import Segment, SegmentRows, read_cells, read_segment, split_segments
+from app.bulk_uploads.readers.parser import read_rows
+from app.core.database.batches import values_of
+from app.core.errors import Invalid
+from app.core.validation.schemas import validated
+from app.operators.rules import PrefixTable
+from app.registrations.schemas import RegistrationDetails
+from tests.support import uploads
 
-NOBODYS = "00000000-0000-7000-8000-000000000000"
-CNIC = "90007-7654321-3"
+NOBODY = UUID(int=0)
+NOWHERE = PrefixTable([])
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="'\x00"), max_size=12)
+CELLS: dict[str, st.SearchStrategy[str]] = {
+    "reference": st.one_of(TEXT, st.just("x" * 101)),
+    "track": st.sampled_from(["vpn_company", "vpn_freelancer", "call_centre", "vpn_hobby", " ", ""]),
+    "applicant_kind": st.sampled_from(["company", "individual", "ghost", ""]),
+    "legal_name": st.one_of(TEXT, st.sampled_from(["سندھ Softworks", "Cafe\u0301", "Bell\x07", " Indus ", "x" * 201])),
+    "ntn": st.sampled_from(["1234567-8", "12345-6", " 1234567-8 ", "", "١٢٣٤٥٦٧-8"]),
+    "cnic": st.sampled_from(["90001-1234567-1", "91234-123456-1", ""]),
+    "email": st.one_of(TEXT, st.sampled_from(["it@indus.example.pk", "IT@Indus.Example.PK", "a@b", "a@b.test", "@"])),
+    "mobile": st.sampled_from(["+923001234567", "0300-1234567", ""]),
+    "pseb_number": TEXT,
+    "pasha_number": TEXT,
+    "purpose": st.sampled_from(["it_services", "streaming", ""]),
+    "protocol": st.sampled_from(["ipsec", "pigeon", ""]),
+    "operator": st.one_of(TEXT, st.just("nayatel")),
+    "subscriber_id": TEXT,
+    "networks": st.one_of(
+        TEXT,
+        st.lists(
+            st.sampled_from(
+                ["39.32.0.5", "39.32.0.5/32", "39.32.0.0/29", "39.32.0.5/29", "039.32.0.5", "10.0.0.1", "8.8.0.0/16",
+                 "2400:1460:1::/48", "2400:1460::/32", "::ffff:39.32.0.9", "39.32.0.300", "39.32.0.6/032"]
+            ),
+            max_size=3,
+        ).map(" ".join),
+    ),
+    "description": st.one_of(TEXT, st.sampled_from(["two\nlines", "tab\there", "x" * 2_001])),
+}  # fmt: skip
 
 
-def table(answer_text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(answer_text, newline="")))
+def validate(body: Any, fields: dict[str, Any]) -> tuple[Any, set[tuple[str, str]]]:
+    """Return a validated body, or None with the columns and codes of its errors."""
+    try:
+        return validated(body, fields), set()
+    except Invalid as invalid:
+        return None, {(rules.error_column(error), error.code) for error in invalid.errors}
 
 
-async def refused_rows(caller: Caller, upload: dict[str, Any]) -> list[dict[str, str]]:
-    return table((await caller.get(f"/v1/bulk-uploads/{upload['id']}/refused.csv")).text)
+@given(st.fixed_dictionaries(CELLS))
+def test_a_row_has_the_errors_of_the_json_api(cells: dict[str, str]) -> None:
+    read = read_segment(uploads.csv_of([cells]).partition(b"\n")[2], "csv", 2, rules.COLUMNS, NOWHERE)
+    applicant, applicant_errors = validate(
+        ApplicantDetails, {field: cells[column] for column, field in rules.APPLICANT_COLUMNS.items()}
+    )
+    fields = {column: cells[column] for column in rules.REGISTRATION_COLUMNS}
+    listed = [each for each in cells["networks"].split(" ") if each]
+    body, body_errors = validate(RegistrationDetails, {**fields, "networks": listed or None, "applicant_id": NOBODY})
+    errors = {(rules.error_column(error), error.code) for row in read.refused for error in row.errors}
+    assert errors == applicant_errors | body_errors
+    if not errors and body:
+        assert read.batch.items == [body.request._replace(applicant_id=row_validation.UNKNOWN_APPLICANT)]
+        assert (read.applicants, read.applicant_indexes) == ([applicant.particulars], [0])
+    assert body is None or references_of(read) == ([body.reference] if body.reference else [])
 
 
-@pytest.mark.parametrize("below", ["", "/rows", "/problems.csv", "/refused.csv"])
-async def test_anothers_upload_is_not_found_as_if_it_did_not_exist(
-    pseb: Caller, pasha: Caller, nayatel: Caller, below: str
-) -> None:
-    done = await uploads.uploaded(pseb, uploads.csv_of([uploads.row("A"), uploads.row("B", email="@")]))
-    for stranger in (pasha, nayatel):
-        theirs = await stranger.get(f"/v1/bulk-uploads/{done['id']}{below}")
-        absent = await stranger.get(f"/v1/bulk-uploads/{NOBODYS}{below}")
-        assert (theirs.status_code, theirs.json()["code"]) == (404, "not_found")
-        assert theirs.json() == {**absent.json(), "instance": theirs.json()["instance"]}
+def references_of(read: SegmentRows) -> list[str]:
+    return values_of(read.references)
 
 
-async def test_a_partner_lists_its_own_uploads_and_the_regulator_everyones(
-    service: Service, pseb: Caller, pasha: Caller, officer: Caller
-) -> None:
-    mine = await uploads.uploaded(pseb, uploads.csv_of([uploads.row("A")]))
-    theirs = await uploads.uploaded(pasha, uploads.csv_of([uploads.row("A")]))
-    waiting = (await uploads.send(pseb, uploads.csv_of([uploads.row("B")]))).json()
-    listed = {
-        caller: [each["id"] for each in (await caller.get(f"/v1/bulk-uploads{query}")).json()["items"]]
-        for caller, query in ((pseb, ""), (pasha, ""), (officer, "?status=completed"))
+@given(
+    st.lists(st.sampled_from(["a,b", '"a\nb",c', "", '"x"",\r\n",دفتر', 'a"b,c']), max_size=12),
+    st.integers(0, 4),
+    st.integers(1, 4),
+)
+def test_the_segments_of_a_file_have_the_rows_of_the_file(records: list[str], rows_done: int, max_rows: int) -> None:
+    body = "".join(f"{record}\r\n" for record in ["one,two", *records]).encode()
+    header, *whole = read_rows([body], "csv")
+    rows_done = min(rows_done, len(whole))
+    found = split_segments(read_rows([body[:7], body[7:]], "csv"), rows_done, max_rows)
+    assert (found[0].begin, found[0].rows) == (0, rows_done)
+    assert sum(each.rows for each in found) == len(whole)
+    assert all(each.rows <= max_rows for each in found[1:])
+    read = [
+        (row.line, list(row.cells))
+        for each in found[1:]
+        for row in read_rows([body[each.begin : each.end]], "csv", each.line)
+    ]
+    assert read == [(row.line, list(row.cells)) for row in whole[rows_done:]]
+    assert list(header.cells) == ["one", "two"]
+
+
+def test_segments_of_every_format_have_the_rows_of_the_file() -> None:
+    rows = [uploads.row(f"R{i}", description="two\nlines" if i % 2 else "") for i in range(7)]
+    sheet = [rules.COLUMNS, *([each.get(name, "") for name in rules.COLUMNS] for each in rows)]
+    bodies = {
+        "csv": uploads.csv_of(rows),
+        "ndjson": b"\n" + uploads.ndjson_of(rows),
+        "xlsx": b"".join(json.dumps(line).encode() + b"\n" for line in enumerate(sheet, 3)),
     }
-    assert listed == {pseb: [mine["id"], waiting["id"]], pasha: [theirs["id"]], officer: [mine["id"], theirs["id"]]}
+    for upload_format, body in bodies.items():
+        header, *whole = read_rows([body], upload_format)
+        done, *found = split_segments(read_rows([body], upload_format), 1, 4)
+        assert (done.rows, [each.rows for each in found]) == (1, [4, 2])
+        read = [
+            read_segment(body[each.begin : each.end], upload_format, each.line, header.cells, NOWHERE) for each in found
+        ]
+        places = [
+            (int(line), name)
+            for each in read
+            for line, name in zip(values_of(each.lines), references_of(each), strict=True)
+        ]
+        assert places == [(row.line, f"R{i}") for i, row in enumerate(whole) if i]
+        assert [
+            cells for each in zip(found, read, strict=True) for cells in _cells_from_bytes(body, upload_format, *each)
+        ] == [row.cells for row in whole[1:]]
 
 
-@pytest.mark.parametrize("query", ["outcome=lost", "limit=0", "limit=501", "cursor=abc", "line=3"])
-async def test_filters_of_rows_that_make_no_sense_are_refused(pseb: Caller, query: str) -> None:
-    upload = (await uploads.send(pseb, uploads.csv_of([uploads.row("A")]))).json()
-    answer = await pseb.get(f"/v1/bulk-uploads/{upload['id']}/rows?{query}")
-    assert cases.codes(answer) == {f"/query/{query.partition('=')[0]}": "invalid_value"}
-
-
-async def test_a_cursor_of_another_uploads_rows_is_refused(pseb: Caller) -> None:
-    body = uploads.csv_of([uploads.row("A"), uploads.row("B")])
-    first, second = await uploads.uploaded(pseb, body), await uploads.uploaded(pseb, body)
-    cursor = (await pseb.get(f"/v1/bulk-uploads/{first['id']}/rows?limit=1")).json()["next_cursor"]
-    answer = await pseb.get(f"/v1/bulk-uploads/{second['id']}/rows?limit=1&cursor={cursor}")
-    assert cases.codes(answer) == {"/query/cursor": "invalid_value"}
-
-
-async def test_rows_are_listed_by_outcome_in_the_order_of_the_file_page_by_page(pseb: Caller) -> None:
-    rows = [uploads.row(f"R{i}", **({"email": "@"} if i % 3 == 0 else {})) for i in range(10)]
-    upload = await uploads.uploaded(pseb, uploads.csv_of(rows))
-    found: list[dict[str, Any]] = []
-    path = f"/v1/bulk-uploads/{upload['id']}/rows?outcome=refused&limit=3"
-    while path:
-        page = await pseb.get(path)
-        found += page.json()["items"]
-        path = page.headers["Link"].partition(">")[0].removeprefix("<") if "Link" in page.headers else ""
-    assert [(row["line"], row["reference"], row["outcome"]) for row in found] == [
-        (i + 2, f"R{i}", "refused") for i in (0, 3, 6, 9)
-    ]
-    assert {problem["code"] for row in found for problem in row["problems"]} == {"email_malformed"}
-    counts = upload["counts"]
-    assert counts == {"total": 10, "created": 6, "unchanged": 0, "updated": 0, "refused": 4}
-
-
-async def test_an_upload_that_has_not_moved_on_is_not_sent_again(service: Service, pseb: Caller) -> None:
-    taken = await uploads.send(pseb, uploads.csv_of([uploads.row("A")]))
-    held = {"If-None-Match": taken.headers["ETag"]}
-    assert (await pseb.get(taken.headers["Location"], headers=held)).status_code == 304
-    await service.ingest_all()
-    moved = await pseb.get(taken.headers["Location"], headers=held)
-    assert (moved.status_code, moved.json()["status"]) == (200, "completed")
-
-
-async def test_refused_rows_come_back_in_the_uploads_own_columns_and_are_taken_once_they_are_mended(
-    pseb: Caller,
-) -> None:
-    columns = ("networks", "mobile", "track", "email", "applicant_kind", "legal_name", "ntn", "purpose", "protocol",
-               "operator", "reference", "description")  # fmt: skip
-    sound = [
-        uploads.row(f"R{i}", description='@home,\n=2+2 "quoted" دفتر', mobile=f"+92300123456{i}") for i in range(3)
-    ]
-    spoiled = [sound[0], {**sound[1], "email": "nobody"}, {**sound[2], "networks": "10.0.0.1"}]
-    first = await uploads.uploaded(pseb, uploads.csv_of(spoiled, columns))
-    assert first["counts"]["refused"] == 2
-
-    back = await refused_rows(pseb, first)
-    assert tuple(back[0]) == columns
-    assert [row["mobile"] for row in back] == ["'+923001234561", "'+923001234562"]
-    back[0]["email"], back[1]["networks"] = sound[1]["email"], sound[2]["networks"]
-    again = await uploads.uploaded(pseb, uploads.csv_of(back, columns))
-    assert again["counts"] == {"total": 2, "created": 2, "unchanged": 0, "updated": 0, "refused": 0}
-    cases_ = (await pseb.get("/v1/registrations")).json()["items"]
-    assert {case["description"] for case in cases_} == {'@home,\n=2+2 "quoted" دفتر'}
-    mobiles = {each["mobile"] for each in (await pseb.get("/v1/applicants")).json()["items"]}
-    assert mobiles == {f"+92300123456{i}" for i in range(3)}
-
-
-async def test_refused_rows_come_back_byte_for_byte_even_when_they_are_no_text(pseb: Caller) -> None:
-    header, row, _ = uploads.csv_of([uploads.row("A")]).split(b"\r\n")
-    body = b"\r\n".join([header, row.replace(b"Indus", b"Ind\xff\x00us"), b"one,two", b""])
-    done = await uploads.uploaded(pseb, body)
-    assert done["counts"]["refused"] == 2
-    back = (await pseb.get(f"/v1/bulk-uploads/{done['id']}/refused.csv")).content
-    assert back == body.replace(b",+92", b",'+92")
-
-
-async def test_no_export_begins_a_cell_with_what_a_spreadsheet_runs(pseb: Caller) -> None:
-    evil = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"]
-    rows = [uploads.row(text, operator=text, email=text, legal_name=text) for text in evil]
-    done = await uploads.uploaded(pseb, uploads.csv_of(rows))
-    assert done["counts"]["refused"] == len(evil)
-    for name in ("problems.csv", "refused.csv"):
-        answer = await pseb.get(f"/v1/bulk-uploads/{done['id']}/{name}")
-        assert answer.headers["content-type"].startswith("text/csv")
-        assert "attachment" in answer.headers["content-disposition"]
-        cells = [cell for row in csv.reader(io.StringIO(answer.text, newline="")) for cell in row]
-        assert [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))] == []
-
-
-async def test_no_identity_number_can_be_read_in_the_tables_of_uploads(
-    service: Service, pseb: Caller, database_url: str
-) -> None:
-    rows = [uploads.row("A", cnic=CNIC), uploads.row("B", cnic=CNIC, email="@"), uploads.row("C", cnic=f"{CNIC}9")]
-    await uploads.send(pseb, uploads.csv_of(rows))
-
-    async def dump() -> str:
-        connection = await asyncpg.connect(database_url)
-        try:
-            tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-            held = [await connection.fetch(f"SELECT t::text FROM {name} t") for (name,) in tables]
-        finally:
-            await connection.close()
-        return "\n".join(str(row[0]) for each in held for row in each)
-
-    before = await dump()
-    await service.ingest_all()
-    for held in (before, await dump()):
-        assert "bulk_upload.received" in held
-        assert CNIC not in held
-        assert CNIC.encode().hex() not in held
-
-
-async def test_a_malformed_number_is_not_repeated_by_the_problem_that_it_gives(pseb: Caller) -> None:
-    done = await uploads.uploaded(pseb, uploads.csv_of([uploads.row("C", cnic=f"{CNIC}9")]))
-    problems = (await pseb.get(f"/v1/bulk-uploads/{done['id']}/problems.csv")).text
-    assert [each["code"] for each in table(problems)] == ["cnic_malformed"]
-    assert CNIC not in problems
+def _cells_from_bytes(body: bytes, upload_format: str, segment: Segment, read: SegmentRows) -> Iterator[Sequence[str]]:
+    """Read the cells of each valid row of a segment from the bytes of that row."""
+    begins, ends = read.bounds[::2], read.bounds[1::2]
+    for line, begin, end in zip(values_of(read.lines), begins, ends, strict=True):
+        yield read_cells(body[segment.begin : segment.end][begin:end], upload_format, int(line))

@@ -1,4 +1,4 @@
-"""Bytes in any parts become rows with their lines, or say where they stop being CSV."""
+"""CSV in any parts is read as rows with their lines, or refused with the line of the error."""
 
 import csv
 import io
@@ -11,45 +11,45 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.bulk_uploads.errors import CsvMalformed
-from app.bulk_uploads.readers.csv import csv_rows
-from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK, LARGEST_RECORD, MOST_CELLS
+from app.bulk_uploads.readers.csv import read_csv
+from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK, MAX_CELLS, MAX_RECORD_BYTES
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 CELLS = st.one_of(TEXT, st.sampled_from(['"', '""', ",", "\r", "\n", "\r\n", 'a"b', "a\nb\r\n", "دفتر", " "]))
 RECORDS = st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=8)
 
 
-def written(records: Sequence[Sequence[str]], end: str = "\r\n") -> bytes:
+def to_csv(records: Sequence[Sequence[str]], end: str = "\r\n") -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=end).writerows(records)
     return text.getvalue().encode()
 
 
-def cut(body: bytes, at: Sequence[int]) -> list[bytes]:
-    places = [0, *sorted(each % (len(body) + 1) for each in at), len(body)]
-    return [body[begin:end] for begin, end in pairwise(places)]
+def split(body: bytes, at: Sequence[int]) -> list[bytes]:
+    offsets = [0, *sorted(each % (len(body) + 1) for each in at), len(body)]
+    return [body[begin:end] for begin, end in pairwise(offsets)]
 
 
 def lines_of(body: bytes) -> list[int]:
-    return [row.line for row in csv_rows([body])]
+    return [row.line for row in read_csv([body])]
 
 
-def said(body: bytes) -> str:
+def detail(body: bytes) -> str:
     with pytest.raises(CsvMalformed) as refused:
-        list(csv_rows([body]))
+        list(read_csv([body]))
     return refused.value.detail
 
 
 def test_a_file_that_ends_inside_a_quoted_cell_is_refused_with_the_line_where_its_row_begins() -> None:
-    assert "begins on line 3 " in said(b'a,b\r\n1,2\r\n3,"cut off\r\nin the mid')
+    assert "begins on line 3 " in detail(b'a,b\r\n1,2\r\n3,"cut off\r\nin the mid')
 
 
 def test_text_after_a_closing_quote_is_refused_with_its_line() -> None:
-    assert "begins on line 2 " in said(b'a,b\n"1"x,2\n')
+    assert "begins on line 2 " in detail(b'a,b\n"1"x,2\n')
 
 
 def test_a_lone_carriage_return_outside_quotes_is_refused_with_its_line() -> None:
-    assert "begins on line 2 " in said(b"a,b\n1\r2,3\n")
+    assert "begins on line 2 " in detail(b"a,b\n1\r2,3\n")
 
 
 def test_a_quote_that_is_never_closed_is_refused_before_it_swallows_a_large_file() -> None:
@@ -62,42 +62,42 @@ def test_a_quote_that_is_never_closed_is_refused_before_it_swallows_a_large_file
             taken += 1
             yield b"x" * 1023 + b"\n"
 
-    with pytest.raises(CsvMalformed, match=r"begins on line 2 .* a quote is not closed"):
-        list(csv_rows(endless()))
-    assert taken <= LARGEST_RECORD // 1024 + 1
+    with pytest.raises(CsvMalformed, match=r"begins on line 2 .* a quote is probably not closed"):
+        list(read_csv(endless()))
+    assert taken <= MAX_RECORD_BYTES // 1024 + 1
 
 
 def test_a_long_line_inside_a_quote_is_refused_with_the_line_where_its_row_begins() -> None:
-    assert "begins on line 2 " in said(b'a,b\n"1\n' + b"x" * LARGEST_RECORD + b'\n",2\n')
+    assert "begins on line 2 " in detail(b'a,b\n"1\n' + b"x" * MAX_RECORD_BYTES + b'\n",2\n')
 
 
 @pytest.mark.parametrize("spare", [0, 1])
 def test_a_record_has_64_kib_whether_its_lines_are_one_or_many(spare: int) -> None:
-    one = b'"' + b"x" * (LARGEST_RECORD - 2 + spare) + b'"\n'
-    many = b'"' + b"\n" * (LARGEST_RECORD - 3 + spare) + b'"\n'
+    one = b'"' + b"x" * (MAX_RECORD_BYTES - 2 + spare) + b'"\n'
+    many = b'"' + b"\n" * (MAX_RECORD_BYTES - 3 + spare) + b'"\n'
     for record in (one, many):
         body = b"a\n1\n" + record * 2
-        assert said(body) if spare else lines_of(body)[:3] == [1, 2, 3]
+        assert detail(body) if spare else lines_of(body)[:3] == [1, 2, 3]
 
 
-def test_a_row_of_far_too_many_cells_keeps_the_rest_in_one_and_the_rows_after_it_are_read() -> None:
+def test_excess_cells_of_a_row_are_joined_and_the_next_rows_are_read() -> None:
     for cell in (b"", b'""', b"x"):
-        _, wide, after = csv_rows([b"a,b\n" + cell + (b"," + cell) * 20_000 + b"\n1,2\n"])
-        assert len(wide.cells) == MOST_CELLS + 1
-        assert wide.cells[-1].count(",") == 20_000 - MOST_CELLS
+        _, wide, after = read_csv([b"a,b\n" + cell + (b"," + cell) * 20_000 + b"\n1,2\n"])
+        assert len(wide.cells) == MAX_CELLS + 1
+        assert wide.cells[-1].count(",") == 20_000 - MAX_CELLS
         assert after.cells == ["1", "2"]
 
 
 def test_twice_the_lines_in_quotes_take_twice_the_work() -> None:
     def work(records: int) -> int:
         body = b"a\n" + (b'"' + b"\n" * 1_000 + b'"\n') * records
-        return calls(lambda: list(csv_rows(cut(body, range(0, len(body), 7_000)))))
+        return calls(lambda: list(read_csv(split(body, range(0, len(body), 7_000)))))
 
     assert work(40) <= work(20) * 2.2
 
 
 def calls(act: Callable[[], object]) -> int:
-    """How many functions were called while ``act`` ran."""
+    """Count the functions that ``act`` calls."""
     counted = 0
 
     def count(_: object, event: str, __: object) -> None:
@@ -123,8 +123,8 @@ def test_a_line_without_end_is_refused_before_it_is_read_whole() -> None:
             yield b"x," * 524_288
 
     with pytest.raises(CsvMalformed, match="Line 2 is longer"):
-        list(csv_rows(endless()))
-    assert taken <= LARGEST_RECORD // 2**20 + 1
+        list(read_csv(endless()))
+    assert taken <= MAX_RECORD_BYTES // 2**20 + 1
 
 
 def test_a_record_of_many_cells_is_refused_before_it_is_read_whole() -> None:
@@ -137,18 +137,18 @@ def test_a_record_of_many_cells_is_refused_before_it_is_read_whole() -> None:
             taken += 1
             yield b'"' + b"x" * 2**10 + b'\n",'
 
-    with pytest.raises(CsvMalformed, match=r"begins on line 2 .* a quote is not closed"):
-        list(csv_rows(endless()))
-    assert taken <= LARGEST_RECORD // 2**10 + 1
+    with pytest.raises(CsvMalformed, match=r"begins on line 2 .* a quote is probably not closed"):
+        list(read_csv(endless()))
+    assert taken <= MAX_RECORD_BYTES // 2**10 + 1
 
 
-def test_a_nul_is_a_character_of_its_cell_for_the_fields_rules_to_refuse() -> None:
-    assert [row.cells for row in csv_rows([b"a,b\x00c\r\nd,e\r\n"])] == [["a", "b\x00c"], ["d", "e"]]
+def test_a_nul_is_a_character_of_its_cell() -> None:
+    assert [row.cells for row in read_csv([b"a,b\x00c\r\nd,e\r\n"])] == [["a", "b\x00c"], ["d", "e"]]
 
 
 def test_a_cell_of_sixty_kilobytes_is_read_whole() -> None:
     wide = "x" * 60_000
-    (row,) = csv_rows(cut(written([[wide, "b"]]), range(0, 60_000, 999)))
+    (row,) = read_csv(split(to_csv([[wide, "b"]]), range(0, 60_000, 999)))
     assert row.cells == [wide, "b"]
 
 
@@ -158,20 +158,20 @@ def test_blank_lines_are_passed_over_and_counted() -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_lines_end_with_lf_or_crlf_and_the_last_one_need_not(end: str) -> None:
-    body = written([["a", "b"], ["1", "2"]], end)
+    body = to_csv([["a", "b"], ["1", "2"]], end)
     for each in (body, body.removesuffix(end.encode())):
-        assert [row.cells for row in csv_rows([each])] == [["a", "b"], ["1", "2"]]
+        assert [row.cells for row in read_csv([each])] == [["a", "b"], ["1", "2"]]
 
 
 @given(records=RECORDS, at=st.lists(st.integers(0, 1_000), max_size=6), mark=st.booleans())
-def test_what_a_csv_writer_wrote_is_read_back_with_its_lines_however_it_was_cut(
+def test_written_csv_is_read_back_with_its_lines_however_it_is_split(
     records: list[list[str]], at: list[int], mark: bool
 ) -> None:
-    body = BYTE_ORDER_MARK + written(records) if mark else written([["header"], *records])
+    body = BYTE_ORDER_MARK + to_csv(records) if mark else to_csv([["header"], *records])
     expected = records if mark else [["header"], *records]
-    rows = list(csv_rows(cut(body, at)))
+    rows = list(read_csv(split(body, at)))
     assert [row.cells for row in rows] == expected
-    begins = [1 + written(expected[:i]).count(b"\n") for i in range(len(expected))]
+    begins = [1 + to_csv(expected[:i]).count(b"\n") for i in range(len(expected))]
     assert [row.line for row in rows] == begins
     assert [row.end for row in rows[-1:]] == ([len(body)] if expected else [])
 
@@ -181,17 +181,17 @@ def test_any_text_is_read_as_the_library_reads_it(text: str) -> None:
     try:
         expected = [cells for cells in csv.reader(io.StringIO(text, newline="\n"), strict=True) if cells]
     except csv.Error:
-        assert said(text.encode())
+        assert detail(text.encode())
         return
-    assert [row.cells for row in csv_rows([text.encode()])] == expected
+    assert [row.cells for row in read_csv([text.encode()])] == expected
 
 
 @given(body=st.binary(max_size=200), at=st.lists(st.integers(0, 200), max_size=3))
-def test_any_bytes_are_read_or_refused_and_the_cut_makes_no_difference(body: bytes, at: list[int]) -> None:
+def test_any_bytes_are_read_or_refused_however_they_are_split(body: bytes, at: list[int]) -> None:
     def outcome(parts: list[bytes]) -> object:
         try:
-            return list(csv_rows(parts))
+            return list(read_csv(parts))
         except CsvMalformed as refused:
             return refused.detail
 
-    assert outcome([body]) == outcome(cut(body, at))
+    assert outcome([body]) == outcome(split(body, at))

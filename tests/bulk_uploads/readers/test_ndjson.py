@@ -1,4 +1,4 @@
-"""Lines of JSON become the rows that a CSV would have given, or say where they stop being objects."""
+"""NDJSON is read as the rows of the same CSV, or refused with the line of the error."""
 
 import json
 from typing import Any
@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.bulk_uploads.errors import NdjsonMalformed
-from app.bulk_uploads.readers.ndjson import ndjson_rows
-from app.bulk_uploads.readers.parser import cells_of
-from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK, LARGEST_RECORD, Row
+from app.bulk_uploads.readers.ndjson import read_ndjson
+from app.bulk_uploads.readers.parser import parse_cells
+from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK, MAX_RECORD_BYTES, Row
 from app.bulk_uploads.rules import COLUMNS
 
 JSON = st.recursive(
@@ -20,21 +20,21 @@ JSON = st.recursive(
 
 
 def read(body: bytes) -> list[Row]:
-    header, *rows = ndjson_rows([body])
+    header, *rows = read_ndjson([body])
     assert list(header.cells) == list(COLUMNS)
     return rows
 
 
 def cells(line: str) -> dict[str, str]:
     (row,) = read(line.encode())
-    found, errors = cells_of(row, COLUMNS)
+    found, errors = parse_cells(row, COLUMNS)
     assert not errors
     return {name: cell for name, cell in found.items() if cell}
 
 
 def errors(line: str | bytes) -> list[tuple[str, str]]:
     (row,) = read(line if isinstance(line, bytes) else line.encode())
-    return [(each.pointer, each.code) for each in cells_of(row, COLUMNS)[1]]
+    return [(each.pointer, each.code) for each in parse_cells(row, COLUMNS)[1]]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def errors(line: str | bytes) -> list[tuple[str, str]]:
     ],
     ids=["cut short", "two objects", "NaN", "list", "text", "number", "null", "deep", "CSV"],
 )
-def test_a_line_that_is_no_object_refuses_the_file_with_its_number(line: str, why: str) -> None:
+def test_a_line_that_is_not_an_object_refuses_the_file_with_its_number(line: str, why: str) -> None:
     with pytest.raises(NdjsonMalformed, match=r"^Line 3 .*" + why):
         read(f'{{"track": "a"}}\n\n{line}\n'.encode())
 
@@ -67,11 +67,11 @@ def test_a_line_without_end_is_refused_before_it_is_read_whole() -> None:
             yield b" " * 2**20
 
     with pytest.raises(NdjsonMalformed, match="Line 1 is longer"):
-        list(ndjson_rows(endless()))
-    assert taken <= LARGEST_RECORD // 2**20 + 1
+        list(read_ndjson(endless()))
+    assert taken <= MAX_RECORD_BYTES // 2**20 + 1
 
 
-def test_every_name_that_is_unknown_or_there_twice_and_every_value_that_is_no_text_is_named() -> None:
+def test_every_unknown_or_duplicate_name_and_every_value_of_another_type_is_an_error() -> None:
     unknown = '"colour": "x", "a/b\\u0000": 1'
     wrong = '"track": "a", "track": "b", "email": {}, "ntn": true, "networks": [[]], "cnic": []'
     assert errors(f"{{{unknown}, {wrong}}}") == [
@@ -85,14 +85,14 @@ def test_every_name_that_is_unknown_or_there_twice_and_every_value_that_is_no_te
     ]
 
 
-def test_an_object_of_far_too_many_names_is_refused_without_naming_each() -> None:
+def test_an_object_of_too_many_members_has_one_error() -> None:
     assert errors(json.dumps(dict.fromkeys(map(str, range(5_000)), ""))) == [("", "invalid_value")]
 
 
 @pytest.mark.parametrize(
     "line", [b'{"legal_name": "\xff"}', b'{"legal_name": "\\ud800"}', b'{"legal_name": "\xed\xa0\x80"}']
 )
-def test_a_value_that_is_no_text_is_refused_and_can_be_exported(line: bytes) -> None:
+def test_a_value_of_invalid_unicode_is_refused_and_can_be_exported(line: bytes) -> None:
     assert errors(line) == [("/legal_name", "invalid_value")]
     (row,) = read(line)
     assert "".join(row.cells).encode("utf-8", "surrogateescape")
@@ -113,7 +113,7 @@ def test_a_number_is_the_text_that_was_written(written: str) -> None:
     assert cells(f'{{"ntn": {written}}}') == {"ntn": written}
 
 
-def test_rows_have_their_lines_and_blank_ones_are_passed_over() -> None:
+def test_blank_lines_are_skipped_and_counted() -> None:
     body = BYTE_ORDER_MARK + b'\n{"ntn": "1"}\r\n   \n{"ntn": "2"}'
     assert [(row.line, row.end) for row in read(body)] == [(2, 18), (4, len(body))]
 

@@ -1,4 +1,4 @@
-"""A workbook is read as a person sees it, and whatever it asks for, its reader stays as it was."""
+"""A workbook is read as a spreadsheet shows it, and its conversion is limited in memory, time and output."""
 
 import io
 import resource
@@ -12,14 +12,14 @@ import xlsxwriter
 
 from app.bulk_uploads.errors import XlsxMalformed, XlsxTooLarge
 from app.bulk_uploads.readers import xlsx as reading
-from app.bulk_uploads.readers.rows import MOST_CELLS, Row
-from app.bulk_uploads.readers.xlsx import sheet_rows, write_lines
+from app.bulk_uploads.readers.rows import MAX_CELLS, Row
+from app.bulk_uploads.readers.xlsx import convert, read_converted
 from app.bulk_uploads.receiving import content_encoding
 from tests.support import uploads, workbooks
 
 
-def made(*sheets: tuple[str, Callable[[Any, Any], None]]) -> bytes:
-    """A workbook of named sheets, each filled in by its function."""
+def workbook_of(*sheets: tuple[str, Callable[[Any, Any], None]]) -> bytes:
+    """Write a workbook of named sheets, each filled in by its function."""
     body = io.BytesIO()
     workbook = xlsxwriter.Workbook(body)
     for name, fill in sheets:
@@ -32,9 +32,9 @@ def read(body: bytes) -> list[Row]:
     with TemporaryFile() as workbook, TemporaryFile() as lines:
         workbook.write(body)
         workbook.seek(0)
-        write_lines(workbook, lines)
+        convert(workbook, lines)
         lines.seek(0)
-        return list(sheet_rows([lines.read()]))
+        return list(read_converted([lines.read()]))
 
 
 @pytest.mark.parametrize("bomb", [workbooks.far_corner, workbooks.long_text_repeated])
@@ -47,7 +47,7 @@ def test_a_bomb_is_refused_and_takes_no_memory_of_the_reader(bomb: Callable[[], 
 
 
 @pytest.mark.parametrize(("limit", "least"), [("CPU_SECONDS", 0), ("WALL_SECONDS", 0.001), ("OUTPUT_BYTES", 4096)])
-def test_time_and_what_is_written_are_limited_too(monkeypatch: pytest.MonkeyPatch, limit: str, least: float) -> None:
+def test_time_and_output_are_limited_too(monkeypatch: pytest.MonkeyPatch, limit: str, least: float) -> None:
     monkeypatch.setattr(reading, limit, least)
     with pytest.raises(XlsxTooLarge):
         read(uploads.xlsx_of([uploads.row(f"R{i}") for i in range(200)]))
@@ -61,23 +61,23 @@ def test_a_row_over_64_kib_is_refused_with_its_number_in_the_sheet() -> None:
         sheet.write_row(5, 0, ["1", "2", "3"])
 
     with pytest.raises(XlsxMalformed, match="Row 5 of the sheet has more than 65536 bytes"):
-        read(made(("Sheet1", fill)))
+        read(workbook_of(("Sheet1", fill)))
 
 
-def test_a_row_of_far_too_many_cells_keeps_the_rest_in_one() -> None:
+def test_excess_cells_of_a_row_are_joined() -> None:
     def fill(sheet: Any, _: Any) -> None:
         sheet.write_row(0, 0, ["a", "b"])
         sheet.write_row(1, 0, ["1"] * 1_000)
 
-    _, row = read(made(("Sheet1", fill)))
-    assert row.cells == ["1"] * MOST_CELLS + [" ".join(["1"] * (1_000 - MOST_CELLS))]
+    _, row = read(workbook_of(("Sheet1", fill)))
+    assert row.cells == ["1"] * MAX_CELLS + [" ".join(["1"] * (1_000 - MAX_CELLS))]
 
 
-def test_a_workbook_may_unpack_to_as_many_times_its_size_as_any_body(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_output_of_a_workbook_is_limited_like_a_compressed_body(monkeypatch: pytest.MonkeyPatch) -> None:
     body = uploads.xlsx_of([uploads.row(f"R{i}", description="x" * 2_000) for i in range(2_000)])
     assert read(body)
-    monkeypatch.setattr(content_encoding, "LARGEST_RATIO", 1)
-    monkeypatch.setattr(content_encoding, "ALWAYS_ALLOWED", 100_000)
+    monkeypatch.setattr(content_encoding, "MAX_RATIO", 1)
+    monkeypatch.setattr(content_encoding, "ALWAYS_ALLOWED_BYTES", 100_000)
     with pytest.raises(XlsxTooLarge):
         read(body)
 
@@ -96,7 +96,7 @@ def test_a_workbook_that_is_cut_short_is_refused(cut: int) -> None:
 @pytest.mark.parametrize(
     "body", [b"reference,track\n", b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)]
 )
-def test_what_is_no_workbook_is_refused(body: bytes) -> None:
+def test_a_file_that_is_not_a_workbook_is_refused(body: bytes) -> None:
     with pytest.raises(XlsxMalformed):
         read(body)
 
@@ -114,7 +114,7 @@ def test_cells_are_read_as_they_are_seen() -> None:
         sheet.write_datetime(1, 6, datetime(2026, 1, 31, 9, 30, tzinfo=UTC).replace(tzinfo=None), minute)
         sheet.write_formula(1, 7, '="nay"&"atel"', None, "nayatel")
 
-    _, row = read(made(("Sheet1", fill)))
+    _, row = read(workbook_of(("Sheet1", fill)))
     assert row.cells == [
         "1234567", "0012345-6", "9000112345671", "0.1", "TRUE", "2026-01-31", "2026-01-31 09:30:00", "nayatel",
     ]  # fmt: skip
@@ -128,7 +128,7 @@ def test_rows_have_the_numbers_of_the_sheet_and_the_width_of_the_header() -> Non
         sheet.write_row(9, 1, ["1", "2", "3", "4"])
         sheet.write_row(11, 1, [" ", ""])
 
-    rows = read(made(("Sheet1", fill)))
+    rows = read(workbook_of(("Sheet1", fill)))
     assert [(row.line, row.cells) for row in rows] == [
         (3, ["a", "b", "c"]),
         (4, ["1", "", ""]),
@@ -141,5 +141,5 @@ def test_the_sheet_of_registrations_is_read_or_else_the_first() -> None:
     def named(text: str) -> Callable[[Any, Any], None]:
         return lambda sheet, _: sheet.write_string(0, 0, text)
 
-    assert read(made(("Cover", named("cover")), ("Registrations", named("right"))))[0].cells == ["right"]
-    assert read(made(("Cover", named("cover")), ("More", named("more"))))[0].cells == ["cover"]
+    assert read(workbook_of(("Cover", named("cover")), ("Registrations", named("right"))))[0].cells == ["right"]
+    assert read(workbook_of(("Cover", named("cover")), ("More", named("more"))))[0].cells == ["cover"]

@@ -1,4 +1,4 @@
-"""A block is what it was made of, or refused before more than it is unpacked."""
+"""A stored block decompresses to its content, or is refused."""
 
 import pytest
 from backports import zstd
@@ -7,7 +7,7 @@ from app.bulk_uploads.receiving.compression import compress, decompress
 
 
 @pytest.mark.parametrize("block", [b"", b"x", b"reference,track\n" * 65_536], ids=["none", "one byte", "a part"])
-def test_a_block_comes_back_as_it_was(block: bytes) -> None:
+def test_a_compressed_block_decompresses_to_itself(block: bytes) -> None:
     assert decompress(compress(block), len(block)) == block
 
 
@@ -18,6 +18,6 @@ def test_a_frame_of_another_size_is_refused(size: int) -> None:
 
 
 @pytest.mark.parametrize("frame", [b"", b"reference,track\n", zstd.compress(b"x" * 100)[:-2]])
-def test_what_is_no_frame_is_refused(frame: bytes) -> None:
+def test_bytes_that_are_not_a_frame_are_refused(frame: bytes) -> None:
     with pytest.raises(ValueError, match="not a frame"):
         decompress(frame, 100)

@@ -47,7 +47,7 @@ async def reseal(settings: Settings) -> None:
 async def something_in_every_sealed_column(pseb: Caller) -> str:
     person = cases.individual(mobile="+923001234567")
     made = await pseb.post("/v1/applicants", json=person, headers={"Idempotency-Key": "once"})
-    await uploads.uploaded(pseb, uploads.csv_of([uploads.row("A", email="@")]))
+    await uploads.ingest(pseb, uploads.csv_of([uploads.row("A", email="@")]))
     await uploads.send(pseb, uploads.csv_of([uploads.row("B")]))
     assert made.status_code == 201
     return made.headers["Location"]

@@ -27,7 +27,7 @@ async def test_from_application_to_list_as_the_applications_own_login(settings: 
         assert await tx.scalar(text(SAID)) is False
     pseb, officer = await service.caller("pseb"), await service.officer()
     case = await cases.approved(pseb, officer)
-    upload = await uploads.uploaded(pseb, uploads.csv_of([uploads.row("A"), uploads.row("B", email="@")]))
+    upload = await uploads.ingest(pseb, uploads.csv_of([uploads.row("A"), uploads.row("B", email="@")]))
     await service.publish()
     checked = await officer.get(f"/v1/allowlist/check?address={case['networks'][0].partition('/')[0]}")
     assert checked.json()["allowed"] is True

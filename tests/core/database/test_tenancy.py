@@ -68,7 +68,7 @@ async def a_bit_of_everything(caller: Caller, officer: Caller) -> None:
     await cases.decide(officer, case, "request_information", reason_codes=["other"], note="A note")
     await caller.post("/v1/applicants", json=cases.company(), headers={"Idempotency-Key": "once"})
     prefix = caller.credentials.client_id[:12]
-    await uploads.uploaded(caller, uploads.csv_of([uploads.row(f"{prefix}-1"), uploads.row(f"{prefix}-2", email="@")]))
+    await uploads.ingest(caller, uploads.csv_of([uploads.row(f"{prefix}-1"), uploads.row(f"{prefix}-2", email="@")]))
     await uploads.send(caller, uploads.csv_of([uploads.row(f"{prefix}-3")]))
     hook = {"url": "https://hooks.example.pk/register", "event_types": ["*"]}
     assert (await caller.post("/v1/webhooks", json=hook)).status_code == 201

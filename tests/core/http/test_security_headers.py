@@ -56,7 +56,7 @@ async def test_every_answer_is_read_as_what_it_says_and_embedded_nowhere(service
 
 
 async def test_no_cache_keeps_what_is_someones_nor_a_token(service: Service, pseb: Caller) -> None:
-    done = await uploads.uploaded(pseb, uploads.csv_of([uploads.row("A", email="@")]))
+    done = await uploads.ingest(pseb, uploads.csv_of([uploads.row("A", email="@")]))
     answers = [
         *(await one_answer_of_each_kind(service, pseb)).values(),
         await pseb.get(f"/v1/bulk-uploads/{done['id']}/refused.csv"),

@@ -91,7 +91,7 @@ async def one_submission(caller: Caller) -> None:
 async def by_file(caller: Caller, *, dry_run: bool = False, upload_format: str = "csv") -> None:
     rows = [uploads.row("sound"), uploads.row("refused", email="@"), uploads.row("later", operator="nobody")]
     body = uploads.WRITERS[upload_format](rows)
-    done = await uploads.uploaded(caller, body, dry_run=dry_run, upload_format=upload_format, chunk_rows=1)
+    done = await uploads.ingest(caller, body, dry_run=dry_run, upload_format=upload_format, chunk_rows=1)
     assert done["counts"]["created"] == 1
 
 
@@ -105,7 +105,7 @@ async def by_workbook(caller: Caller) -> None:
 
 async def by_broken_file(caller: Caller) -> None:
     body = uploads.csv_of([uploads.row("a")]) + b'"never closed'
-    assert (await uploads.uploaded(caller, body))["status"] == "failed"
+    assert (await uploads.ingest(caller, body))["status"] == "failed"
 
 
 async def by_correction(caller: Caller) -> None:
@@ -113,7 +113,7 @@ async def by_correction(caller: Caller) -> None:
     any_ = {"If-Match": "*"}
     for way in ("patch", "reference", "file"):
         row = uploads.row(f"corrected by {way}")
-        await uploads.uploaded(caller, uploads.csv_of([row]))
+        await uploads.ingest(caller, uploads.csv_of([row]))
         (case,) = (await caller.get("/v1/registrations", params={"reference": row["reference"]})).json()["items"]
         await cases.decide(officer, case, "reject", reason_codes=["operator_mismatch"])
         path, network = f"/v1/registrations/{case['id']}", cases.address()
@@ -124,7 +124,7 @@ async def by_correction(caller: Caller) -> None:
         elif way == "reference":
             assert (await caller.post("/v1/registrations", json=body)).status_code == 200
         else:
-            done = await uploads.uploaded(caller, uploads.csv_of([{**row, "networks": network}]))
+            done = await uploads.ingest(caller, uploads.csv_of([{**row, "networks": network}]))
             assert done["counts"]["updated"] == 1
     assert (await caller.post(f"{path}/withdraw", headers=any_)).status_code == 200
 

@@ -7,7 +7,6 @@ import pytest
 
 from app.bulk_uploads import erasure
 from app.bulk_uploads.ingestion import ingest
-from app.bulk_uploads.ingestion.chunks import read_chunks
 from tests.support import uploads
 from tests.support.erasing import NOTHING_DAYS, erased, let_days_pass, places_of, sweep
 from tests.support.service import Caller, Service

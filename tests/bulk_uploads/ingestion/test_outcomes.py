@@ -68,7 +68,7 @@ async def test_a_cnic_outside_its_own_column_is_refused_and_not_repeated(
     assert await problems(pseb, done) == [(2, column, "invalid_value")]
     rows = await pseb.get(f"/v1/bulk-uploads/{done['id']}/rows")
     exported = await pseb.get(f"/v1/bulk-uploads/{done['id']}/problems.csv")
-    assert "their own field" in exported.text
+    assert "the field cnic" in exported.text
     assert number not in exported.text + rows.text
 
 

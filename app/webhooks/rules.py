@@ -41,7 +41,7 @@ class WebhookStatus(StrEnum):
 
 
 class DisabledReason(StrEnum):
-    """Reason why a webhook is disabled: its partner, status 410, or too many failures."""
+    """Reason why a webhook is disabled: its partner, status 410, or days of failures."""
 
     BY_PARTNER = "by_partner"
     GONE = "gone"
@@ -93,7 +93,7 @@ def next_attempt(attempts: int, now: datetime, jitter: float) -> datetime | None
 
 
 def pause_until(retry_after: str | None, now: datetime) -> datetime | None:
-    """Return the time that a ``Retry-After`` header (RFC 9110, section 10.2.3) asks to wait for, at most a day.
+    """Return the time that a ``Retry-After`` header (RFC 9110, section 10.2.3) asks to wait until, at most a day ahead.
 
     None without the header, and for one that is neither seconds nor a future date.
     """

@@ -30,17 +30,19 @@ def environment(settings: Settings, **changes: str) -> dict[str, str]:
     return {**{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}, **given, **changes}
 
 
-def start(command: str, environment_: dict[str, str], out: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+def start(
+    command: str, environment_: dict[str, str], out: IO[bytes] | None = None, module: str = "app.cli"
+) -> subprocess.Popen[bytes]:
     """A process of ours; what it writes goes to ``out`` when that is given."""
-    return subprocess.Popen([sys.executable, "-m", "app.cli", command], env=environment_, stdout=out, stderr=out)
+    return subprocess.Popen([sys.executable, "-m", module, command], env=environment_, stdout=out, stderr=out)
 
 
 @contextmanager
 def running(
-    command: str, environment_: dict[str, str], out: IO[bytes] | None = None
+    command: str, environment_: dict[str, str], out: IO[bytes] | None = None, module: str = "app.cli"
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process of ours while the block runs."""
-    process = start(command, environment_, out)
+    process = start(command, environment_, out, module)
     try:
         yield process
     finally:
@@ -105,10 +107,10 @@ def wait_until_live(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def serving(settings: Settings, **changes: str) -> Iterator[str]:
+def serving(settings: Settings, *, module: str = "app.cli", **changes: str) -> Iterator[str]:
     """A real API process on a free port; gives its URL."""
     port = free_port()
-    with running("serve", api_environment(settings, port, **changes)) as process:
+    with running("serve", api_environment(settings, port, **changes), module=module) as process:
         url = f"http://127.0.0.1:{port}"
         wait_until_live(url, process)
         yield url

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -155,7 +156,7 @@ def api_environment(settings: Settings, port: int, **changes: str) -> dict[str, 
     return environment(settings, PORT=str(port), PUBLIC_URL=f"http://127.0.0.1:{port}", **changes)
 
 
-def wait_until_live(url: str, process: Running) -> None:
+def wait_until_live(url: str, process: "Running | subprocess.Popen[bytes]") -> None:
     """Return when the API answers."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

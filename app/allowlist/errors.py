@@ -8,7 +8,7 @@ class NetworkTaken(Invalid):
 
     code = "network_taken"
     title = "The network is granted to another registrant"
-    mend = (
+    remedy = (
         "One address has one accountable registrant. If your operator assigned it to you, send the regulator the "
         "operator's letter and ask for the old grant to be revoked."
     )
@@ -19,7 +19,7 @@ class SnapshotRequired(Gone):
 
     code = "snapshot_required"
     title = "The deltas from your serial are not available: fetch the whole list"
-    mend = "Fetch GET /v1/allowlist, discard your list if its session is another, and continue from its serial."
+    remedy = "Fetch GET /v1/allowlist, discard your list if its session is another, and continue from its serial."
 
 
 class PublicationRefused(Exception):

@@ -11,7 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from app.core.validation.networks import span
+from app.core.validation.networks import parse_canonical
 
 WINDOW = timedelta(hours=1)
 MIN_REMOVAL_BOUND = 10
@@ -104,7 +104,7 @@ def effective_removals(removed: Sequence[Change], added: Sequence[str]) -> Seque
     firsts = [first for first, _ in ranges]
 
     def is_covered(network: str) -> bool:
-        first, last, _ = span(network)
+        first, last, _ = parse_canonical(network)
         index = bisect_right(firsts, first) - 1
         return index >= 0 and last <= ranges[index][1]
 
@@ -114,7 +114,7 @@ def effective_removals(removed: Sequence[Change], added: Sequence[str]) -> Seque
 def _merge_ranges(networks: Iterable[str]) -> list[tuple[int, int]]:
     """Return the first and last address of each contiguous range of the networks, in order."""
     ranges: list[tuple[int, int]] = []
-    for first, last, _ in sorted(map(span, networks)):
+    for first, last, _ in sorted(map(parse_canonical, networks)):
         if ranges and first <= ranges[-1][1] + 1:
             ranges[-1] = (ranges[-1][0], max(last, ranges[-1][1]))
         else:

@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import NamedTuple
 from uuid import UUID
 
-from app.core.validation.networks import IPV6_BASE, span
+from app.core.validation.networks import IPV6_BASE, parse_canonical
 
 
 class InvalidSnapshot(Exception):
@@ -51,7 +51,7 @@ class Snapshot:
         self.session = session
         self.serial = serial
         self.published_at = published_at
-        rows = sorted(((span(text).first, text, added) for text, added in entries), key=itemgetter(0))
+        rows = sorted(((parse_canonical(text).first, text, added) for text, added in entries), key=itemgetter(0))
         self._firsts = [first for first, _, _ in rows]
         self.networks: Sequence[str] = [text for _, text, _ in rows]
         self._added = [added for _, _, added in rows]
@@ -90,7 +90,7 @@ class Snapshot:
     def find(self, point: int) -> ListedNetwork | None:
         """The network that contains an address, given as ``networks.position``, or None."""
         index = bisect_right(self._firsts, point) - 1
-        if index < 0 or span(self.networks[index]).last < point:
+        if index < 0 or parse_canonical(self.networks[index]).last < point:
             return None
         return ListedNetwork(self.networks[index], self._added[index])
 
@@ -126,21 +126,21 @@ class Snapshot:
         return new
 
     def _removal(self, text: str) -> tuple[int, bool, int, str]:
-        first = span(text).first
+        first = parse_canonical(text).first
         index = bisect_left(self._firsts, first)
         if index == self.count or self.networks[index] != text:
             raise InvalidSnapshot(f"{text} is removed but not on the list")
         return index, True, first, text
 
     def _insertion(self, text: str) -> tuple[int, bool, int, str]:
-        first = span(text).first
+        first = parse_canonical(text).first
         return bisect_left(self._firsts, first), False, first, text
 
     def _check_overlaps(self, indexes: Iterable[int]) -> None:
         """Compare the networks at ``indexes`` with the ones before them. Raises ``InvalidSnapshot``."""
         for index in indexes:
             before, after = self.networks[index - 1], self.networks[index]
-            if self._firsts[index] <= span(before).last:
+            if self._firsts[index] <= parse_canonical(before).last:
                 raise InvalidSnapshot(f"{before} and {after} overlap")
 
 

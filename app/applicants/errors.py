@@ -8,7 +8,7 @@ class EmailMalformed(Invalid):
 
     code = "email_malformed"
     title = "Not an e-mail address"
-    mend = "Write one address of at most 254 characters, such as it@company.example.pk."
+    remedy = "Write one address of at most 254 characters, such as it@company.example.pk."
 
 
 class MobileMalformed(Invalid):
@@ -16,7 +16,7 @@ class MobileMalformed(Invalid):
 
     code = "mobile_malformed"
     title = "Not a mobile number in international form"
-    mend = "Write +92 and ten digits that begin with 3, without spaces or dashes: +923001234567."
+    remedy = "Write +92 and ten digits that begin with 3, without spaces or dashes: +923001234567."
 
 
 class CnicMalformed(Invalid):
@@ -24,7 +24,7 @@ class CnicMalformed(Invalid):
 
     code = "cnic_malformed"
     title = "Not a CNIC"
-    mend = "Write 13 digits as 12345-1234567-1."
+    remedy = "Write 13 digits as 12345-1234567-1."
 
 
 class NtnMalformed(Invalid):
@@ -32,7 +32,7 @@ class NtnMalformed(Invalid):
 
     code = "ntn_malformed"
     title = "Not an NTN"
-    mend = "Write seven digits, a dash and the check digit: 1234567-8."
+    remedy = "Write seven digits, a dash and the check digit: 1234567-8."
 
 
 class ApplicantConflict(Invalid):
@@ -40,7 +40,7 @@ class ApplicantConflict(Invalid):
 
     code = "applicant_conflict"
     title = "This NTN or CNIC belongs to an applicant of the other kind"
-    mend = (
+    remedy = (
         "Register a company by its NTN and an individual by the CNIC; leave out the number that belongs to the other."
     )
 
@@ -50,4 +50,4 @@ class ApplicantErased(Conflict):
 
     code = "applicant_erased"
     title = "This record was erased"
-    mend = "Create a new record with POST /v1/applicants; it has no connection with the erased one."
+    remedy = "Create a new record with POST /v1/applicants; it has no connection with the erased one."

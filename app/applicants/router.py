@@ -21,8 +21,8 @@ from app.core.errors import Invalid, MissingField
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
 from app.core.http.idempotency import Idempotency
-from app.core.http.problems import BODIES, CHANGES, CREATES, READS, documented
-from app.core.http.responses import Precondition, json_answer, not_modified, page_answer, resource_answer
+from app.core.http.problems import BODIES, CHANGES, CREATES, READS, problem_responses
+from app.core.http.responses import Precondition, json_response, not_modified, page_response, resource_response
 from app.core.principal import Principal
 
 router = APIRouter(prefix="/applicants", tags=["applicants"], route_class=AuthenticatedRoute)
@@ -46,7 +46,7 @@ def to_schema(tx: Transaction, principal: Principal, applicant: Applicant) -> sc
     status_code=201,
     summary="Record an applicant",
     response_model=schemas.Applicant,
-    responses=documented(*CREATES, *DETAILS)
+    responses=problem_responses(*CREATES, *DETAILS)
     | {
         200: {
             "model": schemas.Applicant,
@@ -70,36 +70,39 @@ async def create_applicant(
             applicant = await store.get(tx, principal, outcome.identity.id)
             await tx.refresh(applicant)
             body_ = to_schema(tx, principal, applicant)
-            return resource_answer(body_, 201 if outcome.created else 200, location=f"/v1/applicants/{applicant.id}")
+            return resource_response(body_, 201 if outcome.created else 200, location=f"/v1/applicants/{applicant.id}")
 
         return await idempotency.respond(tx, principal, create)
 
 
-@router.get("", summary="List applicants", response_model=schemas.ApplicantPage, responses=documented(*READS))
+@router.get("", summary="List applicants", response_model=schemas.ApplicantPage, responses=problem_responses(*READS))
 async def list_applicants(
     request: Request, query: Annotated[schemas.ApplicantsQuery, Query()], database: Db, principal: Reader
 ) -> Response:
     """Returns your records, oldest first; the regulator sees those of all partners."""
     async with database.transaction(principal, read_only=True) as tx:
         found, cursor = await store.list_page(tx, principal, query)
-        return page_answer(request, schemas.ApplicantPage, [to_schema(tx, principal, each) for each in found], cursor)
+        return page_response(request, schemas.ApplicantPage, [to_schema(tx, principal, each) for each in found], cursor)
 
 
 @router.get(
-    "/{applicant_id}", summary="Read an applicant", response_model=schemas.Applicant, responses=documented(*READS)
+    "/{applicant_id}",
+    summary="Read an applicant",
+    response_model=schemas.Applicant,
+    responses=problem_responses(*READS),
 )
 async def get_applicant(request: Request, applicant_id: UUID, database: Db, principal: Reader) -> Response:
     """Returns a record, with the CNIC masked."""
     async with database.transaction(principal, read_only=True) as tx:
         applicant = await store.get(tx, principal, applicant_id)
-        return not_modified(request, applicant) or resource_answer(to_schema(tx, principal, applicant))
+        return not_modified(request, applicant) or resource_response(to_schema(tx, principal, applicant))
 
 
 @router.patch(
     "/{applicant_id}",
     summary="Change an applicant's details",
     response_model=schemas.Applicant,
-    responses=documented(*CHANGES, *BODIES, ApplicantErased, *DETAILS),
+    responses=problem_responses(*CHANGES, *BODIES, ApplicantErased, *DETAILS),
 )
 async def change_applicant(
     applicant_id: UUID, body: schemas.ApplicantChange, database: Db, principal: Writer, if_match: Precondition
@@ -107,14 +110,14 @@ async def change_applicant(
     """Applies a JSON merge patch (RFC 7396). The kind and the identifying number cannot change."""
     async with database.transaction(principal) as tx:
         await service.change(tx, principal, applicant_id, if_match, body)
-        return resource_answer(to_schema(tx, principal, await store.get(tx, principal, applicant_id)))
+        return resource_response(to_schema(tx, principal, await store.get(tx, principal, applicant_id)))
 
 
 @router.post(
     "/{applicant_id}/reveal",
     summary="Show a CNIC in full",
     response_model=schemas.Revealed,
-    responses=documented(*READS, *BODIES, MissingField),
+    responses=problem_responses(*READS, *BODIES, MissingField),
 )
 async def reveal_applicant(
     applicant_id: UUID, body: schemas.RevealRequest, database: Db, principal: Revealer
@@ -123,4 +126,4 @@ async def reveal_applicant(
     async with database.transaction(principal) as tx:
         applicant = await service.reveal(tx, principal, applicant_id, body.reason)
         revealed = schemas.Revealed(id=applicant.id, cnic=service.details_of(tx, applicant)["cnic"])
-        return json_answer(revealed, Cache_Control="no-store")
+        return json_response(revealed, Cache_Control="no-store")

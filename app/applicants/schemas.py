@@ -21,7 +21,7 @@ from app.core.validation.schemas import (
     Page,
     Resource,
     Timestamp,
-    refuse_as_given,
+    domain_validator,
 )
 
 
@@ -32,23 +32,23 @@ def _pattern(pattern: re.Pattern[str]) -> dict[str, JsonValue]:
 Email = Annotated[
     str,
     LINE,
-    refuse_as_given(rules.email),
+    domain_validator(rules.email),
     Field(description="At most 254 characters", json_schema_extra={"format": "email", "maxLength": rules.EMAIL_LENGTH}),
 ]
 Mobile = Annotated[
     str,
     LINE,
-    refuse_as_given(rules.mobile),
+    domain_validator(rules.mobile),
     Field(description="`+923001234567`", json_schema_extra=_pattern(rules.MOBILE)),
 ]
 Cnic = Annotated[
     str,
     LINE,
-    refuse_as_given(rules.cnic),
+    domain_validator(rules.cnic),
     Field(description="`12345-1234567-1`", json_schema_extra=_pattern(rules.CNIC)),
 ]
 Ntn = Annotated[
-    str, LINE, refuse_as_given(rules.ntn), Field(description="`1234567-8`", json_schema_extra=_pattern(rules.NTN))
+    str, LINE, domain_validator(rules.ntn), Field(description="`1234567-8`", json_schema_extra=_pattern(rules.NTN))
 ]
 
 COMPANY: Examples = {
@@ -77,7 +77,7 @@ class ApplicantDetails(Body):
     pasha_number: Line100 | None = None
 
     @classmethod
-    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+    def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
         """Yield an error when the identifying number of the kind is missing."""
         return rules.missing_identity(given)
 

@@ -17,7 +17,7 @@ from app.core.errors import FieldError, Forbidden, Invalid, InvalidValue
 from app.core.keyring import Keyring
 from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
-from app.core.validation.schemas import validated
+from app.core.validation.schemas import validate
 from app.events import store as events
 from app.events.store import NewEvent
 
@@ -133,7 +133,7 @@ async def change(
     if_match.check(applicant)
     if applicant.erased_at is not None:
         raise ApplicantErased
-    merged = validated(ApplicantDetails, patch.onto(details_of(tx, applicant))).particulars
+    merged = validate(ApplicantDetails, patch.apply_to(details_of(tx, applicant))).particulars
     row = _row(tx.keyring, merged)
     if row["subject"] != applicant.subject:
         name = merged.identity[0]

@@ -11,7 +11,7 @@ import rfc8785
 from pydantic import BaseModel, Field, JsonValue
 
 from app.audit import tree
-from app.core.validation.schemas import Timestamp, rfc3339
+from app.core.validation.schemas import Timestamp, format_rfc3339
 from app.events.models import Event
 from app.events.store import ERASABLE, ERASED, REMARKS, RecordedEvent, erasable_details
 
@@ -21,7 +21,7 @@ LARGEST_INTEGER = 2**53 - 1
 COMMITTED = ("actor_client_id", "remarks")
 ERASURE_FIELDS = frozenset((*ERASABLE, ERASED))
 # all events of a transaction have the same time
-_timestamp = lru_cache(maxsize=1_000)(rfc3339)
+_timestamp = lru_cache(maxsize=1_000)(format_rfc3339)
 
 
 class ErasableCommitment(NamedTuple):

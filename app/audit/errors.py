@@ -8,7 +8,7 @@ class NotInTree(Conflict):
 
     code = "not_in_tree"
     title = "The event is not in this tree yet"
-    mend = "An event gets its leaf within seconds. Ask again in a moment, and without size or with a newer one."
+    remedy = "An event gets its leaf within seconds. Ask again in a moment, and without size or with a newer one."
 
 
 class VerificationFailed(Exception):

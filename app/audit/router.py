@@ -10,29 +10,31 @@ from app.audit.schemas import Checkpoint, CheckpointQuery, Consistency, Consiste
 from app.core.auth.bearer import require
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
-from app.core.http.problems import READS, documented
-from app.core.http.responses import json_answer
+from app.core.http.problems import READS, problem_responses
+from app.core.http.responses import json_response
 from app.core.principal import Principal
 
 router = APIRouter(prefix="/audit", tags=["audit"], route_class=AuthenticatedRoute)
 Reader = Annotated[Principal, require("events:read")]
 
 
-@router.get("/checkpoint", summary="Read a signed checkpoint", response_model=Checkpoint, responses=documented(*READS))
+@router.get(
+    "/checkpoint", summary="Read a signed checkpoint", response_model=Checkpoint, responses=problem_responses(*READS)
+)
 async def get_checkpoint(query: Annotated[CheckpointQuery, Query()], database: Db, principal: Reader) -> Response:
     """Returns the signed size and root of the Merkle tree over the event log (RFC 9162).
 
     Keep one elsewhere: no event that it covers can then be changed without being found out.
     """
     async with database.transaction(principal, read_only=True) as tx:
-        return json_answer(Checkpoint.model_validate(await store.get_checkpoint(tx, query.size)))
+        return json_response(Checkpoint.model_validate(await store.get_checkpoint(tx, query.size)))
 
 
 @router.get(
     "/inclusion",
     summary="Prove that an event is in the log",
     response_model=Inclusion,
-    responses=documented(*READS, NotInTree),
+    responses=problem_responses(*READS, NotInTree),
 )
 async def get_inclusion(query: Annotated[InclusionQuery, Query()], database: Db, principal: Reader) -> Response:
     """Returns the leaf of an event that the caller may read, and the hashes that lead from it to a checkpoint's root.
@@ -40,14 +42,14 @@ async def get_inclusion(query: Annotated[InclusionQuery, Query()], database: Db,
     409 when the event was just recorded and has no leaf yet, or is beyond the size that was asked for.
     """
     async with database.transaction(principal, read_only=True) as tx:
-        return json_answer(await proofs.prove_inclusion(tx, principal, query))
+        return json_response(await proofs.prove_inclusion(tx, principal, query))
 
 
 @router.get(
     "/consistency",
     summary="Prove that the log is append-only",
     response_model=Consistency,
-    responses=documented(*READS),
+    responses=problem_responses(*READS),
 )
 async def get_consistency(query: Annotated[ConsistencyQuery, Query()], database: Db, principal: Reader) -> Response:
     """Returns the hashes that lead from the root of an earlier checkpoint to that of a later one.
@@ -56,4 +58,4 @@ async def get_consistency(query: Annotated[ConsistencyQuery, Query()], database:
     sizes must be those of checkpoints.
     """
     async with database.transaction(principal, read_only=True) as tx:
-        return json_answer(await proofs.prove_consistency(tx, query))
+        return json_response(await proofs.prove_consistency(tx, query))

@@ -8,7 +8,7 @@ class CsvMalformed(Invalid):
 
     code = "csv_malformed"
     title = "The file cannot be read as CSV"
-    mend = "Send UTF-8 CSV (RFC 4180) with a header row. The detail names the line. Nothing was registered."
+    remedy = "Send UTF-8 CSV (RFC 4180) with a header row. The detail names the line. Nothing was registered."
 
 
 class NdjsonMalformed(Invalid):
@@ -16,7 +16,7 @@ class NdjsonMalformed(Invalid):
 
     code = "ndjson_malformed"
     title = "The file cannot be read as NDJSON"
-    mend = "Send UTF-8 with one JSON object on each line. The detail names the line. Nothing was registered."
+    remedy = "Send UTF-8 with one JSON object on each line. The detail names the line. Nothing was registered."
 
 
 class XlsxMalformed(Invalid):
@@ -24,7 +24,7 @@ class XlsxMalformed(Invalid):
 
     code = "xlsx_malformed"
     title = "The file cannot be opened as an XLSX workbook"
-    mend = (
+    remedy = (
         "Save it as .xlsx without a password, with a header row and the rows on the first sheet or on a sheet named "
         "registrations; or send CSV. Nothing was registered."
     )
@@ -35,7 +35,7 @@ class XlsxTooLarge(Invalid):
 
     code = "xlsx_too_large"
     title = "The workbook takes too much memory or time to read"
-    mend = "Copy only the rows into one or more new workbooks, or send CSV. Nothing was registered."
+    remedy = "Copy only the rows into one or more new workbooks, or send CSV. Nothing was registered."
 
 
 class TooManyRows(Invalid):
@@ -43,7 +43,7 @@ class TooManyRows(Invalid):
 
     code = "too_many_rows"
     title = "The file has too many rows"
-    mend = "Split the file into several uploads. Nothing was registered."
+    remedy = "Split the file into several uploads. Nothing was registered."
 
 
 class DryRunForgotten(Gone):
@@ -51,7 +51,7 @@ class DryRunForgotten(Gone):
 
     code = "dry_run_forgotten"
     title = "The rows of this dry run were deleted"
-    mend = (
+    remedy = (
         "Rows of a dry run are kept for a limited time; the upload keeps its counts. Send the file again for the rows."
     )
 
@@ -61,7 +61,7 @@ class ProcessingAborted(Invalid):
 
     code = "processing_aborted"
     title = "The worker was killed repeatedly while it processed the file"
-    mend = (
+    remedy = (
         "The rows up to rows_done are registered, unless it was a dry run; later rows are not. Split the remaining "
         "rows into several files and send them. If one fails again, report the upload's id."
     )
@@ -72,7 +72,7 @@ class UploadsWaiting(TooManyRequests):
 
     code = "uploads_waiting"
     title = "Too many of your uploads are waiting to be processed"
-    mend = (
+    remedy = (
         "The file was not stored. Send it again after the seconds in Retry-After. The detail lists the waiting "
         "uploads; GET /v1/bulk-uploads?status=processing and ?status=received show their progress."
     )

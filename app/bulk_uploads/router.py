@@ -30,8 +30,8 @@ from app.core.errors import (
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
 from app.core.http.idempotency import Idempotency, IdempotentRequest
-from app.core.http.problems import CREATES, READS, documented
-from app.core.http.responses import not_modified, page_answer, resource_answer
+from app.core.http.problems import CREATES, READS, problem_responses
+from app.core.http.responses import not_modified, page_response, resource_response
 from app.core.principal import Principal
 from app.core.settings import Settings
 
@@ -78,7 +78,7 @@ def _to_schema(upload: models.BulkUpload) -> schemas.BulkUpload:
     status_code=202,
     summary="Upload registrations",
     response_model=schemas.BulkUpload,
-    responses=documented(*CREATES, *UPLOAD_ERRORS),
+    responses=problem_responses(*CREATES, *UPLOAD_ERRORS),
     openapi_extra=UPLOAD_BODY,
 )
 async def upload(
@@ -117,7 +117,7 @@ async def upload(
         async def receive() -> Response:
             upload_id = await service.receive(tx, principal, spool, upload_format, settings, dry_run=query.dry_run)
             resource = _to_schema(await store.get(tx, principal, upload_id))
-            return resource_answer(resource, 202, location=f"/v1/bulk-uploads/{upload_id}")
+            return resource_response(resource, 202, location=f"/v1/bulk-uploads/{upload_id}")
 
         return await idempotency.respond(tx, principal, receive, body_digest=spool.sha256)
 
@@ -143,29 +143,31 @@ def _upload_format(content_type: str) -> rules.UploadFormat:
     return rules.FORMAT_OF_TYPE[media_type]
 
 
-@router.get("", summary="List uploads", response_model=schemas.BulkUploadPage, responses=documented(*READS))
+@router.get("", summary="List uploads", response_model=schemas.BulkUploadPage, responses=problem_responses(*READS))
 async def list_uploads(
     request: Request, query: Annotated[schemas.BulkUploadsQuery, Query()], database: Db, principal: Reader
 ) -> Response:
     """List your uploads, oldest first; the regulator sees all partners' uploads."""
     async with database.transaction(principal, read_only=True) as tx:
         found, cursor = await store.list_page(tx, principal, query)
-        return page_answer(request, schemas.BulkUploadPage, [_to_schema(each) for each in found], cursor)
+        return page_response(request, schemas.BulkUploadPage, [_to_schema(each) for each in found], cursor)
 
 
-@router.get("/{upload_id}", summary="Follow an upload", response_model=schemas.BulkUpload, responses=documented(*READS))
+@router.get(
+    "/{upload_id}", summary="Follow an upload", response_model=schemas.BulkUpload, responses=problem_responses(*READS)
+)
 async def get_upload(request: Request, upload_id: UUID, database: Db, principal: Reader) -> Response:
     """Get the status of an upload, its bytes and rows done, and its rows by outcome."""
     async with database.transaction(principal, read_only=True) as tx:
         found = await store.get(tx, principal, upload_id)
-        return not_modified(request, found) or resource_answer(_to_schema(found))
+        return not_modified(request, found) or resource_response(_to_schema(found))
 
 
 @router.get(
     "/{upload_id}/rows",
     summary="List an upload's rows",
     response_model=schemas.UploadRowPage,
-    responses=documented(*READS, DryRunForgotten),
+    responses=problem_responses(*READS, DryRunForgotten),
 )
 async def list_rows(
     request: Request, upload_id: UUID, query: Annotated[schemas.RowsQuery, Query()], database: Db, principal: Reader
@@ -173,14 +175,14 @@ async def list_rows(
     """List the outcome of each row, in the order of the file."""
     async with database.transaction(principal, read_only=True) as tx:
         await _get_with_rows(tx, principal, upload_id)
-        return page_answer(request, schemas.UploadRowPage, *await store.list_rows(tx, upload_id, query))
+        return page_response(request, schemas.UploadRowPage, *await store.list_rows(tx, upload_id, query))
 
 
 @router.get(
     "/{upload_id}/problems.csv",
     summary="Download the problems",
     response_class=StreamingResponse,
-    responses=documented(*READS, DryRunForgotten) | CSV_RESPONSE,
+    responses=problem_responses(*READS, DryRunForgotten) | CSV_RESPONSE,
 )
 async def get_problems(upload_id: UUID, database: Db, principal: Reader) -> Response:
     """Download `line,column,code,detail`: one line per problem, in the order of the file."""
@@ -193,7 +195,7 @@ async def get_problems(upload_id: UUID, database: Db, principal: Reader) -> Resp
     "/{upload_id}/refused.csv",
     summary="Download the refused rows",
     response_class=StreamingResponse,
-    responses=documented(*READS, DryRunForgotten) | CSV_RESPONSE,
+    responses=problem_responses(*READS, DryRunForgotten) | CSV_RESPONSE,
 )
 async def get_refused(upload_id: UUID, database: Db, principal: Reader) -> Response:
     """Download the refused rows as CSV in the columns of the upload, to correct and upload again.

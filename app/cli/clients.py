@@ -11,7 +11,7 @@ from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
 from app.core.outbound.client import Outbound
 from app.core.validation.preconditions import ANY_VERSION
-from app.core.validation.schemas import validated
+from app.core.validation.schemas import validate
 from app.partners import rules, service, store
 from app.partners.errors import KeyUnusable
 from app.partners.models import Client
@@ -61,9 +61,9 @@ def create(
             if kind is None:
                 raise NotFound(f"There is no partner {partner}; create it with --kind.")
             new = {"name": partner, "kind": kind, "operator": operator}
-            found = await service.create_partner(tx, None, validated(NewPartner, new))
+            found = await service.create_partner(tx, None, validate(NewPartner, new))
         details = {"name": name, "scopes": scope, "person": person}
-        return await service.create_client(tx, None, found, validated(NewClient, details))
+        return await service.create_client(tx, None, found, validate(NewClient, details))
 
     _print_secret(run_in_transaction(work))
 
@@ -103,7 +103,7 @@ def keys(
     async def work(tx: Transaction) -> Client:
         method = AuthMethod.PRIVATE_KEY_JWT if only else None
         given = {"jwks": jwks and _read_json(jwks), "jwks_uri": jwks_uri, "token_endpoint_auth_method": method}
-        body = validated(ClientKeys, given)
+        body = validate(ClientKeys, given)
         if body.jwks_uri:
             Outbound(read_settings()).check(body.jwks_uri)
         return await service.set_keys(tx, None, await _get_client(tx, client_id), ANY_VERSION, body)

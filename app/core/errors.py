@@ -28,13 +28,13 @@ class FieldError:
 class DomainError(Exception):
     """An error with a stable ``code``; each code is one class, explained at ``/problems/{code}``.
 
-    ``title`` summarises the code, ``mend`` tells the caller what to do, ``detail`` describes this occurrence, and
+    ``title`` summarises the code, ``remedy`` tells the caller what to do, ``detail`` describes this occurrence, and
     ``errors`` are those of single fields.
     """
 
     code: ClassVar[str] = ""
     title: ClassVar[str] = ""
-    mend: ClassVar[str] = ""
+    remedy: ClassVar[str] = ""
     known: ClassVar[dict[str, type["DomainError"]]] = {}
 
     def __init__(self, detail: str = "", errors: Sequence[FieldError] = ()) -> None:
@@ -57,7 +57,7 @@ class NotFound(DomainError):
 
     code = "not_found"
     title = "Not found"
-    mend = "Check the URL and the id. A resource of another partner is not found either."
+    remedy = "Check the URL and the id. A resource of another partner is not found either."
 
 
 class Conflict(DomainError):
@@ -73,7 +73,7 @@ class Forbidden(DomainError):
 
     code = "forbidden"
     title = "Not allowed for this client"
-    mend = "Ask for a token with the scope that the operation names, or have the scope granted to your client."
+    remedy = "Ask for a token with the scope that the operation names, or have the scope granted to your client."
 
 
 class SelfReview(Forbidden):
@@ -81,7 +81,7 @@ class SelfReview(Forbidden):
 
     code = "self_review"
     title = "You cannot decide your own case"
-    mend = "Leave the case to another officer."
+    remedy = "Leave the case to another officer."
 
 
 class Unauthenticated(DomainError):
@@ -91,7 +91,9 @@ class Unauthenticated(DomainError):
 
     code = "unauthenticated"
     title = "A valid access token is required"
-    mend = "Get a token from POST /oauth/token and send it as 'Authorization: Bearer TOKEN'. A token lasts 10 minutes."
+    remedy = (
+        "Get a token from POST /oauth/token and send it as 'Authorization: Bearer TOKEN'. A token lasts 10 minutes."
+    )
 
 
 class TokenExpired(Unauthenticated):
@@ -116,7 +118,9 @@ class MissingField(Invalid):
 
     code = "missing_field"
     title = "A required field is absent or empty"
-    mend = "Send the field. GET /v1/tracks lists what each track needs; a company needs ntn, an individual needs cnic."
+    remedy = (
+        "Send the field. GET /v1/tracks lists what each track needs; a company needs ntn, an individual needs cnic."
+    )
 
 
 class InvalidValue(Invalid):
@@ -124,7 +128,7 @@ class InvalidValue(Invalid):
 
     code = "invalid_value"
     title = "A value is not allowed"
-    mend = "The detail says what is allowed. Unknown fields are refused, and so are control characters."
+    remedy = "The detail says what is allowed. Unknown fields are refused, and so are control characters."
 
 
 class EncodingMalformed(Invalid):
@@ -132,7 +136,7 @@ class EncodingMalformed(Invalid):
 
     code = "encoding_malformed"
     title = "The body cannot be decompressed"
-    mend = "Compress the file again, and send Content-Encoding only with a body that is compressed so."
+    remedy = "Compress the file again, and send Content-Encoding only with a body that is compressed so."
 
 
 class VersionMismatch(DomainError):
@@ -140,7 +144,7 @@ class VersionMismatch(DomainError):
 
     code = "version_mismatch"
     title = "The resource has changed since you read it"
-    mend = "Read it again, check the changes, and send the new ETag in If-Match."
+    remedy = "Read it again, check the changes, and send the new ETag in If-Match."
 
 
 class PreconditionRequired(DomainError):
@@ -148,7 +152,9 @@ class PreconditionRequired(DomainError):
 
     code = "precondition_required"
     title = "If-Match is required"
-    mend = "Send the ETag of the resource as you last read it in If-Match, so that you never overwrite another change."
+    remedy = (
+        "Send the ETag of the resource as you last read it in If-Match, so that you never overwrite another change."
+    )
 
 
 class IdempotencyConflict(Invalid):
@@ -156,7 +162,7 @@ class IdempotencyConflict(Invalid):
 
     code = "idempotency_conflict"
     title = "This Idempotency-Key was used for another request"
-    mend = "Use a new key for a new request, and the same key only to repeat the same request."
+    remedy = "Use a new key for a new request, and the same key only to repeat the same request."
 
 
 class RequestInProgress(Conflict):
@@ -164,7 +170,7 @@ class RequestInProgress(Conflict):
 
     code = "request_in_progress"
     title = "The first request with this Idempotency-Key is still in progress"
-    mend = "Wait a moment and send the same request again; you get the response to the first."
+    remedy = "Wait a moment and send the same request again; you get the response to the first."
 
 
 class PayloadTooLarge(DomainError):
@@ -172,7 +178,7 @@ class PayloadTooLarge(DomainError):
 
     code = "payload_too_large"
     title = "The body is too large"
-    mend = "Split it into several files or requests."
+    remedy = "Split it into several files or requests."
 
 
 class MalformedRequest(DomainError):
@@ -180,7 +186,7 @@ class MalformedRequest(DomainError):
 
     code = "malformed_request"
     title = "The request is not valid HTTP"
-    mend = "Send HTTP/1.1 (RFC 9112); a proxy may have altered the request."
+    remedy = "Send HTTP/1.1 (RFC 9112); a proxy may have altered the request."
 
 
 class RequestTimeout(DomainError):
@@ -188,7 +194,7 @@ class RequestTimeout(DomainError):
 
     code = "request_timeout"
     title = "The request arrived too slowly"
-    mend = "Nothing was changed. Send the request again over a faster connection; the detail names the limit."
+    remedy = "Nothing was changed. Send the request again over a faster connection; the detail names the limit."
 
 
 class UrlTooLong(DomainError):
@@ -196,7 +202,7 @@ class UrlTooLong(DomainError):
 
     code = "address_too_long"
     title = "The URL is too long"
-    mend = "Send fewer or shorter query parameters, or use the POST operation where there is one."
+    remedy = "Send fewer or shorter query parameters, or use the POST operation where there is one."
 
 
 class HeadTooLarge(DomainError):
@@ -204,7 +210,7 @@ class HeadTooLarge(DomainError):
 
     code = "head_too_large"
     title = "The headers are too large"
-    mend = "Send fewer or shorter headers; the service uses no cookies."
+    remedy = "Send fewer or shorter headers; the service uses no cookies."
 
 
 class UnsupportedMediaType(DomainError):
@@ -212,7 +218,7 @@ class UnsupportedMediaType(DomainError):
 
     code = "unsupported_media_type"
     title = "The content type is not supported"
-    mend = "Send 'Content-Type: application/json'; for an upload text/csv, application/x-ndjson or that of XLSX."
+    remedy = "Send 'Content-Type: application/json'; for an upload text/csv, application/x-ndjson or that of XLSX."
 
 
 class UnsupportedEncoding(UnsupportedMediaType):
@@ -222,7 +228,9 @@ class UnsupportedEncoding(UnsupportedMediaType):
 
     code = "unsupported_encoding"
     title = "The content encoding is not supported"
-    mend = "Send the body uncompressed, or compressed once with an encoding that Accept-Encoding of the response lists."
+    remedy = (
+        "Send the body uncompressed, or compressed once with an encoding that Accept-Encoding of the response lists."
+    )
 
 
 class NotAcceptable(DomainError):
@@ -230,7 +238,7 @@ class NotAcceptable(DomainError):
 
     code = "not_acceptable"
     title = "There is no acceptable representation"
-    mend = "Ask for one of the formats of the operation, by Accept or ?format=."
+    remedy = "Ask for one of the formats of the operation, by Accept or ?format=."
 
 
 class MethodNotAllowed(DomainError):
@@ -238,7 +246,7 @@ class MethodNotAllowed(DomainError):
 
     code = "method_not_allowed"
     title = "The method is not allowed"
-    mend = "The Allow header lists the methods of this URL."
+    remedy = "The Allow header lists the methods of this URL."
 
 
 class TooManyRequests(DomainError):
@@ -246,7 +254,7 @@ class TooManyRequests(DomainError):
 
     code = "too_many_requests"
     title = "Too many requests"
-    mend = "Wait for the seconds in Retry-After; RateLimit-Policy has the number of requests allowed in a window."
+    remedy = "Wait for the seconds in Retry-After; RateLimit-Policy has the number of requests allowed in a window."
 
     def __init__(self, detail: str = "", errors: Sequence[FieldError] = (), *, retry_after: int = 60) -> None:
         super().__init__(detail, errors)
@@ -258,7 +266,7 @@ class Unavailable(DomainError):
 
     code = "unavailable"
     title = "The service is temporarily unavailable"
-    mend = "Nothing was changed. Send the same request again after the seconds in Retry-After."
+    remedy = "Nothing was changed. Send the same request again after the seconds in Retry-After."
 
 
 class Internal(DomainError):
@@ -266,4 +274,4 @@ class Internal(DomainError):
 
     code = "internal"
     title = "Internal error"
-    mend = "Nothing was changed. Report it with the X-Request-ID of the response."
+    remedy = "Nothing was changed. Report it with the X-Request-ID of the response."

@@ -8,7 +8,7 @@ class ApplicantInUse(Conflict):
 
     code = "applicant_in_use"
     title = "A case of this applicant is open or in force"
-    mend = (
+    remedy = (
         "The detail names the cases. Withdraw open cases, and wait until cases in force expire or are revoked; a "
         "network leaves the allowlist with the next publication, or when a held removal is released. Then try again."
     )

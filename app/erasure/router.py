@@ -9,8 +9,8 @@ from app.applicants import schemas, store
 from app.applicants.router import to_schema
 from app.core.auth.bearer import require
 from app.core.http.dependencies import database_of
-from app.core.http.problems import CHANGES, documented
-from app.core.http.responses import Precondition, resource_answer
+from app.core.http.problems import CHANGES, problem_responses
+from app.core.http.responses import Precondition, resource_response
 from app.core.principal import Principal
 from app.erasure import service
 from app.erasure.errors import ApplicantInUse
@@ -23,7 +23,7 @@ Eraser = Annotated[Principal, require("applicants:erase")]
     "/{applicant_id}/erasure",
     summary="Erase an applicant's personal data",
     response_model=schemas.Applicant,
-    responses=documented(*CHANGES, ApplicantInUse),
+    responses=problem_responses(*CHANGES, ApplicantInUse),
 )
 async def erase_applicant(request: Request, applicant_id: UUID, principal: Eraser, if_match: Precondition) -> Response:
     """Erases the applicant's personal data, and the references and texts of all its cases, irreversibly.
@@ -40,4 +40,4 @@ async def erase_applicant(request: Request, applicant_id: UUID, principal: Erase
         await service.erase_on_request(tx, principal, applicant_id, if_match)
         applicant = await store.get(tx, principal, applicant_id)
         await tx.refresh(applicant)
-        return resource_answer(to_schema(tx, principal, applicant))
+        return resource_response(to_schema(tx, principal, applicant))

@@ -8,8 +8,8 @@ from app.core.auth.bearer import require
 from app.core.errors import Forbidden, Unauthenticated
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
-from app.core.http.problems import documented
-from app.core.http.responses import page_answer
+from app.core.http.problems import problem_responses
+from app.core.http.responses import page_response
 from app.core.principal import Principal
 from app.events import store
 from app.events.schemas import EventPage, EventsQuery
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/events", tags=["events"], route_class=AuthenticatedR
     "",
     summary="Read the event log",
     response_model=EventPage,
-    responses=documented(Unauthenticated, Forbidden),
+    responses=problem_responses(Unauthenticated, Forbidden),
 )
 async def list_events(
     request: Request,
@@ -38,4 +38,4 @@ async def list_events(
         after = query.after or query.cursor
         items = await store.read(tx, principal, after=after, limit=query.limit)
         last = items[-1].id if items else after
-        return page_answer(request, EventPage, items, str(last) if last else None)
+        return page_response(request, EventPage, items, str(last) if last else None)

@@ -11,8 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.allowlist.serving.reader import SnapshotReader
 from app.core.database.transaction import Transaction
 from app.core.errors import Unavailable
-from app.core.http.problems import documented
-from app.core.http.responses import json_answer
+from app.core.http.problems import problem_responses
+from app.core.http.responses import json_response
 from app.core.keyring import SealBroken
 from app.core.limits.shared_read import SharedRead
 from app.core.validation.schemas import Resource, Timestamp
@@ -52,13 +52,13 @@ class Ready(Resource):
     )
 
 
-@router.get("/health/live", summary="Check liveness", response_model=Live, responses=documented())
+@router.get("/health/live", summary="Check liveness", response_model=Live, responses=problem_responses())
 async def live() -> Response:
     """Report that the process is alive. The database is not asked, so that its outage does not restart the service."""
-    return json_answer(Live())
+    return json_response(Live())
 
 
-@router.get("/health/ready", summary="Check readiness", response_model=Ready, responses=documented(Unavailable))
+@router.get("/health/ready", summary="Check readiness", response_model=Ready, responses=problem_responses(Unavailable))
 async def ready(request: Request) -> Response:
     """Report readiness: the database answers, its migrations and secret match this process, and a worker is alive.
 
@@ -77,7 +77,7 @@ async def ready(request: Request) -> Response:
     if reader.is_diverged:
         raise Unavailable("The allowlist served is not the one of the database, which has a wrong digest: see the log.")
     diverged = Diverged.model_validate(reader.last_divergence) if reader.last_divergence else None
-    return json_answer(Ready(diverged=diverged))
+    return json_response(Ready(diverged=diverged))
 
 
 async def readiness_problem(tx: Transaction, expected_migration: str | None) -> str:
@@ -93,7 +93,7 @@ async def readiness_problem(tx: Transaction, expected_migration: str | None) -> 
     return ""
 
 
-@router.get("/metrics", summary="Read the metrics", response_class=Response, responses=documented())
+@router.get("/metrics", summary="Read the metrics", response_class=Response, responses=problem_responses())
 async def metrics() -> Response:
     """Return counters, gauges and histograms in the Prometheus text format."""
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -8,4 +8,4 @@ class UnknownOperator(Invalid):
 
     code = "unknown_operator"
     title = "There is no operator with this code"
-    mend = "GET /v1/operators lists the codes, such as ptcl or nayatel."
+    remedy = "GET /v1/operators lists the codes, such as ptcl or nayatel."

@@ -9,8 +9,8 @@ from app.core.auth.bearer import require
 from app.core.errors import Unauthenticated
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
-from app.core.http.problems import documented
-from app.core.http.responses import page_answer
+from app.core.http.problems import problem_responses
+from app.core.http.responses import page_response
 from app.core.principal import Principal
 from app.core.validation.schemas import Page, Resource
 from app.operators import store
@@ -34,8 +34,8 @@ class Operator(Resource):
 OperatorPage = Page[Operator]
 
 
-@router.get("", summary="List operators", response_model=OperatorPage, responses=documented(Unauthenticated))
+@router.get("", summary="List operators", response_model=OperatorPage, responses=problem_responses(Unauthenticated))
 async def list_operators(request: Request, database: Db, principal: Annotated[Principal, require()]) -> Response:
     """List the operators that a registration can name, by code, on one page."""
     async with database.transaction(principal, read_only=True) as tx:
-        return page_answer(request, OperatorPage, await store.list_operators(tx), None)
+        return page_response(request, OperatorPage, await store.list_operators(tx), None)

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from app.core.validation.networks import Disjoint, Network
+from app.core.validation.networks import DisjointNetworks, Network
 
 
 class PrefixTable:
@@ -17,8 +17,8 @@ class PrefixTable:
         prefixes = defaultdict[str | None, list[str]](list)
         for operator, prefix in rows:
             prefixes[operator] += [prefix] if prefix is not None else []
-        self._country = Disjoint.outermost(prefixes.pop(None, ()))
-        self._announced = {operator: Disjoint.outermost(announced) for operator, announced in prefixes.items()}
+        self._country = DisjointNetworks.outermost(prefixes.pop(None, ()))
+        self._announced = {operator: DisjointNetworks.outermost(announced) for operator, announced in prefixes.items()}
 
     def knows(self, operator: str) -> bool:
         """True when there is an operator with this code."""

@@ -8,7 +8,7 @@ class NameTaken(Conflict):
 
     code = "name_taken"
     title = "The name is taken"
-    mend = "Choose another name, or use the existing partner or client."
+    remedy = "Choose another name, or use the existing partner or client."
 
 
 class AuthenticatesOtherwise(Conflict):
@@ -16,7 +16,7 @@ class AuthenticatesOtherwise(Conflict):
 
     code = "authenticates_otherwise"
     title = "The client authenticates in another way"
-    mend = (
+    remedy = (
         "A client limited to private_key_jwt has no secret: remove that limit by PUT .../keys first. "
         "A client of an external issuer has neither a secret nor keys here: create another client."
     )
@@ -27,7 +27,7 @@ class SecondPersonRequired(Forbidden):
 
     code = "second_person_required"
     title = "A second person must confirm the change"
-    mend = (
+    remedy = (
         "Another person must confirm it: neither its requester nor the person of the changed client. "
         "A client without a person cannot confirm."
     )
@@ -38,7 +38,7 @@ class ChangeNotPending(Conflict):
 
     code = "change_not_pending"
     title = "The change is no longer pending"
-    mend = "Read its status. If the change is still needed, request it again."
+    remedy = "Read its status. If the change is still needed, request it again."
 
 
 class PrivateKeySent(Invalid):
@@ -46,7 +46,7 @@ class PrivateKeySent(Invalid):
 
     code = "private_key_sent"
     title = "A private key was sent"
-    mend = "The key is no longer secret: generate a new pair, and send its public half only."
+    remedy = "The key is no longer secret: generate a new pair, and send its public half only."
 
 
 class KeyUnusable(Invalid):
@@ -54,4 +54,4 @@ class KeyUnusable(Invalid):
 
     code = "key_unusable"
     title = "A key cannot be used"
-    mend = "Send 1 to 10 public keys, each with a kid of its own: Ed25519, P-256, or RSA of 3072 to 4096 bits."
+    remedy = "Send 1 to 10 public keys, each with a kid of its own: Ed25519, P-256, or RSA of 3072 to 4096 bits."

@@ -9,8 +9,8 @@ from app.core.auth.bearer import require
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
 from app.core.http.idempotency import Idempotency
-from app.core.http.problems import BODIES, CHANGES, CREATES, READS, documented
-from app.core.http.responses import Precondition, json_answer, page_answer, resource_answer
+from app.core.http.problems import BODIES, CHANGES, CREATES, READS, problem_responses
+from app.core.http.responses import Precondition, json_response, page_response, resource_response
 from app.core.outbound.client import Outbound
 from app.core.outbound.url_policy import UrlRefused
 from app.core.principal import Principal
@@ -39,13 +39,13 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("", summary="List partners", response_model=schemas.PartnerPage, responses=documented(*READS))
+@router.get("", summary="List partners", response_model=schemas.PartnerPage, responses=problem_responses(*READS))
 async def list_partners(
     request: Request, query: Annotated[schemas.PartnersQuery, Query()], database: Db, principal: Admin
 ) -> Response:
     """Lists all partners, oldest first."""
     async with database.transaction(principal, read_only=True) as tx:
-        return page_answer(request, schemas.PartnerPage, *await store.list_partners(tx, query))
+        return page_response(request, schemas.PartnerPage, *await store.list_partners(tx, query))
 
 
 @router.post(
@@ -53,7 +53,7 @@ async def list_partners(
     status_code=201,
     summary="Create a partner",
     response_model=schemas.Partner,
-    responses=documented(*CREATES, NameTaken),
+    responses=problem_responses(*CREATES, NameTaken),
 )
 async def create_partner(
     body: schemas.NewPartner, database: Db, principal: Admin, idempotency: Idempotency
@@ -63,23 +63,27 @@ async def create_partner(
 
         async def create() -> Response:
             partner = await service.create_partner(tx, principal, body)
-            return resource_answer(schemas.Partner.model_validate(partner), 201, location=f"/v1/partners/{partner.id}")
+            return resource_response(
+                schemas.Partner.model_validate(partner), 201, location=f"/v1/partners/{partner.id}"
+            )
 
         return await idempotency.respond(tx, principal, create)
 
 
-@router.get("/{partner_id}", summary="Read a partner", response_model=schemas.Partner, responses=documented(*READS))
+@router.get(
+    "/{partner_id}", summary="Read a partner", response_model=schemas.Partner, responses=problem_responses(*READS)
+)
 async def get_partner(partner_id: UUID, database: Db, principal: Admin) -> Response:
     """Returns one partner: its name, its kind, and the operator's code if it is one."""
     async with database.transaction(principal, read_only=True) as tx:
-        return resource_answer(schemas.Partner.model_validate(await store.get_partner(tx, partner_id)))
+        return resource_response(schemas.Partner.model_validate(await store.get_partner(tx, partner_id)))
 
 
 @router.get(
     "/{partner_id}/clients",
     summary="List a partner's clients",
     response_model=schemas.ClientPage,
-    responses=documented(*READS),
+    responses=problem_responses(*READS),
 )
 async def list_clients(
     request: Request, partner_id: UUID, query: Annotated[schemas.PartnersQuery, Query()], database: Db, principal: Admin
@@ -87,7 +91,7 @@ async def list_clients(
     """Lists a partner's clients without their secrets, oldest first."""
     async with database.transaction(principal, read_only=True) as tx:
         await store.get_partner(tx, partner_id)
-        return page_answer(request, schemas.ClientPage, *await store.list_clients(tx, partner_id, query))
+        return page_response(request, schemas.ClientPage, *await store.list_clients(tx, partner_id, query))
 
 
 def _check_jwks_uri(request: Request, keys: schemas.ClientKeys) -> None:
@@ -101,13 +105,13 @@ def _accepted(pending: PendingChange) -> Response:
     change = ClientChange.model_validate(pending.change)
     credentials = {"oauth_client_id": pending.oauth_client_id, "client_secret": pending.client_secret}
     body = ClientChangeAsked(**change.model_dump(), **credentials)
-    return json_answer(body, 202, Location=f"/v1/partners/{change.partner_id}/client-changes/{change.id}")
+    return json_response(body, 202, Location=f"/v1/partners/{change.partner_id}/client-changes/{change.id}")
 
 
 def _client_response(result: service.Issued | PendingChange) -> Response:
     if isinstance(result, PendingChange):
         return _accepted(result)
-    return resource_answer(schemas.Client.model_validate(result.client))
+    return resource_response(schemas.Client.model_validate(result.client))
 
 
 def _secret_response(result: service.Issued | PendingChange, status: int) -> Response:
@@ -116,7 +120,7 @@ def _secret_response(result: service.Issued | PendingChange, status: int) -> Res
     client = schemas.Client.model_validate(result.client)
     body = schemas.ClientWithSecret(**client.model_dump(), client_secret=result.client_secret)
     location = f"/v1/partners/{client.partner_id}/clients/{client.id}" if status == 201 else None
-    return resource_answer(body, status, location=location)
+    return resource_response(body, status, location=location)
 
 
 @router.post(
@@ -124,7 +128,7 @@ def _secret_response(result: service.Issued | PendingChange, status: int) -> Res
     status_code=201,
     summary="Create a client",
     response_model=schemas.ClientWithSecret,
-    responses=documented(*CREATES, NameTaken, PrivateKeySent, KeyUnusable, UrlRefused) | ACCEPTED,
+    responses=problem_responses(*CREATES, NameTaken, PrivateKeySent, KeyUnusable, UrlRefused) | ACCEPTED,
 )
 async def create_client(
     request: Request,
@@ -154,19 +158,20 @@ async def create_client(
     "/{partner_id}/clients/{client_id}",
     summary="Read a client",
     response_model=schemas.Client,
-    responses=documented(*READS),
+    responses=problem_responses(*READS),
 )
 async def get_client(partner_id: UUID, client_id: UUID, database: Db, principal: Admin) -> Response:
     """Returns one client without its secret."""
     async with database.transaction(principal, read_only=True) as tx:
-        return resource_answer(schemas.Client.model_validate(await store.get_client(tx, partner_id, client_id)))
+        return resource_response(schemas.Client.model_validate(await store.get_client(tx, partner_id, client_id)))
 
 
 @router.put(
     "/{partner_id}/clients/{client_id}/keys",
     summary="Replace a client's public keys",
     response_model=schemas.Client,
-    responses=documented(*CHANGES, *BODIES, PrivateKeySent, KeyUnusable, UrlRefused, AuthenticatesOtherwise) | ACCEPTED,
+    responses=problem_responses(*CHANGES, *BODIES, PrivateKeySent, KeyUnusable, UrlRefused, AuthenticatesOtherwise)
+    | ACCEPTED,
 )
 async def set_keys(
     request: Request,
@@ -193,7 +198,7 @@ async def set_keys(
     "/{partner_id}/clients/{client_id}",
     summary="Change a client's scopes or person",
     response_model=schemas.Client,
-    responses=documented(*CHANGES, *BODIES, AuthenticatesOtherwise) | ACCEPTED,
+    responses=problem_responses(*CHANGES, *BODIES, AuthenticatesOtherwise) | ACCEPTED,
 )
 async def change_client(
     partner_id: UUID,
@@ -218,7 +223,7 @@ async def change_client(
     "/{partner_id}/clients/{client_id}/rotate",
     summary="Give a client a new secret",
     response_model=schemas.ClientWithSecret,
-    responses=documented(*CHANGES, AuthenticatesOtherwise) | ACCEPTED,
+    responses=problem_responses(*CHANGES, AuthenticatesOtherwise) | ACCEPTED,
 )
 async def rotate_secret(
     partner_id: UUID,
@@ -243,7 +248,7 @@ async def rotate_secret(
     "/{partner_id}/clients/{client_id}/disable",
     summary="Disable a client",
     response_model=schemas.Client,
-    responses=documented(*CHANGES),
+    responses=problem_responses(*CHANGES),
 )
 async def disable_client(
     partner_id: UUID, client_id: UUID, database: Db, principal: Admin, if_match: Precondition
@@ -251,6 +256,6 @@ async def disable_client(
     """Refuses the client new tokens and revokes those it has within seconds."""
     async with database.transaction(principal) as tx:
         client = await store.get_client(tx, partner_id, client_id, lock=True)
-        return resource_answer(
+        return resource_response(
             schemas.Client.model_validate(await service.disable_client(tx, principal, client, if_match))
         )

@@ -17,7 +17,7 @@ from app.core.validation.schemas import (
     Page,
     Resource,
     Timestamp,
-    refuse_as_given,
+    domain_validator,
 )
 from app.partners import key_sets
 from app.partners.rules import AuthMethod, PartnerKind
@@ -44,7 +44,7 @@ class NewPartner(Body):
     operator: Annotated[Slug | None, Field(description="For an operator: its code in GET /v1/operators")] = None
 
     @classmethod
-    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+    def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
         """Require the operator's code of an operator, and refuse it for others."""
         is_operator = given.get("kind") == PartnerKind.OPERATOR
         if is_operator and "operator" not in given:
@@ -91,7 +91,7 @@ class ClientKeys(Body):
 
     jwks: Annotated[
         dict[str, Any] | None,
-        refuse_as_given(lambda given: given and key_sets.validate_key_set(given)),
+        domain_validator(lambda given: given and key_sets.validate_key_set(given)),
         Field(description="A JSON Web Key Set (RFC 7517) of 1 to 10 public keys, each with a `kid` of its own"),
     ] = None
     jwks_uri: Annotated[
@@ -104,7 +104,7 @@ class ClientKeys(Body):
     ] = None
 
     @classmethod
-    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+    def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
         """Refuse two sources of keys (RFC 7591, section 2), and ``private_key_jwt`` without any."""
         if "jwks" in given and "jwks_uri" in given:
             yield InvalidValue.at("/jwks_uri", "Send either jwks or jwks_uri.")

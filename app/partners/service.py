@@ -13,7 +13,7 @@ from app.core.database.transaction import Transaction
 from app.core.errors import Invalid
 from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
-from app.core.validation.schemas import validated
+from app.core.validation.schemas import validate
 from app.events import store as events
 from app.events.store import NewEvent
 from app.partners import rules, store
@@ -159,7 +159,7 @@ async def change_client(
 
 def merge_details(client: Client, patch: ClientPatch) -> ClientDetails:
     """Return the scopes and person of a client after a patch (RFC 7396). Raises ``Invalid``."""
-    return validated(ClientDetails, patch.onto({"scopes": client.scopes, "person": client.person}))
+    return validate(ClientDetails, patch.apply_to({"scopes": client.scopes, "person": client.person}))
 
 
 async def add_external_client(tx: Transaction, partner: str, issuer: str, subject: str) -> Client | None:

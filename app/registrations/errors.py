@@ -8,7 +8,7 @@ class NetworkOverlap(Invalid):
 
     code = "network_overlap"
     title = "The network overlaps one that the applicant already has here"
-    mend = "Leave out networks that are registered already. To change a registration, correct or withdraw it."
+    remedy = "Leave out networks that are registered already. To change a registration, correct or withdraw it."
 
 
 class ReferenceDuplicate(Invalid):
@@ -16,7 +16,7 @@ class ReferenceDuplicate(Invalid):
 
     code = "reference_duplicate"
     title = "The reference is used for another registration"
-    mend = "Give each registration its own reference. The same content again is accepted as unchanged."
+    remedy = "Give each registration its own reference. The same content again is accepted as unchanged."
 
 
 class IllegalTransition(Conflict):
@@ -24,7 +24,7 @@ class IllegalTransition(Conflict):
 
     code = "illegal_transition"
     title = "Not allowed in the present status"
-    mend = "Read the registration: its status says what can be done next. docs/lifecycle.md lists the transitions."
+    remedy = "Read the registration: its status says what can be done next. docs/lifecycle.md lists the transitions."
 
 
 class ClaimedByAnother(Conflict):
@@ -32,4 +32,4 @@ class ClaimedByAnother(Conflict):
 
     code = "claimed_by_another"
     title = "Another officer has claimed the case"
-    mend = "Ask the officer to give it back, end the claim with DELETE .../claim?reason=, or decide another."
+    remedy = "Ask the officer to give it back, end the claim with DELETE .../claim?reason=, or decide another."

@@ -14,8 +14,8 @@ from app.core.errors import MissingField, SelfReview, Unauthenticated
 from app.core.http.dependencies import Db, database_of
 from app.core.http.fast_route import FastRoute
 from app.core.http.idempotency import Idempotency
-from app.core.http.problems import BODIES, CHANGES, CREATES, READS, documented
-from app.core.http.responses import JsonResource, Precondition, not_modified, page_answer, resource_answer
+from app.core.http.problems import BODIES, CHANGES, CREATES, READS, problem_responses
+from app.core.http.responses import JsonResource, Precondition, not_modified, page_response, resource_response
 from app.core.principal import Principal
 from app.core.validation.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
 from app.events import store as events
@@ -38,14 +38,14 @@ DETAILS = (
 
 async def _answer(tx: Transaction, principal: Principal, registration_id: UUID) -> Response:
     documents = await store.read_many(tx, principal, [registration_id])
-    return resource_answer(JsonResource(*documents[registration_id]))
+    return resource_response(JsonResource(*documents[registration_id]))
 
 
 @router.get(
     "/tracks",
     summary="List tracks",
     response_model=schemas.TrackPage,
-    responses=documented(Unauthenticated),
+    responses=problem_responses(Unauthenticated),
 )
 async def list_tracks(request: Request, _: Annotated[Principal, require()]) -> Response:
     """Each track with the fields that it needs, its limits, and the hours within which a decision is due."""
@@ -61,7 +61,7 @@ async def list_tracks(request: Request, _: Annotated[Principal, require()]) -> R
         )
         for track, rule in rules.TRACKS.items()
     ]
-    return page_answer(request, schemas.TrackPage, tracks, None)
+    return page_response(request, schemas.TrackPage, tracks, None)
 
 
 @router.post(
@@ -69,7 +69,7 @@ async def list_tracks(request: Request, _: Annotated[Principal, require()]) -> R
     status_code=201,
     summary="Submit a registration",
     response_model=schemas.Registration,
-    responses=documented(*CREATES, *DETAILS)
+    responses=problem_responses(*CREATES, *DETAILS)
     | {
         200: {
             "model": schemas.Registration,
@@ -93,34 +93,34 @@ async def create_registration(
     "/registrations",
     summary="List registrations",
     response_model=schemas.RegistrationPage,
-    responses=documented(*READS),
+    responses=problem_responses(*READS),
 )
 async def list_registrations(
     request: Request, query: Annotated[schemas.RegistrationsQuery, Query()], principal: Reader
 ) -> Response:
     """Oldest first. An association sees its own, an operator those that name it, the regulator all."""
     async with database_of(request).transaction(principal, read_only=True) as tx:
-        return page_answer(request, schemas.RegistrationPage, *await store.list_page(tx, principal, query))
+        return page_response(request, schemas.RegistrationPage, *await store.list_page(tx, principal, query))
 
 
 @router.get(
     "/registrations/{registration_id}",
     summary="Read a registration",
     response_model=schemas.Registration,
-    responses=documented(*READS),
+    responses=problem_responses(*READS),
 )
 async def get_registration(request: Request, registration_id: UUID, principal: Reader) -> Response:
     """A case with its `status`, `reason_codes` and `note`, and `due_at` for the next decision."""
     async with database_of(request).transaction(principal, read_only=True) as tx:
         resource = JsonResource(*await store.read(tx, principal, registration_id))
-    return not_modified(request, resource) or resource_answer(resource)
+    return not_modified(request, resource) or resource_response(resource)
 
 
 @router.patch(
     "/registrations/{registration_id}",
     summary="Correct a registration",
     response_model=schemas.Registration,
-    responses=documented(*TRANSITIONS, *BODIES, *DETAILS),
+    responses=problem_responses(*TRANSITIONS, *BODIES, *DETAILS),
 )
 async def correct_registration(
     registration_id: UUID,
@@ -139,7 +139,7 @@ async def correct_registration(
     "/registrations/{registration_id}/submit",
     summary="Submit a corrected registration again",
     response_model=schemas.Registration,
-    responses=documented(*TRANSITIONS, *BODIES, *DETAILS),
+    responses=problem_responses(*TRANSITIONS, *BODIES, *DETAILS),
 )
 async def hand_in_again(registration_id: UUID, database: Db, principal: Writer, if_match: Precondition) -> Response:
     """Back to `submitted`, with a new `due_at`. Its networks are checked again."""
@@ -152,7 +152,7 @@ async def hand_in_again(registration_id: UUID, database: Db, principal: Writer, 
     "/registrations/{registration_id}/withdraw",
     summary="Withdraw a registration",
     response_model=schemas.Registration,
-    responses=documented(*TRANSITIONS),
+    responses=problem_responses(*TRANSITIONS),
 )
 async def withdraw_registration(
     registration_id: UUID, database: Db, principal: Writer, if_match: Precondition
@@ -167,7 +167,7 @@ async def withdraw_registration(
     "/registrations/{registration_id}/claim",
     summary="Claim a case",
     response_model=schemas.Registration,
-    responses=documented(*TRANSITIONS, SelfReview),
+    responses=problem_responses(*TRANSITIONS, SelfReview),
 )
 async def claim_case(
     request: Request, registration_id: UUID, database: Db, principal: Officer, if_match: Precondition
@@ -183,7 +183,7 @@ async def claim_case(
     "/registrations/{registration_id}/claim",
     summary="Give a case back",
     response_model=schemas.Registration,
-    responses=documented(*TRANSITIONS, ClaimedByAnother),
+    responses=problem_responses(*TRANSITIONS, ClaimedByAnother),
 )
 async def give_case_back(
     registration_id: UUID,
@@ -205,7 +205,7 @@ async def give_case_back(
     "/registrations/{registration_id}/history",
     summary="Read a registration's history",
     response_model=EventPage,
-    responses=documented(*READS),
+    responses=problem_responses(*READS),
 )
 async def read_history(
     request: Request, registration_id: UUID, query: Annotated[PageQuery, Query()], database: Db, principal: Reader
@@ -218,4 +218,4 @@ async def read_history(
         found = await events.read(tx, principal, after=after, limit=query.limit + 1, subject_id=registration_id)
         items = found[: query.limit]
         cursor = encode_cursor(tx.keyring, name, items[-1].id) if len(found) > query.limit else None
-        return page_answer(request, EventPage, items, cursor)
+        return page_response(request, EventPage, items, cursor)

@@ -22,7 +22,7 @@ from app.core.validation.schemas import (
     Query,
     Resource,
     Timestamp,
-    refuse_as_given,
+    domain_validator,
 )
 from app.registrations import rules
 from app.registrations.rules import Flag, Protocol, Purpose, RegistrationRequest, Status, Track
@@ -30,7 +30,7 @@ from app.registrations.rules import Flag, Protocol, Purpose, RegistrationRequest
 NetworkText = Annotated[
     str,
     LINE,
-    refuse_as_given(lambda text: networks.parse(text).text),
+    domain_validator(lambda text: networks.parse(text).text),
     Field(description="An address or prefix; kept as canonical CIDR", examples=["203.99.50.5"]),
 ]
 OperatorCode = Annotated[str, LINE, Field(max_length=100, examples=["nayatel"])]
@@ -64,7 +64,7 @@ class RegistrationDetails(Body):
     description: Paragraph | None = None
 
     @classmethod
-    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+    def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
         """Yield errors of fields that the track needs, and of networks that overlap one another."""
         return chain(rules.missing_for_track(given), rules.overlaps_within(given))
 

@@ -10,7 +10,7 @@ from app.core.database.transaction import Transaction
 from app.core.errors import SelfReview
 from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
-from app.core.validation.schemas import validated
+from app.core.validation.schemas import validate
 from app.events import store as events
 from app.events.store import NewEvent
 from app.partners import store as partners
@@ -62,7 +62,7 @@ async def correct(
     case = await _lock_own(tx, principal, registration_id, if_match)
     if case.status not in EDITABLE:
         raise wrong_status(case.status, EDITABLE, "corrected")
-    accepted = await _check(tx, principal, case, patch.onto(_details(case)))
+    accepted = await _check(tx, principal, case, patch.apply_to(_details(case)))
     await statements.correct(tx, principal, [accepted], resubmit=False)
     details = {"status": case.status}
     event = NewEvent("registration.corrected", case.id, case.partner_id, accepted.request.operator, details)
@@ -75,7 +75,7 @@ def _details(case: Registration) -> dict[str, Any]:
 
 async def _check(tx: Transaction, principal: Principal, case: Registration, details: dict[str, Any]) -> Accepted:
     """Check the details of a case like those of a submission."""
-    request = validated(RegistrationDetails, details).request
+    request = validate(RegistrationDetails, details).request
     return await intake.check_correction(tx, principal, request, ExistingCase(case.id, case.status, request))
 
 

@@ -8,7 +8,7 @@ class Flagged(Conflict):
 
     code = "flagged"
     title = "The case's addresses are flagged"
-    mend = (
+    remedy = (
         "Read the case. Decide it with POST /v1/review-decisions, or send the batch again with all flags of the case "
         "in including_flags."
     )

@@ -11,8 +11,8 @@ from app.core.errors import MissingField, PreconditionRequired, SelfReview, Unau
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
 from app.core.http.idempotency import Idempotency
-from app.core.http.problems import CREATES, READS, documented, problem_of
-from app.core.http.responses import Precondition, json_answer, page_answer
+from app.core.http.problems import CREATES, READS, problem_of, problem_responses
+from app.core.http.responses import Precondition, json_response, page_response
 from app.core.principal import Principal
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
 from app.reviews import rules, schemas, service, store
@@ -27,12 +27,12 @@ DECIDES = (*CREATES, MissingField)
     "/reason-codes",
     summary="List reason codes",
     response_model=schemas.ReasonCodePage,
-    responses=documented(Unauthenticated),
+    responses=problem_responses(Unauthenticated),
 )
 async def list_reason_codes(request: Request, _: Annotated[Principal, require()]) -> Response:
     """Every reason code with a hint for the submitter."""
     hints = [schemas.ReasonCodeDescription(code=code, hint=hint) for code, hint in rules.HINTS.items()]
-    return page_answer(request, schemas.ReasonCodePage, hints, None)
+    return page_response(request, schemas.ReasonCodePage, hints, None)
 
 
 @router.post(
@@ -40,7 +40,7 @@ async def list_reason_codes(request: Request, _: Annotated[Principal, require()]
     status_code=201,
     summary="Decide a case",
     response_model=schemas.ReviewDecision,
-    responses=documented(
+    responses=problem_responses(
         *DECIDES, PreconditionRequired, VersionMismatch, IllegalTransition, ClaimedByAnother, SelfReview, NetworkTaken
     ),
 )
@@ -56,7 +56,7 @@ async def decide(
         async def act() -> Response:
             batch_id = await service.decide_one(tx, officer, body.registration_id, if_match, body)
             decision = schemas.ReviewDecision.model_validate(await store.of_batch(tx, batch_id))
-            return json_answer(decision, 201, Location=f"/v1/review-decisions/{decision.id}")
+            return json_response(decision, 201, Location=f"/v1/review-decisions/{decision.id}")
 
         return await idempotency.respond(tx, officer, act)
 
@@ -65,7 +65,7 @@ async def decide(
     "/batch",
     summary="Decide many cases",
     response_model=schemas.BatchOutcome,
-    responses=documented(*DECIDES),
+    responses=problem_responses(*DECIDES),
 )
 async def decide_batch(
     body: schemas.BatchDecision, database: Db, officer: Officer, idempotency: Idempotency
@@ -87,24 +87,29 @@ async def decide_batch(
             counts = schemas.BatchCounts(selected=outcome.selected, decided=outcome.decided, refused=len(refused))
             flagged = schemas.FlaggedCounts(**{flag: outcome.flagged[flag] for flag in rules.AddressFlag})
             answer = schemas.BatchOutcome(batch_id=outcome.batch_id, counts=counts, flagged=flagged, refused=refused)
-            return json_answer(answer)
+            return json_response(answer)
 
         return await idempotency.respond(tx, officer, act)
 
 
-@router.get("", summary="List decisions", response_model=schemas.ReviewDecisionPage, responses=documented(*READS))
+@router.get(
+    "", summary="List decisions", response_model=schemas.ReviewDecisionPage, responses=problem_responses(*READS)
+)
 async def list_decisions(
     request: Request, query: Annotated[schemas.ReviewDecisionsQuery, Query()], database: Db, principal: Reader
 ) -> Response:
     """Decisions, oldest first, by registration, action, officer, batch or time."""
     async with database.transaction(principal, read_only=True) as tx:
-        return page_answer(request, schemas.ReviewDecisionPage, *await store.list_page(tx, query))
+        return page_response(request, schemas.ReviewDecisionPage, *await store.list_page(tx, query))
 
 
 @router.get(
-    "/{decision_id}", summary="Read a decision", response_model=schemas.ReviewDecision, responses=documented(*READS)
+    "/{decision_id}",
+    summary="Read a decision",
+    response_model=schemas.ReviewDecision,
+    responses=problem_responses(*READS),
 )
 async def get_decision(decision_id: UUID, database: Db, principal: Reader) -> Response:
     """A decision with its officer, time and reasons."""
     async with database.transaction(principal, read_only=True) as tx:
-        return json_answer(schemas.ReviewDecision.model_validate(await store.get(tx, decision_id)))
+        return json_response(schemas.ReviewDecision.model_validate(await store.get(tx, decision_id)))

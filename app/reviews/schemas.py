@@ -20,7 +20,7 @@ from app.core.validation.schemas import (
     Problem,
     Resource,
     Timestamp,
-    refuse_as_given,
+    domain_validator,
 )
 from app.registrations.rules import Status
 from app.reviews import rules
@@ -49,12 +49,12 @@ class DecisionDetails(Body):
     note: Annotated[Paragraph | None, Field(description="For the registrant")] = None
     legal_basis: Annotated[Line200 | None, Field(description="Needed to suspend and to revoke")] = None
     expires_at: Annotated[
-        Annotated[Instant, refuse_as_given(_in_the_future)] | None,
+        Annotated[Instant, domain_validator(_in_the_future)] | None,
         Field(description="Of an approval; absent: after 365 days"),
     ] = None
 
     @classmethod
-    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+    def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
         """Yield errors of fields that the action needs, and of an end that is not an approval's."""
         return chain(rules.missing_for_action(given), _end_without_approval(given))
 
@@ -80,7 +80,7 @@ class Selection(Body):
     status: Annotated[Status | None, Field(description="Needed with `bulk_upload_id`")] = None
 
     @classmethod
-    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+    def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
         """Yield errors unless exactly one of the two ways is given, and given completely."""
         if ("registration_ids" in given) == ("bulk_upload_id" in given):
             yield InvalidValue.at("", "Give either registration_ids, or bulk_upload_id with status.")
@@ -117,13 +117,13 @@ class BatchDecision(DecisionDetails):
             description="Of approve and reinstate: flags whose cases are granted too; a case with two needs both",
             json_schema_extra={"uniqueItems": True},
         ),
-        refuse_as_given(_unique),
+        domain_validator(_unique),
     ] = Field(default=[])
 
     @classmethod
-    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+    def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
         """Yield the errors of a single decision, and of flags that are named although the action grants nothing."""
-        return chain(super().across(given), rules.flags_without_grant(given))
+        return chain(super().cross_field_errors(given), rules.flags_without_grant(given))
 
 
 class ReviewDecision(Resource):

@@ -8,7 +8,7 @@ class WebhookLimit(Conflict):
 
     code = "webhook_limit"
     title = "Too many webhooks"
-    mend = "Delete a webhook that you no longer need, or let several of your systems share one."
+    remedy = "Delete a webhook that you no longer need, or let several of your systems share one."
 
 
 class WebhookDisabled(Conflict):
@@ -16,4 +16,4 @@ class WebhookDisabled(Conflict):
 
     code = "webhook_disabled"
     title = "The webhook is disabled"
-    mend = "Enable it first by status active: PATCH /v1/webhooks/{id}."
+    remedy = "Enable it first by status active: PATCH /v1/webhooks/{id}."

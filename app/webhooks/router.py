@@ -10,8 +10,8 @@ from app.core.database.pagination import PageQuery
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
 from app.core.http.idempotency import Idempotency
-from app.core.http.problems import BODIES, CHANGES, CREATES, READS, documented
-from app.core.http.responses import Precondition, json_answer, not_modified, page_answer, resource_answer
+from app.core.http.problems import BODIES, CHANGES, CREATES, READS, problem_responses
+from app.core.http.responses import Precondition, json_response, not_modified, page_response, resource_response
 from app.core.outbound.client import Outbound
 from app.core.outbound.url_policy import UrlRefused
 from app.core.principal import Principal
@@ -33,7 +33,7 @@ OutboundClient = Annotated[Outbound, Depends(_outbound_client)]
 def _secret_response(issued: service.Issued, status: int) -> Response:
     webhook = schemas.Webhook.model_validate(issued.webhook)
     body = schemas.WebhookWithSecret(**webhook.model_dump(), secret=issued.secret)
-    return resource_answer(body, status, location=f"/v1/webhooks/{webhook.id}" if status == 201 else None)
+    return resource_response(body, status, location=f"/v1/webhooks/{webhook.id}" if status == 201 else None)
 
 
 @router.post(
@@ -41,7 +41,7 @@ def _secret_response(issued: service.Issued, status: int) -> Response:
     status_code=201,
     summary="Create a webhook",
     response_model=schemas.WebhookWithSecret,
-    responses=documented(*CREATES, UrlRefused, WebhookLimit),
+    responses=problem_responses(*CREATES, UrlRefused, WebhookLimit),
 )
 async def create_webhook(
     body: schemas.NewWebhook, database: Db, principal: Manager, idempotency: Idempotency, outbound: OutboundClient
@@ -58,28 +58,30 @@ async def create_webhook(
         return await idempotency.respond(tx, principal, create)
 
 
-@router.get("", summary="List webhooks", response_model=schemas.WebhookPage, responses=documented(*READS))
+@router.get("", summary="List webhooks", response_model=schemas.WebhookPage, responses=problem_responses(*READS))
 async def list_webhooks(
     request: Request, query: Annotated[PageQuery, Query()], database: Db, principal: Manager
 ) -> Response:
     """Lists your webhooks without their secrets, oldest first."""
     async with database.transaction(principal, read_only=True) as tx:
-        return page_answer(request, schemas.WebhookPage, *await store.list_page(tx, principal, query))
+        return page_response(request, schemas.WebhookPage, *await store.list_page(tx, principal, query))
 
 
-@router.get("/{webhook_id}", summary="Read a webhook", response_model=schemas.Webhook, responses=documented(*READS))
+@router.get(
+    "/{webhook_id}", summary="Read a webhook", response_model=schemas.Webhook, responses=problem_responses(*READS)
+)
 async def get_webhook(request: Request, webhook_id: UUID, database: Db, principal: Manager) -> Response:
     """Returns one webhook without its secret, with its status and the reason if it is disabled."""
     async with database.transaction(principal, read_only=True) as tx:
         webhook = await store.get(tx, principal, webhook_id)
-        return not_modified(request, webhook) or resource_answer(schemas.Webhook.model_validate(webhook))
+        return not_modified(request, webhook) or resource_response(schemas.Webhook.model_validate(webhook))
 
 
 @router.patch(
     "/{webhook_id}",
     summary="Change a webhook",
     response_model=schemas.Webhook,
-    responses=documented(*CHANGES, *BODIES, UrlRefused),
+    responses=problem_responses(*CHANGES, *BODIES, UrlRefused),
 )
 async def change_webhook(
     webhook_id: UUID,
@@ -92,10 +94,10 @@ async def change_webhook(
     """Applies a JSON merge patch (RFC 7396). A webhook that is enabled again receives the events in between."""
     async with database.transaction(principal) as tx:
         webhook = await service.change(tx, principal, outbound, webhook_id, if_match, body)
-        return resource_answer(schemas.Webhook.model_validate(webhook))
+        return resource_response(schemas.Webhook.model_validate(webhook))
 
 
-@router.delete("/{webhook_id}", status_code=204, summary="Delete a webhook", responses=documented(*CHANGES))
+@router.delete("/{webhook_id}", status_code=204, summary="Delete a webhook", responses=problem_responses(*CHANGES))
 async def delete_webhook(webhook_id: UUID, database: Db, principal: Manager, if_match: Precondition) -> Response:
     """Deletes a webhook and the records of its deliveries; nothing more is sent to it."""
     async with database.transaction(principal) as tx:
@@ -107,7 +109,7 @@ async def delete_webhook(webhook_id: UUID, database: Db, principal: Manager, if_
     "/{webhook_id}/rotate-secret",
     summary="Rotate a webhook's secret",
     response_model=schemas.WebhookWithSecret,
-    responses=documented(*CHANGES),
+    responses=problem_responses(*CHANGES),
 )
 async def rotate_webhook_secret(webhook_id: UUID, database: Db, principal: Manager, if_match: Precondition) -> Response:
     """Creates a secret, shown only once. For a day, requests are signed with the previous secret as well."""
@@ -120,7 +122,7 @@ async def rotate_webhook_secret(webhook_id: UUID, database: Db, principal: Manag
     status_code=202,
     summary="Send a test event",
     response_model=schemas.TestSent,
-    responses=documented(*READS, *CREATES, WebhookDisabled),
+    responses=problem_responses(*READS, *CREATES, WebhookDisabled),
 )
 async def send_test(webhook_id: UUID, database: Db, principal: Manager, idempotency: Idempotency) -> Response:
     """Sends an event `webhook.test` to this webhook alone, whatever its `event_types`."""
@@ -128,7 +130,7 @@ async def send_test(webhook_id: UUID, database: Db, principal: Manager, idempote
 
         async def send() -> Response:
             event_id = await service.send_test(tx, principal, webhook_id)
-            return json_answer(schemas.TestSent(event_id=event_id), 202)
+            return json_response(schemas.TestSent(event_id=event_id), 202)
 
         return await idempotency.respond(tx, principal, send)
 
@@ -138,7 +140,7 @@ async def send_test(webhook_id: UUID, database: Db, principal: Manager, idempote
     status_code=202,
     summary="Deliver events again",
     response_model=schemas.Webhook,
-    responses=documented(*CREATES),
+    responses=problem_responses(*CREATES),
 )
 async def replay(
     webhook_id: UUID, body: schemas.ReplayFrom, database: Db, principal: Manager, idempotency: Idempotency
@@ -151,7 +153,7 @@ async def replay(
 
         async def again() -> Response:
             webhook = await service.replay(tx, principal, webhook_id, body.after)
-            return resource_answer(schemas.Webhook.model_validate(webhook), 202)
+            return resource_response(schemas.Webhook.model_validate(webhook), 202)
 
         return await idempotency.respond(tx, principal, again)
 
@@ -160,7 +162,7 @@ async def replay(
     "/{webhook_id}/deliveries",
     summary="List a webhook's deliveries",
     response_model=schemas.DeliveryPage,
-    responses=documented(*READS),
+    responses=problem_responses(*READS),
 )
 async def list_deliveries(
     request: Request,
@@ -172,4 +174,4 @@ async def list_deliveries(
     """Lists deliveries and their last attempt, newest first. They are kept for 30 days after the last attempt."""
     async with database.transaction(principal, read_only=True) as tx:
         webhook = await store.get(tx, principal, webhook_id)
-        return page_answer(request, schemas.DeliveryPage, *await store.list_deliveries(tx, webhook, query))
+        return page_response(request, schemas.DeliveryPage, *await store.list_deliveries(tx, webhook, query))

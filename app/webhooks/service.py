@@ -12,7 +12,7 @@ from app.core.outbound.client import Outbound
 from app.core.outbound.url_policy import UrlRefused
 from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
-from app.core.validation.schemas import validated
+from app.core.validation.schemas import validate
 from app.events import store as events
 from app.events.store import NewEvent
 from app.webhooks import rules, signing, store
@@ -76,7 +76,7 @@ async def change(
     webhook = await store.get(tx, principal, webhook_id, lock=True)
     if_match.check(webhook)
     current = {name: getattr(webhook, name) for name in WebhookDetails.model_fields}
-    details = validated(WebhookDetails, patch.onto(current)).model_dump()
+    details = validate(WebhookDetails, patch.apply_to(current)).model_dump()
     _check_url(outbound, details["url"])
     if details == current:
         return webhook

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from app.core.database.batches import column_text
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
-from app.core.validation.networks import span
+from app.core.validation.networks import parse_canonical
 from app.migrating import migrate
 from app.operators import service as operators
 from app.operators import store
@@ -57,9 +57,9 @@ async def test_a_network_is_looked_up_in_the_allocations_and_in_the_prefixes_of_
         whole = await store.read_prefix_table(tx)
         for (operator, network), verdict in claims.items():
             for atlas in (whole, await around(tx, network)):
-                lies = span(network)
+                lies = parse_canonical(network)
                 assert (atlas.is_in_country(lies), atlas.is_announced_by(operator, lies)) == verdict
-        assert not (await around(tx)).is_in_country(span("45.115.84.0/24"))
+        assert not (await around(tx)).is_in_country(parse_canonical("45.115.84.0/24"))
 
 
 async def test_the_reference_data_is_canonical_and_loading_it_again_changes_nothing(service: Service) -> None:
@@ -67,7 +67,7 @@ async def test_the_reference_data_is_canonical_and_loading_it_again_changes_noth
     assert len(listed) == len(set(listed))
     assert all(str(ip_network(prefix)) == prefix for prefix in listed)
     assert {":" in prefix for prefix in listed} == {True, False}
-    assert len({span(prefix).first for prefix in listed}) > 1_000
+    assert len({parse_canonical(prefix).first for prefix in listed}) > 1_000
 
     async def counts() -> list[int | None]:
         async with service.database.transaction(read_only=True) as tx:

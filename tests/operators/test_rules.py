@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.core.validation.networks import span
+from app.core.validation.networks import parse_canonical
 from app.operators.rules import PrefixTable
 
 ROWS = [
@@ -30,7 +30,7 @@ ROWS = [
     ],
 )
 def test_a_network_is_in_the_country_when_an_allocation_holds_all_of_it(network: str, is_in_country: bool) -> None:
-    assert PrefixTable(ROWS).is_in_country(span(network)) is is_in_country
+    assert PrefixTable(ROWS).is_in_country(parse_canonical(network)) is is_in_country
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_network_is_in_the_country_when_an_allocation_holds_all_of_it(network:
 def test_a_network_is_announced_by_an_operator_one_of_whose_prefixes_holds_all_of_it(
     operator: str, network: str, is_announced: bool
 ) -> None:
-    assert PrefixTable(ROWS).is_announced_by(operator, span(network)) is is_announced
+    assert PrefixTable(ROWS).is_announced_by(operator, parse_canonical(network)) is is_announced
 
 
 def test_an_operator_is_known_whether_or_not_it_announces_anything() -> None:
@@ -59,5 +59,5 @@ def test_an_operator_is_known_whether_or_not_it_announces_anything() -> None:
 
 def test_without_allocations_nothing_is_in_the_country() -> None:
     announced = PrefixTable([("nayatel", "45.115.84.0/24")])
-    assert not announced.is_in_country(span("45.115.84.0/24"))
-    assert announced.is_announced_by("nayatel", span("45.115.84.0/24"))
+    assert not announced.is_in_country(parse_canonical("45.115.84.0/24"))
+    assert announced.is_announced_by("nayatel", parse_canonical("45.115.84.0/24"))

@@ -106,14 +106,14 @@ def test_what_is_no_network_hides_no_overlap_behind_it() -> None:
 def test_a_block_is_the_24_or_48_around_a_network_from_its_first_address_to_its_last(
     block: str, next_block: str
 ) -> None:
-    whole = networks.span(block)
+    whole = networks.parse_canonical(block)
     assert block_of(whole) == block_of(whole._replace(first=whole.last))
-    assert block_of(whole) + 1 == block_of(networks.span(next_block))
+    assert block_of(whole) + 1 == block_of(networks.parse_canonical(next_block))
 
 
 @given(blocks, blocks)
 def test_networks_that_overlap_have_one_block(one: Block, other: Block) -> None:
-    spans = [networks.span(str(each)) for each in (one, other)]
+    spans = [networks.parse_canonical(str(each)) for each in (one, other)]
     if overlap(str(one), str(other)):
         assert block_of(spans[0]) == block_of(spans[1])
 
@@ -125,7 +125,7 @@ def test_accepted_networks_find_what_a_comparison_of_every_pair_finds(items: lis
     by_subject: dict[str, list[str]] = {"a": [], "b": []}
     for subject, found in items:
         texts = without_overlaps(found)
-        given_networks = [networks.span(text) for text in texts]
+        given_networks = [networks.parse_canonical(text) for text in texts]
         expected = [index for index, text in enumerate(texts) if any(overlap(text, one) for one in by_subject[subject])]
         assert accepted.overlapping(subject, given_networks) == expected
         if not expected:
@@ -141,12 +141,15 @@ def test_overlapping_items_are_those_that_a_comparison_of_every_pair_finds(items
         for (i, mine), (j, theirs) in product(enumerate(listed), repeat=2)
         if i != j and any(overlap(one, other) for one in mine for other in theirs)
     }
-    assert overlapping_items((networks.span(text), i) for i, texts in enumerate(listed) for text in texts) == expected
+    assert (
+        overlapping_items((networks.parse_canonical(text), i) for i, texts in enumerate(listed) for text in texts)
+        == expected
+    )
 
 
 def test_an_item_whose_own_networks_overlap_touches_no_other_item() -> None:
-    own = [(networks.span(text), 0) for text in ("203.99.160.0/24", "203.99.160.9/32")]
-    assert overlapping_items([*own, (networks.span("203.99.161.0/24"), 1)]) == set()
+    own = [(networks.parse_canonical(text), 0) for text in ("203.99.160.0/24", "203.99.160.9/32")]
+    assert overlapping_items([*own, (networks.parse_canonical("203.99.161.0/24"), 1)]) == set()
 
 
 @given(st.lists(st.none() | st.sampled_from("abc")))

@@ -16,8 +16,8 @@ from app.core.auth.bearer import require
 from app.core.errors import Forbidden, NotAcceptable, NotFound, SelfReview, Unauthenticated
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
-from app.core.http.problems import READS, documented
-from app.core.http.responses import json_answer, matches_if_none_match, page_answer
+from app.core.http.problems import READS, problem_responses
+from app.core.http.responses import json_response, matches_if_none_match, page_response
 from app.core.limits.http import count_work
 from app.core.principal import Principal
 
@@ -31,7 +31,7 @@ IMMUTABLE = CachePolicy("private, max-age=31536000, immutable", "Accept, Accept-
     "/snapshots/{serial}",
     summary="Read the list at a serial",
     response_model=SnapshotBody,
-    responses=documented(*READS, NotAcceptable) | REPRESENTATIONS,
+    responses=problem_responses(*READS, NotAcceptable) | REPRESENTATIONS,
     dependencies=[BASIC_SCHEME],
 )
 async def get_snapshot(
@@ -61,7 +61,7 @@ async def get_snapshot(
     "/deltas/{serial}",
     summary="Read the changes of a serial",
     response_model=schemas.DeltaBody,
-    responses=documented(Unauthenticated, Forbidden, SnapshotRequired) | NOT_MODIFIED,
+    responses=problem_responses(Unauthenticated, Forbidden, SnapshotRequired) | NOT_MODIFIED,
     dependencies=[BASIC_SCHEME],
 )
 async def get_delta_of(request: Request, serial: Serial, caller: FeedClient) -> Response:
@@ -84,7 +84,7 @@ async def get_delta_of(request: Request, serial: Serial, caller: FeedClient) -> 
     "/publications",
     summary="List publications",
     response_model=schemas.PublicationPage,
-    responses=documented(*READS),
+    responses=problem_responses(*READS),
     dependencies=[BASIC_SCHEME],
 )
 async def list_publications(
@@ -92,38 +92,38 @@ async def list_publications(
 ) -> Response:
     """List the publications, newest first, each with its counts, its digest and the digest before."""
     async with database.transaction(read_only=True) as tx:
-        return page_answer(request, schemas.PublicationPage, *await publication_store.list_publications(tx, query))
+        return page_response(request, schemas.PublicationPage, *await publication_store.list_publications(tx, query))
 
 
 @router.get(
     "/publications/{serial}",
     summary="Read a publication",
     response_model=schemas.Publication,
-    responses=documented(*READS),
+    responses=problem_responses(*READS),
     dependencies=[BASIC_SCHEME],
 )
 async def get_publication(serial: Serial, database: Db, _: FeedClient) -> Response:
     """Return the publication of a serial."""
     async with database.transaction(read_only=True) as tx:
-        return json_answer(schemas.Publication.model_validate(await publication_store.get_publication(tx, serial)))
+        return json_response(schemas.Publication.model_validate(await publication_store.get_publication(tx, serial)))
 
 
-@router.get("/held", summary="List held changes", response_model=schemas.HeldPage, responses=documented(*READS))
+@router.get("/held", summary="List held changes", response_model=schemas.HeldPage, responses=problem_responses(*READS))
 async def list_held(
     request: Request, query: Annotated[schemas.HeldQuery, Query()], database: Db, principal: Officer
 ) -> Response:
     """List mass removals and mass growth that were held for another officer, oldest first."""
     async with database.transaction(principal, read_only=True) as tx:
-        return page_answer(request, schemas.HeldPage, *await publication_store.list_held(tx, query))
+        return page_response(request, schemas.HeldPage, *await publication_store.list_held(tx, query))
 
 
 @router.post(
     "/held/{held_id}/release",
     summary="Release a held change",
     response_model=schemas.HeldChange,
-    responses=documented(*READS, NotFound, SelfReview),
+    responses=problem_responses(*READS, NotFound, SelfReview),
 )
 async def release_held(held_id: UUID, database: Db, officer: Officer) -> Response:
     """Release a held change into the next publication, as an officer whose own decision is not part of it."""
     async with database.transaction(officer) as tx:
-        return json_answer(schemas.HeldChange.model_validate(await service.release(tx, officer, held_id)))
+        return json_response(schemas.HeldChange.model_validate(await service.release(tx, officer, held_id)))

@@ -30,8 +30,8 @@ from app.core.errors import (
 )
 from app.core.headers import first_header
 from app.core.http.fast_route import FastRoute
-from app.core.http.problems import BODIES, documented
-from app.core.http.responses import json_answer, matches_if_none_match
+from app.core.http.problems import BODIES, problem_responses
+from app.core.http.responses import json_response, matches_if_none_match
 from app.core.limits.http import count_work
 from app.core.validation import networks
 from app.core.validation.networks import NetworkMalformed
@@ -98,7 +98,7 @@ def _includes_gzip(accepted: str) -> bool:
     "",
     summary="Read the allowlist",
     response_model=SnapshotBody,
-    responses=documented(*READS, NotAcceptable) | REPRESENTATIONS,
+    responses=problem_responses(*READS, NotAcceptable) | REPRESENTATIONS,
 )
 async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery, Query()], _: FeedClient) -> Response:
     """Return the networks in force, in the format that your firewall reads.
@@ -125,7 +125,7 @@ async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery
     "/delta",
     summary="Read the changes since a serial",
     response_model=schemas.DeltaBody,
-    responses=documented(*READS, SnapshotRequired),
+    responses=problem_responses(*READS, SnapshotRequired),
 )
 async def get_delta(
     request: Request,
@@ -168,7 +168,7 @@ async def get_delta(
     "/manifest",
     summary="Read the signed manifest",
     response_class=Response,
-    responses=documented(*READS)
+    responses=problem_responses(*READS)
     | {200: {"description": "A JWS in compact form", "content": {manifest.MEDIA_TYPE: {"schema": {"type": "string"}}}}},
 )
 async def get_manifest(request: Request, _: FeedClient) -> Response:
@@ -191,15 +191,15 @@ def _check(snapshot: Snapshot, times: dict[int, datetime], text: str) -> schemas
     "/check",
     summary="Check an address",
     response_model=schemas.Check,
-    responses=documented(*READS, NetworkMalformed, NotFound),
+    responses=problem_responses(*READS, NetworkMalformed, NotFound),
 )
 async def check_address(request: Request, query: Annotated[schemas.CheckQuery, Query()], _: FeedClient) -> Response:
     """Return whether an address is allowed, by which network, and since when; with `at` or `serial`, as of then."""
     try:
         if query.at is None and query.serial is None:
             reader = reader_of(request)
-            return json_answer(_check(reader.current(), reader.times, query.address))
-        return json_answer(await _check_earlier(request, query))
+            return json_response(_check(reader.current(), reader.times, query.address))
+        return json_response(await _check_earlier(request, query))
     except NetworkMalformed as wrong:
         raise NetworkMalformed(wrong.detail, [FieldError("/query/address", wrong.code, wrong.detail)]) from None
 
@@ -223,7 +223,7 @@ async def _check_earlier(request: Request, query: schemas.CheckQuery) -> schemas
     "/checks",
     summary="Check many addresses",
     response_model=schemas.CheckedAddresses,
-    responses=documented(*READS, *BODIES, NetworkMalformed),
+    responses=problem_responses(*READS, *BODIES, NetworkMalformed),
 )
 async def check_addresses(request: Request, body: schemas.Checks, caller: FeedClient) -> Response:
     """Check up to 10,000 addresses at the newest serial."""
@@ -245,4 +245,4 @@ def _check_all(snapshot: Snapshot, times: dict[int, datetime], body: schemas.Che
             errors.append(FieldError(f"/addresses/{index}", wrong.code, wrong.detail))
     if errors:
         raise Invalid.of(errors)
-    return json_answer(schemas.CheckedAddresses(serial=snapshot.serial, items=items))
+    return json_response(schemas.CheckedAddresses(serial=snapshot.serial, items=items))

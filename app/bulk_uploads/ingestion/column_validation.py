@@ -32,7 +32,7 @@ class ColumnValidator:
         values = [self._validate_column(name, texts, invalid) for name, texts in columns.items()]
         for i, row in enumerate(zip(*values, strict=True)):
             fields = {name: value for name, value in zip(columns, row, strict=True) if value is not None}
-            yield None if i in invalid or any(self._body.across({**constants, **fields})) else [*row]
+            yield None if i in invalid or any(self._body.cross_field_errors({**constants, **fields})) else [*row]
 
     def _validate_column(self, name: str, texts: Sequence[str], invalid: set[int]) -> list[Any]:
         """Return the values of a column, and add its invalid rows to ``invalid``."""

@@ -15,7 +15,7 @@ from app.bulk_uploads.ingestion.column_validation import ColumnValidator
 from app.bulk_uploads.readers.parser import is_plain, parse_cells
 from app.bulk_uploads.readers.rows import Row
 from app.core.errors import FieldError, Invalid
-from app.core.validation.schemas import Line100, validated
+from app.core.validation.schemas import Line100, validate
 from app.registrations.rules import RegistrationRequest
 from app.registrations.schemas import RegistrationDetails
 
@@ -66,7 +66,7 @@ def _validate_row(row: Row, columns: Sequence[str]) -> ValidatedRow:
     request: RegistrationRequest | None = None
     try:
         fields = {"applicant_id": UNKNOWN_APPLICANT, **rules.registration_fields(cells)}
-        request = validated(RegistrationDetails, fields).request
+        request = validate(RegistrationDetails, fields).request
     except Invalid as invalid:
         errors = [*invalid.errors]
     reference = request.reference if request else _validate_reference(cells)
@@ -80,7 +80,7 @@ def _validate_applicant(cells: tuple[str, ...]) -> str | tuple[FieldError, ...]:
     """Return the encoded applicant of the cells of ``APPLICANT_COLUMNS``, or the errors."""
     fields = rules.applicant_fields(dict(zip(rules.APPLICANT_COLUMNS, cells, strict=True)))
     try:
-        return encode_particulars(validated(ApplicantDetails, fields).particulars)
+        return encode_particulars(validate(ApplicantDetails, fields).particulars)
     except Invalid as invalid:
         return invalid.errors  # the exception would keep its traceback in the cache
 

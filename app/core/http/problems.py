@@ -90,7 +90,7 @@ def problem_response(error: DomainError, instance: str, headers: Mapping[str, st
     return JSONResponse(body, status, headers=extra, media_type="application/problem+json")
 
 
-def documented(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
     """Return the ``responses=`` of an operation that can raise ``kinds``, with the errors of every operation added.
 
     An operation that authenticates is also rate limited.
@@ -199,7 +199,7 @@ def _page(title: str, body: Sequence[str]) -> HTMLResponse:
     return HTMLResponse(f"{head}<h1>{title}</h1>{''.join(body)}</html>")
 
 
-@router.get("", response_class=HTMLResponse, summary="All problem types", responses=documented())
+@router.get("", response_class=HTMLResponse, summary="All problem types", responses=problem_responses())
 async def list_problems() -> HTMLResponse:
     """Lists every code of a problem, with a link to its explanation."""
     rows = [
@@ -212,14 +212,14 @@ async def list_problems() -> HTMLResponse:
     "/{code}",
     response_class=HTMLResponse,
     summary="What a problem means",
-    responses=documented(errors.NotFound),
+    responses=problem_responses(errors.NotFound),
 )
 async def explain_problem(code: str) -> HTMLResponse:
     """Explains a problem type to people: what happened, and what to do."""
     kind = dict(_problem_types()).get(code)
     if kind is None:
         raise errors.NotFound("There is no problem type of that name. GET /problems lists them.")
-    escaped = [html.escape(text) for text in (kind.__doc__ or "", kind.mend)]
+    escaped = [html.escape(text) for text in (kind.__doc__ or "", kind.remedy)]
     return _page(
         kind.title,
         [f"<p><code>{code}</code>, status {status_of(kind)}</p>", f"<p>{escaped[0]}</p>", f"<p>{escaped[1]}</p>"],

@@ -20,12 +20,12 @@ class JsonResource(NamedTuple):
     text: str
 
 
-def json_answer(body: BaseModel, status: int = 200, /, **headers: str) -> Response:
+def json_response(body: BaseModel, status: int = 200, /, **headers: str) -> Response:
     """Respond with ``body`` as JSON; names of headers are written with ``_`` for ``-``."""
     return _json(body.model_dump_json(), status, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def resource_answer(resource: Any, status: int = 200, *, location: str | None = None) -> Response:
+def resource_response(resource: Any, status: int = 200, *, location: str | None = None) -> Response:
     """Respond with a resource and its ``ETag``, and its ``Location`` when it was created.
 
     ``resource`` is a model with a ``version``, or a ``JsonResource``.
@@ -34,7 +34,7 @@ def resource_answer(resource: Any, status: int = 200, *, location: str | None = 
     return _json(text, status, {"ETag": etag_of(resource), **({"Location": location} if location else {})})
 
 
-def page_answer(request: Request, page: type[BaseModel], items: Sequence[Any], next_cursor: str | None) -> Response:
+def page_response(request: Request, page: type[BaseModel], items: Sequence[Any], next_cursor: str | None) -> Response:
     """Respond with a page of a list, and ``Link: rel="next"`` unless it is the last.
 
     ``items`` have the attributes of the items of ``page``, or are all JSON texts.

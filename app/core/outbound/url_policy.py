@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from app.core.errors import Invalid
-from app.core.validation.networks import Disjoint, NetworkMalformed, is_routable, parse_address, span
+from app.core.validation.networks import DisjointNetworks, NetworkMalformed, is_routable, parse_address, parse_canonical
 
 URL_LENGTH = 2_000
 _PORTS = {"https": 443, "http": 80}
@@ -19,7 +19,7 @@ _AMBIGUOUS = re.compile(r"[\\\"<>^`{|}#]")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?:{_LABEL}\.)+(?=[a-z]){_LABEL}")
 # A public address that serves metadata to machines of Azure.
-_METADATA = Disjoint(["168.63.129.16/32"])
+_METADATA = DisjointNetworks(["168.63.129.16/32"])
 
 
 class UrlRefused(Invalid):
@@ -27,7 +27,7 @@ class UrlRefused(Invalid):
 
     code = "url_refused"
     title = "The service does not send requests to this URL"
-    mend = "Give https://NAME/PATH on port 443 of a public host, without user name, password or fragment."
+    remedy = "Give https://NAME/PATH on port 443 of a public host, without user name, password or fragment."
 
 
 class Target(NamedTuple):
@@ -58,7 +58,7 @@ class AllowedTargets:
         for entry in entries:
             host, _, port = entry.rpartition(":")
             if "/" in entry:
-                self._networks.append(span(str(ip_network(entry))))
+                self._networks.append(parse_canonical(str(ip_network(entry))))
             elif host and port.isdigit():
                 self._hosts.add((host.strip("[]").lower(), int(port)))
             else:
@@ -72,7 +72,7 @@ class AllowedTargets:
         """True when connections to the address are allowed."""
         with suppress(NetworkMalformed):
             address = parse_address(text)
-            single = span(f"{address}/{address.max_prefixlen}")
+            single = parse_canonical(f"{address}/{address.max_prefixlen}")
             is_listed = any(each.overlaps(single) for each in self._networks)
             return is_listed or (is_routable(address) and not _METADATA.touches(single))
         return False

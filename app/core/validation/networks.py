@@ -35,7 +35,7 @@ class NetworkMalformed(Invalid):
 
     code = "network_malformed"
     title = "Not an IPv4 or IPv6 address or prefix"
-    mend = "Write 203.99.50.5, 203.99.50.0/29 or 2400:1460:1::/48, in ASCII digits without leading zeros."
+    remedy = "Write 203.99.50.5, 203.99.50.0/29 or 2400:1460:1::/48, in ASCII digits without leading zeros."
 
 
 class NetworkHostBits(Invalid):
@@ -43,7 +43,7 @@ class NetworkHostBits(Invalid):
 
     code = "network_host_bits"
     title = "Host bits are set"
-    mend = "Give the single address, or the first address of the block with the prefix length."
+    remedy = "Give the single address, or the first address of the block with the prefix length."
 
 
 class NetworkTooWide(Invalid):
@@ -51,7 +51,7 @@ class NetworkTooWide(Invalid):
 
     code = "network_too_wide"
     title = "The prefix is wider than /24 (IPv4) or /48 (IPv6)"
-    mend = "Register the addresses that you use. A registration takes up to 64 networks of at most /24 or /48."
+    remedy = "Register the addresses that you use. A registration takes up to 64 networks of at most /24 or /48."
 
 
 class NetworkReserved(Invalid):
@@ -59,7 +59,7 @@ class NetworkReserved(Invalid):
 
     code = "network_reserved"
     title = "The network is not globally routable"
-    mend = "Give the public address that your operator assigned, not one of your private network."
+    remedy = "Give the public address that your operator assigned, not one of your private network."
 
 
 class Network(NamedTuple):
@@ -77,7 +77,7 @@ class Network(NamedTuple):
         return self.first <= other.last and other.first <= self.last
 
 
-def span(canonical: str) -> Network:
+def parse_canonical(canonical: str) -> Network:
     """Parse text that is known to be canonical CIDR, as from the database; ``parse`` is for input."""
     address, _, length = canonical.partition("/")
     if ":" in address:
@@ -87,18 +87,18 @@ def span(canonical: str) -> Network:
     return Network(first, first + (1 << (32 - int(length))) - 1, canonical)
 
 
-class Disjoint:
+class DisjointNetworks:
     """Sorted networks that do not overlap, for look-ups by binary search."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._networks = sorted(map(span, texts))
+        self._networks = sorted(map(parse_canonical, texts))
         self._firsts = [network.first for network in self._networks]
 
     @classmethod
-    def outermost(cls, texts: Iterable[str]) -> "Disjoint":
+    def outermost(cls, texts: Iterable[str]) -> "DisjointNetworks":
         """Return those of some prefixes that no other contains."""
         kept: list[Network] = []
-        for network in sorted(map(span, texts), key=lambda each: (each.first, -each.last)):
+        for network in sorted(map(parse_canonical, texts), key=lambda each: (each.first, -each.last)):
             if not kept or kept[-1].last < network.first:
                 kept.append(network)
         return cls([network.text for network in kept])
@@ -114,7 +114,7 @@ class Disjoint:
         return at >= 0 and self._networks[at].last >= network.last
 
 
-_RESERVED = Disjoint(RESERVED_IPV4 + RESERVED_IPV6)
+_RESERVED = DisjointNetworks(RESERVED_IPV4 + RESERVED_IPV6)
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address:
@@ -135,7 +135,7 @@ def to_integer(address: IPv4Address | IPv6Address) -> int:
 
 def is_routable(address: IPv4Address | IPv6Address) -> bool:
     """True when an address is globally routable unicast."""
-    return not _RESERVED.touches(span(f"{address}/{address.max_prefixlen}"))
+    return not _RESERVED.touches(parse_canonical(f"{address}/{address.max_prefixlen}"))
 
 
 @lru_cache(maxsize=8192)
@@ -174,7 +174,7 @@ def _parse_any(text: str) -> Network:
     if block.network_address != address:
         single = f"{address}/{address.max_prefixlen}"
         raise NetworkHostBits(f"{text} has host bits set. Did you mean {single} or {block}?")
-    network = span(str(block))
+    network = parse_canonical(str(block))
     if length < WIDEST[address.version] and not _RESERVED.holds(network):
         raise NetworkTooWide(f"{block} is wider than /{WIDEST[address.version]}.")
     if _RESERVED.touches(network):

@@ -35,7 +35,7 @@ EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo
 
 MAX_FIELDS = 100
 MAX_ERRORS = 100  # of one body in a response
-# In ``across``, a value that its own field refuses; it equals nothing.
+# In ``cross_field_errors``, a value that its own field refuses; it equals nothing.
 REFUSED = object()
 
 
@@ -55,7 +55,7 @@ def is_blank(text: str) -> bool:
     return not text or text.isspace()
 
 
-def refuse_as_given(check: Any) -> AfterValidator:
+def domain_validator(check: Any) -> AfterValidator:
     """Return a validator of a function whose ``Invalid`` becomes the error of the field."""
 
     def validate(value: Any) -> Any:
@@ -105,12 +105,12 @@ ServiceText = Annotated[str, BeforeValidator(lambda text: CONTROL_BUT_BREAKS.sub
 Instant = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST, examples=["2027-01-31T12:00:00Z"])]
 
 
-def rfc3339(value: datetime) -> str:
+def format_rfc3339(value: datetime) -> str:
     """Format a time as in every response: UTC with microseconds."""
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-Timestamp = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
+Timestamp = Annotated[datetime, PlainSerializer(format_rfc3339, return_type=str)]
 
 
 class Body(BaseModel):
@@ -119,7 +119,7 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=True)
 
     @classmethod
-    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+    def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
         """Return errors between fields; ``given`` has the values as sent, with ``REFUSED`` for refused ones.
 
         A list with refused items is as sent.
@@ -149,7 +149,7 @@ class Body(BaseModel):
         valid = (
             {name: REFUSED if (name,) in refused else value for name, value in present.items()} if refused else present
         )
-        for error in cls.across(valid):
+        for error in cls.cross_field_errors(valid):
             loc = tuple(int(part) if part.isdigit() else part for part in error.pointer.split("/")[1:])
             if loc not in refused:
                 errors.append(InitErrorDetails(type=refusal(error.code, error.detail), loc=loc, input=None))
@@ -175,7 +175,7 @@ class MergePatch(BaseModel):
             _check_field_count(given)
         return given
 
-    def onto(self, current: Mapping[str, Any]) -> dict[str, Any]:
+    def apply_to(self, current: Mapping[str, Any]) -> dict[str, Any]:
         """Return ``current`` with the patch applied."""
         return {**current, **self.model_dump(exclude_unset=True)}
 
@@ -250,7 +250,7 @@ def field_error(error: ErrorDetails, loc: Sequence[str | int]) -> FieldError:
 BodyType = TypeVar("BodyType", bound=Body)
 
 
-def validated(kind: type[BodyType], given: Mapping[str, Any]) -> BodyType:
+def validate(kind: type[BodyType], given: Mapping[str, Any]) -> BodyType:
     """Validate ``given`` as a body of ``kind``. Raises ``Invalid`` with all errors."""
     try:
         return kind.model_validate(given)

@@ -14,8 +14,8 @@ from uuid_utils.compat import uuid7
 from app.core.auth.bearer import ACCESS, ALGORITHM, decode_unverified
 from app.core.errors import PayloadTooLarge, RequestTimeout, TooManyRequests
 from app.core.http.dependencies import database_of
-from app.core.http.problems import documented
-from app.core.http.responses import json_answer
+from app.core.http.problems import problem_responses
+from app.core.http.responses import json_response
 from app.core.limits.http import count_failed_login, count_token
 from app.core.limits.shared_read import SharedRead
 from app.core.principal import SCOPES
@@ -47,7 +47,7 @@ OAUTH_ERRORS: dict[int | str, dict[str, Any]] = {
 
 def _error_response(error: str, description: str, status: int = 400) -> Response:
     challenge = {"WWW-Authenticate": 'Basic realm="ip-registration"'} if status == 401 else {}
-    return json_answer(TokenError(error=error, error_description=description), status, **NO_STORE, **challenge)
+    return json_response(TokenError(error=error, error_description=description), status, **NO_STORE, **challenge)
 
 
 def _basic_credentials(header: str) -> tuple[str, str] | None:
@@ -91,7 +91,7 @@ class _FormCredentials:
     "/oauth/token",
     summary="Get an access token",
     response_model=Token,
-    responses=documented(PayloadTooLarge, RequestTimeout, TooManyRequests) | OAUTH_ERRORS,
+    responses=problem_responses(PayloadTooLarge, RequestTimeout, TooManyRequests) | OAUTH_ERRORS,
 )
 async def issue_token(
     request: Request,
@@ -121,7 +121,7 @@ async def issue_token(
         key = await store.signing_key(tx)
     token = sign_access_token(client, scopes, key, issuer=settings.public_url, seconds=settings.token_seconds)
     body = Token(access_token=token, expires_in=settings.token_seconds, scope=" ".join(scopes))
-    return json_answer(body, **NO_STORE)
+    return json_response(body, **NO_STORE)
 
 
 def sign_access_token(client: Client, scopes: list[str], key: OKPKey, *, issuer: str, seconds: int) -> str:
@@ -219,7 +219,7 @@ def _example(body: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
 @router.get(
     "/.well-known/oauth-authorization-server",
     summary="Metadata of the token endpoint",
-    responses=documented() | _example(_metadata("https://register.example.pk")),
+    responses=problem_responses() | _example(_metadata("https://register.example.pk")),
 )
 async def metadata(request: Request) -> dict[str, Any]:
     """OAuth 2.0 authorization server metadata (RFC 8414)."""
@@ -229,7 +229,7 @@ async def metadata(request: Request) -> dict[str, Any]:
 @router.get(
     "/.well-known/jwks.json",
     summary="The keys that sign tokens",
-    responses=documented() | _example({"keys": [EXAMPLE_KEY]}),
+    responses=problem_responses() | _example({"keys": [EXAMPLE_KEY]}),
 )
 async def keys(request: Request) -> dict[str, Any]:
     """The public keys as a JSON Web Key Set (RFC 7517)."""

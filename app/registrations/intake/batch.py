@@ -9,7 +9,7 @@ from zlib import crc32
 from uuid_utils import uuid7
 
 from app.applicants.store import Identity
-from app.core.validation.networks import Network, span
+from app.core.validation.networks import Network, parse_canonical
 from app.operators.rules import PrefixTable
 from app.registrations.rules import AcceptedNetworks, Flag, RegistrationRequest, block_of, overlapping_items
 
@@ -34,7 +34,7 @@ class Locks(NamedTuple):
     @classmethod
     def of_items(cls, items: Sequence[RegistrationRequest]) -> "Locks":
         """Return the locks of all networks and references of items."""
-        return cls.of((span(network) for item in items for network in item.networks), _references(items))
+        return cls.of((parse_canonical(network) for item in items for network in item.networks), _references(items))
 
     def numbers(self, partner_id: UUID) -> frozenset[int]:
         """Return all numbers. A reference has another lock at each partner, so that waiting tells nothing of others."""
@@ -64,7 +64,7 @@ class Batch:
     @classmethod
     def of(cls, items: Sequence[RegistrationRequest], prefixes: PrefixTable) -> "Batch":
         """Make a batch whose applicants are still to be set."""
-        networks = [[span(network) for network in item.networks] for item in items]
+        networks = [[parse_canonical(network) for network in item.networks] for item in items]
         each = [(network, i) for i, listed in enumerate(networks) for network in listed]
         return cls(
             items=items,

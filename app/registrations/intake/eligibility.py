@@ -7,7 +7,7 @@ from uuid import UUID
 from app.allowlist.errors import NetworkTaken
 from app.applicants.store import Identity
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, NotFound
-from app.core.validation.networks import span
+from app.core.validation.networks import parse_canonical
 from app.operators.errors import UnknownOperator
 from app.registrations.errors import NetworkOverlap, ReferenceDuplicate
 from app.registrations.intake.batch import Batch
@@ -80,7 +80,7 @@ def check_content(
     item, applicant = batch.items[place], batch.applicants[place]
     if applicant is None:
         return NotFound("There is no such applicant.", [NotFound.at("/applicant_id", "There is no such applicant.")])
-    networks = [span(network) for network in item.networks]
+    networks = [parse_canonical(network) for network in item.networks]
     errors = [
         *_kind_errors(item, applicant),
         *(_operator_errors(item) if place in batch.unknown_operators else ()),

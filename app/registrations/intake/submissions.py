@@ -11,7 +11,7 @@ from app.core.database.engine import Database
 from app.core.database.roles import INTAKE
 from app.core.database.transaction import Transaction
 from app.core.http.idempotency import IdempotentRequest, KeyedRequest, Replayed, Responses, respond_each
-from app.core.http.responses import JsonResource, resource_answer
+from app.core.http.responses import JsonResource, resource_response
 from app.core.principal import Principal
 from app.registrations import store
 from app.registrations.intake import service as intake
@@ -78,6 +78,6 @@ async def _answers(tx: Transaction, principal: Principal, requests: Sequence[Reg
     def answer(made: Registered) -> Response:
         status = 201 if made.outcome == "created" else 200
         location = f"/v1/registrations/{made.registration_id}"
-        return resource_answer(JsonResource(*documents[made.registration_id]), status, location=location)
+        return resource_response(JsonResource(*documents[made.registration_id]), status, location=location)
 
     return [answer(each) if isinstance(each, Registered) else each for each in outcomes]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.bulk_uploads.ingestion.column_validation import ColumnValidator
 from app.core.errors import FieldError, Invalid, InvalidValue
-from app.core.validation.schemas import Body, Line100, validated
+from app.core.validation.schemas import Body, Line100, validate
 
 COLUMNS = ("note", "dishes", "name")
 TEXTS = st.sampled_from(["", " ", "a", " a ", "b\x07", "x" * 101, "90001-1234567-1"])
@@ -22,7 +22,7 @@ class Order(Body):
     dishes: list[int] | None = None
 
     @classmethod
-    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+    def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
         names, notes = (str(given.get(name, name)).strip() for name in ("name", "note"))
         return [InvalidValue.at("/note", "Nothing to note.")] if names == notes else ()
 
@@ -34,7 +34,7 @@ def split(text: str) -> list[str]:
 def validate_row(row: Mapping[str, str]) -> list[Any] | None:
     fields = {**row, "dishes": split(row["dishes"]) if row["dishes"].strip() else None}
     try:
-        order = validated(Order, {"table": 7, **fields})
+        order = validate(Order, {"table": 7, **fields})
     except Invalid:
         return None
     return [getattr(order, name) for name in COLUMNS]

@@ -15,7 +15,7 @@ from app.bulk_uploads.ingestion.segments import Segment, SegmentRows, read_cells
 from app.bulk_uploads.readers.parser import read_rows
 from app.core.database.batches import values_of
 from app.core.errors import Invalid
-from app.core.validation.schemas import validated
+from app.core.validation import schemas
 from app.operators.rules import PrefixTable
 from app.registrations.schemas import RegistrationDetails
 from tests.support import uploads
@@ -52,10 +52,10 @@ CELLS: dict[str, st.SearchStrategy[str]] = {
 }  # fmt: skip
 
 
-def validate(body: Any, fields: dict[str, Any]) -> tuple[Any, set[tuple[str, str]]]:
+def validate_body(body: Any, fields: dict[str, Any]) -> tuple[Any, set[tuple[str, str]]]:
     """Return a validated body, or None with the columns and codes of its errors."""
     try:
-        return validated(body, fields), set()
+        return schemas.validate(body, fields), set()
     except Invalid as invalid:
         return None, {(rules.error_column(error), error.code) for error in invalid.errors}
 
@@ -63,12 +63,14 @@ def validate(body: Any, fields: dict[str, Any]) -> tuple[Any, set[tuple[str, str
 @given(st.fixed_dictionaries(CELLS))
 def test_a_row_has_the_errors_of_the_json_api(cells: dict[str, str]) -> None:
     read = read_segment(uploads.csv_of([cells]).partition(b"\n")[2], "csv", 2, rules.COLUMNS, NOWHERE)
-    applicant, applicant_errors = validate(
+    applicant, applicant_errors = validate_body(
         ApplicantDetails, {field: cells[column] for column, field in rules.APPLICANT_COLUMNS.items()}
     )
     fields = {column: cells[column] for column in rules.REGISTRATION_COLUMNS}
     listed = [each for each in cells["networks"].split(" ") if each]
-    body, body_errors = validate(RegistrationDetails, {**fields, "networks": listed or None, "applicant_id": NOBODY})
+    body, body_errors = validate_body(
+        RegistrationDetails, {**fields, "networks": listed or None, "applicant_id": NOBODY}
+    )
     errors = {(rules.error_column(error), error.code) for row in read.refused for error in row.errors}
     assert errors == applicant_errors | body_errors
     if not errors and body:

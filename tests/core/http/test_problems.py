@@ -191,7 +191,7 @@ async def test_every_code_has_a_page_that_explains_it_to_a_person(service: Servi
         assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
         kind = DomainError.known[code]
         assert kind.title
-        assert kind.mend
+        assert kind.remedy
         assert f"<code>{code}</code>" in page.text
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from app.core.errors import FieldError, Invalid, InvalidValue, MissingField
-from app.core.validation.schemas import MAX_ERRORS, Body, Instant, Line100, MergePatch, Paragraph, validated
+from app.core.validation.schemas import MAX_ERRORS, Body, Instant, Line100, MergePatch, Paragraph, validate
 from tests.support import cases
 from tests.support.service import Caller
 
@@ -28,7 +28,7 @@ class Note(Body):
     address: Address | None = None
 
     @classmethod
-    def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+    def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
         if "text" not in given:
             yield MissingField.at("/text", "A text is needed here.")
         if given.get("title") == "twice":
@@ -42,7 +42,7 @@ class Change(MergePatch):
 
 def _errors(**given: Any) -> dict[str, str]:
     with pytest.raises(Invalid) as refused:
-        validated(Note, given)
+        validate(Note, given)
     return {error.pointer: error.code for error in refused.value.errors}
 
 
@@ -61,7 +61,7 @@ def test_a_paragraph_holds_no_control_character_but_line_breaks(character: str) 
 )
 def test_free_text_holds_no_cnic_and_the_refusal_does_not_repeat_it(text: str) -> None:
     with pytest.raises(Invalid) as refused:
-        validated(Note, {"title": text, "text": f"line\n{text}"})
+        validate(Note, {"title": text, "text": f"line\n{text}"})
     assert {each.pointer: each.code for each in refused.value.errors} == dict.fromkeys(
         ("/title", "/text"), "invalid_value"
     )
@@ -72,7 +72,7 @@ def test_free_text_holds_no_cnic_and_the_refusal_does_not_repeat_it(text: str) -
     "text", ["123456-1234567-1", "12345-1234567-12", "1234567-8", "12345-12345678-1", "a--b", "+923001234567"]
 )
 def test_other_numbers_are_free_to_stand_in_a_text(text: str) -> None:
-    assert validated(Note, {"title": text, "text": text}).title == text
+    assert validate(Note, {"title": text, "text": text}).title == text
 
 
 def test_all_errors_come_at_once_with_their_places() -> None:
@@ -91,7 +91,7 @@ def test_all_errors_come_at_once_with_their_places() -> None:
 def test_an_error_between_fields_does_not_come_twice_for_a_field_that_is_wrong_already() -> None:
     assert _errors(title="twice", text="x", labels=["\x00"]) == {"/labels/0": "invalid_value"}
     with pytest.raises(Invalid) as refused:
-        validated(Note, {"title": "twice", "text": "x", "labels": ["\x00"]})
+        validate(Note, {"title": "twice", "text": "x", "labels": ["\x00"]})
     assert len(refused.value.errors) == 1
 
 
@@ -99,12 +99,12 @@ def test_an_error_between_fields_does_not_come_twice_for_a_field_that_is_wrong_a
 def test_what_holds_between_fields_is_judged_without_the_value_that_a_field_refuses(title: object) -> None:
     class Numbered(Note):
         @classmethod
-        def across(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+        def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
             if {"one": 1}.get(given["title"]) != given.get("text"):
                 yield MissingField.at("/text", "A title that is a number needs no text.")
 
     with pytest.raises(Invalid) as refused:
-        validated(Numbered, {"title": title, "text": "x"})
+        validate(Numbered, {"title": title, "text": "x"})
     assert {error.pointer for error in refused.value.errors} == {"/title", "/text"}
 
 
@@ -130,29 +130,29 @@ def test_a_text_is_never_made_of_something_else(value: object, code: str) -> Non
 
 
 def test_a_length_counts_characters_after_trimming() -> None:
-    assert validated(Note, {"title": f"  {'پ' * 100}  ", "text": "x"}).title == "پ" * 100
+    assert validate(Note, {"title": f"  {'پ' * 100}  ", "text": "x"}).title == "پ" * 100
 
 
 @given(st.text())
 def test_what_is_taken_is_trimmed_in_nfc_and_stays_the_same_when_sent_again(text: str) -> None:
     try:
-        taken = validated(Note, {"title": text[:100], "text": "x"})
+        taken = validate(Note, {"title": text[:100], "text": "x"})
     except Invalid:
         return
-    assert validated(Note, {"title": taken.title, "text": "x"}) == taken
+    assert validate(Note, {"title": taken.title, "text": "x"}) == taken
     assert taken.title == taken.title.strip()
 
 
 def test_text_is_kept_in_nfc_with_plain_line_breaks() -> None:
-    note = validated(Note, {"title": "Cafe\u0301", "text": "one\r\ntwo\u2028three"})
+    note = validate(Note, {"title": "Cafe\u0301", "text": "one\r\ntwo\u2028three"})
     assert (note.title, note.text) == ("Café", "one\ntwo\u2028three")
 
 
 def test_a_merge_patch_tells_an_absent_field_from_a_null_one() -> None:
     current = {"title": "a", "text": "b"}
-    assert Change.model_validate({}).onto(current) == current
-    assert Change.model_validate({"text": None}).onto(current) == {"title": "a", "text": None}
-    assert Change.model_validate({"title": " c "}).onto(current) == {"title": "c", "text": "b"}
+    assert Change.model_validate({}).apply_to(current) == current
+    assert Change.model_validate({"text": None}).apply_to(current) == {"title": "a", "text": None}
+    assert Change.model_validate({"title": " c "}).apply_to(current) == {"title": "c", "text": "b"}
 
 
 async def test_a_lone_surrogate_is_refused_wherever_it_stands(pseb: Caller) -> None:

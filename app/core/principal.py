@@ -9,9 +9,9 @@ PartnerKind = Literal["regulator", "association", "operator"]
 
 SCOPES = {
     "applicants:read": "Read applicants",
-    "applicants:write": "Make and change applicants",
-    "applicants:reveal": "See a CNIC in full, which its partner is told",
-    "applicants:erase": "Erase the personal data of applicants of whom nothing is open or in force",
+    "applicants:write": "Create and change applicants",
+    "applicants:reveal": "Read a CNIC in full; its partner gets an event",
+    "applicants:erase": "Erase personal data of applicants without an open case or a grant",
     "registrations:read": "Read registrations and their history",
     "registrations:write": "Submit, correct and withdraw registrations, upload files",
     "reviews:read": "Read review decisions",
@@ -19,7 +19,7 @@ SCOPES = {
     "allowlist:read": "Read the allowlist feed",
     "allowlist:publish": "Release what the publisher holds",
     "events:read": "Read the event log",
-    "webhooks:manage": "Manage one's webhooks",
+    "webhooks:manage": "Manage own webhooks",
     "partners:admin": "Manage partners and their clients",
 }
 

@@ -1,4 +1,4 @@
-"""An identity provider is configured soundly, or the process does not start."""
+"""A process does not start with an invalid configuration of an identity provider."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A header field of a request is read as the framework reads it."""
+"""A header is read as the framework reads it."""
 
 from hypothesis import given
 from hypothesis import strategies as st

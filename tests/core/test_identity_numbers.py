@@ -1,4 +1,4 @@
-"""The form of a CNIC is found in whatever digits and separators it is written."""
+"""A CNIC is found in any digits and separators."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Seals hold, in their own column only; keys have ids and can be replaced; a hash is good for one purpose only."""
+"""A sealed value opens only for its column, keys can be rotated, and hashes have one purpose."""
 
 import pytest
 from hypothesis import given

@@ -9,7 +9,7 @@ from prometheus_client import Counter
 from app.core.process.logs import bind_context
 
 Method = Literal["secret", "assertion", "basic", "token", "external_token"]
-FAILURES = Counter("login_failures", "Attempts to prove who one is that failed", ["way"])
+FAILURES = Counter("login_failures", "Failed authentications", ["way"])
 log = structlog.get_logger(__name__)
 
 

@@ -13,8 +13,8 @@ from app.core.headers import first_header
 from app.core.process import logs
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
-REQUESTS = Counter("http_requests", "Requests answered", ["method", "route", "status"])
-SECONDS = Histogram("http_request_duration_seconds", "Time to the end of the answer", ["method", "route"])
+REQUESTS = Counter("http_requests", "Responses", ["method", "route", "status"])
+SECONDS = Histogram("http_request_duration_seconds", "Seconds to the end of the response", ["method", "route"])
 
 
 def assign_request_id(scope: Scope) -> bytes:

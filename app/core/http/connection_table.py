@@ -6,7 +6,7 @@ from typing import Protocol
 
 from prometheus_client import Counter
 
-CLOSED = Counter("connections_closed", "Connections closed before their callers were done with them", ["reason"])
+CLOSED = Counter("connections_closed", "Connections closed by the server to enforce a limit", ["reason"])
 # A connection is not closed within this time after its last progress.
 READER_GRACE_SECONDS = 0.5
 IDLE_GRACE_SECONDS = 0.1

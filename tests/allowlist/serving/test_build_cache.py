@@ -1,4 +1,4 @@
-"""What is expensive is made once, kept up to a size, and made again when it failed."""
+"""The cache builds a value once, keeps it within its size, and builds it again after a failure."""
 
 import asyncio
 

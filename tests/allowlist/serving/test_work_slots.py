@@ -1,4 +1,4 @@
-"""Expensive work runs a little at a time, and no caller keeps the others from it."""
+"""Expensive work has a few slots, and one caller cannot take them from others."""
 
 import asyncio
 import threading

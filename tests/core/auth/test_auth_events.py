@@ -1,4 +1,4 @@
-"""Whoever fails to prove who it is leaves a line: by which way, and as which client, but not what was sent."""
+"""A failed authentication is logged with its method and client, and without what was sent."""
 
 import json
 from pathlib import Path

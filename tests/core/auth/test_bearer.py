@@ -1,4 +1,4 @@
-"""Only a token that this service signed, for itself, lately, opens a door, and only the doors of its scopes."""
+"""Only a valid access token of this service is accepted, and only for its scopes."""
 
 import asyncio
 import base64
@@ -76,7 +76,7 @@ async def test_what_is_no_token_is_refused_with_a_challenge(service: Service) ->
         assert _unauthenticated(await _read(service, authorization)), authorization[:80]
 
 
-async def test_a_token_that_has_expired_is_refused_and_says_so(service: Service, pseb: Caller) -> None:
+async def test_an_expired_token_is_refused_as_expired(service: Service, pseb: Caller) -> None:
     key = await _own_key(service)
     answer = await _read(service, f"Bearer {_signed(key, _claims(pseb, exp=int(time.time()) - 1))}")
     assert _unauthenticated(answer)
@@ -146,7 +146,7 @@ async def test_a_token_of_another_issuer_or_without_its_claims_is_refused(servic
     assert (await _read(service, f"Bearer {_signed(key, _claims(pseb))}")).status_code == 200
 
 
-async def test_a_token_lasts_no_longer_than_any_is_made_to_whoever_signed_it(service: Service, pseb: Caller) -> None:
+async def test_a_token_with_a_longer_lifetime_than_any_issued_is_refused(service: Service, pseb: Caller) -> None:
     key, now = await _own_key(service), int(time.time())
     longer = [
         {"iat": now, "exp": now + MAX_TOKEN_SECONDS + 1},
@@ -168,7 +168,7 @@ async def test_what_the_service_signed_for_another_purpose_is_no_token(service: 
         assert _unauthenticated(await _read(service, f"Bearer {_signed(key, _claims(pseb), typ=kind)}")), kind
 
 
-async def test_a_token_without_the_scope_is_forbidden_and_told_which(service: Service, pseb: Caller) -> None:
+async def test_a_token_without_the_scope_is_forbidden_and_the_scope_named(service: Service, pseb: Caller) -> None:
     narrow = await service.token(pseb.credentials, "registrations:read")
     answer = await service.http.get("/v1/applicants", headers={"Authorization": f"Bearer {narrow}"})
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")

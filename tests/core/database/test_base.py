@@ -1,4 +1,4 @@
-"""A batch is one statement, whatever its size, and says in the database what it said in Python."""
+"""A batch is one statement whatever its size, and its values reach PostgreSQL unchanged."""
 
 from enum import StrEnum
 from typing import Any

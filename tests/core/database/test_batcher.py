@@ -1,4 +1,4 @@
-"""What is done together: nobody waits for company, nobody gets what is another's, and no fault spreads."""
+"""A batcher delays no single item, returns each outcome to its caller, and isolates errors."""
 
 import asyncio
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ async def test_an_outage_is_everybodys_and_the_next_are_served_again() -> None:
     assert await batcher.process(3) == 6
 
 
-async def test_who_goes_away_takes_nothing_from_the_others() -> None:
+async def test_a_cancelled_caller_does_not_affect_the_others() -> None:
     work = Work()
     batcher = Batcher(work.double, 10)
     work.may_go_on.clear()
@@ -82,14 +82,14 @@ async def test_what_comes_meanwhile_goes_next_and_at_most_so_many_at_once() -> N
     assert work.batches == [[0], [1, 2], [3]]
 
 
-async def test_who_comes_alone_is_served_alone_and_at_once() -> None:
+async def test_a_single_item_is_processed_alone_and_at_once() -> None:
     work = Work()
     batcher = Batcher(work.double, 10)
     assert [await batcher.process(number) for number in (1, 2)] == [2, 4]
     assert work.batches == [[1], [2]]
 
 
-async def test_who_asks_again_when_answered_is_in_the_next_turn_with_the_others() -> None:
+async def test_callers_that_call_again_at_once_are_in_one_batch() -> None:
     work = Work()
     batcher = Batcher(work.double, 10)
 
@@ -101,7 +101,7 @@ async def test_who_asks_again_when_answered_is_in_the_next_turn_with_the_others(
     assert [sorted(batch) for batch in work.batches] == [[1, 2, 3]] * 3
 
 
-async def test_what_is_said_of_one_request_is_not_said_of_the_work_of_all() -> None:
+async def test_a_batch_does_not_have_the_context_of_one_request() -> None:
     request_id = ContextVar("request_id", default="nobody's")
     said = []
 
@@ -114,7 +114,7 @@ async def test_what_is_said_of_one_request_is_not_said_of_the_work_of_all() -> N
     assert said == ["nobody's"]
 
 
-async def test_a_refusal_is_raised_for_who_asked() -> None:
+async def test_an_error_is_raised_for_its_caller() -> None:
     async def refuse(_: Sequence[int]) -> Sequence[int]:
         raise Unavailable
 

@@ -1,4 +1,4 @@
-"""The database's keys: a new one comes into use while everything runs, and old seals are made anew bit by bit."""
+"""Data keys are rotated while all processes run, and older values are resealed."""
 
 import asyncio
 

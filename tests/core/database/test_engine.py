@@ -1,4 +1,4 @@
-"""Reads cannot write, a write that does not commit never looks as if it had, and an outage is told from a fault."""
+"""Reads cannot write, a failed commit is an error, and an outage differs from a bug."""
 
 import asyncio
 import errno
@@ -170,7 +170,7 @@ async def test_a_connection_that_is_lost_while_it_is_made_ready_is_an_outage(
         await _run(database, "SELECT 1")
 
 
-async def test_a_driver_that_a_lost_connection_interrupted_says_so_by_an_outage() -> None:
+async def test_an_internal_error_of_the_driver_after_a_lost_connection_is_an_outage() -> None:
     interrupted = asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
     assert is_outage(InternalError("SELECT 1", {}, interrupted))
 

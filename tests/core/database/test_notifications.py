@@ -38,7 +38,7 @@ async def _is_notified(listener: Listener, channel: str, seconds: float = 10.0) 
     return time.monotonic() - began < seconds * 0.9
 
 
-async def test_nobody_is_woken_by_a_transaction_that_did_not_commit(service: Service, listener: Listener) -> None:
+async def test_a_transaction_that_does_not_commit_notifies_no_waiter(service: Service, listener: Listener) -> None:
     with suppress(LookupError):
         async with service.database.transaction() as tx:
             await notify(tx, "bulk_uploads")

@@ -1,4 +1,4 @@
-"""Pages cover a list once, and a cursor leads only where it was made."""
+"""Pages cover a list exactly once, and a cursor is valid only for its list."""
 
 import base64
 from typing import Any

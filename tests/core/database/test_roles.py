@@ -1,4 +1,4 @@
-"""The whole service runs as a login that owns nothing and is above no policy."""
+"""The service runs as a login that owns nothing and bypasses no policy."""
 
 from sqlalchemy import text
 

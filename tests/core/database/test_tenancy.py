@@ -1,4 +1,4 @@
-"""The database itself keeps partners apart: whatever a statement asks for, it meets one partner's rows."""
+"""Row-level security separates partners whatever the statement."""
 
 import asyncio
 from collections.abc import Sequence
@@ -118,7 +118,7 @@ async def test_a_partner_meets_no_row_of_anothers_in_any_table(
             assert str(pseb.credentials.partner_id) not in " ".join(await names(other, statement)), table
 
 
-async def test_a_partner_that_is_nobody_meets_nothing(service: Service, pseb: Caller, officer: Caller) -> None:
+async def test_an_unknown_partner_sees_no_rows(service: Service, pseb: Caller, officer: Caller) -> None:
     await a_bit_of_everything(pseb, officer)
     nobody = Principal(UUID(int=0), UUID(int=0), "operator", "", frozenset())
     async with service.database.transaction(nobody, read_only=True) as tx:

@@ -1,4 +1,4 @@
-"""The one handle on the database: it keeps partners apart, ends as it should, and plans few-row statements once."""
+"""A transaction has the role and tenant of its beginning, and commits or rolls back as a whole."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -58,13 +58,13 @@ async def who(database: Database, principal: Principal, role: Role | None = None
     return str(user), str(partner)
 
 
-def test_what_is_no_code_of_an_operator_begins_nothing() -> None:
+def test_a_malformed_operator_code_begins_no_transaction() -> None:
     caller = Principal(uuid4(), uuid4(), "operator", "nayatel'; DROP TABLE x; --", frozenset())
     with pytest.raises(ValueError, match="is not an operator's code"):
         begin_sql(caller, TENANT, read_only=True)
 
 
-async def test_a_transaction_acts_for_whoever_begins_it_and_its_connection_for_nobody_after(
+async def test_a_transaction_has_its_role_and_tenant_and_its_connection_none_afterwards(
     service: Service, pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
     database = service.database  # whose pool hands out the connection that was used last
@@ -80,7 +80,7 @@ async def test_a_transaction_acts_for_whoever_begins_it_and_its_connection_for_n
     assert nobody == [SERVICE, ""]
 
 
-async def test_a_partner_meets_its_own_rows_by_either_way_of_asking(
+async def test_a_partner_sees_its_own_rows_by_fetch_and_by_session(
     service: Service, mine: Principal, pasha: Caller
 ) -> None:
     for principal, expected in ((mine, 1), (acting_for(pasha), 0), (mine, 1)):
@@ -110,9 +110,7 @@ async def _withdraw_and(
         await fault(tx)
 
 
-async def test_nothing_of_a_block_that_fails_is_there_and_its_connection_is_used_again(
-    service: Service, pseb: Caller
-) -> None:
+async def test_a_block_that_raises_is_rolled_back_and_its_connection_is_reused(service: Service, pseb: Caller) -> None:
     case, mine = await cases.submitted(pseb), acting_for(pseb)
 
     async def fails(tx: Transaction) -> None:
@@ -161,7 +159,7 @@ async def test_a_transaction_that_failed_is_never_taken_for_committed(service: S
     assert await status(service.database, mine, case["id"]) == "submitted"
 
 
-async def test_what_is_done_is_there_when_the_block_has_ended_and_entities_too(service: Service, pseb: Caller) -> None:
+async def test_statements_and_entities_are_committed_when_the_block_ends(service: Service, pseb: Caller) -> None:
     case, mine = await cases.submitted(pseb), acting_for(pseb)
     async with service.database.transaction(mine) as tx:
         await tx.fetch(WITHDRAWN)
@@ -171,9 +169,7 @@ async def test_what_is_done_is_there_when_the_block_has_ended_and_entities_too(s
     assert (await pseb.get(f"/v1/applicants/{case['applicant_id']}")).json()["legal_name"] == "Changed (Pvt) Ltd"
 
 
-async def test_what_is_rolled_back_within_a_transaction_is_not_there_by_either_way_of_asking(
-    service: Service, pseb: Caller
-) -> None:
+async def test_a_dry_run_rolls_back_statements_of_fetch_and_of_the_session(service: Service, pseb: Caller) -> None:
     case, mine = await cases.submitted(pseb), acting_for(pseb)
     async with service.database.transaction(mine) as tx, tx.dry_run():
         await tx.fetch(WITHDRAWN)

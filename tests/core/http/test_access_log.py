@@ -1,4 +1,4 @@
-"""Every answer carries a request id, metrics name operations and not addresses, and the logs keep no secret."""
+"""Every response has a request id, metrics name operations, and logs hold no secrets."""
 
 import json
 import os
@@ -63,7 +63,7 @@ async def test_an_unsafe_request_id_is_replaced(service: Service) -> None:
 
 
 @pytest.mark.parametrize(("trusted", "source"), [("192.0.2.7", "127.0.0.1"), ("127.0.0.1", "203.99.50.9")])
-def test_only_a_proxy_that_is_trusted_says_where_a_request_comes_from(
+def test_only_a_trusted_proxy_sets_the_source_address(
     settings: Settings, tmp_path: Path, trusted: str, source: str
 ) -> None:
     log = tmp_path / "log"
@@ -134,7 +134,7 @@ async def test_metrics_name_the_whole_operation_and_never_an_id(service: Service
     assert 'http_request_duration_seconds_count{method="GET",route="/v1/registrations/{registration_id}"}' in metrics
 
 
-async def test_the_logs_tell_who_asked_what_and_hold_no_secret_and_no_token(
+async def test_logs_name_the_caller_and_operation_and_hold_no_secret_and_no_token(
     settings: Settings, service: Service, pseb: Caller, admin: Caller, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
@@ -184,7 +184,7 @@ async def test_the_logs_tell_who_asked_what_and_hold_no_secret_and_no_token(
     assert (line["client_id"], line["partner_id"]) == (str(credentials.id), str(credentials.partner_id))
 
 
-async def test_what_is_said_of_one_request_is_in_no_line_of_another(
+async def test_the_log_context_of_one_request_is_in_no_line_of_another(
     settings: Settings, pseb: Caller, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"

@@ -1,4 +1,4 @@
-"""Who calls is settled from the head of a request: no operation reads the body of someone who may not call it."""
+"""No operation reads the body of a caller that may not call it."""
 
 import re
 from collections.abc import AsyncIterator
@@ -53,13 +53,13 @@ def test_there_are_operations_of_both_kinds() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
-async def test_no_body_is_read_of_a_caller_who_is_unknown(service: Service, method: str, path: str) -> None:
+async def test_no_body_is_read_of_an_unauthenticated_caller(service: Service, method: str, path: str) -> None:
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}):
         answer, is_read = await _answer(service, method, path, headers)
         assert (answer.status_code, is_read) == (401, False), headers
 
 
-async def test_no_body_is_read_of_a_caller_without_the_scope_or_that_asks_too_often(database_url: str) -> None:
+async def test_no_body_is_read_of_a_caller_without_the_scope_or_over_its_limit(database_url: str) -> None:
     service = Service(settings_for(database_url, rate_limit_write=len(GUARDED), rate_limit_upload=1))
     caller = await service.caller("pseb", scopes=["events:read"])
     headers = {"Authorization": f"Bearer {caller.token}"}
@@ -72,9 +72,7 @@ async def test_no_body_is_read_of_a_caller_without_the_scope_or_that_asks_too_of
 
 
 @pytest.mark.parametrize(("method", "path", "kind"), OPEN)
-async def test_an_operation_that_asks_nobody_who_calls_reads_a_few_kilobytes(
-    service: Service, method: str, path: str, kind: str
-) -> None:
+async def test_a_public_operation_reads_a_few_kilobytes(service: Service, method: str, path: str, kind: str) -> None:
     asked = 0
 
     async def endless() -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""No body grows past its limit or comes too slowly, whatever it says of its length, and the refusal is a problem."""
+"""Bodies that are too large or too slow are refused with a problem, whatever their declared length."""
 
 import asyncio
 import json

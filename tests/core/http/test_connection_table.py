@@ -1,4 +1,4 @@
-"""Who is closed when there is need of room: the slowest reader first, then who was silent longest."""
+"""To make room, the slowest reader is closed first, then the connection that was idle longest."""
 
 from app.core.http.connection_table import READER_GRACE_SECONDS, ConnectionTable
 
@@ -22,7 +22,7 @@ def _table(most: int = 1_000) -> tuple[ConnectionTable, list[Connection]]:
     return table, [Connection(table) for _ in range(4)]
 
 
-def test_the_slowest_reader_goes_first_then_who_was_silent_longest() -> None:
+def test_the_slowest_reader_is_closed_first_then_the_longest_idle_connection() -> None:
     table, (silent, newer, slow, slower) = _table()
     table.mark_idle(silent, 0)
     table.mark_idle(newer, 0.1)
@@ -34,7 +34,7 @@ def test_the_slowest_reader_goes_first_then_who_was_silent_longest() -> None:
     assert not table.make_room(LATER)
 
 
-def test_who_was_heard_of_a_moment_ago_or_is_being_served_is_not_closed() -> None:
+def test_connections_with_recent_progress_or_a_request_in_work_are_not_closed() -> None:
     table, (served, taking, fresh, gone) = _table()
     for each in (served, fresh, gone):
         table.mark_idle(each, 0)
@@ -48,7 +48,7 @@ def test_who_was_heard_of_a_moment_ago_or_is_being_served_is_not_closed() -> Non
     assert [each.reason for each in (served, taking, fresh, gone)] == ["", "", "room", ""]
 
 
-def test_when_answers_are_too_many_bytes_the_slowest_readers_go_and_one_body_for_all_counts_once() -> None:
+def test_when_responses_are_too_many_bytes_the_slowest_readers_are_closed_and_a_shared_body_counts_once() -> None:
     table, (first, second, third, newest) = _table()
     shared = bytes(600)
     with table.sending(first, shared), table.sending(second, shared), table.sending(third, bytes(300)):

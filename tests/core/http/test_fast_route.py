@@ -1,4 +1,4 @@
-"""An operation that is called directly is answered as the framework would have answered it."""
+"""The fast path responds exactly as FastAPI does."""
 
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -103,7 +103,7 @@ async def _answer(
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer one"}], ids=["unknown", "known"])
 @pytest.mark.parametrize("path", PATHS)
-async def test_every_answer_is_the_one_that_the_framework_gives(path: str, headers: dict[str, str]) -> None:
+async def test_every_response_is_that_of_the_framework(path: str, headers: dict[str, str]) -> None:
     assert await _answer(FastRoute, path, headers) == await _answer(AuthenticatedRoute, path, headers)
 
 
@@ -130,7 +130,7 @@ SENT = {
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer one"}], ids=["unknown", "known"])
 @pytest.mark.parametrize("sent", SENT)
-async def test_what_is_sent_is_read_or_refused_as_the_framework_does(sent: str, headers: dict[str, str]) -> None:
+async def test_a_body_is_read_or_refused_as_by_the_framework(sent: str, headers: dict[str, str]) -> None:
     status, fields, body = SENT[sent]
     answer = await _answer(FastRoute, "/things", {**headers, **fields}, body)
     assert answer == await _answer(AuthenticatedRoute, "/things", {**headers, **fields}, body)
@@ -138,15 +138,15 @@ async def test_what_is_sent_is_read_or_refused_as_the_framework_does(sent: str, 
         assert answer[0] == status
 
 
-async def test_what_a_caller_sends_is_not_validated_before_it_is_known_who_it_is() -> None:
+async def test_a_body_is_not_validated_before_authentication() -> None:
     assert (await _answer(FastRoute, "/things", JSON, b'{"size": 1}'))[0] == 403
 
 
-def test_what_is_documented_is_the_same() -> None:
+def test_the_document_is_the_same() -> None:
     assert _app(FastRoute).openapi() == _app(AuthenticatedRoute).openapi()
 
 
-async def test_who_is_not_known_is_told_so_before_what_is_wrong_with_the_question(pseb: Caller) -> None:
+async def test_an_unauthenticated_caller_gets_401_before_422(pseb: Caller) -> None:
     path = "/v1/registrations?limit=many"
     assert (await pseb.service.http.get(path)).status_code == 401
     assert (await pseb.get(path)).status_code == 422

@@ -1,4 +1,4 @@
-"""A repeated POST replays the first answer; it never does the work again, and never keeps a secret readable."""
+"""A repeated POST replays the first response without repeating the work, and stores it sealed."""
 
 import asyncio
 import hashlib
@@ -34,7 +34,7 @@ async def _count(caller: Caller) -> int:
     return len((await caller.get(APPLICANTS)).json()["items"])
 
 
-async def test_what_is_kept_of_a_request_cannot_be_guessed_without_the_key(service: Service, pseb: Caller) -> None:
+async def test_a_stored_fingerprint_cannot_be_guessed_without_the_key(service: Service, pseb: Caller) -> None:
     body = json.dumps(cases.individual()).encode()
     answer = await pseb.post(APPLICANTS, content=body, headers={**_key(), "Content-Type": "application/json"})
     assert answer.status_code == 201
@@ -77,7 +77,7 @@ async def test_a_first_request_that_was_refused_does_not_use_the_key_up(pseb: Ca
     assert (answer.status_code, answer.headers.get("Idempotency-Replayed")) == (201, None)
 
 
-async def test_a_repeat_while_the_first_request_is_in_flight_is_told_to_wait(service: Service, pseb: Caller) -> None:
+async def test_a_repeat_while_the_first_request_is_in_progress_is_refused(service: Service, pseb: Caller) -> None:
     headers, body = _key(), cases.company()
     async with service.database.transaction() as other:
         await other.execute(text("LOCK TABLE applicants IN EXCLUSIVE MODE"))

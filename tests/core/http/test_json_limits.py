@@ -1,4 +1,4 @@
-"""JSON that would hold the parser for long is refused by its bytes, and nothing that an operation takes is."""
+"""JSON that would take the parser long is refused by its bytes; valid bodies are not."""
 
 import json
 import time

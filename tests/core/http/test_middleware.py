@@ -1,4 +1,4 @@
-"""What every exchange passes holds whoever answers, and whatever goes wrong on the way."""
+"""The request middleware completes every response, whatever raised or sent it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The document has a bound on everything, and never a looser one than a schema states itself."""
+"""The OpenAPI document has a bound on everything, and keeps the tighter bounds of schemas."""
 
 from typing import Any, NoReturn
 

@@ -1,4 +1,4 @@
-"""Every refusal is a problem that says what and where, whoever refuses: the service or its framework."""
+"""Every error of the service and the framework is a problem that says what is wrong and where."""
 
 import re
 from typing import Any
@@ -71,7 +71,7 @@ async def test_a_body_that_is_not_an_object_is_refused_as_a_whole(pseb: Caller) 
         assert (answer.status_code, set(cases.codes(answer))) == (422, {""}), body
 
 
-async def test_a_body_is_told_all_that_is_wrong_with_it_at_once(pseb: Caller) -> None:
+async def test_all_errors_of_a_body_are_reported_at_once(pseb: Caller) -> None:
     bad = cases.registration(str(uuid4()), track="vpn", networks=["10.0.0.1", "8.8.8.8", "8.8.8.9/31"], colour="red")
     answer = await pseb.post("/v1/registrations", json=bad)
     body = problem(answer, 422, answer.json()["code"])

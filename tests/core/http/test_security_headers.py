@@ -1,4 +1,4 @@
-"""Every answer says what it may load, that it is what it says it is, and whether it may be kept."""
+"""Every response has a content security policy, a fixed content type, and a cache policy."""
 
 import httpx
 import pytest
@@ -43,7 +43,7 @@ async def one_answer_of_each_kind(service: Service, caller: Caller) -> dict[int,
     return {answer.status_code: answer for answer in answers}
 
 
-async def test_every_answer_is_read_as_what_it_says_and_embedded_nowhere(service: Service, pseb: Caller) -> None:
+async def test_no_response_is_sniffed_or_embedded(service: Service, pseb: Caller) -> None:
     answers = await one_answer_of_each_kind(service, pseb)
     assert sorted(answers) == [200, 201, 304, 400, 401, 403, 404, 405, 412, 413, 415, 422, 428, 500, 503]
     unchanged = answers.pop(304)  # which has nothing to load or to read
@@ -69,7 +69,7 @@ async def test_no_cache_keeps_what_is_someones_nor_a_token(service: Service, pse
     assert {answer.headers["cache-control"] for answer in answers} == {"no-store"}
 
 
-async def test_the_list_is_kept_by_its_reader_and_by_nobody_in_between(
+async def test_the_list_is_cached_by_its_reader_only(
     service: Service, pseb: Caller, officer: Caller, nayatel: Caller
 ) -> None:
     await cases.approved(pseb, officer)

@@ -1,4 +1,4 @@
-"""A request whose head is too long, too large or too slow gets a problem, and nobody holds a connection for ever."""
+"""Requests that are too long, too large or too slow get a problem, and connections are limited."""
 
 import asyncio
 import json
@@ -99,7 +99,7 @@ async def test_a_head_within_the_limits_is_answered(port: int) -> None:
 
 
 @pytest.mark.parametrize("length", [1_001, 70_000, 3_000_000])
-async def test_an_address_over_the_limit_is_refused(port: int, length: int) -> None:
+async def test_a_url_over_the_limit_is_refused(port: int, length: int) -> None:
     target = b"/health/live?".ljust(length, b"q")
     status = await refused(port, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
     assert status in {(414, "address_too_long"), (431, "head_too_large")}
@@ -127,13 +127,13 @@ async def test_a_head_that_comes_drop_by_drop_is_not_waited_for(port: int) -> No
     dripping.cancel()
 
 
-async def test_a_connection_that_says_nothing_is_closed_without_a_word(port: int) -> None:
+async def test_a_silent_connection_is_closed_without_a_response(port: int) -> None:
     connection = await Connection.to(port)
     assert await connection.reader.read() == b""
     connection.writer.close()
 
 
-async def test_a_connection_that_says_no_more_is_closed(port: int) -> None:
+async def test_an_idle_connection_is_closed(port: int) -> None:
     connection = await Connection.to(port)
     await connection.send(LIVE + b"\r\n")
     assert (await connection.answer())[0] == 200
@@ -188,7 +188,7 @@ async def test_for_a_connection_over_the_limit_the_longest_idle_one_is_closed(po
         each.writer.close()
 
 
-async def test_where_none_can_be_closed_liveness_is_answered_and_all_else_told_to_come_again(port: int) -> None:
+async def test_where_no_connection_can_be_closed_all_but_liveness_gets_503(port: int) -> None:
     held = [await Connection.to(port) for _ in range(int(LIMITS["MAX_CONNECTIONS"]))]
     over, alive = await Connection.to(port), await Connection.to(port)
     await over.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -303,7 +303,7 @@ async def test_a_caller_that_drips_its_answer_out_is_not_waited_for(port: int) -
     connection.writer.close()
 
 
-async def test_of_a_body_that_nobody_reads_no_more_is_taken_than_a_body_may_have(port: int) -> None:
+async def test_of_an_unread_body_no_more_than_the_limit_is_received(port: int) -> None:
     connection = await Connection.to(port)
     head = b"POST /v1/bulk-uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 400000000\r\n\r\n"
     await connection.send(head)

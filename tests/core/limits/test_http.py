@@ -1,4 +1,4 @@
-"""A client that asks too often hears when it may ask again; what costs nothing is not counted."""
+"""A client over its rate limit gets 429 with the time to wait; free responses are not counted."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -160,7 +160,7 @@ async def test_a_304_elsewhere_is_a_read(pseb: Caller) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/metrics", "/docs", "/openapi.json", "/problems"])
-async def test_what_asks_for_no_token_is_never_limited(service: Service, path: str) -> None:
+async def test_operations_without_a_token_are_never_limited(service: Service, path: str) -> None:
     answers = [await service.http.get(path) for _ in range(FEW + 1)]
     assert not any(each.status_code == 429 or "RateLimit" in each.headers for each in answers)
 
@@ -194,7 +194,7 @@ async def test_wrong_secrets_are_limited_by_source_and_client_and_the_right_one_
         assert (await _token(service, pseb.client_id, "wrong", "198.51.100.7")).status_code == 401
 
 
-async def test_whether_a_client_exists_is_told_neither_by_an_answer_nor_by_when_it_is_refused(
+async def test_neither_a_response_nor_the_limit_shows_if_a_client_exists(
     database_url: str,
 ) -> None:
     async with limited(database_url, failed_logins=FEW) as service:
@@ -207,7 +207,7 @@ async def test_whether_a_client_exists_is_told_neither_by_an_answer_nor_by_when_
         assert told[0] == told[1]
 
 
-async def test_names_that_nobody_has_do_not_make_counts_without_end(database_url: str) -> None:
+async def test_invented_client_ids_share_a_bounded_number_of_counts(database_url: str) -> None:
     async with limited(database_url, failed_logins=1) as service:
         answers = [await _token(service, f"nobody.{i}", "wrong") for i in range(200)]
         assert {each.status_code for each in answers} == {401, 429}
@@ -249,7 +249,7 @@ async def test_a_client_that_is_known_by_basic_goes_on_while_others_behind_its_a
         assert (await service.http.get(feed.FEED, auth=known)).status_code == 200
 
 
-async def test_without_the_database_the_feed_is_served_and_it_is_said_once(
+async def test_without_the_database_the_feed_is_served_and_the_outage_is_logged_once(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = CapturingLogger()

@@ -1,4 +1,4 @@
-"""Leases of one window together are its quota, whoever asks for them and however many at once."""
+"""The leases of a window together never exceed its quota, however many processes take them."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""However many processes count however they are timed, no window lets more through than its quota."""
+"""Processes that count together let through at most the quota of a window."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Who asks in the same second shares one reading, and what went wrong with it."""
+"""Callers within a second share one read and its error."""
 
 import asyncio
 from contextlib import suppress
@@ -24,7 +24,7 @@ class Source:
         return reading
 
 
-async def test_who_asks_at_once_or_soon_after_gets_one_reading() -> None:
+async def test_callers_at_the_same_time_or_soon_after_share_one_read() -> None:
     source = Source()
     shared = SharedRead(source, 60)
     assert await asyncio.gather(*(shared.get() for _ in range(50))) == [1] * 50

@@ -1,4 +1,4 @@
-"""Whatever URL a partner gives, nothing of ours is reached by it; a public receiver is, safely."""
+"""Requests to URLs of partners reach public receivers only."""
 
 import gzip
 from asyncio import StreamWriter, sleep

@@ -1,4 +1,4 @@
-"""Names that nobody answers for hold up whoever gave them, and nothing else."""
+"""Names that do not resolve hold up only their owner."""
 
 import asyncio
 import socket
@@ -49,7 +49,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
     stand_in.released.set()
 
 
-async def test_names_that_are_not_answered_hold_up_nobody_but_their_owner(resolver: Resolver) -> None:
+async def test_names_that_do_not_resolve_hold_up_only_their_owner(resolver: Resolver) -> None:
     names = NameResolver()
     slow = [
         asyncio.create_task(names.addresses(f"{number}{SLOW}", 443, owner="slow"))
@@ -93,7 +93,7 @@ async def test_a_name_is_looked_up_once_at_a_time_and_anew_the_next_time(resolve
         assert (found, resolver.asked["quick.example"]) == ([["203.99.160.5"]] * 5, number)
 
 
-async def test_a_name_that_has_no_address_is_told_from_one_that_is_not_answered(resolver: Resolver) -> None:
+async def test_a_name_without_an_address_differs_from_one_that_times_out(resolver: Resolver) -> None:
     names = NameResolver()
     with pytest.raises(socket.gaierror):
         await names.addresses("absent.example", 443, owner="other")

@@ -1,4 +1,4 @@
-"""A URL that is taken means the same to everyone who reads it."""
+"""A URL that is accepted means the same to other parsers."""
 
 from contextlib import suppress
 from urllib.parse import urlsplit

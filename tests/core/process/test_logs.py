@@ -45,7 +45,7 @@ def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[st
     assert (written.count("quiet"), written.count("loud")) == (0, 2)
 
 
-def test_an_event_that_is_ready_is_written_as_one_of_words_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_write_and_the_logger_write_the_same_line(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "json")
     log = structlog.get_logger().bind()
     log.info("seen", number=1)
@@ -54,7 +54,7 @@ def test_an_event_that_is_ready_is_written_as_one_of_words_is(capsys: pytest.Cap
     assert {**one, "timestamp": ""} == {**other, "timestamp": ""}
 
 
-def test_a_request_that_begins_knows_nothing_of_the_one_before(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_request_begins_without_the_context_of_the_one_before(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "json")
     begin_context(request_id="1")
     bind_context(client_id="a")
@@ -66,7 +66,7 @@ def test_a_request_that_begins_knows_nothing_of_the_one_before(capsys: pytest.Ca
     assert "client_id" not in second
 
 
-def test_what_a_line_says_itself_counts_before_what_was_said_of_its_request(
+def test_fields_of_an_event_override_those_of_the_request(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logging("info", "json")

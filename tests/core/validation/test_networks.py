@@ -1,4 +1,4 @@
-"""Networks in normal form: the same as Python's and PostgreSQL's, and nothing that is not routable."""
+"""Networks have the canonical form of Python and PostgreSQL, and only routable ones are accepted."""
 
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 
@@ -163,7 +163,7 @@ def test_two_networks_overlap_when_python_says_so(one: AnyNetwork, other: AnyNet
 
 
 @given(st.lists(CROWDED, max_size=12), CROWDED)
-def test_a_look_up_finds_what_touches_and_what_holds_a_network(several: list[AnyNetwork], one: AnyNetwork) -> None:
+def test_a_look_up_finds_networks_that_overlap_or_contain_a_network(several: list[AnyNetwork], one: AnyNetwork) -> None:
     same = [each for each in several if each.version == one.version]
     other = [each for each in several if each.version != one.version]
     apart = [*collapse_addresses(same), *collapse_addresses(other)]  # type: ignore[type-var]  # one family each

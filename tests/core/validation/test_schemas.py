@@ -1,4 +1,4 @@
-"""Bodies are strict: clean text only, nothing unknown, every error at once."""
+"""Bodies accept clean texts and known fields only, and report all errors at once."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -59,7 +59,7 @@ def test_a_paragraph_holds_no_control_character_but_line_breaks(character: str) 
 @pytest.mark.parametrize(
     "text", ["12345-1234567-1", "of 12345-1234567-1.", "x12345-1234567-1x", "a-b-12345-1234567-1-c", "a1234512345671"]
 )
-def test_free_text_holds_no_cnic_and_the_refusal_does_not_repeat_it(text: str) -> None:
+def test_a_cnic_in_free_text_is_refused_and_not_quoted(text: str) -> None:
     with pytest.raises(Invalid) as refused:
         validate(Note, {"title": text, "text": f"line\n{text}"})
     assert {each.pointer: each.code for each in refused.value.errors} == dict.fromkeys(
@@ -194,7 +194,7 @@ async def test_a_number_of_very_many_digits_gets_a_problem(pseb: Caller) -> None
     assert cases.codes(answer) == {"": "invalid_value"}
 
 
-def test_of_a_list_that_is_wrong_throughout_the_first_errors_are_told() -> None:
+def test_of_many_errors_in_a_list_the_first_are_reported() -> None:
     class Listing(Body):
         ids: list[UUID]
 

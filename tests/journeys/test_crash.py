@@ -138,7 +138,7 @@ async def test_a_file_that_kills_its_worker_three_times_fails_and_the_next_uploa
     await processes.until(has_failed)
     failed = (await pseb.get(bad)).json()
     assert (failed["problem"]["code"], failed["counts"]["created"]) == ("processing_aborted", 0)
-    assert "3 times in a row before its first rows" in failed["problem"]["detail"]
+    assert "3 times in a row before it processed the first rows" in failed["problem"]["detail"]
     told = (await events.told(pseb, "bulk_upload.failed"))[-1]
     assert told["details"] == {"code": "processing_aborted"}
 

@@ -83,6 +83,10 @@ class _Watching:
     def show_sent(self, name: str, done: int, total: int) -> None:
         """Bytes on their way are no news."""
 
+    def print(self, message: str) -> None:
+        """A kill is an outage, and no internal error that an upload has to be told."""
+        self._journal.complain(message)
+
     def show_rows(self, name: str, done: int, _: int | None) -> None:
         """So many rows are done."""
         if done < self._done and not self._may_begin_again:

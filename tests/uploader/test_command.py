@@ -175,7 +175,7 @@ async def test_a_file_over_the_limit_of_the_service_exits_with_3(
     with processes.serving(settings, MAX_UPLOAD_BYTES="100000") as url:
         result = await run(login(client, url), str(tmp_path / "register.csv"), "--give-up", "5")
     assert result.returncode == 3, result.stderr
-    assert "over the limit" in result.stderr
+    assert "The body exceeds" in result.stderr
 
 
 async def test_an_upload_survives_a_server_that_is_killed_and_restarted(

@@ -130,7 +130,7 @@ class TokenVerifier:
         if self._trust.is_key_revoked(verified.kid):
             raise Unauthenticated("The access token is not valid: the key that signed it was revoked.")
         if self._trust.is_revoked(verified.principal.client_id, verified.not_before):
-            raise Unauthenticated("The access token is not valid: it was revoked.")
+            raise Unauthenticated("The access token is not valid: it has been revoked.")
         return verified.principal
 
     async def _verify_claims(self, token: str) -> _Verified:

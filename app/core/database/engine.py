@@ -23,7 +23,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
 from app.core.database import data_keys
 from app.core.database.roles import SERVICE, Role
 from app.core.database.tenancy import begin_sql, role_of
-from app.core.database.transaction import Transaction, to_dbapi_error
+from app.core.database.transaction import DRIVER_ERRORS, Transaction, to_dbapi_error
 from app.core.keyring import Keyring
 from app.core.principal import Principal
 from app.core.settings import Settings
@@ -47,7 +47,7 @@ class _Pool(AsyncAdaptedQueuePool):
         """Check out a connection. Raises ``ConnectionError`` for one that was lost."""
         try:
             return super().connect()
-        except (asyncpg.InterfaceError, asyncpg.PostgresError) as lost:
+        except DRIVER_ERRORS as lost:
             raise ConnectionError(f"the connection was lost: {lost!r}") from lost
 
 
@@ -182,7 +182,7 @@ async def _execute(driver: Any, statement: str) -> str:
     """Execute statements in one round trip; return the command tag of the last."""
     try:
         tag: str = await driver.execute(statement)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except DRIVER_ERRORS as error:
         raise to_dbapi_error(error, statement) from error
     return tag
 
@@ -197,7 +197,7 @@ async def _roll_back(connection: AsyncConnection, driver: Any) -> None:
     """Send ROLLBACK; discard a connection on which it fails or is interrupted, since its transaction may go on."""
     try:
         await driver.execute("ROLLBACK")
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    except (*DRIVER_ERRORS, OSError):
         await connection.invalidate()
     except BaseException:
         await connection.invalidate()

@@ -5,12 +5,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.core.database.roles import Role
 from app.core.database.statement import Statement
 from app.core.keyring import Keyring
+
+# ``InternalClientError``: the connection was lost at a moment that asyncpg does not expect.
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class Transaction(AsyncSession):
@@ -30,7 +33,7 @@ class Transaction(AsyncSession):
         """Return the rows of a compiled statement, run by the driver. Raises ``DBAPIError``, as ``execute`` does."""
         try:
             rows: list[Any] = await self._driver.fetch(statement.sql, *statement.arguments(values))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DRIVER_ERRORS as error:
             raise to_dbapi_error(error, statement.sql) from error
         return rows
 
@@ -57,4 +60,6 @@ def to_dbapi_error(error: Exception, statement: str) -> DBAPIError:
         kind = IntegrityError
     elif isinstance(error, asyncpg.InterfaceError):
         kind = InterfaceError
+    elif isinstance(error, asyncpg.InternalClientError):
+        kind = InternalError
     return kind(statement, None, error, hide_parameters=True)

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from fastapi import Request, Response
 from fastapi.params import Depends, Header, Query, Security
 from fastapi.routing import APIRoute
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from app.core.headers import first_header
 from app.core.http.authenticated_route import AuthenticatedRoute, CallerParameter, Handler, annotated, caller_parameter
@@ -95,7 +95,7 @@ class _Parameters:
                 values[name] = body.model_validate(json.loads(text))
             for name, dependency in self.header_dependencies.items():
                 values[name] = await dependency.solve(request)
-        except (ValidationError, json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # of JSON, of its encoding or its integers, of the models
             return None
         return values | {name: depend(request) for name, depend in self.request_dependencies.items()}
 

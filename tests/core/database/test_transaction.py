@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import Boolean, Integer, Uuid, bindparam, func, literal, select, text, update
 from sqlalchemy.exc import DBAPIError, InternalError
@@ -13,7 +14,7 @@ from app.core.database.engine import Database, is_outage
 from app.core.database.roles import INTAKE, SERVICE, TENANT, Role
 from app.core.database.statement import Statement
 from app.core.database.tenancy import begin_sql
-from app.core.database.transaction import Transaction
+from app.core.database.transaction import DRIVER_ERRORS, Transaction, to_dbapi_error
 from app.core.principal import PartnerKind, Principal
 from app.registrations.models import Registration
 from tests.support import cases, postgres
@@ -229,3 +230,12 @@ async def test_a_cancelled_transaction_leaves_nothing_on_its_connection(service:
         await asyncio.gather(reading, return_exceptions=True)
         async with database.transaction() as tx:
             assert await tx.scalar(text("SHOW transaction_read_only")) == "off", step
+
+
+@pytest.mark.parametrize(
+    "error",
+    [asyncpg.InternalClientError("cannot switch to state 12"), asyncpg.ConnectionDoesNotExistError("it was closed")],
+)
+def test_a_connection_lost_at_any_moment_is_an_outage(error: Exception) -> None:
+    assert isinstance(error, DRIVER_ERRORS)
+    assert is_outage(to_dbapi_error(error, "SELECT 1"))

@@ -4,7 +4,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.util import LRUCache
 
-MOST_STATEMENTS = 5_000
+MAX_STATEMENTS = 5_000
 
 
 def share() -> None:
@@ -13,7 +13,7 @@ def share() -> None:
     SQLAlchemy keeps compiled statements by dialect, and every engine has an object of its own for that. They compile
     alike, since ``Database`` makes all engines with the same options and a run has one server.
     """
-    compiled = LRUCache[object, object](MOST_STATEMENTS)
+    compiled = LRUCache[object, object](MAX_STATEMENTS)
     PGDialect_asyncpg.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore[method-assign]
     PGDialect_asyncpg.__hash__ = lambda self: hash(type(self))  # type: ignore[method-assign]
 

@@ -29,7 +29,7 @@ DECK = (
     Victim.POSTMASTER, Victim.DATABASE, Victim.EVERYTHING,
 )  # fmt: skip
 PARTNERS = ("pseb", "pasha", "pseb", "pasha")
-LONGEST_PEACE_SECONDS, LONGEST_ABSENCE_SECONDS = 2.0, 0.5
+MAX_PAUSE_SECONDS, MAX_DOWNTIME_SECONDS = 2.0, 0.5
 SHARE_IN_HASTE, SHARE_LOST = 0.2, 0.1
 SETTLE_SECONDS = 180
 TOLD_EVERY = 20
@@ -116,12 +116,12 @@ def _victims(kills: int, random: Random) -> Iterator[Victim]:
 
 def _hurt(stack: Stack, victim: Victim, random: Random, outcome: Outcome) -> None:
     """One kill, and a start of what is gone; now and then the next kill comes before all of it is ready."""
-    time.sleep(random.uniform(0, LONGEST_PEACE_SECONDS))
+    time.sleep(random.uniform(0, MAX_PAUSE_SECONDS))
     with suppress(*AWAY):  # the database may not be back from the kill before
         outcome.met_uploads += bool(asyncio.run(stack.register.one(UNDER_WAY)))
     met = stack.kill(victim)
     outcome.kills[met] += 1
-    time.sleep(random.uniform(0, LONGEST_ABSENCE_SECONDS))
+    time.sleep(random.uniform(0, MAX_DOWNTIME_SECONDS))
     began = time.monotonic()
     stack.start()
     if random.random() >= SHARE_IN_HASTE:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from app.core.database.transaction import Transaction
 from app.webhooks import store
 from app.webhooks.delivery import Deliverer
-from app.webhooks.rules import MOST_WEBHOOKS
+from app.webhooks.rules import MAX_WEBHOOKS
 from tests.support import cases
 from tests.support.events import told
 from tests.support.processes import until
@@ -79,7 +79,7 @@ async def test_slow_name_resolution_delays_neither_publications_nor_other_partne
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))  # fewer than there are names
-    for number in range(MOST_WEBHOOKS):
+    for number in range(MAX_WEBHOOKS):
         await made(pseb, other_receiver, url=f"https://{number}.slow.example/hook")
     await made(pasha, other_receiver)
     await tell(pseb, "case.slow")

@@ -7,7 +7,7 @@ import httpx
 from sqlalchemy import select
 
 from app.webhooks import models
-from app.webhooks.rules import MOST_WEBHOOKS
+from app.webhooks.rules import MAX_WEBHOOKS
 from tests.support import cases, hostile
 from tests.support.events import told
 from tests.support.receiver import Receiver
@@ -94,7 +94,7 @@ async def test_a_change_needs_the_current_version(pseb: Caller, receiver: Receiv
 
 
 async def test_the_number_of_a_partners_webhooks_is_limited(pseb: Caller, pasha: Caller, receiver: Receiver) -> None:
-    for _ in range(MOST_WEBHOOKS):
+    for _ in range(MAX_WEBHOOKS):
         path = (await made(pseb, receiver))["path"]
     assert code(await pseb.post("/v1/webhooks", json={"url": PUBLIC})) == (409, "webhook_limit")
     await made(pasha, receiver)

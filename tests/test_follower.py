@@ -25,9 +25,9 @@ from app.follower import FeedRefused
 from app.partners import store
 from app.partners.rules import PartnerKind
 from tests.support import feed
+from tests.support.audit_trees import sequence_events
 from tests.support.feed import Followed, Tampering, addresses, published
 from tests.support.service import Caller, Service
-from tests.support.trees import sequenced
 
 A, B, C, D = addresses(4)
 KEYS = "/.well-known/jwks.json"
@@ -317,7 +317,7 @@ async def test_a_consumer_keeps_the_checkpoints_that_it_was_shown_once_they_are_
 ) -> None:
     sizes = []
     for network in (C, D):
-        sizes.append(await sequenced(followed.service))
+        sizes.append(await sequence_events(followed.service))
         await published(followed.service, network)
         assert await followed.step()
         assert followed.consumer.inconsistency is None
@@ -338,7 +338,7 @@ async def test_a_consumer_that_may_not_ask_for_proofs_keeps_the_checkpoints_all_
     reading = await service.caller("ptcl", PartnerKind.OPERATOR, operator="ptcl", scopes=["allowlist:read"])
     async with following_a_list(service, reading, tmp_path / "list.txt", A) as followed:
         for network in (B, C):
-            await sequenced(service)
+            await sequence_events(service)
             await published(service, network)
             assert await followed.step()
         assert followed.consumer.inconsistency is None
@@ -360,7 +360,7 @@ async def test_a_checkpoint_that_is_not_the_services_own_is_told_and_the_list_is
 
 async def test_a_log_that_was_rewritten_is_told_and_the_list_is_kept(followed: Followed, tmp_path: Path) -> None:
     service = followed.service
-    await sequenced(service)
+    await sequence_events(service)
     await published(service, C)
     await followed.step()
     await feed.execute(
@@ -368,7 +368,7 @@ async def test_a_log_that_was_rewritten_is_told_and_the_list_is_kept(followed: F
         "SET session_replication_role = replica; DELETE FROM audit_leaves; "
         "DELETE FROM audit_nodes; DELETE FROM audit_checkpoints; DELETE FROM events WHERE name LIKE 'client%'",
     )
-    await sequenced(service)
+    await sequence_events(service)
     await published(service, D)
     assert await followed.step()
     assert "rewritten" in (followed.consumer.inconsistency or "")

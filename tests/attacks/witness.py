@@ -25,7 +25,7 @@ SUBMISSION_EVERY_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Brief:
-    """Where the service is, and an association's client with an applicant for whom it submits."""
+    """The URL of the service, and an association's client with an applicant for whom it submits."""
 
     url: str
     client_id: str

@@ -1,4 +1,4 @@
-"""What goes into the register as a secret or as someone's own can be read in no dump, log or metric afterwards."""
+"""Secrets and personal data appear in no dump of the database, log or metric."""
 
 import asyncio
 import base64
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True)
 class Remains:
-    """Where one could look when the journey is over."""
+    """Every output of a journey in which a leak would show."""
 
     canaries: Canaries
     dumps: str
@@ -36,7 +36,7 @@ class Remains:
 
 
 class Journey:
-    """Everything that a register does with a person's data, on real processes."""
+    """Every use of a person's data in the register, on real processes."""
 
     def __init__(self, http: httpx.Client, clients: dict[str, Credentials]) -> None:
         self.canaries = Canaries()
@@ -138,7 +138,7 @@ class Journey:
         self.canaries.secrets += [each.json()["client_secret"] for each in (made, rotated, asked)]
 
     def told_to_others(self) -> str:
-        """What another association and an operator can read after all this."""
+        """Return the responses that another association and an operator can read."""
         self.http.get("/v1/allowlist", auth=(self.clients["nayatel"].client_id, self.clients["nayatel"].client_secret))
         open_to = {
             "pasha": ("applicants", "registrations", "bulk-uploads", "events", "allowlist"),
@@ -147,7 +147,7 @@ class Journey:
         return "".join(self.ask(who, 200, "GET", f"/v1/{of}").text for who, ofs in open_to.items() for of in ofs)
 
     def is_over(self, upload: str) -> bool:
-        """Whether the upload is done and the approved network on the list."""
+        """Return whether the upload is completed and the approved network on the list."""
         listed = self.http.get("/v1/allowlist", headers={"Authorization": f"Bearer {self.tokens['nayatel']}"})
         return self.ask("pseb", 200, "GET", upload).json()["status"] == "completed" and listed.status_code == 200
 
@@ -185,8 +185,8 @@ def wait_until(happened: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def left_behind(settings: Settings, log: Path, server_log: Path) -> Remains:
-    """What one journey leaves behind."""
+def run_journey(settings: Settings, log: Path, server_log: Path) -> Remains:
+    """Run one journey, and return its outputs."""
     asyncio.run(postgres.execute(settings.database_url, FAULT))
     clients = asyncio.run(made_clients(settings))
     with register(settings, log) as (url, measured), httpx.Client(base_url=url, timeout=30) as http:
@@ -208,7 +208,7 @@ def remains(server_url: str, testrun_uid: str, tmp_path_factory: pytest.TempPath
     """One journey for all the tests of this file."""
     url = asyncio.run(postgres.clone(server_url))
     log = tmp_path_factory.mktemp("leaks") / "log"
-    yield left_behind(postgres.settings_for(url), log, postgres.directory_of(testrun_uid) / "log")
+    yield run_journey(postgres.settings_for(url), log, postgres.directory_of(testrun_uid) / "log")
     asyncio.run(postgres.drop(server_url, url))
 
 

@@ -68,7 +68,7 @@ async def made(service: Service, pseb: Caller, officer: Caller) -> dict[str, str
 
 
 async def own_of_operations(service: Service, pseb: Caller, officer: Caller) -> dict[str, dict[str, Any]]:
-    """What an operation needs that is not the same for all: a case in the state that it moves, its own body."""
+    """Return the values that one operation alone needs: a case in the right status, its own body."""
 
     async def case_after(action: str) -> dict[str, Any]:
         case = await cases.submitted(pseb)
@@ -111,7 +111,7 @@ async def own_of_operations(service: Service, pseb: Caller, officer: Caller) -> 
 
 async def of_webhooks(caller: Caller) -> dict[str, dict[str, Any]]:
     """A webhook of the caller's for each operation on one, and an event to go on from."""
-    (event, *_) = await events.told(caller, "registration.submitted")
+    (event, *_) = await events.wait_for_event(caller, "registration.submitted")
     own: dict[str, dict[str, Any]] = {}
     for name in (name for name, path in PATHS.items() if "{webhook_id}" in path):
         webhook = (await caller.post("/v1/webhooks", json={"url": f"https://{len(own)}.receiver.example/"})).json()
@@ -121,7 +121,7 @@ async def of_webhooks(caller: Caller) -> dict[str, dict[str, Any]]:
 
 async def of_the_audit(caller: Caller) -> dict[str, dict[str, Any]]:
     """An event that has its leaf in the tree, and the size of a checkpoint."""
-    (event, *_) = await events.told(caller, "registration.submitted")
+    (event, *_) = await events.wait_for_event(caller, "registration.submitted")
 
     async def has_its_leaf() -> bool:
         return (await caller.get(f"/v1/audit/inclusion?event_id={event['id']}")).status_code == 200
@@ -237,7 +237,7 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def has_example(content: dict[str, Any]) -> bool:
-    """Whether a body has an example of its own, of its schema, of each of its fields, or of the items that it lists."""
+    """Return whether a body, its schema, each of its fields or its listed items have an example."""
     schema = resolved(content["schema"])
     fields = [resolved(each) for each in schema.get("properties", {}).values()]
     return bool(

@@ -15,7 +15,7 @@ TOTAL, APPLICANTS = 20_437, 1_482
 
 
 def networks(body: bytes) -> list[IPv4Network]:
-    """What an upload asks for."""
+    """Return the networks of an upload."""
     rows = csv.DictReader(io.StringIO(body.decode(), newline=""))
     return [IPv4Network(row["networks"]) for row in rows]
 

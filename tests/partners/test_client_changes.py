@@ -11,7 +11,7 @@ from app.partners import service as partners
 from app.partners import store
 from app.partners.rules import ALLOWED, PartnerKind
 from tests.support import postgres
-from tests.support.events import told
+from tests.support.events import wait_for_event
 from tests.support.service import Caller, Credentials, Service
 from tests.support.signing import KEYS, public
 
@@ -301,7 +301,7 @@ async def test_events_of_changes_hold_neither_secrets_nor_names(
     kept, dropped = [await asked(await admin.post(path, json={"name": f"n-{n}", "person": "Zara"})) for n in range(2)]
     await confirm(second, kept)
     await admin.delete(dropped["path"])
-    events = await told(admin, "client_change.withdrawn")
+    events = await wait_for_event(admin, "client_change.withdrawn")
     found = [(each["name"], each["actor_client_id"]) for each in events if each["subject_id"] == kept["id"]]
     assert found == [
         ("client_change.asked", str(admin.credentials.id)),

@@ -1,4 +1,4 @@
-"""Helpers for tests of the feed: lists made cheaply, links that can be cut, a server on a port, a consumer."""
+"""The feed: lists made without cases, database links that can be cut, a server on a port, a follower."""
 
 import asyncio
 import hashlib
@@ -28,7 +28,7 @@ FEED = "/v1/allowlist"
 
 
 def addresses(count: int, start: int = 0) -> list[str]:
-    """So many single addresses, in canonical order."""
+    """Return ``count`` single addresses, in canonical order."""
     return [f"154.{192 + n // 65_536}.{n // 256 % 256}.{n % 256}/32" for n in range(start, start + count)]
 
 
@@ -38,12 +38,12 @@ def digest_of(networks: Iterable[str]) -> str:
 
 
 def metric(name: str, **labels: str) -> float:
-    """What a metric of this process stands at."""
+    """Return the value of a metric of this process."""
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
 async def execute(service: Service, statement: str, *arguments: Any) -> None:
-    """One statement behind the service's back."""
+    """Run one statement without the service."""
     connection = await asyncpg.connect(service.settings.database_url)
     try:
         await connection.execute(statement, *arguments)
@@ -52,7 +52,7 @@ async def execute(service: Service, statement: str, *arguments: Any) -> None:
 
 
 async def granted(service: Service, networks: Iterable[str], *, in_mass: bool = False) -> None:
-    """Entries as approvals leave them, without the cases that they came from."""
+    """Insert entries as approvals leave them, without their cases."""
     statement = (
         "INSERT INTO allowlist_entries (network, registration_id, holder, granted_in_mass) "
         "SELECT unnest($1::text[])::cidr, gen_random_uuid(), 'company:1', $2"
@@ -61,7 +61,7 @@ async def granted(service: Service, networks: Iterable[str], *, in_mass: bool = 
 
 
 async def withdrawn(service: Service, networks: Iterable[str], *, in_mass: bool = False) -> None:
-    """Entries as revocations leave them."""
+    """Withdraw entries as revocations do."""
     statement = (
         "UPDATE allowlist_entries SET withdrawn_at = now(), withdrawn_reason = 'revoked', withdrawn_in_mass = $2 "
         "WHERE network = ANY($1::text[]::cidr[]) AND removed_serial IS NULL"
@@ -70,7 +70,7 @@ async def withdrawn(service: Service, networks: Iterable[str], *, in_mass: bool 
 
 
 async def published(service: Service, *networks: str) -> int:
-    """The serial that put ``networks`` on the list."""
+    """Put ``networks`` on the list, and return the serial."""
     await granted(service, networks)
     publication = await service.publish()
     assert publication is not None
@@ -78,7 +78,7 @@ async def published(service: Service, *networks: str) -> int:
 
 
 async def long_history(service: Service, first: int, last: int, width: int = 300) -> None:
-    """The publications ``first`` to ``last``, as the publisher would have left them.
+    """Insert the publications ``first`` to ``last`` as the publisher would have left them.
 
     At serial S the list is ``addresses(width, start=S)``: each publication adds a network and takes one away.
     """
@@ -134,14 +134,14 @@ async def listed(caller: Caller) -> dict[str, Any]:
 
 
 async def manifest_of(caller: Caller) -> dict[str, Any]:
-    """What the feed's manifest says."""
+    """Return the content of the feed's manifest."""
     text = (await caller.get(f"{FEED}/manifest")).text
     said: dict[str, Any] = json.loads(jws.extract_compact(text.encode()).payload)
     return said
 
 
 async def signed(service: Service, payload: dict[str, Any]) -> str:
-    """A manifest of that content under the feed's own key."""
+    """Return a manifest of that content signed with the feed's own key."""
     async with service.database.transaction(read_only=True) as tx:
         key = await partners.signing_key(tx)
     header = {"alg": ALGORITHM, "kid": key.kid, "typ": "allowlist-manifest"}
@@ -178,7 +178,7 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
 
 
 class Link:
-    """A way to the database that can be cut, as a cable can."""
+    """A connection to the database that can be cut."""
 
     def __init__(self, database_url: str, directory: Path) -> None:
         there = urlsplit(database_url)
@@ -219,7 +219,10 @@ async def _pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> 
 
 
 class Tampering(httpx.BaseTransport):
-    """The way to the feed, with someone on it who alters what passes."""
+    """A transport to the feed that records requests and replaces responses.
+
+    ``instead`` has, by part of a path, the function that alters the body; ``asked`` are the paths requested.
+    """
 
     def __init__(self) -> None:
         self._way = httpx.HTTPTransport()
@@ -227,7 +230,7 @@ class Tampering(httpx.BaseTransport):
         self.instead: dict[str, Callable[[bytes], bytes | httpx.Response]] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Pass the request on, and the answer back, as whoever stands between would have it."""
+        """Send the request and return its response, altered where ``instead`` says so."""
         self.asked.append(request.url.path.removeprefix(f"{FEED}/"))
         answer = self._way.handle_request(request)
         answer.read()
@@ -238,13 +241,13 @@ class Tampering(httpx.BaseTransport):
         return httpx.Response(answer.status_code, content=answer.content)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._way.close()
 
 
 @dataclass
 class Followed:
-    """A served feed, whoever stands on the way to it, and a consumer behind."""
+    """A served feed, the tampering transport to it, and its follower."""
 
     service: Service
     caller: Caller
@@ -254,7 +257,7 @@ class Followed:
     consumer: Follower
 
     def again(self, **changes: Any) -> Follower:
-        """The consumer after a restart."""
+        """Return the follower after a restart."""
         who = self.caller.credentials
         given = {"base_url": self.url, "credentials": (who.client_id, who.client_secret), "out": self.out}
         self.consumer = Follower(**{**given, "transport": self.way, **changes})
@@ -265,15 +268,15 @@ class Followed:
         return await asyncio.to_thread(self.consumer.step)
 
     async def manifest(self, **changes: Any) -> dict[str, Any]:
-        """What the feed's manifest says, with changes."""
+        """Return the content of the feed's manifest, with changes."""
         return {**await manifest_of(self.caller), **changes}
 
     async def says(self, **changes: Any) -> None:
-        """Let a manifest pass that says something else, under the feed's own key."""
+        """Replace the manifest by one with changes, signed with the feed's own key."""
         forged = await signed(self.service, await self.manifest(**changes))
         self.way.instead["manifest"] = lambda _: forged.encode()
 
     def holds(self, *networks: str) -> bool:
-        """Whether the file is of these networks and nothing half done lies beside it."""
+        """Return whether the file has exactly these networks and no temporary file is left."""
         beside = sorted(path.name for path in self.out.parent.iterdir())
         return self.out.read_text().splitlines() == list(networks) and beside == ["list.txt", "list.txt.feed"]

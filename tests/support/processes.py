@@ -27,7 +27,7 @@ _FORKING.set_forkserver_preload(["app.cli.__main__", "pytest"])  # a program nam
 
 
 def environment(settings: Settings, **changes: str) -> dict[str, str]:
-    """What a process needs to run with the same settings."""
+    """Return the environment of a process with the same settings."""
     given = {
         "DATABASE_URL": settings.database_url,
         "SECRET_KEY": settings.secret_key.get_secret_value(),
@@ -152,7 +152,7 @@ def free_port() -> int:
 
 
 def api_environment(settings: Settings, port: int, **changes: str) -> dict[str, str]:
-    """What an API process on ``port`` needs."""
+    """Return the environment of an API process on ``port``."""
     return environment(settings, PORT=str(port), PUBLIC_URL=f"http://127.0.0.1:{port}", **changes)
 
 

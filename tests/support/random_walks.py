@@ -28,7 +28,7 @@ BOUNDS = settings(
 
 
 class Calls:
-    """How calls are made and validated, and which operations answered one with a 2xx."""
+    """Makes and validates calls, and counts the operations that answered with a 2xx."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Calls:
         return {"Authorization": f"Bearer {token}"} if token else {}
 
     def note(self, case: Case[Operation], response: Response) -> None:
-        """Keep what came of a call."""
+        """Record the outcome of a call."""
         name = example_calls.name_of(case.operation)
         if 200 <= response.status_code < 300:
             self.answered[name] += 1

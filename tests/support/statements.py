@@ -1,4 +1,4 @@
-"""What a database is asked: the statements of a block, SQLAlchemy's and those given to the driver itself."""
+"""A record of the SQL that a block sends, by SQLAlchemy and by the driver itself."""
 
 import asyncio
 from collections.abc import AsyncIterator

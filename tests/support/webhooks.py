@@ -1,4 +1,4 @@
-"""Partners' receivers, what happens for them, and days that pass without waiting."""
+"""Webhooks and their receivers, events to deliver, and a clock that can be moved forward."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def url_of(receiver: Receiver, path: str = "/hook") -> str:
 
 
 async def made(caller: Caller, receiver: Receiver, **changes: Any) -> dict[str, Any]:
-    """A webhook of the caller's for what ``tell`` tells, with its secret and ``path``."""
+    """Register a webhook of the caller's, and return it with its secret and ``path``."""
     answer = await caller.post("/v1/webhooks", json={"url": url_of(receiver), "event_types": TYPES, **changes})
     assert answer.status_code == 201, answer.text
     return {**answer.json(), "path": answer.headers["Location"]}

@@ -1,4 +1,4 @@
-"""Partners' systems at work: each uploads, registers, withdraws or decides, and writes down what it was told."""
+"""Partners' systems: each uploads, registers, withdraws or decides, and records the acknowledgements."""
 
 import time
 from collections import Counter
@@ -34,7 +34,7 @@ REVOCATION = {"action": "revoke", "reason_codes": ["misuse"], "legal_basis": "Se
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be decided: an upload's cases, or one case."""
+    """The cases to decide: those of an upload, or one case."""
 
     cases: list[Case]
     upload_id: str | None = None
@@ -81,10 +81,10 @@ class _Watching:
         self._moved = time.monotonic()
 
     def show_sent(self, name: str, done: int, total: int) -> None:
-        """Bytes on their way are no news."""
+        """Ignore bytes that are being sent."""
 
     def show_rows(self, name: str, done: int, _: int | None) -> None:
-        """So many rows are done."""
+        """Record that so many rows are done."""
         if done < self._done and not self._may_begin_again:
             self._journal.complain(f"{name} had {self._done} rows done, and then {done}")
         if done != self._done:
@@ -108,7 +108,7 @@ class Association:
         self._turns = 0
 
     def turn(self) -> None:
-        """One thing after another that such a system does."""
+        """Send one file or register one applicant."""
         self._turns += 1
         if self._random.random() < SHARE_OF_FILES:
             self._send_a_file(f"{self._name}-{self._turns}")
@@ -182,7 +182,7 @@ class Association:
             self._work.put(Work([case]))
 
     def _post(self, path: str, body: Any) -> Any:
-        """What a POST makes, asked for now and then twice under one key."""
+        """Send a POST, now and then twice with one idempotency key, and return what it created."""
         key = {"Idempotency-Key": _key(self._random)}
         made = self._client.post(path, key, json=body)
         if self._random.random() < 0.3:
@@ -190,7 +190,7 @@ class Association:
         return made
 
     def _withdraw(self, case: Case) -> None:
-        """Take a case back. It takes no key: who lost the answer is told that the case has moved on, and reads it."""
+        """Withdraw a case, without a key: a client that lost the response gets a conflict, and reads the case."""
         path = f"{REGISTRATIONS}/{case.id}"
         try:
             status = self._client.post(f"{path}/withdraw", {"If-Match": FIRST_VERSION})["status"]
@@ -213,7 +213,7 @@ class Officer:
         self._random = random
 
     def turn(self) -> None:
-        """The next piece of work, if there is one."""
+        """Decide the next piece of work, if there is one."""
         try:
             work = self._work.get(timeout=0.2)
         except Empty:
@@ -242,6 +242,6 @@ class Officer:
             case.moves.append("revoke")
 
     def release_held(self) -> None:
-        """Let go what is held because it was many at once."""
+        """Release the changes that are held because they were many at once."""
         for held in self._client.get("/v1/allowlist/held?released=false").json()["items"]:
             self._client.post(f"/v1/allowlist/held/{held['id']}/release")

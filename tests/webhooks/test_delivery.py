@@ -13,8 +13,8 @@ from app.events.store import NewEvent
 from app.webhooks.delivery import DELIVERIES_AT_ONCE, Deliverer
 from app.webhooks.rules import DELIVERIES_KEPT
 from app.webhooks.store import delete_ended_before
-from tests.support import cases, hostile
-from tests.support.events import told
+from tests.support import cases, hostile_urls
+from tests.support.events import wait_for_event
 from tests.support.receiver import Received, Receiver, answering
 from tests.support.service import Caller, Service
 from tests.support.webhooks import Clock, deliveries, made, tell, types, until_received, until_taken_in
@@ -35,11 +35,11 @@ async def test_a_name_of_an_internal_address_is_never_connected_to(
         return [addresses.pop(0) if len(addresses) > 1 else addresses[0]]
 
     deliverer = Deliverer(service.database, Outbound(settings, inside), clock)
-    addresses = list(hostile.ADDRESSES)
+    addresses = list(hostile_urls.ADDRESSES)
     events = len(addresses) * DELIVERIES_AT_ONCE  # deliveries that are sent at once share a look-up
     await tell(pseb, *["case.opened"] * events)
     found = await until_taken_in(deliverer, pseb, webhook["path"], events)
-    assert addresses == list(hostile.ADDRESSES)[-1:]
+    assert addresses == list(hostile_urls.ADDRESSES)[-1:]
     assert {each["last_error"] for each in found} == {"The host has an address that is not public."}
     assert {each["response_status"] for each in found} == {None}
     assert receiver.accepted == 0
@@ -71,7 +71,7 @@ async def test_a_webhook_receives_the_events_that_its_partner_can_read_and_no_ot
     refusal = {"reason_codes": ["other"], "note": "For the registrant alone"}
     await cases.decide(officer, case, "reject", **refusal)
     received = await until_received(deliverer, receiver, 2)
-    log = await told(nayatel, "registration.rejected")
+    log = await wait_for_event(nayatel, "registration.rejected")
     payloads = [json.loads(each.body) for each in received]
     assert [each["data"] for each in payloads] == [each for each in log if each["name"].startswith("registration.")]
     assert [(each["type"], each["timestamp"]) for each in payloads] == [
@@ -211,7 +211,7 @@ async def test_a_webhook_that_is_enabled_again_receives_the_events_in_between(
     path = (await made(pseb, receiver))["path"]
     await pseb.patch(path, json={"status": "disabled"}, headers=TAG_1)
     await tell(pseb, "case.meanwhile")
-    await told(pseb, "case.meanwhile")
+    await wait_for_event(pseb, "case.meanwhile")
     await deliverer.run_once()
     assert receiver.accepted == 0
     await pseb.patch(path, json={"status": "active"}, headers={"If-Match": '"2"'})

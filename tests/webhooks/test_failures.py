@@ -10,7 +10,7 @@ from app.core.settings import Settings
 from app.webhooks.delivery import INTERNAL_ERROR, INTERRUPTED, Deliverer
 from app.webhooks.rules import ATTEMPTS
 from tests.support import processes
-from tests.support.events import told
+from tests.support.events import wait_for_event
 from tests.support.processes import until
 from tests.support.receiver import NO_CONTENT, Receiver, answering
 from tests.support.service import Caller, Service
@@ -117,7 +117,7 @@ async def test_a_delivery_whose_last_attempt_was_interrupted_is_not_sent_again(
 ) -> None:
     path = (await made(pseb, receiver))["path"]
     await tell(pseb, "case.opened")
-    await told(pseb, "case.opened")
+    await wait_for_event(pseb, "case.opened")
     await deliverer.add_deliveries()
     async with service.database.transaction() as tx:
         await tx.execute(text("UPDATE webhook_deliveries SET attempts = :most"), {"most": ATTEMPTS})
@@ -135,7 +135,7 @@ async def test_retry_after_pauses_the_whole_webhook(
     await until_received(deliverer, receiver, 1)
     receiver.respond = answering(NO_CONTENT)
     await tell(pseb, "case.second")
-    await told(pseb, "case.second")
+    await wait_for_event(pseb, "case.second")
     await walk(deliverer, clock, 1)
     assert types(receiver.received) == ["case.first"]
     await walk(deliverer, clock, 2)
@@ -152,10 +152,10 @@ async def test_status_410_disables_a_webhook_at_once_with_an_event(
     await until_received(deliverer, other_receiver, 1)
     shown = (await pseb.get(path)).json()
     assert (shown["status"], shown["disabled_reason"], shown["version"]) == ("disabled", "gone", 2)
-    (event,) = [each for each in await told(pseb, "webhook.disabled") if each["name"] == "webhook.disabled"]
+    (event,) = [each for each in await wait_for_event(pseb, "webhook.disabled") if each["name"] == "webhook.disabled"]
     assert (event["subject_id"], event["details"]["reason"]) == (shown["id"], "gone")
     await tell(pseb, "case.closed")
-    await told(pseb, "case.closed")
+    await wait_for_event(pseb, "case.closed")
     await deliverer.run_once()
     assert receiver.accepted == 1
 
@@ -170,7 +170,7 @@ async def test_a_webhook_that_fails_for_five_days_is_disabled_and_loses_no_event
         assert sent < 10
         sent += 1
         await tell(pseb, f"case.day_{'x' * sent}")
-        await told(pseb, f"case.day_{'x' * sent}")
+        await wait_for_event(pseb, f"case.day_{'x' * sent}")
         clock.forward(DAY)
         await deliverer.run_once()
     assert (shown["disabled_reason"], sent) == ("failing", 6)

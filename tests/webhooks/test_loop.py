@@ -18,7 +18,7 @@ from app.webhooks import store
 from app.webhooks.delivery import Deliverer
 from app.webhooks.rules import MAX_WEBHOOKS
 from tests.support import cases
-from tests.support.events import told
+from tests.support.events import wait_for_event
 from tests.support.processes import until
 from tests.support.receiver import Received, Receiver
 from tests.support.service import Caller, Service
@@ -150,7 +150,7 @@ async def test_the_loop_continues_after_an_error(
             await tx.execute(text("SET LOCAL ROLE NONE"))
             await tx.execute(text("ALTER TABLE webhook_deliveries RENAME TO away"))
         await tell(pseb, "case.opened")
-        await told(pseb, "case.opened")
+        await wait_for_event(pseb, "case.opened")
         await asyncio.sleep(0.2)
         assert not task.done()
         async with service.database.transaction() as tx:

@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from app.webhooks import models
 from app.webhooks.rules import MAX_WEBHOOKS
-from tests.support import cases, hostile
-from tests.support.events import told
+from tests.support import cases, hostile_urls
+from tests.support.events import wait_for_event
 from tests.support.receiver import Receiver
 from tests.support.service import Caller, Service
 from tests.support.webhooks import made, tell, url_of
@@ -25,7 +25,7 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 
 async def test_a_url_of_an_internal_host_is_refused(pseb: Caller, receiver: Receiver) -> None:
     webhook = await made(pseb, receiver)
-    for url in filter(str.strip, hostile.URLS):
+    for url in filter(str.strip, hostile_urls.URLS):
         answer = await pseb.post("/v1/webhooks", json={"url": url})
         assert answer.status_code == 422, url
         assert cases.codes(answer).keys() == {"/url"}, url
@@ -185,9 +185,11 @@ async def test_events_of_a_webhook_are_recorded_for_its_partner_alone(
     await pseb.patch(path, json={"status": "active"}, headers={"If-Match": '"2"'})
     await pseb.post(f"{path}/rotate-secret", headers={"If-Match": '"3"'})
     await pseb.delete(path, headers={"If-Match": '"4"'})
-    names = [each["name"] for each in await told(pseb, "webhook.deleted") if each["name"].startswith("webhook.")]
+    names = [
+        each["name"] for each in await wait_for_event(pseb, "webhook.deleted") if each["name"].startswith("webhook.")
+    ]
     assert names == [
         "webhook.created", "webhook.disabled", "webhook.changed", "webhook.secret_rotated", "webhook.deleted",
     ]  # fmt: skip
     await tell(pasha, "case.last")
-    assert not any(each["name"].startswith("webhook.") for each in await told(pasha, "case.last"))
+    assert not any(each["name"].startswith("webhook.") for each in await wait_for_event(pasha, "case.last"))

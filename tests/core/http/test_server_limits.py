@@ -246,7 +246,7 @@ async def reading(port: int, request: bytes = DOCUMENT, window: int = 4_096) -> 
 
 
 async def closed(port: int, reason: str) -> float:
-    """How many connections were closed for a reason, as the metrics say."""
+    """Return the metric of connections closed for a reason."""
     asking = await Connection.to(port)
     await asking.send(b"GET /metrics HTTP/1.0\r\n\r\n")
     text = (await asking.reader.read(-1)).decode()

@@ -42,7 +42,7 @@ async def service(database_url: str) -> AsyncIterator[Service]:
 
 
 def fields(answer: httpx.Response) -> tuple[str, str]:
-    """What an answer says of its quota: the policy, and what remains of it."""
+    """Return the quota policy of a response, and the remaining quota."""
     remaining, _, seconds = answer.headers["RateLimit"].rpartition(";t=")
     assert 0 < int(seconds) <= DAY
     return answer.headers["RateLimit-Policy"], remaining

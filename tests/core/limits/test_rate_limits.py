@@ -43,7 +43,7 @@ STEPS = st.lists(st.builds(Step, MOMENTS, st.integers(0, 2), WAYS, WAYS, st.bool
 
 
 def played(quota: Quota, steps: list[Step]) -> tuple[Counter[int], list[tuple[Lease, bool]]]:
-    """What passed and counted in each window, and how each request fared."""
+    """Return the requests counted in each window, and whether each request passed."""
     database, leases = Granting(quota), [Lease(), Lease(), Lease()]
     now, counted, fared = 5.0, Counter[int](), list[tuple[Lease, bool]]()
     for step in steps:

@@ -12,7 +12,7 @@ import pytest
 from app.core.outbound.client import Outbound, Unreachable
 from app.core.outbound.url_policy import UrlRefused
 from app.core.settings import Settings
-from tests.support import hostile, postgres
+from tests.support import hostile_urls, postgres
 from tests.support.receiver import Authority, Received, Receiver, answering, receiving
 
 NAME = "receiver.example"
@@ -68,7 +68,7 @@ def url_of(receiver: Receiver, path: str = "/") -> str:
     return f"http://127.0.0.1:{receiver.port}{path}"
 
 
-@pytest.mark.parametrize("url", hostile.URLS)
+@pytest.mark.parametrize("url", hostile_urls.URLS)
 async def test_a_url_that_leads_inside_is_refused_before_a_name_is_looked_up(receiver: Receiver, url: str) -> None:
     network, names = Network(receiver.port), Names(["127.0.0.1"])
     out = Outbound(settings(), names, network)
@@ -80,7 +80,7 @@ async def test_a_url_that_leads_inside_is_refused_before_a_name_is_looked_up(rec
     assert (names.asked, network.asked, receiver.accepted) == ([], [], 0)
 
 
-@pytest.mark.parametrize("address", hostile.ADDRESSES)
+@pytest.mark.parametrize("address", hostile_urls.ADDRESSES)
 async def test_a_name_that_has_an_address_inside_is_not_connected_to_not_even_at_its_public_one(
     receiver: Receiver, address: str
 ) -> None:

@@ -1,11 +1,10 @@
-"""The feed: lists made without cases, database links that can be cut, a server on a port, a follower."""
+"""The feed: lists made without cases, database links that can be cut, a server on a port."""
 
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,12 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import asyncpg
-import httpx
 import uvicorn
 from fastapi import FastAPI
 from joserfc import jws
 from prometheus_client import REGISTRY
 
 from app.core.auth.bearer import ALGORITHM
-from app.follower import Follower
 from app.partners import store as partners
 from tests.support.service import Caller, Service
 
@@ -216,67 +213,3 @@ async def _pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> 
             await sink.drain()
     with suppress(OSError, RuntimeError):
         sink.close()
-
-
-class Tampering(httpx.BaseTransport):
-    """A transport to the feed that records requests and replaces responses.
-
-    ``instead`` has, by part of a path, the function that alters the body; ``asked`` are the paths requested.
-    """
-
-    def __init__(self) -> None:
-        self._way = httpx.HTTPTransport()
-        self.asked: list[str] = []
-        self.instead: dict[str, Callable[[bytes], bytes | httpx.Response]] = {}
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request and return its response, altered where ``instead`` says so."""
-        self.asked.append(request.url.path.removeprefix(f"{FEED}/"))
-        answer = self._way.handle_request(request)
-        answer.read()
-        for part, altered in self.instead.items():
-            if part in request.url.path:
-                body = altered(answer.content)
-                return body if isinstance(body, httpx.Response) else httpx.Response(answer.status_code, content=body)
-        return httpx.Response(answer.status_code, content=answer.content)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._way.close()
-
-
-@dataclass
-class Followed:
-    """A served feed, the tampering transport to it, and its follower."""
-
-    service: Service
-    caller: Caller
-    way: Tampering
-    url: str
-    out: Path
-    consumer: Follower
-
-    def again(self, **changes: Any) -> Follower:
-        """Return the follower after a restart."""
-        who = self.caller.credentials
-        given = {"base_url": self.url, "credentials": (who.client_id, who.client_secret), "out": self.out}
-        self.consumer = Follower(**{**given, "transport": self.way, **changes})
-        return self.consumer
-
-    async def step(self) -> bool:
-        self.way.asked.clear()
-        return await asyncio.to_thread(self.consumer.step)
-
-    async def manifest(self, **changes: Any) -> dict[str, Any]:
-        """Return the content of the feed's manifest, with changes."""
-        return {**await manifest_of(self.caller), **changes}
-
-    async def says(self, **changes: Any) -> None:
-        """Replace the manifest by one with changes, signed with the feed's own key."""
-        forged = await signed(self.service, await self.manifest(**changes))
-        self.way.instead["manifest"] = lambda _: forged.encode()
-
-    def holds(self, *networks: str) -> bool:
-        """Return whether the file has exactly these networks and no temporary file is left."""
-        beside = sorted(path.name for path in self.out.parent.iterdir())
-        return self.out.read_text().splitlines() == list(networks) and beside == ["list.txt", "list.txt.feed"]

@@ -42,7 +42,7 @@ def api(settings: Settings, port: int) -> Iterator[Killable]:
 
 
 async def followed(caller: Caller, location: str, rows_done: int) -> dict[str, Any]:
-    """An upload when so many of its rows are done, or all are."""
+    """Wait until so many rows of an upload are done, or all, and return it."""
     upload: dict[str, Any] = {}
 
     async def reached() -> bool:

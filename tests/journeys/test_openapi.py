@@ -45,7 +45,7 @@ OPERATIONS = [
 
 
 async def made(service: Service, pseb: Caller, officer: Caller) -> dict[str, str]:
-    """The ids of what is there to be met."""
+    """The ids of existing resources."""
     granted = await cases.approved(pseb, officer)
     await service.publish()
     upload = await uploads.ingest(pseb, uploads.csv_of([uploads.row("A"), uploads.row("B", email="@")]))
@@ -67,7 +67,7 @@ async def made(service: Service, pseb: Caller, officer: Caller) -> dict[str, str
     }
 
 
-async def own_of_operations(service: Service, pseb: Caller, officer: Caller) -> dict[str, dict[str, Any]]:
+async def values_by_operation(service: Service, pseb: Caller, officer: Caller) -> dict[str, dict[str, Any]]:
     """Return the values that one operation alone needs: a case in the right status, its own body."""
 
     async def case_after(action: str) -> dict[str, Any]:
@@ -104,13 +104,13 @@ async def own_of_operations(service: Service, pseb: Caller, officer: Caller) -> 
         "confirm_client_change": await change_asked(),
         "withdraw_client_change": await change_asked(),
         "rotate_secret": {"partner_id": str(with_secret.partner_id), "client_id": str(with_secret.id)},
-        **await of_webhooks(pseb),
-        **await of_the_audit(pseb),
+        **await webhook_values(pseb),
+        **await audit_values(pseb),
     }
 
 
-async def of_webhooks(caller: Caller) -> dict[str, dict[str, Any]]:
-    """A webhook of the caller's for each operation on one, and an event to go on from."""
+async def webhook_values(caller: Caller) -> dict[str, dict[str, Any]]:
+    """Return a webhook of the caller's for each operation on one, and an event to continue from."""
     (event, *_) = await events.wait_for_event(caller, "registration.submitted")
     own: dict[str, dict[str, Any]] = {}
     for name in (name for name, path in PATHS.items() if "{webhook_id}" in path):
@@ -119,8 +119,8 @@ async def of_webhooks(caller: Caller) -> dict[str, dict[str, Any]]:
     return own
 
 
-async def of_the_audit(caller: Caller) -> dict[str, dict[str, Any]]:
-    """An event that has its leaf in the tree, and the size of a checkpoint."""
+async def audit_values(caller: Caller) -> dict[str, dict[str, Any]]:
+    """Return an event that has its leaf in the tree, and the size of a checkpoint."""
     (event, *_) = await events.wait_for_event(caller, "registration.submitted")
 
     async def has_its_leaf() -> bool:
@@ -140,7 +140,7 @@ def login_of(caller: Caller) -> dict[str, str]:
 
 
 def exercise(url: str, login: Mapping[str, str], ids: dict[str, str], names: Collection[str] = PATHS) -> int:
-    """Call operations with what fits their description and with what does not; give the number of calls."""
+    """Call operations with requests that fit their description and with others; return the number of calls."""
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     operations = [
         each
@@ -193,7 +193,7 @@ async def test_every_operation_does_what_its_example_shows_and_its_answers_lead_
     service: Service, url: str, pseb: Caller, admin: Caller
 ) -> None:
     ids = {**await made(service, pseb, admin), "if-match": "*"}
-    own = await own_of_operations(service, pseb, admin)
+    own = await values_by_operation(service, pseb, admin)
     async with httpx.AsyncClient(base_url=url) as http:
         answers = {each: await http.post("/oauth/token", data=login_of(each)) for each in (pseb, admin)}
     tokens = {each: answer.json()["access_token"] for each, answer in answers.items()}

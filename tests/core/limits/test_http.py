@@ -36,7 +36,7 @@ async def limited(database_url: str, **quotas: int) -> AsyncIterator[Service]:
 
 @pytest.fixture
 async def service(database_url: str) -> AsyncIterator[Service]:
-    """A service that lets little through."""
+    """A service with small quotas."""
     async with limited(database_url, read=FEW, write=FEW, upload=FEW, feed=FEW) as service:
         yield service
 

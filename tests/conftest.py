@@ -16,7 +16,7 @@ from tests.support.service import Caller, Service
 # the duration of an example says nothing on a busy machine
 hypothesis_settings.register_profile("patient", deadline=None)
 hypothesis_settings.load_profile("patient")
-compiled.share()
+compiled.share_statement_cache()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:

@@ -7,7 +7,7 @@ from sqlalchemy.util import LRUCache
 MAX_STATEMENTS = 5_000
 
 
-def share() -> None:
+def share_statement_cache() -> None:
     """Let all engines of this process have one cache of compiled statements in place of one each.
 
     SQLAlchemy keeps compiled statements by dialect, and every engine has an object of its own for that. They compile

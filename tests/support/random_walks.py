@@ -1,4 +1,4 @@
-"""Random walks through the service: each call takes up what the answers before it gave."""
+"""Random walks through the service: each call uses values of earlier responses."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -66,7 +66,7 @@ class Calls:
 
 
 def walk(schema: BaseSchema, calls: Calls) -> None:
-    """Let answers lead to further calls, every second one with a sound body, as far as the bounds allow."""
+    """Follow responses with further calls, every second one with a valid body, within ``BOUNDS``."""
 
     class Walk(schema.as_state_machine()):  # type: ignore[misc]  # a class made of the document
         def setup(self) -> None:

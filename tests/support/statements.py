@@ -12,8 +12,8 @@ from app.core.database.engine import Database
 
 
 @asynccontextmanager
-async def counted(database: Database) -> AsyncIterator[list[str]]:
-    """The statements that the sessions of ``database`` send meanwhile."""
+async def record_statements(database: Database) -> AsyncIterator[list[str]]:
+    """Yield the list of statements that ``database`` sends during the block."""
     await database.read_keys()  # which it does every five seconds, and now not meanwhile
     sent: list[str] = []
     heard: list[asyncpg.Connection] = []

@@ -1,4 +1,4 @@
-"""Files of registrations, made at random, and what must become of each row."""
+"""Files of random registrations, with the expected outcome of each row."""
 
 import io
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _numbers = count()
 
 
 class Line(NamedTuple):
-    """A row: where it stands, and what it names. ``is_sound`` rows are taken, the others refused."""
+    """A row of a file. Rows that are ``is_sound`` are accepted, the others refused."""
 
     line: int
     reference: str
@@ -46,12 +46,12 @@ class File:
 
 
 def address() -> str:
-    """An address that nobody has asked for in this process."""
+    """Return an address that is unused in this process."""
     return str(IPv4Address("39.32.0.0") + next(_numbers))
 
 
 def file(random: Random, name: str) -> File:
-    """A file of one to ``MAX_ROWS`` rows, or of heavy ones, in any format, whose references begin with ``name``."""
+    """Return a file in any format, of up to ``MAX_ROWS`` rows or of heavy ones; references begin with ``name``."""
     is_heavy = random.random() < SHARE_HEAVY
     formats = [UploadFormat.CSV, UploadFormat.NDJSON] if is_heavy else list(UploadFormat)
     upload_format = random.choice(formats)

@@ -21,7 +21,7 @@ STATUS_AFTER = {"approve": "approved", "revoke": "revoked", "withdraw": "withdra
 
 @dataclass
 class Case:
-    """A registration that was acknowledged, and what was acknowledged of it since."""
+    """An acknowledged registration, and its acknowledged changes."""
 
     id: str
     partner: str
@@ -35,7 +35,7 @@ class Case:
         return STATUS_AFTER[self.moves[-1]] if self.moves else "submitted"
 
     def facts(self) -> Iterator[Fact]:
-        """Itself, its events, its decisions, its entry, and its place on the list."""
+        """Yield the registration, its events, decisions and entry, and its network on the list."""
         yield "registration", self.id, self.partner, self.network, self.reference, self.status
         yield "event", "registration.submitted", self.id
         for move in self.moves:
@@ -49,7 +49,7 @@ class Case:
 
 
 @dataclass
-class Told:
+class CompletedUpload:
     """A completed upload as its sender read it, and the case of each of its rows."""
 
     upload: dict[str, Any]
@@ -58,7 +58,7 @@ class Told:
     cases: dict[int, str | None]
 
     def facts(self) -> Iterator[Fact]:
-        """Itself with the counts that its file must give, its events and the outcome of each row."""
+        """Yield the upload with the counts of its file, its events and the outcome of each row."""
         id_, completed = self.upload["id"], datetime.fromisoformat(self.upload["completed_at"])
         counts = self.file.counts(self.taken_as)
         yield "upload", id_, "completed", self.upload["version"], completed, *(counts[name] for name in sorted(counts))
@@ -82,7 +82,7 @@ class Journal:
     """
 
     def __init__(self) -> None:
-        self.told: list[Told] = []
+        self.told: list[CompletedUpload] = []
         self.cases: list[Case] = []
         self.applicants: set[tuple[str, str]] = set()
         self.complaints: list[str] = []

@@ -131,7 +131,7 @@ def _kill_and_restart(stack: Stack, victim: Victim, random: Random, outcome: Out
 
 @contextmanager
 def _at_work(stack: Stack, who: dict[str, Credentials], journal: Journal, random: Random) -> Iterator[None]:
-    """Four systems of associations, and an officer, at work while the block runs; each finishes what it has begun."""
+    """Run four systems of associations and an officer during the block; each finishes its work."""
     work: Queue[Work] = Queue()
     ended = Event()
     with ExitStack() as connections:
@@ -150,7 +150,7 @@ def _at_work(stack: Stack, who: dict[str, Credentials], journal: Journal, random
             finally:
                 ended.set()
                 journal.peace_since = time.monotonic()
-            _raise_what_broke(running_)
+            _raise_errors(running_)
 
 
 def _take_turns(turn: Callable[[], None], ended: Event, journal: Journal) -> None:
@@ -161,7 +161,7 @@ def _take_turns(turn: Callable[[], None], ended: Event, journal: Journal) -> Non
             journal.complain(f"a client could not go on: {no}")
 
 
-def _raise_what_broke(running_: list[Future[None]]) -> None:
+def _raise_errors(running_: list[Future[None]]) -> None:
     for each in running_:
         each.result()
 

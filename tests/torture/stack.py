@@ -94,7 +94,7 @@ class Stack:
         return bool(beaten >= self._started_workers)
 
     def kill(self, victim: Victim) -> Victim:
-        """``kill -9``; gives what it met: another when there is no such process at the moment."""
+        """Kill by ``kill -9``, and return the target: another one when no such process runs."""
         match victim:
             case Victim.API:
                 self._api.kill()

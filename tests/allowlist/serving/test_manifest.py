@@ -27,7 +27,7 @@ from tests.support.audit_trees import sequence_events
 from tests.support.feed import FEED, Link, addresses, published, withdrawn
 from tests.support.postgres import settings_for
 from tests.support.service import Caller, Service
-from tests.support.statements import counted
+from tests.support.statements import record_statements
 
 A, B, C = addresses(3)
 
@@ -299,7 +299,7 @@ async def test_concurrent_requests_for_the_manifest_sign_it_once_and_later_ones_
     service: Service, nayatel: Caller
 ) -> None:
     await published(service, A)
-    async with counted(service.app.state.database) as sent:
+    async with record_statements(service.app.state.database) as sent:
         answers = await asyncio.gather(*(nayatel.get(f"{FEED}/manifest") for _ in range(10)))
         made = len(sent)
         answers += [await nayatel.get(f"{FEED}/manifest") for _ in range(5)]

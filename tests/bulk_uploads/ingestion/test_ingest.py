@@ -15,7 +15,7 @@ from app.bulk_uploads.ingestion.ingest import ingest
 from app.core.database.engine import Database
 from tests.support import cases, events, postgres, uploads
 from tests.support.service import Caller, Service
-from tests.support.statements import counted
+from tests.support.statements import record_statements
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ async def test_a_chunk_costs_the_same_statements_whatever_the_number_of_its_rows
         mixed = rows(count, f"S{count}-")
         mixed[0] |= {"email": "@"}
         await uploads.send(pseb, uploads.csv_of(mixed), dry_run=dry_run)
-        async with counted(service.database) as statements:
+        async with record_statements(service.database) as statements:
             await service.ingest_all()
         # parts are fetched concurrently, and the fetch of the part after the last may be cancelled before it is sent
         sent.append(sorted(each for each in statements if "FROM bulk_upload_parts" not in each))

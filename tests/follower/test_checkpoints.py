@@ -52,7 +52,7 @@ async def test_a_consumer_that_may_not_ask_for_proofs_keeps_the_checkpoints_all_
         assert [json.loads(line)["fits"] for line in kept] == [True, None]
 
 
-async def test_a_checkpoint_that_is_not_the_services_own_is_told_and_the_list_is_kept(followed: FollowedFeed) -> None:
+async def test_a_forged_checkpoint_is_reported_and_the_list_is_kept(followed: FollowedFeed) -> None:
     await published(followed.service, C)
     key = OKPKey.generate_key("Ed25519", {"kid": "mine"})
     forged = checkpoint.sign("https://x", 3, b"\0" * 32, datetime.now(UTC), key)
@@ -64,7 +64,7 @@ async def test_a_checkpoint_that_is_not_the_services_own_is_told_and_the_list_is
     await followed.forge_manifest(audit_checkpoint=None)
 
 
-async def test_a_log_that_was_rewritten_is_told_and_the_list_is_kept(followed: FollowedFeed, tmp_path: Path) -> None:
+async def test_a_rewritten_log_is_reported_and_the_list_is_kept(followed: FollowedFeed, tmp_path: Path) -> None:
     service = followed.service
     await sequence_events(service)
     await published(service, C)

@@ -46,14 +46,14 @@ async def test_a_consumer_goes_on_when_the_signing_key_is_rotated(followed: Foll
     assert followed.transport.requested == ["manifest", KEYS, "deltas/2"]
 
 
-async def test_while_the_keys_cannot_be_asked_for_those_that_are_known_go_on(followed: FollowedFeed) -> None:
+async def test_known_keys_stay_valid_while_the_key_set_cannot_be_read(followed: FollowedFeed) -> None:
     await published(followed.service, C)
     followed.transport.replacements = {"jwks": lambda _: httpx.Response(503)}
     assert await followed.step()
     assert followed.has_list(A, B, C)
 
 
-async def test_failures_are_tried_again_ever_more_slowly(
+async def test_failures_are_retried_with_growing_delays(
     followed: FollowedFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []

@@ -11,7 +11,7 @@ from tests.support.feed import addresses, published
 from tests.support.followed_feed import A, B, C, D, FollowedFeed
 
 
-async def test_what_a_restart_finds_damaged_is_made_whole(followed: FollowedFeed) -> None:
+async def test_damaged_files_are_replaced_after_a_restart(followed: FollowedFeed) -> None:
     state = followed.out.with_name("list.txt.feed")
     whole = state.read_bytes()
     for damaged in (b"", whole[:-30], whole.replace(A.encode(), C.encode()), b'{"networks":[null]}'):
@@ -52,7 +52,7 @@ async def test_the_command_runs_after_each_change_and_again_when_it_failed(
     assert followed.out.read_text().splitlines() == [A, B, C, D]
 
 
-async def test_whoever_reads_the_file_at_any_moment_reads_a_whole_list(followed: FollowedFeed) -> None:
+async def test_the_file_is_a_whole_list_at_every_moment(followed: FollowedFeed) -> None:
     await published(followed.service, *addresses(3_000, start=100))
     lists, stop, seen = set(), threading.Event(), set()
 
@@ -73,7 +73,9 @@ async def test_whoever_reads_the_file_at_any_moment_reads_a_whole_list(followed:
     assert len(seen) > 1
 
 
-async def test_the_command_line_comes_into_step_once_or_says_why_not(followed: FollowedFeed, tmp_path: Path) -> None:
+async def test_the_command_line_updates_the_file_once_or_reports_the_failure(
+    followed: FollowedFeed, tmp_path: Path
+) -> None:
     login, out = followed.caller.credentials, tmp_path / "set.nft"
     command = [sys.executable, "-m", "app.cli", "follow", "--once", "--out", str(out), "--format", "nftables"]
     command += ["--url", followed.url, "--client-id", login.client_id, "--client-secret"]

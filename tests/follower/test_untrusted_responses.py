@@ -85,7 +85,7 @@ async def test_a_snapshot_that_was_altered_is_not_taken(followed: FollowedFeed) 
     assert followed.has_list(A, B)
 
 
-async def test_a_manifest_by_a_revoked_key_is_not_taken_from_seconds_later_on(followed: FollowedFeed) -> None:
+async def test_a_manifest_by_a_revoked_key_is_refused_within_seconds(followed: FollowedFeed) -> None:
     await published(followed.service, C)
     leaked = (await followed.caller.get(f"{feed.FEED}/manifest")).content
     async with followed.service.database.transaction() as tx:

@@ -30,7 +30,7 @@ CONNECTIONS = (1, 8, 64)
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 SECONDS = int(os.environ.get("SECONDS", "2"))
 ONLY = os.environ.get("ONLY", "")
-APPLICANTS, MOST_SUBMISSIONS = 64, 6_000 * SECONDS
+APPLICANTS, MAX_SUBMISSIONS = 64, 6_000 * SECONDS
 FEED = "/v1/allowlist?format=text"
 BODY_HEADERS = ("content-length", "content-type", "repr-digest", "date")
 # The largest load, and the pools of the API and the baseline applications beside it.
@@ -134,7 +134,7 @@ def _submissions(
     applicant: dict[str, Any],
 ) -> list[Pair]:
     def submit(server: Server, path: str, connections: int) -> Throughput:
-        requests = [encode_request("POST", path, token, body) for body in islice(bodies, MOST_SUBMISSIONS)]
+        requests = [encode_request("POST", path, token, body) for body in islice(bodies, MAX_SUBMISSIONS)]
         return load.load_server(server.port, requests, connections, SECONDS)
 
     script = inserts.script(applicant["partner_id"], applicant["id"])

@@ -1,4 +1,4 @@
-"""What every test can ask for: the run's server, a database of its own, the service on it, and its partners."""
+"""Fixtures of every test: the run's server, a database of the test's own, the service on it, and its partners."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,14 +13,14 @@ from app.partners.rules import PartnerKind
 from tests.support import compiled, postgres
 from tests.support.service import Caller, Service
 
-# how long an example takes says nothing on a machine that does other work beside
+# the duration of an example says nothing on a busy machine
 hypothesis_settings.register_profile("patient", deadline=None)
 hypothesis_settings.load_profile("patient")
-compiled.share()
+compiled.share_statement_cache()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """No other processes for the tests of one file, or one of these; as many as there are processors for more."""
+    """Run the tests of a single file in this process, and more files on every processor."""
     is_one_file = len(config.args) == 1 and Path(config.args[0].partition("::")[0]).is_file()
     return 0 if is_one_file else None
 

@@ -15,7 +15,7 @@ from app.core.settings import Settings
 from app.partners import store
 from app.partners.rules import ALLOWED, PartnerKind
 from tests.support import processes
-from tests.support.events import told
+from tests.support.events import wait_for_event
 from tests.support.service import Service
 from tests.support.signing import KEY, claims_of, form_of, public, signed
 
@@ -51,16 +51,16 @@ async def token_status(service: Service, issued: dict[str, str]) -> int:
 
 @pytest.mark.parametrize("command", ["serve", "worker", "migrate"])
 async def test_missing_and_invalid_settings_are_reported_at_once_without_their_values(command: str) -> None:
-    told = await ran({"SECRET_KEY": SHORT, "PORT": "http", "PUBLIC_URL": "register.example"}, command)
-    assert told.returncode == 2
-    assert [line.partition(":")[0] for line in told.stderr.splitlines()] == [
+    done = await ran({"SECRET_KEY": SHORT, "PORT": "http", "PUBLIC_URL": "register.example"}, command)
+    assert done.returncode == 2
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [
         "DATABASE_URL",
         "SECRET_KEY",
         "PUBLIC_URL",
         "PORT",
     ]
-    assert SHORT not in told.stderr
-    assert "Traceback" not in told.stderr
+    assert SHORT not in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 async def test_a_client_of_an_unknown_partner_is_not_created_without_a_kind(settings: Settings) -> None:
@@ -166,10 +166,10 @@ async def test_the_person_of_a_client_is_set_later(service: Service, settings: S
     assert client
     assert client.person == "Ayesha Khan"
     officer = await service.officer()
-    assert [each["name"] for each in await told(officer, "client.changed")].count("client.changed") == 1
+    assert [each["name"] for each in await wait_for_event(officer, "client.changed")].count("client.changed") == 1
 
 
 async def test_the_openapi_document_is_printed_without_a_database(service: Service) -> None:
-    told = await ran({}, "openapi")
-    assert (told.returncode, told.stderr) == (0, "")
-    assert json.loads(told.stdout) == service.app.openapi()
+    done = await ran({}, "openapi")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == service.app.openapi()

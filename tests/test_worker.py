@@ -128,7 +128,7 @@ async def test_an_approval_that_has_run_out_expires_and_leaves_the_list(
 
         await processes.until(gone)
     assert await has_status(pseb, f"/v1/registrations/{kept['id']}", "approved")
-    log = await events.told(pseb, "registration.expired")
+    log = await events.wait_for_event(pseb, "registration.expired")
     assert [each["subject_id"] for each in log if each["name"] == "registration.expired"] == [over["id"]]
 
 

@@ -12,7 +12,7 @@ from app.allowlist.formats import DIGEST, FormatName
 from app.allowlist.guards import HeldKind
 from app.allowlist.snapshot import ListedNetwork, Snapshot
 from app.core.database.pagination import PageQuery
-from app.core.validation.schemas import LINE, Body, Instant, Page, Query, Resource, Timestamp, refusal
+from app.core.validation.schemas import LINE, Body, Instant, Page, Query, Resource, Timestamp, validation_error
 
 MAX_CHECKS = 10_000
 MAX_SERIAL = 2**31 - 1
@@ -35,7 +35,7 @@ class CheckQuery(Query):
     @model_validator(mode="after")
     def _one_moment(self) -> Self:
         if self.at is not None and self.serial is not None:
-            raise refusal("invalid_value", "Give at or serial, not both.")
+            raise validation_error("invalid_value", "Give at or serial, not both.")
         return self
 
 

@@ -17,7 +17,7 @@ from app.partners.errors import KeyUnusable
 from app.partners.models import Client
 from app.partners.rules import AuthMethod, PartnerKind
 from app.partners.schemas import (
-    LONGEST_OVERLAP_SECONDS,
+    MAX_OVERLAP_SECONDS,
     OVERLAP_SECONDS,
     ClientKeys,
     ClientPatch,
@@ -72,7 +72,7 @@ def create(
 def rotate(
     client_id: str,
     overlap_seconds: Annotated[
-        int, typer.Option(min=0, max=LONGEST_OVERLAP_SECONDS, help="Seconds for which the previous secret stays valid")
+        int, typer.Option(min=0, max=MAX_OVERLAP_SECONDS, help="Seconds for which the previous secret stays valid")
     ] = OVERLAP_SECONDS,
 ) -> None:
     """Give a client a new secret; by default the previous one stays valid for a day."""

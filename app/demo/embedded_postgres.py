@@ -26,7 +26,7 @@ SUPERUSER = "postgres"
 SYSTEM_USER = "pgserver"
 ROOT_DIRECTORY = Path("/var/lib/ip-registration")  # for a server of root's, where its user can reach it
 SOCKET = ".s.PGSQL.5432"
-LONGEST_SOCKET_BYTES = 103  # sun_path has 104 bytes on macOS and the BSDs, 108 on Linux
+MAX_SOCKET_PATH_BYTES = 103  # sun_path has 104 bytes on macOS and the BSDs, 108 on Linux
 START_SECONDS = 60
 SETTINGS_FILE = "embedded.conf"
 
@@ -112,9 +112,9 @@ class _Server:
     def check_path_length(self) -> None:
         """Raise ``ServerNotStarted`` when the socket's path is too long for the kernel."""
         length = len(os.fsencode(self.data / SOCKET))
-        if length > LONGEST_SOCKET_BYTES:
+        if length > MAX_SOCKET_PATH_BYTES:
             raise ServerNotStarted(
-                f"The path of the database's socket has {length} bytes, and {LONGEST_SOCKET_BYTES} is the limit: "
+                f"The path of the database's socket has {length} bytes, and {MAX_SOCKET_PATH_BYTES} is the limit: "
                 f"{self.data / SOCKET}\nSet DATA_DIR to a shorter path."
             )
 

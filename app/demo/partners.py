@@ -9,7 +9,7 @@ from app.core.database.engine import Database
 from app.core.database.pagination import PageQuery
 from app.core.database.transaction import Transaction
 from app.core.validation.preconditions import ANY_VERSION
-from app.core.validation.schemas import LONGEST_PAGE
+from app.core.validation.schemas import MAX_PAGE_SIZE
 from app.partners import service, store
 from app.partners.models import Client, Partner
 from app.partners.rules import ALLOWED, PartnerKind
@@ -39,7 +39,7 @@ async def ensure_demo_partners(database: Database, data_dir: Path, public_url: s
         for name, (kind, operator, client_names) in PARTNERS.items():
             body = NewPartner(name=name, kind=kind, operator=operator)
             partner = await store.find_partner(tx, name) or await service.create_partner(tx, None, body)
-            listed, _ = await store.list_clients(tx, partner.id, PageQuery(limit=LONGEST_PAGE))
+            listed, _ = await store.list_clients(tx, partner.id, PageQuery(limit=MAX_PAGE_SIZE))
             existing = {client.name: client for client in listed}
             for client_name in client_names:
                 clients[client_name] = await _ensure_client(tx, partner, client_name, existing, known)

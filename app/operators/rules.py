@@ -26,9 +26,9 @@ class PrefixTable:
 
     def is_in_country(self, network: Network) -> bool:
         """True when one allocation contains the whole network."""
-        return self._country.holds(network)
+        return self._country.contains(network)
 
     def is_announced_by(self, operator: str, network: Network) -> bool:
         """True when one prefix of the operator contains the whole network."""
         announced = self._announced.get(operator)
-        return announced is not None and announced.holds(network)
+        return announced is not None and announced.contains(network)

@@ -12,8 +12,8 @@ from joserfc.jws import JWSRegistry
 from app.partners.errors import KeyUnusable, PrivateKeySent
 
 SIGNING_ALGORITHMS = ("Ed25519", "EdDSA", "ES256", "PS256", "RS256")
-MOST_KEYS = 10
-MOST_CHARACTERS = 16_384
+MAX_KEYS = 10
+MAX_CHARACTERS = 16_384
 KID_LENGTH = 255
 SMALLEST_RSA, LARGEST_RSA = 3072, 4096
 RSA_EXPONENT_BITS = 32
@@ -33,8 +33,8 @@ def validate_key_set(jwks: Mapping[str, Any]) -> dict[str, Any]:
     Raises ``PrivateKeySent`` and ``KeyUnusable``, which never repeat the input.
     """
     keys = jwks.get("keys")
-    if not isinstance(keys, list) or not 1 <= len(keys) <= MOST_KEYS:
-        raise KeyUnusable(f"A key set is an object whose member keys lists 1 to {MOST_KEYS} keys.")
+    if not isinstance(keys, list) or not 1 <= len(keys) <= MAX_KEYS:
+        raise KeyUnusable(f"A key set is an object whose member keys lists 1 to {MAX_KEYS} keys.")
     for position, jwk in enumerate(keys):
         try:
             _import_key(jwk)
@@ -45,8 +45,8 @@ def validate_key_set(jwks: Mapping[str, Any]) -> dict[str, Any]:
     if len({jwk["kid"] for jwk in keys}) < len(keys):
         raise KeyUnusable("Two keys have the same kid.")
     stored = {"keys": [_public_members(jwk) for jwk in keys]}
-    if len(json.dumps(stored)) > MOST_CHARACTERS:
-        raise KeyUnusable(f"The key set is longer than {MOST_CHARACTERS:,} characters.")
+    if len(json.dumps(stored)) > MAX_CHARACTERS:
+        raise KeyUnusable(f"The key set is longer than {MAX_CHARACTERS:,} characters.")
     return stored
 
 

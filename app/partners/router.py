@@ -27,7 +27,7 @@ Overlap = Annotated[
     int,
     Query(
         ge=0,
-        le=schemas.LONGEST_OVERLAP_SECONDS,
+        le=schemas.MAX_OVERLAP_SECONDS,
         description="Seconds for which the previous secret stays valid; 0: it ends at once",
     ),
 ]

@@ -28,7 +28,7 @@ PARTNER_ID = "019b2f6e-5e00-7d2b-9a33-2e3d4c5b6a7f"
 CLIENT_ID = "019b2f6e-5e10-7a11-8b22-3c4d5e6f7a8b"
 PERSON = "Name of the client's user. Clients of the regulator with the same person, or with none, count as one person"
 OVERLAP_SECONDS = 86_400
-LONGEST_OVERLAP_SECONDS = 7 * 86_400
+MAX_OVERLAP_SECONDS = 7 * 86_400
 PUBLIC_KEYS: Examples = {
     "keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "2026-11", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]
 }

@@ -10,7 +10,7 @@ from uuid import UUID
 
 TEST_EVENT = "webhook.test"
 EVENT_TYPE = r"^(\*|[a-z][a-z_]{0,49}\.(\*|[a-z][a-z_]{0,49}))$"
-MOST_WEBHOOKS = 20
+MAX_WEBHOOKS = 20
 # the schedule that the Standard Webhooks specification proposes: ten attempts in three days
 RETRY_DELAYS = (
     timedelta(seconds=5),
@@ -27,7 +27,7 @@ ATTEMPTS = len(RETRY_DELAYS) + 1
 CONCURRENT_WEBHOOKS = 30  # in one worker
 CONCURRENT_WEBHOOKS_OF_A_PARTNER = 10
 JITTER = 0.2
-LONGEST_PAUSE = timedelta(hours=24)
+MAX_PAUSE = timedelta(hours=24)
 DISABLED_AFTER = timedelta(days=5)
 SECRET_OVERLAP = timedelta(hours=24)
 DELIVERIES_KEPT = timedelta(days=30)
@@ -100,13 +100,13 @@ def pause_until(retry_after: str | None, now: datetime) -> datetime | None:
     if not retry_after:
         return None
     if retry_after.isascii() and retry_after.isdigit():
-        return now + min(timedelta(seconds=int(retry_after[:9])), LONGEST_PAUSE)
+        return now + min(timedelta(seconds=int(retry_after[:9])), MAX_PAUSE)
     try:
         until = parsedate_to_datetime(retry_after)
     except (ValueError, OverflowError):  # raised for numbers beyond the range of dates
         return None
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return min(until, now + LONGEST_PAUSE) if until > now else None
+    return min(until, now + MAX_PAUSE) if until > now else None
 
 
 def reason_to_disable(statuses: Iterable[int | None], failing_since: datetime | None, now: datetime) -> str | None:

@@ -33,8 +33,8 @@ class Issued:
 async def create(tx: Transaction, principal: Principal, outbound: Outbound, body: NewWebhook) -> Issued:
     """Create a webhook that receives events from now on. Raises ``WebhookLimit``, ``Invalid``."""
     _check_url(outbound, body.url)
-    if await store.count_webhooks(tx, principal.partner_id) >= rules.MOST_WEBHOOKS:
-        raise WebhookLimit(f"A partner has at most {rules.MOST_WEBHOOKS} webhooks.")
+    if await store.count_webhooks(tx, principal.partner_id) >= rules.MAX_WEBHOOKS:
+        raise WebhookLimit(f"A partner has at most {rules.MAX_WEBHOOKS} webhooks.")
     secret, private_key = signing.new_secret(), signing.new_private_key()
     webhook = Webhook(
         id=uuid7(),

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.allowlist.publisher import Publisher
 from tests.support import cases
-from tests.support.events import told
+from tests.support.events import wait_for_event
 from tests.support.service import Caller, Service
 
 ENDED = {"reason_codes": ["misuse"], "legal_basis": "Order 1"}
@@ -36,7 +36,7 @@ async def test_with_nothing_pending_there_is_no_new_serial(service: Service, pse
     assert await service.publish() is not None
     assert await service.publish() is None
     assert len(await publications(pseb)) == 1
-    log = [event["name"] for event in await told(officer, "allowlist.published")]
+    log = [event["name"] for event in await wait_for_event(officer, "allowlist.published")]
     assert log.count("allowlist.published") == 1
 
 

@@ -12,7 +12,7 @@ from tests.support import cases, feed
 from tests.support.cases import codes
 from tests.support.feed import FEED, addresses, digest_of, published
 from tests.support.service import Caller, Service
-from tests.support.statements import counted
+from tests.support.statements import record_statements
 
 A, B = addresses(2)
 WHY = {"reason_codes": ["misuse"], "legal_basis": "Order 12/2026"}
@@ -85,7 +85,7 @@ async def test_what_stood_at_a_time_is_found_by_an_index_however_long_ago(servic
     )
     await feed.execute(service, "ANALYZE publications")
     async with service.database.transaction(read_only=True) as tx:
-        async with counted(service.database) as sent:
+        async with record_statements(service.database) as sent:
             then = await publication_store.publication_at(tx, datetime.now(UTC) - timedelta(days=2_000, hours=12))
         plan = await tx.execute(
             text(f"EXPLAIN {sent[-1].replace('$1', 'now()').replace('$2', '100')}")  # our own statement

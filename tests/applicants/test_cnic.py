@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from app.core.settings import Settings
 from tests.support import cases, postgres, uploads
-from tests.support.events import told
+from tests.support.events import wait_for_event
 from tests.support.service import Caller, Service
 
 TABLES = text("SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
@@ -49,7 +49,7 @@ async def test_every_answer_and_event_has_the_cnic_masked(pseb: Caller, officer:
     for answer in answers:
         assert answer.status_code in (200, 201)
         assert_not_in(person["cnic"], answer.text + str(answer.headers))
-    assert_not_in(person["cnic"], str(await told(officer, "registration.submitted")))
+    assert_not_in(person["cnic"], str(await wait_for_event(officer, "registration.submitted")))
     assert (await officer.get(path)).json()["cnic"] == masked
 
 

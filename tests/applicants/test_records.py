@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.support import cases
-from tests.support.events import told
+from tests.support.events import wait_for_event
 from tests.support.service import Caller
 
 
@@ -76,8 +76,8 @@ async def test_the_same_new_applicant_from_two_connections_at_once_is_one_record
 async def test_making_and_changing_a_record_are_events_of_its_partner_alone(pseb: Caller, pasha: Caller) -> None:
     made = (await pseb.post("/v1/applicants", json=cases.company())).json()
     await pseb.patch(f"/v1/applicants/{made['id']}", json={"mobile": None}, headers={"If-Match": '"1"'})
-    log = await told(pseb, "applicant.changed")
+    log = await wait_for_event(pseb, "applicant.changed")
     about = [(event["name"], event["details"]) for event in log if event["subject_id"] == made["id"]]
     assert about == [("applicant.created", {}), ("applicant.changed", {})]
     await pasha.post("/v1/applicants", json=cases.company())
-    assert made["id"] not in str(await told(pasha, "applicant.created"))
+    assert made["id"] not in str(await wait_for_event(pasha, "applicant.created"))

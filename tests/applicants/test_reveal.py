@@ -2,7 +2,7 @@
 
 from app.partners.rules import PartnerKind
 from tests.support import cases
-from tests.support.events import told
+from tests.support.events import wait_for_event
 from tests.support.service import Caller, Service
 
 WHY = {"reason": "Compared with the operator's invoice"}
@@ -37,7 +37,7 @@ async def test_without_a_reason_nothing_is_shown_and_nothing_recorded(pseb: Call
         refused = await officer.post(f"{path}/reveal", json=body)
         assert refused.status_code == 422
         assert cnic not in refused.text
-    assert "applicant.revealed" not in str(await told(pseb, "applicant.created"))
+    assert "applicant.revealed" not in str(await wait_for_event(pseb, "applicant.created"))
 
 
 async def test_the_cnic_is_shown_in_full_once_and_its_partner_sees_who_asked_and_why(
@@ -47,13 +47,15 @@ async def test_the_cnic_is_shown_in_full_once_and_its_partner_sees_who_asked_and
     shown = await officer.post(f"{path}/reveal", json=WHY)
     assert (shown.status_code, shown.json()["cnic"]) == (200, cnic)
     assert shown.headers["Cache-Control"] == "no-store"
-    (event,) = [each for each in await told(pseb, "applicant.revealed") if each["name"] == "applicant.revealed"]
+    (event,) = [
+        each for each in await wait_for_event(pseb, "applicant.revealed") if each["name"] == "applicant.revealed"
+    ]
     assert event["subject_id"] == path.rpartition("/")[2]
     assert event["actor_partner_id"] == str(officer.credentials.partner_id)
     assert event["details"] == {"fields": ["cnic"], **WHY}
     assert cnic not in str(event)
     await pasha.post("/v1/applicants", json=cases.company())
-    assert "applicant.revealed" not in str(await told(pasha, "applicant.created"))
+    assert "applicant.revealed" not in str(await wait_for_event(pasha, "applicant.created"))
     assert (await officer.get(path)).json()["cnic"] == f"*****-*****{cnic[-4:]}"
 
 

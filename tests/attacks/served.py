@@ -18,7 +18,7 @@ Outcome = TypeVar("Outcome")
 
 
 def memory_of(url: str) -> float:
-    """The MiB that the API process at ``url`` holds."""
+    """Return the memory of the API process at ``url``, in MiB."""
     port = int(url.rpartition(":")[2])
     (serving,) = (each for each in psutil.Process().children(recursive=True) if _listens(each, port))
     return float(serving.memory_info().rss) / MIB
@@ -51,7 +51,7 @@ async def survive(
 
 
 def token(url: str, caller: Caller) -> str:
-    """A token of the served process for a caller of the test's own."""
+    """Return a token of the served process."""
     known = caller.credentials
     answer = httpx.post(
         f"{url}/oauth/token", data={"grant_type": "client_credentials"}, auth=(known.client_id, known.client_secret)
@@ -61,7 +61,7 @@ def token(url: str, caller: Caller) -> str:
 
 
 async def connected(url: str, window: int | None = None) -> socket.socket:
-    """A connection to the process; its system takes about ``window`` bytes that nobody reads."""
+    """Connect to the process, with a receive buffer of about ``window`` bytes."""
     opened = socket.socket()
     if window is not None:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
@@ -72,13 +72,13 @@ async def connected(url: str, window: int | None = None) -> socket.socket:
 
 
 async def send(connection: socket.socket, data: bytes) -> None:
-    """Send all of it, unless the other end closes."""
+    """Send all bytes, unless the other end closes."""
     with suppress(OSError):
         await asyncio.get_running_loop().sock_sendall(connection, data)
 
 
 async def status_of(connection: socket.socket, seconds: float) -> int | None:
-    """The status of the answer; 0 when the connection was closed without one, None when neither came in time."""
+    """Read the status of the response: 0 when the connection was closed without one, None after a timeout."""
     try:
         async with asyncio.timeout(seconds):
             head = await asyncio.get_running_loop().sock_recv(connection, 65_536)

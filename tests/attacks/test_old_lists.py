@@ -30,7 +30,7 @@ async def history(service: Service) -> None:
 
 
 class Attack:
-    """Forty callers at three requests a second, and somebody who wants a token meanwhile."""
+    """Forty callers at three requests a second, and one who requests a token meanwhile."""
 
     def __init__(self, url: str, caller: Caller) -> None:
         self._url = url
@@ -68,21 +68,21 @@ class Attack:
                 await asyncio.sleep(PACE_SECONDS)
 
 
-async def honest(service: Service, url: str, name: str) -> Brief:
-    """Somebody who calls beside an attack and has submitted nothing yet."""
+async def bystander(service: Service, url: str, name: str) -> Brief:
+    """A caller during an attack who has submitted nothing yet."""
     caller = await service.caller(name)
     applicant = await caller.post("/v1/applicants", json=cases.company())
     return Brief(url, caller.credentials.client_id, caller.credentials.client_secret, applicant.json()["id"])
 
 
-async def served_meanwhile(service: Service, url: str, caller: Caller, tag: str, query: str) -> list[int]:
+async def statuses_during(service: Service, url: str, caller: Caller, tag: str, query: str) -> list[int]:
     """The statuses that the attackers got in an attack beside which everybody else was served in time.
 
     A machine that is busy with something else gets more than one attempt.
     """
     for attempt in range(ATTEMPTS):
         attack = Attack(url, caller)
-        with witnessing(await honest(service, url, f"honest-{attempt}")) as report:
+        with witnessing(await bystander(service, url, f"bystander-{attempt}")) as report:
             await attack.run({"If-None-Match": tag}, query=query)
         try:
             report.assert_served()
@@ -99,11 +99,11 @@ async def served_meanwhile(service: Service, url: str, caller: Caller, tag: str,
 async def test_callers_that_hold_old_lists_are_told_so_and_nobody_waits(
     history: None, service: Service, url: str, nayatel: Caller
 ) -> None:
-    assert set(await served_meanwhile(service, url, nayatel, "*", "?format=text")) == {304}
+    assert set(await statuses_during(service, url, nayatel, "*", "?format=text")) == {304}
 
 
 async def test_old_lists_that_have_to_be_made_again_keep_nobody_waiting(
     history: None, service: Service, url: str, nayatel: Caller
 ) -> None:
-    statuses = await served_meanwhile(service, url, nayatel, '"another"', "?format=mikrotik")
+    statuses = await statuses_during(service, url, nayatel, '"another"', "?format=mikrotik")
     assert {200} <= set(statuses) <= {200, 503}

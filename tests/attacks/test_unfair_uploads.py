@@ -47,7 +47,7 @@ def send(client: httpx.Client, body: bytes, query: str = "", **headers: str) -> 
 
 
 def ended(client: httpx.Client, sent: httpx.Response, patience: float = 60) -> tuple[float, Any]:
-    """The seconds until an upload came to its end, and how it ended."""
+    """Return the seconds until an upload ended, and its final status."""
     began = time.monotonic()
     while time.monotonic() < began + patience:
         upload = client.get(sent.raise_for_status().headers["Location"]).json()
@@ -58,7 +58,7 @@ def ended(client: httpx.Client, sent: httpx.Response, patience: float = 60) -> t
 
 
 async def brief(service: Service, url: str, name: str) -> Brief:
-    """An honest partner's, so that each round has a witness of its own, whose addresses are new."""
+    """The brief of an honest partner's witness, one for each round, whose addresses are new."""
     caller = await service.caller(name)
     applicant = await caller.post("/v1/applicants", json=cases.company())
     return Brief(url, caller.credentials.client_id, caller.credentials.client_secret, applicant.json()["id"])

@@ -25,7 +25,7 @@ SUBMISSION_EVERY_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Brief:
-    """Where the service is, and an association's client with an applicant for whom it submits."""
+    """The URL of the service, and an association's client with an applicant for whom it submits."""
 
     url: str
     client_id: str
@@ -35,7 +35,7 @@ class Brief:
 
 @dataclass
 class Report:
-    """Seconds that each answer took, and what went wrong."""
+    """The seconds of each response, and the failures."""
 
     liveness: list[float] = field(default_factory=list)
     submissions: list[float] = field(default_factory=list)
@@ -71,7 +71,7 @@ def witnessing(brief: Brief) -> Iterator[Report]:
 
 
 class _Witness:
-    """The two callers, each on a connection of its own for every call."""
+    """Two callers, with a new connection for every call."""
 
     def __init__(self, brief: Brief) -> None:
         self._brief = brief

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from tests.support import processes
-from tests.support.events import told
+from tests.support.audit_trees import record_events, sequence_events
+from tests.support.events import wait_for_event
 from tests.support.service import Caller, Service
-from tests.support.trees import recorded, sequenced
 
 PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
 
@@ -21,9 +21,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
 @pytest.mark.slow
 async def test_the_program_on_the_page_verifies_an_inclusion_proof(service: Service, pseb: Caller) -> None:
     (shown,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    await recorded(service, *(f"test.{number}" for number in range(9)))
-    await sequenced(service)
-    events = await told(pseb, "test.8")
+    await record_events(service, *(f"test.{number}" for number in range(9)))
+    await sequence_events(service)
+    events = await wait_for_event(pseb, "test.8")
     with processes.serving(service.settings) as url:
         login = (pseb.credentials.client_id, pseb.credentials.client_secret)
         async with httpx.AsyncClient(base_url=url, auth=login) as http:

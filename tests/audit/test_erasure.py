@@ -12,10 +12,10 @@ from app.audit.errors import VerificationFailed
 from app.audit.verification import VerificationResult, verify
 from app.events import store as events
 from tests.support import cases, postgres
-from tests.support.erasing import erased, withdrawn
-from tests.support.events import told
+from tests.support.audit_trees import sequence_events
+from tests.support.erasure import erase, withdraw
+from tests.support.events import wait_for_event
 from tests.support.service import Caller, Service
-from tests.support.trees import sequenced
 
 SUBMITTED = "name = 'registration.submitted'"
 MARK = """details - 'reference' || '{"erased": ["reference"]}'"""
@@ -31,7 +31,7 @@ def before_commitments(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 async def a_case(caller: Caller, reference: str = "REF-1") -> dict[str, Any]:
     """Submit a case and withdraw it."""
     case = await cases.submitted(caller, reference=reference)
-    await withdrawn(caller, case)
+    await withdraw(caller, case)
     return case
 
 
@@ -48,22 +48,22 @@ async def changed(service: Service, *statements: str) -> None:
 
 async def inclusion(caller: Caller, name: str) -> dict[str, Any]:
     """Return the inclusion proof of the newest event ``name``."""
-    event = [each for each in await told(caller, name) if each["name"] == name][-1]
+    event = [each for each in await wait_for_event(caller, name) if each["name"] == name][-1]
     answer: dict[str, Any] = (await caller.get(f"/v1/audit/inclusion?event_id={event['id']}")).json()
     return answer
 
 
 async def test_an_erased_event_has_the_same_proof_without_the_erased_details(service: Service, pseb: Caller) -> None:
     case = await a_case(pseb)
-    await sequenced(service)
+    await sequence_events(service)
     before = await inclusion(pseb, "registration.submitted")
     opened = before["disclosed"]["erasable"]
     assert opened["value"] == {"reference": "REF-1"}
     commitment = json.loads(before["entry"])["commitments"]["erasable"]
     assert commitment == sha256(entry.canonical_json([opened["salt"], opened["value"]])).hexdigest()
     assert "REF-1" not in before["entry"]
-    await erased(pseb, case["applicant_id"])
-    await sequenced(service)
+    await erase(pseb, case["applicant_id"])
+    await sequence_events(service)
     after = await inclusion(pseb, "registration.submitted")
     assert (after["entry"], after["leaf_hash"]) == (before["entry"], before["leaf_hash"])
     assert "erasable" not in after["disclosed"]
@@ -72,8 +72,8 @@ async def test_an_erased_event_has_the_same_proof_without_the_erased_details(ser
 
 async def test_an_event_erased_before_it_has_a_leaf_is_proven_as_it_is(service: Service, pseb: Caller) -> None:
     case = await a_case(pseb)
-    await erased(pseb, case["applicant_id"])
-    await sequenced(service)
+    await erase(pseb, case["applicant_id"])
+    await sequence_events(service)
     assert (await verified(service))[1:] == (1, 0)
     assert json.loads((await inclusion(pseb, "registration.submitted"))["entry"])["details"]["erased"] == ["reference"]
 
@@ -82,13 +82,13 @@ async def test_an_older_leaf_without_commitment_stays_and_its_erasure_records_th
     service: Service, pseb: Caller, before_commitments: pytest.MonkeyPatch
 ) -> None:
     case = await a_case(pseb)
-    await sequenced(service)
+    await sequence_events(service)
     before = await inclusion(pseb, "registration.submitted")
     assert "REF-1" in before["entry"]
     before_commitments.undo()
-    await erased(pseb, case["applicant_id"])
+    await erase(pseb, case["applicant_id"])
     assert (await verified(service))[1:] == (1, 1)
-    await sequenced(service)
+    await sequence_events(service)
     assert (await verified(service))[1:] == (1, 1)
     after = await inclusion(pseb, "registration.submitted")
     assert (after["entry"], after["disclosed"]) == (None, {})
@@ -99,10 +99,10 @@ async def test_an_older_leaf_gets_another_salt_so_that_nobody_can_guess_values_b
     service: Service, pseb: Caller, before_commitments: pytest.MonkeyPatch
 ) -> None:
     case = await a_case(pseb)
-    await sequenced(service)
+    await sequence_events(service)
     salt = (await inclusion(pseb, "registration.submitted"))["disclosed"]["remarks"]["salt"]
     before_commitments.undo()
-    await erased(pseb, case["applicant_id"])
+    await erase(pseb, case["applicant_id"])
     async with service.database.transaction(read_only=True) as tx:
         (event,) = await events.of_subjects(tx, "registration.submitted", [case["id"]])
         ((_, leaf),) = await store.events_with_leaves(tx, [event.id])
@@ -126,9 +126,9 @@ async def test_no_change_passes_for_an_erasure(
     if not is_old:
         before_commitments.undo()
     case = await a_case(pseb)
-    await sequenced(service)
+    await sequence_events(service)
     before_commitments.undo()
-    await erased(pseb, case["applicant_id"])
+    await erase(pseb, case["applicant_id"])
     await verified(service)
     await changed(service, FORGED[change])
     with pytest.raises(VerificationFailed):
@@ -142,7 +142,7 @@ async def test_a_reference_removed_without_a_recorded_erasure_is_found(
     if not is_old:
         before_commitments.undo()
     await a_case(pseb)
-    await sequenced(service)
+    await sequence_events(service)
     await changed(service, f"UPDATE events SET details = {MARK} WHERE {SUBMITTED}")
     with pytest.raises(VerificationFailed, match="no event records its erasure"):
         await verified(service)
@@ -150,7 +150,7 @@ async def test_a_reference_removed_without_a_recorded_erasure_is_found(
 
 async def test_a_removed_reference_that_is_not_marked_is_found(service: Service, pseb: Caller) -> None:
     await a_case(pseb)
-    await sequenced(service)
+    await sequence_events(service)
     await changed(service, f"UPDATE events SET details = details - 'reference' WHERE {SUBMITTED}")
     with pytest.raises(VerificationFailed, match="not what was committed to"):
         await verified(service)

@@ -11,9 +11,9 @@ import pytest
 from app.audit.process import NICENESS
 from app.core.settings import Settings
 from tests.support import processes
+from tests.support.audit_trees import count_leaves, record_events, verify_log
 from tests.support.processes import Running
 from tests.support.service import Service
-from tests.support.trees import recorded, size_of, verified
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ def worker(settings: Settings, metrics_port: int) -> Iterator[Running]:
 
 
 async def has_size(service: Service, size: int) -> bool:
-    return await size_of(service) == size
+    return await count_leaves(service) == size
 
 
 async def sequencing(service: Service, worker: Running, size: int) -> psutil.Process:
@@ -45,39 +45,39 @@ async def gone(process: psutil.Process) -> bool:
 
 
 async def test_a_killed_sequencer_is_replaced(service: Service, worker: Running) -> None:
-    await recorded(service, "test.before")
+    await record_events(service, "test.before")
     first = await sequencing(service, worker, 1)
     first.kill()
     await processes.until(partial(gone, first))
-    await recorded(service, "test.after")
+    await record_events(service, "test.after")
     second = await sequencing(service, worker, 2)
     assert second.pid != first.pid
-    assert (await verified(service)).size == 2
+    assert (await verify_log(service)).size == 2
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 async def test_it_ends_with_its_worker(service: Service, worker: Running, how: signal.Signals) -> None:
-    await recorded(service, "test.event")
+    await record_events(service, "test.event")
     process = await sequencing(service, worker, 1)
     worker.send_signal(how)
     await processes.until(partial(gone, process), 10)
 
 
 async def test_it_ignores_the_ctrl_c_that_the_worker_handles(service: Service, worker: Running) -> None:
-    await recorded(service, "test.before")
+    await record_events(service, "test.before")
     process = await sequencing(service, worker, 1)
     process.send_signal(signal.SIGINT)
-    await recorded(service, "test.after")
+    await record_events(service, "test.after")
     assert await sequencing(service, worker, 2) == process
 
 
 async def test_it_runs_at_the_lowest_priority(service: Service, worker: Running) -> None:
-    await recorded(service, "test.event")
+    await record_events(service, "test.event")
     assert (await sequencing(service, worker, 1)).nice() == psutil.Process(worker.pid).nice() + NICENESS
 
 
 async def test_the_worker_exports_the_size_of_the_tree(service: Service, worker: Running, metrics_port: int) -> None:
-    await recorded(service, "test.1", "test.2", "test.3")
+    await record_events(service, "test.1", "test.2", "test.3")
 
     async def told() -> bool:
         async with httpx.AsyncClient() as http:

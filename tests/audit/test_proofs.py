@@ -14,9 +14,9 @@ from app.audit import tree
 from app.core.auth.bearer import ALGORITHM
 from app.partners.rules import PartnerKind
 from tests.support import cases
-from tests.support.events import told
+from tests.support.audit_trees import record_events, sequence_events
+from tests.support.events import wait_for_event
 from tests.support.service import Caller, Service
-from tests.support.trees import recorded, sequenced
 
 INCLUSION, CONSISTENCY, CHECKPOINT = (f"/v1/audit/{name}" for name in ("inclusion", "consistency", "checkpoint"))
 
@@ -55,11 +55,11 @@ async def rejected(pseb: Caller, officer: Caller) -> dict[str, Any]:
     case = await cases.submitted(pseb)
     await cases.decide(officer, case, "reject", reason_codes=["other"], note="The letter is of another year.")
     name = "registration.rejected"
-    return next(each for each in await told(officer, name) if each["name"] == name)
+    return next(each for each in await wait_for_event(officer, name) if each["name"] == name)
 
 
 async def test_before_anything_is_signed_there_is_no_checkpoint_and_no_proof(pseb: Caller) -> None:
-    event = (await told(pseb, "client.created"))[0]
+    event = (await wait_for_event(pseb, "client.created"))[0]
     assert await refusal(pseb, CHECKPOINT) == (404, "not_found")
     assert await refusal(pseb, CONSISTENCY, first=1) == (404, "not_found")
     assert await refusal(pseb, INCLUSION, event_id=event["id"]) == (409, "not_in_tree")
@@ -69,7 +69,7 @@ async def test_anothers_event_looks_as_if_it_did_not_exist(
     service: Service, pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
     event = await rejected(pseb, officer)
-    await sequenced(service)
+    await sequence_events(service)
     ptcl = await service.caller("ptcl", PartnerKind.OPERATOR, operator="ptcl")
     for caller in (pasha, ptcl):
         theirs = await caller.get(INCLUSION, params={"event_id": event["id"]})
@@ -78,7 +78,7 @@ async def test_anothers_event_looks_as_if_it_did_not_exist(
 
 
 async def test_invalid_parameters_are_refused_with_their_pointers(service: Service, pseb: Caller) -> None:
-    size = await sequenced(service, batch=1)
+    size = await sequence_events(service, batch=1)
     for path, query, pointer in (
         (INCLUSION, {}, "/query/event_id"),
         (INCLUSION, {"event_id": "x"}, "/query/event_id"),
@@ -103,19 +103,19 @@ async def test_nobody_reads_proofs_without_the_scope_of_the_log(service: Service
 
 
 async def test_an_event_beyond_the_requested_size_is_not_in_that_tree(service: Service, pseb: Caller) -> None:
-    first = await sequenced(service)
-    await recorded(service, "test.later")
-    event = (await told(pseb, "test.later"))[-1]
+    first = await sequence_events(service)
+    await record_events(service, "test.later")
+    event = (await wait_for_event(pseb, "test.later"))[-1]
     assert await refusal(pseb, INCLUSION, event_id=event["id"]) == (409, "not_in_tree")
-    await sequenced(service)
+    await sequence_events(service)
     assert await refusal(pseb, INCLUSION, event_id=event["id"], size=first) == (409, "not_in_tree")
     assert proves(await served(pseb, INCLUSION, event_id=event["id"]))
 
 
 async def test_every_event_is_proven_against_every_checkpoint_that_covers_it(service: Service, pseb: Caller) -> None:
-    await recorded(service, *(f"test.{number}" for number in range(9)))
-    size = await sequenced(service, batch=4)
-    events = await told(pseb, "test.8")
+    await record_events(service, *(f"test.{number}" for number in range(9)))
+    size = await sequence_events(service, batch=4)
+    events = await wait_for_event(pseb, "test.8")
     assert len(events) == size == 11
     for position, event in enumerate(events):
         for covering in [each for each in (4, 8, 11) if each > position]:
@@ -130,8 +130,8 @@ async def test_every_event_is_proven_against_every_checkpoint_that_covers_it(ser
 
 
 async def test_each_checkpoint_is_proven_to_begin_with_the_ones_before(service: Service, pseb: Caller) -> None:
-    await recorded(service, *(f"test.{number}" for number in range(9)))
-    await sequenced(service, batch=3)
+    await record_events(service, *(f"test.{number}" for number in range(9)))
+    await sequence_events(service, batch=3)
     sizes = [3, 6, 9, 11]
     for second in sizes:
         for first in [each for each in sizes if each <= second]:
@@ -147,7 +147,7 @@ async def test_each_checkpoint_is_proven_to_begin_with_the_ones_before(service: 
 
 
 async def test_a_checkpoint_is_signed_by_a_published_key(service: Service, pseb: Caller) -> None:
-    size = await sequenced(service)
+    size = await sequence_events(service)
     head = await served(pseb, CHECKPOINT)
     keys = KeySet.import_key_set((await service.http.get("/.well-known/jwks.json")).json())
     found = jws.deserialize_compact(head["signed"], keys, algorithms=[ALGORITHM])
@@ -164,7 +164,7 @@ async def test_each_reader_gets_the_disclosures_of_the_fields_it_may_read_and_no
     service: Service, pseb: Caller, nayatel: Caller, officer: Caller
 ) -> None:
     event = await rejected(pseb, officer)
-    await sequenced(service)
+    await sequence_events(service)
     client, note = str(officer.credentials.id), event["details"]["note"]
     to_pseb, to_nayatel, to_officer = [
         await served(caller, INCLUSION, event_id=event["id"]) for caller in (pseb, nayatel, officer)

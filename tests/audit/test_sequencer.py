@@ -15,8 +15,8 @@ from app.events.models import Event
 from app.events.store import NewEvent
 from app.partners import store as partners
 from tests.support import postgres, processes
+from tests.support.audit_trees import count_leaves, record_events, sequence_events, verify_log
 from tests.support.service import Service
-from tests.support.trees import recorded, sequenced, size_of, verified
 
 ISSUER = "https://register.example.pk"
 
@@ -32,51 +32,51 @@ async def test_without_an_event_nothing_is_signed(service: Service) -> None:
     await sequence(service.database, ISSUER)
     async with service.database.transaction(read_only=True) as tx:
         assert await store.newest_checkpoint(tx) is None
-    assert (await verified(service)).size == 0
+    assert (await verify_log(service)).size == 0
 
 
 async def test_an_event_that_commits_late_gets_one_leaf_before_the_events_after_it(service: Service) -> None:
-    await recorded(service, "test.first")
-    await sequenced(service)
+    await record_events(service, "test.first")
+    await sequence_events(service)
     async with service.database.transaction() as late:
         await events.record(late, None, [NewEvent("test.late")])
         await late.flush()
-        await recorded(service, "test.early")
+        await record_events(service, "test.early")
         await sequence(service.database, ISSUER)
         assert await leaves(service) == ["test.first"]
-    await sequenced(service)
+    await sequence_events(service)
     assert await leaves(service) == ["test.first", "test.late", "test.early"]
-    assert (await verified(service)).size == 3
+    assert (await verify_log(service)).size == 3
 
 
 @pytest.mark.parametrize("batch", [1, 4, 7, 100])
 async def test_the_tree_is_the_same_whatever_the_batch(service: Service, batch: int) -> None:
     names = [f"test.{number}" for number in range(21)]
-    await recorded(service, *names)
-    assert await sequenced(service, batch) == 21
+    await record_events(service, *names)
+    assert await sequence_events(service, batch) == 21
     assert await leaves(service) == names
-    assert (await verified(service, batch=5)).size == 21
+    assert (await verify_log(service, batch=5)).size == 21
     async with service.database.transaction(read_only=True) as tx:
         signed = (await store.recorded_tree(tx, 0, 21)).checkpoints
     assert sorted(signed) == sorted({*range(batch, 21, batch), 21})
 
 
 async def test_concurrent_sequencers_append_each_event_once(service: Service) -> None:
-    writing = asyncio.gather(*(recorded(service, *(f"test.{n}.{m}" for m in range(5))) for n in range(6)))
+    writing = asyncio.gather(*(record_events(service, *(f"test.{n}.{m}" for m in range(5))) for n in range(6)))
     await asyncio.gather(*(sequence(service.database, ISSUER, 2) for _ in range(4)))
     await writing
-    assert await sequenced(service, 4) == 30
-    assert (await verified(service)).size == 30
+    assert await sequence_events(service, 4) == 30
+    assert (await verify_log(service)).size == 30
 
 
 @pytest.mark.slow
 async def test_sequencing_continues_after_a_worker_was_killed_between_batches(
     service: Service, settings: Settings
 ) -> None:
-    await recorded(service, *(f"test.{number}" for number in range(12_000)))
+    await record_events(service, *(f"test.{number}" for number in range(12_000)))
 
     async def started() -> bool:
-        return await size_of(service) > 0
+        return await count_leaves(service) > 0
 
     worker = processes.start("worker", processes.environment(settings))
     try:
@@ -85,17 +85,17 @@ async def test_sequencing_continues_after_a_worker_was_killed_between_batches(
         processes.kill(worker)
 
     async def continued() -> bool:  # not before PostgreSQL has ended the connection of the killed worker
-        return await sequenced(service) == 12_000
+        return await sequence_events(service) == 12_000
 
     await processes.until(continued)
-    assert (await verified(service)).size == 12_000
+    assert (await verify_log(service)).size == 12_000
 
 
 async def test_after_a_key_rotation_the_newest_checkpoint_is_signed_again(service: Service) -> None:
-    await recorded(service, "test.first")
-    await sequenced(service)
-    await recorded(service, "test.second")
-    await sequenced(service)
+    await record_events(service, "test.first")
+    await sequence_events(service)
+    await record_events(service, "test.second")
+    await sequence_events(service)
     async with service.database.transaction() as tx:
         new = await partners.rotate_signing_key(tx)
     await service.let_keys_settle()
@@ -104,24 +104,24 @@ async def test_after_a_key_rotation_the_newest_checkpoint_is_signed_again(servic
         first, second = [await store.get_checkpoint(tx, size) for size in (1, 2)]
     assert checkpoint.key_id(first.signed) != new
     assert checkpoint.key_id(second.signed) == new
-    assert (await verified(service)).size == 2
+    assert (await verify_log(service)).size == 2
 
 
 async def test_checkpoints_of_a_revoked_key_are_accepted_once_another_key_signed_a_newer_one(service: Service) -> None:
-    await recorded(service, "test.first")
-    await sequenced(service)
+    await record_events(service, "test.first")
+    await sequence_events(service)
     async with service.database.transaction(read_only=True) as tx:
         old = checkpoint.key_id((await store.get_checkpoint(tx, 1)).signed)
     async with service.database.transaction() as tx:
         new = await partners.revoke_signing_key(tx, old)
     with pytest.raises(VerificationFailed, match="revoked"):
-        await verified(service)
-    await recorded(service, "test.second")
-    await sequenced(service)
+        await verify_log(service)
+    await record_events(service, "test.second")
+    await sequence_events(service)
     async with service.database.transaction(read_only=True) as tx:
         first, second = [await store.get_checkpoint(tx, size) for size in (1, 2)]
     assert [checkpoint.key_id(each.signed) for each in (first, second)] == [old, new]
-    assert (await verified(service)).size == 2
+    assert (await verify_log(service)).size == 2
 
 
 @pytest.mark.parametrize(
@@ -134,10 +134,10 @@ async def test_checkpoints_of_a_revoked_key_are_accepted_once_another_key_signed
     ],
 )
 async def test_nothing_is_signed_on_top_of_a_changed_tree(service: Service, change: str, told: str) -> None:
-    await recorded(service, "test.1", "test.2", "test.3")
-    await sequenced(service)
+    await record_events(service, "test.1", "test.2", "test.3")
+    await sequence_events(service)
     await postgres.execute(service.settings.database_url, change)
-    await recorded(service, "test.4")
+    await record_events(service, "test.4")
     with pytest.raises(VerificationFailed, match=told):
-        await sequenced(service)
+        await sequence_events(service)
     assert await leaves(service) == ["test.1", "test.2", "test.3"]

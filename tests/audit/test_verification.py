@@ -11,8 +11,8 @@ from app.audit.errors import VerificationFailed
 from app.audit.schemas import Checkpoint
 from app.audit.verification import verify
 from tests.support import cases, postgres
+from tests.support.audit_trees import record_events, sequence_events, verify_log
 from tests.support.service import Caller, Service
-from tests.support.trees import recorded, sequenced, verified
 from tests.test_cli import typed
 
 # Of the events n = 0 .. 29 in their order; verified in batches of 7.
@@ -69,8 +69,8 @@ TREE = [
 
 async def thirty(service: Service) -> None:
     """Record thirty events, with three checkpoints of their tree."""
-    await recorded(service, *(f"test.{number}" for number in range(30)))
-    assert await sequenced(service, batch=10) == 30
+    await record_events(service, *(f"test.{number}" for number in range(30)))
+    assert await sequence_events(service, batch=10) == 30
 
 
 async def difference(service: Service, *changes: str) -> str:
@@ -94,10 +94,10 @@ async def kept_copy(service: Service, size: int) -> Checkpoint:
 
 async def test_a_log_that_only_grew_is_verified(service: Service) -> None:
     await thirty(service)
-    await recorded(service, "test.waiting")
-    assert (await verified(service, batch=7)).size == 30
+    await record_events(service, "test.waiting")
+    assert (await verify_log(service, batch=7)).size == 30
     for size in (10, 20, 30):
-        assert (await verified(service, batch=7, copy=await kept_copy(service, size))).size == 30
+        assert (await verify_log(service, batch=7, copy=await kept_copy(service, size))).size == 30
 
 
 async def test_every_change_of_log_tree_or_checkpoints_is_found(service: Service) -> None:
@@ -106,7 +106,7 @@ async def test_every_change_of_log_tree_or_checkpoints_is_found(service: Service
     passed = [change for change in [*LOG, *TREE] if not await difference(service, change)]
     assert passed == []
     assert len([*LOG, *TREE]) > 50
-    assert (await verified(service)).size == 30
+    assert (await verify_log(service)).size == 30
 
 
 async def test_a_truncated_log_and_tree_are_found_by_a_copy_of_a_later_checkpoint(
@@ -121,9 +121,9 @@ async def test_a_truncated_log_and_tree_are_found_by_a_copy_of_a_later_checkpoin
         "DELETE FROM audit_nodes WHERE (position + 1) << level > 20",
         "DELETE FROM audit_checkpoints WHERE size > 20",
     )
-    assert (await verified(service)).size == 20
+    assert (await verify_log(service)).size == 20
     with pytest.raises(VerificationFailed, match="of 30 leaves, and the tree has only 20"):
-        await verified(service, copy=copy)
+        await verify_log(service, copy=copy)
 
 
 async def test_a_log_that_was_changed_and_signed_anew_by_the_service_itself_is_found_by_a_copy(
@@ -136,10 +136,10 @@ async def test_a_log_that_was_changed_and_signed_anew_by_the_service_itself_is_f
         f"UPDATE events SET name = 'test.never' WHERE {NTH.format(15)}",
         "TRUNCATE audit_leaves, audit_nodes, audit_checkpoints",
     )
-    assert await sequenced(service, batch=10) == 30
-    assert (await verified(service)).size == 30
+    assert await sequence_events(service, batch=10) == 30
+    assert (await verify_log(service)).size == 30
     with pytest.raises(VerificationFailed, match="The first 20 events of the log are not those"):
-        await verified(service, copy=copy)
+        await verify_log(service, copy=copy)
 
 
 async def test_a_copy_that_the_service_never_signed_is_refused(service: Service) -> None:
@@ -147,7 +147,7 @@ async def test_a_copy_that_the_service_never_signed_is_refused(service: Service)
     copy = await kept_copy(service, 20)
     for wrong in ({"size": 10}, {"root": "00" * 32}, {"signed": copy.signed[:-6] + "AAAAAA"}):
         with pytest.raises(VerificationFailed, match="signed"):
-            await verified(service, copy=copy.model_copy(update=wrong))
+            await verify_log(service, copy=copy.model_copy(update=wrong))
 
 
 async def test_log_positions_may_be_renumbered_as_after_a_logical_restore(service: Service) -> None:
@@ -159,17 +159,17 @@ async def test_log_positions_may_be_renumbered_as_after_a_logical_restore(servic
            FROM (SELECT id, row_number() OVER (ORDER BY transaction_id, sequence) AS position FROM events) AS ordered
            WHERE ordered.id = events.id""",
     )
-    assert (await verified(service)).size == 30
-    await recorded(service, "test.after")
-    assert await sequenced(service) == 31
-    assert (await verified(service)).size == 31
+    assert (await verify_log(service)).size == 30
+    await record_events(service, "test.after")
+    assert await sequence_events(service) == 31
+    assert (await verify_log(service)).size == 31
 
 
 async def test_the_command_reports_the_result_by_exit_code_and_text(
     service: Service, officer: Caller, pseb: Caller, tmp_path: Path
 ) -> None:
     case = await cases.approved(pseb, officer)
-    size = await sequenced(service)
+    size = await sequence_events(service)
     copy = tmp_path / "checkpoint.json"
     copy.write_bytes((await pseb.get("/v1/audit/checkpoint")).content)
     told = await typed(service.settings, "audit", "verify", "--checkpoint", str(copy))

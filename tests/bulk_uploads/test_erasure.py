@@ -8,7 +8,7 @@ import pytest
 from app.bulk_uploads import erasure
 from app.bulk_uploads.ingestion import ingest
 from tests.support import uploads
-from tests.support.erasing import NOTHING_DAYS, erased, let_days_pass, places_of, sweep
+from tests.support.erasure import NOTHING_DAYS, age_by_days, columns_with, erase, sweep
 from tests.support.service import Caller, Service
 
 PATHS = ("rows", "problems.csv", "refused.csv")
@@ -23,13 +23,13 @@ async def statuses(caller: Caller, upload: dict[str, Any]) -> list[int]:
 async def test_the_rows_of_a_dry_run_are_kept_for_a_day(service: Service, pseb: Caller) -> None:
     dry = await uploads.ingest(pseb, uploads.csv_of(ROWS), dry_run=True)
     real = await uploads.ingest(pseb, uploads.csv_of([uploads.row("REAL-1"), uploads.row("REAL-2", email="@")]))
-    await let_days_pass(service, 0.9)
+    await age_by_days(service, 0.9)
     await sweep(service)
     assert await statuses(pseb, dry) == [200, 200, 200]
-    await let_days_pass(service, 0.2)
+    await age_by_days(service, 0.2)
     await sweep(service)
     assert await statuses(pseb, dry) == [410, 410, 410]
-    assert await places_of(service, "DRY-") == []
+    assert await columns_with(service, "DRY-") == []
     answer = await pseb.get(f"/v1/bulk-uploads/{dry['id']}/rows")
     assert answer.json()["code"] == "dry_run_forgotten"
     assert len((await pseb.get(f"/v1/bulk-uploads/{real['id']}/refused.csv")).text.splitlines()) == 2
@@ -40,7 +40,7 @@ async def test_the_counts_of_a_dry_run_stay_and_its_version_changes_when_the_row
 ) -> None:
     dry = await uploads.ingest(pseb, uploads.csv_of(ROWS), dry_run=True)
     assert dry["erased_at"] is None
-    await let_days_pass(service, 1.1)
+    await age_by_days(service, 1.1)
     await sweep(service)
     answer = await pseb.get(f"/v1/bulk-uploads/{dry['id']}", headers={"If-None-Match": f'"{dry["version"]}"'})
     assert (answer.status_code, answer.json()["counts"]) == (200, dry["counts"])
@@ -49,7 +49,7 @@ async def test_the_counts_of_a_dry_run_stay_and_its_version_changes_when_the_row
 
 async def test_an_unfinished_dry_run_is_not_erased(service: Service, pseb: Caller) -> None:
     upload_id = await uploads.submit(pseb, uploads.csv_of(ROWS), dry_run=True)
-    await let_days_pass(service, 30)
+    await age_by_days(service, 30)
     await sweep(service)
     await service.ingest_all()
     assert (await uploads.get(pseb, upload_id))["counts"]["refused"] == 2
@@ -61,10 +61,10 @@ async def test_refused_rows_of_a_real_upload_lose_their_cells_and_keep_their_pro
 ) -> None:
     upload = await uploads.ingest(pseb, uploads.csv_of([uploads.row("A", email="@")]))
     path = f"/v1/bulk-uploads/{upload['id']}"
-    await let_days_pass(service, NOTHING_DAYS - 1)
+    await age_by_days(service, NOTHING_DAYS - 1)
     await sweep(service)
     assert len((await pseb.get(f"{path}/refused.csv")).text.splitlines()) == 2
-    await let_days_pass(service, 2)
+    await age_by_days(service, 2)
     await sweep(service)
     assert len((await pseb.get(f"{path}/refused.csv")).text.splitlines()) == 1
     assert "email_malformed" in (await pseb.get(f"{path}/problems.csv")).text
@@ -80,9 +80,9 @@ async def test_more_rows_than_fit_one_transaction_are_all_erased(
     for number in range(2):
         rows = [uploads.row(f"{number}-{i}", email="@") for i in range(4)]
         await uploads.ingest(pseb, uploads.csv_of(rows), dry_run=dry_run)
-    await let_days_pass(service, NOTHING_DAYS + 1)
+    await age_by_days(service, NOTHING_DAYS + 1)
     await sweep(service)
-    assert [place for place in await places_of(service, "\\x") if place == "bulk_upload_rows.sealed_cells"] == []
+    assert [place for place in await columns_with(service, "\\x") if place == "bulk_upload_rows.sealed_cells"] == []
 
 
 async def test_only_rows_of_the_same_partner_are_erased(service: Service, pseb: Caller, pasha: Caller) -> None:
@@ -92,7 +92,7 @@ async def test_only_rows_of_the_same_partner_are_erased(service: Service, pseb: 
     (case,) = (await pseb.get("/v1/registrations")).json()["items"]
     withdraw = await pseb.post(f"/v1/registrations/{case['id']}/withdraw", headers={"If-Match": "*"})
     assert withdraw.status_code == 200
-    await erased(pseb, case["applicant_id"])
+    await erase(pseb, case["applicant_id"])
     references = {}
     for caller in (pseb, pasha):
         rows = [
@@ -116,7 +116,7 @@ async def test_an_applicant_erased_between_two_chunks_of_an_upload_gets_a_new_re
         async for chunk in read_chunks(*arguments):
             if number == 1:
                 (applicant,) = (await pseb.get("/v1/applicants")).json()["items"]
-                erased_ids.append((await erased(pseb, applicant["id"]))["id"])
+                erased_ids.append((await erase(pseb, applicant["id"]))["id"])
             number += 1
             yield chunk
 

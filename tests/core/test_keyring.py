@@ -11,8 +11,8 @@ OTHER_SECRET = "another secret of the tests, as long as it"
 COLUMN = "applicants.sealed_cnic"
 
 
-def taught(keyring: Keyring, *sealing: tuple[int, bytes]) -> Keyring:
-    """A keyring that knows its first keys, and sealing keys of these ids and bytes."""
+def keyring_with(keyring: Keyring, *sealing: tuple[int, bytes]) -> Keyring:
+    """Return a keyring with its first keys, and sealing keys of these ids and bytes."""
     first = keyring.first_keys()
     keys = [WrappedKey(FIRST_KEY_ID, "seal", keyring.wrap(first.pop("seal")), seals=True)]
     keys += [
@@ -24,8 +24,8 @@ def taught(keyring: Keyring, *sealing: tuple[int, bytes]) -> Keyring:
 
 
 OLD, NEW = (7, b"o" * 32), (8, b"n" * 32)
-KEYRING = taught(Keyring(SECRET), OLD)
-OTHER = taught(Keyring(OTHER_SECRET), (7, b"x" * 32))
+KEYRING = keyring_with(Keyring(SECRET), OLD)
+OTHER = keyring_with(Keyring(OTHER_SECRET), (7, b"x" * 32))
 
 
 @given(st.binary(), st.data())
@@ -76,7 +76,7 @@ def test_what_was_sealed_comes_back_and_no_two_seals_are_alike(plain: bytes, tex
 @given(st.binary())
 def test_after_a_rotation_the_new_key_seals_and_the_old_one_still_unseals(plain: bytes) -> None:
     before = KEYRING.seal(COLUMN, plain)
-    rotated = taught(Keyring(SECRET), OLD, NEW)
+    rotated = keyring_with(Keyring(SECRET), OLD, NEW)
     assert rotated.unseal(COLUMN, before) == plain
     assert rotated.seal(COLUMN, plain)[:4] == (8).to_bytes(4, "big")
     with pytest.raises(SealBroken):
@@ -100,7 +100,7 @@ def test_a_keyed_hash_depends_on_the_secret_the_purpose_and_the_value() -> None:
         OTHER.keyed_hash("subject", "x"),
     }
     assert len(hashes) == 5
-    assert KEYRING.keyed_hash("subject", "x") == taught(Keyring(SECRET), NEW).keyed_hash("subject", "x")
+    assert KEYRING.keyed_hash("subject", "x") == keyring_with(Keyring(SECRET), NEW).keyed_hash("subject", "x")
 
 
 def test_a_value_matches_its_own_hash_only() -> None:

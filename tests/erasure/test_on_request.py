@@ -9,8 +9,8 @@ from sqlalchemy import text
 
 from app.partners.rules import PartnerKind
 from tests.support import cases
-from tests.support.erasing import an_application, ended, erased, withdrawn
-from tests.support.events import told
+from tests.support.erasure import erase, revoke, submit_case, withdraw
+from tests.support.events import wait_for_event
 from tests.support.service import Caller, Service
 
 
@@ -19,8 +19,8 @@ async def ask(caller: Caller, applicant_id: Any, tag: str | None = "*") -> Any:
 
 
 async def test_another_partners_record_is_not_found_and_stays(pseb: Caller, pasha: Caller) -> None:
-    case = await an_application(pseb)
-    await withdrawn(pseb, case)
+    case = await submit_case(pseb)
+    await withdraw(pseb, case)
     for applicant_id in (case["applicant_id"], uuid4()):
         answer = await ask(pasha, applicant_id)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
@@ -28,8 +28,8 @@ async def test_another_partners_record_is_not_found_and_stays(pseb: Caller, pash
 
 
 async def test_it_needs_a_scope_of_its_own_and_the_version_that_was_read(service: Service, pseb: Caller) -> None:
-    case = await an_application(pseb)
-    await withdrawn(pseb, case)
+    case = await submit_case(pseb)
+    await withdraw(pseb, case)
     careful = await service.caller("pseb", client="writer", scopes=["applicants:read", "applicants:write"])
     answers = [
         await ask(careful, case["applicant_id"]),
@@ -51,7 +51,7 @@ async def test_no_operator_may_hold_the_scope(nayatel: Caller, admin: Caller) ->
 async def test_cases_open_in_force_or_on_the_allowlist_prevent_it_and_are_named(
     service: Service, pseb: Caller, officer: Caller
 ) -> None:
-    case = await an_application(pseb)
+    case = await submit_case(pseb)
     await cases.approved(pseb, officer)
 
     async def refused(status: str) -> None:
@@ -79,8 +79,8 @@ async def test_cases_open_in_force_or_on_the_allowlist_prevent_it_and_are_named(
 async def test_its_partner_and_the_regulator_erase_it_and_the_log_says_who(
     pseb: Caller, officer: Caller, who: str
 ) -> None:
-    case = await an_application(pseb)
-    await withdrawn(pseb, case)
+    case = await submit_case(pseb)
+    await withdraw(pseb, case)
     caller = {"pseb": pseb, "officer": officer}[who]
     before = (await caller.get(f"/v1/applicants/{case['applicant_id']}")).headers["ETag"]
     answer = await ask(caller, case["applicant_id"], before)
@@ -88,30 +88,30 @@ async def test_its_partner_and_the_regulator_erase_it_and_the_log_says_who(
     assert answer.headers["ETag"] == '"2"'
     assert answer.json()["erased_at"] is not None
     assert answer.json() == (await caller.get(f"/v1/applicants/{case['applicant_id']}")).json()
-    (event,) = [each for each in await told(pseb, "applicant.erased") if each["name"] == "applicant.erased"]
+    (event,) = [each for each in await wait_for_event(pseb, "applicant.erased") if each["name"] == "applicant.erased"]
     assert event["subject_id"] == case["applicant_id"]
     assert event["actor_partner_id"] == str(caller.credentials.partner_id)
 
 
 async def test_an_applicant_that_never_had_a_case_is_erased_too(pseb: Caller) -> None:
     made = (await pseb.post("/v1/applicants", json=cases.company())).json()
-    assert (await erased(pseb, made["id"]))["ntn"] is None
+    assert (await erase(pseb, made["id"]))["ntn"] is None
 
 
 async def test_a_repeated_request_has_the_same_result_with_any_version(pseb: Caller) -> None:
-    case = await an_application(pseb)
-    await withdrawn(pseb, case)
+    case = await submit_case(pseb)
+    await withdraw(pseb, case)
     first = await ask(pseb, case["applicant_id"], '"1"')
     again = await ask(pseb, case["applicant_id"], '"1"')
     assert (first.status_code, again.status_code, again.json()) == (200, 200, first.json())
-    events = [each["name"] for each in await told(pseb, "applicant.erased")]
+    events = [each["name"] for each in await wait_for_event(pseb, "applicant.erased")]
     assert (events.count("applicant.erased"), events.count("registration.erased")) == (1, 1)
 
 
 async def test_nothing_can_be_written_to_an_erased_record_nor_submitted_for_it(pseb: Caller) -> None:
     person = cases.individual()
     made = (await pseb.post("/v1/applicants", json=person)).json()
-    await erased(pseb, made["id"])
+    await erase(pseb, made["id"])
     for change in ({"email": "later@example.com"}, {"cnic": person["cnic"], "email": "later@example.com"}):
         answer = await pseb.patch(f"/v1/applicants/{made['id']}", json=change, headers={"If-Match": "*"})
         assert (answer.status_code, answer.json()["code"]) == (409, "applicant_erased")
@@ -121,9 +121,9 @@ async def test_nothing_can_be_written_to_an_erased_record_nor_submitted_for_it(p
 
 
 async def test_a_rejected_case_of_an_erased_applicant_cannot_be_handed_in_again(pseb: Caller, officer: Caller) -> None:
-    case = await an_application(pseb)
+    case = await submit_case(pseb)
     await cases.decide(officer, case, "reject", reason_codes=["document_missing"])
-    await erased(pseb, case["applicant_id"])
+    await erase(pseb, case["applicant_id"])
     for path in ("submit", "withdraw"):
         answer = await pseb.post(f"/v1/registrations/{case['id']}/{path}", headers={"If-Match": "*"})
         assert answer.status_code == {"submit": 404, "withdraw": 200}[path], answer.text
@@ -154,12 +154,12 @@ async def test_an_erasure_and_submissions_at_once_leave_no_case_under_the_old_su
 async def test_the_networks_of_an_erased_grant_stay_in_the_history_of_the_list(
     service: Service, pseb: Caller, officer: Caller
 ) -> None:
-    case = await an_application(pseb)
+    case = await submit_case(pseb)
     await cases.approved(pseb, officer)
     await cases.decide(officer, case, "approve")
     await service.publish()
-    await ended(officer, case)
+    await revoke(officer, case)
     before = (await officer.get("/v1/allowlist/publications/1")).json()
-    await erased(pseb, case["applicant_id"])
+    await erase(pseb, case["applicant_id"])
     assert (await officer.get("/v1/allowlist/publications/1")).json() == before
     assert await service.publish() is None

@@ -4,9 +4,9 @@ from typing import Any
 
 from app.applicants import store as applicants
 from tests.support import cases, uploads
-from tests.support.erasing import ended, erased, everything, places_of, withdrawn
+from tests.support.audit_trees import sequence_events, verify_log
+from tests.support.erasure import columns_with, dump_columns, erase, revoke, withdraw
 from tests.support.service import Caller, Service
-from tests.support.trees import sequenced, verified
 
 PERSON = {
     "cnic": "35202-1234567-1", "legal_name": "Zubaida Qureshi", "email": "zubaida@qureshi.example.pk",
@@ -45,21 +45,21 @@ async def complete_case(service: Service, pseb: Caller, officer: Caller) -> dict
     assert (await cases.decide(officer, current, "approve")).status_code == 201
     await cases.approved(pseb, officer)
     await service.publish()
-    await ended(officer, case)
+    await revoke(officer, case)
     return case
 
 
 async def test_no_table_holds_anything_of_who_was_erased(service: Service, pseb: Caller, officer: Caller) -> None:
     case = await complete_case(service, pseb, officer)
-    await sequenced(service)
+    await sequence_events(service)
     words = [*PERSON.values(), *TEXTS.values(), "REF-ZUBAIDA", "zubaida", *hashes(service, PERSON)]
-    before = await places_of(service, *words)
+    before = await columns_with(service, *words)
     assert {"allowlist_entries.holder", "applicants.subject", "registrations.subject", "events.details"} <= set(before)
     assert {"applicants.cnic_hash", "applicants.email_hash", "bulk_upload_rows.reference"} <= set(before)
     assert "bulk_upload_rows.problems" in before
-    await erased(pseb, case["applicant_id"])
+    await erase(pseb, case["applicant_id"])
     await service.publish()
-    left = await places_of(service, *[word for word in words if word != "zubaida"])
+    left = await columns_with(service, *[word for word in words if word != "zubaida"])
     assert left == []
 
 
@@ -68,8 +68,8 @@ async def test_no_stored_idempotent_answer_of_an_erased_applicant_is_left(
 ) -> None:
     case = await complete_case(service, pseb, officer)
     await pseb.post("/v1/applicants", json=cases.individual(), headers={"Idempotency-Key": "other"})
-    await erased(pseb, case["applicant_id"])
-    keys = (await everything(service))["idempotency_keys.key"].split("\n")
+    await erase(pseb, case["applicant_id"])
+    keys = (await dump_columns(service))["idempotency_keys.key"].split("\n")
     assert keys == ["other"]
 
 
@@ -77,10 +77,10 @@ async def test_no_salt_is_left_with_which_a_reference_could_be_guessed(
     service: Service, pseb: Caller, officer: Caller
 ) -> None:
     case = await complete_case(service, pseb, officer)
-    await sequenced(service)
-    assert (await everything(service))["audit_leaves.erasable_salt"]
-    await erased(pseb, case["applicant_id"])
-    assert (await everything(service))["audit_leaves.erasable_salt"] == ""
+    await sequence_events(service)
+    assert (await dump_columns(service))["audit_leaves.erasable_salt"]
+    await erase(pseb, case["applicant_id"])
+    assert (await dump_columns(service))["audit_leaves.erasable_salt"] == ""
 
 
 async def test_the_same_persons_new_record_has_nothing_to_do_with_the_erased_one(
@@ -88,7 +88,7 @@ async def test_the_same_persons_new_record_has_nothing_to_do_with_the_erased_one
 ) -> None:
     case = await complete_case(service, pseb, officer)
     elsewhere = (await pasha.post("/v1/applicants", json=cases.individual(**PERSON))).json()
-    await erased(pseb, case["applicant_id"])
+    await erase(pseb, case["applicant_id"])
     anew = await cases.submitted(pseb, cases.individual(**PERSON), track="vpn_freelancer", purpose="freelancing")
     assert anew["applicant_id"] != case["applicant_id"]
     old, new, other = [
@@ -97,7 +97,11 @@ async def test_the_same_persons_new_record_has_nothing_to_do_with_the_erased_one
     ]
     assert new == other == hashes(service, PERSON)[0]
     assert (len(old), set(old) <= set("0123456789abcdef"), old != new) == (64, True, True)
-    assert await places_of(service, old) == ["allowlist_entries.holder", "applicants.subject", "registrations.subject"]
+    assert await columns_with(service, old) == [
+        "allowlist_entries.holder",
+        "applicants.subject",
+        "registrations.subject",
+    ]
     found = (await officer.get(f"/v1/applicants?subject={new}")).json()["items"]
     assert case["applicant_id"] not in [each["id"] for each in found]
 
@@ -106,11 +110,11 @@ async def test_the_whole_log_verifies_after_an_erasure_and_after_later_events(
     service: Service, pseb: Caller, officer: Caller
 ) -> None:
     case = await complete_case(service, pseb, officer)
-    await sequenced(service)
-    await erased(pseb, case["applicant_id"])
-    await verified(service)
-    size = await sequenced(service)
-    assert (await verified(service)).size == size
+    await sequence_events(service)
+    await erase(pseb, case["applicant_id"])
+    await verify_log(service)
+    size = await sequence_events(service)
+    assert (await verify_log(service)).size == size
     history = (await pseb.get(f"/v1/registrations/{case['id']}/history")).json()["items"]
     submitted = [each["details"] for each in history if each["name"] == "registration.submitted"]
     assert submitted
@@ -123,7 +127,7 @@ async def test_the_whole_log_verifies_after_an_erasure_and_after_later_events(
 async def test_references_of_other_applicants_stay(pseb: Caller, service: Service) -> None:
     first = await cases.submitted(pseb, reference="MINE-1")
     other = await cases.submitted(pseb, reference="MINE-2")
-    await withdrawn(pseb, first)
-    await erased(pseb, first["applicant_id"])
+    await withdraw(pseb, first)
+    await erase(pseb, first["applicant_id"])
     assert (await pseb.get(f"/v1/registrations/{other['id']}")).json()["reference"] == "MINE-2"
-    assert await places_of(service, "MINE-1") == []
+    assert await columns_with(service, "MINE-1") == []

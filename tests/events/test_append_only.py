@@ -9,8 +9,8 @@ from app.core.principal import Principal
 from app.events import store as events
 from app.events.store import NewEvent
 from tests.support import cases
+from tests.support.audit_trees import record_events, sequence_events
 from tests.support.service import Caller, Service
-from tests.support.trees import recorded, sequenced
 
 ROLES = ("register_service", "register_tenant", "register_intake")
 KEPT = ("events", "audit_leaves", "audit_nodes")
@@ -19,8 +19,8 @@ KEPT = ("events", "audit_leaves", "audit_nodes")
 @pytest.mark.parametrize("table", KEPT)
 @pytest.mark.parametrize("change", ["UPDATE {} SET {}", "DELETE FROM {}", "TRUNCATE {}"])
 async def test_the_service_role_cannot_update_or_delete(service: Service, table: str, change: str) -> None:
-    await recorded(service, "test.kept")
-    await sequenced(service)
+    await record_events(service, "test.kept")
+    await sequence_events(service)
     to_itself = {"events": "name = name", "audit_leaves": "event_id = event_id", "audit_nodes": "hash = hash"}[table]
     with pytest.raises(ProgrammingError, match="permission denied"):
         async with service.database.transaction() as tx:
@@ -82,7 +82,7 @@ async def test_a_reference_is_erased_once_and_cannot_be_replaced(service: Servic
 
 async def test_the_service_may_delete_a_salt_and_change_no_commitment(service: Service) -> None:
     await with_reference(service)
-    await sequenced(service)
+    await sequence_events(service)
     async with service.database.transaction() as tx:
         await tx.execute(text("UPDATE audit_leaves SET erasable_salt = NULL"))
     with pytest.raises(ProgrammingError, match="permission denied"):

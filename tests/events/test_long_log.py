@@ -6,8 +6,8 @@ from sqlalchemy import select, text
 from app.core.database.transaction import Transaction
 from app.events import store
 from app.events.models import Event
+from tests.support.audit_trees import record_events, sequence_events
 from tests.support.service import Service
-from tests.support.trees import recorded, sequenced
 
 OLD = 3_000
 ROWS_READ = text("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'events'")
@@ -21,12 +21,12 @@ async def rows_read(tx: Transaction) -> int:
 
 @pytest.mark.parametrize("new", [0, 2])
 async def test_reading_on_from_the_end_reads_the_new_rows_only(service: Service, new: int) -> None:
-    await recorded(service, *["test.old"] * OLD)
+    await record_events(service, *["test.old"] * OLD)
     async with service.database.transaction(read_only=True) as tx:
         last = await tx.scalar(select(Event.id).order_by(Event.sequence.desc()).limit(1))
         assert last
-    await recorded(service, *["test.new"] * new)
-    await sequenced(service)
+    await record_events(service, *["test.new"] * new)
+    await sequence_events(service)
     async with service.database.transaction(read_only=True) as tx:
         before = await rows_read(tx)
         found = await store.read_settled(tx, after=last, limit=500)

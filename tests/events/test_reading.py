@@ -12,7 +12,7 @@ from app.events import store
 from app.events.store import NewEvent
 from app.partners.rules import PartnerKind
 from tests.support import cases
-from tests.support.events import told
+from tests.support.events import wait_for_event
 from tests.support.service import Caller, Service
 
 PATH = "/v1/events"
@@ -55,7 +55,7 @@ async def test_nobody_reads_the_log_without_its_scope(service: Service, pseb: Ca
 
 async def test_no_position_is_returned_beyond_an_event_that_is_yet_to_commit(service: Service, pasha: Caller) -> None:
     await _record(service, "test.first")
-    start = (await told(pasha, "test.first"))[-1]["id"]
+    start = (await wait_for_event(pasha, "test.first"))[-1]["id"]
     async with service.database.transaction() as late:
         await store.record(late, None, [NewEvent("test.late")])
         await late.flush()
@@ -63,7 +63,7 @@ async def test_no_position_is_returned_beyond_an_event_that_is_yet_to_commit(ser
         assert await _read(pasha, after=start) == []
         answer = await pasha.get(PATH, params={"after": start})
         assert answer.json()["next_cursor"] == start
-    await told(pasha, "test.early")
+    await wait_for_event(pasha, "test.early")
     assert _names(await _read(pasha, after=start)) == ["test.late", "test.early"]
 
 
@@ -94,14 +94,14 @@ async def test_events_of_a_rolled_back_transaction_are_not_recorded(service: Ser
             await store.record(tx, None, [NewEvent("test.undone")])
             raise LookupError
     await _record(service, "test.done")
-    assert _names(await told(pasha, "test.done")) == ["test.done"]
+    assert _names(await wait_for_event(pasha, "test.done")) == ["test.done"]
 
 
 async def test_pages_follow_one_another_and_the_last_position_stays_when_nothing_is_new(
     service: Service, pasha: Caller
 ) -> None:
     await _record(service, *(f"test.{n}" for n in range(5)))
-    every = await told(pasha, "test.4")
+    every = await wait_for_event(pasha, "test.4")
     first = await pasha.get(PATH, params={"limit": 2})
     assert first.json()["next_cursor"] == first.json()["items"][-1]["id"] == every[1]["id"]
     rest = await pasha.get(first.links["next"]["url"].replace("limit=2", "limit=500"))
@@ -130,7 +130,7 @@ async def test_each_kind_of_partner_sees_the_events_that_concern_it(
         (officer, ["test.pseb", "test.pasha", "test.ptcl", "test.everybody"]),
     ]
     for caller, names in expected:
-        assert _names(await told(caller, "test.everybody")) == names
+        assert _names(await wait_for_event(caller, "test.everybody")) == names
 
 
 async def test_operators_do_not_see_remarks_and_partners_see_only_their_own_client_ids(
@@ -141,7 +141,7 @@ async def test_operators_do_not_see_remarks_and_partners_see_only_their_own_clie
     assert answer.status_code == 201, answer.text
     name = "registration.rejected"
     to_pseb, to_nayatel, to_officer = [
-        next(event for event in await told(caller, name) if event["name"] == name)
+        next(event for event in await wait_for_event(caller, name) if event["name"] == name)
         for caller in (pseb, nayatel, officer)
     ]
     assert to_pseb["details"] == to_officer["details"]
@@ -171,7 +171,7 @@ async def test_ten_thousand_events_are_recorded_in_order_by_one_statement(servic
         await store.record(tx, None, [NewEvent(f"test.{n}", details={"n": n}) for n in range(10_000)])
         await store.record(tx, None, [NewEvent("test.after")])
     seen: list[dict[str, Any]] = []
-    await told(officer, "test.0")
+    await wait_for_event(officer, "test.0")
     while not seen or seen[-1]["name"] != "test.after":
         seen += await _read(officer, limit=500, **({"after": seen[-1]["id"]} if seen else {}))
     numbers = [event["details"]["n"] for event in seen if "n" in event["details"]]
@@ -189,4 +189,4 @@ async def test_an_operator_reads_its_own_events_and_those_that_name_it_and_no_ot
         await _record(service, "test.hidden", partner_id=partner_id, details={"note": "x"})
     await _record(service, "test.hidden", operator="ptcl")
     await _record(service, "test.last")
-    assert _names(await told(nayatel, "test.last")) == ["test.own", "test.named", "test.last"]
+    assert _names(await wait_for_event(nayatel, "test.last")) == ["test.own", "test.named", "test.last"]

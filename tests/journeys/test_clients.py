@@ -32,7 +32,7 @@ needs_generator = pytest.mark.skipif(not GENERATOR.is_dir(), reason="needs `make
 
 @pytest.fixture
 async def callers(url: str, service: Service, pseb: Caller, officer: Caller) -> dict[str, str]:
-    """What a journey reads from its environment."""
+    """The environment variables of a journey: the URL and each client's credentials."""
     nayatel = await service.credentials("nayatel", PartnerKind.OPERATOR, operator="nayatel")
     named = {"ASSOCIATION": pseb.credentials, "OFFICER": officer.credentials, "OPERATOR": nayatel}
     ids = {f"{name}_CLIENT_ID": each.client_id for name, each in named.items()}
@@ -40,7 +40,7 @@ async def callers(url: str, service: Service, pseb: Caller, officer: Caller) -> 
 
 
 async def run(*command: object, cwd: Path, **environment: str) -> str:
-    """What a command printed, once it has succeeded; ``environment`` is added to ours."""
+    """Run a command that must succeed, with ``environment`` added to ours, and return its output."""
 
     def call() -> subprocess.CompletedProcess[str]:
         words = [str(each) for each in command]

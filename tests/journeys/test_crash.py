@@ -42,7 +42,7 @@ def api(settings: Settings, port: int) -> Iterator[Killable]:
 
 
 async def followed(caller: Caller, location: str, rows_done: int) -> dict[str, Any]:
-    """An upload when so many of its rows are done, or all are."""
+    """Wait until so many rows of an upload are done, or all, and return it."""
     upload: dict[str, Any] = {}
 
     async def reached() -> bool:
@@ -54,7 +54,7 @@ async def followed(caller: Caller, location: str, rows_done: int) -> dict[str, A
 
 
 async def registered(service: Service, upload_id: str) -> tuple[int, int, int]:
-    """How many registrations an upload made, of how many references, with how many events of their submission."""
+    """Count the registrations of an upload, their references, and the events of submission."""
     of_upload = Registration.bulk_upload_id == UUID(upload_id)
     told = "SELECT count(*) FROM events WHERE name = 'registration.submitted'"
     async with service.database.transaction(read_only=True) as tx:
@@ -139,7 +139,7 @@ async def test_a_file_that_kills_its_worker_three_times_fails_and_the_next_uploa
     failed = (await pseb.get(bad)).json()
     assert (failed["problem"]["code"], failed["counts"]["created"]) == ("processing_aborted", 0)
     assert "3 times in a row before it processed the first rows" in failed["problem"]["detail"]
-    told = (await events.told(pseb, "bulk_upload.failed"))[-1]
+    told = (await events.wait_for_event(pseb, "bulk_upload.failed"))[-1]
     assert told["details"] == {"code": "processing_aborted"}
 
 

@@ -29,7 +29,7 @@ def url(settings: Settings) -> Iterator[str]:
 
 @pytest.fixture
 async def page(url: str) -> AsyncIterator[Page]:
-    """A page that reaches the service alone; it must not even try to reach anything else."""
+    """A browser page that reaches only the service, and must not try to reach anything else."""
     strayed: list[str] = []
     broken: list[str] = []
 

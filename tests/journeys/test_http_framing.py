@@ -1,4 +1,4 @@
-"""Where one request ends and the next begins is never in doubt, so nothing can be smuggled past a proxy."""
+"""The end of each request is unambiguous, so no request can be smuggled past a proxy."""
 
 import socket
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Whatever is sent, in whichever place, no answer is a fault of the service."""
+"""No request, however malformed, is answered with 500."""
 
 import asyncio
 import json
@@ -13,36 +13,40 @@ from app.core.principal import SCOPES
 from app.core.settings import Settings
 from app.partners.login import client_authentication
 from app.partners.rules import PartnerKind
-from tests.support import cases, odd, postgres, uploads
-from tests.support.events import told
-from tests.support.odd import OddRequest, Operation
+from tests.support import cases, malformed_requests, postgres, uploads
+from tests.support.events import wait_for_event
+from tests.support.malformed_requests import MalformedRequest, Operation
 from tests.support.service import Caller, Service
 
 AT_ONCE = 8
-WAYS = {"bodies": odd.odd_bodies, "addresses": odd.odd_addresses, "fields": odd.odd_fields}
+WAYS = {
+    "bodies": malformed_requests.malformed_bodies,
+    "parameters": malformed_requests.malformed_parameters,
+    "headers": malformed_requests.malformed_headers,
+}
 
 
 @pytest.fixture
 def settings(database_url: str) -> Settings:
-    """Settings without limits of rates."""
+    """Settings without rate limits."""
     classes = ("read", "write", "upload", "feed", "token", "failed_logins")
     return postgres.settings_for(database_url, **{f"rate_limit_{each}": 0 for each in classes})
 
 
 @pytest.fixture(autouse=True)
 def refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let refused assertions be answered without the wait that hides why."""
+    """Answer refused assertions at once, without the delay that hides the reason."""
     monkeypatch.setattr(client_authentication, "REFUSED_AFTER_SECONDS", 0.0)
 
 
 @pytest.fixture
 async def caller(service: Service) -> Caller:
-    """One that may do everything, so that nothing is refused before it is read."""
+    """A client with every scope, so that no request is refused before it is read."""
     return await service.caller("pta", PartnerKind.REGULATOR, client="everything", scopes=sorted(SCOPES))
 
 
 async def known(service: Service, caller: Caller, pseb: Caller, officer: Caller) -> dict[str, str]:
-    """Values of parameters and fields that lead to something that is there."""
+    """Return values of parameters and fields that name existing resources."""
     granted = await cases.approved(pseb, officer)
     await service.publish()
     case = await cases.submitted(caller)
@@ -52,7 +56,7 @@ async def known(service: Service, caller: Caller, pseb: Caller, officer: Caller)
     other = await service.credentials("other")
     webhook = (await caller.post("/v1/webhooks", json={"url": "https://receiver.example/"})).json()
     feed = (await caller.get("/v1/allowlist")).json()
-    (event, *_) = await told(caller, "registration.submitted")
+    (event, *_) = await wait_for_event(caller, "registration.submitted")
     await sequence(service.database, service.settings.public_url)
     size = str((await caller.get("/v1/audit/checkpoint")).json()["size"])
     return {
@@ -74,18 +78,18 @@ async def known(service: Service, caller: Caller, pseb: Caller, officer: Caller)
     }
 
 
-def own_of(caller: Caller) -> dict[str, dict[str, str]]:
-    """What the token endpoint takes."""
+def form_values(caller: Caller) -> dict[str, dict[str, str]]:
+    """Return the form fields of the token endpoint."""
     login = {"client_id": caller.credentials.client_id, "client_secret": caller.credentials.client_secret}
     return {"issue_token": {"grant_type": "client_credentials", **login}}
 
 
 async def answered(
-    service: Service, caller: Caller, requests: Sequence[OddRequest]
-) -> list[tuple[OddRequest, httpx.Response]]:
-    """Each request with its answer, sent several at a time."""
+    service: Service, caller: Caller, requests: Sequence[MalformedRequest]
+) -> list[tuple[MalformedRequest, httpx.Response]]:
+    """Send the requests, several at a time, and return each with its response."""
     waiting = iter(requests)
-    found: list[tuple[OddRequest, httpx.Response]] = []
+    found: list[tuple[MalformedRequest, httpx.Response]] = []
 
     async def work() -> None:
         for request in waiting:
@@ -103,20 +107,20 @@ async def answered(
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("way", WAYS)
-async def test_no_odd_request_is_answered_by_a_fault(
+async def test_no_malformed_request_is_answered_with_500(
     service: Service, caller: Caller, pseb: Caller, officer: Caller, way: str
 ) -> None:
-    odd_of: Callable[[Operation], Iterator[OddRequest]] = WAYS[way]
+    malform: Callable[[Operation], Iterator[MalformedRequest]] = WAYS[way]
     ids = await known(service, caller, pseb, officer)
-    operations = odd.operations(service.app.openapi(), ids, own_of(caller))
-    found = await answered(service, caller, [each for operation in operations for each in odd_of(operation)])
+    operations = malformed_requests.operations(service.app.openapi(), ids, form_values(caller))
+    found = await answered(service, caller, [each for operation in operations for each in malform(operation)])
     faults = [f"{answer.status_code} {request!r}" for request, answer in found if answer.status_code == 500]
     assert not faults, "\n".join(faults)
     assert len(found) > 30 * len(operations)
 
 
 def is_json(text: str) -> bool:
-    """Whether a text is JSON as RFC 8259 has it; a line that is none fails its file."""
+    """Return whether a text is JSON by RFC 8259; a line that is not fails its file."""
     try:
         json.loads(text, parse_constant=lambda _: 1 / 0, parse_int=str)
     except (ValueError, ZeroDivisionError):
@@ -125,10 +129,10 @@ def is_json(text: str) -> bool:
 
 
 @pytest.mark.slow
-async def test_no_odd_value_in_a_row_fails_the_rows_beside_it(service: Service, pseb: Caller) -> None:
+async def test_no_malformed_value_in_a_row_fails_the_other_rows(service: Service, pseb: Caller) -> None:
     sound = {**uploads.row("sound"), "networks": ["203.99.50.5"]}
-    values = [each for each in odd.VALUES if is_json(each)]
-    rows = [odd.with_value(sound, (name,), value) for name in COLUMNS for value in values]
+    values = [each for each in malformed_requests.VALUES if is_json(each)]
+    rows = [malformed_requests.with_value(sound, (name,), value) for name in COLUMNS for value in values]
     content = b"\n".join([*rows, uploads.ndjson_of([uploads.row("last")])])
     upload = await uploads.ingest(pseb, content, upload_format="ndjson")
     assert (upload["status"], upload["problem"]) == ("completed", None)

@@ -1,4 +1,4 @@
-"""What goes into the register as a secret or as someone's own can be read in no dump, log or metric afterwards."""
+"""Secrets and personal data appear in no dump of the database, log or metric."""
 
 import asyncio
 import base64
@@ -24,19 +24,19 @@ pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)
-class Remains:
-    """Where one could look when the journey is over."""
+class Outputs:
+    """Every output of a journey in which a leak would show."""
 
     canaries: Canaries
     dumps: str
     logs: str
     server_log: str
     metrics: str
-    told_to_others: str
+    read_by_others: str
 
 
 class Journey:
-    """Everything that a register does with a person's data, on real processes."""
+    """Every use of a person's data in the register, on real processes."""
 
     def __init__(self, http: httpx.Client, clients: dict[str, Credentials]) -> None:
         self.canaries = Canaries()
@@ -58,14 +58,14 @@ class Journey:
         return token
 
     def ask(self, who: str, status: int, method: str, path: str, **request: Any) -> httpx.Response:
-        """One call, and its answer if it is of that status."""
+        """Make a call that must have that status, and return its response."""
         headers = {"Authorization": f"Bearer {self.tokens[who]}", **request.pop("headers", {})}
         answer = self.http.request(method, path, headers=headers, **request)
         assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer
 
-    def refused_clients(self) -> None:
-        """Secrets and tokens that are almost right are secrets too: somebody has mistyped them."""
+    def fail_logins(self) -> None:
+        """Log in with secrets and tokens that are almost right; mistyped ones are secrets too."""
         mistyped = "Mistyped-" + self.canaries.secrets[0][10:]
         altered = self.tokens["pseb"][:-12] + "A" * 12
         self.canaries.secrets.append(mistyped)
@@ -76,8 +76,8 @@ class Journey:
         bearer = {"Authorization": f"Bearer {altered}"}
         assert self.http.get("/v1/applicants", headers=bearer).status_code == 401
 
-    def application(self) -> None:
-        """A person applies, mends a record, is refused for mistakes, and meets a fault of the service."""
+    def apply(self) -> None:
+        """Register a person, change the record, send invalid bodies, and meet an error of the service."""
         person, key = self.canaries.person(), {"Idempotency-Key": "application"}
         made = self.ask("pseb", 201, "POST", "/v1/applicants", json=person, headers=key)
         self.ask("pseb", 201, "POST", "/v1/applicants", json=person, headers=key)
@@ -100,7 +100,7 @@ class Journey:
         self.ask("officer", 201, "POST", "/v1/review-decisions", json=verdict, headers={"If-Match": '"1"'})
 
     def upload(self) -> str:
-        """A file whose rows are sound, refused, or out of step by some columns, and one that meets a fault."""
+        """Send a file with valid, invalid and shifted rows, and one that meets an error of the service."""
         refused = [
             self.canaries.row("no-track", track=""),
             self.canaries.row("bad-email", email=f"{self.canaries.person()['email']}@"),
@@ -108,7 +108,9 @@ class Journey:
             self.canaries.row(self.canaries.person()["cnic"].replace("-", "")),
             self.canaries.row("in-text", description=f"of {self.canaries.person()['cnic'].replace('-', '')}"),
         ]
-        out_of_step = [self._shifted(self.canaries.row(f"shifted-{by}"), by) for by in range(1, len(refused[0]) - 1)]
+        out_of_step = [
+            self._shift_columns(self.canaries.row(f"shifted-{by}"), by) for by in range(1, len(refused[0]) - 1)
+        ]
         sent = self._send([self.canaries.row("sound"), *refused, *out_of_step])
         self._send([self.canaries.row("fault", legal_name="Fault")])
         return sent
@@ -118,8 +120,8 @@ class Journey:
         return self.ask("pseb", 202, "POST", "/v1/bulk-uploads", content=body, headers=as_csv).headers["Location"]
 
     @staticmethod
-    def _shifted(row: dict[str, str], by: int) -> dict[str, str]:
-        """The cells moved on by some columns; all but the reference, which is the partner's to choose and is shown."""
+    def _shift_columns(row: dict[str, str], by: int) -> dict[str, str]:
+        """Shift the cells by some columns, except the reference, which the partner chooses and which is shown."""
         names = [name for name in row if name != "reference"]
         moved = [*names[by:], *names[:by]]
         return {"reference": row["reference"]} | {name: row[other] for name, other in zip(names, moved, strict=True)}
@@ -137,8 +139,8 @@ class Journey:
         asked = self.ask("admin", 202, "POST", regulator, json={"name": "new"})
         self.canaries.secrets += [each.json()["client_secret"] for each in (made, rotated, asked)]
 
-    def told_to_others(self) -> str:
-        """What another association and an operator can read after all this."""
+    def read_by_others(self) -> str:
+        """Return the responses that another association and an operator can read."""
         self.http.get("/v1/allowlist", auth=(self.clients["nayatel"].client_id, self.clients["nayatel"].client_secret))
         open_to = {
             "pasha": ("applicants", "registrations", "bulk-uploads", "events", "allowlist"),
@@ -147,7 +149,7 @@ class Journey:
         return "".join(self.ask(who, 200, "GET", f"/v1/{of}").text for who, ofs in open_to.items() for of in ofs)
 
     def is_over(self, upload: str) -> bool:
-        """Whether the upload is done and the approved network on the list."""
+        """Return whether the upload is completed and the approved network on the list."""
         listed = self.http.get("/v1/allowlist", headers={"Authorization": f"Bearer {self.tokens['nayatel']}"})
         return self.ask("pseb", 200, "GET", upload).json()["status"] == "completed" and listed.status_code == 200
 
@@ -168,7 +170,7 @@ async def made_clients(settings: Settings) -> dict[str, Credentials]:
 
 @contextmanager
 def register(settings: Settings, log: Path) -> Iterator[tuple[str, str]]:
-    """A real API process and a real worker that write all they have to say into ``log``; their addresses."""
+    """Run a real API process and a real worker that log to ``log``, and yield their URLs."""
     port, measured = processes.free_port(), processes.free_port()
     api = processes.api_environment(settings, port, LOG_LEVEL="debug")
     worker = processes.environment(settings, WORKER_METRICS_PORT=str(measured), LOG_LEVEL="debug")
@@ -180,48 +182,48 @@ def register(settings: Settings, log: Path) -> Iterator[tuple[str, str]]:
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
-    """Return when something has happened; the test's own time limit ends the waiting."""
+    """Wait until something has happened; the test's timeout ends the waiting."""
     while not happened():
         time.sleep(0.1)
 
 
-def left_behind(settings: Settings, log: Path, server_log: Path) -> Remains:
-    """What one journey leaves behind."""
+def run_journey(settings: Settings, log: Path, server_log: Path) -> Outputs:
+    """Run one journey, and return its outputs."""
     asyncio.run(postgres.execute(settings.database_url, FAULT))
     clients = asyncio.run(made_clients(settings))
     with register(settings, log) as (url, measured), httpx.Client(base_url=url, timeout=30) as http:
         journey = Journey(http, clients)
-        journey.refused_clients()
+        journey.fail_logins()
         journey.new_client()
-        journey.application()
+        journey.apply()
         upload = journey.upload()
         dumps = postgres.dump(settings.database_url)
         wait_until(lambda: journey.is_over(upload) and "loop failed" in log.read_text())
-        told = journey.told_to_others()
+        told = journey.read_by_others()
         metrics = http.get("/metrics").text + http.get(f"{measured}/metrics").text
     dumps += postgres.dump(settings.database_url)
-    return Remains(journey.canaries, dumps, log.read_text(), server_log.read_text(), metrics, told)
+    return Outputs(journey.canaries, dumps, log.read_text(), server_log.read_text(), metrics, told)
 
 
 @pytest.fixture(scope="module")
-def remains(server_url: str, testrun_uid: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remains]:
+def outputs(server_url: str, testrun_uid: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outputs]:
     """One journey for all the tests of this file."""
     url = asyncio.run(postgres.clone(server_url))
     log = tmp_path_factory.mktemp("leaks") / "log"
-    yield left_behind(postgres.settings_for(url), log, postgres.directory_of(testrun_uid) / "log")
+    yield run_journey(postgres.settings_for(url), log, postgres.directory_of(testrun_uid) / "log")
     asyncio.run(postgres.drop(server_url, url))
 
 
-def test_the_journey_left_something_to_search(remains: Remains) -> None:
-    canaries = remains.canaries
+def test_the_journey_left_something_to_search(outputs: Outputs) -> None:
+    canaries = outputs.canaries
     assert min(len(canaries.cnics), len(canaries.emails), len(canaries.mobiles)) > 20
     assert (len(canaries.secrets), len(canaries.tokens)) == (9, 20)
-    assert "request failed" in remains.logs
-    assert "loop failed" in remains.logs
-    assert 'violates check constraint "fault"' in remains.server_log
-    assert "bulk_upload_rows_total" in remains.metrics
-    assert "COPY public.applicants" in remains.dumps
-    assert any(f"{block}." in remains.told_to_others for block, _ in cases.BLOCKS)
+    assert "request failed" in outputs.logs
+    assert "loop failed" in outputs.logs
+    assert 'violates check constraint "fault"' in outputs.server_log
+    assert "bulk_upload_rows_total" in outputs.metrics
+    assert "COPY public.applicants" in outputs.dumps
+    assert any(f"{block}." in outputs.read_by_others for block, _ in cases.BLOCKS)
 
 
 KINDS = ["cnics", "emails", "mobiles", "secrets", "tokens"]
@@ -230,21 +232,21 @@ KINDS = ["cnics", "emails", "mobiles", "secrets", "tokens"]
 @pytest.mark.parametrize("place", ["dumps", "server_log"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_neither_a_dump_of_the_database_nor_its_servers_log_shows_any_of_it(
-    remains: Remains, place: str, kind: str
+    outputs: Outputs, place: str, kind: str
 ) -> None:
-    assert found(getattr(remains.canaries, kind), getattr(remains, place)) == []
+    assert found(getattr(outputs.canaries, kind), getattr(outputs, place)) == []
 
 
-@pytest.mark.parametrize("place", ["logs", "metrics", "told_to_others"])
+@pytest.mark.parametrize("place", ["logs", "metrics", "read_by_others"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_log_no_metric_and_nothing_that_others_are_told_shows_any_of_it(
-    remains: Remains, place: str, kind: str
+    outputs: Outputs, place: str, kind: str
 ) -> None:
-    assert found(getattr(remains.canaries, kind), getattr(remains, place)) == []
+    assert found(getattr(outputs.canaries, kind), getattr(outputs, place)) == []
 
 
-def test_the_search_finds_a_value_in_each_form(remains: Remains) -> None:
-    value = remains.canaries.emails[0]
+def test_the_search_finds_a_value_in_each_form(outputs: Outputs) -> None:
+    value = outputs.canaries.emails[0]
     for text in (f'x,"{value}"', quote(value, safe=""), value.encode().hex()):
         assert found([value], text) == [value]
     for before in range(3):

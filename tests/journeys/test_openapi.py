@@ -45,7 +45,7 @@ OPERATIONS = [
 
 
 async def made(service: Service, pseb: Caller, officer: Caller) -> dict[str, str]:
-    """The ids of what is there to be met."""
+    """The ids of existing resources."""
     granted = await cases.approved(pseb, officer)
     await service.publish()
     upload = await uploads.ingest(pseb, uploads.csv_of([uploads.row("A"), uploads.row("B", email="@")]))
@@ -67,8 +67,8 @@ async def made(service: Service, pseb: Caller, officer: Caller) -> dict[str, str
     }
 
 
-async def own_of_operations(service: Service, pseb: Caller, officer: Caller) -> dict[str, dict[str, Any]]:
-    """What an operation needs that is not the same for all: a case in the state that it moves, its own body."""
+async def values_by_operation(service: Service, pseb: Caller, officer: Caller) -> dict[str, dict[str, Any]]:
+    """Return the values that one operation alone needs: a case in the right status, its own body."""
 
     async def case_after(action: str) -> dict[str, Any]:
         case = await cases.submitted(pseb)
@@ -104,14 +104,14 @@ async def own_of_operations(service: Service, pseb: Caller, officer: Caller) -> 
         "confirm_client_change": await change_asked(),
         "withdraw_client_change": await change_asked(),
         "rotate_secret": {"partner_id": str(with_secret.partner_id), "client_id": str(with_secret.id)},
-        **await of_webhooks(pseb),
-        **await of_the_audit(pseb),
+        **await webhook_values(pseb),
+        **await audit_values(pseb),
     }
 
 
-async def of_webhooks(caller: Caller) -> dict[str, dict[str, Any]]:
-    """A webhook of the caller's for each operation on one, and an event to go on from."""
-    (event, *_) = await events.told(caller, "registration.submitted")
+async def webhook_values(caller: Caller) -> dict[str, dict[str, Any]]:
+    """Return a webhook of the caller's for each operation on one, and an event to continue from."""
+    (event, *_) = await events.wait_for_event(caller, "registration.submitted")
     own: dict[str, dict[str, Any]] = {}
     for name in (name for name, path in PATHS.items() if "{webhook_id}" in path):
         webhook = (await caller.post("/v1/webhooks", json={"url": f"https://{len(own)}.receiver.example/"})).json()
@@ -119,9 +119,9 @@ async def of_webhooks(caller: Caller) -> dict[str, dict[str, Any]]:
     return own
 
 
-async def of_the_audit(caller: Caller) -> dict[str, dict[str, Any]]:
-    """An event that has its leaf in the tree, and the size of a checkpoint."""
-    (event, *_) = await events.told(caller, "registration.submitted")
+async def audit_values(caller: Caller) -> dict[str, dict[str, Any]]:
+    """Return an event that has its leaf in the tree, and the size of a checkpoint."""
+    (event, *_) = await events.wait_for_event(caller, "registration.submitted")
 
     async def has_its_leaf() -> bool:
         return (await caller.get(f"/v1/audit/inclusion?event_id={event['id']}")).status_code == 200
@@ -140,7 +140,7 @@ def login_of(caller: Caller) -> dict[str, str]:
 
 
 def exercise(url: str, login: Mapping[str, str], ids: dict[str, str], names: Collection[str] = PATHS) -> int:
-    """Call operations with what fits their description and with what does not; give the number of calls."""
+    """Call operations with requests that fit their description and with others; return the number of calls."""
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     operations = [
         each
@@ -193,7 +193,7 @@ async def test_every_operation_does_what_its_example_shows_and_its_answers_lead_
     service: Service, url: str, pseb: Caller, admin: Caller
 ) -> None:
     ids = {**await made(service, pseb, admin), "if-match": "*"}
-    own = await own_of_operations(service, pseb, admin)
+    own = await values_by_operation(service, pseb, admin)
     async with httpx.AsyncClient(base_url=url) as http:
         answers = {each: await http.post("/oauth/token", data=login_of(each)) for each in (pseb, admin)}
     tokens = {each: answer.json()["access_token"] for each, answer in answers.items()}
@@ -237,7 +237,7 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def has_example(content: dict[str, Any]) -> bool:
-    """Whether a body has an example of its own, of its schema, of each of its fields, or of the items that it lists."""
+    """Return whether a body, its schema, each of its fields or its listed items have an example."""
     schema = resolved(content["schema"])
     fields = [resolved(each) for each in schema.get("properties", {}).values()]
     return bool(

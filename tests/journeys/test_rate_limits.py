@@ -46,7 +46,7 @@ def quick(settings: Settings) -> Iterator[list[str]]:
 
 
 async def asked(url: str, caller: Caller, times: int) -> list[httpx.Response]:
-    """The answers to so many requests, eight at a time."""
+    """Send so many requests, eight at a time, and return the responses."""
     turn = asyncio.Semaphore(8)
 
     async def ask(http: httpx.AsyncClient) -> httpx.Response:

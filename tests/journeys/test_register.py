@@ -15,13 +15,13 @@ TOTAL, APPLICANTS = 20_437, 1_482
 
 
 def networks(body: bytes) -> list[IPv4Network]:
-    """What an upload asks for."""
+    """Return the networks of an upload."""
     rows = csv.DictReader(io.StringIO(body.decode(), newline=""))
     return [IPv4Network(row["networks"]) for row in rows]
 
 
-async def walked(caller: Caller, path: str) -> list[dict[str, Any]]:
-    """Every item of a list, page by page."""
+async def list_all(caller: Caller, path: str) -> list[dict[str, Any]]:
+    """Return every item of a list, read page by page."""
     found: list[dict[str, Any]] = []
     cursor = ""
     while True:
@@ -52,7 +52,7 @@ async def test_the_whole_register_goes_in_is_decided_and_is_on_the_list(
         {"total": batch.addresses, "created": batch.addresses, "unchanged": 0, "updated": 0, "refused": 0}
         for batch in sample
     ]
-    applicants = await walked(officer, "/v1/applicants")
+    applicants = await list_all(officer, "/v1/applicants")
     assert (len(applicants), len({each["subject"] for each in applicants})) == (APPLICANTS, APPLICANTS)
 
     before = await nayatel.get("/v1/allowlist?format=text")

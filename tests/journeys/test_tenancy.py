@@ -34,13 +34,13 @@ def routes(service: Service) -> list[tuple[str, str]]:
     return found
 
 
-def filled(path: str, ids: dict[str, str]) -> str:
-    """The path with the given ids; a parameter that has none is a fault of this test."""
+def fill_in(path: str, ids: dict[str, str]) -> str:
+    """Return the path with the given ids; a parameter without one is an error of this test."""
     return path.format_map(ids)
 
 
-async def one_of_each(pseb: Caller, officer: Caller) -> tuple[dict[str, str], list[str]]:
-    """The ids of an association's objects by the name of their parameter, and what nobody else may read."""
+async def create_one_of_each(pseb: Caller, officer: Caller) -> tuple[dict[str, str], list[str]]:
+    """Create one object of each kind; return their ids by parameter, and the texts that nobody else may read."""
     firm = cases.company(legal_name="Confidential Softworks", email="secret@confidential.example.pk")
     case = await cases.submitted(
         pseb, firm, reference="SECRET-REF", description="Secret plan", subscriber_id="SECRET-SUB"
@@ -74,11 +74,11 @@ async def ask(caller: Caller, method: str, path: str) -> Any:
 async def test_anothers_object_and_one_that_never_was_get_the_same_answer(
     service: Service, pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
-    ids, private = await one_of_each(pseb, officer)
+    ids, private = await create_one_of_each(pseb, officer)
     never = {name: str(uuid4()) for name in ids}
     for method, path in routes(service):
-        theirs = await ask(pasha, method, filled(path, ids))
-        nobodys = await ask(pasha, method, filled(path, never))
+        theirs = await ask(pasha, method, fill_in(path, ids))
+        nobodys = await ask(pasha, method, fill_in(path, never))
         needs_regulator = path.endswith(("/claim", "/reveal")) or path.startswith(REGULATORS)
         expected = (403, "forbidden") if needs_regulator else (404, "not_found")
         assert (theirs.status_code, theirs.json()["code"]) == expected, (method, path)
@@ -90,13 +90,13 @@ async def test_anothers_object_and_one_that_never_was_get_the_same_answer(
 async def test_an_operator_that_is_not_named_learns_nothing_and_one_that_is_learns_only_the_case(
     service: Service, pseb: Caller, nayatel: Caller, officer: Caller
 ) -> None:
-    ids, private = await one_of_each(pseb, officer)
+    ids, private = await create_one_of_each(pseb, officer)
     stranger = await service.caller("ptcl", PartnerKind.OPERATOR, operator="ptcl")
     networks = private[-1:]
     for method, path in routes(service):
-        refused = await ask(stranger, method, filled(path, ids))
+        refused = await ask(stranger, method, fill_in(path, ids))
         assert refused.status_code in (403, 404), (method, path)
-        named = await ask(nayatel, method, filled(path, ids))
+        named = await ask(nayatel, method, fill_in(path, ids))
         is_its_case = method == "get" and path.startswith("/v1/registrations/")
         assert (named.status_code == 200) == is_its_case, (method, path)
         for word in private:
@@ -109,14 +109,14 @@ async def test_an_operator_that_is_not_named_learns_nothing_and_one_that_is_lear
 async def test_the_owner_is_answered_where_the_other_association_was_not(
     service: Service, pseb: Caller, admin: Caller
 ) -> None:
-    ids, _ = await one_of_each(pseb, admin)
+    ids, _ = await create_one_of_each(pseb, admin)
     regulator = str(admin.credentials.partner_id)
     asked = (await admin.post(f"/v1/partners/{regulator}/clients", json={"name": "new"})).json()
     change = {"partner_id": regulator, "change_id": asked["id"]}
     for method, path in routes(service):
         if method == "get":
             own = {**ids, **change} if "{change_id}" in path else ids
-            answer = await ask(admin if path.startswith(REGULATORS) else pseb, method, filled(path, own))
+            answer = await ask(admin if path.startswith(REGULATORS) else pseb, method, fill_in(path, own))
             assert answer.status_code == 200, (path, answer.text)
 
 
@@ -125,7 +125,7 @@ async def test_no_list_holds_what_is_another_partners(
     service: Service, pseb: Caller, officer: Caller, kind: PartnerKind
 ) -> None:
     stranger = await service.caller("other", kind, operator="ptcl" if kind == PartnerKind.OPERATOR else None)
-    ids, private = await one_of_each(pseb, officer)
+    ids, private = await create_one_of_each(pseb, officer)
     del ids["held_id"]  # it is the list's own, and every partner is told that it waits
     for path, operations in service.app.openapi()["paths"].items():
         if "get" in operations and "{" not in path and path.startswith("/v1/"):
@@ -135,12 +135,12 @@ async def test_no_list_holds_what_is_another_partners(
 
 
 async def test_nothing_of_it_was_changed(service: Service, pseb: Caller, pasha: Caller, officer: Caller) -> None:
-    ids, _ = await one_of_each(pseb, officer)
+    ids, _ = await create_one_of_each(pseb, officer)
     reads = [f"/v1/applicants/{ids['applicant_id']}", f"/v1/registrations/{ids['registration_id']}"]
     before = [(await pseb.get(path)).json() for path in reads]
     held = (await officer.get("/v1/allowlist/held?released=false")).json()
     assert [each["id"] for each in held["items"]] == [ids["held_id"]]
     for method, path in routes(service):
-        await ask(pasha, method, filled(path, ids))
+        await ask(pasha, method, fill_in(path, ids))
     assert [(await pseb.get(path)).json() for path in reads] == before
     assert (await officer.get("/v1/allowlist/held?released=false")).json() == held

@@ -13,7 +13,7 @@ from app import api
 from app.core.http import fast_route
 from app.core.http.fast_route import FastRoute
 from app.core.settings import Settings
-from tests.journeys.test_openapi import CHECKS, exercise, login_of, made, own_of_operations
+from tests.journeys.test_openapi import CHECKS, exercise, login_of, made, values_by_operation
 from tests.support import processes, random_walks
 from tests.support.service import Caller, Service
 
@@ -52,7 +52,7 @@ async def test_without_the_fast_path_its_operations_keep_to_the_document(
     service: Service, url: str, pseb: Caller, admin: Caller
 ) -> None:
     ids = {**await made(service, pseb, admin), "if-match": "*"}
-    own = await own_of_operations(service, pseb, admin)
+    own = await values_by_operation(service, pseb, admin)
     calls = await asyncio.to_thread(exercise, url, login_of(admin), ids, FAST)
     assert calls > 10 * len(FAST)
     async with httpx.AsyncClient(base_url=url) as http:

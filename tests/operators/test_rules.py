@@ -1,4 +1,4 @@
-"""Where a network lies, as a pure function of the operators, their prefixes and the country's allocations."""
+"""Location of a network as a pure function of the operators, their prefixes and the country's allocations."""
 
 import pytest
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.support import cases
-from tests.support.events import told
+from tests.support.events import wait_for_event
 from tests.support.service import Caller, Service
 from tests.support.signing import KEY, OTHER, claims_of, form_of, public, signed
 
@@ -136,6 +136,8 @@ async def test_keys_exist_beside_a_secret_and_are_replaced_or_removed(
         assert (await _put(admin, path, **body)).status_code == 200
         assert await _by_key(service, known.client_id) == 401
     assert (await admin.get(path)).json()["jwks"] is None
-    changes = [each for each in await told(admin, "client.keys_changed") if each["name"] == "client.keys_changed"]
+    changes = [
+        each for each in await wait_for_event(admin, "client.keys_changed") if each["name"] == "client.keys_changed"
+    ]
     assert {each["actor_client_id"] for each in changes} == {str(admin.credentials.id)}
     assert str(KEY.as_dict()["x"]) not in json.dumps(changes)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.partners.models import Client
 from app.partners.rules import PartnerKind
 from tests.support import cases
-from tests.support.events import told
+from tests.support.events import wait_for_event
 from tests.support.service import Caller, Service
 
 GRANT = {"grant_type": "client_credentials"}
@@ -165,7 +165,7 @@ async def test_changes_of_partners_and_clients_are_recorded_as_events(admin: Cal
     client = await _client(admin, partner)
     await admin.post(f"{client['path']}/rotate", headers=TAG_1)
     await admin.post(f"{client['path']}/disable", headers={"If-Match": '"2"'})
-    events = [event for event in await told(admin, "client.disabled") if event["actor_client_id"]]
+    events = [event for event in await wait_for_event(admin, "client.disabled") if event["actor_client_id"]]
     assert [event["name"] for event in events] == [
         "partner.created",
         "client.created",

@@ -14,7 +14,7 @@ from app.core.settings import Settings
 from app.partners import service as partners
 from app.partners import store
 from tests.support import postgres
-from tests.support.events import told
+from tests.support.events import wait_for_event
 from tests.support.processes import until
 from tests.support.service import Caller, Service
 from tests.support.signing import bearer
@@ -179,9 +179,9 @@ async def test_the_command_reports_a_revocation_and_every_partner_sees_its_event
     assert result.exit_code == 0, result.output
     (new,) = await kids(service)
     assert all(text in result.stdout for text in (f"{old} is revoked", "no process accepts a token", f"with {new}"))
-    assert (await told(Caller(service, pseb.credentials, await fresh_token(service, pseb)), "signing_key.revoked"))[-1][
-        "details"
-    ] == {"kid": old, "signing": new}
+    assert (
+        await wait_for_event(Caller(service, pseb.credentials, await fresh_token(service, pseb)), "signing_key.revoked")
+    )[-1]["details"] == {"kid": old, "signing": new}
 
 
 async def fresh_token(service: Service, caller: Caller) -> str:

@@ -7,7 +7,7 @@ import pytest
 from app.registrations import service as registrations
 from tests.support import cases, postgres
 from tests.support.service import Caller, Service
-from tests.support.statements import counted
+from tests.support.statements import record_statements
 
 ANY = {"If-Match": "*"}
 REASON = "The officer is on leave until Monday."
@@ -180,7 +180,7 @@ async def test_the_sweep_takes_as_many_statements_for_20_claims_as_for_3(
         for _ in range(number):
             await claimed(officer, pseb)
         await make_old(service)
-        async with counted(service.database) as statements:
+        async with record_statements(service.database) as statements:
             assert await sweep(service) == number
         taken.append(len(statements))
     assert taken[0] == taken[1]

@@ -155,7 +155,7 @@ async def _register(world: World, scene: Scene, block: str, number: int, example
 
 async def _send(world: World, rows: list[dict[str, str]], *, dry_run: bool) -> None:
     answer = await uploads.send(world.caller, uploads.csv_of(rows), dry_run=dry_run)
-    async with statements.counted(world.service.database) as sent:
+    async with statements.record_statements(world.service.database) as sent:
         await world.service.ingest_all(chunk_rows=2)
     world.statements += [each for each in sent if "registration" in each]
     for path in ("", "/rows", "/problems.csv", "/refused.csv"):

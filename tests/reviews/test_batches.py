@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.support import cases, uploads
 from tests.support.service import Caller, Service
-from tests.support.statements import counted
+from tests.support.statements import record_statements
 
 BATCH = "/v1/review-decisions/batch"
 SOME_ID = "019b2f6e-6f00-7b1a-8c44-1f2e3d4c5b6a"
@@ -117,7 +117,7 @@ async def test_a_batch_takes_as_many_statements_for_300_registrations_as_for_10(
     for name, number in (("few", 10), ("many", 300)):
         rows = [uploads.row(f"{name}-{each}") for each in range(number)]
         upload = await uploads.ingest(pseb, uploads.csv_of(rows))
-        async with counted(service.app.state.database) as statements:
+        async with record_statements(service.app.state.database) as statements:
             outcome = (await batch(officer, {"bulk_upload_id": upload["id"], "status": "submitted"})).json()
         assert outcome["counts"]["decided"] == number
         # the officer's first request also takes a lease of its rate limit

@@ -1,4 +1,4 @@
-"""What a decision needs, and which cases an officer may decide, as pure functions."""
+"""Requirements of a decision, and the cases an officer may decide, as pure functions."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

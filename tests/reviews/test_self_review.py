@@ -29,8 +29,8 @@ async def read(officer: Caller, case: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-async def sent_back(owner: Caller, by: Caller, **changes: Any) -> dict[str, Any]:
-    """A case that was sent back to its submitter."""
+async def returned_case(owner: Caller, by: Caller, **changes: Any) -> dict[str, Any]:
+    """Return a case that was returned to its submitter for correction."""
     case = await cases.submitted(owner, **changes)
     answer = await cases.decide(by, case, "request_information", **SENT_BACK)
     assert answer.status_code == 201, answer.text
@@ -61,7 +61,7 @@ async def refusals(officer: Caller, case: dict[str, Any]) -> list[str]:
 
 
 async def test_an_officer_who_corrected_a_case_cannot_decide_it(officer: Caller, second: Caller, third: Caller) -> None:
-    case = await sent_back(officer, third)
+    case = await returned_case(officer, third)
     await corrected(case, second)
     await resubmitted(case, officer)
     for own in (officer, second):
@@ -72,7 +72,7 @@ async def test_an_officer_who_corrected_a_case_cannot_decide_it(officer: Caller,
 async def test_an_officer_who_submitted_a_case_again_cannot_decide_it(
     officer: Caller, second: Caller, third: Caller
 ) -> None:
-    case = await sent_back(officer, third)
+    case = await returned_case(officer, third)
     await resubmitted(case, second)
     assert await refusals(second, case) == ["self_review", "self_review"]
 
@@ -80,7 +80,7 @@ async def test_an_officer_who_submitted_a_case_again_cannot_decide_it(
 async def test_an_officer_who_corrected_a_case_by_its_reference_cannot_decide_it(
     officer: Caller, second: Caller, third: Caller
 ) -> None:
-    case = await sent_back(officer, third, reference="R-1")
+    case = await returned_case(officer, third, reference="R-1")
     await registered_again(case, second)
     assert (await read(third, case))["status"] == "submitted"
     assert await refusals(second, case) == ["self_review", "self_review"]
@@ -101,7 +101,7 @@ async def test_an_officer_who_corrected_cases_by_an_upload_cannot_decide_them(
 
 
 async def test_content_that_was_given_long_ago_still_counts(officer: Caller, second: Caller, third: Caller) -> None:
-    case = await sent_back(officer, third)
+    case = await returned_case(officer, third)
     for giver in (second, second, officer):
         await corrected(case, giver)
     await resubmitted(case, officer)

@@ -24,7 +24,7 @@ blocks: st.SearchStrategy[Block] = st.one_of(
 
 
 def overlap(one: str, other: str) -> bool:
-    """Whether two networks share an address, asked of the standard library."""
+    """Return whether two networks share an address, by the standard library."""
     first, second = ip_network(one), ip_network(other)
     return first.version == second.version and first.overlaps(second)
 

@@ -13,7 +13,7 @@ _numbers = count(1)
 
 @dataclass
 class Canaries:
-    """What was sent or handed out on the way, by kind."""
+    """The personal data and secrets sent or received so far, by kind."""
 
     cnics: list[str] = field(default_factory=list)
     emails: list[str] = field(default_factory=list)

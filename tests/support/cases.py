@@ -1,4 +1,4 @@
-"""Sound applicants and registrations to start a test from, and the steps that many tests begin with."""
+"""Valid applicants and registrations, and the steps that many tests begin with."""
 
 from itertools import count
 from typing import Any
@@ -13,7 +13,7 @@ _numbers = count(1)
 
 
 def company(**changes: Any) -> dict[str, Any]:
-    """A company that nobody has registered."""
+    """Return the details of a new company."""
     n = next(_numbers)
     details = {
         "kind": "company",
@@ -26,7 +26,7 @@ def company(**changes: Any) -> dict[str, Any]:
 
 
 def individual(**changes: Any) -> dict[str, Any]:
-    """A freelancer whom nobody has registered."""
+    """Return the details of a new freelancer."""
     n = next(_numbers)
     details = {
         "kind": "individual",
@@ -38,14 +38,14 @@ def individual(**changes: Any) -> dict[str, Any]:
 
 
 def address() -> str:
-    """An address of the country's that Nayatel announces and that nobody has registered."""
+    """Return an unregistered address that Nayatel announces."""
     n = next(_numbers)
     block, start = BLOCKS[n // 16_000 % len(BLOCKS)]
     return f"{block}.{start + n // 250 % 64}.{n % 250 + 1}"
 
 
 def registration(applicant_id: str, **changes: Any) -> dict[str, Any]:
-    """A sound registration of an address that nobody has."""
+    """Return the body of a valid registration of an unregistered address."""
     details = {
         "applicant_id": applicant_id,
         "track": "vpn_company",
@@ -58,7 +58,7 @@ def registration(applicant_id: str, **changes: Any) -> dict[str, Any]:
 
 
 async def submitted(caller: Caller, applicant: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
-    """A registration of the caller's, just submitted."""
+    """Submit a registration for the caller, and return it."""
     made = await caller.post("/v1/applicants", json=applicant or company())
     assert made.status_code in (200, 201), made.text
     answer = await caller.post("/v1/registrations", json=registration(made.json()["id"], **changes))
@@ -68,7 +68,7 @@ async def submitted(caller: Caller, applicant: dict[str, Any] | None = None, **c
 
 
 async def decide(officer: Caller, case: dict[str, Any], action: str, **verdict: Any) -> httpx.Response:
-    """An officer's decision on a case as it was read."""
+    """Decide a case at the version that was read."""
     body = {"registration_id": case["id"], "action": action, **verdict}
     return await officer.post("/v1/review-decisions", json=body, headers={"If-Match": f'"{case["version"]}"'})
 
@@ -76,7 +76,7 @@ async def decide(officer: Caller, case: dict[str, Any], action: str, **verdict: 
 async def approved(
     caller: Caller, officer: Caller, applicant: dict[str, Any] | None = None, **changes: Any
 ) -> dict[str, Any]:
-    """A registration of the caller's that the officer approved."""
+    """Submit a registration for the caller, approve it, and return it."""
     case = await submitted(caller, applicant, **changes)
     answer = await decide(officer, case, "approve")
     assert answer.status_code == 201, answer.text
@@ -85,6 +85,6 @@ async def approved(
 
 
 def codes(answer: httpx.Response) -> dict[str, str]:
-    """The code of each field that a problem names, by pointer."""
+    """Return the code of each field error of a problem, by pointer."""
     assert answer.headers["content-type"] == "application/problem+json", answer.text
     return {error["pointer"]: error["code"] for error in answer.json()["errors"]}

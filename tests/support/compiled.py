@@ -4,16 +4,16 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.util import LRUCache
 
-MOST_STATEMENTS = 5_000
+MAX_STATEMENTS = 5_000
 
 
-def share() -> None:
+def share_statement_cache() -> None:
     """Let all engines of this process have one cache of compiled statements in place of one each.
 
     SQLAlchemy keeps compiled statements by dialect, and every engine has an object of its own for that. They compile
     alike, since ``Database`` makes all engines with the same options and a run has one server.
     """
-    compiled = LRUCache[object, object](MOST_STATEMENTS)
+    compiled = LRUCache[object, object](MAX_STATEMENTS)
     PGDialect_asyncpg.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore[method-assign]
     PGDialect_asyncpg.__hash__ = lambda self: hash(type(self))  # type: ignore[method-assign]
 

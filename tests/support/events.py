@@ -6,10 +6,10 @@ from typing import Any
 from tests.support.service import Caller
 
 
-async def told(caller: Caller, name: str) -> list[dict[str, Any]]:
-    """The log from its beginning until it tells of ``name``.
+async def wait_for_event(caller: Caller, name: str) -> list[dict[str, Any]]:
+    """Return the log from its beginning once it has an event ``name``.
 
-    It waits: an event is held back while any older transaction runs, also one of another test on this server.
+    Waits: an event is held back while any older transaction runs, also one of another test on this server.
     """
     async with asyncio.timeout(20):
         while True:

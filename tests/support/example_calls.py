@@ -1,4 +1,4 @@
-"""The call of any operation that its example in the document shows, with the ids and names of what is there."""
+"""The call of an operation by its example in the document, with the ids of existing resources."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,9 +24,9 @@ def name_of(operation: Operation) -> str:
 
 
 def call_of(operation: Operation, known: Mapping[str, Any]) -> Case[Operation]:
-    """The call that the document shows; what ``known`` has by the name of a parameter or field stands in its place.
+    """Return the example call of the document, with the values in ``known`` by name of parameter or field.
 
-    Of the query only what is needed is sent. ``known["body"]`` stands for the whole body.
+    Only required query parameters are sent. ``known["body"]`` stands for the whole body.
     """
     needed = [each for each in operation.query if each.is_required]
     query = {each.name: known[each.name] if each.name in known else each.examples[0] for each in needed}

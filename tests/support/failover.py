@@ -1,4 +1,4 @@
-"""A failover that loses commits: a copy of the database takes its place, as a replica that was behind would."""
+"""A failover that loses commits: a copy replaces the database, as a replica that lags behind does."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from tests.support.service import Service
 
 @asynccontextmanager
 async def _administering(service: Service) -> AsyncIterator[tuple[asyncpg.Connection, str]]:
-    """A connection beside the service's database, to which nobody is connected meanwhile, and that database's name."""
+    """Yield a connection to the server and the name of the service's database, which is closed to others meanwhile."""
     url = service.settings.database_url
     name = urlsplit(url).path.removeprefix("/")
     connection = await asyncpg.connect(url.replace(f"/{name}", "/postgres"))

@@ -1,11 +1,10 @@
-"""Helpers for tests of the feed: lists made cheaply, links that can be cut, a server on a port, a consumer."""
+"""The feed: lists made without cases, database links that can be cut, a server on a port."""
 
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,12 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import asyncpg
-import httpx
 import uvicorn
 from fastapi import FastAPI
 from joserfc import jws
 from prometheus_client import REGISTRY
 
 from app.core.auth.bearer import ALGORITHM
-from app.follower import Follower
 from app.partners import store as partners
 from tests.support.service import Caller, Service
 
@@ -28,7 +25,7 @@ FEED = "/v1/allowlist"
 
 
 def addresses(count: int, start: int = 0) -> list[str]:
-    """So many single addresses, in canonical order."""
+    """Return ``count`` single addresses, in canonical order."""
     return [f"154.{192 + n // 65_536}.{n // 256 % 256}.{n % 256}/32" for n in range(start, start + count)]
 
 
@@ -38,12 +35,12 @@ def digest_of(networks: Iterable[str]) -> str:
 
 
 def metric(name: str, **labels: str) -> float:
-    """What a metric of this process stands at."""
+    """Return the value of a metric of this process."""
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
 async def execute(service: Service, statement: str, *arguments: Any) -> None:
-    """One statement behind the service's back."""
+    """Run one statement without the service."""
     connection = await asyncpg.connect(service.settings.database_url)
     try:
         await connection.execute(statement, *arguments)
@@ -52,7 +49,7 @@ async def execute(service: Service, statement: str, *arguments: Any) -> None:
 
 
 async def granted(service: Service, networks: Iterable[str], *, in_mass: bool = False) -> None:
-    """Entries as approvals leave them, without the cases that they came from."""
+    """Insert entries as approvals leave them, without their cases."""
     statement = (
         "INSERT INTO allowlist_entries (network, registration_id, holder, granted_in_mass) "
         "SELECT unnest($1::text[])::cidr, gen_random_uuid(), 'company:1', $2"
@@ -61,7 +58,7 @@ async def granted(service: Service, networks: Iterable[str], *, in_mass: bool = 
 
 
 async def withdrawn(service: Service, networks: Iterable[str], *, in_mass: bool = False) -> None:
-    """Entries as revocations leave them."""
+    """Withdraw entries as revocations do."""
     statement = (
         "UPDATE allowlist_entries SET withdrawn_at = now(), withdrawn_reason = 'revoked', withdrawn_in_mass = $2 "
         "WHERE network = ANY($1::text[]::cidr[]) AND removed_serial IS NULL"
@@ -70,7 +67,7 @@ async def withdrawn(service: Service, networks: Iterable[str], *, in_mass: bool 
 
 
 async def published(service: Service, *networks: str) -> int:
-    """The serial that put ``networks`` on the list."""
+    """Put ``networks`` on the list, and return the serial."""
     await granted(service, networks)
     publication = await service.publish()
     assert publication is not None
@@ -78,7 +75,7 @@ async def published(service: Service, *networks: str) -> int:
 
 
 async def long_history(service: Service, first: int, last: int, width: int = 300) -> None:
-    """The publications ``first`` to ``last``, as the publisher would have left them.
+    """Insert the publications ``first`` to ``last`` as the publisher would have left them.
 
     At serial S the list is ``addresses(width, start=S)``: each publication adds a network and takes one away.
     """
@@ -134,14 +131,14 @@ async def listed(caller: Caller) -> dict[str, Any]:
 
 
 async def manifest_of(caller: Caller) -> dict[str, Any]:
-    """What the feed's manifest says."""
+    """Return the content of the feed's manifest."""
     text = (await caller.get(f"{FEED}/manifest")).text
     said: dict[str, Any] = json.loads(jws.extract_compact(text.encode()).payload)
     return said
 
 
 async def signed(service: Service, payload: dict[str, Any]) -> str:
-    """A manifest of that content under the feed's own key."""
+    """Return a manifest of that content signed with the feed's own key."""
     async with service.database.transaction(read_only=True) as tx:
         key = await partners.signing_key(tx)
     header = {"alg": ALGORITHM, "kid": key.kid, "typ": "allowlist-manifest"}
@@ -178,7 +175,7 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
 
 
 class Link:
-    """A way to the database that can be cut, as a cable can."""
+    """A connection to the database that can be cut."""
 
     def __init__(self, database_url: str, directory: Path) -> None:
         there = urlsplit(database_url)
@@ -216,64 +213,3 @@ async def _pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> 
             await sink.drain()
     with suppress(OSError, RuntimeError):
         sink.close()
-
-
-class Tampering(httpx.BaseTransport):
-    """The way to the feed, with someone on it who alters what passes."""
-
-    def __init__(self) -> None:
-        self._way = httpx.HTTPTransport()
-        self.asked: list[str] = []
-        self.instead: dict[str, Callable[[bytes], bytes | httpx.Response]] = {}
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Pass the request on, and the answer back, as whoever stands between would have it."""
-        self.asked.append(request.url.path.removeprefix(f"{FEED}/"))
-        answer = self._way.handle_request(request)
-        answer.read()
-        for part, altered in self.instead.items():
-            if part in request.url.path:
-                body = altered(answer.content)
-                return body if isinstance(body, httpx.Response) else httpx.Response(answer.status_code, content=body)
-        return httpx.Response(answer.status_code, content=answer.content)
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._way.close()
-
-
-@dataclass
-class Followed:
-    """A served feed, whoever stands on the way to it, and a consumer behind."""
-
-    service: Service
-    caller: Caller
-    way: Tampering
-    url: str
-    out: Path
-    consumer: Follower
-
-    def again(self, **changes: Any) -> Follower:
-        """The consumer after a restart."""
-        who = self.caller.credentials
-        given = {"base_url": self.url, "credentials": (who.client_id, who.client_secret), "out": self.out}
-        self.consumer = Follower(**{**given, "transport": self.way, **changes})
-        return self.consumer
-
-    async def step(self) -> bool:
-        self.way.asked.clear()
-        return await asyncio.to_thread(self.consumer.step)
-
-    async def manifest(self, **changes: Any) -> dict[str, Any]:
-        """What the feed's manifest says, with changes."""
-        return {**await manifest_of(self.caller), **changes}
-
-    async def says(self, **changes: Any) -> None:
-        """Let a manifest pass that says something else, under the feed's own key."""
-        forged = await signed(self.service, await self.manifest(**changes))
-        self.way.instead["manifest"] = lambda _: forged.encode()
-
-    def holds(self, *networks: str) -> bool:
-        """Whether the file is of these networks and nothing half done lies beside it."""
-        beside = sorted(path.name for path in self.out.parent.iterdir())
-        return self.out.read_text().splitlines() == list(networks) and beside == ["list.txt", "list.txt.feed"]

@@ -11,7 +11,7 @@ CLIENTS = Path(__file__).parent.parent / "clients"
 
 
 def installed(name: str, beside: Path) -> Path:
-    """A copy of a client below ``beside`` with its packages, made once; skips the test where that cannot be done."""
+    """Return a copy of a client below ``beside`` with its packages, made once; skip the test where npm fails."""
     if shutil.which("npm") is None:
         pytest.skip("npm is not there")
     client = beside / f"npm-{name}"

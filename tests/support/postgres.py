@@ -54,7 +54,7 @@ async def execute(url: str, *statements: str) -> None:
 
 @cache
 def directory_of(run: str) -> Path:
-    """Where the server of a run keeps its data, and what is to be gone with it: in memory, where there is enough."""
+    """Return the directory of a run's server, deleted with it: in memory where there is enough."""
     is_roomy = IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES
     return (IN_MEMORY if is_roomy else Path(tempfile.gettempdir())) / f"ip-registration-{run}-{VERSION}"
 

@@ -1,7 +1,7 @@
 """The service's own processes on a test's database: the commands of ``app.cli`` in processes of their own.
 
-They are forked from a process that has the program loaded: to load it takes two seconds of a processor, more than most
-of what is asked of them. ``tests/test_cli.py`` starts it as an operator does.
+They are forked from a process that has loaded the program, since loading takes two seconds of CPU time, more than most
+commands. ``tests/test_cli.py`` starts it as an operator does.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _FORKING.set_forkserver_preload(["app.cli.__main__", "pytest"])  # a program nam
 
 
 def environment(settings: Settings, **changes: str) -> dict[str, str]:
-    """What a process needs to run with the same settings."""
+    """Return the environment of a process with the same settings."""
     given = {
         "DATABASE_URL": settings.database_url,
         "SECRET_KEY": settings.secret_key.get_secret_value(),
@@ -50,7 +50,7 @@ def interruptible() -> Iterator[None]:
 
 
 class Running:
-    """A process of ours that was started."""
+    """A started command of ``app.cli``."""
 
     def __init__(self, process: ForkServerProcess) -> None:
         self._process = process
@@ -97,7 +97,7 @@ def _run(command: str, environment_: dict[str, str], out: str | None) -> None:
 
 
 def start(command: str, environment_: dict[str, str], out: IO[bytes] | None = None) -> Running:
-    """A process of ours; what it writes is appended to the file ``out`` when that is given."""
+    """Start a command of ``app.cli``, with its output appended to ``out``."""
     process = _FORKING.Process(target=_run, args=(command, environment_, out and out.name))
     process.start()
     return Running(process)
@@ -105,7 +105,7 @@ def start(command: str, environment_: dict[str, str], out: IO[bytes] | None = No
 
 @contextmanager
 def running(command: str, environment_: dict[str, str], out: IO[bytes] | None = None) -> Iterator[Running]:
-    """A process of ours while the block runs."""
+    """Run a command of ``app.cli`` during the block."""
     process = start(command, environment_, out)
     try:
         yield process
@@ -124,7 +124,7 @@ def kill(process: Running) -> None:
 
 
 class Killable:
-    """A process of ours that can be killed and started again."""
+    """A command of ``app.cli`` that can be killed and started again."""
 
     def __init__(self, command: str, environment_: dict[str, str], out: IO[bytes] | None = None) -> None:
         self._command = command
@@ -152,7 +152,7 @@ def free_port() -> int:
 
 
 def api_environment(settings: Settings, port: int, **changes: str) -> dict[str, str]:
-    """What an API process on ``port`` needs."""
+    """Return the environment of an API process on ``port``."""
     return environment(settings, PORT=str(port), PUBLIC_URL=f"http://127.0.0.1:{port}", **changes)
 
 

@@ -1,4 +1,4 @@
-"""Random walks through the service: each call takes up what the answers before it gave."""
+"""Random walks through the service: each call uses values of earlier responses."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ BOUNDS = settings(
 
 
 class Calls:
-    """How calls are made and validated, and which operations answered one with a 2xx."""
+    """Makes and validates calls, and counts the operations that answered with a 2xx."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Calls:
         return {"Authorization": f"Bearer {token}"} if token else {}
 
     def note(self, case: Case[Operation], response: Response) -> None:
-        """Keep what came of a call."""
+        """Record the outcome of a call."""
         name = example_calls.name_of(case.operation)
         if 200 <= response.status_code < 300:
             self.answered[name] += 1
@@ -66,7 +66,7 @@ class Calls:
 
 
 def walk(schema: BaseSchema, calls: Calls) -> None:
-    """Let answers lead to further calls, every second one with a sound body, as far as the bounds allow."""
+    """Follow responses with further calls, every second one with a valid body, within ``BOUNDS``."""
 
     class Walk(schema.as_state_machine()):  # type: ignore[misc]  # a class made of the document
         def setup(self) -> None:

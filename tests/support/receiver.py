@@ -40,7 +40,7 @@ def answering(raw: bytes) -> Respond:
 
 
 class Receiver:
-    """Where a partner's system receives. ``accepted`` counts connections, also those that sent nothing."""
+    """A partner's endpoint of webhooks. ``accepted`` counts connections, also those that sent nothing."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -106,7 +106,7 @@ class Authority:
         self.ca_file.write_bytes(self._signed(made))
 
     def server(self, *hosts: str) -> ssl.SSLContext:
-        """How a server of these names or addresses speaks TLS."""
+        """Return the TLS context of a server with these names or addresses."""
         key = ec.generate_private_key(ec.SECP256R1())
         made = self._certificate(x509.Name([]), key.public_key())
         made = made.add_extension(x509.SubjectAlternativeName([_general(host) for host in hosts]), critical=True)

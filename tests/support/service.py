@@ -39,7 +39,7 @@ _routes: list[BaseRoute] = []
 
 
 def _application(settings: Settings) -> FastAPI:
-    """The application; what the framework works out about its operations, it works out once for all tests."""
+    """Return the application; all tests share its routes, which are analysed once."""
     app = create_app(settings)
     _routes[:] = _routes or app.router.routes
     app.router.routes[:] = _routes
@@ -67,7 +67,7 @@ class Service:
         scopes: list[str] | None = None,
         person: str | None = None,
     ) -> Credentials:
-        """A client of a partner, which is made when it is not there."""
+        """Create a client of a partner, and the partner if it does not exist."""
         async with self.database.transaction() as tx:
             found = await partners_store.find_partner(tx, partner)
             if found is None:
@@ -113,25 +113,25 @@ class Service:
         return await self.caller("pta", PartnerKind.REGULATOR, client=name, scopes=scopes, person=person or name)
 
     async def publish(self) -> Publication | None:
-        """One turn of the publisher, and the reader's refresh."""
+        """Run the publisher once, and refresh the reader."""
         published = await self.publisher.publish()
         await self.app.state.reader.refresh()
         return published
 
     async def ingest_all(self, chunk_rows: int = 2_000) -> None:
-        """Bring every waiting upload to its end, as a worker would."""
+        """Ingest every waiting upload, as a worker does."""
         async with self.database.transaction(read_only=True) as tx:
             waiting = [each.id for kind in (True, False) for each in await scheduling.list_due(tx, is_small=kind)]
         for upload_id in sorted(waiting):
             await ingest(self.database, upload_id, chunk_rows, self.settings.max_upload_rows)
 
     async def let_keys_settle(self) -> None:
-        """Let the seconds pass in which a new signing key is published and does not sign yet."""
+        """Skip the seconds in which a new signing key is published and does not sign yet."""
         statement = "UPDATE signing_keys SET created_at = created_at - interval '11 seconds'"
         await postgres.execute(self.settings.database_url, statement)
 
     async def close(self) -> None:
-        """Give everything back."""
+        """Close connections and background tasks."""
         await self.http.aclose()
         await self.database.close()
         await self.app.state.database.close()

@@ -1,4 +1,4 @@
-"""Keys of others, what they sign, and an identity provider that publishes them."""
+"""Keys of clients and issuers, assertions and tokens signed with them, and an identity provider."""
 
 import json
 import time
@@ -40,7 +40,7 @@ def signed(claims: dict[str, Any], key: Key = KEY, alg: str = "Ed25519", **heade
 
 
 def claims_of(service: Service, client_id: str, **changes: Any) -> dict[str, Any]:
-    """What a sound assertion says, with changes."""
+    """Return the claims of a valid assertion, with changes."""
     now = int(time.time())
     sound = {"iss": client_id, "sub": client_id, "aud": service.settings.public_url, "iat": now, "exp": now + 60}
     return {**sound, "jti": str(uuid4()), **changes}
@@ -75,7 +75,7 @@ class Provider:
         return signed({**claims, "groups": ["officers"], **changes}, key, **header)
 
     def configured(self, **changes: Any) -> dict[str, Any]:
-        """How the service is told of it."""
+        """Return the setting that configures this issuer, with changes."""
         sound = {
             "issuer": self.url,
             "audience": "register",

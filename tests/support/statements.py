@@ -1,4 +1,4 @@
-"""What a database is asked: the statements of a block, SQLAlchemy's and those given to the driver itself."""
+"""A record of the SQL that a block sends, by SQLAlchemy and by the driver itself."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,8 +12,8 @@ from app.core.database.engine import Database
 
 
 @asynccontextmanager
-async def counted(database: Database) -> AsyncIterator[list[str]]:
-    """The statements that the sessions of ``database`` send meanwhile."""
+async def record_statements(database: Database) -> AsyncIterator[list[str]]:
+    """Yield the list of statements that ``database`` sends during the block."""
     await database.read_keys()  # which it does every five seconds, and now not meanwhile
     sent: list[str] = []
     heard: list[asyncpg.Connection] = []

@@ -1,4 +1,4 @@
-"""Partners' receivers, what happens for them, and days that pass without waiting."""
+"""Webhooks and their receivers, events to deliver, and a clock that can be moved forward."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ TYPES = ["case.*"]
 
 
 class Clock:
-    """The time, and as much later as a test says."""
+    """A clock that a test can move forward."""
 
     def __init__(self) -> None:
         self._ahead = timedelta()
@@ -25,7 +25,7 @@ class Clock:
         return datetime.now(UTC) + self._ahead
 
     def forward(self, by: timedelta) -> None:
-        """Let time pass."""
+        """Move the clock forward."""
         self._ahead += by
 
 
@@ -34,8 +34,8 @@ def url_of(receiver: Receiver, path: str = "/hook") -> str:
     return f"https://127.0.0.1:{receiver.port}{path}"
 
 
-async def made(caller: Caller, receiver: Receiver, **changes: Any) -> dict[str, Any]:
-    """A webhook of the caller's for what ``tell`` tells, with its secret and ``path``."""
+async def create_webhook(caller: Caller, receiver: Receiver, **changes: Any) -> dict[str, Any]:
+    """Register a webhook of the caller's, and return it with its secret and ``path``."""
     answer = await caller.post("/v1/webhooks", json={"url": url_of(receiver), "event_types": TYPES, **changes})
     assert answer.status_code == 201, answer.text
     return {**answer.json(), "path": answer.headers["Location"]}
@@ -49,9 +49,9 @@ async def tell(caller: Caller, *names: str, **details: Any) -> list[UUID]:
 
 
 async def until_received(deliverer: Deliverer, receiver: Receiver, number: int) -> list[Received]:
-    """Turns of the deliverer until so many requests have come.
+    """Run the deliverer until so many requests were received; return them.
 
-    More than one may be needed: an event is held back while any older transaction runs, also another test's.
+    More than one run may be needed: an event is held back while any older transaction runs, also another test's.
     """
     async with asyncio.timeout(30):
         while len(receiver.received) < number:
@@ -60,8 +60,8 @@ async def until_received(deliverer: Deliverer, receiver: Receiver, number: int) 
     return receiver.received
 
 
-async def until_taken_in(deliverer: Deliverer, caller: Caller, path: str, number: int) -> list[dict[str, Any]]:
-    """Turns of the deliverer until so many deliveries are on record; gives them, oldest first."""
+async def until_recorded(deliverer: Deliverer, caller: Caller, path: str, number: int) -> list[dict[str, Any]]:
+    """Run the deliverer until so many deliveries are recorded; return them, oldest first."""
     async with asyncio.timeout(30):
         while len(found := await deliveries(caller, path)) < number:
             await deliverer.run_once()

@@ -1,4 +1,4 @@
-"""Partners' systems at work: each uploads, registers, withdraws or decides, and writes down what it was told."""
+"""Partners' systems: each uploads, registers, withdraws or decides, and records the acknowledgements."""
 
 import time
 from collections import Counter
@@ -21,7 +21,7 @@ from tests.support import cases as sound
 from tests.support.service import Credentials
 from tests.torture import files
 from tests.torture.files import File
-from tests.torture.journal import Case, Journal, Told, acknowledges
+from tests.torture.journal import Case, CompletedUpload, Journal, acknowledges
 
 REGISTRATIONS, DECISIONS = "/v1/registrations", "/v1/review-decisions"
 MOVED_ON = (httpx.codes.CONFLICT, httpx.codes.PRECONDITION_FAILED)
@@ -34,7 +34,7 @@ REVOCATION = {"action": "revoke", "reason_codes": ["misuse"], "legal_basis": "Se
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be decided: an upload's cases, or one case."""
+    """The cases to decide: those of an upload, or one case."""
 
     cases: list[Case]
     upload_id: str | None = None
@@ -46,7 +46,7 @@ def _key(random: Random) -> str:
 
 @contextmanager
 def connected(url: str, who: Credentials, journal: Journal, lost: float = 0.0) -> Iterator[ServiceClient]:
-    """The uploader's own client, which tries again; the journal sees every answer and every repeat.
+    """Yield the uploader's client, which retries; the journal records every response and every retry.
 
     Of the answers that acknowledge a write, the share ``lost`` does not arrive, as if the connection broke just then.
     """
@@ -65,11 +65,11 @@ def connected(url: str, who: Credentials, journal: Journal, lost: float = 0.0) -
 
 
 class Stuck(Exception):
-    """An upload stands still, though nothing is killed any more."""
+    """An upload that makes no progress although nothing is killed any more."""
 
 
-class _Watching:
-    """Follows how far an upload is; what was told once is never taken back.
+class _Progress:
+    """Progress of an upload, with a complaint when it goes back.
 
     Raises ``Stuck`` when it has stood still for ``STUCK_SECONDS`` since the last kill.
     """
@@ -81,14 +81,14 @@ class _Watching:
         self._moved = time.monotonic()
 
     def show_sent(self, name: str, done: int, total: int) -> None:
-        """Bytes on their way are no news."""
+        """Ignore bytes that are being sent."""
 
     def print(self, message: str) -> None:
         """A kill is an outage, and no internal error that an upload has to be told."""
         self._journal.complain(message)
 
     def show_rows(self, name: str, done: int, _: int | None) -> None:
-        """So many rows are done."""
+        """Record that so many rows are done."""
         if done < self._done and not self._may_begin_again:
             self._journal.complain(f"{name} had {self._done} rows done, and then {done}")
         if done != self._done:
@@ -112,7 +112,7 @@ class Association:
         self._turns = 0
 
     def turn(self) -> None:
-        """One thing after another that such a system does."""
+        """Send one file or register one applicant."""
         self._turns += 1
         if self._random.random() < SHARE_OF_FILES:
             self._send_a_file(f"{self._name}-{self._turns}")
@@ -132,30 +132,30 @@ class Association:
         if self._random.random() < 0.5:
             self._work.put(Work(made, told.upload["id"]))
 
-    def _upload(self, file: File, taken_as: RowOutcome, *, dry_run: bool = False) -> Told:
+    def _upload(self, file: File, taken_as: RowOutcome, *, dry_run: bool = False) -> CompletedUpload:
         """Send a file, now and then twice under one key, follow it to its end and read what became of its rows."""
-        progress: Any = _Watching(self._journal, may_begin_again=dry_run)
+        progress: Any = _Progress(self._journal, may_begin_again=dry_run)
         key = _key(self._random)
         sent = uploading.send(self._client, file.source, progress, dry_run=dry_run, key=key)
         if self._random.random() < 0.3:
             again = uploading.send(self._client, file.source, progress, dry_run=dry_run, key=key)
-            self._must_be_the_same(sent, again)
+            self._check_same(sent, again)
         upload = uploading.follow(self._client, sent, progress, file.source.name)
         rows = self._client.get(f"{uploading.UPLOADS}/{upload['id']}/rows?limit=500").json()["items"]
-        told = Told(upload, file, taken_as, {each["line"]: each["registration_id"] for each in rows})
-        self._must_be_done(told, Counter(each["outcome"] for each in rows))
+        told = CompletedUpload(upload, file, taken_as, {each["line"]: each["registration_id"] for each in rows})
+        self._check_outcomes(told, Counter(each["outcome"] for each in rows))
         self._journal.told.append(told)
         return told
 
-    def _must_be_done(self, told: Told, outcomes: Counter[str]) -> None:
-        """An upload that says that it is completed has an outcome for each of its rows, and those that it should."""
+    def _check_outcomes(self, told: CompletedUpload, outcomes: Counter[str]) -> None:
+        """Check that a completed upload has the expected outcome of each of its rows."""
         counts = told.file.counts(told.taken_as)
         if told.upload["status"] != "completed" or told.upload["counts"] != counts:
             self._journal.complain(f"{told.file.source.name} ended as {told.upload}, and should count {counts}")
         if {**counts, **outcomes, "total": outcomes.total()} != counts:
             self._journal.complain(f"{told.file.source.name} said that it was done, and its rows were {outcomes}")
 
-    def _must_be_the_same(self, first: Any, again: Any) -> None:
+    def _check_same(self, first: Any, again: Any) -> None:
         self._journal.count("keys used twice on purpose")
         if first != again:
             self._journal.complain(f"a key gave two answers: {first} and {again}")
@@ -176,9 +176,9 @@ class Association:
         with ThreadPoolExecutor(count) as at_once:
             made = list(at_once.map(partial(self._post, REGISTRATIONS), asked))
         for each, network, reference in zip(made, networks, references, strict=True):
-            self._go_on_with(Case(each["id"], self._partner, f"{network}/32", reference))
+            self._continue_with(Case(each["id"], self._partner, f"{network}/32", reference))
 
-    def _go_on_with(self, case: Case) -> None:
+    def _continue_with(self, case: Case) -> None:
         self._journal.cases.append(case)
         if self._random.random() < 0.3:
             self._withdraw(case)
@@ -186,15 +186,15 @@ class Association:
             self._work.put(Work([case]))
 
     def _post(self, path: str, body: Any) -> Any:
-        """What a POST makes, asked for now and then twice under one key."""
+        """Send a POST, now and then twice with one idempotency key, and return what it created."""
         key = {"Idempotency-Key": _key(self._random)}
         made = self._client.post(path, key, json=body)
         if self._random.random() < 0.3:
-            self._must_be_the_same(made, self._client.post(path, key, json=body))
+            self._check_same(made, self._client.post(path, key, json=body))
         return made
 
     def _withdraw(self, case: Case) -> None:
-        """Take a case back. It takes no key: who lost the answer is told that the case has moved on, and reads it."""
+        """Withdraw a case, without a key: a client that lost the response gets a conflict, and reads the case."""
         path = f"{REGISTRATIONS}/{case.id}"
         try:
             status = self._client.post(f"{path}/withdraw", {"If-Match": FIRST_VERSION})["status"]
@@ -208,7 +208,7 @@ class Association:
 
 
 class Officer:
-    """Approves what it is given, an upload in one batch, and revokes some single approvals."""
+    """Approves cases, those of an upload in one batch, and revokes some single approvals."""
 
     def __init__(self, client: ServiceClient, journal: Journal, work: "Queue[Work]", random: Random) -> None:
         self._client = client
@@ -217,7 +217,7 @@ class Officer:
         self._random = random
 
     def turn(self) -> None:
-        """The next piece of work, if there is one."""
+        """Decide the next piece of work, if there is one."""
         try:
             work = self._work.get(timeout=0.2)
         except Empty:
@@ -246,6 +246,6 @@ class Officer:
             case.moves.append("revoke")
 
     def release_held(self) -> None:
-        """Let go what is held because it was many at once."""
+        """Release the changes that are held because they were many at once."""
         for held in self._client.get("/v1/allowlist/held?released=false").json()["items"]:
             self._client.post(f"/v1/allowlist/held/{held['id']}/release")

@@ -1,4 +1,4 @@
-"""Files of registrations, made at random, and what must become of each row."""
+"""Files of random registrations, with the expected outcome of each row."""
 
 import io
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from app.bulk_uploads.rules import APPLICANT_COLUMNS, RowOutcome, UploadFormat
 from app.uploader.source import Source
 from tests.support import uploads
 
-MOST_ROWS = 200
+MAX_ROWS = 200
 SHARE_WRONG = 0.1
 SHARE_OF_KNOWN_APPLICANTS = 0.5
 # rows so long that a worker reads them in a process of its own, from several parts
@@ -22,7 +22,7 @@ _numbers = count()
 
 
 class Line(NamedTuple):
-    """A row: where it stands, and what it names. ``is_sound`` rows are taken, the others refused."""
+    """A row of a file. Rows that are ``is_sound`` are accepted, the others refused."""
 
     line: int
     reference: str
@@ -46,12 +46,12 @@ class File:
 
 
 def address() -> str:
-    """An address that nobody has asked for in this process."""
+    """Return an address that is unused in this process."""
     return str(IPv4Address("39.32.0.0") + next(_numbers))
 
 
 def file(random: Random, name: str) -> File:
-    """A file of one to ``MOST_ROWS`` rows, or of heavy ones, in any format, whose references begin with ``name``."""
+    """Return a file in any format, of up to ``MAX_ROWS`` rows or of heavy ones; references begin with ``name``."""
     is_heavy = random.random() < SHARE_HEAVY
     formats = [UploadFormat.CSV, UploadFormat.NDJSON] if is_heavy else list(UploadFormat)
     upload_format = random.choice(formats)
@@ -59,7 +59,7 @@ def file(random: Random, name: str) -> File:
     rows: list[dict[str, str]] = []
     lines: list[Line] = []
     applicant: dict[str, str] = {}
-    for number in range(HEAVY_ROWS if is_heavy else random.randint(1, MOST_ROWS)):
+    for number in range(HEAVY_ROWS if is_heavy else random.randint(1, MAX_ROWS)):
         row = uploads.row(f"{name}-{number}", networks=address(), **({"description": HEAVY} if is_heavy else {}))
         is_sound = random.random() >= SHARE_WRONG
         if not is_sound:

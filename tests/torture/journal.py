@@ -1,4 +1,4 @@
-"""What clients asked for and were told: from it follows, fact by fact, what the register must say at the end."""
+"""Acknowledgements that clients got, and the facts that the register must have at the end because of them."""
 
 import math
 from collections import Counter
@@ -14,14 +14,14 @@ from app.bulk_uploads.rules import RowOutcome
 from tests.torture.files import File, Line
 
 Fact = tuple[Any, ...]
-"""A kind and what is said; a register says each once."""
+"""A kind and its values; the register has each fact once."""
 
 STATUS_AFTER = {"approve": "approved", "revoke": "revoked", "withdraw": "withdrawn"}
 
 
 @dataclass
 class Case:
-    """A registration that was acknowledged, and what was acknowledged of it since."""
+    """An acknowledged registration, and its acknowledged changes."""
 
     id: str
     partner: str
@@ -31,11 +31,11 @@ class Case:
 
     @property
     def status(self) -> str:
-        """Where it stands."""
+        """The status after the moves."""
         return STATUS_AFTER[self.moves[-1]] if self.moves else "submitted"
 
     def facts(self) -> Iterator[Fact]:
-        """Itself, its events, its decisions, its entry, and its place on the list."""
+        """Yield the registration, its events, decisions and entry, and its network on the list."""
         yield "registration", self.id, self.partner, self.network, self.reference, self.status
         yield "event", "registration.submitted", self.id
         for move in self.moves:
@@ -49,8 +49,8 @@ class Case:
 
 
 @dataclass
-class Told:
-    """An upload as its sender was told that it is completed, and the case of each of its rows."""
+class CompletedUpload:
+    """A completed upload as its sender read it, and the case of each of its rows."""
 
     upload: dict[str, Any]
     file: File
@@ -58,7 +58,7 @@ class Told:
     cases: dict[int, str | None]
 
     def facts(self) -> Iterator[Fact]:
-        """Itself with the counts that its file must give, its events and the outcome of each row."""
+        """Yield the upload with the counts of its file, its events and the outcome of each row."""
         id_, completed = self.upload["id"], datetime.fromisoformat(self.upload["completed_at"])
         counts = self.file.counts(self.taken_as)
         yield "upload", id_, "completed", self.upload["version"], completed, *(counts[name] for name in sorted(counts))
@@ -70,16 +70,19 @@ class Told:
 
 
 def acknowledges(answer: httpx.Response) -> bool:
-    """Whether an answer says that something was written."""
+    """Return whether a response acknowledges a write."""
     is_write = answer.request.method == "POST" and answer.request.url.path != "/oauth/token"
     return is_write and answer.is_success
 
 
 class Journal:
-    """Kept by many threads at once. ``peace_since`` is when the last kill was, by the monotonic clock."""
+    """Acknowledgements and complaints, recorded by many threads.
+
+    ``peace_since`` is when the last kill was, by the monotonic clock.
+    """
 
     def __init__(self) -> None:
-        self.told: list[Told] = []
+        self.told: list[CompletedUpload] = []
         self.cases: list[Case] = []
         self.applicants: set[tuple[str, str]] = set()
         self.complaints: list[str] = []
@@ -88,12 +91,12 @@ class Journal:
         self._lock = Lock()
 
     def count(self, what: str) -> None:
-        """One more of something that is only counted."""
+        """Count one more of something."""
         with self._lock:
             self.answers[what] += 1
 
     def answered(self, answer: httpx.Response) -> None:
-        """An answer came."""
+        """Record a response."""
         if answer.headers.get("Idempotency-Replayed"):
             self.count("answers given again")
         elif acknowledges(answer):
@@ -102,17 +105,17 @@ class Journal:
             self.complain(f"{answer.request.method} {answer.url.path} was answered 500")
 
     def complain(self, about: str) -> None:
-        """Something that no client may meet, whatever is killed."""
+        """Record what no client may experience, whatever is killed."""
         with self._lock:
             self.complaints.append(about)
 
     def know(self, partner: str, ntn: str) -> None:
-        """An applicant was made, or was there."""
+        """Record an applicant that was created or found."""
         with self._lock:
             self.applicants.add((partner, ntn))
 
     def keep_cases(self, partner: str, lines: list[Line], ids: dict[int, str | None]) -> list[Case]:
-        """The registrations of an upload's sound rows, with their applicants."""
+        """Record the registrations and applicants of an upload's valid rows."""
         made = [Case(str(ids[each.line]), partner, each.network, each.reference) for each in lines if each.is_sound]
         for each in lines:
             if each.is_sound:
@@ -121,7 +124,7 @@ class Journal:
         return made
 
     def facts(self) -> Counter[Fact]:
-        """Everything that the register must say, once each."""
+        """Return every fact that the register must have, once each."""
         expected: Counter[Fact] = Counter()
         for told in self.told:
             expected.update(told.facts())

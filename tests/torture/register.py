@@ -1,4 +1,4 @@
-"""What the register says at the end, fact by fact, read behind the service's back."""
+"""The facts of the register at the end, read from its database without the service."""
 
 from collections import Counter
 from typing import Any
@@ -38,7 +38,7 @@ class Register:
         self._url = url
 
     async def one(self, statement: str, *arguments: Any) -> Any:
-        """The one value that a statement gives."""
+        """Return the single value of a statement."""
         connection = await asyncpg.connect(self._url, timeout=10)
         try:
             return await connection.fetchval(statement, *arguments)
@@ -46,7 +46,7 @@ class Register:
             await connection.close()
 
     async def facts(self) -> Counter[Fact]:
-        """Everything that the register says, with how often it does."""
+        """Return every fact of the register, with its count."""
         found: Counter[Fact] = Counter()
         connection = await asyncpg.connect(self._url)
         try:
@@ -57,13 +57,13 @@ class Register:
         return found
 
     async def is_durable(self) -> bool:
-        """Whether PostgreSQL flushes what it commits before it says so."""
+        """Return whether PostgreSQL flushes a commit before it acknowledges it."""
         return all([await self.one(f"SHOW {name}") == "on" for name in DURABLE])
 
     async def is_settled(self) -> bool:
-        """Whether nothing waits to be published and the audit's tree has every event."""
+        """Return whether no change waits to be published and the audit tree has every event."""
         return bool(await self.one(UNSETTLED) == 0)
 
     async def publications_missing(self) -> int:
-        """How many serials before the last were never published."""
+        """Count the serials before the last that were never published."""
         return int(await self.one(GAPS))

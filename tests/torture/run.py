@@ -1,4 +1,4 @@
-"""A run: clients at work, kills at random, then everything is left to settle and the register is gone through."""
+"""A run: clients at work and kills at random, then a comparison of the settled register with the journal."""
 
 import asyncio
 import subprocess
@@ -29,7 +29,7 @@ DECK = (
     Victim.POSTMASTER, Victim.DATABASE, Victim.EVERYTHING,
 )  # fmt: skip
 PARTNERS = ("pseb", "pasha", "pseb", "pasha")
-LONGEST_PEACE_SECONDS, LONGEST_ABSENCE_SECONDS = 2.0, 0.5
+MAX_PAUSE_SECONDS, MAX_DOWNTIME_SECONDS = 2.0, 0.5
 SHARE_IN_HASTE, SHARE_LOST = 0.2, 0.1
 SETTLE_SECONDS = 180
 TOLD_EVERY = 20
@@ -38,7 +38,7 @@ UNDER_WAY = "SELECT count(*) FROM bulk_uploads WHERE status = 'processing'"
 
 @dataclass
 class Outcome:
-    """What a run found. ``faults`` is empty when every promise was kept."""
+    """The result of a run. ``faults`` is empty when every promise was kept."""
 
     kills: Counter[Victim] = field(default_factory=Counter)
     met_uploads: int = 0
@@ -51,12 +51,12 @@ class Outcome:
 
     @property
     def lost(self) -> Counter[Fact]:
-        """What clients were told, and the register does not say."""
+        """Facts that were acknowledged to clients and that the register does not have."""
         return self.expected - self.found
 
     @property
     def surplus(self) -> Counter[Fact]:
-        """What the register says twice, or nobody asked for."""
+        """Facts that the register has twice, or that nobody asked for."""
         return self.found - self.expected
 
     @property
@@ -67,7 +67,7 @@ class Outcome:
 
 
 def run(kills: int, seed: int, tell: Callable[[str], None] = lambda _: None) -> Outcome:
-    """So many kills at random; ``tell`` hears how far it is.
+    """Run so many kills at random, with progress reported by ``tell``.
 
     ``seed`` fixes victims, pauses and files, not what the processes make of them.
     """
@@ -80,7 +80,7 @@ def run(kills: int, seed: int, tell: Callable[[str], None] = lambda _: None) -> 
         who = asyncio.run(_credentials(stack))
         with _at_work(stack, who, journal, random):
             for number, victim in enumerate(_victims(kills, random), 1):
-                _hurt(stack, victim, random, outcome)
+                _kill_and_restart(stack, victim, random, outcome)
                 if number % TOLD_EVERY == 0:
                     tell(f"{number} of {kills} kills")
             stack.wait_until_ready()
@@ -114,14 +114,14 @@ def _victims(kills: int, random: Random) -> Iterator[Victim]:
     return (victim for _, victim in zip(range(kills), decks, strict=False))
 
 
-def _hurt(stack: Stack, victim: Victim, random: Random, outcome: Outcome) -> None:
-    """One kill, and a start of what is gone; now and then the next kill comes before all of it is ready."""
-    time.sleep(random.uniform(0, LONGEST_PEACE_SECONDS))
+def _kill_and_restart(stack: Stack, victim: Victim, random: Random, outcome: Outcome) -> None:
+    """Kill once and restart; now and then the next kill comes before everything is ready."""
+    time.sleep(random.uniform(0, MAX_PAUSE_SECONDS))
     with suppress(*AWAY):  # the database may not be back from the kill before
         outcome.met_uploads += bool(asyncio.run(stack.register.one(UNDER_WAY)))
     met = stack.kill(victim)
     outcome.kills[met] += 1
-    time.sleep(random.uniform(0, LONGEST_ABSENCE_SECONDS))
+    time.sleep(random.uniform(0, MAX_DOWNTIME_SECONDS))
     began = time.monotonic()
     stack.start()
     if random.random() >= SHARE_IN_HASTE:
@@ -131,7 +131,7 @@ def _hurt(stack: Stack, victim: Victim, random: Random, outcome: Outcome) -> Non
 
 @contextmanager
 def _at_work(stack: Stack, who: dict[str, Credentials], journal: Journal, random: Random) -> Iterator[None]:
-    """Four systems of associations, and an officer, at work while the block runs; each finishes what it has begun."""
+    """Run four systems of associations and an officer during the block; each finishes its work."""
     work: Queue[Work] = Queue()
     ended = Event()
     with ExitStack() as connections:
@@ -150,7 +150,7 @@ def _at_work(stack: Stack, who: dict[str, Credentials], journal: Journal, random
             finally:
                 ended.set()
                 journal.peace_since = time.monotonic()
-            _raise_what_broke(running_)
+            _raise_errors(running_)
 
 
 def _take_turns(turn: Callable[[], None], ended: Event, journal: Journal) -> None:
@@ -161,13 +161,13 @@ def _take_turns(turn: Callable[[], None], ended: Event, journal: Journal) -> Non
             journal.complain(f"a client could not go on: {no}")
 
 
-def _raise_what_broke(running_: list[Future[None]]) -> None:
+def _raise_errors(running_: list[Future[None]]) -> None:
     for each in running_:
         each.result()
 
 
 def _settle(stack: Stack, who: dict[str, Credentials], journal: Journal) -> None:
-    """Wait until nothing waits to be published, with what was held released, and every event has its leaf."""
+    """Release held changes, and wait until all is published and every event has its leaf."""
     deadline = time.monotonic() + SETTLE_SECONDS
     with connected(stack.url, who["second-officer"], journal) as client:
         officer = Officer(client, journal, Queue(), Random(0))
@@ -178,7 +178,7 @@ def _settle(stack: Stack, who: dict[str, Credentials], journal: Journal) -> None
 
 
 def _verify(stack: Stack, journal: Journal) -> None:
-    """What an operator would check: the log's proof, the sequence of publications, and that no process is left over."""
+    """Check what an operator would: the audit log, the sequence of publications, and that no process is left over."""
     command = [sys.executable, "-m", "app.cli", "audit", "verify"]
     done = subprocess.run(
         command, env=processes.environment(stack.settings), capture_output=True, text=True, check=False
@@ -187,5 +187,5 @@ def _verify(stack: Stack, journal: Journal) -> None:
         journal.complain(f"audit verify found: {done.stderr}")
     if asyncio.run(stack.register.publications_missing()):
         journal.complain("publications are missing")
-    if left := stack.left_behind():
+    if left := stack.count_orphans():
         journal.complain(f"{left} processes outlived the worker that started them")

@@ -1,4 +1,4 @@
-"""A whole service that can be hurt: PostgreSQL of its own, one API process, two workers."""
+"""A whole service whose processes can be killed: its own PostgreSQL, one API process, two workers."""
 
 import asyncio
 import socket
@@ -32,7 +32,7 @@ BEATEN_SINCE = "SELECT count(*) FROM workers WHERE id > $1"
 
 
 class Victim(StrEnum):
-    """What ``kill -9`` meets."""
+    """A target of ``kill -9``."""
 
     API = "API"
     WORKER = "worker"
@@ -94,7 +94,7 @@ class Stack:
         return bool(beaten >= self._started_workers)
 
     def kill(self, victim: Victim) -> Victim:
-        """``kill -9``; gives what it met: another when there is no such process at the moment."""
+        """Kill by ``kill -9``, and return the target: another one when no such process runs."""
         match victim:
             case Victim.API:
                 self._api.kill()
@@ -129,8 +129,8 @@ class Stack:
             each.kill()
         self._log.close()
 
-    def left_behind(self) -> int:
-        """How many processes of killed workers are still there."""
+    def count_orphans(self) -> int:
+        """Count the processes of killed workers that still run."""
         return len(psutil.wait_procs(self._children, GONE_SECONDS)[1])
 
     def _start_database(self) -> None:
@@ -193,9 +193,9 @@ def running(random: Random) -> Iterator[Stack]:
         server = stack.enter_context(
             get_server(directory / "postgresql", cleanup_mode="delete", postgres_version=VERSION)
         )
-        house = Stack(server, directory, random)
-        asyncio.run(migrate(house.settings))
-        stack.callback(house.stop)
-        house.start()
-        house.wait_until_ready()
-        yield house
+        service = Stack(server, directory, random)
+        asyncio.run(migrate(service.settings))
+        stack.callback(service.stop)
+        service.start()
+        service.wait_until_ready()
+        yield service

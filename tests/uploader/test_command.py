@@ -19,6 +19,7 @@ from app.bulk_uploads.ingestion import ingest as ingesting
 from app.bulk_uploads.ingestion import scheduling
 from app.cli.__main__ import cli
 from app.core.settings import Settings
+from app.uploader.upload import MAX_POLL_SECONDS
 from tests.support import postgres, processes, uploads
 from tests.support.service import Caller, Credentials, Service
 
@@ -198,7 +199,8 @@ async def test_an_upload_survives_a_server_that_is_killed_and_restarted(
     try:
         await asyncio.to_thread(processes.wait_until_live, url, api)
         await processes.until(one_is_there)
-        processes.kill(api)  # it follows an upload that no worker takes yet
+        processes.kill(api)  # the command follows an upload that no worker takes yet
+        await asyncio.sleep(MAX_POLL_SECONDS + 0.5)
         api = processes.start("serve", environment)
         await asyncio.to_thread(processes.wait_until_live, url, api)
         with processes.running("worker", processes.environment(settings)):

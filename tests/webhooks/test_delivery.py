@@ -13,11 +13,11 @@ from app.events.store import NewEvent
 from app.webhooks.delivery import DELIVERIES_AT_ONCE, Deliverer
 from app.webhooks.rules import DELIVERIES_KEPT
 from app.webhooks.store import delete_ended_before
-from tests.support import cases, hostile
-from tests.support.events import told
+from tests.support import cases, hostile_urls
+from tests.support.events import wait_for_event
 from tests.support.receiver import Received, Receiver, answering
 from tests.support.service import Caller, Service
-from tests.support.webhooks import Clock, deliveries, made, tell, types, until_received, until_taken_in
+from tests.support.webhooks import Clock, create_webhook, deliveries, tell, types, until_received, until_recorded
 
 TAG_1 = {"If-Match": '"1"'}
 
@@ -29,17 +29,17 @@ def ids(received: list[Received]) -> list[str]:
 async def test_a_name_of_an_internal_address_is_never_connected_to(
     service: Service, pseb: Caller, receiver: Receiver, settings: Settings, clock: Clock
 ) -> None:
-    webhook = await made(pseb, receiver, url="https://receiver.example/hook")
+    webhook = await create_webhook(pseb, receiver, url="https://receiver.example/hook")
 
     async def inside(_: str, __: int) -> list[str]:
         return [addresses.pop(0) if len(addresses) > 1 else addresses[0]]
 
     deliverer = Deliverer(service.database, Outbound(settings, inside), clock)
-    addresses = list(hostile.ADDRESSES)
+    addresses = list(hostile_urls.ADDRESSES)
     events = len(addresses) * DELIVERIES_AT_ONCE  # deliveries that are sent at once share a look-up
     await tell(pseb, *["case.opened"] * events)
-    found = await until_taken_in(deliverer, pseb, webhook["path"], events)
-    assert addresses == list(hostile.ADDRESSES)[-1:]
+    found = await until_recorded(deliverer, pseb, webhook["path"], events)
+    assert addresses == list(hostile_urls.ADDRESSES)[-1:]
     assert {each["last_error"] for each in found} == {"The host has an address that is not public."}
     assert {each["response_status"] for each in found} == {None}
     assert receiver.accepted == 0
@@ -51,7 +51,7 @@ async def test_a_redirect_is_a_failed_attempt_and_no_body_is_stored(
     inside = f"https://127.0.0.1:{other_receiver.port}/secret"
     head = f"HTTP/1.1 302 Found\r\nLocation: {inside}\r\nX-Secret: SECRET\r\n\r\nSECRET BODY"
     receiver.respond = answering(head.encode())
-    webhook = await made(pseb, receiver)
+    webhook = await create_webhook(pseb, receiver)
     await tell(pseb, "case.opened")
     await until_received(deliverer, receiver, 1)
     (delivery,) = await deliveries(pseb, webhook["path"])
@@ -65,13 +65,13 @@ async def test_a_webhook_receives_the_events_that_its_partner_can_read_and_no_ot
     pseb: Caller, pasha: Caller, nayatel: Caller, officer: Caller, receiver: Receiver, other_receiver: Receiver,
     deliverer: Deliverer,
 ) -> None:  # fmt: skip
-    await made(pasha, other_receiver, event_types=["*"])
-    await made(nayatel, receiver, event_types=["registration.*"])
+    await create_webhook(pasha, other_receiver, event_types=["*"])
+    await create_webhook(nayatel, receiver, event_types=["registration.*"])
     case = await cases.submitted(pseb)
     refusal = {"reason_codes": ["other"], "note": "For the registrant alone"}
     await cases.decide(officer, case, "reject", **refusal)
     received = await until_received(deliverer, receiver, 2)
-    log = await told(nayatel, "registration.rejected")
+    log = await wait_for_event(nayatel, "registration.rejected")
     payloads = [json.loads(each.body) for each in received]
     assert [each["data"] for each in payloads] == [each for each in log if each["name"].startswith("registration.")]
     assert [(each["type"], each["timestamp"]) for each in payloads] == [
@@ -82,7 +82,7 @@ async def test_a_webhook_receives_the_events_that_its_partner_can_read_and_no_ot
 
 
 async def test_a_request_conforms_to_standard_webhooks(pseb: Caller, receiver: Receiver, deliverer: Deliverer) -> None:
-    webhook = await made(pseb, receiver)
+    webhook = await create_webhook(pseb, receiver)
     (event_id,) = await tell(pseb, "case.opened", note="\u067e\u0627\u06a9")
     (request,) = await until_received(deliverer, receiver, 1)
     assert (request.method, request.path) == ("POST", "/hook")
@@ -102,7 +102,7 @@ async def test_only_subscribed_types_are_sent_and_no_events_from_before_the_webh
     pseb: Caller, receiver: Receiver, deliverer: Deliverer
 ) -> None:
     await tell(pseb, "case.before")
-    await made(pseb, receiver, event_types=["case.*", "file.read"])
+    await create_webhook(pseb, receiver, event_types=["case.*", "file.read"])
     await tell(pseb, "case.opened", "file.written", "file.read", "casework.done", "case.closed")
     received = await until_received(deliverer, receiver, 3)
     assert sorted(types(received)) == ["case.closed", "case.opened", "file.read"]
@@ -113,8 +113,8 @@ async def test_each_kind_of_partner_receives_test_events_and_events_of_its_webho
 ) -> None:
     paths = {}
     for caller in (pseb, nayatel, officer):
-        paths[caller] = (await made(caller, receiver, event_types=["webhook.*"]))["path"]
-        await made(caller, other_receiver, event_types=["case.none"])
+        paths[caller] = (await create_webhook(caller, receiver, event_types=["webhook.*"]))["path"]
+        await create_webhook(caller, other_receiver, event_types=["case.none"])
     sent = [(await each.post(f"{path}/test")).json()["event_id"] for each, path in paths.items()]
     received = await until_received(deliverer, receiver, 6)
     tests = [each.headers["webhook-id"] for each in received if json.loads(each.body)["type"] == "webhook.test"]
@@ -127,7 +127,7 @@ async def test_each_kind_of_partner_receives_test_events_and_events_of_its_webho
 async def test_an_event_that_commits_late_is_not_skipped(
     service: Service, pseb: Caller, receiver: Receiver, deliverer: Deliverer
 ) -> None:
-    await made(pseb, receiver)
+    await create_webhook(pseb, receiver)
     event = NewEvent("case.late", partner_id=pseb.credentials.partner_id)
     async with service.database.transaction() as tx:
         await events.record(tx, None, [event])
@@ -143,7 +143,7 @@ async def test_an_event_that_commits_late_is_not_skipped(
 async def test_several_workers_share_the_work_and_send_nothing_twice(
     service: Service, settings: Settings, pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
 ) -> None:
-    await made(pseb, receiver)
+    await create_webhook(pseb, receiver)
     told_ids = await tell(pseb, *["case.opened"] * 40)
     others = [Deliverer(service.database, Outbound(settings), clock) for _ in range(2)]
     async with asyncio.timeout(30):
@@ -156,8 +156,8 @@ async def test_several_workers_share_the_work_and_send_nothing_twice(
 async def test_a_test_event_goes_to_its_webhook_alone_whatever_its_types(
     pseb: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
 ) -> None:
-    webhook = await made(pseb, receiver)
-    await made(pseb, other_receiver, event_types=["*"])
+    webhook = await create_webhook(pseb, receiver)
+    await create_webhook(pseb, other_receiver, event_types=["*"])
     answer = await pseb.post(f"{webhook['path']}/test")
     assert answer.status_code == 202
     await until_received(deliverer, receiver, 1)
@@ -173,7 +173,7 @@ async def test_a_replay_delivers_later_events_again_with_the_same_ids(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer
 ) -> None:
     (before,) = await tell(pseb, "case.before")
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     told_ids = [str(each) for each in await tell(pseb, *["case.opened"] * 3)]
     await until_received(deliverer, receiver, 3)
     again = await pseb.post(f"{path}/replay", json={"after": told_ids[0]})
@@ -191,7 +191,7 @@ async def test_a_replay_delivers_later_events_again_with_the_same_ids(
 async def test_the_previous_secret_also_signs_for_a_day(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
 ) -> None:
-    webhook = await made(pseb, receiver)
+    webhook = await create_webhook(pseb, receiver)
     old = Webhook(webhook["secret"])
     answer = await pseb.post(f"{webhook['path']}/rotate-secret", headers=TAG_1)
     new = Webhook(answer.json()["secret"])
@@ -208,10 +208,10 @@ async def test_the_previous_secret_also_signs_for_a_day(
 async def test_a_webhook_that_is_enabled_again_receives_the_events_in_between(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer
 ) -> None:
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     await pseb.patch(path, json={"status": "disabled"}, headers=TAG_1)
     await tell(pseb, "case.meanwhile")
-    await told(pseb, "case.meanwhile")
+    await wait_for_event(pseb, "case.meanwhile")
     await deliverer.run_once()
     assert receiver.accepted == 0
     await pseb.patch(path, json={"status": "active"}, headers={"If-Match": '"2"'})
@@ -222,8 +222,8 @@ async def test_a_webhook_that_is_enabled_again_receives_the_events_in_between(
 async def test_deleting_a_webhook_during_a_delivery_does_not_affect_others(
     pseb: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
 ) -> None:
-    path = (await made(pseb, receiver))["path"]
-    await made(pseb, other_receiver)
+    path = (await create_webhook(pseb, receiver))["path"]
+    await create_webhook(pseb, other_receiver)
 
     async def vanish(_: Received, writer: asyncio.StreamWriter) -> None:
         await pseb.delete(path, headers={"If-Match": "*"})
@@ -238,7 +238,7 @@ async def test_deleting_a_webhook_during_a_delivery_does_not_affect_others(
 async def test_deliveries_are_listed_newest_first_by_status_and_by_event(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer
 ) -> None:
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     told_ids = [str(each) for each in await tell(pseb, "case.one", "case.two", "case.three")]
     await until_received(deliverer, receiver, 3)
     first = (await pseb.get(f"{path}/deliveries?limit=2")).json()
@@ -253,7 +253,7 @@ async def test_deliveries_are_listed_newest_first_by_status_and_by_event(
 async def test_deliveries_that_ended_long_ago_are_deleted(
     service: Service, pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
 ) -> None:
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     await tell(pseb, "case.old")
     await until_received(deliverer, receiver, 1)
     clock.forward(DELIVERIES_KEPT + timedelta(hours=1))

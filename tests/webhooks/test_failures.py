@@ -10,11 +10,11 @@ from app.core.settings import Settings
 from app.webhooks.delivery import INTERNAL_ERROR, INTERRUPTED, Deliverer
 from app.webhooks.rules import ATTEMPTS
 from tests.support import processes
-from tests.support.events import told
+from tests.support.events import wait_for_event
 from tests.support.processes import until
 from tests.support.receiver import NO_CONTENT, Receiver, answering
 from tests.support.service import Caller, Service
-from tests.support.webhooks import Clock, deliveries, made, tell, types, until_received, until_taken_in
+from tests.support.webhooks import Clock, create_webhook, deliveries, tell, types, until_received, until_recorded
 
 BROKEN = b"HTTP/1.1 500 Oh no\r\n\r\n"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -31,7 +31,7 @@ async def test_a_delivery_fails_after_ten_attempts_over_days(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
 ) -> None:
     receiver.respond = answering(BROKEN)
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     (event_id,) = await tell(pseb, "case.opened")
     await until_received(deliverer, receiver, 1)
     await deliverer.run_once()
@@ -49,7 +49,7 @@ async def test_a_success_ends_the_retries_and_failing_since(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
 ) -> None:
     receiver.respond = answering(BROKEN)
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     await tell(pseb, "case.opened")
     await until_received(deliverer, receiver, 1)
     assert (await pseb.get(path)).json()["failing_since"]
@@ -66,7 +66,7 @@ async def test_an_invalid_response_is_a_failed_attempt_with_a_reason(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer, raw: bytes
 ) -> None:
     receiver.respond = answering(raw)
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     await tell(pseb, "case.opened")
     await until_received(deliverer, receiver, 1)
     (delivery,) = await deliveries(pseb, path)
@@ -82,7 +82,7 @@ async def test_an_absurd_retry_after_is_an_ordinary_failure(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock, absurd: bytes
 ) -> None:
     receiver.respond = answering(b"HTTP/1.1 503 Busy\r\nRetry-After: %s\r\n\r\n" % absurd)
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     await tell(pseb, "case.opened")
     await until_received(deliverer, receiver, 1)
     await walk(deliverer, clock, 100)
@@ -102,10 +102,10 @@ async def test_an_internal_error_is_a_failed_attempt_and_not_retried_for_ever(
     async def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     monkeypatch.setattr(deliverer, broken, fail)
     await tell(pseb, "case.opened")
-    (delivery,) = await until_taken_in(deliverer, pseb, path, 1)
+    (delivery,) = await until_recorded(deliverer, pseb, path, 1)
     assert (delivery["attempts"], delivery["last_error"]) == (1, INTERNAL_ERROR)
     await walk(deliverer, clock, 100)
     (delivery,) = await deliveries(pseb, path)
@@ -115,9 +115,9 @@ async def test_an_internal_error_is_a_failed_attempt_and_not_retried_for_ever(
 async def test_a_delivery_whose_last_attempt_was_interrupted_is_not_sent_again(
     service: Service, pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
 ) -> None:
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     await tell(pseb, "case.opened")
-    await told(pseb, "case.opened")
+    await wait_for_event(pseb, "case.opened")
     await deliverer.add_deliveries()
     async with service.database.transaction() as tx:
         await tx.execute(text("UPDATE webhook_deliveries SET attempts = :most"), {"most": ATTEMPTS})
@@ -130,12 +130,12 @@ async def test_retry_after_pauses_the_whole_webhook(
     pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
 ) -> None:
     receiver.respond = answering(b"HTTP/1.1 429 Slow\r\nRetry-After: 7200\r\n\r\n")
-    await made(pseb, receiver)
+    await create_webhook(pseb, receiver)
     await tell(pseb, "case.first")
     await until_received(deliverer, receiver, 1)
     receiver.respond = answering(NO_CONTENT)
     await tell(pseb, "case.second")
-    await told(pseb, "case.second")
+    await wait_for_event(pseb, "case.second")
     await walk(deliverer, clock, 1)
     assert types(receiver.received) == ["case.first"]
     await walk(deliverer, clock, 2)
@@ -146,16 +146,16 @@ async def test_status_410_disables_a_webhook_at_once_with_an_event(
     pseb: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
 ) -> None:
     receiver.respond = answering(b"HTTP/1.1 410 Gone\r\n\r\n")
-    path = (await made(pseb, receiver))["path"]
-    await made(pseb, other_receiver, event_types=["webhook.disabled"])
+    path = (await create_webhook(pseb, receiver))["path"]
+    await create_webhook(pseb, other_receiver, event_types=["webhook.disabled"])
     await tell(pseb, "case.opened")
     await until_received(deliverer, other_receiver, 1)
     shown = (await pseb.get(path)).json()
     assert (shown["status"], shown["disabled_reason"], shown["version"]) == ("disabled", "gone", 2)
-    (event,) = [each for each in await told(pseb, "webhook.disabled") if each["name"] == "webhook.disabled"]
+    (event,) = [each for each in await wait_for_event(pseb, "webhook.disabled") if each["name"] == "webhook.disabled"]
     assert (event["subject_id"], event["details"]["reason"]) == (shown["id"], "gone")
     await tell(pseb, "case.closed")
-    await told(pseb, "case.closed")
+    await wait_for_event(pseb, "case.closed")
     await deliverer.run_once()
     assert receiver.accepted == 1
 
@@ -164,13 +164,13 @@ async def test_a_webhook_that_fails_for_five_days_is_disabled_and_loses_no_event
     pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
 ) -> None:
     receiver.respond = answering(BROKEN)
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     sent = 0
     while (shown := (await pseb.get(path)).json())["status"] == "active":
         assert sent < 10
         sent += 1
         await tell(pseb, f"case.day_{'x' * sent}")
-        await told(pseb, f"case.day_{'x' * sent}")
+        await wait_for_event(pseb, f"case.day_{'x' * sent}")
         clock.forward(DAY)
         await deliverer.run_once()
     assert (shown["disabled_reason"], sent) == ("failing", 6)
@@ -190,7 +190,7 @@ async def test_a_webhook_that_fails_for_five_days_is_disabled_and_loses_no_event
 async def test_a_worker_that_is_killed_during_an_attempt_loses_no_event(
     pseb: Caller, receiver: Receiver, settings: Settings, deliverer: Deliverer, clock: Clock
 ) -> None:
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     killed: list[bool] = []
     places, ca = '["' + '","'.join(settings.outbound_allowed) + '"]', str(settings.outbound_ca_file)
     environment = processes.environment(settings, OUTBOUND_ALLOWED=places, OUTBOUND_CA_FILE=ca)

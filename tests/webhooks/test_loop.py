@@ -16,13 +16,13 @@ from sqlalchemy import text
 from app.core.database.transaction import Transaction
 from app.webhooks import store
 from app.webhooks.delivery import Deliverer
-from app.webhooks.rules import MOST_WEBHOOKS
+from app.webhooks.rules import MAX_WEBHOOKS
 from tests.support import cases
-from tests.support.events import told
+from tests.support.events import wait_for_event
 from tests.support.processes import until
 from tests.support.receiver import Received, Receiver
 from tests.support.service import Caller, Service
-from tests.support.webhooks import made, tell
+from tests.support.webhooks import create_webhook, tell
 
 
 async def has_received(receiver: Receiver, number: int) -> bool:
@@ -48,8 +48,8 @@ async def test_a_slow_receiver_does_not_delay_others(
         await released.wait()
 
     receiver.respond = hang
-    await made(pseb, receiver)
-    await made(pasha, other_receiver)
+    await create_webhook(pseb, receiver)
+    await create_webhook(pasha, other_receiver)
     await tell(pseb, "case.slow")
     async with running(deliverer):
         await until(partial(has_received, receiver, 1))
@@ -79,9 +79,9 @@ async def test_slow_name_resolution_delays_neither_publications_nor_other_partne
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))  # fewer than there are names
-    for number in range(MOST_WEBHOOKS):
-        await made(pseb, other_receiver, url=f"https://{number}.slow.example/hook")
-    await made(pasha, other_receiver)
+    for number in range(MAX_WEBHOOKS):
+        await create_webhook(pseb, other_receiver, url=f"https://{number}.slow.example/hook")
+    await create_webhook(pasha, other_receiver)
     await tell(pseb, "case.slow")
     try:
         async with running(deliverer):
@@ -104,8 +104,8 @@ async def _has_asked(asked: set[str], number: int) -> bool:
 async def test_a_webhook_that_cannot_be_sent_to_does_not_delay_others(
     service: Service, pseb: Caller, pasha: Caller, receiver: Receiver, other_receiver: Receiver, deliverer: Deliverer
 ) -> None:
-    broken = await made(pseb, receiver)
-    await made(pasha, other_receiver)
+    broken = await create_webhook(pseb, receiver)
+    await create_webhook(pasha, other_receiver)
     async with service.database.transaction() as tx:
         unusable = "UPDATE webhooks SET sealed_secret = 'eA==' WHERE id = :id"
         await tx.execute(text(unusable), {"id": broken["id"]})
@@ -125,8 +125,8 @@ async def test_a_webhook_whose_events_cannot_be_read_does_not_delay_others(
     deliverer: Deliverer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    broken, read = await made(pseb, receiver), store.add_deliveries
-    await made(pasha, other_receiver)
+    broken, read = await create_webhook(pseb, receiver), store.add_deliveries
+    await create_webhook(pasha, other_receiver)
 
     async def fail(tx: Transaction, webhook_id: UUID, *given: Any) -> None:
         if str(webhook_id) == broken["id"]:
@@ -144,13 +144,13 @@ async def test_a_webhook_whose_events_cannot_be_read_does_not_delay_others(
 async def test_the_loop_continues_after_an_error(
     service: Service, pseb: Caller, receiver: Receiver, deliverer: Deliverer
 ) -> None:
-    await made(pseb, receiver)
+    await create_webhook(pseb, receiver)
     async with running(deliverer) as task:
         async with service.database.transaction() as tx:
             await tx.execute(text("SET LOCAL ROLE NONE"))
             await tx.execute(text("ALTER TABLE webhook_deliveries RENAME TO away"))
         await tell(pseb, "case.opened")
-        await told(pseb, "case.opened")
+        await wait_for_event(pseb, "case.opened")
         await asyncio.sleep(0.2)
         assert not task.done()
         async with service.database.transaction() as tx:

@@ -7,12 +7,12 @@ import httpx
 from sqlalchemy import select
 
 from app.webhooks import models
-from app.webhooks.rules import MOST_WEBHOOKS
-from tests.support import cases, hostile
-from tests.support.events import told
+from app.webhooks.rules import MAX_WEBHOOKS
+from tests.support import cases, hostile_urls
+from tests.support.events import wait_for_event
 from tests.support.receiver import Receiver
 from tests.support.service import Caller, Service
-from tests.support.webhooks import made, tell, url_of
+from tests.support.webhooks import create_webhook, tell, url_of
 
 TAG_1 = {"If-Match": '"1"'}
 ANY = {"If-Match": "*"}
@@ -24,8 +24,8 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 
 
 async def test_a_url_of_an_internal_host_is_refused(pseb: Caller, receiver: Receiver) -> None:
-    webhook = await made(pseb, receiver)
-    for url in filter(str.strip, hostile.URLS):
+    webhook = await create_webhook(pseb, receiver)
+    for url in filter(str.strip, hostile_urls.URLS):
         answer = await pseb.post("/v1/webhooks", json={"url": url})
         assert answer.status_code == 422, url
         assert cases.codes(answer).keys() == {"/url"}, url
@@ -64,7 +64,7 @@ async def test_a_webhook_needs_the_scope_to_read_events(service: Service) -> Non
 async def test_another_partners_webhook_is_not_found_even_by_the_regulator(
     pseb: Caller, pasha: Caller, nayatel: Caller, officer: Caller, receiver: Receiver
 ) -> None:
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     for caller in (pasha, nayatel, officer):
         for answer in (
             await caller.get(path),
@@ -81,7 +81,7 @@ async def test_another_partners_webhook_is_not_found_even_by_the_regulator(
 
 
 async def test_a_change_needs_the_current_version(pseb: Caller, receiver: Receiver) -> None:
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     for method, address, body in (
         ("PATCH", path, {"json": {"description": "x"}}),
         ("DELETE", path, {}),
@@ -94,16 +94,16 @@ async def test_a_change_needs_the_current_version(pseb: Caller, receiver: Receiv
 
 
 async def test_the_number_of_a_partners_webhooks_is_limited(pseb: Caller, pasha: Caller, receiver: Receiver) -> None:
-    for _ in range(MOST_WEBHOOKS):
-        path = (await made(pseb, receiver))["path"]
+    for _ in range(MAX_WEBHOOKS):
+        path = (await create_webhook(pseb, receiver))["path"]
     assert code(await pseb.post("/v1/webhooks", json={"url": PUBLIC})) == (409, "webhook_limit")
-    await made(pasha, receiver)
+    await create_webhook(pasha, receiver)
     assert (await pseb.delete(path, headers=TAG_1)).status_code == 204
-    await made(pseb, receiver)
+    await create_webhook(pseb, receiver)
 
 
 async def test_a_replay_needs_an_existing_event(pseb: Caller, receiver: Receiver) -> None:
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     for body, expected in (
         ({}, "missing_field"),
         ({"after": "x"}, "invalid_value"),
@@ -114,13 +114,13 @@ async def test_a_replay_needs_an_existing_event(pseb: Caller, receiver: Receiver
 
 
 async def test_a_disabled_webhook_cannot_be_tested(pseb: Caller, receiver: Receiver) -> None:
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     await pseb.patch(path, json={"status": "disabled"}, headers=TAG_1)
     assert code(await pseb.post(f"{path}/test")) == (409, "webhook_disabled")
 
 
 async def test_a_secret_is_shown_once_and_stored_sealed(service: Service, pseb: Caller, receiver: Receiver) -> None:
-    webhook = await made(pseb, receiver)
+    webhook = await create_webhook(pseb, receiver)
     rotated = (await pseb.post(f"{webhook['path']}/rotate-secret", headers=TAG_1)).json()
     assert rotated["secret"] != webhook["secret"]
     assert rotated["public_key"] == webhook["public_key"]
@@ -180,14 +180,16 @@ async def test_a_webhook_is_created_read_changed_and_deleted(pseb: Caller, recei
 async def test_events_of_a_webhook_are_recorded_for_its_partner_alone(
     pseb: Caller, pasha: Caller, receiver: Receiver
 ) -> None:
-    path = (await made(pseb, receiver))["path"]
+    path = (await create_webhook(pseb, receiver))["path"]
     await pseb.patch(path, json={"status": "disabled"}, headers=TAG_1)
     await pseb.patch(path, json={"status": "active"}, headers={"If-Match": '"2"'})
     await pseb.post(f"{path}/rotate-secret", headers={"If-Match": '"3"'})
     await pseb.delete(path, headers={"If-Match": '"4"'})
-    names = [each["name"] for each in await told(pseb, "webhook.deleted") if each["name"].startswith("webhook.")]
+    names = [
+        each["name"] for each in await wait_for_event(pseb, "webhook.deleted") if each["name"].startswith("webhook.")
+    ]
     assert names == [
         "webhook.created", "webhook.disabled", "webhook.changed", "webhook.secret_rotated", "webhook.deleted",
     ]  # fmt: skip
     await tell(pasha, "case.last")
-    assert not any(each["name"].startswith("webhook.") for each in await told(pasha, "case.last"))
+    assert not any(each["name"].startswith("webhook.") for each in await wait_for_event(pasha, "case.last"))

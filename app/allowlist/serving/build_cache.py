@@ -11,13 +11,13 @@ Built = TypeVar("Built")
 
 
 class BuildCache(Generic[Built]):
-    """Keeps what was used last, ``most_bytes`` of it by ``size_of``; what alone is larger is not kept.
+    """Keeps what was used last, ``max_bytes`` of it by ``size_of``; what alone is larger is not kept.
 
     A build goes on when whoever asked for it has left: others may be waiting for it. One that fails is not kept.
     """
 
-    def __init__(self, most_bytes: int, size_of: Callable[[Built], int]) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int, size_of: Callable[[Built], int]) -> None:
+        self._max_bytes = max_bytes
         self._size_of = size_of
         self._kept: OrderedDict[Hashable, Built] = OrderedDict()
         self._building: dict[Hashable, asyncio.Task[Built]] = {}
@@ -51,10 +51,10 @@ class BuildCache(Generic[Built]):
 
     def _keep(self, key: Hashable, built: Built) -> None:
         size = self._size_of(built)
-        if size > self._most_bytes:
+        if size > self._max_bytes:
             return
         self._kept[key] = built
         self._bytes += size
-        while self._bytes > self._most_bytes:
+        while self._bytes > self._max_bytes:
             _, dropped = self._kept.popitem(last=False)
             self._bytes -= self._size_of(dropped)

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 from app.core.errors import Unavailable
 
 AT_ONCE = 2
-MOST_OF_A_CALLER = 16
+MAX_PER_CALLER = 16
 PATIENCE_SECONDS = 10.0
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -30,11 +30,11 @@ class WorkSlots:
     """
 
     def __init__(
-        self, at_once: int = AT_ONCE, most_of_a_caller: int = MOST_OF_A_CALLER, patience: float = PATIENCE_SECONDS
+        self, at_once: int = AT_ONCE, max_per_caller: int = MAX_PER_CALLER, patience: float = PATIENCE_SECONDS
     ) -> None:
         self._free = asyncio.Semaphore(at_once)
         self._callers: dict[str, _Caller] = {}
-        self._most_of_a_caller = most_of_a_caller
+        self._max_per_caller = max_per_caller
         self._patience = patience
 
     @asynccontextmanager
@@ -44,7 +44,7 @@ class WorkSlots:
         Raises ``Unavailable`` when none becomes free in time, or when too much work of this caller waits already.
         """
         caller = self._callers.setdefault(name, _Caller())
-        if caller.works >= self._most_of_a_caller:
+        if caller.works >= self._max_per_caller:
             raise Unavailable("Too many of your requests of this kind are being worked on.")
         caller.works += 1
         try:

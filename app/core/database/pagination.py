@@ -15,7 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, InvalidValue
 from app.core.keyring import Keyring
-from app.core.validation.schemas import LINE, LONGEST_PAGE, Query
+from app.core.validation.schemas import LINE, MAX_PAGE_SIZE, Query
 
 SIGNATURE_DIGITS = 32
 
@@ -23,7 +23,7 @@ SIGNATURE_DIGITS = 32
 class PageQuery(Query):
     """Query parameters of a list; the filters of a list are fields of a subclass."""
 
-    limit: Annotated[int, Field(ge=1, le=LONGEST_PAGE, description="How many items a page holds")] = 50
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="How many items a page holds")] = 50
     cursor: Annotated[
         str | None, LINE, Field(max_length=500, description="`next_cursor` of the page before; opaque")
     ] = None

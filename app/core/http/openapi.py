@@ -6,10 +6,10 @@ The bounds hold for requests and responses: a longer text, or one with control c
 from collections.abc import Iterator
 from typing import Any
 
-from app.core.validation.schemas import LONGEST_TEXT
+from app.core.validation.schemas import MAX_TEXT_LENGTH
 
-LONGEST_BODY = 2**31 - 1
-MOST_ITEMS = 10_000_000
+MAX_BODY_LENGTH = 2**31 - 1
+MAX_ITEMS = 10_000_000
 LARGEST_INT32 = 2**31 - 1
 LARGEST_INTEGER = 2**53 - 1  # exact for every JSON parser (RFC 8259, 6)
 NO_CONTROL_CHARACTER = r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f]*$"  # except line feeds
@@ -97,7 +97,7 @@ def _refer_to_problems(responses: dict[str, Any], components: dict[str, Any]) ->
 def _bound_body(schema: dict[str, Any]) -> None:
     if schema.get("type") == "string":
         schema.setdefault("format", "binary")
-        schema.setdefault("maxLength", LONGEST_BODY)
+        schema.setdefault("maxLength", MAX_BODY_LENGTH)
 
 
 def _bound(schema: dict[str, Any]) -> None:
@@ -105,11 +105,11 @@ def _bound(schema: dict[str, Any]) -> None:
         case "string" if not {"enum", "const"} & schema.keys():
             if not {"format", "pattern"} & schema.keys():
                 schema["pattern"] = NO_CONTROL_CHARACTER
-            schema.setdefault("maxLength", LENGTH_OF_FORMAT.get(schema.get("format", ""), LONGEST_TEXT))
+            schema.setdefault("maxLength", LENGTH_OF_FORMAT.get(schema.get("format", ""), MAX_TEXT_LENGTH))
         case "integer":
             if "exclusiveMinimum" not in schema:
                 schema.setdefault("minimum", 0)
             largest = schema.get("exclusiveMaximum") or schema.setdefault("maximum", LARGEST_INTEGER)
             schema.setdefault("format", "int32" if largest <= LARGEST_INT32 else "int64")
         case "array":
-            schema.setdefault("maxItems", MOST_ITEMS)
+            schema.setdefault("maxItems", MAX_ITEMS)

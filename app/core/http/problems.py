@@ -16,7 +16,7 @@ from starlette.routing import Match
 from app.core import errors
 from app.core.database.engine import is_outage
 from app.core.errors import DomainError, FieldError
-from app.core.validation.schemas import LONGEST_TEXT, FieldProblem, Problem, field_error
+from app.core.validation.schemas import MAX_TEXT_LENGTH, FieldProblem, Problem, field_error
 
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 RETRY_AFTER_SECONDS = "2"
@@ -119,7 +119,7 @@ def problem_responses(*kinds: type[DomainError]) -> dict[int | str, dict[str, An
 
 
 def _instance(request: Request) -> str:
-    return quote(request.scope["path"])[:LONGEST_TEXT]  # a URI reference (RFC 9457, 3.1.5)
+    return quote(request.scope["path"])[:MAX_TEXT_LENGTH]  # a URI reference (RFC 9457, 3.1.5)
 
 
 async def _on_domain_error(request: Request, error: Exception) -> JSONResponse:

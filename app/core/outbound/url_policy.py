@@ -74,7 +74,7 @@ class AllowedTargets:
             address = parse_address(text)
             single = parse_canonical(f"{address}/{address.max_prefixlen}")
             is_listed = any(each.overlaps(single) for each in self._networks)
-            return is_listed or (is_routable(address) and not _METADATA.touches(single))
+            return is_listed or (is_routable(address) and not _METADATA.overlaps(single))
         return False
 
 

@@ -103,12 +103,12 @@ class DisjointNetworks:
                 kept.append(network)
         return cls([network.text for network in kept])
 
-    def touches(self, network: Network) -> bool:
+    def overlaps(self, network: Network) -> bool:
         """True when a network shares an address with ``network``."""
         at = bisect_right(self._firsts, network.last) - 1
         return at >= 0 and self._networks[at].last >= network.first
 
-    def holds(self, network: Network) -> bool:
+    def contains(self, network: Network) -> bool:
         """True when a network contains ``network``."""
         at = bisect_right(self._firsts, network.first) - 1
         return at >= 0 and self._networks[at].last >= network.last
@@ -135,7 +135,7 @@ def to_integer(address: IPv4Address | IPv6Address) -> int:
 
 def is_routable(address: IPv4Address | IPv6Address) -> bool:
     """True when an address is globally routable unicast."""
-    return not _RESERVED.touches(parse_canonical(f"{address}/{address.max_prefixlen}"))
+    return not _RESERVED.overlaps(parse_canonical(f"{address}/{address.max_prefixlen}"))
 
 
 @lru_cache(maxsize=8192)
@@ -154,7 +154,7 @@ def _parse_ipv4(text: str) -> Network | None:
         return None
     first = int.from_bytes(packed)
     network = Network(first, first, f"{address}/32")
-    return None if _RESERVED.touches(network) else network
+    return None if _RESERVED.overlaps(network) else network
 
 
 def _packed_ipv4(text: str) -> bytes | None:
@@ -175,9 +175,9 @@ def _parse_any(text: str) -> Network:
         single = f"{address}/{address.max_prefixlen}"
         raise NetworkHostBits(f"{text} has host bits set. Did you mean {single} or {block}?")
     network = parse_canonical(str(block))
-    if length < WIDEST[address.version] and not _RESERVED.holds(network):
+    if length < WIDEST[address.version] and not _RESERVED.contains(network):
         raise NetworkTooWide(f"{block} is wider than /{WIDEST[address.version]}.")
-    if _RESERVED.touches(network):
+    if _RESERVED.overlaps(network):
         raise NetworkReserved(f"{block} is not globally routable unicast space.")
     return network
 

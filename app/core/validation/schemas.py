@@ -28,8 +28,8 @@ from app.core.identity_numbers import contains_cnic
 Examples = dict[str, JsonValue]
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 CONTROL_BUT_BREAKS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-LONGEST_TEXT = 2_000
-LONGEST_NAME = 200  # of a field in an error
+MAX_TEXT_LENGTH = 2_000
+MAX_NAME_LENGTH = 200  # of a field in an error
 # Times that PostgreSQL, Python and JSON represent in any time zone.
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -39,7 +39,7 @@ MAX_ERRORS = 100  # of one body in a response
 REFUSED = object()
 
 
-def refusal(code: str, detail: str) -> PydanticCustomError:
+def validation_error(code: str, detail: str) -> PydanticCustomError:
     """Return the exception for a validator that refuses a value with a stable code."""
     return PydanticCustomError(code, "{detail}", {"detail": detail})
 
@@ -47,7 +47,9 @@ def refusal(code: str, detail: str) -> PydanticCustomError:
 def _check_field_count(given: dict[str, Any]) -> None:
     """Refuse an object with too many fields to list errors of each."""
     if len(given) > MAX_FIELDS:
-        raise refusal("invalid_value", f"The object has {len(given)} fields; at most {MAX_FIELDS} are allowed.")
+        raise validation_error(
+            "invalid_value", f"The object has {len(given)} fields; at most {MAX_FIELDS} are allowed."
+        )
 
 
 def is_blank(text: str) -> bool:
@@ -62,7 +64,7 @@ def domain_validator(check: Any) -> AfterValidator:
         try:
             return check(value)
         except Invalid as error:
-            raise refusal(error.code, error.detail) from None
+            raise validation_error(error.code, error.detail) from None
 
     return AfterValidator(validate)
 
@@ -77,7 +79,9 @@ def _normalize(value: Any, *, breaks: bool) -> Any:
         value = value.replace("\r\n", "\n")
     control = (CONTROL_BUT_BREAKS if breaks else CONTROL).search(value)
     if control:
-        raise refusal("invalid_value", f"Control character U+{ord(control[0]):04X} at position {control.start()}.")
+        raise validation_error(
+            "invalid_value", f"Control character U+{ord(control[0]):04X} at position {control.start()}."
+        )
     return unicodedata.normalize("NFC", value).strip()
 
 
@@ -88,7 +92,7 @@ PARAGRAPH = BeforeValidator(partial(_normalize, breaks=True))
 def _without_cnic(text: str) -> str:
     if contains_cnic(text):
         detail = "The text has a number in the form of a CNIC. Use the field cnic, and write no other 13 digits so."
-        raise refusal("invalid_value", detail)
+        raise validation_error("invalid_value", detail)
     return text
 
 
@@ -98,9 +102,9 @@ NO_CNIC = AfterValidator(_without_cnic)
 # ``max_length`` comes first so that pydantic-core checks it; the BeforeValidator runs before it all the same.
 Line100 = Annotated[str, Field(max_length=100), LINE, NO_CNIC]
 Line200 = Annotated[str, Field(max_length=200), LINE, NO_CNIC]
-Paragraph = Annotated[str, Field(max_length=LONGEST_TEXT), PARAGRAPH, NO_CNIC]
+Paragraph = Annotated[str, Field(max_length=MAX_TEXT_LENGTH), PARAGRAPH, NO_CNIC]
 # Texts of the service, which may quote input: control characters are replaced.
-ServiceText = Annotated[str, BeforeValidator(lambda text: CONTROL_BUT_BREAKS.sub(" ", text)[:LONGEST_TEXT])]
+ServiceText = Annotated[str, BeforeValidator(lambda text: CONTROL_BUT_BREAKS.sub(" ", text)[:MAX_TEXT_LENGTH])]
 
 Instant = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST, examples=["2027-01-31T12:00:00Z"])]
 
@@ -152,7 +156,7 @@ class Body(BaseModel):
         for error in cls.cross_field_errors(valid):
             loc = tuple(int(part) if part.isdigit() else part for part in error.pointer.split("/")[1:])
             if loc not in refused:
-                errors.append(InitErrorDetails(type=refusal(error.code, error.detail), loc=loc, input=None))
+                errors.append(InitErrorDetails(type=validation_error(error.code, error.detail), loc=loc, input=None))
         if errors or result is None:
             raise ValidationError.from_exception_data(cls.__name__, errors)
         return result
@@ -160,7 +164,7 @@ class Body(BaseModel):
 
 def _to_init_error(error: ErrorDetails) -> InitErrorDetails:
     own = field_error(error, error["loc"])
-    return InitErrorDetails(type=refusal(own.code, own.detail), loc=error["loc"], input=None)
+    return InitErrorDetails(type=validation_error(own.code, own.detail), loc=error["loc"], input=None)
 
 
 class MergePatch(BaseModel):
@@ -193,13 +197,13 @@ class Resource(BaseModel):
 
 
 Item = TypeVar("Item", bound=BaseModel)
-LONGEST_PAGE = 500
+MAX_PAGE_SIZE = 500
 
 
 class Page(Resource, Generic[Item]):
     """One page of a list; ``next_cursor`` is null on the last."""
 
-    items: Annotated[Sequence[Item], Field(json_schema_extra={"maxItems": LONGEST_PAGE})]
+    items: Annotated[Sequence[Item], Field(json_schema_extra={"maxItems": MAX_PAGE_SIZE})]
     next_cursor: str | None = None
 
     @classmethod
@@ -237,7 +241,7 @@ class Problem(Resource):
 
 def field_error(error: ErrorDetails, loc: Sequence[str | int]) -> FieldError:
     """Convert an error of Pydantic to a field error with a stable code and a JSON Pointer (RFC 6901)."""
-    pointer = "".join("/" + str(part)[:LONGEST_NAME].replace("~", "~0").replace("/", "~1") for part in loc)
+    pointer = "".join("/" + str(part)[:MAX_NAME_LENGTH].replace("~", "~0").replace("/", "~1") for part in loc)
     if error["type"] in DomainError.known:
         return FieldError(pointer, error["type"], str(error.get("ctx", {}).get("detail", error["msg"])))
     if error["type"] in ("missing", "too_short"):

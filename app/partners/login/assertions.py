@@ -11,7 +11,7 @@ from joserfc.errors import ExpiredTokenError, JoseError
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 TOKEN_TYPES = ("jwt", "client-authentication+jwt")
-LONGEST_SECONDS = 300
+MAX_LIFETIME_SECONDS = 300
 LEEWAY_SECONDS = 10
 JTI_LENGTH = 255
 _TIMES = jwt.JWTClaimsRegistry(leeway=LEEWAY_SECONDS, exp={"essential": True})
@@ -59,7 +59,7 @@ def _check_times(claims: Mapping[str, Any]) -> None:
         raise AssertionRefused("The assertion has expired.") from None
     except JoseError:
         raise AssertionRefused("An assertion needs an exp; its iat and nbf must not be in the future.") from None
-    if claims["exp"] > time.time() + LONGEST_SECONDS + LEEWAY_SECONDS:
-        raise AssertionRefused(f"The exp of an assertion is at most {LONGEST_SECONDS} seconds ahead.")
+    if claims["exp"] > time.time() + MAX_LIFETIME_SECONDS + LEEWAY_SECONDS:
+        raise AssertionRefused(f"The exp of an assertion is at most {MAX_LIFETIME_SECONDS} seconds ahead.")
     if claims.get("iat", claims["exp"]) > claims["exp"]:
         raise AssertionRefused("The iat of an assertion is before its exp.")

@@ -18,7 +18,7 @@ from app.partners.login.client_lookup import ClientLookup
 from app.partners.login.remote_keys import KeysUnreachable, RemoteKeys, fetch_json
 from app.partners.models import Client
 
-MOST_KEY_SETS = 1_000
+MAX_KEY_SETS = 1_000
 UNKNOWN = "Unknown client, no valid signature by a key of the client, or its keys cannot be fetched at the moment."
 # Every refused assertion is answered after the same time, which includes waiting for a published key set. Otherwise
 # the time of the response would distinguish a client that publishes its keys from one that does not exist.
@@ -86,7 +86,7 @@ class ClientAuthenticator:
 
     def _published_keys(self, url: str, owner: str) -> RemoteKeys:
         if url not in self._published:
-            while len(self._published) >= MOST_KEY_SETS:
+            while len(self._published) >= MAX_KEY_SETS:
                 self._published.pop(next(iter(self._published)))
             self._published[url] = RemoteKeys(partial(fetch_json, self._outbound, url, owner))
         return self._published[url]

@@ -12,7 +12,7 @@ from app.core.database.engine import Database
 from app.partners import store
 from app.partners.models import Client
 
-MOST_AT_ONCE = 100
+MAX_BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class ClientLookup:
     def __init__(self, database: Database) -> None:
         self._keyring = database.keyring
         self._database = database
-        self._batcher = Batcher(self._find_each, MOST_AT_ONCE)
+        self._batcher = Batcher(self._find_each, MAX_BATCH)
 
     async def find_client(self, client_id: str) -> Client | None:
         """Return the client of that id, which may be disabled, or None."""

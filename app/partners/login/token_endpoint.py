@@ -20,7 +20,7 @@ from app.core.limits.http import count_failed_login, count_token
 from app.core.limits.shared_read import SharedRead
 from app.core.principal import SCOPES
 from app.core.settings import Settings
-from app.core.validation.schemas import LONGEST_NAME
+from app.core.validation.schemas import MAX_NAME_LENGTH
 from app.partners import rules, store
 from app.partners.key_sets import SIGNING_ALGORITHMS
 from app.partners.login.assertions import ASSERTION_TYPE, AssertionRefused
@@ -153,7 +153,7 @@ async def _check_form(request: Request, grant_type: str) -> None:
     for name, times in Counter(name for name, _ in (await request.form()).multi_items()).items():
         if times > 1:
             raise _TokenRequestRefused(
-                "invalid_request", f"The parameter {name[:LONGEST_NAME]!r} is sent {times} times."
+                "invalid_request", f"The parameter {name[:MAX_NAME_LENGTH]!r} is sent {times} times."
             )
     if not grant_type:
         raise _TokenRequestRefused("invalid_request", "Send a form with grant_type=client_credentials.")

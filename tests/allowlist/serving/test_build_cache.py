@@ -23,8 +23,8 @@ class Maker:
         return b"12345"
 
 
-def cache(most_bytes: int = 100) -> BuildCache[bytes]:
-    return BuildCache(most_bytes, len)
+def cache(max_bytes: int = 100) -> BuildCache[bytes]:
+    return BuildCache(max_bytes, len)
 
 
 async def made(body: bytes) -> bytes:

@@ -16,7 +16,7 @@ from tests.support import feed
 from tests.support.feed import FEED, addresses, published
 from tests.support.postgres import settings_for
 from tests.support.service import Caller, Service
-from tests.support.statements import counted
+from tests.support.statements import record_statements
 
 WIDTH = 300
 SERIALS = 45
@@ -90,7 +90,7 @@ async def test_a_304_for_an_earlier_list_neither_reads_nor_builds_it(
     fresh = Service(service.settings)
     await fresh.app.state.reader.refresh()
     caller = Caller(fresh, nayatel.credentials, nayatel.token)
-    async with counted(fresh.app.state.database) as sent:
+    async with record_statements(fresh.app.state.database) as sent:
         for _ in range(20):
             held = await caller.get(f"{FEED}/snapshots/3?format=text", headers={"If-None-Match": tag})
             assert (held.status_code, held.headers["ETag"]) == (304, tag)
@@ -116,7 +116,7 @@ async def test_a_delta_gets_304_only_for_its_own_tag(service: Service, nayatel: 
 async def test_concurrent_requests_for_an_earlier_list_build_it_once(
     service: Service, nayatel: Caller, builds: Builds
 ) -> None:
-    async with counted(service.app.state.database) as sent:
+    async with record_statements(service.app.state.database) as sent:
         answers = await asyncio.gather(*(nayatel.get(f"{FEED}/snapshots/3") for _ in range(30)))
         texts = await asyncio.gather(*(nayatel.get(f"{FEED}/snapshots/3?format=text") for _ in range(10)))
     assert {each.status_code for each in (*answers, *texts)} == {200}

@@ -23,11 +23,11 @@ from app.core.auth.bearer import ALGORITHM
 from app.partners import service as partners
 from app.partners import store
 from tests.support import feed
+from tests.support.audit_trees import sequence_events
 from tests.support.feed import FEED, Link, addresses, published, withdrawn
 from tests.support.postgres import settings_for
 from tests.support.service import Caller, Service
-from tests.support.statements import counted
-from tests.support.trees import sequenced
+from tests.support.statements import record_statements
 
 A, B, C = addresses(3)
 
@@ -194,7 +194,7 @@ async def test_a_checkpoint_by_a_revoked_key_is_left_out_until_a_worker_has_sign
     service: Service, nayatel: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await published(service, A)
-    await sequenced(service)
+    await sequence_events(service)
     before = (await nayatel.get(f"{FEED}/manifest")).text
     kid = str(jws.extract_compact(before.encode()).headers()["kid"])
     assert json.loads(jws.extract_compact(before.encode()).payload)["audit_checkpoint"]
@@ -204,7 +204,7 @@ async def test_a_checkpoint_by_a_revoked_key_is_left_out_until_a_worker_has_sign
     caller = Caller(service, nayatel.credentials, await service.token(nayatel.credentials))
     between = (await caller.get(f"{FEED}/manifest")).text
     assert json.loads(jws.extract_compact(between.encode()).payload)["audit_checkpoint"] is None
-    await sequenced(service)
+    await sequence_events(service)
     monkeypatch.setattr(manifest, "CHECKPOINT_RENEWAL_SECONDS", 0.0)  # a second has passed
     after = json.loads(jws.extract_compact((await caller.get(f"{FEED}/manifest")).text.encode()).payload)
     assert jws.extract_compact(after["audit_checkpoint"].encode()).headers()["kid"] == new
@@ -289,7 +289,7 @@ async def test_a_manifest_carries_the_newest_checkpoint_of_the_event_log(
 ) -> None:
     await published(service, A)
     assert (await read(service, nayatel))["audit_checkpoint"] is None
-    await sequenced(service)
+    await sequence_events(service)
     monkeypatch.setattr(manifest, "RENEWAL_SECONDS", 0.0)
     newest = (await nayatel.get("/v1/audit/checkpoint")).json()["signed"]
     assert (await read(service, nayatel))["audit_checkpoint"] == newest
@@ -299,7 +299,7 @@ async def test_concurrent_requests_for_the_manifest_sign_it_once_and_later_ones_
     service: Service, nayatel: Caller
 ) -> None:
     await published(service, A)
-    async with counted(service.app.state.database) as sent:
+    async with record_statements(service.app.state.database) as sent:
         answers = await asyncio.gather(*(nayatel.get(f"{FEED}/manifest") for _ in range(10)))
         made = len(sent)
         answers += [await nayatel.get(f"{FEED}/manifest") for _ in range(5)]

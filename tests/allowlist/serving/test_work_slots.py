@@ -44,7 +44,7 @@ async def test_one_caller_has_one_slot_and_the_others_get_theirs() -> None:
 
 
 async def test_a_caller_with_too_much_work_waiting_is_refused_and_nobody_else() -> None:
-    slots, until, log = WorkSlots(at_once=2, most_of_a_caller=3), asyncio.Event(), list[str]()
+    slots, until, log = WorkSlots(at_once=2, max_per_caller=3), asyncio.Event(), list[str]()
     waiting = [asyncio.create_task(hold(slots, "greedy", until, log)) for _ in range(3)]
     await settled()
     with pytest.raises(Unavailable):

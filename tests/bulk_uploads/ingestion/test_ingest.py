@@ -15,7 +15,7 @@ from app.bulk_uploads.ingestion.ingest import ingest
 from app.core.database.engine import Database
 from tests.support import cases, events, postgres, uploads
 from tests.support.service import Caller, Service
-from tests.support.statements import counted
+from tests.support.statements import record_statements
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ async def test_a_file_that_breaks_on_its_last_line_registers_nothing(
     assert await references(pseb) == []
     assert (await pseb.get("/v1/applicants")).json()["items"] == []
     assert not await has_parts(service.database, upload_id)
-    log = [each["name"] for each in await events.told(pseb, "bulk_upload.failed")]
+    log = [each["name"] for each in await events.wait_for_event(pseb, "bulk_upload.failed")]
     assert log[-2:] == ["bulk_upload.received", "bulk_upload.failed"]
 
 
@@ -166,7 +166,7 @@ async def test_a_chunk_costs_the_same_statements_whatever_the_number_of_its_rows
         mixed = rows(count, f"S{count}-")
         mixed[0] |= {"email": "@"}
         await uploads.send(pseb, uploads.csv_of(mixed), dry_run=dry_run)
-        async with counted(service.database) as statements:
+        async with record_statements(service.database) as statements:
             await service.ingest_all()
         # parts are fetched concurrently, and the fetch of the part after the last may be cancelled before it is sent
         sent.append(sorted(each for each in statements if "FROM bulk_upload_parts" not in each))
@@ -197,7 +197,7 @@ async def test_a_large_file_is_read_by_a_subprocess_with_the_same_outcomes(
 
 async def test_the_end_of_an_upload_is_an_event_with_its_counts(pseb: Caller) -> None:
     done = await uploads.ingest(pseb, uploads.csv_of(rows(2)))
-    event = (await events.told(pseb, "bulk_upload.completed"))[-1]
+    event = (await events.wait_for_event(pseb, "bulk_upload.completed"))[-1]
     assert event["subject_id"] == done["id"]
     assert {name: event["details"][name] for name in ("total", "created", "refused")} == {
         "total": 2,

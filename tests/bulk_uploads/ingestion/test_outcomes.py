@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from tests.support import cases, dirty, events, uploads
+from tests.support import cases, events, invalid_rows, uploads
 from tests.support.service import Caller, Service
 
 
 async def problems(caller: Caller, upload: dict[str, Any]) -> list[tuple[int, str, str]]:
     answer = await caller.get(f"/v1/bulk-uploads/{upload['id']}/problems.csv")
     assert answer.status_code == 200, answer.text
-    return dirty.read_problems(answer.text)
+    return invalid_rows.read_problems(answer.text)
 
 
 def counts(total: int, **others: int) -> dict[str, int]:
@@ -28,12 +28,13 @@ async def registered(caller: Caller) -> list[dict[str, Any]]:
 async def test_each_defect_gives_its_line_column_and_code_and_nothing_else_is_refused(
     pseb: Caller, chunk_rows: int, dry_run: bool
 ) -> None:
-    body, expected = dirty.upload()
+    body, expected = invalid_rows.upload()
     done = await uploads.ingest(pseb, body, chunk_rows=chunk_rows, dry_run=dry_run)
     assert await problems(pseb, done) == expected
     assert (done["status"], done["dry_run"]) == ("completed", dry_run)
-    assert done["counts"] == counts(2 * len(dirty.DEFECTS), created=len(dirty.DEFECTS), refused=len(dirty.DEFECTS))
-    assert len(await registered(pseb)) == (0 if dry_run else len(dirty.DEFECTS))
+    half = len(invalid_rows.DEFECTS)
+    assert done["counts"] == counts(2 * half, created=half, refused=half)
+    assert len(await registered(pseb)) == (0 if dry_run else half)
 
 
 async def test_rows_with_invalid_utf8_or_the_wrong_number_of_cells_are_refused_by_themselves(pseb: Caller) -> None:
@@ -130,7 +131,7 @@ async def test_a_dry_run_predicts_the_outcomes_and_changes_nothing(
     dry_run = await uploads.ingest(pseb, body, dry_run=True, chunk_rows=chunk_rows)
     assert await registered(pseb) == []
     assert (await pseb.get("/v1/applicants")).json()["items"] == []
-    log = [each["name"] for each in await events.told(pseb, "bulk_upload.completed")]
+    log = [each["name"] for each in await events.wait_for_event(pseb, "bulk_upload.completed")]
     assert [each for each in log if each.startswith(("registration.", "applicant."))] == []
 
     done = await uploads.ingest(pseb, body, chunk_rows=chunk_rows)

@@ -79,7 +79,7 @@ async def test_an_upload_that_kills_its_worker_three_times_fails_and_says_so(ser
     assert "3 times in a row while it read the file" in failed["problem"]["detail"]
     async with service.database.transaction(read_only=True) as tx:
         assert await read_part(tx, upload_id, 0) is None
-    event = (await events.told(pseb, "bulk_upload.failed"))[-1]
+    event = (await events.wait_for_event(pseb, "bulk_upload.failed"))[-1]
     assert (event["subject_id"], event["details"]["code"]) == (str(upload_id), "processing_aborted")
 
 

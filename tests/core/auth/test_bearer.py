@@ -21,7 +21,7 @@ PATH = "/v1/registrations"
 
 
 def _claims(caller: Caller, **changes: Any) -> dict[str, Any]:
-    """The claims of a sound token of the caller's, with changes; None takes one out."""
+    """Return the claims of a valid token of the caller's, with changes; None removes a claim."""
     issuer = caller.service.settings.public_url
     claims = {
         "iss": issuer,

@@ -11,7 +11,7 @@ from app.core.errors import Unavailable
 
 
 class Work:
-    """Doubles numbers, a batch at a time, once it may."""
+    """Doubles numbers, a batch at a time, once it is allowed to."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -29,7 +29,7 @@ class Work:
 
 
 async def _under_way(work: Work, batcher: Batcher[int, int], *numbers: int) -> list[asyncio.Task[int]]:
-    """Tasks that ask for these while one other is being worked on."""
+    """Return tasks that wait for these numbers while another is worked on."""
     work.may_go_on.clear()
     first = asyncio.create_task(batcher.process(0))
     await asyncio.sleep(0.01)

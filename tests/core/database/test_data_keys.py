@@ -18,7 +18,7 @@ USED = "SELECT DISTINCT get_byte({column}, 3) FROM {table} WHERE {column} IS NOT
 
 
 async def key_ids(service: Service) -> set[int]:
-    """The ids of the keys that anything in the database is sealed with."""
+    """Return the ids of the keys that seal a value in the database."""
     found: set[int] = set()
     async with service.database.transaction(read_only=True) as tx:
         for column in data_keys.sealed_columns():
@@ -26,7 +26,7 @@ async def key_ids(service: Service) -> set[int]:
     return found
 
 
-async def let_seconds_pass(service: Service, seconds: int = 61) -> None:
+async def age_by_seconds(service: Service, seconds: int = 61) -> None:
     past = f"UPDATE data_keys SET created_at = created_at - interval '{seconds} seconds'"
     await postgres.execute(service.settings.database_url, past)
     for database in (service.database, service.app.state.database):
@@ -44,7 +44,7 @@ async def reseal(settings: Settings) -> None:
     await worker.close()
 
 
-async def something_in_every_sealed_column(pseb: Caller) -> str:
+async def fill_every_sealed_column(pseb: Caller) -> str:
     person = cases.individual(mobile="+923001234567")
     made = await pseb.post("/v1/applicants", json=person, headers={"Idempotency-Key": "once"})
     await uploads.ingest(pseb, uploads.csv_of([uploads.row("A", email="@")]))
@@ -60,7 +60,7 @@ async def test_a_new_key_seals_nothing_before_every_process_has_had_time_to_know
     await service.app.state.database.read_keys()
     await pseb.post("/v1/applicants", json=cases.individual())
     assert new not in await key_ids(service)
-    await let_seconds_pass(service, 11)
+    await age_by_seconds(service, 11)
     await pseb.post("/v1/applicants", json=cases.individual())
     assert new in await key_ids(service)
 
@@ -68,11 +68,11 @@ async def test_a_new_key_seals_nothing_before_every_process_has_had_time_to_know
 async def test_everything_is_sealed_anew_after_a_rotation_and_reads_as_before(
     service: Service, settings: Settings, pseb: Caller, officer: Caller
 ) -> None:
-    path = await something_in_every_sealed_column(pseb)
+    path = await fill_every_sealed_column(pseb)
     before = (await pseb.get(path)).json()
     old = await key_ids(service)
     new = await rotate(service.database)
-    await let_seconds_pass(service)
+    await age_by_seconds(service)
     await reseal(settings)
     assert await key_ids(service) == {new} != old
     assert (await pseb.get(path)).json() == before
@@ -94,7 +94,7 @@ async def test_writers_and_readers_go_on_while_keys_rotate(service: Service, set
     async def rotate_often() -> None:
         for _ in range(3):
             await rotate(service.database)
-            await let_seconds_pass(service)
+            await age_by_seconds(service)
             await reseal(settings)
 
     *written, _ = await asyncio.gather(write_often(), write_often(), rotate_often())

@@ -42,8 +42,8 @@ async def _database(settings: Settings) -> AsyncIterator[Database]:
 
 
 @asynccontextmanager
-async def _server_that_only_says(sqlstate: str) -> AsyncIterator[str]:
-    """The URL of a server that refuses every connection with ``sqlstate``, as PostgreSQL does while it starts."""
+async def _server_refusing_with(sqlstate: str) -> AsyncIterator[str]:
+    """Yield the URL of a server that refuses every connection with ``sqlstate``, as PostgreSQL does while it starts."""
     fields = b"".join(
         code + value.encode() + b"\0" for code, value in ((b"S", "FATAL"), (b"C", sqlstate), (b"M", "no"))
     )
@@ -149,7 +149,7 @@ async def test_a_database_that_cannot_be_reached_is_an_outage() -> None:
 async def test_a_refused_connection_is_an_outage_when_the_server_is_busy_or_starting(
     sqlstate: str, *, outage: bool
 ) -> None:
-    async with _server_that_only_says(sqlstate) as url, _database(postgres.settings_for(url)) as database:
+    async with _server_refusing_with(sqlstate) as url, _database(postgres.settings_for(url)) as database:
         assert is_outage(await _error_of(database, "SELECT 1")) is outage
 
 

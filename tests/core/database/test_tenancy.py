@@ -63,7 +63,7 @@ async def names(tx: Transaction, statement: str) -> set[str]:
     return set(await tx.scalars(text(statement)))
 
 
-async def a_bit_of_everything(caller: Caller, officer: Caller) -> None:
+async def create_one_of_each(caller: Caller, officer: Caller) -> None:
     case = await cases.submitted(caller, reference=f"{caller.credentials.client_id}")
     await cases.decide(officer, case, "request_information", reason_codes=["other"], note="A note")
     await caller.post("/v1/applicants", json=cases.company(), headers={"Idempotency-Key": "once"})
@@ -102,7 +102,7 @@ async def test_the_applications_roles_own_nothing_and_are_above_no_policy(servic
 async def test_a_partner_meets_no_row_of_anothers_in_any_table(
     service: Service, pseb: Caller, pasha: Caller, officer: Caller
 ) -> None:
-    await a_bit_of_everything(pseb, officer)
+    await create_one_of_each(pseb, officer)
     mine, theirs = acting_for(pseb), acting_for(pasha)
     async with (
         service.database.transaction(mine, read_only=True) as own,
@@ -119,7 +119,7 @@ async def test_a_partner_meets_no_row_of_anothers_in_any_table(
 
 
 async def test_an_unknown_partner_sees_no_rows(service: Service, pseb: Caller, officer: Caller) -> None:
-    await a_bit_of_everything(pseb, officer)
+    await create_one_of_each(pseb, officer)
     nobody = Principal(UUID(int=0), UUID(int=0), "operator", "", frozenset())
     async with service.database.transaction(nobody, read_only=True) as tx:
         for table in await names(tx, READABLE) - SHARED - THE_LIST - {"events"}:
@@ -189,7 +189,7 @@ async def test_intake_reads_of_others_their_networks_and_what_is_granted_and_not
 ) -> None:
     granted = await cases.approved(pseb, officer)
     other = await cases.submitted(pseb)
-    await a_bit_of_everything(pseb, officer)
+    await create_one_of_each(pseb, officer)
     shared = {"operators", "operator_prefixes", "country_prefixes"}
     async with service.database.transaction(acting_for(pasha), role=INTAKE) as tx:
         assert await tx.scalar(text("SELECT current_user")) == INTAKE
@@ -241,8 +241,8 @@ async def test_intake_takes_no_networks_of_another_partners_case_away(
     assert (await pseb.get(f"/v1/registrations/{case['id']}")).json()["networks"] == case["networks"]
 
 
-async def interleaved(database: Database, partners: Sequence[Principal], rounds: int) -> int:
-    """Read everything there is, in turn for each partner, on whatever connection is free; count strangers' rows."""
+async def read_interleaved(database: Database, partners: Sequence[Principal], rounds: int) -> int:
+    """Read every table as each partner in turn, on any free connection; count other partners' rows."""
     strangers = 0
     for principal, _ in zip(cycle(partners), range(rounds), strict=False):
         async with database.transaction(principal, read_only=True) as tx:
@@ -259,5 +259,5 @@ async def test_a_hundred_thousand_interleaved_transactions_on_pooled_connections
     for caller in (pseb, pasha):
         await cases.submitted(caller)
     partners = [acting_for(pseb), acting_for(pasha)]
-    rounds = [interleaved(service.database, partners[i % 2 :] + partners[: i % 2], 10_000) for i in range(10)]
+    rounds = [read_interleaved(service.database, partners[i % 2 :] + partners[: i % 2], 10_000) for i in range(10)]
     assert await asyncio.gather(*rounds) == [0] * 10

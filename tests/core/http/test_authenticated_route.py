@@ -27,7 +27,7 @@ ID = "019b2f6e-6a00-7c3e-8d55-1b8d7f3e2a11"
 
 
 class Unread:
-    """A body that never ends, and notes whether any of it was asked for."""
+    """A body that never ends, and records whether any of it was read."""
 
     def __init__(self) -> None:
         self.is_read = False

@@ -6,7 +6,7 @@ LATER = 2 * READER_GRACE_SECONDS
 
 
 class Connection:
-    """A connection that notes why it was closed."""
+    """A connection that records the reason for which it was closed."""
 
     def __init__(self, table: ConnectionTable) -> None:
         self.table = table

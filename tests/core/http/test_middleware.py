@@ -10,7 +10,7 @@ from app.core.http.middleware import RequestMiddleware
 
 
 async def _sent(app: Any, messages: list[Message]) -> None:
-    """What ``app`` sends to a GET, in ``messages``."""
+    """Collect in ``messages`` the messages that ``app`` sends to a GET."""
     scope = {"type": "http", "method": "GET", "path": "/v1/things", "headers": [], "client": ("192.0.2.7", 1)}
 
     async def receive() -> Message:

@@ -11,7 +11,7 @@ from app.main import create_app
 
 
 def body(schema: dict[str, Any], media_type: str = "application/json") -> dict[str, Any]:
-    """``schema`` as it stands in a completed document."""
+    """Return ``schema`` as a completed document has it."""
     operation: dict[str, Any] = {
         "operationId": "do",
         "requestBody": {"content": {media_type: {"schema": schema}}},

@@ -21,7 +21,7 @@ APPLICANTS = "/v1/applicants"
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """The problem in an answer, with all its members."""
+    """Return the problem of a response, with all its members."""
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
     body: dict[str, Any] = answer.json()
     assert body.keys() - {"errors"} == {"type", "title", "status", "detail", "code", "instance"}
@@ -165,7 +165,7 @@ async def test_an_http_error_of_any_status_becomes_a_problem(service: Service) -
 
 async def test_a_domain_error_gets_the_status_of_its_nearest_kind(service: Service) -> None:
     class TooLate(Conflict):
-        """Not kept among the known ones: it has no code of its own."""
+        """An error without a code of its own, so that the catalogue does not list it."""
 
     @service.app.get("/late")
     async def late() -> None:

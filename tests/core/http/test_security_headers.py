@@ -14,7 +14,7 @@ def directives(answer: httpx.Response) -> dict[str, str]:
 
 
 async def one_answer_of_each_kind(service: Service, caller: Caller) -> dict[int, httpx.Response]:
-    """An answer of each status that a caller can meet, by whatever part of the service gives it."""
+    """Return a response of each status, from each part of the service that gives one."""
 
     @service.app.get("/v1/fails")
     async def fails() -> None:

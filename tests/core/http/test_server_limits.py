@@ -37,7 +37,7 @@ def port() -> Iterator[int]:
 
 
 class Connection:
-    """A connection that says what it is told to, and hears the answers."""
+    """A raw connection that sends bytes and reads responses."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
@@ -52,13 +52,13 @@ class Connection:
             await self.writer.drain()
 
     async def drip(self, drop: bytes) -> None:
-        """Go on for ever, slowly."""
+        """Send bytes slowly, without an end."""
         while True:
             await self.send(drop)
             await asyncio.sleep(0.2)
 
     async def answer(self) -> tuple[int, dict[str, str], Any]:
-        """The status, header fields and JSON of the next answer."""
+        """Read the status, header fields and JSON of the next response."""
         status, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().splitlines()
         fields = dict(line.lower().split(": ", 1) for line in lines if line)
         body = await self.reader.readexactly(int(fields["content-length"]))
@@ -235,7 +235,7 @@ DOCUMENT = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 async def reading(port: int, request: bytes = DOCUMENT, window: int = 4_096) -> Connection:
-    """A connection that has asked for much, and whose system takes little of it that is not read."""
+    """Return a connection with a small receive buffer that has requested a large response."""
     slow = socket.socket()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
     slow.setblocking(False)
@@ -246,7 +246,7 @@ async def reading(port: int, request: bytes = DOCUMENT, window: int = 4_096) -> 
 
 
 async def closed(port: int, reason: str) -> float:
-    """How many connections were closed for a reason, as the metrics say."""
+    """Return the metric of connections closed for a reason."""
     asking = await Connection.to(port)
     await asking.send(b"GET /metrics HTTP/1.0\r\n\r\n")
     text = (await asking.reader.read(-1)).decode()

@@ -18,7 +18,7 @@ from app.partners.rules import PartnerKind
 from tests.support import feed, uploads
 from tests.support.postgres import settings_for
 from tests.support.service import Caller, Service
-from tests.support.statements import counted
+from tests.support.statements import record_statements
 
 DAY = 86_400
 FEW = 3
@@ -36,13 +36,13 @@ async def limited(database_url: str, **quotas: int) -> AsyncIterator[Service]:
 
 @pytest.fixture
 async def service(database_url: str) -> AsyncIterator[Service]:
-    """A service that lets little through."""
+    """A service with small quotas."""
     async with limited(database_url, read=FEW, write=FEW, upload=FEW, feed=FEW) as service:
         yield service
 
 
 def fields(answer: httpx.Response) -> tuple[str, str]:
-    """What an answer says of its quota: the policy, and what remains of it."""
+    """Return the quota policy of a response, and the remaining quota."""
     remaining, _, seconds = answer.headers["RateLimit"].rpartition(";t=")
     assert 0 < int(seconds) <= DAY
     return answer.headers["RateLimit-Policy"], remaining
@@ -113,7 +113,7 @@ async def test_a_read_that_is_never_answered_304_is_refused_over_the_quota_befor
     for _ in range(FEW):
         assert (await nayatel.get(f"{feed.FEED}/publications")).status_code == 200
     for path in ("publications", "publications/1", "check?address=1.1.1.1&serial=1", "manifest"):
-        async with counted(service.app.state.database) as sent:
+        async with record_statements(service.app.state.database) as sent:
             assert is_refused(await nayatel.get(f"{feed.FEED}/{path}", headers={"If-None-Match": '"any"'}))
         assert sent == [], path
 
@@ -144,7 +144,7 @@ async def test_an_old_list_that_has_to_be_made_counts_also_when_its_caller_leave
     found = await nayatel.get(old, headers={"If-None-Match": tag})
     assert (found.status_code, fields(found)[1]) == (304, '"feed";r=0')
     history._versions.clear()
-    async with counted(service.app.state.database) as sent:
+    async with record_statements(service.app.state.database) as sent:
         assert is_refused(await nayatel.get(old, headers={"If-None-Match": tag}))
         assert is_refused(await nayatel.get(f"{feed.FEED}?format=csv", headers={"If-None-Match": '"old"'}))
     assert sent == []

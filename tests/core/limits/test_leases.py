@@ -16,7 +16,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 async def databases(settings: Settings) -> AsyncIterator[list[Database]]:
-    """The database as two processes reach it."""
+    """The database of two processes."""
     both = [Database(settings) for _ in range(2)]
     yield both
     for each in both:

@@ -15,8 +15,8 @@ WAYS = st.sampled_from([0.0, 0.001, 0.01, 0.3, 0.9, 3.0])
 
 
 @dataclass
-class Granting:
-    """The database as processes meet it: a clock of windows, and what is leased of each."""
+class LeaseSource:
+    """A stand-in for the database: a clock of windows, and the requests leased of each."""
 
     quota: Quota
     leased: Counter[int] = field(default_factory=Counter)
@@ -30,7 +30,7 @@ class Granting:
 
 @dataclass(frozen=True)
 class Step:
-    """A request that comes to a process some time after the one before."""
+    """A request to a process some time after the previous one."""
 
     after: float
     process: int
@@ -42,9 +42,9 @@ class Step:
 STEPS = st.lists(st.builds(Step, MOMENTS, st.integers(0, 2), WAYS, WAYS, st.booleans()), max_size=60)
 
 
-def played(quota: Quota, steps: list[Step]) -> tuple[Counter[int], list[tuple[Lease, bool]]]:
-    """What passed and counted in each window, and how each request fared."""
-    database, leases = Granting(quota), [Lease(), Lease(), Lease()]
+def simulate(quota: Quota, steps: list[Step]) -> tuple[Counter[int], list[tuple[Lease, bool]]]:
+    """Return the requests counted in each window, and whether each request passed."""
+    database, leases = LeaseSource(quota), [Lease(), Lease(), Lease()]
     now, counted, fared = 5.0, Counter[int](), list[tuple[Lease, bool]]()
     for step in steps:
         now += step.after
@@ -65,21 +65,21 @@ def played(quota: Quota, steps: list[Step]) -> tuple[Counter[int], list[tuple[Le
 
 @given(st.integers(1, 50), STEPS)
 def test_no_window_lets_more_through_than_its_quota(requests: int, steps: list[Step]) -> None:
-    counted, _ = played(Quota("read", requests, int(WINDOW)), steps)
+    counted, _ = simulate(Quota("read", requests, int(WINDOW)), steps)
     assert max(counted.values(), default=0) <= requests
 
 
 @given(st.integers(1, 50), st.integers(0, 100))
 def test_one_process_alone_lets_all_of_the_quota_through(requests: int, more: int) -> None:
     at_once = [Step(0, 0, 0, 0, is_free=False)] * (requests + more)
-    counted, fared = played(Quota("read", requests, int(WINDOW)), at_once)
+    counted, fared = simulate(Quota("read", requests, int(WINDOW)), at_once)
     assert counted == {0: requests}
     assert [passed for _, passed in fared] == [True] * requests + [False] * more
 
 
 @given(st.integers(1, 20), st.integers(1, 200))
 def test_what_is_given_back_never_runs_out(requests: int, free: int) -> None:
-    _, fared = played(Quota("feed", requests, int(WINDOW)), [Step(0, 0, 0, 0, is_free=True)] * free)
+    _, fared = simulate(Quota("feed", requests, int(WINDOW)), [Step(0, 0, 0, 0, is_free=True)] * free)
     assert all(passed for _, passed in fared)
 
 

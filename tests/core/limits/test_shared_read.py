@@ -9,7 +9,7 @@ from app.core.limits.shared_read import SharedRead
 
 
 class Source:
-    """Counts its readings."""
+    """A source that counts its reads."""
 
     def __init__(self) -> None:
         self.read = 0

@@ -12,7 +12,7 @@ import pytest
 from app.core.outbound.client import Outbound, Unreachable
 from app.core.outbound.url_policy import UrlRefused
 from app.core.settings import Settings
-from tests.support import hostile, postgres
+from tests.support import hostile_urls, postgres
 from tests.support.receiver import Authority, Received, Receiver, answering, receiving
 
 NAME = "receiver.example"
@@ -24,7 +24,7 @@ def settings(**changes: Any) -> Settings:
 
 
 class Network(httpcore.AsyncNetworkBackend):
-    """Records where a connection goes, and makes it to the receiver's port when it stays on this machine."""
+    """A network backend that records addresses, and connects those on this machine to the receiver's port."""
 
     def __init__(self, port: int) -> None:
         self.asked: list[str] = []
@@ -40,7 +40,7 @@ class Network(httpcore.AsyncNetworkBackend):
 
 
 class Names:
-    """A resolver that gives one answer after the other, and the last for ever."""
+    """A resolver that gives one answer after another, and repeats the last."""
 
     def __init__(self, *answers: Sequence[str]) -> None:
         self.asked: list[str] = []
@@ -60,7 +60,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 def to(receiver: Receiver, **changes: Any) -> Outbound:
-    """The way out when the receiver's place is permitted."""
+    """An outbound client that is allowed to reach the receiver."""
     return Outbound(settings(outbound_allowed=[f"127.0.0.1:{receiver.port}"], **changes))
 
 
@@ -68,7 +68,7 @@ def url_of(receiver: Receiver, path: str = "/") -> str:
     return f"http://127.0.0.1:{receiver.port}{path}"
 
 
-@pytest.mark.parametrize("url", hostile.URLS)
+@pytest.mark.parametrize("url", hostile_urls.URLS)
 async def test_a_url_that_leads_inside_is_refused_before_a_name_is_looked_up(receiver: Receiver, url: str) -> None:
     network, names = Network(receiver.port), Names(["127.0.0.1"])
     out = Outbound(settings(), names, network)
@@ -80,7 +80,7 @@ async def test_a_url_that_leads_inside_is_refused_before_a_name_is_looked_up(rec
     assert (names.asked, network.asked, receiver.accepted) == ([], [], 0)
 
 
-@pytest.mark.parametrize("address", hostile.ADDRESSES)
+@pytest.mark.parametrize("address", hostile_urls.ADDRESSES)
 async def test_a_name_that_has_an_address_inside_is_not_connected_to_not_even_at_its_public_one(
     receiver: Receiver, address: str
 ) -> None:
@@ -203,7 +203,7 @@ async def test_a_compressed_answer_is_not_unpacked(receiver: Receiver) -> None:
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
-    """An authority that only who is told to trusts."""
+    """A certificate authority that is trusted only when given."""
     return Authority(tmp_path)
 
 
@@ -231,7 +231,7 @@ async def test_a_host_that_is_an_ipv6_address_is_named_in_brackets_without_the_p
 
 
 class Loopback(Network):
-    """Reaches the receiver, whatever the address."""
+    """A network backend that connects every address to the receiver."""
 
     async def connect_tcp(self, host: str, port: int, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
         del host

@@ -16,7 +16,7 @@ SLOW = ".slow.example"
 
 
 class Resolver:
-    """The system's resolver with names that are not answered until ``released``; it counts what it is asked."""
+    """A resolver that answers some names only once ``released``, and counts queries."""
 
     def __init__(self) -> None:
         self.asked = Counter[str]()
@@ -41,7 +41,7 @@ class Resolver:
 
 @pytest.fixture
 def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
-    """A stand-in where the system's own cannot be made to hang."""
+    """A stand-in for the system's resolver, which cannot be made to hang."""
     stand_in = Resolver()
     monkeypatch.setattr(socket, "getaddrinfo", stand_in)
     monkeypatch.setattr(name_resolution, "LOOKUP_SECONDS", 0.3)

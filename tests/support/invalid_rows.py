@@ -1,4 +1,4 @@
-"""Uploads of which every other row has a defect, and the problems that they must give: exactly those and no others."""
+"""Uploads in which every other row is invalid, and exactly the problems that they must give."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True)
 class Defect:
-    """What to put where in a sound row, and what must be said of it; ``like`` copies columns of the row before."""
+    """Cells that make a valid row invalid, and the problems they give; ``like`` copies columns of the row before."""
 
     problems: set[Place]
     cells: dict[str, str]
@@ -82,9 +82,9 @@ DEFECTS = [
 
 
 def upload() -> tuple[bytes, list[tuple[int, str, str]]]:
-    """A file of sound and defective rows by turns, and the line, column and code of each of its problems, in order.
+    """Return a file of alternating valid and invalid rows, and the line, column and code of each problem, in order.
 
-    Sound rows hold what only looks like a defect; a description of two lines moves every line after it.
+    Valid rows hold values that only look invalid; a description of two lines moves every line after it.
     """
     rows: list[dict[str, str]] = []
     expected: list[tuple[int, str, str]] = []
@@ -100,7 +100,7 @@ def upload() -> tuple[bytes, list[tuple[int, str, str]]]:
 
 
 def read_problems(text: str) -> list[tuple[int, str, str]]:
-    """What a ``problems.csv`` says, in order."""
+    """Return the line, column and code of each problem in a ``problems.csv``, in order."""
     return sorted(
         (int(each["line"]), each["column"], each["code"]) for each in csv.DictReader(io.StringIO(text, newline=""))
     )

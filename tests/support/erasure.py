@@ -1,4 +1,4 @@
-"""Time that passes for personal data, the worker's sweep of it, and a look through all that the database holds."""
+"""Erasure of personal data: records made older, the worker's sweep, and a search of the whole database."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,8 +19,8 @@ WHERE table_schema = 'public' AND table_name <> 'alembic_version' ORDER BY 1, 2
 """
 
 
-async def let_days_pass(service: Service, days: float) -> None:
-    """Everything becomes older."""
+async def age_by_days(service: Service, days: float) -> None:
+    """Make every record older by so many days."""
     past = f"interval '{days} days'"
     await postgres.execute(
         service.settings.database_url,
@@ -31,27 +31,27 @@ async def let_days_pass(service: Service, days: float) -> None:
 
 
 async def sweep(service: Service) -> None:
-    """What the worker does now and then."""
+    """Erase what is due, as the worker does at intervals."""
     await erase_due(service.database, CLOCKS)
     await erase_old(service.database, timedelta(days=NOTHING_DAYS), timedelta(hours=24))
 
 
-async def an_application(caller: Caller, **changes: Any) -> dict[str, Any]:
-    """A freelancer's case with all the texts that one may have."""
+async def submit_case(caller: Caller, **changes: Any) -> dict[str, Any]:
+    """Submit a freelancer's case with every optional text, and return it."""
     return await cases.submitted(
         caller, cases.individual(mobile="+923001234567", **changes), track="vpn_freelancer", purpose="freelancing",
         subscriber_id="SUB-1", description="Works from home",
     )  # fmt: skip
 
 
-async def withdrawn(caller: Caller, case: dict[str, Any]) -> None:
-    """A case is withdrawn."""
+async def withdraw(caller: Caller, case: dict[str, Any]) -> None:
+    """Withdraw a case."""
     answer = await caller.post(f"/v1/registrations/{case['id']}/withdraw", headers={"If-Match": "*"})
     assert answer.status_code == 200, answer.text
 
 
-async def ended(officer: Caller, case: dict[str, Any]) -> None:
-    """A grant is revoked, and its networks leave the list, on which there must be others."""
+async def revoke(officer: Caller, case: dict[str, Any]) -> None:
+    """Revoke a grant and publish the list without its networks; the list must have others."""
     why = {"reason_codes": ["misuse"], "legal_basis": "PECA"}
     current = (await officer.get(f"/v1/registrations/{case['id']}")).json()
     answer = await cases.decide(officer, current, "revoke", **why)
@@ -59,16 +59,16 @@ async def ended(officer: Caller, case: dict[str, Any]) -> None:
     await officer.service.publish()
 
 
-async def erased(caller: Caller, applicant_id: str) -> dict[str, Any]:
-    """An applicant that was erased on request."""
+async def erase(caller: Caller, applicant_id: str) -> dict[str, Any]:
+    """Erase an applicant on request, and return it."""
     answer = await caller.post(f"/v1/applicants/{applicant_id}/erasure", headers={"If-Match": "*"})
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()
     return body
 
 
-async def everything(service: Service) -> dict[str, str]:
-    """All that the database holds, as text, by table and column."""
+async def dump_columns(service: Service) -> dict[str, str]:
+    """Return the content of the database as text, by table and column."""
     async with service.database.transaction() as tx:
         await tx.execute(text("SET LOCAL ROLE NONE"))
         columns = (await tx.execute(text(COLUMNS))).all()
@@ -80,7 +80,7 @@ async def everything(service: Service) -> dict[str, str]:
         }
 
 
-async def places_of(service: Service, *words: str) -> list[str]:
-    """The columns in which one of these words stands."""
-    found = await everything(service)
+async def columns_with(service: Service, *words: str) -> list[str]:
+    """Return the columns that contain one of these words."""
+    found = await dump_columns(service)
     return sorted(place for place, held in found.items() if any(word in held for word in words))

@@ -1,4 +1,4 @@
-"""Odd requests of every operation of an OpenAPI document: any JSON in every place, odd bytes in every field."""
+"""Malformed requests for every operation of an OpenAPI document: any JSON in every place, any bytes in every field."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from uuid import uuid4
 
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
-# As text, since not all of these can be said by ``json.dumps``: what Python's reader takes, JSON's grammar or not.
+# Texts, since ``json.dumps`` cannot write all of them; Python's parser accepts them, even those that are not JSON.
 VALUES = (
     "{}", "[]", '{"a": {}}', "[[]]", "[{}]", "[null]", '["", ""]', "true", "false", "null", "0", "-1", "1.5", "1e400",
     "-1e400", "NaN", "9" * 30, "9" * 5_000, '""', '" "', '"*"', '"0"', '"\\u0000"', '"\\ud800"', '["\\udfff"]',
@@ -40,8 +40,8 @@ GENERAL_FIELDS = (
 
 
 @dataclass(frozen=True)
-class OddRequest:
-    """A request as its bytes are; ``repr`` tells how to send it again. ``anonymous``: with credentials of its own."""
+class MalformedRequest:
+    """A request as bytes; ``repr`` is enough to send it again. An ``anonymous`` one has credentials of its own."""
 
     method: str
     path: bytes
@@ -69,7 +69,7 @@ class Operation:
         return [each["name"] for each in self.described.get("parameters", ()) if each["in"] == place]
 
     def path(self, changed: str = "", raw: bytes = b"", query: bytes = b"") -> bytes:
-        """Its path; ``changed`` is a parameter that gets the value ``raw``. What the query needs is sent."""
+        """Return its path, with required query parameters and the parameter ``changed`` set to ``raw``."""
         path = self.template.encode()
         for name in self.named("path"):
             value = raw if name == changed else quote(self.known.get(name, "0")).encode()
@@ -84,23 +84,23 @@ class Operation:
         query = b"&".join([*needed, query] if query else needed)
         return path + b"?" + query if query else path
 
-    def fields(self, *odd: tuple[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
-        """The header fields of a sound request, with ``odd`` ones in their place."""
-        sound = {b"if-match": b"*"} if "if-match" in self.named("header") else {}
+    def fields(self, *malformed: tuple[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the header fields of a valid request, replaced by or extended with ``malformed`` ones."""
+        valid = {b"if-match": b"*"} if "if-match" in self.named("header") else {}
         if "idempotency-key" in self.named("header"):
-            sound[b"idempotency-key"] = uuid4().hex.encode()
+            valid[b"idempotency-key"] = uuid4().hex.encode()
         if self.media_type:
-            sound[b"content-type"] = self.media_type.encode()
-        return tuple({**sound, **dict(odd)}.items())
+            valid[b"content-type"] = self.media_type.encode()
+        return tuple({**valid, **dict(malformed)}.items())
 
     @property
     def media_types(self) -> Sequence[str]:
-        """The types that its body may be of."""
+        """The media types of its body."""
         return list(self.described.get("requestBody", {}).get("content", ()))
 
     @property
     def media_type(self) -> str:
-        """The first of them; none: it has no body."""
+        """The first media type, or an empty text without a body."""
         return next(iter(self.media_types), "")
 
     @property
@@ -114,7 +114,7 @@ class Operation:
         return self.resolved(self._content["schema"])
 
     def resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A schema, and what it refers to in its place; of a choice the first that is an object."""
+        """Return a schema with its reference resolved; of alternatives, the first that is an object."""
         if "$ref" in schema:
             found: Mapping[str, Any] = self.document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
             return self.resolved(found)
@@ -122,23 +122,23 @@ class Operation:
         return next((each for each in choices if "properties" in each), schema)
 
     def example(self) -> Any:
-        """Its body as the document shows it, with what is known in place."""
+        """Return the example body of the document with the known values filled in."""
         shown = self.schema.get("examples") or [self._content.get("example", {})]
-        return _replaced(shown[0], self.known)
+        return _fill_in(shown[0], self.known)
 
 
-def _replaced(value: Any, known: Mapping[str, str]) -> Any:
+def _fill_in(value: Any, known: Mapping[str, str]) -> Any:
     if not isinstance(value, dict):
         return value
-    return {name: known[name] if name in known else _replaced(inner, known) for name, inner in value.items()}
+    return {name: known[name] if name in known else _fill_in(inner, known) for name, inner in value.items()}
 
 
 def operations(
     document: Mapping[str, Any], known: Mapping[str, str], own: Mapping[str, Mapping[str, str]]
 ) -> list[Operation]:
-    """Every operation; those that take something away come last, so that the others meet it.
+    """Return every operation; DELETE comes last, so that the other operations find what it deletes.
 
-    ``own`` has what an operation knows otherwise, by its ``operationId``.
+    ``own`` has the values that differ for one operation, by its ``operationId``.
     """
     found = [
         Operation(document, method.upper(), path, described, {**known, **own.get(described["operationId"], {})})
@@ -148,8 +148,8 @@ def operations(
     return sorted(found, key=lambda each: each.method == "DELETE")
 
 
-def odd_bodies(operation: Operation) -> Iterator[OddRequest]:
-    """Requests with odd bodies: odd as a whole, in each place of a sound one, in one field alone, in all fields."""
+def malformed_bodies(operation: Operation) -> Iterator[MalformedRequest]:
+    """Yield requests with malformed bodies: as a whole, in each place of a valid one, in one field, in all fields."""
     for media_type in operation.media_types or ("",):
         if media_type == JSON_TYPE:
             texts = _json_bodies(operation)
@@ -159,22 +159,22 @@ def odd_bodies(operation: Operation) -> Iterator[OddRequest]:
             texts = (value.encode() for value in DOCUMENTS)
         for content in texts:
             fields = operation.fields((b"content-type", media_type.encode())) if media_type else operation.fields()
-            yield OddRequest(operation.method, operation.path(), fields, content)
+            yield MalformedRequest(operation.method, operation.path(), fields, content)
 
 
 def _json_bodies(operation: Operation) -> Iterator[bytes]:
     yield from (document.encode() for document in DOCUMENTS)
     yield from (b"\xff\xfe{\x00}\x00", b'{"a": "\xff"}', b"\x00", b'{"a": 1}' * 2)
-    sound = operation.example()
+    valid = operation.example()
     names = [*operation.schema.get("properties", {})]
     for value in VALUES:
         yield json.dumps(dict.fromkeys(names, "@")).replace('"@"', value).encode()
         yield from (f'{{"{name}": {value}}}'.encode() for name in names)
-        yield from (with_value(sound, place, value) for place in places(operation, operation.schema, sound))
+        yield from (with_value(valid, place, value) for place in places(operation, operation.schema, valid))
 
 
 def places(operation: Operation, schema: Mapping[str, Any], value: Any) -> Iterator[tuple[str | int, ...]]:
-    """Every place in a value, and what its schema knows beside."""
+    """Yield the path of every place in a value, and of every further property in its schema."""
     schema = operation.resolved(schema)
     properties = schema.get("properties", {})
     if isinstance(value, dict) or properties:
@@ -190,49 +190,51 @@ def places(operation: Operation, schema: Mapping[str, Any], value: Any) -> Itera
                 yield (index, *inner)
 
 
-def with_value(sound: Any, place: Sequence[str | int], text: str) -> bytes:
-    """A document with a JSON text in one place of it, whatever stands there."""
-    changed = json.loads(json.dumps(sound))
+def with_value(valid: Any, place: Sequence[str | int], text: str) -> bytes:
+    """Return a document with one place replaced by a JSON text."""
+    changed = json.loads(json.dumps(valid))
     at = changed
     for step in place[:-1]:
         if isinstance(at, dict) and not isinstance(at.get(str(step)), dict | list):
             at[str(step)] = {}
         at = at[step]
-    at[place[-1]] = "@odd@"
-    return json.dumps(changed).replace('"@odd@"', text).encode()
+    at[place[-1]] = "@value@"
+    return json.dumps(changed).replace('"@value@"', text).encode()
 
 
 def _forms(operation: Operation) -> Iterator[bytes]:
     names = [name.encode() for name in operation.schema.get("properties", {})]
-    sound = {name: operation.known.get(name.decode(), "").encode() for name in names}
+    valid = {name: operation.known.get(name.decode(), "").encode() for name in names}
     for text in (*TEXTS, b"\xff\xfe"):
         yield b"&".join(b"%s=%s" % (name, text) for name in names)
         for name in names:
-            changed = {**sound, name: text}
+            changed = {**valid, name: text}
             yield b"&".join(b"%s=%s" % each for each in changed.items())
-            yield b"&".join(b"%s=%s" % each for each in [*sound.items(), (name, text)])
+            yield b"&".join(b"%s=%s" % each for each in [*valid.items(), (name, text)])
     yield from (*QUERIES, b"grant_type", b"\x00" * 100, b"a=1&" * 3_000)
 
 
-def odd_addresses(operation: Operation) -> Iterator[OddRequest]:
-    """Requests with odd parameters in path and query."""
+def malformed_parameters(operation: Operation) -> Iterator[MalformedRequest]:
+    """Yield requests with malformed parameters in path and query."""
     body = json.dumps(operation.example()).encode() if operation.media_type == JSON_TYPE else b""
     for name in (*operation.named("path"), *operation.named("query")):
         for text in TEXTS:
-            yield OddRequest(operation.method, operation.path(name, text), operation.fields(), body)
+            yield MalformedRequest(operation.method, operation.path(name, text), operation.fields(), body)
     for query in QUERIES:
-        yield OddRequest(operation.method, operation.path(query=query), operation.fields(), body)
+        yield MalformedRequest(operation.method, operation.path(query=query), operation.fields(), body)
 
 
-def odd_fields(operation: Operation) -> Iterator[OddRequest]:
-    """Requests with odd header fields: each that the document names, the host, and all others at once."""
+def malformed_headers(operation: Operation) -> Iterator[MalformedRequest]:
+    """Yield requests with malformed headers: each that the document names, the host, and all others at once."""
     body = json.dumps(operation.example()).encode() if operation.media_type == JSON_TYPE else b""
     path = operation.path(query=b"limit=1" if "limit" in operation.named("query") else b"")
     named = [name.encode() for name in operation.named("header")]
     for value in FIELD_VALUES:
         general = [(name, value) for name in GENERAL_FIELDS]
         each_of = ([(name, value)] for name in (*named, b"host", b"content-type", b"content-encoding"))
-        for odd in (general, *each_of):
-            yield OddRequest(operation.method, path, operation.fields(*odd), body)
+        for malformed in (general, *each_of):
+            yield MalformedRequest(operation.method, path, operation.fields(*malformed), body)
     for value in CREDENTIALS:
-        yield OddRequest(operation.method, path, operation.fields((b"authorization", value)), body, anonymous=True)
+        yield MalformedRequest(
+            operation.method, path, operation.fields((b"authorization", value)), body, anonymous=True
+        )

@@ -1,4 +1,4 @@
-"""URLs that lead inside, or where depends on who reads them, and the addresses that a bad name has."""
+"""URLs that lead to internal hosts or that parsers read differently, and the addresses of hostile host names."""
 
 URLS = [
     # this machine, in every notation that some parser takes

@@ -1,4 +1,4 @@
-"""The tree over the log as tests grow it, and what ``audit verify`` says of it."""
+"""The Merkle tree over the event log: events to put in it, its growth, and its verification."""
 
 import asyncio
 from typing import Any
@@ -15,23 +15,23 @@ from app.events.store import NewEvent
 from tests.support.service import Service
 
 
-async def recorded(service: Service, *names: str, **business: Any) -> None:
-    """Events, recorded in one transaction."""
+async def record_events(service: Service, *names: str, **business: Any) -> None:
+    """Record events in one transaction."""
     async with service.database.transaction() as tx:
         await events.record(tx, None, [NewEvent(name, **business) for name in names])
 
 
-async def size_of(service: Service) -> int:
-    """How many leaves the tree has."""
+async def count_leaves(service: Service) -> int:
+    """Return the number of leaves of the tree."""
     async with service.database.transaction(read_only=True) as tx:
         size, *_ = await store.count_rows(tx)
         return size
 
 
-async def sequenced(service: Service, batch: int = 5_000) -> int:
-    """The size of the tree once every event has its leaf.
+async def sequence_events(service: Service, batch: int = 5_000) -> int:
+    """Give every event its leaf, and return the size of the tree.
 
-    It waits: an event is held back while any older transaction runs, also one of another test on this server.
+    Waits first: an event is held back while any older transaction runs, also one of another test on this server.
     """
     unsettled = select(func.count()).select_from(Event).where(not_(events.SETTLED))
     async with asyncio.timeout(20):
@@ -41,10 +41,10 @@ async def sequenced(service: Service, batch: int = 5_000) -> int:
                     break
             await asyncio.sleep(0.05)
     await sequence(service.database, service.settings.public_url, batch)
-    return await size_of(service)
+    return await count_leaves(service)
 
 
-async def verified(service: Service, **how: Any) -> Frontier:
-    """The tree, once ``verify`` has found no difference."""
+async def verify_log(service: Service, **how: Any) -> Frontier:
+    """Return the tree after ``verify`` has found no difference."""
     async with service.database.transaction(read_only=True) as tx:
         return (await verify(tx, **how)).tree

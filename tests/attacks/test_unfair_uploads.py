@@ -110,7 +110,7 @@ async def test_a_heavy_file_fails_at_once_with_the_line_and_takes_no_memory(
         with partner(url, credentials) as attacker:
             ended(attacker, send(attacker, file_of(100)))  # what any file takes
             before = of_worker.memory_info().rss
-            for body, said in ((COMMAS, "Line 2 is longer"), (LINE_BREAKS, "on line 2 .* quote is probably not closed")):
+            for body, said in (
                 (COMMAS, "Line 2 is longer"),
                 (LINE_BREAKS, "on line 2 .* a quote is probably not closed"),
             ):

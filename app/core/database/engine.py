@@ -95,6 +95,7 @@ class Database:
             native_inet_types=False,
             hide_parameters=True,  # errors are logged, and parameters may be personal data
             pool_size=settings.database_pool,
+            pool_reset_on_return=None,  # a connection comes back without a transaction, or is discarded
             pool_use_lifo=True,  # a connection just used has warm plans and caches
             max_overflow=0,
             pool_timeout=settings.lock_timeout_ms / 1000,
@@ -123,7 +124,7 @@ class Database:
         own_role = role_of(principal, role)
         begin = begin_sql(principal, own_role, read_only=read_only)
         async with self.engine.connect() as connection:
-            driver = (await connection.get_raw_connection()).driver_connection
+            driver = _driver_of(connection)
             tx = Transaction(connection, driver, self.keyring, own_role)
             try:
                 await _execute(driver, f"{begin}; {INDEX_PLANS}" if index_plans else begin)
@@ -137,7 +138,8 @@ class Database:
                 await _roll_back(connection, driver)
                 raise
             finally:
-                await tx.close()
+                if tx.in_transaction():  # its SQLAlchemy side was used
+                    await tx.close()
 
     @asynccontextmanager
     async def advisory_lock(self, name: str) -> AsyncIterator[bool]:
@@ -176,6 +178,12 @@ class Database:
     async def close(self) -> None:
         """Close the connections."""
         await self.engine.dispose()
+
+
+def _driver_of(connection: AsyncConnection) -> Any:
+    """Return asyncpg's connection; ``get_raw_connection`` would switch greenlets for it."""
+    assert connection.sync_connection is not None
+    return connection.sync_connection.connection.driver_connection
 
 
 async def _execute(driver: Any, statement: str) -> str:

@@ -14,8 +14,8 @@ def share_statement_cache() -> None:
     alike, since ``Database`` makes all engines with the same options and a run has one server.
     """
     compiled = LRUCache[object, object](MAX_STATEMENTS)
-    PGDialect_asyncpg.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore[method-assign]
-    PGDialect_asyncpg.__hash__ = lambda self: hash(type(self))  # type: ignore[method-assign]
+    PGDialect_asyncpg.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore[method-assign]  # the cache's key
+    PGDialect_asyncpg.__hash__ = lambda self: hash(type(self))  # type: ignore[method-assign]  # the cache's key
 
     @event.listens_for(Engine, "engine_connect")
     def use(connection: Connection) -> None:

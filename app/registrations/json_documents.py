@@ -59,14 +59,14 @@ def json_page(fields: Select[tuple[Any, ...]], key: Any, *, is_first: bool) -> S
 
 
 async def fetch_json_page(
-    tx: Transaction, page: Statement, query: PageQuery, *, list_name: str
+    tx: Transaction, page: Statement, query: PageQuery, *, list_name: str, **values: Any
 ) -> tuple[Sequence[str], str | None]:
     """Return the JSON texts of a ``json_page`` and the cursor of the next page or None.
 
     ``pagination.fetch_page`` loads entities by a statement built for the request; this list is read so often that its
-    statements are compiled once, with the filters as parameters, and its rows come as one array of texts.
+    statements are compiled once, with filters and ``values`` as parameters, and its rows come as one array of texts.
     """
-    values: dict[str, Any] = {**query.filters(), "most": query.limit}
+    values |= {**query.filters(), "most": query.limit}
     if query.cursor is not None:
         values["after"] = UUID(decode_cursor(tx.keyring, list_name, query.cursor))
     ((texts, last),) = await tx.fetch(page, **values)

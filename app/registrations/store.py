@@ -1,6 +1,6 @@
 """SQL of registrations: reading, locking and updating cases, and recording what happened to them."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -31,7 +31,7 @@ from app.core.database.batches import Rows, any_of
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, InvalidValue, NotFound
-from app.core.principal import Principal
+from app.core.principal import PartnerKind, Principal
 from app.events import store as events
 from app.partners.models import Client
 from app.registrations.json_documents import fetch_json_page, json_page, select_fields, select_json
@@ -66,49 +66,65 @@ async def get(tx: Transaction, principal: Principal, registration_id: UUID, *, l
     return registration
 
 
-@lru_cache(maxsize=1_000)
-def fields(principal: Principal, networks: ColumnElement[Any] = NETWORKS) -> Select[Any]:
-    """Select what the caller sees of the cases visible to it; ``networks`` may come from elsewhere than their table."""
-    hidden = () if principal.sees_all else HIDDEN_FROM_PARTNERS
-    if principal.partner_kind == "operator":
+@lru_cache
+def fields(kind: PartnerKind, networks: ColumnElement[Any] = NETWORKS) -> Select[Any]:
+    """Select what a caller of a kind sees of the cases visible to it, whose parameter is in ``viewer``.
+
+    ``networks`` may come from elsewhere than their table.
+    """
+    hidden = () if kind == "regulator" else HIDDEN_FROM_PARTNERS
+    if kind == "operator":
         hidden = (*hidden, *HIDDEN_FROM_OPERATORS)
-    given = {"networks": networks, "flags": _flags(principal)}
-    return select_fields(Resource, Registration, hidden, given).where(visible_to(principal))
+    given = {"networks": networks, "flags": _flags(kind)}
+    return select_fields(Resource, Registration, hidden, given).where(_VISIBLE[kind])
 
 
-def _flags(principal: Principal) -> ColumnElement[Any]:
+# ``visible_to`` with the parameter of ``viewer``, so that all callers of a kind share the compiled statements.
+_VISIBLE: Mapping[PartnerKind, ColumnElement[bool]] = {
+    "regulator": true(),
+    "operator": Registration.operator == bindparam("viewer", type_=Text),
+    "association": Registration.partner_id == bindparam("viewer", type_=Uuid),
+}
+
+
+def viewer(principal: Principal) -> dict[str, Any]:
+    """Return the parameter of ``fields``: an operator's code, or the partner."""
+    return {"viewer": principal.operator if principal.partner_kind == "operator" else principal.partner_id}
+
+
+def _flags(kind: PartnerKind) -> ColumnElement[Any]:
     """The stored flags, and for officers those that depend on others' cases.
 
     Earlier versions stored ``contested`` too, which is ignored.
     """
     stored = func.array_remove(Registration.flags, Flag.CONTESTED.value, type_=ARRAY(Text))
-    if not principal.sees_all:
+    if kind != "regulator":
         return stored
     return case((IS_CONTESTED, func.array_append(stored, Flag.CONTESTED.value, type_=ARRAY(Text))), else_=stored)
 
 
-@lru_cache(maxsize=1_000)
-def _read(principal: Principal) -> Statement:
-    return Statement(select_json(fields(principal).where(Registration.id == bindparam("id", type_=Uuid))))
+@lru_cache
+def _read(kind: PartnerKind) -> Statement:
+    return Statement(select_json(fields(kind).where(Registration.id == bindparam("id", type_=Uuid))))
 
 
 async def read(tx: Transaction, principal: Principal, registration_id: UUID) -> tuple[int, str]:
     """Return version and JSON of a case as the caller may see it. Raises ``NotFound``."""
-    rows = await tx.fetch(_read(principal), id=registration_id)
+    rows = await tx.fetch(_read(principal.partner_kind), id=registration_id, **viewer(principal))
     if not rows:
         raise NotFound
     _, version, document = rows[0]
     return version, document
 
 
-@lru_cache(maxsize=1_000)
-def _read_many(principal: Principal) -> Statement:
-    return Statement(select_json(fields(principal).where(any_of(Registration.id, bindparam("ids")))))
+@lru_cache
+def _read_many(kind: PartnerKind) -> Statement:
+    return Statement(select_json(fields(kind).where(any_of(Registration.id, bindparam("ids")))))
 
 
 async def read_many(tx: Transaction, principal: Principal, ids: Collection[UUID]) -> dict[UUID, tuple[int, str]]:
     """``read`` of those of the cases that the caller may see, by id."""
-    found = await tx.fetch(_read_many(principal), ids=list(ids))
+    found = await tx.fetch(_read_many(principal.partner_kind), ids=list(ids), **viewer(principal))
     return {id_: (version, document) for id_, version, document in found}
 
 
@@ -124,15 +140,15 @@ async def list_page(
     if not principal.sees_all:
         _refuse_officers_filters(filters, is_contested=is_contested)
     names = {"contested" if name == "flag" and is_contested else name for name in filters}
-    page = _page(principal, frozenset(names), is_first=query.cursor is None)
-    return await fetch_json_page(tx, page, query, list_name="registrations")
+    page = _page(principal.partner_kind, frozenset(names), is_first=query.cursor is None)
+    return await fetch_json_page(tx, page, query, list_name="registrations", **viewer(principal))
 
 
 @lru_cache(maxsize=1_000)
-def _page(principal: Principal, filters: frozenset[str], *, is_first: bool) -> Statement:
+def _page(kind: PartnerKind, filters: frozenset[str], *, is_first: bool) -> Statement:
     """The statement of a page with these filters, whatever their values."""
     conditions = [FILTERS[name] if name in FILTERS else _equals(name) for name in sorted(filters)]
-    return json_page(fields(principal).where(*conditions), Registration.id, is_first=is_first)
+    return json_page(fields(kind).where(*conditions), Registration.id, is_first=is_first)
 
 
 def _equals(name: str) -> ColumnElement[bool]:

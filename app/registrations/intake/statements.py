@@ -32,7 +32,7 @@ from app.core.database.base import INSTANT
 from app.core.database.batches import Rows, any_of, column_text, json_rows, rows_text, text_columns
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
-from app.core.principal import Principal
+from app.core.principal import PartnerKind, Principal
 from app.events import store as events
 from app.operators import store as operators
 from app.operators.rules import PrefixTable
@@ -224,9 +224,9 @@ _INSERTED_NETWORKS = (
 )
 
 
-@lru_cache(maxsize=1_000)
-def _insert_networks_returning_json(principal: Principal) -> Statement:
-    fields = store.fields(principal, _INSERTED_NETWORKS)
+@lru_cache
+def _insert_networks_returning_json(kind: PartnerKind) -> Statement:
+    fields = store.fields(kind, _INSERTED_NETWORKS)
     return Statement(select_json(fields.where(any_of(Registration.id, bindparam("ids")))))
 
 
@@ -235,5 +235,6 @@ async def insert_networks_returning_json(
 ) -> dict[UUID, tuple[int, str]]:
     """``insert_networks``, and ``store.read_many`` of these cases, in one round trip."""
     ids = [id_ for id_, _ in networks]
-    found = await tx.fetch(_insert_networks_returning_json(principal), ids=ids, **_network_texts(networks))
+    statement = _insert_networks_returning_json(principal.partner_kind)
+    found = await tx.fetch(statement, ids=ids, **_network_texts(networks), **store.viewer(principal))
     return {id_: (version, document) for id_, version, document in found}

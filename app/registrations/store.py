@@ -18,7 +18,6 @@ from sqlalchemy import (
     case,
     cast,
     exists,
-    false,
     func,
     literal,
     select,
@@ -46,21 +45,26 @@ HIDDEN_FROM_OPERATORS = ("note", "legal_basis", "description")
 NOT_SYNCHRONIZED = {"synchronize_session": False}
 
 
-def visible_to(principal: Principal) -> ColumnElement[bool]:
-    """Return the condition of being visible to a caller: the regulator, an operator that is named, or the submitter."""
-    if principal.sees_all:
-        return true()
-    if principal.partner_kind == "operator":
-        return Registration.operator == principal.operator if principal.operator else false()
-    return Registration.partner_id == principal.partner_id
+# The cases visible to a kind of caller: all, those that name the operator, those of the partner. The parameter is in
+# ``viewer``, so that all callers of a kind share compiled statements.
+_VISIBLE: Mapping[PartnerKind, ColumnElement[bool]] = {
+    "regulator": true(),
+    "operator": Registration.operator == bindparam("viewer", type_=Text),
+    "association": Registration.partner_id == bindparam("viewer", type_=Uuid),
+}
+
+
+def viewer(principal: Principal) -> dict[str, Any]:
+    """Return the parameter of ``fields``: an operator's code, or the partner."""
+    return {"viewer": principal.operator if principal.partner_kind == "operator" else principal.partner_id}
 
 
 async def get(tx: Transaction, principal: Principal, registration_id: UUID, *, lock: bool = False) -> Registration:
     """Return a case that the caller may see, locked for a change if told to. Raises ``NotFound``."""
-    statement = select(Registration).where(Registration.id == registration_id, visible_to(principal))
+    statement = select(Registration).where(Registration.id == registration_id, _VISIBLE[principal.partner_kind])
     if lock:
         statement = statement.with_for_update(of=Registration)
-    registration = await tx.scalar(statement.execution_options(populate_existing=True))
+    registration = await tx.scalar(statement.execution_options(populate_existing=True), viewer(principal))
     if registration is None:
         raise NotFound
     return registration
@@ -77,19 +81,6 @@ def fields(kind: PartnerKind, networks: ColumnElement[Any] = NETWORKS) -> Select
         hidden = (*hidden, *HIDDEN_FROM_OPERATORS)
     given = {"networks": networks, "flags": _flags(kind)}
     return select_fields(Resource, Registration, hidden, given).where(_VISIBLE[kind])
-
-
-# ``visible_to`` with the parameter of ``viewer``, so that all callers of a kind share the compiled statements.
-_VISIBLE: Mapping[PartnerKind, ColumnElement[bool]] = {
-    "regulator": true(),
-    "operator": Registration.operator == bindparam("viewer", type_=Text),
-    "association": Registration.partner_id == bindparam("viewer", type_=Uuid),
-}
-
-
-def viewer(principal: Principal) -> dict[str, Any]:
-    """Return the parameter of ``fields``: an operator's code, or the partner."""
-    return {"viewer": principal.operator if principal.partner_kind == "operator" else principal.partner_id}
 
 
 def _flags(kind: PartnerKind) -> ColumnElement[Any]:

@@ -54,7 +54,7 @@ async def test_without_the_database_the_last_list_is_served_and_says_how_old_it_
     assert "age" not in (await nayatel.get("/v1/allowlist")).headers
 
 
-async def test_a_token_that_was_called_back_stays_so_without_the_database(
+async def test_a_revoked_token_stays_revoked_without_the_database(
     service: Service, link: Link, pseb: Caller, admin: Caller, nayatel: Caller
 ) -> None:
     await cases.approved(pseb, admin)

@@ -1,7 +1,6 @@
 """Rotation and revocation of signing keys."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -21,7 +20,6 @@ from tests.support.signing import bearer
 from tests.test_cli import typed
 
 CASES = "/v1/registrations"
-NO_POLL = 3600.0
 
 
 async def kids(service: Service) -> list[str]:
@@ -101,18 +99,6 @@ async def revoked(service: Service, kid: str) -> str:
 
 async def status(service: Service, token: str) -> int:
     return (await service.http.get(CASES, headers=bearer(token))).status_code
-
-
-@pytest.fixture
-async def processes(database_url: str) -> AsyncIterator[list[Service]]:
-    """Two API processes on one database that receive notifications and do not poll."""
-    services = [Service(postgres.settings_for(database_url, poll_seconds=NO_POLL)) for _ in range(2)]
-    first, second = (each.app.router.lifespan_context(each.app) for each in services)
-    async with first, second:
-        yield services
-    for each in services:
-        await each.http.aclose()
-        await each.database.close()
 
 
 async def test_tokens_of_a_revoked_key_are_refused_by_every_process_even_if_accepted_before(

@@ -1,10 +1,7 @@
 """Revocation of issued tokens, within seconds and in every process."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
-
-import pytest
 
 from app.core.settings import Settings
 from app.partners import store
@@ -15,19 +12,6 @@ from tests.support.signing import KEY, bearer, public
 
 CASES = "/v1/registrations"
 FEED = "/v1/allowlist"
-NO_POLL = 3600.0
-
-
-@pytest.fixture
-async def processes(database_url: str) -> AsyncIterator[list[Service]]:
-    """Two API processes on one database that receive notifications and do not poll."""
-    services = [Service(postgres.settings_for(database_url, poll_seconds=NO_POLL)) for _ in range(2)]
-    first, second = (each.app.router.lifespan_context(each.app) for each in services)
-    async with first, second:
-        yield services
-    for each in services:
-        await each.http.aclose()
-        await each.database.close()
 
 
 async def _change(admin: Caller, caller: Caller, what: str, method: str = "POST", **kwargs: Any) -> dict[str, Any]:

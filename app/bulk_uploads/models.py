@@ -18,6 +18,9 @@ SEALED_CELLS = "bulk_upload_rows.sealed_cells"
 class BulkUpload(Identified, Versioned, Base):
     """A file of registrations. ``rows_done`` is the checkpoint: rows up to it are registered, none beyond it are.
 
+    ``options`` are those of the request (``rules.UploadOptions``). ``layout`` is a ``readers.layout.Layout`` as JSON,
+    null until a workbook has been opened. ``normalized`` counts, by column, the cells taken in another form.
+
     ``faults`` counts internal errors; after one, the upload is retried from ``retry_at`` on. ``erased_at`` is when the
     cells of refused rows were erased, or all rows of a dry run.
 
@@ -42,7 +45,10 @@ class BulkUpload(Identified, Versioned, Base):
     dry_run: Mapped[bool]
     status: Mapped[str] = mapped_column(server_default=text(f"'{UploadStatus.RECEIVED}'"))
     format: Mapped[str]
+    options: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
     columns: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    layout: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    warnings: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'"))
     sha256: Mapped[str]
     bytes: Mapped[int] = mapped_column(BigInteger)
     bytes_done: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
@@ -52,6 +58,9 @@ class BulkUpload(Identified, Versioned, Base):
     unchanged: Mapped[int] = mapped_column(server_default=text("0"))
     updated: Mapped[int] = mapped_column(server_default=text("0"))
     refused: Mapped[int] = mapped_column(server_default=text("0"))
+    applicants_created: Mapped[int] = mapped_column(server_default=text("0"))
+    applicants_changed: Mapped[int] = mapped_column(server_default=text("0"))
+    normalized: Mapped[dict[str, int]] = mapped_column(JSONB, server_default=text("'{}'"))
     problem: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     faults: Mapped[int] = mapped_column(server_default=text("0"))
     retry_at: Mapped[datetime | None]
@@ -84,7 +93,11 @@ class BulkUploadPart(Base):
 
 
 class BulkUploadRow(Base):
-    """Outcome of a row that begins on ``line`` of the file; the cells of a refused row are kept, sealed."""
+    """Outcome of a row that begins on ``line`` of the file; the cells of a refused row are kept, sealed.
+
+    ``row`` is the row as a spreadsheet counts it, null where it follows from ``line``. ``normalized`` lists cells taken
+    in another form, ``applicant_changes`` the changes to the applicant's record; personal data is masked in both.
+    """
 
     __tablename__ = "bulk_upload_rows"
     __table_args__ = (
@@ -98,5 +111,8 @@ class BulkUploadRow(Base):
     outcome: Mapped[str]
     reference: Mapped[str | None]
     registration_id: Mapped[UUID | None]
+    row: Mapped[int | None]
     problems: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    normalized: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
+    applicant_changes: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
     sealed_cells: Mapped[bytes | None] = sealed_column()

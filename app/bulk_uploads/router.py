@@ -57,7 +57,10 @@ UPLOAD_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            media_type: {"schema": {"type": "string", "format": "binary"}, "example": EXAMPLES[upload_format]}
+            media_type: {
+                "schema": {"type": "string", "format": "binary"},
+                "example": EXAMPLES.get(upload_format, "(the bytes of the file)"),
+            }
             for media_type, upload_format in rules.FORMAT_OF_TYPE.items()
         },
     }

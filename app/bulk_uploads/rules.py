@@ -48,11 +48,36 @@ MAX_UPLOADS_LISTED = 10
 
 
 class UploadFormat(StrEnum):
-    """File format of an upload."""
+    """File format of an upload; a ZIP archive gets the format of its file once it is opened."""
 
     CSV = "csv"
     NDJSON = "ndjson"
     XLSX = "xlsx"
+    ODS = "ods"
+    XLS = "xls"
+    ZIP = "zip"
+
+
+class Encoding(StrEnum):
+    """Character encoding of a text file."""
+
+    UTF_8 = "utf-8"
+    UTF_16 = "utf-16"
+    WINDOWS_1252 = "windows-1252"
+    WINDOWS_1256 = "windows-1256"
+
+
+class UploadOptions(NamedTuple):
+    """Options of an upload.
+
+    ``clear`` lets ``-`` in a cell remove a number of an applicant, ``rename`` gives a known applicant another name.
+    ``encoding`` is that of a text file that is not Unicode. ``ignore_columns`` are names as the header writes them.
+    """
+
+    clear: bool = False
+    rename: bool = False
+    encoding: str | None = None
+    ignore_columns: Sequence[str] = ()
 
 
 FORMAT_OF_TYPE = {
@@ -60,6 +85,9 @@ FORMAT_OF_TYPE = {
     "application/x-ndjson": UploadFormat.NDJSON,
     "application/jsonl": UploadFormat.NDJSON,
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": UploadFormat.XLSX,
+    "application/vnd.oasis.opendocument.spreadsheet": UploadFormat.ODS,
+    "application/vnd.ms-excel": UploadFormat.XLS,
+    "application/zip": UploadFormat.ZIP,
 }
 
 

@@ -2,11 +2,28 @@
 
 from collections.abc import Collection
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, and_, column, delete, func, literal, not_, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    Uuid,
+    and_,
+    case,
+    column,
+    delete,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
+from app.applicants.errors import ApplicantConflict
 from app.bulk_uploads.models import BulkUpload, BulkUploadRow
 from app.core.database.batches import any_of, json_rows, lateral_lookup
 from app.core.database.engine import Database
@@ -14,14 +31,17 @@ from app.core.database.transaction import Transaction
 
 ROWS_PER_TRANSACTION = 5_000
 UPLOADS_PER_QUERY = 100
+# The values of an erased row that has a cell.
+CELLS = {"sealed_cells": None, "normalized": None, "applicant_changes": None}
+ERASED = "(erased)"
 NOT_SYNCHRONIZED = {"synchronize_session": False}
 
 
 async def erase_old(database: Database, kept: timedelta, kept_of_dry_runs: timedelta) -> None:
-    """Erase the cells of refused rows of old uploads, and all rows of old dry runs.
+    """Erase the cells of the rows of old uploads and what quotes them, and all rows of old dry runs.
 
     An upload is old when it completed more than ``kept`` ago, a dry run ``kept_of_dry_runs``. The problems of refused
-    rows stay. Each transaction erases at most ``ROWS_PER_TRANSACTION`` rows.
+    rows stay, without the cell and without names. Each transaction erases at most ``ROWS_PER_TRANSACTION`` rows.
     """
     is_old = or_(
         and_(not_(BulkUpload.dry_run), BulkUpload.completed_at < func.now() - kept),
@@ -53,10 +73,11 @@ async def _erase_batch(tx: Transaction, upload_id: UUID, *, after: int, dry_run:
     of_upload = BulkUploadRow.bulk_upload_id == upload_id
     chosen = select(BulkUploadRow.line).where(of_upload, BulkUploadRow.line > after)
     if not dry_run:
-        chosen = chosen.where(BulkUploadRow.sealed_cells.is_not(None))
+        quoting = (BulkUploadRow.sealed_cells, BulkUploadRow.normalized, BulkUploadRow.applicant_changes)
+        chosen = chosen.where(or_(*(each.is_not(None) for each in quoting)))
     lines = list(await tx.scalars(chosen.order_by(BulkUploadRow.line).limit(ROWS_PER_TRANSACTION)))
     rows = and_(of_upload, any_of(BulkUploadRow.line, lines))
-    erased = delete(BulkUploadRow) if dry_run else update(BulkUploadRow).values(sealed_cells=None)
+    erased = delete(BulkUploadRow) if dry_run else update(BulkUploadRow).values(**CELLS, problems=_without_names())
     await tx.execute(erased.where(rows).execution_options(**NOT_SYNCHRONIZED))
     return lines
 
@@ -79,12 +100,23 @@ async def erase_references(
         "matches",
     )
     found = select(matches.c.bulk_upload_id, matches.c.line).select_from(given).join(matches, true()).subquery("found")
-    problem = func.jsonb_array_elements(BulkUploadRow.problems).table_valued(column("value", JSONB), name="problem")
-    redacted = problem.c.value.op("||")(literal({"detail": "(erased)"}, JSONB))
-    problems = select(func.coalesce(func.jsonb_agg(redacted), literal([], JSONB))).scalar_subquery()
     erased = (
         update(BulkUploadRow)
         .where(BulkUploadRow.bulk_upload_id == found.c.bulk_upload_id, BulkUploadRow.line == found.c.line)
-        .values(reference=None, sealed_cells=None, problems=problems)
+        .values(**CELLS, reference=None, problems=_problems_with(literal({"detail": ERASED, "given": ""}, JSONB)))
     )
     await tx.execute(erased.execution_options(**NOT_SYNCHRONIZED))
+
+
+def _without_names() -> ColumnElement[Any]:
+    """Return the problems of a row without the cells that they quote; a conflict of applicants quotes names."""
+    names = {"given": "", "detail": ERASED}
+    is_conflict = column("value", JSONB)["code"].astext == ApplicantConflict.code
+    return _problems_with(case((is_conflict, literal(names, JSONB)), else_=literal({"given": ""}, JSONB)))
+
+
+def _problems_with(values: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the problems of a row with other members; ``values`` may refer to the problem as ``value``."""
+    problem = func.jsonb_array_elements(BulkUploadRow.problems).table_valued(column("value", JSONB), name="problem")
+    changed = problem.c.value.op("||")(values)
+    return select(func.coalesce(func.jsonb_agg(changed), literal([], JSONB))).scalar_subquery()

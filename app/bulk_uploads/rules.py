@@ -30,6 +30,8 @@ COLUMNS = (
     "pasha_number", "purpose", "protocol", "operator", "subscriber_id", "networks", "description",
 )  # fmt: skip
 REQUIRED_COLUMNS = ("track", "applicant_kind", "legal_name", "email", "purpose", "operator", "networks")
+# Columns whose value ``-`` removes, when the upload has the option ``clear``.
+CLEARABLE_COLUMNS = ("mobile", "cnic", "pseb_number", "pasha_number")
 COLUMN_OF_FIELD = {field: column for column, field in APPLICANT_COLUMNS.items()}
 MAX_COLUMNS = 64
 # First characters of a cell that a spreadsheet runs as a formula (OWASP, CSV Injection).
@@ -56,6 +58,9 @@ class UploadFormat(StrEnum):
     ODS = "ods"
     XLS = "xls"
     ZIP = "zip"
+
+
+TEXT_FORMATS = (UploadFormat.CSV, UploadFormat.NDJSON)
 
 
 class Encoding(StrEnum):

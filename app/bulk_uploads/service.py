@@ -12,10 +12,12 @@ from uuid_utils.compat import uuid7
 
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.models import BulkUpload
-from app.bulk_uploads.readers.parser import peek_header
+from app.bulk_uploads.readers.format import HEAD_BYTES, detect_format
+from app.bulk_uploads.readers.layout import Layout
+from app.bulk_uploads.readers.text import TextNormalizer, describe_text
 from app.bulk_uploads.receiving.content_digest import ContentDigest
 from app.bulk_uploads.receiving.content_encoding import BodyDecompressor
-from app.bulk_uploads.rules import BacklogLimits, UploadFormat
+from app.bulk_uploads.rules import TEXT_FORMATS, BacklogLimits, Encoding, UploadFormat, UploadOptions
 from app.bulk_uploads.store import PART_BYTES
 from app.core.database.notifications import notify
 from app.core.database.transaction import Transaction
@@ -24,32 +26,53 @@ from app.core.settings import Settings
 from app.events import store as events
 from app.events.store import NewEvent
 
+NO_LAST_LINE_END = "The last line has no line end. Compare it with your file, which may have been cut off."
+
 
 class Spool:
-    """A temporary copy of an upload's uncompressed bytes, with their size, number of lines and digest."""
+    """A temporary copy of an upload's uncompressed bytes, with their size, line ends and digest."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
         self._digest = hashlib.sha256()
+        self._line_feeds = self._carriage_returns = 0
+        self._tail = b""
         self.size = 0
-        self.lines = 0
 
     async def write(self, chunk: bytes) -> None:
         """Append bytes."""
         self.size += len(chunk)
-        self.lines += chunk.count(b"\n")
+        self._line_feeds += chunk.count(b"\n")
+        self._carriage_returns += chunk.count(b"\r")
+        self._tail = (self._tail + chunk[-2:])[-2:]
         self._digest.update(chunk)
         await self._file.write(chunk)
+
+    @property
+    def lines(self) -> int:
+        """Number of line ends: LF, CRLF or CR, of which a file usually has one kind."""
+        return max(self._line_feeds, self._carriage_returns)
+
+    @property
+    def has_last_line_end(self) -> bool:
+        """True when the last character is a line end, in UTF-8 or UTF-16."""
+        return self._tail[-1:] in b"\r\n" or self._tail in {b"\n\0", b"\r\0"}
 
     @property
     def sha256(self) -> str:
         """Digest as 64 hexadecimal digits."""
         return self._digest.hexdigest()
 
-    async def parts(self) -> AsyncIterator[bytes]:
-        """Yield all bytes in parts of ``PART_BYTES``."""
+    async def head(self) -> bytes:
+        """Return the first ``HEAD_BYTES``, by which the kind of file is known."""
         await self._file.seek(0)
-        while part := await self._file.read(PART_BYTES):
+        head: bytes = await self._file.read(HEAD_BYTES)
+        return head
+
+    async def parts(self, size: int = PART_BYTES) -> AsyncIterator[bytes]:
+        """Yield all bytes in parts of ``size``."""
+        await self._file.seek(0)
+        while part := await self._file.read(size):
             yield part
 
 
@@ -95,16 +118,26 @@ async def check_backlog(
 
 
 async def receive(
-    tx: Transaction, principal: Principal, spool: Spool, upload_format: str, settings: Settings, *, dry_run: bool
+    tx: Transaction,
+    principal: Principal,
+    spool: Spool,
+    declared: UploadFormat,
+    settings: Settings,
+    options: UploadOptions,
+    *,
+    dry_run: bool,
 ) -> UUID:
     """Store a spooled file as an upload, notify the workers, and return its id.
 
-    Raises ``Invalid`` when the file is empty, has too many lines, or begins with an unreadable or wrong header, and
-    ``UploadsWaiting`` when the partner's backlog is too large.
+    ``declared`` is the format of the media type; the content decides. Raises ``Invalid`` when the file is empty, has
+    too many lines, or is unreadable or without a header within its first ``HEAD_BYTES``, and ``UploadsWaiting`` when
+    the partner's backlog is too large. A workbook is opened by a worker alone.
     """
-    lines = 0 if upload_format == UploadFormat.XLSX else spool.lines  # a workbook's rows are counted by the worker
+    head = await spool.head()
+    upload_format = detect_format(head, declared, options)
+    layout = describe_text(head, upload_format, options) if upload_format in TEXT_FORMATS else None
+    lines = spool.lines if layout else 0  # a workbook's rows are counted by the worker
     rules.check_lines(lines, settings.max_upload_rows)
-    first_part = await anext(spool.parts(), b"")
     await check_backlog(tx, principal, settings, spool.size, lines)
     upload = BulkUpload(
         id=uuid7(),
@@ -112,7 +145,10 @@ async def receive(
         client_id=principal.client_id,
         dry_run=dry_run,
         format=upload_format,
-        columns=list(peek_header(first_part, upload_format)),
+        options=options._asdict(),
+        columns=layout.columns if layout else [],
+        layout=layout.to_json() if layout else None,
+        warnings=[] if spool.has_last_line_end or not layout else [NO_LAST_LINE_END],
         sha256=spool.sha256,
         bytes=spool.size,
         held_bytes=spool.size,
@@ -120,10 +156,7 @@ async def receive(
         is_small=rules.is_small(spool.size, lines),
     )
     await store.add(tx, upload)
-    position = 0
-    async for part in spool.parts():
-        await store.add_part(tx, upload.id, position, part)
-        position += 1
+    await _store_parts(tx, upload.id, spool, layout, upload_format)
     # checked again under the lock, which only now excludes the partner's concurrent uploads
     await store.lock_backlog(tx, principal.partner_id)
     await check_backlog(tx, principal, settings, spool.size, lines, excluding=upload.id)
@@ -132,3 +165,18 @@ async def receive(
     await events.record(tx, principal, [event])
     await notify(tx, "bulk_uploads")
     return upload.id
+
+
+async def _store_parts(
+    tx: Transaction, upload_id: UUID, spool: Spool, layout: Layout | None, upload_format: UploadFormat
+) -> None:
+    """Store the bytes of a workbook, or the normalized bytes of a text file."""
+    normalizer = TextNormalizer(layout, upload_format) if layout else None
+    grows = layout is not None and layout.encoding != Encoding.UTF_8  # UTF-8 takes up to twice as many bytes
+    position = 0
+    async for part in spool.parts(PART_BYTES // 2 if grows else PART_BYTES):
+        if body := normalizer.feed(part) if normalizer else part:
+            await store.add_part(tx, upload_id, position, body)
+            position += 1
+    if normalizer and (rest := normalizer.finish()):
+        await store.add_part(tx, upload_id, position, rest)

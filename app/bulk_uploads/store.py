@@ -227,15 +227,17 @@ async def delete_rows(tx: Transaction, upload_id: UUID) -> None:
 async def add_rows(tx: Transaction, upload_id: UUID, rows: Sequence[dict[str, Any]]) -> None:
     """Insert outcomes of rows."""
     types: dict[str, Any] = {
-        "line": Integer, "outcome": Text, "reference": Text, "registration_id": Uuid, "problems": JSONB,
-        "sealed_cells": LargeBinary,
+        "line": Integer, "row": Integer, "outcome": Text, "reference": Text, "registration_id": Uuid, "problems": JSONB,
+        "normalized": JSONB, "applicant_changes": JSONB, "sealed_cells": LargeBinary,
     }  # fmt: skip
     batch = json_rows("outcome", types, rows)
     columns = ["bulk_upload_id", *types]
     await tx.execute(insert(BulkUploadRow).from_select(columns, select(literal(upload_id, Uuid), *batch.c)))
 
 
-CREATED_COLUMNS: dict[str, Any] = {"line": Integer, "reference": Text, "registration_id": Uuid}
+CREATED_COLUMNS: dict[str, Any] = {
+    "line": Integer, "row": Integer, "reference": Text, "registration_id": Uuid, "normalized": JSONB,
+}  # fmt: skip
 
 
 def _insert_created() -> Insert:

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from app.bulk_uploads import store
 from app.bulk_uploads.errors import TooManyRows
-from app.bulk_uploads.ingestion.segments import Segment, SegmentRows, read_segment, split_segments
+from app.bulk_uploads.ingestion.segments import Segment, SegmentReader, SegmentRows, split_segments
 from app.bulk_uploads.models import BulkUpload
+from app.bulk_uploads.readers.layout import Layout
 from app.bulk_uploads.readers.parser import read_rows
 from app.core.database.engine import Database
 from app.operators import store as operators
@@ -50,7 +51,9 @@ def _parts(database: Database, upload_id: UUID, loop: asyncio.AbstractEventLoop)
         next_part.cancel()
 
 
-async def find_segments(database: Database, upload: BulkUpload, chunk_rows: int, max_rows: int) -> list[Segment]:
+async def find_segments(
+    database: Database, upload: BulkUpload, layout: Layout, chunk_rows: int, max_rows: int
+) -> list[Segment]:
     """Read the file to its end and split it; the first segment is what has been processed.
 
     Raises ``Invalid`` when the file is malformed or has more than ``max_rows``.
@@ -58,7 +61,7 @@ async def find_segments(database: Database, upload: BulkUpload, chunk_rows: int,
     rows_done = 0 if upload.dry_run else upload.rows_done
     parts = _parts(database, upload.id, asyncio.get_running_loop())
     limit = max(max_rows, upload.total or 0)  # a file that has been accepted stays so when the setting changes
-    rows = islice(read_rows(parts, upload.format), limit + 2)
+    rows = islice(read_rows(parts, upload.format, layout), limit + 2)
     segments = await asyncio.to_thread(split_segments, rows, rows_done, chunk_rows)
     if sum(each.rows for each in segments) > limit:
         raise TooManyRows(f"The file has more than {limit} rows.")
@@ -66,25 +69,25 @@ async def find_segments(database: Database, upload: BulkUpload, chunk_rows: int,
 
 
 async def read_chunks(
-    database: Database, upload: BulkUpload, segments: Sequence[Segment], executor: Executor | None
+    database: Database, upload: BulkUpload, layout: Layout, segments: Sequence[Segment], executor: Executor | None
 ) -> AsyncGenerator[Chunk, None]:
     """Yield the chunk of each segment in order, while the executor reads the next ones. The caller must close it."""
     loop = asyncio.get_running_loop()
-    reader = _PartReader(database, upload.id)
+    parts = _PartReader(database, upload.id)
     async with database.transaction(read_only=True) as tx:
         prefixes = await operators.read_prefix_table(tx)
+    reader = SegmentReader(upload.format, layout, prefixes, clear=upload.options.get("clear", False))
     pending: deque[tuple[Segment, bytes, asyncio.Future[SegmentRows]]] = deque()
     try:
         for segment in segments:
-            body = await reader.read(segment.begin, segment.end)
-            arguments = (body, upload.format, segment.line, upload.columns, prefixes)
-            pending.append((segment, body, loop.run_in_executor(executor, read_segment, *arguments)))
+            body = await parts.read(segment.begin, segment.end)
+            pending.append((segment, body, loop.run_in_executor(executor, reader.read, body, segment.start)))
             if len(pending) > READ_AHEAD:
                 yield await _next(pending)
         while pending:
             yield await _next(pending)
     finally:
-        await _cancel([reader.next_part, *(rows for _, _, rows in pending)])
+        await _cancel([parts.next_part, *(rows for _, _, rows in pending)])
 
 
 async def _next(pending: deque[tuple[Segment, bytes, asyncio.Future[SegmentRows]]]) -> Chunk:

@@ -1,5 +1,6 @@
 """Ingestion of one upload: each chunk is validated, registered and checkpointed in one transaction."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
@@ -8,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import prometheus_client as metrics
 import structlog
-from prometheus_client import Counter
 
 from app.applicants import service as applicants
 from app.applicants.store import Identity
@@ -18,6 +19,7 @@ from app.bulk_uploads.ingestion import scheduling
 from app.bulk_uploads.ingestion.applicant_cache import ApplicantCache, decode_particulars
 from app.bulk_uploads.ingestion.bloom_filter import BloomFilter
 from app.bulk_uploads.ingestion.chunks import Chunk, Superseded, find_segments, read_chunks
+from app.bulk_uploads.ingestion.opening import open_file
 from app.bulk_uploads.ingestion.outcomes import ChunkOutcomes, save_outcomes
 from app.bulk_uploads.ingestion.segments import (
     RefusedRow,
@@ -26,8 +28,8 @@ from app.bulk_uploads.ingestion.segments import (
     duplicate_reference,
     segment_executor,
 )
-from app.bulk_uploads.ingestion.workbook_conversion import convert_workbook
 from app.bulk_uploads.models import BulkUpload
+from app.bulk_uploads.readers.layout import Layout
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.core.database.batches import values_of
 from app.core.database.engine import Database, is_outage
@@ -41,7 +43,11 @@ from app.registrations.errors import ReferenceDuplicate
 from app.registrations.intake import service as intake
 from app.registrations.rules import AcceptedNetworks
 
-ROWS = Counter("bulk_upload_rows", "Rows of uploads by outcome", ["outcome"])
+ZERO_AT_START = (
+    "rows_done", "bytes_done", "created", "unchanged", "updated", "refused", "applicants_created", "applicants_changed",
+    "attempt_place",
+)  # fmt: skip
+ROWS = metrics.Counter("bulk_upload_rows", "Rows of uploads by outcome", ["outcome"])
 log = structlog.get_logger(__name__)
 
 
@@ -96,13 +102,13 @@ async def _ingest(database: Database, upload_id: UUID, chunk_rows: int, max_rows
     upload = await _find_unfinished(database, upload_id)
     if upload is None:
         return
-    upload = await convert_workbook(database, upload)
+    upload, layout = await open_file(database, upload)
     if only_small and not upload.is_small:
         return
     with segment_executor(upload.held_bytes or upload.bytes) as executor:
-        segments = await find_segments(database, upload, chunk_rows, max_rows)
+        segments = await find_segments(database, upload, layout, chunk_rows, max_rows)
         upload = await _start(database, upload, segments)
-        await _process_chunks(database, upload, segments[1:], executor)
+        await _process_chunks(database, upload, layout, segments[1:], executor)
 
 
 async def _find_unfinished(database: Database, upload_id: UUID) -> BulkUpload | None:
@@ -118,8 +124,7 @@ async def _start(database: Database, upload: BulkUpload, segments: Sequence[Segm
         return upload
     total = sum(each.rows for each in segments)
     async with store.transaction_for(database, upload) as tx:
-        initial = {"rows_done": 0, "bytes_done": 0, "created": 0, "unchanged": 0, "updated": 0, "refused": 0}
-        initial["attempt_place"] = 0
+        initial: dict[str, Any] = dict.fromkeys(ZERO_AT_START, 0) | {"normalized": {}}
         await store.delete_rows(tx, upload.id)
         return await _advance(tx, upload, {"status": UploadStatus.PROCESSING, "total": total, **initial})
 
@@ -134,7 +139,7 @@ async def _advance(tx: Transaction, upload: BulkUpload, values: dict[str, Any]) 
 
 
 async def _process_chunks(
-    database: Database, upload: BulkUpload, segments: Sequence[Segment], executor: Executor | None
+    database: Database, upload: BulkUpload, layout: Layout, segments: Sequence[Segment], executor: Executor | None
 ) -> None:
     context = UploadContext(
         upload,
@@ -142,11 +147,11 @@ async def _process_chunks(
         references=BloomFilter(is_empty=upload.rows_done == 0),
         dry_run=DryRunState() if upload.dry_run else None,
     )
-    async with aclosing(read_chunks(database, upload, segments, executor)) as chunks:
+    async with aclosing(read_chunks(database, upload, layout, segments, executor)) as chunks:
         async for chunk in chunks:
             async with store.transaction_for(database, upload) as tx:
                 outcomes = await _process_rows(tx, context, chunk.rows)
-                await save_outcomes(tx, upload, chunk, outcomes)
+                await save_outcomes(tx, upload, layout, chunk, outcomes)
                 context.upload = await _checkpoint(tx, context.upload, chunk, outcomes)
             for outcome, count in outcomes.counts().items():
                 ROWS.labels(outcome.value).inc(count)
@@ -226,7 +231,10 @@ async def _checkpoint(tx: Transaction, upload: BulkUpload, chunk: Chunk, outcome
     totals = {name.value: getattr(upload, name) + counts[name] for name in RowOutcome}
     bytes_done = min(chunk.segment.end, upload.bytes)  # a converted workbook may be longer than the upload
     rows_done = upload.rows_done + chunk.segment.rows
-    values = {"rows_done": rows_done, "attempt_place": rows_done, "bytes_done": bytes_done, **totals}
+    values: dict[str, Any] = {"rows_done": rows_done, "attempt_place": rows_done, "bytes_done": bytes_done, **totals}
+    values["applicants_created"] = upload.applicants_created + outcomes.applicants_created
+    values["applicants_changed"] = upload.applicants_changed + len(outcomes.applicant_changes)
+    values["normalized"] = dict(sorted((Counter(upload.normalized) + outcomes.normalized_columns()).items()))
     if not upload.dry_run:  # a dry run starts again from its first row, so a chunk does not mean that an error is past
         values["faults"] = 0
     return await _advance(tx, upload, values)

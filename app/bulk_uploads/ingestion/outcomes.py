@@ -5,11 +5,15 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
+from app.applicants.merging import Change
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.ingestion.chunks import Chunk
-from app.bulk_uploads.ingestion.segments import RefusedRow, SegmentRows, read_cells
+from app.bulk_uploads.ingestion.segments import RefusedRow, SegmentRows, normalized_values, read_row
 from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
+from app.bulk_uploads.normalization import mask
+from app.bulk_uploads.readers.layout import Layout
 from app.bulk_uploads.rules import RowOutcome
 from app.core.database.batches import column_text, values_at
 from app.core.database.transaction import Transaction
@@ -22,13 +26,16 @@ class ChunkOutcomes:
     """Outcomes of the rows of a chunk.
 
     ``invalid`` rows are refused by themselves. Valid rows are known by their place in ``rows.batch``: ``refused`` by
-    the register, ``existing`` (unchanged or updated), and otherwise created.
+    the register, ``existing`` (unchanged or updated), and otherwise created. ``applicants_created`` counts the records
+    of applicants that the chunk created; ``applicant_changes`` has the changes of records by the place of their row.
     """
 
     rows: SegmentRows
     invalid: Sequence[RefusedRow]
     refused: dict[int, Sequence[FieldError]]
     existing: dict[int, Registered] = field(default_factory=dict)
+    applicants_created: int = 0
+    applicant_changes: dict[int, Sequence[Change]] = field(default_factory=dict)
 
     def counts(self) -> Counter[RowOutcome]:
         """Count the rows by outcome."""
@@ -37,50 +44,104 @@ class ChunkOutcomes:
         created = len(self.rows.batch.items) - len(self.refused) - len(self.existing)
         return existing + Counter({RowOutcome.REFUSED: refused, RowOutcome.CREATED: created})
 
+    def normalized_columns(self) -> Counter[str]:
+        """Count, by column, the cells of rows not refused that were taken in another form."""
+        counts = Counter(self.rows.normalized_columns)
+        if counts:
+            for normalized in values_at(self.rows.normalized, self.refused):
+                counts.subtract(each["column"] for each in json.loads(normalized or "[]"))
+        return +counts
 
-async def save_outcomes(tx: Transaction, upload: BulkUpload, chunk: Chunk, outcomes: ChunkOutcomes) -> None:
+
+async def save_outcomes(
+    tx: Transaction, upload: BulkUpload, layout: Layout, chunk: Chunk, outcomes: ChunkOutcomes
+) -> None:
     """Insert the outcome of each row of a chunk; refused rows with their problems and sealed cells."""
     rows = outcomes.rows
-    references = column_text(item.reference for item in rows.batch.items)
-    created = {"line": rows.lines, "reference": references, "registration_id": column_text(rows.batch.ids)}
-    not_created = outcomes.refused.keys() | outcomes.existing.keys()
-    await store.add_created_rows(tx, upload.id, created, not_created, dry_run=upload.dry_run)
-    if not_created or outcomes.invalid:
-        refused = [*_refused_rows(chunk, upload.format, outcomes), *outcomes.invalid]
-        others = [*_existing_values(outcomes, upload.dry_run), *(_refused_values(tx, each) for each in refused)]
-        await store.add_rows(tx, upload.id, others)
+    created = {
+        "line": rows.lines,
+        "row": rows.rows,
+        "reference": column_text(item.reference for item in rows.batch.items),
+        "registration_id": column_text(rows.batch.ids),
+        "normalized": rows.normalized,
+    }
+    others = outcomes.refused.keys() | outcomes.existing.keys() | outcomes.applicant_changes.keys()
+    await store.add_created_rows(tx, upload.id, created, others, dry_run=upload.dry_run)
+    if others or outcomes.invalid:
+        accepted = sorted(others - outcomes.refused.keys())
+        values = [*_accepted_values(outcomes, accepted, upload.dry_run)]
+        values += _refused_values(tx, upload.format, layout, chunk, outcomes)
+        values += [_invalid_values(tx, layout, each) for each in outcomes.invalid]
+        await store.add_rows(tx, upload.id, values)
 
 
-def _existing_values(outcomes: ChunkOutcomes, dry_run: bool) -> Iterator[dict[str, Any]]:
-    lines, references = _lines_and_references(outcomes.rows, outcomes.existing)
-    for line, reference, each in zip(lines, references, outcomes.existing.values(), strict=True):
+def _accepted_values(outcomes: ChunkOutcomes, places: Sequence[int], dry_run: bool) -> Iterator[dict[str, Any]]:
+    """Yield the values of rows that are unchanged or updated, or created with changes of their applicant."""
+    for place, values in zip(places, _valid_values(outcomes, places), strict=True):
+        made = outcomes.existing.get(place) or Registered(UUID(outcomes.rows.batch.ids[place]), "created")
         # a dry run names a registration only when it would change nothing
-        registration_id = each.registration_id if each.outcome == "unchanged" or not dry_run else None
-        values: dict[str, Any] = {"line": line, "outcome": each.outcome, "reference": reference}
-        yield {**values, "registration_id": registration_id, "problems": []}
+        registration_id = made.registration_id if made.outcome == "unchanged" or not dry_run else None
+        yield {**values, "outcome": made.outcome, "registration_id": registration_id, "problems": []}
 
 
-def _refused_rows(chunk: Chunk, upload_format: str, outcomes: ChunkOutcomes) -> Iterator[RefusedRow]:
-    """Yield the valid rows that the register refused, with their cells read again from the chunk."""
-    lines, references = _lines_and_references(chunk.rows, outcomes.refused)
-    for line, reference, (i, errors) in zip(lines, references, outcomes.refused.items(), strict=True):
-        begin, end = chunk.rows.bounds[2 * i : 2 * i + 2]
-        yield RefusedRow(line, reference, read_cells(chunk.body[begin:end], upload_format, line), errors)
+def _refused_values(
+    tx: Transaction, upload_format: str, layout: Layout, chunk: Chunk, outcomes: ChunkOutcomes
+) -> Iterator[dict[str, Any]]:
+    """Yield the values of valid rows that the register refused, with their cells read again from the chunk."""
+    for values, (place, errors) in zip(
+        _valid_values(outcomes, outcomes.refused), outcomes.refused.items(), strict=True
+    ):
+        begin, end = chunk.rows.bounds[2 * place : 2 * place + 2]
+        cells = read_row(chunk.body[begin:end], upload_format, layout).cells
+        yield {**values, **_refusal(tx, layout, values["line"], cells, errors)}
 
 
-def _lines_and_references(rows: SegmentRows, places: Collection[int]) -> tuple[Iterator[int], list[str | None]]:
-    return map(int, values_at(rows.lines, places)), [rows.batch.items[place].reference for place in places]
+def _valid_values(outcomes: ChunkOutcomes, places: Collection[int]) -> Iterator[dict[str, Any]]:
+    """Yield the values of valid rows by their places, whatever their outcome."""
+    rows = outcomes.rows
+    columns = (values_at(each, places) for each in (rows.lines, rows.rows, rows.normalized))
+    for place, line, row, normalized in zip(places, *columns, strict=True):
+        yield {
+            "line": int(line),
+            "row": row and int(row),
+            "reference": rows.batch.items[place].reference,
+            "normalized": normalized and json.loads(normalized),
+            "applicant_changes": _changes(outcomes.applicant_changes.get(place, ())),
+        }
 
 
-def _refused_values(tx: Transaction, row: RefusedRow) -> dict[str, Any]:
+def _invalid_values(tx: Transaction, layout: Layout, row: RefusedRow) -> dict[str, Any]:
+    normalized = normalized_values(row.normalized) or None
+    values = {"line": row.line, "row": row.row, "reference": row.reference, "normalized": normalized}
+    return {**values, **_refusal(tx, layout, row.line, row.cells, row.errors)}
+
+
+def _refusal(
+    tx: Transaction, layout: Layout, line: int, cells: Sequence[str], errors: Sequence[FieldError]
+) -> dict[str, Any]:
+    given = dict(zip(layout.columns, cells, strict=True))
     return {
-        "line": row.line,
         "outcome": RowOutcome.REFUSED,
-        "reference": row.reference,
-        "problems": [_problem(row.line, error) for error in row.errors],
-        "sealed_cells": tx.keyring.seal_text(SEALED_CELLS, json.dumps(row.cells)),
+        "problems": [_problem(line, given, error) for error in errors],
+        "sealed_cells": tx.keyring.seal_text(SEALED_CELLS, json.dumps(cells)),
     }
 
 
-def _problem(line: int, error: FieldError) -> dict[str, Any]:
-    return {"line": line, "column": rules.error_column(error), "code": error.code, "detail": error.detail}
+def _problem(line: int, cells: dict[str, str], error: FieldError) -> dict[str, Any]:
+    """Return a problem as it is stored; the cell that has it is masked."""
+    column = rules.error_column(error)
+    given = mask(column, cells.get(column, ""))
+    return {"line": line, "column": column, "code": error.code, "detail": error.detail, "given": given}
+
+
+def _changes(changes: Sequence[Change]) -> list[dict[str, str | None]] | None:
+    """Return the changes of an applicant as they are stored, with personal data masked; None without any."""
+    told = [
+        {
+            "column": (column := rules.COLUMN_OF_FIELD.get(each.field, each.field)),
+            "before": each.before and mask(column, each.before),
+            "after": each.after and mask(column, each.after),
+        }
+        for each in changes
+    ]
+    return told or None

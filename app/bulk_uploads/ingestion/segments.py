@@ -2,16 +2,26 @@
 
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.bulk_uploads.ingestion.row_validation import clear_applicant_cache, validate_rows
+import orjson
+
+from app.bulk_uploads.ingestion.row_validation import (
+    NormalizedCell,
+    ValidatedRow,
+    clear_applicant_cache,
+    validate_rows,
+)
+from app.bulk_uploads.normalization import mask
+from app.bulk_uploads.readers.layout import Layout
 from app.bulk_uploads.readers.parser import read_rows
-from app.bulk_uploads.readers.rows import Row
-from app.bulk_uploads.rules import SMALL_BYTES
+from app.bulk_uploads.readers.rows import Position, Row
+from app.bulk_uploads.rules import SMALL_BYTES, TEXT_FORMATS
 from app.core.database.batches import column_text
 from app.core.errors import FieldError
 from app.core.process.subprocesses import SPAWNING, init_child_process
@@ -28,32 +38,38 @@ NICENESS = 5
 
 @dataclass(slots=True)
 class Segment:
-    """Consecutive rows of a file that are registered in one transaction: offsets in bytes, first line, and number."""
+    """Consecutive rows of a file that are registered in one transaction: offsets in bytes, first position, number."""
 
     begin: int
     end: int
-    line: int
+    start: Position
     rows: int
 
 
 class RefusedRow(NamedTuple):
-    """A row with errors, and its cells as sent."""
+    """A row with errors, its cells as sent, and those that were read in another form."""
 
     line: int
+    row: int | None
     reference: str | None
     cells: Sequence[str]
     errors: Sequence[FieldError]
+    normalized: Sequence[NormalizedCell]
 
 
 class SegmentRows(NamedTuple):
     """Rows of a segment: the valid ones as a ``batch``, in order, and the ``refused`` ones.
 
-    ``lines`` are those of the valid rows and ``references`` those of all rows, each a ``column_text``. ``bounds`` holds
-    for each valid row the offsets of its begin and end within the segment. ``applicants`` are the distinct encoded
-    applicants, ``applicant_indexes`` those of the valid rows among them.
+    ``lines``, ``rows`` and ``normalized`` (JSON) are those of the valid rows and ``references`` those of all rows, each
+    a ``column_text``; a row is None where it follows from its line. ``bounds`` holds for each valid row the offsets of
+    its begin and end within the segment. ``applicants`` are the distinct encoded applicants, ``applicant_indexes``
+    those of the valid rows among them. ``normalized_columns`` counts the normalized cells of the valid rows.
     """
 
     lines: str
+    rows: str
+    normalized: str
+    normalized_columns: Mapping[str, int]
     bounds: Sequence[int]
     references: str
     applicants: Sequence[str]
@@ -67,52 +83,100 @@ def split_segments(rows: Iterable[Row], rows_done: int, max_rows: int) -> list[S
 
     Reads the file to its end. Raises the errors of the readers.
     """
-    segments = [Segment(0, 0, 1, -1)]  # the header is not counted
-    limit, next_line = rows_done, 1
+    segments = [Segment(0, 0, Position(1, 1), -1)]  # the header is not counted
+    limit, following = rows_done, Position(1, 1)
     for row in rows:
         last = segments[-1]
         if last.rows >= limit or (len(segments) > 1 and row.end - last.begin > MAX_SEGMENT_BYTES and last.rows):
-            last = Segment(last.end, last.end, next_line, 0)
+            last = Segment(last.end, last.end, following, 0)
             segments.append(last)
             limit = max_rows
-        last.end, last.rows, next_line = row.end, last.rows + 1, row.last_line + 1
+        last.end, last.rows, following = row.end, last.rows + 1, Position(row.last_line + 1, row.row + 1)
     return segments
 
 
-def read_segment(
-    body: bytes, upload_format: str, line: int, columns: Sequence[str], prefixes: PrefixTable
-) -> SegmentRows:
-    """Parse and validate the rows of a segment that begins on ``line``. Runs outside the event loop."""
-    lines: list[str] = []
-    bounds = array("L")
-    end = 0
-    requests: list[RegistrationRequest] = []
-    refused: list[RefusedRow] = []
-    applicants: dict[str, int] = {}
-    applicant_indexes: list[int] = []
-    first_lines: dict[str, int] = {}
-    rows = list(read_rows([body], upload_format, line))
-    for row, validated in zip(rows, validate_rows(rows, columns), strict=True):
-        begin, end = end, row.end
-        applicant, request, reference, errors = validated
-        if reference is not None and (first := first_lines.setdefault(reference, row.line)) != row.line:
+class SegmentReader(NamedTuple):
+    """All that is needed to read a segment of an upload apart from its bytes; sent to a subprocess."""
+
+    upload_format: str
+    layout: Layout
+    prefixes: PrefixTable
+    clear: bool
+
+    def read(self, body: bytes, start: Position) -> SegmentRows:
+        """Parse and validate the rows of a segment that begins at ``start``. Runs outside the event loop."""
+        columns = self.layout.columns
+        rows = list(read_rows([body], self.upload_format, self.layout, start))
+        validated = validate_rows(rows, columns, self.prefixes.operators, clear=self.clear)
+        collected = _SegmentBuilder(has_sheets=self.upload_format not in TEXT_FORMATS)
+        for row, each in zip(rows, validated, strict=True):
+            collected.add(row, each)
+        return collected.build(self.prefixes)
+
+
+class _SegmentBuilder:
+    """Collects the rows of a segment."""
+
+    def __init__(self, *, has_sheets: bool) -> None:
+        self._has_sheets = has_sheets
+        self._lines: list[str] = []
+        self._rows: list[str | None] = []
+        self._normalized: list[str | None] = []
+        self._normalized_columns = Counter[str]()
+        self._bounds = array("L")
+        self._end = 0
+        self._requests: list[RegistrationRequest] = []
+        self._refused: list[RefusedRow] = []
+        self._applicants: dict[str, int] = {}
+        self._applicant_indexes: list[int] = []
+        self._first_lines: dict[str, int] = {}
+
+    def add(self, row: Row, validated: ValidatedRow) -> None:
+        """Add the next row."""
+        begin, self._end = self._end, row.end
+        applicant, request, reference, errors, normalized = validated
+        if reference is not None and (first := self._first_lines.setdefault(reference, row.line)) != row.line:
             errors = [*errors, duplicate_reference(reference, first)]
+        number = None if self._has_sheets or row.row == row.line else row.row
         if errors or applicant is None or request is None:
-            refused.append(RefusedRow(row.line, reference, row.cells, errors))
-            continue
-        lines.append(str(row.line))
-        bounds.extend((begin, end))
-        applicant_indexes.append(applicants.setdefault(applicant, len(applicants)))
-        requests.append(request)
-    return SegmentRows(
-        column_text(lines),
-        bounds,
-        column_text(first_lines),
-        list(applicants),
-        applicant_indexes,
-        Batch.of(requests, prefixes),
-        refused,
-    )
+            self._refused.append(RefusedRow(row.line, number, reference, row.cells, errors, normalized))
+            return
+        self._lines.append(str(row.line))
+        self._rows.append(None if number is None else str(number))
+        self._normalized.append(normalized_json(normalized) if normalized else None)
+        if normalized:
+            self._normalized_columns.update(each.column for each in normalized)
+        self._bounds.extend((begin, self._end))
+        self._applicant_indexes.append(self._applicants.setdefault(applicant, len(self._applicants)))
+        self._requests.append(request)
+
+    def build(self, prefixes: PrefixTable) -> SegmentRows:
+        """Return the rows."""
+        return SegmentRows(
+            column_text(self._lines),
+            column_text(self._rows),
+            column_text(self._normalized),
+            self._normalized_columns,
+            self._bounds,
+            column_text(self._first_lines),
+            list(self._applicants),
+            self._applicant_indexes,
+            Batch.of(self._requests, prefixes),
+            self._refused,
+        )
+
+
+def normalized_values(cells: Iterable[NormalizedCell]) -> list[dict[str, str]]:
+    """Return normalized cells as they are stored and told, with personal data masked."""
+    return [
+        {"column": each.column, "given": mask(each.column, each.given), "taken": mask(each.column, each.taken)}
+        for each in cells
+    ]
+
+
+def normalized_json(cells: Iterable[NormalizedCell]) -> str:
+    """Return ``normalized_values`` as JSON text."""
+    return orjson.dumps(normalized_values(cells)).decode()
 
 
 def duplicate_reference(reference: str, first: int) -> FieldError:
@@ -120,9 +184,9 @@ def duplicate_reference(reference: str, first: int) -> FieldError:
     return ReferenceDuplicate.at("/reference", f"The reference {reference!r} is already on line {first}.")
 
 
-def read_cells(row: bytes, upload_format: str, line: int) -> Sequence[str]:
-    """Return the cells, as sent, of one row that begins on ``line``."""
-    return next(read_rows([row], upload_format, line)).cells
+def read_row(row: bytes, upload_format: str, layout: Layout) -> Row:
+    """Return one row from its bytes, with its cells as sent; its position is not known."""
+    return next(read_rows([row], upload_format, layout, Position(1, 1)))
 
 
 @contextmanager

@@ -22,8 +22,11 @@ WRONG = (
 )
 
 
-def upload(count: int, *, wrong: float, shuffled: bool) -> bytes:
-    """Return a CSV file of ``count`` rows, sorted by address or shuffled; the share ``wrong`` of them is invalid."""
+def upload(count: int, *, wrong: float, shuffled: bool, spreadsheet: bool = False) -> bytes:
+    """Return a CSV file of ``count`` rows, sorted by address or shuffled; the share ``wrong`` of them is invalid.
+
+    With ``spreadsheet`` each mobile is written locally and each cell is quoted.
+    """
     chance = random.Random(2024)
     companies = count // ROWS_OF_AN_APPLICANT + 1
     rows = [_row(i, i * STEP % companies, *found) for i, found in enumerate(_addresses(count))]
@@ -33,7 +36,10 @@ def upload(count: int, *, wrong: float, shuffled: bool) -> bytes:
     if shuffled:
         chance.shuffle(rows)
     text = io.StringIO(newline="")
-    out = csv.DictWriter(text, COLUMNS, restval="")
+    if spreadsheet:
+        for row in rows:
+            row["mobile"] = f"0{row['mobile'][3:6]}-{row['mobile'][6:]}"
+    out = csv.DictWriter(text, COLUMNS, restval="", quoting=csv.QUOTE_ALL if spreadsheet else csv.QUOTE_MINIMAL)
     out.writeheader()
     out.writerows(rows)
     return text.getvalue().encode()

@@ -2,7 +2,8 @@
 
 The limit is measured in the same run, on the same kind of server and in the same schema: COPY of the parsed rows into a
 staging table, then one statement a table into the same indexed tables. The environment variables are ROWS (one size or
-more), WRONG (a share), ORDER (``shuffled`` or ``sorted``), RUNS and DECIDE (0: uploads only).
+more), WRONG (a share), ORDER (``shuffled`` or ``sorted``), CELLS (``plain``, or ``spreadsheet``: local mobiles and all
+cells quoted, while PostgreSQL alone gets plain ones), RUNS and DECIDE (0: uploads only).
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from bench.processes import api_server, postgres_server, worker_process
 SIZES = tuple(map(int, os.environ.get("ROWS", "10000 20437 100000 1000000").split()))
 WRONG = float(os.environ.get("WRONG", "0.02"))
 SHUFFLED = os.environ.get("ORDER", "shuffled") == "shuffled"
+SPREADSHEET = os.environ.get("CELLS", "plain") == "spreadsheet"
 RUNS = int(os.environ.get("RUNS", "3"))
 # The memory that docs/operations.md recommends.
 POSTGRESQL = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
@@ -42,20 +44,26 @@ def main() -> None:
     """Measure each size, print, and save the results."""
     measured = []
     for size in SIZES:
-        body = rows.upload(size, wrong=WRONG, shuffled=SHUFFLED)
-        runs = [_run(body, number) for number in range(RUNS)]
-        measured.append({"rows": size, "wrong": WRONG, "shuffled": SHUFFLED, "median": _medians(runs), "runs": runs})
+        body = rows.upload(size, wrong=WRONG, shuffled=SHUFFLED, spreadsheet=SPREADSHEET)
+        limit_body = rows.upload(size, wrong=WRONG, shuffled=SHUFFLED)
+        runs = [_run(body, limit_body, number) for number in range(RUNS)]
+        shape = {"rows": size, "wrong": WRONG, "shuffled": SHUFFLED, "spreadsheet": SPREADSHEET}
+        measured.append({**shape, "median": _medians(runs), "runs": runs})
         measured[-1]["postgresql_settings"] = POSTGRESQL
-        results.save(f"uploads-{size}-{'shuffled' if SHUFFLED else 'sorted'}-{WRONG:g}", measured[-1])
+        order = "shuffled" if SHUFFLED else "sorted"
+        results.save(f"uploads-{size}-{order}-{WRONG:g}{'-spreadsheet' if SPREADSHEET else ''}", measured[-1])
     _show(measured)
 
 
-def _run(body: bytes, number: int) -> dict[str, Any]:
+def _run(body: bytes, limit_body: bytes, number: int) -> dict[str, Any]:
     """Measure both sides in turn, each on its own server, so that no clean-up of one disturbs the other."""
     with postgres_server(**POSTGRESQL) as url:
         ours = _measure_service(_migrated(url), body)
     with postgres_server(**POSTGRESQL) as url:
-        run = {"ours": ours, "postgresql_alone": asyncio.run(postgres_baseline.measure(_migrated(url), body, STEPS))}
+        run = {
+            "ours": ours,
+            "postgresql_alone": asyncio.run(postgres_baseline.measure(_migrated(url), limit_body, STEPS)),
+        }
     print(f"run {number + 1}: {json.dumps(run)}", flush=True)
     return run
 

@@ -71,7 +71,7 @@ def email(text: str) -> str:
 
 
 def mobile(text: str) -> str:
-    """Check a Pakistani mobile number in E.164 form and return it. Raises ``MobileMalformed``, with the digits masked."""
+    """Check a Pakistani mobile number in E.164 form and return it. Raises ``MobileMalformed``; its detail masks."""
     if not MOBILE.fullmatch(text):
         raise MobileMalformed(_no_number(text) or _mobile_detail(text))
     return text
@@ -125,7 +125,8 @@ def _ntn_detail(text: str) -> str:
     digits = normal_forms.digits(text)
     if len(digits) == NTN_DIGITS - 1 and len(text) < 2 * NTN_DIGITS:
         if NTN_SHORT.search(text):
-            return f"There are six digits before the dash. If a leading zero was dropped, write 0{digits[:-1]}-{digits[-1]}."
+            written = f"0{digits[:-1]}-{digits[-1]}"
+            return f"There are six digits before the dash. If a leading zero was dropped, write {written}."
         return (
             f"The check digit is missing: write {digits}- and the check digit. If a spreadsheet has dropped a leading "
             f"zero, write 0{digits[:-1]}-{digits[-1]}."

@@ -13,8 +13,8 @@ from app.core.validation import networks
 from app.core.validation.schemas import (
     LINE,
     Body,
-    Examples,
     Description,
+    Examples,
     Line100,
     Line200,
     MergePatch,

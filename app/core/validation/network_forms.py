@@ -24,7 +24,7 @@ _TOKEN = r"[0-9A-Fa-f:.]*[0-9A-Fa-f:](?:/[0-9]{1,3})?"
 _PLAIN = re.compile(rf"{_TOKEN}(?: {_TOKEN})*")
 _QUAD = r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}"
 # A mask before or after inversion; no such address is routable.
-_MASK = r"(?:255(?:\.[0-9]{1,3}){3}|0(?:\.[0-9]{1,3}){2}\.(?:[1-9][0-9]{0,2}))"
+_MASK = r"(?:255(?:\.[0-9]{1,3}){3}|0(?:\.[0-9]{1,3}){3})"
 _ADDRESS = rf"(?:{_QUAD}|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)"
 _END = r"(?![0-9A-Za-z.:/])"
 _LENGTH_APART = re.compile(rf"(?<![^ ,;\n])({_ADDRESS})\.?(?: */ *|/ +)([0-9]{{1,3}}|{_MASK}){_END}")
@@ -34,6 +34,7 @@ _RANGE_APART = re.compile(
 )
 _BETWEEN = re.compile(r"[ ,;\n]+")
 _MASKED = re.compile(rf"({_QUAD})/({_MASK})")
+_WITH_LENGTH = re.compile(rf"{_ADDRESS}(?:/[0-9]{{1,3}})?")
 _RANGE = re.compile(rf"({_ADDRESS})-({_ADDRESS}|[0-9]{{1,3}})")
 _WITH_PORT = re.compile(rf"({_QUAD}):[0-9]{{1,5}}|\[({_ADDRESS})\](?::[0-9]{{1,5}})?")
 _URL = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*://(?:({_QUAD})|\[({_ADDRESS})\])(?::[0-9]{{1,5}})?(?:[/?#][!-~]*)?")
@@ -79,8 +80,11 @@ def advice(text: str) -> str | None:
 
 
 def _has_neither_twice_nor_mask(cell: str) -> bool:
+    if " 255." in cell or " 0." in cell:
+        return False
     tokens = cell.split(" ")
-    return " 255." not in cell and " 0." not in cell and len(set(_each_once(tokens))) == len(tokens)
+    keys = map(_key, tokens) if ":" in cell or "/32" in cell else tokens
+    return len(set(keys)) == len(tokens)
 
 
 def _join_range(found: re.Match[str]) -> str:
@@ -97,7 +101,7 @@ def _normal_token(token: str) -> str:
         blocks = _blocks(found[1], found[2])
         return _shortly(blocks[0]) if len(blocks) == 1 else token
     bare = token.removesuffix(".")
-    return bare if bare != token and _is_network(bare) else token
+    return bare if bare != token and _WITH_LENGTH.fullmatch(bare) else token
 
 
 def _each_once(tokens: Iterable[str]) -> Iterable[str]:
@@ -226,6 +230,9 @@ def _advice_on_mask(text: str) -> str | None:
     address, mask = (_address(found[1]), _address(found[2])) if found else (None, None)
     if not found or address is None:
         return None
+    if length := _mask_length(found[2]):
+        block = IPv4Network((int(address), length), strict=False)
+        return f"Write {address} for the single address, or {block} for its block."
     length = _mask_length(str(IPv4Address((1 << 32) - 1 - int(mask)))) if mask else None
     if length is None:
         return f"{found[2]} is no subnet mask: write the address and a prefix length, such as {found[1]}/29."

@@ -116,7 +116,6 @@ def _without_cnic(text: str) -> str:
 NO_CNIC = AfterValidator(_without_cnic)
 
 
-
 def _undamaged(value: Any) -> Any:
     """Refuse a text that was read in a wrong encoding; before blanks are stripped, since they may be parts of it."""
     if isinstance(value, str) and (reason := damage(value)):
@@ -145,9 +144,7 @@ def _given_code(text: str, *, zero: bool) -> str:
             "invalid_value", f"{text[:20]!r} stands for no value: leave it out, or leave the cell blank."
         )
     if texts.has_lost_digits(text):
-        raise validation_error(
-            "invalid_value", "The digits are lost: make the column Text and type the number again."
-        )
+        raise validation_error("invalid_value", "The digits are lost: make the column Text and type the number again.")
     return text
 
 

@@ -40,6 +40,7 @@ _RUN_WITH_BREAK = re.compile(f"[{BLANKS}]*[\t{LINE_BREAKS}][{BLANKS}{LINE_BREAKS
 # ="0300" keeps a spreadsheet from reading a number; a leading quote does the same inside it.
 _QUOTED = re.compile(r'=?\s*["\u201c\u201d](.*)["\u201c\u201d]', re.DOTALL)
 _TEXT_PREFIXES = ("'", "\u2018", "\u2019")
+_TEXT_STARTS = (*_TEXT_PREFIXES, "=", '"')
 _PUNCTUATION = {
     **dict.fromkeys(map(ord, DASHES), "-"),
     **dict.fromkeys(map(ord, LINE_BREAKS), "\n"),
@@ -115,7 +116,9 @@ def hidden_character(text: str) -> str | None:
     """Name the first character that ``visible`` takes out, with its code point and position from 0."""
     if text.isascii():
         return None
-    found = min(filter(None, (each.search(text) for each in (_INVISIBLE, _LONE_JOINER))), key=re.Match.start, default=None)
+    found = min(
+        filter(None, (each.search(text) for each in (_INVISIBLE, _LONE_JOINER))), key=re.Match.start, default=None
+    )
     if not found:
         return None
     name = unicodedata.name(found[0][0], "no name").lower()
@@ -134,6 +137,13 @@ def normal_code(text: str) -> str:
     text = without_line_breaks(text)
     found = _QUOTED.fullmatch(text) if text.startswith("=") else None
     return found[1].strip(" ") if found else text
+
+
+def normal_number(text: str) -> str:
+    """Write a number that is free text in one line with single blanks, without a spreadsheet's ``="..."`` or quote."""
+    if _is_plain(text) and not text.startswith(_TEXT_STARTS):
+        return text
+    return one_line(unwrap(text) if text.strip(_EDGES).startswith(_TEXT_STARTS) else text)
 
 
 def _is_plain(text: str) -> bool:

@@ -64,7 +64,7 @@ def mask(column: str, text: str) -> str:
     ascii_text = texts.in_ascii(text)  # of the same length
     shown = list(text)
     for found in _PERSONAL.finditer(ascii_text):
-        if found["number"] and column != "networks":
+        if found["number"]:
             _mask_digits(shown, ascii_text, found.start(), found.end())
         elif found["email"]:
             shown[found.start() + 1 : found.end()] = ["***", *[""] * (found.end() - found.start() - 2)]

@@ -40,8 +40,8 @@ def damage(text: str) -> str | None:
     for name, table, sequence, least in _ENCODINGS:
         if len(sequence.findall(text)) >= least and (original := _decoded(text, table)):
             return (
-                f"The text is damaged: UTF-8 was read as {name}. It probably was {original[:MAX_QUOTED]!r}: write that, "
-                'and save the file as "CSV UTF-8".'
+                f"The text is damaged: UTF-8 was read as {name}. It probably was {original[:MAX_QUOTED]!r}: write "
+                'that, and save the file as "CSV UTF-8".'
             )
     return None
 

@@ -20,8 +20,8 @@ Address = IPv4Address | IPv6Address
 Block = IPv4Network | IPv6Network
 
 # Single networks, and several with one blank between. Each token ends as an address does, so that none ends in a dot.
-_TOKEN = r"[0-9A-Fa-f:.]*[0-9A-Fa-f:](?:/[0-9]{1,3})?"
-_PLAIN = re.compile(rf"{_TOKEN}(?: {_TOKEN})*")
+_ONE = r"[0-9A-Fa-f:.]*[0-9A-Fa-f:](?:/[0-9]{1,3})?"
+_PLAIN = re.compile(rf"{_ONE}(?: {_ONE})*")
 _QUAD = r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}"
 # A mask before or after inversion; no such address is routable.
 _MASK = r"(?:255(?:\.[0-9]{1,3}){3}|0(?:\.[0-9]{1,3}){3})"
@@ -159,7 +159,7 @@ def _blocks(first: str, last: str) -> list[Block]:
     one, other = _address(first), _address(last)
     if one is None or other is None or one.version != other.version or int(other) < int(one):
         return []
-    return [*summarize_address_range(one, other)]  # type: ignore[type-var]  # both are of one family
+    return [*summarize_address_range(one, other)]
 
 
 def _shortly(block: Block) -> str:

@@ -116,9 +116,8 @@ def hidden_character(text: str) -> str | None:
     """Name the first character that ``visible`` takes out, with its code point and position from 0."""
     if text.isascii():
         return None
-    found = min(
-        filter(None, (each.search(text) for each in (_INVISIBLE, _LONE_JOINER))), key=re.Match.start, default=None
-    )
+    found_each = (pattern.search(text) for pattern in (_INVISIBLE, _LONE_JOINER))
+    found = min(filter(None, found_each), key=re.Match.start, default=None)
     if not found:
         return None
     name = unicodedata.name(found[0][0], "no name").lower()

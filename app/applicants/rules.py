@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
 
+from app.applicants import normal_forms
 from app.applicants.errors import CnicMalformed, EmailMalformed, MobileMalformed, NtnMalformed
+from app.applicants.normal_forms import MOBILE, NTN
 from app.core.errors import FieldError, InvalidValue, MissingField
 from app.core.identity_numbers import CNIC
+from app.core.validation import texts
 
 EMAIL_LENGTH = 254
 # Fast path for the commonest addresses, which email_validator would return unchanged. A match is always valid: no part
@@ -19,8 +22,10 @@ PLAIN_EMAIL = re.compile(
     r"(?=.{6,64}\Z)[a-z0-9]+(?:[._+-][a-z0-9]+)*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+"
     r"(?!(?:arpa|invalid|local|localhost|onion|test)\Z)[a-z]{2,}"
 )
-MOBILE = re.compile(r"\+923[0-9]{9}")
-NTN = re.compile(r"[0-9]{7}-[0-9]")
+# E.164 has at most 15 digits, before which people write 00.
+MAX_PHONE_DIGITS = 17
+NTN_SHORT = re.compile(r"[0-9]-[0-9]\s*\Z")
+CNIC_DIGITS, NTN_DIGITS = 13, 8
 
 
 class ApplicantKind(StrEnum):
@@ -66,24 +71,74 @@ def email(text: str) -> str:
 
 
 def mobile(text: str) -> str:
-    """Check a Pakistani mobile number in E.164 form and return it. Raises ``MobileMalformed``."""
+    """Check a Pakistani mobile number in E.164 form and return it. Raises ``MobileMalformed``; its detail masks."""
     if not MOBILE.fullmatch(text):
-        raise MobileMalformed("Write +92 and ten digits that begin with 3, such as +923001234567.")
+        raise MobileMalformed(_no_number(text) or _mobile_detail(text))
     return text
 
 
 def cnic(text: str) -> str:
     """Check a CNIC and return it. Raises ``CnicMalformed``, whose detail does not repeat the number."""
     if not CNIC.fullmatch(text):
-        raise CnicMalformed("Write 13 digits in groups of 5, 7 and 1, with a dash between.")
+        raise CnicMalformed(_no_number(text) or _cnic_detail(text))
     return text
 
 
 def ntn(text: str) -> str:
     """Check an NTN and return it. Raises ``NtnMalformed``."""
     if not NTN.fullmatch(text):
-        raise NtnMalformed("Write seven digits, a dash and the check digit: 1234567-8.")
+        raise NtnMalformed(_no_number(text) or _ntn_detail(text))
     return text
+
+
+def _no_number(text: str) -> str | None:
+    """Say why a text has no digits that could be written otherwise; None when it may have."""
+    if texts.is_placeholder(text, zero=True):
+        return f"{text.strip()[:20]!r} stands for no number: leave it out, or leave the cell blank."
+    if texts.has_lost_digits(text):
+        return "The digits are lost: make the column Text and type the number again."
+    return None
+
+
+def _mobile_detail(text: str) -> str:
+    normal = normal_forms.mobile(text)
+    if normal != text:
+        return f"Write {mask_mobile(normal)}: with +92 and ten digits, without blanks or dashes."
+    if len(normal_forms.digits(text)) > MAX_PHONE_DIGITS:
+        return "Write one number, with +92 and ten digits that begin with 3, such as +923001234567."
+    return "Write +92 and ten digits that begin with 3, such as +923001234567."
+
+
+def _cnic_detail(text: str) -> str:
+    normal = normal_forms.cnic(text)
+    if normal != text:
+        return f"Write {mask_cnic(normal)}: 13 digits in groups of 5, 7 and 1, with a dash between."
+    detail = "Write 13 digits in groups of 5, 7 and 1, with a dash between."
+    count = len(normal_forms.digits(text))
+    return f"The number has {count} digits. {detail}" if 10 <= count <= 16 and count != CNIC_DIGITS else detail
+
+
+def _ntn_detail(text: str) -> str:
+    normal = normal_forms.ntn(text)
+    if normal != text:
+        return f"Write {normal}: seven digits, a dash and the check digit."
+    digits = normal_forms.digits(text)
+    if len(digits) == NTN_DIGITS - 1 and len(text) < 2 * NTN_DIGITS:
+        if NTN_SHORT.search(text):
+            written = f"0{digits[:-1]}-{digits[-1]}"
+            return f"There are six digits before the dash. If a leading zero was dropped, write {written}."
+        return (
+            f"The check digit is missing: write {digits}- and the check digit. If a spreadsheet has dropped a leading "
+            f"zero, write 0{digits[:-1]}-{digits[-1]}."
+        )
+    if len(digits) == CNIC_DIGITS:
+        return "13 digits are a CNIC: write it in cnic. An NTN has seven digits, a dash and the check digit: 1234567-8."
+    return "Write seven digits, a dash and the check digit: 1234567-8."
+
+
+def mask_mobile(text: str) -> str:
+    """Mask a mobile number except for its country code and last three digits."""
+    return f"{text[:3]}*******{text[-3:]}"
 
 
 def mask_cnic(text: str) -> str:

@@ -18,9 +18,12 @@ from app.core.validation.schemas import (
     Line100,
     Line200,
     MergePatch,
+    Name200,
+    Number100,
     Page,
     Resource,
     Timestamp,
+    choice_validator,
     domain_validator,
 )
 
@@ -51,6 +54,7 @@ Ntn = Annotated[
     str, LINE, domain_validator(rules.ntn), Field(description="`1234567-8`", json_schema_extra=_pattern(rules.NTN))
 ]
 
+KINDS = [*map(str, ApplicantKind)]
 COMPANY: Examples = {
     "kind": "company",
     "legal_name": "Indus Softworks (Pvt) Ltd",
@@ -67,14 +71,14 @@ class ApplicantDetails(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [COMPANY]})
 
-    kind: ApplicantKind
-    legal_name: Line200
+    kind: Annotated[ApplicantKind, choice_validator(KINDS)]
+    legal_name: Name200
     ntn: Ntn | None = None
     cnic: Cnic | None = None
     email: Email
     mobile: Mobile | None = None
-    pseb_number: Line100 | None = None
-    pasha_number: Line100 | None = None
+    pseb_number: Number100 | None = None
+    pasha_number: Number100 | None = None
 
     @classmethod
     def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:

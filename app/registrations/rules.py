@@ -90,6 +90,9 @@ class Protocol(StrEnum):
     OTHER = "other"
 
 
+CHOICES = {"track": [*map(str, Track)], "purpose": [*map(str, Purpose)], "protocol": [*map(str, Protocol)]}
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A case, as far as its transitions depend on it."""

@@ -13,15 +13,18 @@ from app.core.validation import networks
 from app.core.validation.schemas import (
     LINE,
     Body,
+    Description,
     Examples,
     Line100,
     Line200,
     MergePatch,
+    Number200,
     Page,
-    Paragraph,
     Query,
+    Reference100,
     Resource,
     Timestamp,
+    choice_validator,
     domain_validator,
 )
 from app.registrations import rules
@@ -54,14 +57,14 @@ class RegistrationDetails(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [DETAILS]})
 
     applicant_id: UUID
-    track: Track
-    purpose: Purpose
-    protocol: Protocol | None = None
+    track: Annotated[Track, choice_validator(rules.CHOICES["track"])]
+    purpose: Annotated[Purpose, choice_validator(rules.CHOICES["purpose"])]
+    protocol: Annotated[Protocol, choice_validator(rules.CHOICES["protocol"])] | None = None
     operator: OperatorCode
-    subscriber_id: Line200 | None = None
+    subscriber_id: Number200 | None = None
     networks: Annotated[list[NetworkText], Field(min_length=1, max_length=rules.MAX_NETWORKS)]
-    reference: Annotated[Line100 | None, Field(description="Your own key, unique among your registrations")] = None
-    description: Paragraph | None = None
+    reference: Annotated[Reference100 | None, Field(description="Your own key, unique among your registrations")] = None
+    description: Description | None = None
 
     @classmethod
     def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:

@@ -10,6 +10,7 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
 from app.core.errors import Invalid
+from app.core.validation import network_forms
 
 WIDEST = {4: 24, 6: 48}
 # Added to IPv6 addresses, so that integers order both families, IPv4 first, as the feed does.
@@ -142,9 +143,15 @@ def is_routable(address: IPv4Address | IPv6Address) -> bool:
 def parse(text: str) -> Network:
     """Parse an address or prefix as people write it; a single address becomes /32 or /128 (IPv6: RFC 5952).
 
-    Raises ``NetworkMalformed``, ``NetworkHostBits``, ``NetworkTooWide`` or ``NetworkReserved``.
+    Raises ``NetworkMalformed``, with the text to write where it is clear, ``NetworkHostBits``, ``NetworkTooWide`` or
+    ``NetworkReserved``.
     """
-    return _parse_ipv4(text) or _parse_any(text)
+    if network := _parse_ipv4(text):
+        return network
+    try:
+        return _parse_any(text)
+    except NetworkMalformed as wrong:
+        raise NetworkMalformed(network_forms.advice(text) or wrong.detail) from None
 
 
 def _parse_ipv4(text: str) -> Network | None:

@@ -8,8 +8,8 @@ from itertools import dropwhile
 from app.bulk_uploads.errors import CsvMalformed
 from app.bulk_uploads.readers.columns import BLANKS, Columns
 from app.bulk_uploads.readers.layout import Layout, column_letter
-from app.bulk_uploads.readers.quotes import QuotedRecord, QuoteUnclosed
-from app.bulk_uploads.readers.rows import MAX_RECORD_BYTES, Line, Lines, Position, Row
+from app.bulk_uploads.readers.quotes import OpenQuotes
+from app.bulk_uploads.readers.rows import MAX_RECORD_BYTES, Line, Lines, Position, Row, line_text
 from app.core.errors import FieldError, InvalidValue
 
 # The first line by which Excel is told the separator. It is no row of the spreadsheet.
@@ -46,11 +46,10 @@ def read_records(
     position = start or Position(1, 1)
     lines = Lines(parts, position.line)
     shift = position.line - position.row
-    if start is None and (first := lines.take()):
-        if first[0] == 1 and SEPARATOR_LINE.fullmatch(_text(first)):
-            shift = 1
-        else:
-            lines.give_back([first])
+    if start is None and (first := lines.look_ahead()) and first[0] == 1 and SEPARATOR_LINE.fullmatch(line_text(first)):
+        lines.take()
+        shift = 1
+    quotes = OpenQuotes(lines, separator)
     blanks = separator + BLANKS
     while line := lines.take():
         number, content, end = line
@@ -59,7 +58,7 @@ def read_records(
             continue
         record = content.decode("utf-8", "surrogateescape")
         if '"' in record:
-            row = _read_quoted(lines, line, number - shift, separator, width)
+            row = _read_quoted(quotes, line, number - shift, width)
             shift += row.last_line - number
             if row.errors or any(cell.strip(BLANKS) for cell in row.cells):
                 yield row
@@ -75,47 +74,24 @@ def _find_header(rows: Iterator[Row], layout: Layout) -> Row:
     return found._replace(cells=layout.columns, errors=())
 
 
-def _text(line: Line) -> str:
-    return line[1].decode("utf-8", "surrogateescape").removesuffix("\r")
-
-
 def _too_long(line: int) -> FieldError:
     return InvalidValue.at("", f"Line {line} is longer than {MAX_RECORD_BYTES} bytes, which no row needs.")
 
 
-def _read_quoted(lines: Lines, first: Line, row: int, separator: str, width: int | None) -> Row:
+def _read_quoted(quotes: OpenQuotes, first: Line, row: int, width: int | None) -> Row:
     """Read a record with quotation marks. One that is not closed refuses its line alone: the next one is read again."""
     number, _, end = first
-    text = _text(first)
+    text = line_text(first)
     try:
-        return Row(number, row, number, end, next(csv.reader((text,), delimiter=separator, strict=True)))
+        return Row(number, row, number, end, next(csv.reader((text,), delimiter=quotes.separator, strict=True)))
     except csv.Error:  # a quotation mark that is not closed on the line, or has text after it
         pass
-    record = QuotedRecord(separator)
-    last = _take_record(lines, first, record)
+    record, last = quotes.read_record(first)
     if last is None:
-        return Row(number, row, number, end, text.split(separator), [_unclosed(f"{column_letter(record.opened)}{row}")])
+        error = _unclosed(f"{column_letter(record.opened)}{row}")
+        return Row(number, row, number, end, text.split(quotes.separator), [error])
     errors = _ambiguous(row) if record.has_text_after_quote and not _fits(record.cells, width) else ()
     return Row(number, row, last[0], last[2], record.cells, errors)
-
-
-def _take_record(lines: Lines, first: Line, record: QuotedRecord) -> Line | None:
-    """Read lines until the record is complete, and return the last; or give them back when it is not closed."""
-    limit = first[2] - len(first[1]) + MAX_RECORD_BYTES
-    taken = [first]
-    line: Line | None = first
-    line_breaks = 0
-    try:
-        while line and line[2] <= limit:
-            if record.read(_text(line), line_breaks):
-                return line
-            if line := lines.take():
-                line_breaks = line[0] - taken[-1][0]
-                taken.append(line)
-    except QuoteUnclosed:
-        pass
-    lines.give_back(taken[1:])
-    return None
 
 
 def _fits(cells: list[str], width: int | None) -> bool:

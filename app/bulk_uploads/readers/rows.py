@@ -1,5 +1,6 @@
 """Rows as every reader yields them, and readers of the lines of a text file."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress, count
 from typing import NamedTuple
@@ -16,6 +17,11 @@ MAX_CELLS = len(COLUMNS) + 8
 SPLIT_BYTES = 256 * 1024
 # A line that is not empty: its number, its bytes without the line end, and the offset of its end.
 Line = tuple[int, bytes, int]
+
+
+def line_text(line: Line) -> str:
+    """Return a line as text; undecodable bytes become surrogates (PEP 383)."""
+    return line[1].decode("utf-8", "surrogateescape").removesuffix("\r")
 
 
 class Position(NamedTuple):
@@ -81,7 +87,7 @@ class LineReader:
 
 
 class Lines:
-    """The lines of a byte stream that are not empty, one after the other; lines can be given back to be read again.
+    """The lines of a byte stream that are not empty, one after the other; ``ahead`` are those that are not taken yet.
 
     ``first`` is the number of the first line. Empty lines are passed over at the speed of ``bytes.split``; the numbers
     count them. Of a line longer than ``MAX_RECORD_BYTES`` at least that many bytes and one more are kept, not all.
@@ -89,15 +95,18 @@ class Lines:
 
     def __init__(self, parts: Iterable[bytes], first: int) -> None:
         self._source = _split(parts, first)
-        self._returned: list[Line] = []
+        self.ahead: deque[Line] = deque()
 
     def take(self) -> Line | None:
         """Return the next line, or None at the end."""
-        return self._returned.pop() if self._returned else next(self._source, None)
+        return self.ahead.popleft() if self.ahead else next(self._source, None)
 
-    def give_back(self, lines: Sequence[Line]) -> None:
-        """Give back the lines taken last, in their order."""
-        self._returned.extend(reversed(lines))
+    def look_ahead(self) -> Line | None:
+        """Return the line after those ``ahead``, and put it there; or None at the end."""
+        line = next(self._source, None)
+        if line:
+            self.ahead.append(line)
+        return line
 
 
 def _split(parts: Iterable[bytes], number: int) -> Iterator[Line]:

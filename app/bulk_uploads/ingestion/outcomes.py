@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.applicants.service import RecordedApplicant
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.ingestion.chunks import Chunk
 from app.bulk_uploads.ingestion.segments import RefusedRow, SegmentRows, read_cells
@@ -22,13 +23,15 @@ class ChunkOutcomes:
     """Outcomes of the rows of a chunk.
 
     ``invalid`` rows are refused by themselves. Valid rows are known by their place in ``rows.batch``: ``refused`` by
-    the register, ``existing`` (unchanged or updated), and otherwise created.
+    the register, ``existing`` (unchanged or updated), and otherwise created. ``applicants`` has those that created or
+    changed the record of their applicant, even if they were refused afterwards.
     """
 
     rows: SegmentRows
     invalid: Sequence[RefusedRow]
     refused: dict[int, Sequence[FieldError]]
     existing: dict[int, Registered] = field(default_factory=dict)
+    applicants: dict[int, RecordedApplicant] = field(default_factory=dict)
 
     def counts(self) -> Counter[RowOutcome]:
         """Count the rows by outcome."""

@@ -36,12 +36,14 @@ class NtnMalformed(Invalid):
 
 
 class ApplicantConflict(Invalid):
-    """The NTN or CNIC belongs to an applicant of the other kind."""
+    """The NTN, the CNIC and the name do not belong to one applicant, by what the partner has recorded before."""
 
     code = "applicant_conflict"
-    title = "This NTN or CNIC belongs to an applicant of the other kind"
+    title = "The NTN, the CNIC and the name belong to different applicants"
     remedy = (
-        "Register a company by its NTN and an individual by the CNIC; leave out the number that belongs to the other."
+        "The detail names what differs from your records; correct it there or here. Register a company by its NTN and "
+        "an individual by the CNIC, and leave out the number that belongs to another. If an applicant of an upload has "
+        "a new name, send the file with ?rename=true."
     )
 
 

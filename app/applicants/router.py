@@ -34,7 +34,7 @@ DETAILS = (MissingField, EmailMalformed, MobileMalformed, CnicMalformed, NtnMalf
 
 def to_schema(tx: Transaction, principal: Principal, applicant: Applicant) -> schemas.Applicant:
     """Return a record as the caller may see it: with the CNIC masked, and ``subject`` for the regulator alone."""
-    details = service.details_of(tx, applicant)
+    details = store.details_of(tx.keyring, applicant)
     details["cnic"] = rules.mask_cnic(details["cnic"]) if details["cnic"] else None
     others = {name: getattr(applicant, name) for name in schemas.Applicant.model_fields if name not in details}
     others["subject"] = applicant.subject if principal.sees_all else None
@@ -125,5 +125,5 @@ async def reveal_applicant(
     """Returns the whole CNIC, and records an event with caller, time and reason, which the applicant's partner sees."""
     async with database.transaction(principal) as tx:
         applicant = await service.reveal(tx, principal, applicant_id, body.reason)
-        revealed = schemas.Revealed(id=applicant.id, cnic=service.details_of(tx, applicant)["cnic"])
+        revealed = schemas.Revealed(id=applicant.id, cnic=store.details_of(tx.keyring, applicant)["cnic"])
         return json_response(revealed, Cache_Control="no-store")

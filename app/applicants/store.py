@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from app.applicants.models import Applicant
-from app.applicants.rules import ApplicantKind
+from app.applicants.rules import ApplicantKind, Particulars
 from app.applicants.schemas import ApplicantsQuery
 from app.core.database.base import INSTANT
 from app.core.database.batches import any_of, json_rows
@@ -65,10 +65,11 @@ def blind_index(keyring: Keyring, name: str, value: str) -> str:
     return keyring.keyed_hash("subject", f"{name}:{value}")
 
 
-def unseal(keyring: Keyring, applicant: Applicant) -> dict[str, str | None]:
-    """Return CNIC, e-mail and mobile of a record, unsealed; None for missing or erased ones."""
+def details_of(keyring: Keyring, applicant: Applicant) -> dict[str, Any]:
+    """Return the details of a record, unsealed, None where missing or erased; only ``reveal`` may show the CNIC so."""
+    plain = {name: getattr(applicant, name) for name in Particulars._fields if name not in SEALED}
     sealed = {name: getattr(applicant, f"sealed_{name}") for name in SEALED}
-    return {name: _unseal_value(keyring, name, value) for name, value in sealed.items()}
+    return plain | {name: _unseal_value(keyring, name, value) for name, value in sealed.items()}
 
 
 def _unseal_value(keyring: Keyring, name: str, sealed: bytes | None) -> str | None:
@@ -120,31 +121,57 @@ IDENTITIES = (
 )
 
 
-async def known_as_other_kind(
-    tx: Transaction, partner_id: UUID, items: Sequence[dict[str, Any]]
-) -> set[tuple[str, str]]:
-    """Return ``(kind, number)`` of the items whose NTN or CNIC hash has a record of the other kind."""
-    of_kind = {kind.value: [each for each in items if each["kind"] == kind.value] for kind in ApplicantKind}
+class Stored(NamedTuple):
+    """The id of a record, and the fingerprint of its details."""
+
+    id: UUID
+    fingerprint: str
+
+
+class Holders(NamedTuple):
+    """The number of records that have an NTN or a CNIC hash: those that it ``identifies`` (one), or the others."""
+
+    number: str
+    identifies: bool
+    records: int
+
+
+async def find_holders(tx: Transaction, partner_id: UUID, items: Sequence[dict[str, Any]]) -> list[Holders]:
+    """Return the partner's holders of the NTNs and CNIC hashes of items, without those found by their subjects."""
+    company, individual = ApplicantKind.COMPANY.value, ApplicantKind.INDIVIDUAL.value
     searches = [
-        select(literal(kind), numbered).where(
+        select(numbered, literal(identifies), func.count())
+        .where(
             Applicant.partner_id == partner_id,
-            any_of(numbered, [each[numbered.key] for each in given if each[numbered.key]]),
-            Applicant.kind != kind,
+            any_of(numbered, {each[numbered.key] for each in items if each["kind"] in kinds} - {None}),
+            Applicant.kind == holder,
         )
-        for kind, given in of_kind.items()
-        for numbered in (Applicant.ntn, Applicant.cnic_hash)
+        .group_by(numbered)
+        for numbered, holder, kinds, identifies in (
+            (Applicant.ntn, individual, (company, individual), False),
+            (Applicant.cnic_hash, company, (company, individual), False),
+            (Applicant.ntn, company, (individual,), True),
+            (Applicant.cnic_hash, individual, (company,), True),
+        )
     ]
-    return {(kind, str(number)) for kind, number in await tx.execute(union_all(*searches))}
+    return [Holders(str(number), identifies, n) for number, identifies, n in await tx.execute(union_all(*searches))]
 
 
-async def lock_existing(tx: Transaction, partner_id: UUID, subjects: Sequence[str]) -> dict[str, tuple[UUID, str]]:
-    """Return id and fingerprint of the partner's records, by subject; locks them as ``IDENTITIES`` does."""
+async def lock_existing(tx: Transaction, partner_id: UUID, subjects: Sequence[str]) -> dict[str, Stored]:
+    """Return the partner's records, by subject; locks them as ``IDENTITIES`` does."""
     statement = (
         select(Applicant.subject, Applicant.id, Applicant.fingerprint)
         .where(Applicant.partner_id == partner_id, any_of(Applicant.subject, subjects))
         .with_for_update(read=True, key_share=True)
     )
-    return {subject: (id_, fingerprint) for subject, id_, fingerprint in await tx.execute(statement)}
+    return {subject: Stored(id_, fingerprint) for subject, id_, fingerprint in await tx.execute(statement)}
+
+
+async def lock_for_change(tx: Transaction, partner_id: UUID, subjects: Collection[str]) -> Sequence[Applicant]:
+    """Return the partner's records, locked in the order of their subjects, as their latest transaction left them."""
+    statement = select(Applicant).where(Applicant.partner_id == partner_id, any_of(Applicant.subject, subjects))
+    locking = statement.order_by(Applicant.subject).with_for_update(key_share=True)
+    return (await tx.scalars(locking.execution_options(populate_existing=True))).all()
 
 
 async def lock_not_erased(tx: Transaction, ids: Collection[UUID]) -> set[UUID]:
@@ -153,22 +180,20 @@ async def lock_not_erased(tx: Transaction, ids: Collection[UUID]) -> set[UUID]:
     return set(await tx.scalars(statement.with_for_update(read=True, key_share=True)))
 
 
-async def add(tx: Transaction, rows: Sequence[dict[str, Any]]) -> list[tuple[str, UUID, bool]]:
-    """Insert records; one that a concurrent transaction inserted gets the row's details as its next version.
+async def add(tx: Transaction, rows: Sequence[dict[str, Any]]) -> dict[str, UUID]:
+    """Insert records; return the id of each by subject.
 
-    Returns ``(subject, id, is_new)`` of each.
+    A record that a concurrent transaction has inserted keeps its details and its id, and is locked.
     """
     if not rows:
-        return []
+        return {}
     kinds = {"id": Uuid, "partner_id": Uuid, "subject": Text, "kind": Text} | KINDS
     batch = json_rows("applicant", kinds, [_seal(tx.keyring, row) for row in rows])
     statement = insert(Applicant).from_select(list(kinds), select(*batch.c))
-    given = {name: statement.excluded[name] for name in KINDS} | {"erased_at": None}
-    upsert = statement.on_conflict_do_update(
-        index_elements=["partner_id", "subject"],
-        set_={**given, "version": Applicant.version + 1, "updated_at": func.now()},
-    ).returning(Applicant.subject, Applicant.id, Applicant.version == 1)
-    return [(subject, id_, is_new) for subject, id_, is_new in await tx.execute(upsert)]
+    locking = statement.on_conflict_do_update(
+        index_elements=["partner_id", "subject"], set_={"version": Applicant.version}
+    ).returning(Applicant.subject, Applicant.id)
+    return dict(iter(await tx.execute(locking)))
 
 
 async def change(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:

@@ -73,10 +73,9 @@ async def test_no_column_of_the_database_holds_a_cnic_that_can_be_read(service: 
     key = {"Idempotency-Key": "once"}
     made = await pseb.post("/v1/applicants", json=person, headers=key)
     await pseb.patch(made.headers["Location"], json={"mobile": "+923001234567"}, headers={"If-Match": '"1"'})
-    row = uploads.row("u-1", track="vpn_freelancer", applicant_kind="individual", ntn="", cnic=person["cnic"])
-    refused = uploads.row(
-        "u-2", track="vpn_freelancer", applicant_kind="individual", ntn="", cnic=broken["cnic"], email=""
-    )
+    freelancer = {"track": "vpn_freelancer", "applicant_kind": "individual", "ntn": ""}
+    row = uploads.row("u-1", **freelancer, cnic=person["cnic"], legal_name=person["legal_name"])
+    refused = uploads.row("u-2", **freelancer, cnic=broken["cnic"], email="")
     sent = await uploads.send(pseb, uploads.csv_of([row, refused]))
     waiting = await everything_kept(service)
     await service.ingest_all()

@@ -13,6 +13,7 @@ import prometheus_client as metrics
 import structlog
 
 from app.applicants import service as applicants
+from app.applicants.merging import PlannedRecords, Policy
 from app.applicants.store import Identity
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.ingestion import scheduling
@@ -56,7 +57,7 @@ class DryRunState:
     """Networks and applicants that a dry run has accepted, since its chunks are rolled back."""
 
     networks: AcceptedNetworks = field(default_factory=AcceptedNetworks)
-    applicant_kinds: dict[str, str] = field(default_factory=dict)
+    applicants: PlannedRecords = field(default_factory=PlannedRecords)
 
 
 @dataclass(slots=True)
@@ -214,13 +215,16 @@ async def _record_applicants(tx: Transaction, context: UploadContext, outcomes: 
     indexes = enumerate(rows.applicant_indexes)
     unknown = [(i, index) for i, index in indexes if identities[index] is None and i not in outcomes.refused]
     particulars = [decode_particulars(rows.applicants[index]) for _, index in unknown]
-    kinds = context.dry_run.applicant_kinds if context.dry_run else None
-    recorded = await applicants.record(tx, context.submitter, particulars, kinds=kinds)
+    policy = Policy.RENAME if context.upload.options.get("rename") else Policy.MERGE
+    planned = context.dry_run.applicants if context.dry_run else None
+    recorded = await applicants.record(tx, context.submitter, particulars, policy, planned=planned)
     for (i, index), record in zip(unknown, recorded, strict=True):
         if isinstance(record, Invalid):
             outcomes.refused[i] = record.errors
             continue
         identities[index] = record.identity
+        if record.created or record.changes:
+            outcomes.applicants[i] = record
         if context.dry_run is None:
             context.applicants.add(rows.applicants[index], record.identity)
     return identities

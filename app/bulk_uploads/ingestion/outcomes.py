@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from app.applicants.merging import Change
+from app.applicants.service import RecordedApplicant
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.ingestion.chunks import Chunk
 from app.bulk_uploads.ingestion.segments import RefusedRow, SegmentRows, normalized_values, read_row
@@ -26,16 +27,25 @@ class ChunkOutcomes:
     """Outcomes of the rows of a chunk.
 
     ``invalid`` rows are refused by themselves. Valid rows are known by their place in ``rows.batch``: ``refused`` by
-    the register, ``existing`` (unchanged or updated), and otherwise created. ``applicants_created`` counts the records
-    of applicants that the chunk created; ``applicant_changes`` has the changes of records by the place of their row.
+    the register, ``existing`` (unchanged or updated), and otherwise created. ``applicants`` has those that created or
+    changed the record of their applicant, even if they were refused afterwards.
     """
 
     rows: SegmentRows
     invalid: Sequence[RefusedRow]
     refused: dict[int, Sequence[FieldError]]
     existing: dict[int, Registered] = field(default_factory=dict)
-    applicants_created: int = 0
-    applicant_changes: dict[int, Sequence[Change]] = field(default_factory=dict)
+    applicants: dict[int, RecordedApplicant] = field(default_factory=dict)
+
+    @property
+    def applicant_changes(self) -> dict[int, Sequence[Change]]:
+        """The changes of applicants' records by the place of their row."""
+        return {place: each.changes for place, each in self.applicants.items() if each.changes}
+
+    @property
+    def applicants_created(self) -> int:
+        """The number of applicants whose record a row created."""
+        return sum(each.created for each in self.applicants.values())
 
     def counts(self) -> Counter[RowOutcome]:
         """Count the rows by outcome."""
@@ -98,7 +108,7 @@ def _refused_values(
 
 def _valid_values(outcomes: ChunkOutcomes, places: Collection[int]) -> Iterator[dict[str, Any]]:
     """Yield the values of valid rows by their places, whatever their outcome."""
-    rows = outcomes.rows
+    rows, changes = outcomes.rows, outcomes.applicant_changes
     columns = (values_at(each, places) for each in (rows.lines, rows.rows, rows.normalized))
     for place, line, row, normalized in zip(places, *columns, strict=True):
         yield {
@@ -106,7 +116,7 @@ def _valid_values(outcomes: ChunkOutcomes, places: Collection[int]) -> Iterator[
             "row": row and int(row),
             "reference": rows.batch.items[place].reference,
             "normalized": normalized and json.loads(normalized),
-            "applicant_changes": _changes(outcomes.applicant_changes.get(place, ())),
+            "applicant_changes": _changes(changes.get(place, ())),
         }
 
 

@@ -7,7 +7,7 @@ from typing import IO
 from app.bulk_uploads import store
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.readers.parser import read_header
-from app.bulk_uploads.readers.xlsx import SIGNATURES, convert
+from app.bulk_uploads.readers.workbook import SIGNATURES, convert
 from app.bulk_uploads.rules import READING_FILE, UploadFormat, is_small
 from app.bulk_uploads.store import PART_BYTES
 from app.core.database.engine import Database

@@ -7,7 +7,7 @@ from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed, XlsxMalformed
 from app.bulk_uploads.readers.csv import read_csv
 from app.bulk_uploads.readers.ndjson import read_ndjson
 from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK, MAX_CELLS, Row
-from app.bulk_uploads.readers.xlsx import SIGNATURES, read_converted
+from app.bulk_uploads.readers.workbook import SIGNATURES, read_converted
 from app.bulk_uploads.rules import UploadFormat
 from app.core.errors import FieldError, Invalid, InvalidValue
 

@@ -1,8 +1,8 @@
 """Program that reads a workbook from standard input and writes lines of JSON: ``[row number, [cells]]``.
 
-It runs as a subprocess without the service's environment (see ``xlsx.py``) and limits itself before it reads a byte,
-since a workbook of 500 KB can ask for any amount of memory. It stops after a row that is too long, written with no
-cells.
+It runs as a subprocess without the service's environment (see ``workbook.py``) and limits itself before it reads a
+byte, since a workbook of 500 KB can ask for any amount of memory. It stops after a row that is too long, written with
+no cells.
 """
 
 import json

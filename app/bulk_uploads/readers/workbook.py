@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO
 
 from app.bulk_uploads.errors import XlsxMalformed, XlsxTooLarge
-from app.bulk_uploads.readers import xlsx_process
 from app.bulk_uploads.readers.rows import MAX_CELLS, MAX_RECORD_BYTES, LineReader, Row
+from app.bulk_uploads.readers.workbook_process import __main__ as xlsx_process
 from app.bulk_uploads.receiving.content_encoding import max_decompressed
 
 MEMORY_BYTES = 512 * 1024 * 1024

@@ -1,1 +1,1 @@
-"""Program that opens workbooks and archives in a process of its own, without any other code of the service."""
+"""Program that opens workbooks and archives: a process of its own, with nothing of the service but these files."""

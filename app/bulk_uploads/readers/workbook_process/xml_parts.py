@@ -1,10 +1,13 @@
 """Parser of the XML parts of a workbook as a stream, without entities and document types."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import IO
 from xml.sax.handler import ContentHandler
 
 from defusedxml.expatreader import DefusedExpatParser
+
+from app.bulk_uploads.readers.workbook_process.exits import Exit
 
 PIECE_BYTES = 64 * 1024
 
@@ -29,10 +32,13 @@ class XmlReader(DefusedExpatParser, ContentHandler):  # type: ignore[misc]  # de
         self.local_names = _LocalNames()
 
     def read(self, part: IO[bytes]) -> None:
-        """Parse a part to its end."""
-        while piece := part.read(PIECE_BYTES):
-            self.feed(piece)
-        self.close()
+        """Parse a part to its end; the process ends here when its memory does."""
+        try:
+            while piece := part.read(PIECE_BYTES):
+                self.feed(piece)
+            self.close()
+        except MemoryError:
+            os._exit(Exit.TOO_LARGE)  # to free millions of elements takes longer than to read them
 
     def start_element(self, name: str, attributes: Mapping[str, str]) -> None:
         """Begin an element."""

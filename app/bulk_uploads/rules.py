@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.bulk_uploads.errors import ProcessingAborted, TooManyRows, UploadsWaiting
-from app.core.errors import FieldError, Invalid, InvalidValue, MissingField
+from app.core.errors import FieldError
 
 # The columns of an applicant, and the fields of the JSON body that they stand for.
 APPLICANT_COLUMNS = {
@@ -194,30 +194,6 @@ def check_lines(lines: int, max_rows: int) -> None:
 def is_small(size: int, lines: int) -> bool:
     """True when a file is processed in seconds, so that it must not wait behind large ones."""
     return size < SMALL_BYTES and lines <= SMALL_LINES
-
-
-def check_header(header: Sequence[str]) -> None:
-    """Raise ``Invalid`` with all unknown, duplicate and missing columns; beyond ``MAX_COLUMNS`` with one error."""
-    if len(header) > MAX_COLUMNS:
-        detail = f"The header has {len(header)} columns. Allowed: {', '.join(COLUMNS)}."
-        raise Invalid.of([InvalidValue.at("/columns", detail)])
-    unknown = [
-        InvalidValue.at(f"/columns/{i}", f"Unknown column {name[:60]!r}. Allowed: {', '.join(COLUMNS)}.")
-        for i, name in enumerate(header)
-        if name not in COLUMNS
-    ]
-    duplicate = [
-        InvalidValue.at(f"/columns/{i}", f"Duplicate column {name!r}.")
-        for i, name in enumerate(header)
-        if name in header[:i] and name in COLUMNS
-    ]
-    missing = [
-        MissingField.at(f"/columns/{name}", f"Missing column {name!r}.")
-        for name in REQUIRED_COLUMNS
-        if name not in header
-    ]
-    if errors := [*unknown, *duplicate, *missing]:
-        raise Invalid.of(errors)
 
 
 def applicant_fields(cells: Mapping[str, str]) -> dict[str, Any]:

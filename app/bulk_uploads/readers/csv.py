@@ -1,55 +1,138 @@
-"""Reader of UTF-8 CSV files (RFC 4180)."""
+"""Reader of CSV files (RFC 4180) with any separator, and with the mistakes that people make."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
+from itertools import dropwhile
 
 from app.bulk_uploads.errors import CsvMalformed
-from app.bulk_uploads.readers.rows import MAX_CELLS, MAX_RECORD_BYTES, LineReader, Row
+from app.bulk_uploads.readers.columns import BLANKS, Columns
+from app.bulk_uploads.readers.layout import Layout, column_letter
+from app.bulk_uploads.readers.quotes import QuotedRecord, QuoteUnclosed
+from app.bulk_uploads.readers.rows import MAX_RECORD_BYTES, Line, Lines, Position, Row
+from app.core.errors import FieldError, InvalidValue
 
-TOO_LONG = f"it is longer than {MAX_RECORD_BYTES} bytes; a quote is probably not closed"
+# The first line by which Excel is told the separator. It is no row of the spreadsheet.
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"? *', re.IGNORECASE)
 
 
-def read_csv(parts: Iterable[bytes], line: int | None = None) -> Iterator[Row]:
-    """Yield the header and every row that is not blank; with ``line``, the parts begin at a later row on that line.
+def read_csv(parts: Iterable[bytes], layout: Layout, start: Position | None = None) -> Iterator[Row]:
+    """Yield the header and every row that is not blank; with ``start``, the parts begin there, with a later row.
 
-    Raises ``CsvMalformed`` with the line.
+    The parts are normalized (``TextNormalizer``). A row that cannot be read has errors, and the next ones are read.
+    Raises ``CsvMalformed`` when the header of the layout is not in the file.
     """
-    lines = LineReader(parts, CsvMalformed, line)
-    texts = iter(lines)
-    limit = None if line is None else MAX_CELLS  # a header has a limit of its own, ``check_header``
-    end = 0
-    for text in texts:
-        first_line = lines.lines
-        record = text.removesuffix("\n").removesuffix("\r")
-        is_quoted = '"' in record or "\r" in record
-        cells = (
-            _parse_quoted(text, texts, lines, end + MAX_RECORD_BYTES) if is_quoted else record.split(",", limit or -1)
-        )
-        end = lines.bytes
-        if record and cells:
-            yield Row(first_line, lines.lines, end, cells if limit is None else _join_excess(cells))
-            limit = MAX_CELLS
+    separator = layout.separator or ","
+    columns = Columns(layout)
+    is_direct, width, probe = columns.is_direct, columns.width, columns.probe
+    rows = read_records(parts, separator, start, width)
+    if start is None:
+        yield _find_header(rows, layout)
+    for row in rows:
+        line, _, last_line, _, cells, errors = row
+        if is_direct and len(cells) == width and cells[probe] and last_line == line and not errors:
+            yield row
+        else:
+            yield columns.place(row, separator)
 
 
-def _join_excess(cells: list[str]) -> list[str]:
-    """Join the cells beyond ``MAX_CELLS`` into one."""
-    return cells if len(cells) <= MAX_CELLS else [*cells[:MAX_CELLS], ",".join(cells[MAX_CELLS:])]
+def read_records(
+    parts: Iterable[bytes], separator: str, start: Position | None = None, width: int | None = None
+) -> Iterator[Row]:
+    """Yield every record that is not blank with all its cells, whether they have a column or not.
+
+    A record in which a quotation mark is ambiguous has an error unless it has ``width`` cells.
+    """
+    position = start or Position(1, 1)
+    lines = Lines(parts, position.line)
+    shift = position.line - position.row
+    if start is None and (first := lines.take()):
+        if first[0] == 1 and SEPARATOR_LINE.fullmatch(_text(first)):
+            shift = 1
+        else:
+            lines.give_back([first])
+    blanks = separator + BLANKS
+    while line := lines.take():
+        number, content, end = line
+        if len(content) > MAX_RECORD_BYTES:
+            yield Row(number, number - shift, number, end, (), [_too_long(number)])
+            continue
+        record = content.decode("utf-8", "surrogateescape")
+        if '"' in record:
+            row = _read_quoted(lines, line, number - shift, separator, width)
+            shift += row.last_line - number
+            if row.errors or any(cell.strip(BLANKS) for cell in row.cells):
+                yield row
+        elif record[0] not in blanks or record.strip(blanks):
+            yield Row(number, number - shift, number, end, record.removesuffix("\r").split(separator))
 
 
-def _parse_quoted(text: str, texts: Iterator[str], lines: LineReader, limit: int) -> list[str]:
-    """Parse a record with quotes that begins with the line ``text``; it must end before the offset ``limit``."""
-    first_line = lines.lines
+def _find_header(rows: Iterator[Row], layout: Layout) -> Row:
+    header_row = layout.tables[0].header_row
+    found = next(dropwhile(lambda row: row.row < header_row, rows), None)
+    if found is None or found.row > header_row:
+        raise CsvMalformed(f"The header in row {header_row} cannot be read: look for quotation marks above it.")
+    return found._replace(cells=layout.columns, errors=())
+
+
+def _text(line: Line) -> str:
+    return line[1].decode("utf-8", "surrogateescape").removesuffix("\r")
+
+
+def _too_long(line: int) -> FieldError:
+    return InvalidValue.at("", f"Line {line} is longer than {MAX_RECORD_BYTES} bytes, which no row needs.")
+
+
+def _read_quoted(lines: Lines, first: Line, row: int, separator: str, width: int | None) -> Row:
+    """Read a record with quotation marks. One that is not closed refuses its line alone: the next one is read again."""
+    number, _, end = first
+    text = _text(first)
     try:
-        return next(csv.reader(_record_lines(text, texts, lines, limit), strict=True))
-    except csv.Error as error:
-        raise CsvMalformed(f"The row that begins on line {first_line} cannot be read: {error}.") from None
-    except CsvMalformed:  # one of its lines is too long
-        raise CsvMalformed(f"The row that begins on line {first_line} cannot be read: {TOO_LONG}.") from None
+        return Row(number, row, number, end, next(csv.reader((text,), delimiter=separator, strict=True)))
+    except csv.Error:  # a quotation mark that is not closed on the line, or has text after it
+        pass
+    record = QuotedRecord(separator)
+    last = _take_record(lines, first, record)
+    if last is None:
+        return Row(number, row, number, end, text.split(separator), [_unclosed(f"{column_letter(record.opened)}{row}")])
+    errors = _ambiguous(row) if record.has_text_after_quote and not _fits(record.cells, width) else ()
+    return Row(number, row, last[0], last[2], record.cells, errors)
 
 
-def _record_lines(text: str, texts: Iterator[str], lines: LineReader, limit: int) -> Iterator[str]:
-    yield text
-    for following in texts:
-        if lines.bytes > limit:
-            raise csv.Error(TOO_LONG)
-        yield following
+def _take_record(lines: Lines, first: Line, record: QuotedRecord) -> Line | None:
+    """Read lines until the record is complete, and return the last; or give them back when it is not closed."""
+    limit = first[2] - len(first[1]) + MAX_RECORD_BYTES
+    taken = [first]
+    line: Line | None = first
+    line_breaks = 0
+    try:
+        while line and line[2] <= limit:
+            if record.read(_text(line), line_breaks):
+                return line
+            if line := lines.take():
+                line_breaks = line[0] - taken[-1][0]
+                taken.append(line)
+    except QuoteUnclosed:
+        pass
+    lines.give_back(taken[1:])
+    return None
+
+
+def _fits(cells: list[str], width: int | None) -> bool:
+    return width is None or (len(cells) >= width and not any(cell.strip(BLANKS) for cell in cells[width:]))
+
+
+def _unclosed(cell: str) -> FieldError:
+    detail = (
+        f"The cell {cell} begins with a quotation mark that is not closed. Remove it; or close it at the end of the "
+        "cell, and write those within the cell twice."
+    )
+    return InvalidValue.at("", detail)
+
+
+def _ambiguous(row: int) -> list[FieldError]:
+    detail = (
+        f"Row {row} has text after a quotation mark that closes a cell, and another number of cells than the header. "
+        "Remove the quotation marks; or begin and end the cell with one, and write those within twice."
+    )
+    return [InvalidValue.at("", detail)]

@@ -11,13 +11,14 @@ class Table(NamedTuple):
 
     ``sheet`` is the name of the sheet, empty for a text file. Rows are numbered as a spreadsheet counts them, and
     ``offset`` added to a row of a sheet gives its line, which is unique in the upload. ``names`` has the column at each
-    position, empty for unnamed and ignored ones.
+    position, empty for unnamed and ignored ones; ``ignored`` has the positions of the ignored ones.
     """
 
     sheet: str
     offset: int
     header_row: int
     names: Sequence[str]
+    ignored: Sequence[int] = ()
 
     def letter(self, column: str) -> str:
         """Return the letter of a column, such as ``H``, or an empty text."""

@@ -1,16 +1,17 @@
 """Reader of newline-delimited JSON files, in which each line is an object with the columns as names."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 from app.bulk_uploads.errors import NdjsonMalformed
-from app.bulk_uploads.readers.rows import MAX_CELLS, LineReader, Row
+from app.bulk_uploads.readers.header import NETWORKS, WHY
+from app.bulk_uploads.readers.layout import Layout
+from app.bulk_uploads.readers.rows import MAX_CELLS, LineReader, Position, Row
 from app.bulk_uploads.rules import COLUMNS, has_surrogate
 from app.core.errors import FieldError, InvalidValue
 
 Members = list[tuple[str, Any]]
-NETWORKS = "networks"
 
 
 class _InvalidNumber(ValueError):
@@ -25,17 +26,18 @@ def _refuse_constant(name: str) -> None:
 DECODER = json.JSONDecoder(object_pairs_hook=tuple, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
 
 
-def read_ndjson(parts: Iterable[bytes], line: int | None = None) -> Iterator[Row]:
-    """Yield the columns as a header and a row for every line that is not blank; with ``line``, rows only, from there.
+def read_ndjson(parts: Iterable[bytes], layout: Layout, start: Position | None = None) -> Iterator[Row]:
+    """Yield the columns as a header and a row for every line that is not blank; with ``start``, rows only, from there.
 
-    Raises ``NdjsonMalformed`` with the line.
+    A row has the number of its line. Raises ``NdjsonMalformed`` with the line.
     """
-    lines = LineReader(parts, NdjsonMalformed, line)
-    if line is None:
-        yield Row(0, 0, 0, COLUMNS)
+    lines = LineReader(parts, NdjsonMalformed, start and start.line)
+    ignored = {WHY, *layout.ignored_columns}
+    if start is None:
+        yield Row(0, 0, 0, 0, COLUMNS)
     for text in lines:
         if text.strip():
-            yield _row(lines, _decode(text, lines.lines))
+            yield _row(lines, _decode(text, lines.lines), ignored)
 
 
 def _decode(text: str, line: int) -> Members:
@@ -44,7 +46,7 @@ def _decode(text: str, line: int) -> Members:
     except RecursionError:
         raise NdjsonMalformed(f"Line {line} is nested too deeply.") from None
     except json.JSONDecodeError as error:
-        raise NdjsonMalformed(f"Line {line} is not JSON: {error.msg} at character {error.colno}.") from None
+        raise NdjsonMalformed(f"Line {line} is not JSON from character {error.colno} on.") from None
     except _InvalidNumber as error:
         raise NdjsonMalformed(f"Line {line} is not JSON: {error}.") from None
     if not isinstance(found, tuple):
@@ -52,13 +54,16 @@ def _decode(text: str, line: int) -> Members:
     return list(found)
 
 
-def _row(lines: LineReader, members: Members) -> Row:
+def _row(lines: LineReader, members: Members, ignored: Container[str]) -> Row:
+    line = lines.lines
     if len(members) > MAX_CELLS:
         detail = f"The object has {len(members)} members; there are {len(COLUMNS)} columns."
-        return Row(lines.lines, lines.lines, lines.bytes, [""] * len(COLUMNS), [InvalidValue.at("", detail)])
+        return Row(line, line, line, lines.bytes, [""] * len(COLUMNS), [InvalidValue.at("", detail)])
     cells: dict[str, str] = {}
     errors: list[FieldError] = []
     for name, value in members:
+        if name in ignored:
+            continue
         if name not in COLUMNS:
             quoted = repr(name[:60])  # escapes characters that a problem cannot hold
             errors.append(InvalidValue.at(f"/{quoted[1:-1].replace('/', '~1')}", f"Unknown column {quoted}."))
@@ -67,7 +72,7 @@ def _row(lines: LineReader, members: Members) -> Row:
         else:
             cells[name], value_errors = _cell(name, value)
             errors += value_errors
-    return Row(lines.lines, lines.lines, lines.bytes, [cells.get(name, "") for name in COLUMNS], errors)
+    return Row(line, line, line, lines.bytes, [cells.get(name, "") for name in COLUMNS], errors)
 
 
 def _cell(name: str, value: Any) -> tuple[str, Sequence[FieldError]]:

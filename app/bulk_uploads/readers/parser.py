@@ -8,7 +8,7 @@ from app.bulk_uploads.readers.header import repeats_header
 from app.bulk_uploads.readers.layout import Layout
 from app.bulk_uploads.readers.ndjson import read_ndjson
 from app.bulk_uploads.readers.rows import Position, Row
-from app.bulk_uploads.readers.xlsx import read_converted
+from app.bulk_uploads.readers.workbook_sheets import read_converted
 from app.bulk_uploads.rules import UploadFormat
 from app.core.errors import FieldError, InvalidValue
 
@@ -16,6 +16,8 @@ READERS: dict[str, Callable[[Iterable[bytes], Layout, Position | None], Iterator
     UploadFormat.CSV: read_csv,
     UploadFormat.NDJSON: read_ndjson,
     UploadFormat.XLSX: read_converted,
+    UploadFormat.ODS: read_converted,
+    UploadFormat.XLS: read_converted,
 }
 NOT_UTF_8 = "The cell is not valid UTF-8. In the spreadsheet: Save as CSV UTF-8; or say the encoding of the file."
 

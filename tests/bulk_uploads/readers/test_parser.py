@@ -8,7 +8,7 @@ import pytest
 from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed, XlsxMalformed
 from app.bulk_uploads.readers.parser import parse_cells, peek_header, read_rows
 from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK, Row
-from app.bulk_uploads.readers.xlsx import convert
+from app.bulk_uploads.readers.workbook import convert
 from app.bulk_uploads.rules import COLUMNS, REQUIRED_COLUMNS, UploadFormat
 from app.core.errors import Invalid
 from tests.support import uploads

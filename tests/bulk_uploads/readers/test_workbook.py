@@ -11,9 +11,9 @@ import pytest
 import xlsxwriter
 
 from app.bulk_uploads.errors import XlsxMalformed, XlsxTooLarge
-from app.bulk_uploads.readers import xlsx as reading
+from app.bulk_uploads.readers import workbook as reading
 from app.bulk_uploads.readers.rows import MAX_CELLS, Row
-from app.bulk_uploads.readers.xlsx import convert, read_converted
+from app.bulk_uploads.readers.workbook import convert, read_converted
 from app.bulk_uploads.receiving import content_encoding
 from tests.support import uploads, workbooks
 

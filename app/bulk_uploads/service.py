@@ -15,7 +15,7 @@ from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.readers.parser import peek_header
 from app.bulk_uploads.receiving.content_digest import ContentDigest
 from app.bulk_uploads.receiving.content_encoding import BodyDecompressor
-from app.bulk_uploads.rules import BacklogLimits, UploadFormat
+from app.bulk_uploads.rules import BacklogLimits, UploadFormat, UploadOptions
 from app.bulk_uploads.store import PART_BYTES
 from app.core.database.notifications import notify
 from app.core.database.transaction import Transaction
@@ -95,7 +95,14 @@ async def check_backlog(
 
 
 async def receive(
-    tx: Transaction, principal: Principal, spool: Spool, upload_format: str, settings: Settings, *, dry_run: bool
+    tx: Transaction,
+    principal: Principal,
+    spool: Spool,
+    upload_format: str,
+    settings: Settings,
+    *,
+    dry_run: bool,
+    options: UploadOptions,
 ) -> UUID:
     """Store a spooled file as an upload, notify the workers, and return its id.
 
@@ -112,6 +119,7 @@ async def receive(
         client_id=principal.client_id,
         dry_run=dry_run,
         format=upload_format,
+        options=options._asdict(),
         columns=list(peek_header(first_part, upload_format)),
         sha256=spool.sha256,
         bytes=spool.size,

@@ -43,7 +43,7 @@ def parts_of(problem: Mapping[str, Any], layout: Layout, row: int | None) -> dic
     known = DomainError.known.get(code)
     return {
         **place_of(layout, line, row),
-        "letter": table.letter(column) if table.header_row else "",
+        "letter": table.letter(column) if column and table.header_row else "",
         "column": column,
         "code": code,
         "given": problem.get("given"),

@@ -3,14 +3,13 @@
 import csv
 import io
 from typing import Any
-from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
-from app.bulk_uploads import store
+from app.bulk_uploads.models import BulkUpload, BulkUploadRow
 from app.bulk_uploads.readers.layout import Layout, Table
-from app.core.keyring import Keyring
-from tests.support import postgres, uploads
+from tests.support import uploads
 from tests.support.service import Caller, Service
 
 CNIC = "90007-7654321-3"
@@ -107,30 +106,61 @@ async def test_the_problem_of_a_malformed_number_does_not_repeat_it(pseb: Caller
 
 
 @pytest.fixture
-async def of_a_workbook(service: Service, pseb: Caller, database_url: str, keyring: Keyring) -> str:
-    """The id of an upload whose rows are on the second of two sheets, and which names what it took otherwise."""
-    sent = await uploads.ingest(pseb, uploads.csv_of([uploads.row("B", mobile="0300")], COLUMNS))
+async def of_a_workbook(service: Service, pseb: Caller) -> str:
+    """The id of an upload, stored as that of a workbook whose refused row is on the second of two sheets."""
+    sent = await uploads.ingest(pseb, uploads.csv_of([uploads.row("B", email="@")], COLUMNS))
     tables = [Table("Lahore", 0, 1, COLUMNS), Table("Multan", 1000, 3, ("", *COLUMNS))]
-    layout = Layout(None, None, tables, ("Remarks",)).to_json()
-    problem = {
-        "line": 1007,
-        "column": "mobile",
-        "code": "mobile_malformed",
-        "detail": "Not a mobile number.",
-        "given": "0300-***567",
-    }
-    values = {
-        "layout": layout,
-        "warnings": ["Multan: rows 4 to 6 are filtered out; they were taken."],
+    problem = {"line": 1007, "column": "mobile", "code": "mobile_malformed", "detail": "Too short", "given": "0300-***"}
+    of_upload = {
+        "format": "xlsx",
+        "layout": Layout(None, None, tables, ("Remarks",)).to_json(),
+        "warnings": ["Multan: the filtered-out rows 4 to 6 were taken."],
         "normalized": {"networks": 2},
-        "options": {"clear": True, "rename": False},
+        "applicants_created": 3,
+        "applicants_changed": 1,
     }
-    row = {
+    of_row = {
         "line": 1007,
         "problems": [problem],
-        "normalized": [{"column": "networks", "given": "203.99.50.5/ 32", "taken": "203.99.50.5/32"}],
+        "normalized": [{"column": "networks", "given": "203.99.50.5 /32", "taken": "203.99.50.5/32"}],
         "applicant_changes": [{"column": "mobile", "before": "+92300***567", "after": None}],
     }
-    await postgres.update(database_url, "bulk_uploads", "id", UUID(sent["id"]), values)
-    await postgres.update(database_url, "bulk_upload_rows", "bulk_upload_id", UUID(sent["id"]), row)
+    async with service.database.transaction() as tx:
+        await tx.execute(update(BulkUpload).values(of_upload))
+        await tx.execute(update(BulkUploadRow).values(of_row))
     return str(sent["id"])
+
+
+async def test_a_problem_in_a_workbook_names_the_sheet_and_its_row_alike_everywhere(
+    pseb: Caller, of_a_workbook: str
+) -> None:
+    path = f"/v1/bulk-uploads/{of_a_workbook}"
+    expected = {"sheet": "Multan", "row": 7, "line": 1007, "letter": "C", "column": "mobile", "given": "0300-***"}
+    (row,) = (await pseb.get(f"{path}/rows")).json()["items"]
+    assert (row["sheet"], row["row"], row["line"]) == ("Multan", 7, 1007)
+    (problem,) = row["problems"]
+    assert expected.items() <= problem.items()
+    (listed,) = uploads.table(await pseb.get(f"{path}/problems.csv"))
+    assert listed == {**{name: str(value) for name, value in problem.items()}, "reference": "B"}
+    (refused,) = uploads.table(await pseb.get(f"{path}/refused.csv"))
+    assert refused["why"].startswith("Multan row 7, C mobile: read '0300-***'. Too short. Write +92")
+
+
+async def test_a_row_tells_what_was_taken_in_another_form_and_what_changed(pseb: Caller, of_a_workbook: str) -> None:
+    (row,) = (await pseb.get(f"/v1/bulk-uploads/{of_a_workbook}/rows")).json()["items"]
+    assert row["normalized"] == [{"column": "networks", "given": "203.99.50.5 /32", "taken": "203.99.50.5/32"}]
+    assert row["applicant_changes"] == [{"column": "mobile", "before": "+92300***567", "after": None}]
+
+
+async def test_an_upload_says_how_it_was_read_and_what_it_changed(pseb: Caller, of_a_workbook: str) -> None:
+    upload = (await pseb.get(f"/v1/bulk-uploads/{of_a_workbook}")).json()
+    assert upload["read_as"] == {
+        "encoding": None,
+        "separator": None,
+        "header_row": 1,
+        "sheets": ["Lahore", "Multan"],
+        "ignored_columns": ["Remarks"],
+    }
+    assert upload["applicants"] == {"created": 3, "changed": 1}
+    assert upload["normalized"] == {"networks": 2}
+    assert upload["warnings"] == ["Multan: the filtered-out rows 4 to 6 were taken."]

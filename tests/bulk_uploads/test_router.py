@@ -4,7 +4,9 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import select
 
+from app.bulk_uploads.models import BulkUpload
 from tests.support import cases, uploads
 from tests.support.service import Caller, Service
 
@@ -97,3 +99,48 @@ async def test_no_cnic_is_readable_in_the_tables_of_uploads(service: Service, ps
         assert "bulk_upload.received" in content
         assert CNIC not in content
         assert CNIC.encode().hex() not in content
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("encoding=latin-1", "/query/encoding"),
+        ("clear=perhaps", "/query/clear"),
+        ("rename=", "/query/rename"),
+        ("guess=true", "/query/guess"),
+        (f"ignore_columns={'x' * 501}", "/query/ignore_columns/0"),
+        ("&".join(["ignore_columns=x"] * 65), "/query/ignore_columns"),
+    ],
+)
+async def test_an_option_that_is_none_is_refused_before_the_file_is_stored(
+    pseb: Caller, query: str, pointer: str
+) -> None:
+    answer = await pseb.post(
+        f"/v1/bulk-uploads?{query}", content=uploads.csv_of([uploads.row("A")]), headers={"Content-Type": "text/csv"}
+    )
+    assert cases.codes(answer) == {pointer: "invalid_value"}
+    assert (await pseb.get("/v1/bulk-uploads")).json()["items"] == []
+
+
+async def test_an_upload_keeps_its_options(service: Service, pseb: Caller) -> None:
+    query = "clear=true&rename=true&encoding=windows-1256&ignore_columns=Remarks&ignore_columns=Name,%20old,City"
+    body = uploads.csv_of([uploads.row("A")])
+    answer = await pseb.post(f"/v1/bulk-uploads?{query}", content=body, headers={"Content-Type": "text/csv"})
+    assert answer.status_code == 202, answer.text
+    assert (answer.json()["clear"], answer.json()["rename"]) == (True, True)
+    async with service.database.transaction(read_only=True) as tx:
+        (stored,) = await tx.scalars(select(BulkUpload.options))
+    assert stored == {
+        "clear": True,
+        "rename": True,
+        "encoding": "windows-1256",
+        "ignore_columns": ["Remarks", "Name, old,City", "Name", "old", "City"],
+    }
+
+
+@pytest.mark.parametrize("media_type", ["text/tab-separated-values", "application/vnd.ms-excel.sheet.macroEnabled.12"])
+async def test_the_types_that_browsers_give_to_spreadsheets_are_taken(pseb: Caller, media_type: str) -> None:
+    rows = [uploads.row("A")]
+    body = uploads.csv_of(rows) if media_type.startswith("text/") else uploads.xlsx_of(rows)
+    answer = await pseb.post("/v1/bulk-uploads", content=body, headers={"Content-Type": media_type})
+    assert answer.status_code == 202, answer.text

@@ -8,7 +8,10 @@ class CsvMalformed(Invalid):
 
     code = "csv_malformed"
     title = "The file cannot be read as CSV"
-    remedy = "Send UTF-8 CSV (RFC 4180) with a header row. The detail names the line. Nothing was registered."
+    remedy = (
+        "Save it again in the spreadsheet as CSV UTF-8, with one header row. The detail says where and what is wrong. "
+        "Nothing was registered."
+    )
 
 
 class NdjsonMalformed(Invalid):
@@ -20,13 +23,13 @@ class NdjsonMalformed(Invalid):
 
 
 class XlsxMalformed(Invalid):
-    """The file cannot be opened as an XLSX workbook."""
+    """The file cannot be opened as a workbook, or none of its visible sheets has the header."""
 
     code = "xlsx_malformed"
-    title = "The file cannot be opened as an XLSX workbook"
+    title = "The file cannot be opened as a workbook"
     remedy = (
-        "Save it as .xlsx without a password, with a header row and the rows on the first sheet or on a sheet named "
-        "registrations; or send CSV. Nothing was registered."
+        "Save it as .xlsx without a password, with the header in the first ten rows of a visible sheet; or save the "
+        "sheet as CSV UTF-8. Nothing was registered."
     )
 
 

@@ -1,4 +1,7 @@
-"""CSV exports of an upload: its problems, and its refused rows for correction; no cell runs as a formula."""
+"""CSV exports of an upload: its problems, and its refused rows for correction; no cell runs as a formula.
+
+A byte-order mark tells spreadsheets that the text is UTF-8.
+"""
 
 import csv
 import io
@@ -7,30 +10,40 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 from app.bulk_uploads import store
 from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
+from app.bulk_uploads.problems import layout_of, parts_of, sentence
+from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK
 from app.bulk_uploads.rules import escape_formula
 from app.core.database.engine import Database
 from app.core.principal import Principal
 
-PROBLEM_COLUMNS = ("line", "column", "code", "detail")
+PROBLEM_COLUMNS = ("sheet", "row", "line", "letter", "column", "reference", "code", "given", "detail", "remedy")
+WHY = "why"
 
 
 async def problems_csv(database: Database, principal: Principal, upload: BulkUpload) -> AsyncIterator[bytes]:
-    """Yield ``line,column,code,detail``, one line per problem."""
-    yield _csv([PROBLEM_COLUMNS])
+    """Yield ``PROBLEM_COLUMNS``, one line per problem."""
+    layout = layout_of(upload.format, upload.layout, upload.columns)
+    yield BYTE_ORDER_MARK + csv_of([PROBLEM_COLUMNS])
     async for row in store.refused_rows(database, principal, upload.id):
-        yield _csv([str(problem[name]) for name in PROBLEM_COLUMNS] for problem in row.problems)
+        found = [{**parts_of(each, layout, row.row), "reference": row.reference} for each in row.problems]
+        yield csv_of(["" if parts[name] is None else str(parts[name]) for name in PROBLEM_COLUMNS] for parts in found)
 
 
 async def refused_csv(database: Database, principal: Principal, upload: BulkUpload) -> AsyncIterator[bytes]:
-    """Yield the refused rows in the columns of the upload."""
-    yield _csv([upload.columns])
+    """Yield the refused rows in the columns of the upload, and ``why`` each was refused in one more."""
+    layout = layout_of(upload.format, upload.layout, upload.columns)
+    yield BYTE_ORDER_MARK + csv_of([[*upload.columns, WHY]])
     async for row in store.refused_rows(database, principal, upload.id):
         if row.sealed_cells is not None:  # None once they are erased
             cells: list[str] = json.loads(database.keyring.unseal_text(SEALED_CELLS, row.sealed_cells))
-            yield _csv([cells])
+            why = " ".join(sentence(parts_of(each, layout, row.row)) for each in row.problems)
+            width = len(upload.columns)
+            # cells beyond the header follow ``why``: under it they would be ignored when they come back
+            yield csv_of([[*cells[:width], *[""] * (width - len(cells)), why, *cells[width:]]])
 
 
-def _csv(rows: Iterable[Sequence[str]]) -> bytes:
+def csv_of(rows: Iterable[Sequence[str]]) -> bytes:
+    """Write rows as UTF-8 CSV; no cell begins as a formula does."""
     text = io.StringIO(newline="")
     csv.writer(text).writerows([escape_formula(cell) for cell in row] for row in rows)
     return text.getvalue().encode("utf-8", "surrogateescape")

@@ -1,13 +1,14 @@
 """HTTP operations of bulk uploads: send a file, follow its progress, download problems and refused rows."""
 
-import json
+import asyncio
+import hashlib
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.bulk_uploads import export, models, rules, schemas, service, store
+from app.bulk_uploads import export, models, rules, schemas, service, store, template
 from app.bulk_uploads.errors import (
     CsvMalformed,
     DryRunForgotten,
@@ -16,14 +17,19 @@ from app.bulk_uploads.errors import (
     UploadsWaiting,
     XlsxMalformed,
 )
+from app.bulk_uploads.problems import layout_of
 from app.bulk_uploads.receiving.content_digest import ContentDigest
 from app.bulk_uploads.receiving.content_encoding import BodyDecompressor
+from app.bulk_uploads.request_body import BODY, DESCRIPTION
+from app.bulk_uploads.resources import row_resource, upload_resource
 from app.core.auth.bearer import require
+from app.core.database.engine import Database
 from app.core.database.transaction import Transaction
 from app.core.errors import (
     EncodingMalformed,
     Forbidden,
     MissingField,
+    Unauthenticated,
     UnsupportedEncoding,
     UnsupportedMediaType,
 )
@@ -31,9 +37,10 @@ from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
 from app.core.http.idempotency import Idempotency, IdempotentRequest
 from app.core.http.problems import CREATES, READS, problem_responses
-from app.core.http.responses import not_modified, page_response, resource_response
+from app.core.http.responses import matches_if_none_match, not_modified, page_response, resource_response
 from app.core.principal import Principal
 from app.core.settings import Settings
+from app.operators import store as operators
 
 router = APIRouter(prefix="/bulk-uploads", tags=["bulk uploads"], route_class=AuthenticatedRoute)
 Reader = Annotated[Principal, require("registrations:read")]
@@ -42,38 +49,14 @@ UPLOAD_ERRORS = (
     UnsupportedEncoding, EncodingMalformed, CsvMalformed, NdjsonMalformed, XlsxMalformed, MissingField, TooManyRows,
     UploadsWaiting,
 )  # fmt: skip
-EXAMPLE_ROW = {
-    "reference": "PSEB-1", "track": "vpn_company", "applicant_kind": "company", "legal_name": "Indus Softworks",
-    "ntn": "1234567-8", "cnic": "", "email": "it@indus.example.pk", "mobile": "+923001234567", "pseb_number": "",
-    "pasha_number": "", "purpose": "it_services", "protocol": "wireguard", "operator": "nayatel",
-    "subscriber_id": "NAYATEL-1", "networks": "203.99.50.5", "description": "",
-}  # fmt: skip
-EXAMPLES = {
-    rules.UploadFormat.CSV: f"{','.join(rules.COLUMNS)}\r\n{','.join(EXAMPLE_ROW[name] for name in rules.COLUMNS)}\r\n",
-    rules.UploadFormat.NDJSON: json.dumps({**EXAMPLE_ROW, "networks": ["203.99.50.5"]}) + "\n",
-    rules.UploadFormat.XLSX: "(the bytes of a workbook)",
-}
-UPLOAD_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            media_type: {
-                "schema": {"type": "string", "format": "binary"},
-                "example": EXAMPLES.get(upload_format, "(the bytes of the file)"),
-            }
-            for media_type, upload_format in rules.FORMAT_OF_TYPE.items()
-        },
-    }
-}
+CSV_TYPE = "text/csv; charset=utf-8; header=present"
+XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"description": "CSV", "content": {"text/csv": {"schema": {"type": "string"}}}}
 }
-
-
-def _to_schema(upload: models.BulkUpload) -> schemas.BulkUpload:
-    values = {name: getattr(upload, name) for name in schemas.BulkUpload.model_fields if name != "counts"}
-    counts = {name: getattr(upload, name) for name in schemas.Counts.model_fields}
-    return schemas.BulkUpload.model_validate({**values, "counts": counts})
+XLSX_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "XLSX", "content": {XLSX_TYPE: {"schema": {"type": "string"}}}}
+}
 
 
 @router.post(
@@ -82,7 +65,8 @@ def _to_schema(upload: models.BulkUpload) -> schemas.BulkUpload:
     summary="Upload registrations",
     response_model=schemas.BulkUpload,
     responses=problem_responses(*CREATES, *UPLOAD_ERRORS),
-    openapi_extra=UPLOAD_BODY,
+    description=DESCRIPTION,
+    openapi_extra=BODY,
 )
 async def upload(
     request: Request,
@@ -98,15 +82,7 @@ async def upload(
         Header(description="`gzip` or `zstd`, when the body is compressed", max_length=100, examples=["gzip"]),
     ] = None,
 ) -> Response:
-    """Upload a file of registrations: CSV or XLSX with a header row, or NDJSON with the same names.
-
-    The response is 202 with the URL of the upload; a worker registers the rows later. A row with an error is refused
-    by itself. A file that cannot be read to its end is refused as a whole, and nothing is registered. In NDJSON,
-    `networks` may be a list. In a workbook, the sheet `registrations` is read, or else the first sheet. Partners are
-    served in turn and small files do not wait behind large ones, so several uploads of one partner may be processed at
-    the same time. The unfinished uploads of a partner are limited in number, bytes and rows: beyond a limit the
-    response is 429 `uploads_waiting`.
-    """
+    """Receive a file; ``DESCRIPTION`` is the text for callers."""
     settings: Settings = request.app.state.settings
     upload_format = _upload_format(request.headers.get("content-type", ""))
     decompressor = BodyDecompressor(content_encoding, settings.max_unpacked_bytes)
@@ -118,8 +94,10 @@ async def upload(
     ):
 
         async def receive() -> Response:
-            upload_id = await service.receive(tx, principal, spool, upload_format, settings, dry_run=query.dry_run)
-            resource = _to_schema(await store.get(tx, principal, upload_id))
+            upload_id = await service.receive(
+                tx, principal, spool, upload_format, settings, dry_run=query.dry_run, options=query.options
+            )
+            resource = upload_resource(await store.get(tx, principal, upload_id))
             return resource_response(resource, 202, location=f"/v1/bulk-uploads/{upload_id}")
 
         return await idempotency.respond(tx, principal, receive, body_digest=spool.sha256)
@@ -153,7 +131,50 @@ async def list_uploads(
     """List your uploads, oldest first; the regulator sees all partners' uploads."""
     async with database.transaction(principal, read_only=True) as tx:
         found, cursor = await store.list_page(tx, principal, query)
-        return page_response(request, schemas.BulkUploadPage, [_to_schema(each) for each in found], cursor)
+        return page_response(request, schemas.BulkUploadPage, [upload_resource(each) for each in found], cursor)
+
+
+@router.get(
+    "/template.csv",
+    summary="Download the template as CSV",
+    response_class=Response,
+    responses=problem_responses(Unauthenticated, Forbidden) | CSV_RESPONSE,
+)
+async def get_csv_template(request: Request, database: Db, principal: Reader) -> Response:
+    """Download a file to fill: the header and an example row to replace."""
+    body = template.csv_template(await _operator_codes(database, principal))
+    return _template(request, body, CSV_TYPE, "registrations.csv")
+
+
+@router.get(
+    "/template.xlsx",
+    summary="Download the template as a workbook",
+    response_class=Response,
+    responses=problem_responses(Unauthenticated, Forbidden) | XLSX_RESPONSE,
+)
+async def get_xlsx_template(request: Request, database: Db, principal: Reader) -> Response:
+    """Download a workbook to fill.
+
+    Its columns are text, with drop-down lists; its second sheet has instructions in English and Urdu.
+    """
+    body = await asyncio.to_thread(template.xlsx_template, await _operator_codes(database, principal))
+    return _template(request, body, XLSX_TYPE, "registrations.xlsx")
+
+
+async def _operator_codes(database: Database, principal: Principal) -> tuple[str, ...]:
+    async with database.transaction(principal, read_only=True) as tx:
+        return tuple(each.code for each in await operators.list_operators(tx))
+
+
+def _template(request: Request, body: bytes, media_type: str, name: str) -> Response:
+    headers = {
+        "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"',
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": f'attachment; filename="{name}"',
+    }
+    if matches_if_none_match(request, headers["ETag"]):
+        return Response(None, 304, headers)
+    return Response(body, headers=headers, media_type=media_type)
 
 
 @router.get(
@@ -163,7 +184,7 @@ async def get_upload(request: Request, upload_id: UUID, database: Db, principal:
     """Get the status of an upload, its bytes and rows done, and its rows by outcome."""
     async with database.transaction(principal, read_only=True) as tx:
         found = await store.get(tx, principal, upload_id)
-        return not_modified(request, found) or resource_response(_to_schema(found))
+        return not_modified(request, found) or resource_response(upload_resource(found))
 
 
 @router.get(
@@ -177,8 +198,11 @@ async def list_rows(
 ) -> Response:
     """List the outcome of each row, in the order of the file."""
     async with database.transaction(principal, read_only=True) as tx:
-        await _get_with_rows(tx, principal, upload_id)
-        return page_response(request, schemas.UploadRowPage, *await store.list_rows(tx, upload_id, query))
+        upload = await _get_with_rows(tx, principal, upload_id)
+        layout = layout_of(upload.format, upload.layout, upload.columns)
+        found, cursor = await store.list_rows(tx, upload_id, query)
+        rows = [row_resource(each, layout) for each in found]
+        return page_response(request, schemas.UploadRowPage, rows, cursor)
 
 
 @router.get(
@@ -188,7 +212,10 @@ async def list_rows(
     responses=problem_responses(*READS, DryRunForgotten) | CSV_RESPONSE,
 )
 async def get_problems(upload_id: UUID, database: Db, principal: Reader) -> Response:
-    """Download `line,column,code,detail`: one line per problem, in the order of the file."""
+    """Download the problems as CSV, one a line, in the order of the file.
+
+    The columns are `sheet,row,line,letter,column,reference,code,given,detail,remedy`; `given` is masked.
+    """
     async with database.transaction(principal, read_only=True) as tx:
         found = await _get_with_rows(tx, principal, upload_id)
         return _download(export.problems_csv(database, principal, found), f"problems-{upload_id}.csv")
@@ -203,8 +230,9 @@ async def get_problems(upload_id: UUID, database: Db, principal: Reader) -> Resp
 async def get_refused(upload_id: UUID, database: Db, principal: Reader) -> Response:
     """Download the refused rows as CSV in the columns of the upload, to correct and upload again.
 
-    Only the partner that sent the file may do so. The format is CSV for NDJSON and XLSX uploads too; unknown members
-    of an NDJSON object are left out.
+    The last column, `why`, says where each row was, what was read, what is wrong and what to write. It is ignored when
+    it comes back. Only the partner that sent the file may download it. The format is CSV whatever was sent; unknown
+    members of an NDJSON object are left out.
     """
     async with database.transaction(principal, read_only=True) as tx:
         found = await _get_with_rows(tx, principal, upload_id)
@@ -225,4 +253,4 @@ async def _get_with_rows(tx: Transaction, principal: Principal, upload_id: UUID)
 
 def _download(body: Any, name: str) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(body, media_type="text/csv; charset=utf-8; header=present", headers=headers)
+    return StreamingResponse(body, media_type=CSV_TYPE, headers=headers)

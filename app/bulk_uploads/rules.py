@@ -87,12 +87,15 @@ class UploadOptions(NamedTuple):
 
 FORMAT_OF_TYPE = {
     "text/csv": UploadFormat.CSV,
+    "text/tab-separated-values": UploadFormat.CSV,
     "application/x-ndjson": UploadFormat.NDJSON,
     "application/jsonl": UploadFormat.NDJSON,
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": UploadFormat.XLSX,
+    "application/vnd.ms-excel.sheet.macroenabled.12": UploadFormat.XLSX,
     "application/vnd.oasis.opendocument.spreadsheet": UploadFormat.ODS,
     "application/vnd.ms-excel": UploadFormat.XLS,
     "application/zip": UploadFormat.ZIP,
+    "application/x-zip-compressed": UploadFormat.ZIP,
 }
 
 

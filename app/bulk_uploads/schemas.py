@@ -6,10 +6,11 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from app.bulk_uploads.rules import RowOutcome, UploadFormat, UploadStatus
+from app.bulk_uploads.rules import MAX_COLUMNS, Encoding, RowOutcome, UploadFormat, UploadOptions, UploadStatus
 from app.core.database.pagination import PageQuery
-from app.core.validation.schemas import Examples, Page, Problem, Query, Resource, Timestamp
+from app.core.validation.schemas import Examples, Page, Problem, Query, Resource, ServiceText, Timestamp
 
+MAX_NAMES_LENGTH = 500  # of one value of ``ignore_columns``
 UPLOAD_ID = "019b2f6e-7000-7b1a-8c44-1f2e3d4c5b6a"
 EXAMPLE: Examples = {
     "id": UPLOAD_ID,
@@ -22,6 +23,12 @@ EXAMPLE: Examples = {
     "bytes_done": 419_430,
     "rows_done": 2_000,
     "counts": {"total": 19_840, "created": 1_990, "unchanged": 0, "updated": 0, "refused": 10},
+    "applicants": {"created": 640, "changed": 2},
+    "normalized": {"mobile": 1_204, "networks": 17},
+    "clear": False,
+    "rename": False,
+    "read_as": {"encoding": "utf-8", "separator": ";", "header_row": 1, "sheets": [], "ignored_columns": ["Remarks"]},
+    "warnings": [],
     "problem": None,
     "version": 3,
     "created_at": "2026-11-21T09:00:00.000000Z",
@@ -35,6 +42,32 @@ class UploadQuery(Query):
     """Parameters of an upload."""
 
     dry_run: Annotated[bool, Field(description="Validate every row and register none")] = False
+    clear: Annotated[
+        bool,
+        Field(
+            description="`-` in a cell of `mobile`, `cnic`, `pseb_number` or `pasha_number` clears what is known, "
+            "except the number that identifies the applicant. A blank cell never does"
+        ),
+    ] = False
+    rename: Annotated[bool, Field(description="Take another name for an applicant that is known by its number")] = False
+    encoding: Annotated[
+        Encoding | None, Field(description="Of a text file that is not Unicode; by default it is found out")
+    ] = None
+    ignore_columns: Annotated[
+        Sequence[Annotated[str, Field(max_length=MAX_NAMES_LENGTH)]],
+        Field(
+            max_length=MAX_COLUMNS,
+            description="Unknown columns to leave out, by their names in the header; separated by commas, or repeated",
+            examples=[["Remarks"]],
+        ),
+    ] = ()
+
+    @property
+    def options(self) -> UploadOptions:
+        """The options that the upload keeps. A name with commas is tried as a whole first, then by its parts."""
+        names = [name for value in self.ignore_columns for name in (value, *(value.split(",") if "," in value else ()))]
+        given = dict.fromkeys(stripped for name in names if (stripped := name.strip()))
+        return UploadOptions(self.clear, self.rename, self.encoding, list(given))
 
 
 class Counts(Resource):
@@ -47,6 +80,26 @@ class Counts(Resource):
     unchanged: int
     updated: int
     refused: int
+
+
+class ApplicantCounts(Resource):
+    """Applicants that the rows named for the first time, and applicants whose record they changed."""
+
+    created: int
+    changed: int
+
+
+class ReadAs(Resource):
+    """How the file was read.
+
+    `encoding` and `separator` are null for a workbook, `header_row` for NDJSON. `sheets` are the sheets that were read.
+    """
+
+    encoding: str | None
+    separator: str | None
+    header_row: int | None
+    sheets: Sequence[str]
+    ignored_columns: Sequence[str]
 
 
 class BulkUpload(Resource):
@@ -64,6 +117,14 @@ class BulkUpload(Resource):
     bytes_done: int
     rows_done: int
     counts: Counts
+    applicants: ApplicantCounts
+    normalized: Annotated[
+        dict[str, int], Field(description="Cells that were taken in another form than they were written, by column")
+    ]
+    clear: bool
+    rename: bool
+    read_as: Annotated[ReadAs | None, Field(description="Null until a workbook has been opened")]
+    warnings: Annotated[Sequence[str], Field(description="What was assumed, or is worth a look, in sentences")]
     problem: Annotated[Problem | None, Field(description="Why the upload failed, or why it is delayed")]
     version: int
     created_at: Timestamp
@@ -84,39 +145,78 @@ class BulkUploadsQuery(PageQuery):
 
 
 class RowProblem(Resource):
-    """A problem of a row."""
+    """A problem of a row: where, what was read, what is wrong, and what to write."""
 
+    sheet: str | None
+    row: int
     line: int
+    letter: Annotated[str, Field(description="Of the column in a spreadsheet; empty for the whole row")]
     column: str
     code: str
-    detail: str
+    given: Annotated[ServiceText | None, Field(description="What was read; personal data is masked")]
+    detail: ServiceText
+    remedy: str
+
+
+class NormalizedCell(Resource):
+    """A cell that was taken in another form than it was written; personal data is masked."""
+
+    column: str
+    given: ServiceText
+    taken: ServiceText
+
+
+class ApplicantValueChange(Resource):
+    """A change to the record of the row's applicant; null stands for no value, and personal data is masked."""
+
+    column: str
+    before: ServiceText | None
+    after: ServiceText | None
+
+
+ROW_EXAMPLE: Examples = {
+    "sheet": "Sheet1",
+    "row": 7,
+    "line": 7,
+    "outcome": "refused",
+    "reference": "PSEB-2026-000123",
+    "registration_id": None,
+    "problems": [
+        {
+            "sheet": "Sheet1",
+            "row": 7,
+            "line": 7,
+            "letter": "G",
+            "column": "email",
+            "code": "email_malformed",
+            "given": "it.indus.example.pk",
+            "detail": "Not an e-mail address.",
+            "remedy": "Write one address of at most 254 characters, such as it@company.example.pk.",
+        }
+    ],
+    "normalized": [{"column": "mobile", "given": "0300-***567", "taken": "+92300***567"}],
+    "applicant_changes": [],
+}
 
 
 class UploadRow(Resource):
-    """Outcome of a row. `line` is its first line in the file, or its row in the sheet; a header is line 1."""
+    """Outcome of a row.
 
-    model_config = ConfigDict(
-        from_attributes=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "line": 7,
-                    "outcome": "refused",
-                    "reference": "PSEB-2026-000123",
-                    "registration_id": None,
-                    "problems": [
-                        {"line": 7, "column": "email", "code": "email_malformed", "detail": "Not an e-mail address."}
-                    ],
-                }
-            ]
-        },
-    )
+    `row` is the row as a spreadsheet counts it, in the `sheet` of a workbook (null in a text file). `line` is unique in
+    the upload: in a text file, the line on which the row begins.
+    """
 
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [ROW_EXAMPLE]})
+
+    sheet: str | None
+    row: int
     line: int
     outcome: RowOutcome
     reference: str | None
     registration_id: UUID | None
     problems: Sequence[RowProblem]
+    normalized: Sequence[NormalizedCell]
+    applicant_changes: Sequence[ApplicantValueChange]
 
 
 UploadRowPage = Page[UploadRow]

@@ -123,9 +123,9 @@ async def receive(
     spool: Spool,
     declared: UploadFormat,
     settings: Settings,
-    options: UploadOptions,
     *,
     dry_run: bool,
+    options: UploadOptions,
 ) -> UUID:
     """Store a spooled file as an upload, notify the workers, and return its id.
 

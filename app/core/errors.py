@@ -218,7 +218,9 @@ class UnsupportedMediaType(DomainError):
 
     code = "unsupported_media_type"
     title = "The content type is not supported"
-    remedy = "Send 'Content-Type: application/json'; for an upload text/csv, application/x-ndjson or that of XLSX."
+    remedy = (
+        "Send 'Content-Type: application/json'; for an upload text/csv, or the type of another format that it takes."
+    )
 
 
 class UnsupportedEncoding(UnsupportedMediaType):

@@ -14,11 +14,12 @@ import httpx
 import typer
 from rich.console import Console
 
-from app.bulk_uploads.rules import UploadFormat, UploadStatus
+from app.bulk_uploads.rules import Encoding, UploadFormat, UploadOptions, UploadStatus
+from app.uploader import reports
 from app.uploader import upload as uploading
 from app.uploader.client import RETRY_SECONDS, Refused, ServiceClient, Unreachable
 from app.uploader.progress import Progress
-from app.uploader.source import Source, UnknownFormat
+from app.uploader.source import FileChanged, Source, UnknownFormat
 
 CONFIGURATION_ERRORS = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND)
 console = Console(stderr=True, soft_wrap=True)
@@ -32,6 +33,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     FILE_REFUSED = 3
     UNREACHABLE = 4
+    FILE_CHANGED = 5
     INTERRUPTED = 130
 
 
@@ -48,6 +50,7 @@ class Options:
     upload_format: UploadFormat | None
     gzip: bool
     dry_run: bool
+    upload: UploadOptions
     detach: bool
     problems: Path | None
     refused: Path | None
@@ -56,7 +59,8 @@ class Options:
 
 def upload(
     file: Annotated[
-        Path | None, typer.Argument(exists=True, dir_okay=False, help="CSV, NDJSON or XLSX; also as .gz or .zst")
+        Path | None,
+        typer.Argument(exists=True, dir_okay=False, help="A spreadsheet, CSV or NDJSON, also as .gz, .zst or .zip"),
     ] = None,
     url: Annotated[str, typer.Option(envvar="PUBLIC_URL", help="URL of the service")] = "http://127.0.0.1:8000",
     client_id: Annotated[str, typer.Option(envvar="CLIENT_ID", help="Your client id")] = "",
@@ -65,6 +69,10 @@ def upload(
     format_: Annotated[UploadFormat | None, typer.Option("--format", help="Default: by the name of the file")] = None,
     gzip: Annotated[bool, typer.Option("--gzip", help="Compress the file for the transfer")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Validate every row and register none")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="A cell with - clears what is known of an applicant")] = False,
+    rename: Annotated[bool, typer.Option("--rename", help="Take other names of known applicants")] = False,
+    encoding: Annotated[Encoding | None, typer.Option(help="Of a text file that is not Unicode")] = None,
+    ignore_column: Annotated[list[str] | None, typer.Option(help="Leave out this column; may be repeated")] = None,
     detach: Annotated[bool, typer.Option("--detach", "--no-follow", help="Exit once the file was received")] = False,
     problems: Annotated[Path | None, typer.Option(help="Write the problems of each line to this CSV file")] = None,
     refused: Annotated[Path | None, typer.Option(help="Write the refused rows to this CSV file")] = None,
@@ -73,17 +81,20 @@ def upload(
 ) -> None:
     """Upload a file of registrations and follow its processing.
 
-    Exits with 0 when no row was refused, 1 when rows were refused, 2 for wrong usage or credentials, 3 when the file
-    as a whole was refused, 4 when the service could not be reached, 130 when interrupted.
+    Exits with 0 when no row was refused, 1 when rows were refused or there are none, 2 for wrong usage or credentials,
+    3 when the file as a whole was refused, 4 when the service could not be reached, 5 when the file changed before it
+    was sent, 130 when interrupted.
     """
-    options = Options(file, watch, format_, gzip, dry_run, detach, problems, refused, idempotency_key)
+    upload_options = UploadOptions(clear, rename, encoding.value if encoding else None, ignore_column or ())
+    options = Options(file, watch, format_, gzip, dry_run, upload_options, detach, problems, refused, idempotency_key)
     with _exit_on_error(), Progress(console) as progress:
         service_url, upload_id = _parse_watch(watch, url)
         _check(options, service_url, client_id, client_secret)
         credentials = client_id, client_secret
         with ServiceClient(service_url, credentials, retry_seconds=give_up, on_retry=progress.print) as client:
             done = _run(client, options, upload_id, progress)
-    raise typer.Exit(_report(done))
+            code = _report(client, done)
+    raise typer.Exit(code)
 
 
 @contextmanager
@@ -93,6 +104,8 @@ def _exit_on_error() -> Iterator[None]:
         yield
     except (UsageError, UnknownFormat, OSError, httpx.InvalidURL) as error:
         code, message = ExitCode.USAGE, str(error)
+    except FileChanged as error:
+        code, message = ExitCode.FILE_CHANGED, str(error)
     except Refused as error:
         code = ExitCode.USAGE if error.status in CONFIGURATION_ERRORS else ExitCode.FILE_REFUSED
         message = str(error)
@@ -134,7 +147,9 @@ def _run(client: ServiceClient, options: Options, upload_id: str, progress: Prog
     if options.file:
         name = options.file.name
         source = Source.from_path(options.file, options.upload_format, gzip=options.gzip)
-        done = uploading.send(client, source, progress, dry_run=options.dry_run, key=options.key)
+        done = uploading.send(
+            client, source, progress, dry_run=options.dry_run, options=options.upload, key=options.key
+        )
     else:
         name, done = upload_id, uploading.fetch(client, upload_id)
     if options.detach:
@@ -150,17 +165,26 @@ def _run(client: ServiceClient, options: Options, upload_id: str, progress: Prog
     return done
 
 
-def _report(done: Any) -> ExitCode:
+def _report(client: ServiceClient, done: Any) -> ExitCode:
     """Print an upload's result as one line of JSON on standard output, and in words on standard error."""
     typer.echo(json.dumps({"id": done["id"], "status": done["status"], **done["counts"]}))
+    _say("\n".join(reports.notes(done)))
     if done["status"] == UploadStatus.FAILED:
         problem = done["problem"]
         errors = [f"  {each['pointer']}: {each['detail']}" for each in problem.get("errors") or []]
-        console.print("\n".join([problem["detail"], *errors]), markup=False, highlight=False)
+        _say("\n".join([problem["detail"], *errors]))
         return ExitCode.FILE_REFUSED
+    if done["status"] != UploadStatus.COMPLETED:
+        return ExitCode.COMPLETED  # with --detach
     if done["counts"]["refused"]:
-        message = f"{done['counts']['refused']} rows were refused. For the reasons, see "
-        message += f"/v1/bulk-uploads/{done['id']}/problems.csv, or use --watch {done['id']} --problems OUT.csv"
-        console.print(message, markup=False, highlight=False)
+        _say("\n".join(reports.refusals(done, *uploading.first_problems(client, done["id"], reports.PROBLEMS_SHOWN))))
+        return ExitCode.ROWS_REFUSED
+    if not done["counts"]["total"]:
+        _say("The file has a header and no rows: nothing was registered.")
         return ExitCode.ROWS_REFUSED
     return ExitCode.COMPLETED
+
+
+def _say(message: str) -> None:
+    if message:
+        console.print(message, markup=False, highlight=False)

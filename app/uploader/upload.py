@@ -6,29 +6,43 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
-from app.bulk_uploads.rules import UploadStatus
-from app.uploader.client import ServiceClient
+from app.bulk_uploads.problems import sentence
+from app.bulk_uploads.rules import UploadOptions, UploadStatus
+from app.uploader.client import Refused, ServiceClient
 from app.uploader.progress import Progress
 from app.uploader.source import Source
 
 UPLOADS = "/v1/bulk-uploads"
 FIRST_POLL_SECONDS, MAX_POLL_SECONDS = 0.2, 2.0
 POLL_BACKOFF = 1.1
+NO_OPTIONS = UploadOptions()
 UNFINISHED = (UploadStatus.RECEIVED, UploadStatus.PROCESSING)
 
 
 def send(
-    client: ServiceClient, source: Source, progress: Progress, *, dry_run: bool = False, key: str | None = None
+    client: ServiceClient,
+    source: Source,
+    progress: Progress,
+    *,
+    dry_run: bool = False,
+    options: UploadOptions = NO_OPTIONS,
+    key: str | None = None,
 ) -> Any:
     """Send a file and return the upload; ``key`` is its ``Idempotency-Key``, by default a random one.
 
-    Raises ``Refused`` or ``Unreachable``, and ``OSError`` when the file cannot be read.
+    Raises ``Refused`` or ``Unreachable``, ``FileChanged`` when the file changes before it was sent, and ``OSError``
+    when it cannot be read.
     """
-    size, digest = source.size_and_digest()
-    headers = {"Content-Type": source.media_type, "Content-Length": str(size), "Content-Digest": digest}
+    reading = source.read()
+    headers = {
+        "Content-Type": source.media_type,
+        "Content-Length": str(reading.size),
+        "Content-Digest": reading.content_digest,
+    }
     if source.encoding:
         headers["Content-Encoding"] = source.encoding
     if key:
@@ -36,12 +50,18 @@ def send(
 
     def content() -> Iterator[bytes]:
         done = 0
-        for chunk in source.chunks():
+        for chunk in source.chunks_of(reading):
             yield chunk
             done += len(chunk)
-            progress.show_sent(source.name, done, size)
+            progress.show_sent(source.name, done, reading.size)
 
-    return client.post(f"{UPLOADS}?dry_run={str(dry_run).lower()}", headers, content)
+    return client.post(f"{UPLOADS}?{_query(dry_run, options)}", headers, content)
+
+
+def _query(dry_run: bool, options: UploadOptions) -> str:
+    given = {"dry_run": dry_run, **options._asdict()}
+    texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in given.items() if value}
+    return urlencode(texts, doseq=True)
 
 
 def follow(client: ServiceClient, upload: Any, progress: Progress, name: str) -> Any:
@@ -64,6 +84,21 @@ def follow(client: ServiceClient, upload: Any, progress: Progress, name: str) ->
 def fetch(client: ServiceClient, upload_id: str) -> Any:
     """Return an existing upload. Raises ``Refused`` or ``Unreachable``."""
     return client.get(f"{UPLOADS}/{upload_id}").json()
+
+
+def first_problems(client: ServiceClient, upload_id: str, limit: int) -> tuple[list[str], bool]:
+    """Return the first ``limit`` problems of an upload as sentences, and True when there are more.
+
+    Those of an old dry run are not kept. Raises ``Refused`` or ``Unreachable``.
+    """
+    try:
+        page = client.get(f"{UPLOADS}/{upload_id}/rows?outcome=refused&limit={limit}").json()
+    except Refused as refused:
+        if refused.status != httpx.codes.GONE:
+            raise
+        return [], False
+    found = [sentence(problem) for row in page["items"] for problem in row["problems"]]
+    return found[:limit], len(found) > limit or page["next_cursor"] is not None
 
 
 def save(client: ServiceClient, upload_id: str, export: str, path: Path) -> None:

@@ -1,25 +1,17 @@
 """Reading uploads, their rows and their exports, and access to them."""
 
-import csv
-import io
 from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import select
 
+from app.bulk_uploads.models import BulkUpload
 from tests.support import cases, uploads
 from tests.support.service import Caller, Service
 
 UNKNOWN_ID = "00000000-0000-7000-8000-000000000000"
 CNIC = "90007-7654321-3"
-
-
-def table(answer_text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(answer_text, newline="")))
-
-
-async def refused_rows(caller: Caller, upload: dict[str, Any]) -> list[dict[str, str]]:
-    return table((await caller.get(f"/v1/bulk-uploads/{upload['id']}/refused.csv")).text)
 
 
 @pytest.mark.parametrize("below", ["", "/rows", "/problems.csv", "/refused.csv"])
@@ -88,52 +80,6 @@ async def test_an_unchanged_upload_is_not_sent_again(service: Service, pseb: Cal
     assert (moved.status_code, moved.json()["status"]) == (200, "completed")
 
 
-async def test_refused_rows_are_exported_in_the_columns_of_the_upload_and_accepted_once_corrected(
-    pseb: Caller,
-) -> None:
-    columns = ("networks", "mobile", "track", "email", "applicant_kind", "legal_name", "ntn", "purpose", "protocol",
-               "operator", "reference", "description")  # fmt: skip
-    valid = [
-        uploads.row(f"R{i}", description='@home,\n=2+2 "quoted" دفتر', mobile=f"+92300123456{i}") for i in range(3)
-    ]
-    invalid = [valid[0], {**valid[1], "email": "nobody"}, {**valid[2], "networks": "10.0.0.1"}]
-    first = await uploads.ingest(pseb, uploads.csv_of(invalid, columns))
-    assert first["counts"]["refused"] == 2
-
-    exported = await refused_rows(pseb, first)
-    assert tuple(exported[0]) == columns
-    assert [row["mobile"] for row in exported] == ["'+923001234561", "'+923001234562"]
-    exported[0]["email"], exported[1]["networks"] = valid[1]["email"], valid[2]["networks"]
-    again = await uploads.ingest(pseb, uploads.csv_of(exported, columns))
-    assert again["counts"] == {"total": 2, "created": 2, "unchanged": 0, "updated": 0, "refused": 0}
-    cases_ = (await pseb.get("/v1/registrations")).json()["items"]
-    assert {case["description"] for case in cases_} == {'@home,\n=2+2 "quoted" دفتر'}
-    mobiles = {each["mobile"] for each in (await pseb.get("/v1/applicants")).json()["items"]}
-    assert mobiles == {f"+92300123456{i}" for i in range(3)}
-
-
-async def test_refused_rows_are_exported_byte_for_byte_even_when_they_are_not_text(pseb: Caller) -> None:
-    header, row, _ = uploads.csv_of([uploads.row("A")]).split(b"\r\n")
-    body = b"\r\n".join([header, row.replace(b"Indus", b"Ind\xff\x00us"), b"one,two", b""])
-    done = await uploads.ingest(pseb, body)
-    assert done["counts"]["refused"] == 2
-    exported = (await pseb.get(f"/v1/bulk-uploads/{done['id']}/refused.csv")).content
-    assert exported == body.replace(b",+92", b",'+92")
-
-
-async def test_no_exported_cell_begins_like_a_formula(pseb: Caller) -> None:
-    formulas = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"]
-    rows = [uploads.row(text, operator=text, email=text, legal_name=text) for text in formulas]
-    done = await uploads.ingest(pseb, uploads.csv_of(rows))
-    assert done["counts"]["refused"] == len(formulas)
-    for name in ("problems.csv", "refused.csv"):
-        answer = await pseb.get(f"/v1/bulk-uploads/{done['id']}/{name}")
-        assert answer.headers["content-type"].startswith("text/csv")
-        assert "attachment" in answer.headers["content-disposition"]
-        cells = [cell for row in csv.reader(io.StringIO(answer.text, newline="")) for cell in row]
-        assert [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))] == []
-
-
 async def test_no_cnic_is_readable_in_the_tables_of_uploads(service: Service, pseb: Caller, database_url: str) -> None:
     rows = [uploads.row("A", cnic=CNIC), uploads.row("B", cnic=CNIC, email="@"), uploads.row("C", cnic=f"{CNIC}9")]
     await uploads.send(pseb, uploads.csv_of(rows))
@@ -155,8 +101,46 @@ async def test_no_cnic_is_readable_in_the_tables_of_uploads(service: Service, ps
         assert CNIC.encode().hex() not in content
 
 
-async def test_the_problem_of_a_malformed_number_does_not_repeat_it(pseb: Caller) -> None:
-    done = await uploads.ingest(pseb, uploads.csv_of([uploads.row("C", cnic=f"{CNIC}9")]))
-    problems = (await pseb.get(f"/v1/bulk-uploads/{done['id']}/problems.csv")).text
-    assert [each["code"] for each in table(problems)] == ["cnic_malformed"]
-    assert CNIC not in problems
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("encoding=latin-1", "/query/encoding"),
+        ("clear=perhaps", "/query/clear"),
+        ("rename=", "/query/rename"),
+        ("guess=true", "/query/guess"),
+        (f"ignore_columns={'x' * 501}", "/query/ignore_columns/0"),
+        ("&".join(["ignore_columns=x"] * 65), "/query/ignore_columns"),
+    ],
+)
+async def test_an_option_that_is_none_is_refused_before_the_file_is_stored(
+    pseb: Caller, query: str, pointer: str
+) -> None:
+    answer = await pseb.post(
+        f"/v1/bulk-uploads?{query}", content=uploads.csv_of([uploads.row("A")]), headers={"Content-Type": "text/csv"}
+    )
+    assert cases.codes(answer) == {pointer: "invalid_value"}
+    assert (await pseb.get("/v1/bulk-uploads")).json()["items"] == []
+
+
+async def test_an_upload_keeps_its_options(service: Service, pseb: Caller) -> None:
+    query = "clear=true&rename=true&encoding=windows-1256&ignore_columns=Remarks&ignore_columns=Name,%20old,City"
+    body = uploads.csv_of([uploads.row("A")])
+    answer = await pseb.post(f"/v1/bulk-uploads?{query}", content=body, headers={"Content-Type": "text/csv"})
+    assert answer.status_code == 202, answer.text
+    assert (answer.json()["clear"], answer.json()["rename"]) == (True, True)
+    async with service.database.transaction(read_only=True) as tx:
+        (stored,) = await tx.scalars(select(BulkUpload.options))
+    assert stored == {
+        "clear": True,
+        "rename": True,
+        "encoding": "windows-1256",
+        "ignore_columns": ["Remarks", "Name, old,City", "Name", "old", "City"],
+    }
+
+
+@pytest.mark.parametrize("media_type", ["text/tab-separated-values", "application/vnd.ms-excel.sheet.macroEnabled.12"])
+async def test_the_types_that_browsers_give_to_spreadsheets_are_taken(pseb: Caller, media_type: str) -> None:
+    rows = [uploads.row("A")]
+    body = uploads.csv_of(rows) if media_type.startswith("text/") else uploads.xlsx_of(rows)
+    answer = await pseb.post("/v1/bulk-uploads", content=body, headers={"Content-Type": media_type})
+    assert answer.status_code == 202, answer.text

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from playwright.async_api import Page, Route, async_playwright, expect
+from sqlalchemy import select
 
 from app.core.settings import Settings
+from app.registrations.models import Registration
 from tests.support import processes
 from tests.support.service import Service
 
@@ -52,7 +54,8 @@ async def page(url: str) -> AsyncIterator[Page]:
     assert broken == []
 
 
-async def test_a_partner_authorises_and_executes_a_call(service: Service, url: str, page: Page) -> None:
+async def authorise(service: Service, url: str, page: Page) -> None:
+    """Open the documentation and log in as a client of an association."""
     client = await service.credentials("pseb")
     await page.goto(f"{url}/docs")
     await page.get_by_role("button", name="Authorize").first.click()
@@ -64,6 +67,9 @@ async def test_a_partner_authorises_and_executes_a_call(service: Service, url: s
     await expect(oauth.get_by_role("button", name="Remove authorization")).to_be_visible()
     await oauth.get_by_role("button", name="Close", exact=True).click()
 
+
+async def test_a_partner_authorises_and_executes_a_call(service: Service, url: str, page: Page) -> None:
+    await authorise(service, url, page)
     tracks = page.locator("[id$='-list_tracks']")
     await tracks.locator(".opblock-summary").click()
     await tracks.get_by_role("button", name="Try it out").click()
@@ -72,6 +78,40 @@ async def test_a_partner_authorises_and_executes_a_call(service: Service, url: s
     await expect(answer.locator(".response-col_status")).to_contain_text("200")
     await expect(answer).to_contain_text("vpn_freelancer")
     assert await page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+
+
+async def test_a_partner_chooses_a_file_and_uploads_it_as_the_example_shows(
+    service: Service, url: str, page: Page
+) -> None:
+    await authorise(service, url, page)
+    template = page.locator("[id$='-get_csv_template']")
+    await template.locator(".opblock-summary").click()
+    await template.get_by_role("button", name="Try it out").click()
+    await template.get_by_role("button", name="Execute").click()
+    answer = template.locator(".live-responses-table .response")
+    await expect(answer.locator(".response-col_status")).to_contain_text("200")
+    async with page.expect_download() as download:
+        await answer.get_by_text("Download file").first.click()
+    file = await (await download.value).path()
+
+    upload = page.locator("[id='operations-bulk_uploads-upload']")
+    await upload.locator(".opblock-summary").click()
+    example = await upload.locator(".opblock-description pre").inner_text()
+    assert example.splitlines() == file.read_text(encoding="utf-8-sig").splitlines()
+    for kind in ("XLSX", "ODS", "XLS", "CSV", "NDJSON", "ZIP"):
+        await expect(upload.locator(".opblock-description")).to_contain_text(kind)
+    await upload.get_by_role("button", name="Try it out").click()
+    await upload.locator("input[type=file]").set_input_files(file)
+    await upload.get_by_role("button", name="Execute").click()
+    answer = upload.locator(".live-responses-table .response")
+    await expect(answer.locator(".response-col_status")).to_contain_text("202")
+    await service.ingest_all()
+    assert await registered(service) == ["PSEB-1"]
+
+
+async def registered(service: Service) -> list[str | None]:
+    async with service.database.transaction(read_only=True) as tx:
+        return list(await tx.scalars(select(Registration.reference)))
 
 
 async def test_the_reference_is_rendered_with_every_resource(url: str, page: Page) -> None:

@@ -57,7 +57,7 @@ def xlsx_of(rows: list[dict[str, str]], columns: tuple[str, ...] = COLUMNS, shee
 
 
 WRITERS: dict[str, Callable[[list[dict[str, str]]], bytes]] = {"csv": csv_of, "ndjson": ndjson_of, "xlsx": xlsx_of}
-TYPES = {upload_format.value: media_type for media_type, upload_format in FORMAT_OF_TYPE.items()}
+TYPES = {upload_format.value: media_type for media_type, upload_format in reversed(FORMAT_OF_TYPE.items())}
 
 
 async def send(
@@ -98,3 +98,9 @@ async def get(caller: Caller, upload_id: UUID) -> dict[str, Any]:
     """Return an upload as its submitter sees it."""
     found: dict[str, Any] = (await caller.get(f"/v1/bulk-uploads/{upload_id}")).json()
     return found
+
+
+def table(answer: httpx.Response) -> list[dict[str, str]]:
+    """Return the rows of an export; it begins with a byte-order mark, as spreadsheets want it."""
+    assert answer.content.startswith(b"\xef\xbb\xbf"), answer.text
+    return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig", "surrogateescape"), newline="")))

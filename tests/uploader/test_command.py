@@ -19,6 +19,7 @@ from app.bulk_uploads.ingestion import ingest as ingesting
 from app.bulk_uploads.ingestion import scheduling
 from app.cli.__main__ import cli
 from app.core.settings import Settings
+from app.uploader.progress import Progress
 from app.uploader.upload import MAX_POLL_SECONDS
 from tests.support import postgres, processes, uploads
 from tests.support.service import Caller, Credentials, Service
@@ -66,7 +67,7 @@ def counts(result: Result) -> dict[str, Any]:
 
 
 def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
 
@@ -102,6 +103,44 @@ async def test_wrong_usage_exits_with_2_before_anything_is_sent(tmp_path: Path) 
         assert message in result.stderr
 
 
+async def test_only_the_first_problems_are_printed_and_how_to_get_all(
+    client: Credentials, url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "register.csv").write_bytes(uploads.csv_of([uploads.row(f"R{i}", email="@") for i in range(12)]))
+    result = await run(login(client, url), str(tmp_path / "register.csv"), "--dry-run")
+    assert result.returncode == 1
+    assert result.stderr.count(" email: ") == 10
+    assert "and more" in result.stderr
+
+
+async def test_a_file_that_grows_while_it_is_sent_registers_nothing_and_exits_with_5(
+    pseb: Caller, client: Credentials, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "register.csv"
+    path.write_bytes(uploads.csv_of([uploads.row(f"R{i}", description="x" * 1_900) for i in range(1_000)]))
+
+    def show_sent(*_: Any) -> None:
+        with path.open("ab") as file:  # a program goes on writing between two chunks
+            file.write(b"one more row\r\n")
+
+    monkeypatch.setattr(Progress, "show_sent", show_sent)
+    result = await run(login(client, url), str(path))
+    assert (result.returncode, result.stdout) == (5, "")
+    assert "register.csv changed while it was read or sent" in result.stderr
+    assert (await pseb.get("/v1/bulk-uploads")).json()["items"] == []
+
+
+async def test_the_options_are_those_of_the_upload(pseb: Caller, client: Credentials, url: str, tmp_path: Path) -> None:
+    (tmp_path / "register.csv").write_bytes(uploads.csv_of([uploads.row("A")]))
+    wrong = await run(login(client, url), str(tmp_path / "register.csv"), "--encoding", "latin-1")
+    assert wrong.returncode == 2
+    options = ("--clear", "--rename", "--encoding", "utf-8", "--ignore-column", "Name, old", "--ignore-column", "City")
+    done = await run(login(client, url), str(tmp_path / "register.csv"), *options)
+    assert done.returncode == 0, done.stderr
+    (upload,) = (await pseb.get("/v1/bulk-uploads")).json()["items"]
+    assert (upload["clear"], upload["rename"]) == (True, True)
+
+
 async def test_an_unreachable_service_exits_with_4(tmp_path: Path) -> None:
     (tmp_path / "register.csv").write_bytes(uploads.csv_of([]))
     known = {"CLIENT_ID": "a", "CLIENT_SECRET": "b", "PUBLIC_URL": "http://127.0.0.1:9"}
@@ -131,6 +170,12 @@ async def test_the_exit_code_tells_the_result_of_a_file(client: Credentials, url
     assert [(each["line"], each["column"]) for each in table(problems)] == [("3", "email")]
     assert [each["reference"] for each in table(refused)] == ["INVALID"]
     assert refused.stat().st_mode & 0o077 == 0
+    assert "1 of 2 rows were refused:\n  Row 3, G email: " in partly.stderr
+    assert "--refused refused.csv" in partly.stderr
+
+    header_only = await upload(uploads.csv_of([]))
+    assert (header_only.returncode, counts(header_only)) == (1, {"status": "completed"})
+    assert "no rows" in header_only.stderr
 
     broken = await upload(uploads.csv_of([valid]) + b'"never closed')
     assert (broken.returncode, counts(broken)) == (3, {"status": "failed"})

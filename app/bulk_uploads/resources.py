@@ -1,0 +1,41 @@
+"""Resources of uploads and of their rows, made from what is stored."""
+
+from app.bulk_uploads import models, problems, schemas
+from app.bulk_uploads.readers.layout import Layout
+
+
+def upload_resource(upload: models.BulkUpload) -> schemas.BulkUpload:
+    """Return the resource of an upload."""
+    own = schemas.BulkUpload.model_fields.keys() - {"counts", "read_as", "applicants", "clear", "rename"}
+    return schemas.BulkUpload.model_validate(
+        {
+            **{name: getattr(upload, name) for name in own},
+            "counts": {name: getattr(upload, name) for name in schemas.Counts.model_fields},
+            "read_as": upload.layout and _read_as(Layout.from_json(upload.layout)),
+            "applicants": {"created": upload.applicants_created, "changed": upload.applicants_changed},
+            **{name: upload.options.get(name, False) for name in ("clear", "rename")},
+        }
+    )
+
+
+def _read_as(layout: Layout) -> schemas.ReadAs:
+    return schemas.ReadAs(
+        encoding=layout.encoding,
+        separator=layout.separator,
+        header_row=layout.tables[0].header_row or None,
+        sheets=[table.sheet for table in layout.tables if table.sheet],
+        ignored_columns=layout.ignored_columns,
+    )
+
+
+def row_resource(row: models.BulkUploadRow, layout: Layout) -> schemas.UploadRow:
+    """Return the resource of a row of the upload with this layout."""
+    return schemas.UploadRow.model_validate(
+        {
+            **problems.place_of(layout, row.line, row.row),
+            **{name: getattr(row, name) for name in ("outcome", "reference", "registration_id")},
+            "problems": [problems.parts_of(each, layout, row.row) for each in row.problems],
+            "normalized": row.normalized or (),
+            "applicant_changes": row.applicant_changes or (),
+        }
+    )

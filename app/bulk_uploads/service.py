@@ -171,7 +171,7 @@ async def _store_parts(
     tx: Transaction, upload_id: UUID, spool: Spool, layout: Layout | None, upload_format: UploadFormat
 ) -> None:
     """Store the bytes of a workbook, or the normalized bytes of a text file."""
-    normalizer = TextNormalizer(layout, upload_format) if layout else None
+    normalizer = TextNormalizer(layout.encoding, upload_format) if layout else None
     grows = layout is not None and layout.encoding != Encoding.UTF_8  # UTF-8 takes up to twice as many bytes
     position = 0
     async for part in spool.parts(PART_BYTES // 2 if grows else PART_BYTES):

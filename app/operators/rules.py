@@ -1,7 +1,7 @@
 """Lookups of networks in the country's allocations and in operators' prefixes. Pure functions of values."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from app.core.validation.networks import DisjointNetworks, Network
 
@@ -10,7 +10,7 @@ class PrefixTable:
     """The operators, their prefixes and the country's allocations, for lookups in memory.
 
     ``rows`` are pairs of an operator's code and a prefix that it announces. A code without a prefix is an operator; a
-    prefix without a code is an allocation.
+    prefix without a code is an allocation. ``operators`` are the codes of all operators.
     """
 
     def __init__(self, rows: Iterable[tuple[str | None, str | None]]) -> None:
@@ -18,12 +18,8 @@ class PrefixTable:
         for operator, prefix in rows:
             prefixes[operator] += [prefix] if prefix is not None else []
         self._country = DisjointNetworks.outermost(prefixes.pop(None, ()))
+        self.operators = frozenset(operator for operator in prefixes if operator is not None)
         self._announced = {operator: DisjointNetworks.outermost(announced) for operator, announced in prefixes.items()}
-
-    @property
-    def operators(self) -> Collection[str]:
-        """The codes of all operators."""
-        return [code for code in self._announced if code is not None]
 
     def knows(self, operator: str) -> bool:
         """True when there is an operator with this code."""

@@ -8,10 +8,11 @@ from typing import IO, NamedTuple
 
 from app.bulk_uploads import store
 from app.bulk_uploads.models import BulkUpload
-from app.bulk_uploads.readers.format import COMPOUND_FILE, HEAD_BYTES, ZIP_SIGNATURE
+from app.bulk_uploads.readers.format import HEAD_BYTES
 from app.bulk_uploads.readers.layout import Layout, Table
 from app.bulk_uploads.readers.text import TextNormalizer, describe_text
-from app.bulk_uploads.readers.workbook import convert, workbook_layout, workbook_warnings
+from app.bulk_uploads.readers.workbook import SIGNATURES, convert
+from app.bulk_uploads.readers.workbook_sheets import workbook_layout, workbook_warnings
 from app.bulk_uploads.rules import READING_FILE, TEXT_FORMATS, UploadFormat, UploadOptions, is_small
 from app.bulk_uploads.store import PART_BYTES
 from app.core.database.engine import Database
@@ -57,7 +58,7 @@ def _open(upload: BulkUpload, file: IO[bytes], content: IO[bytes]) -> OpenedFile
     if upload.format in TEXT_FORMATS:  # stored before layouts were
         upload_format = UploadFormat(upload.format)
         return OpenedFile(upload_format, describe_text(head, upload_format, options), [], file)
-    if not head.startswith((ZIP_SIGNATURE, COMPOUND_FILE)):  # converted before layouts were stored
+    if not head.startswith(SIGNATURES):  # converted before layouts were stored
         return _add_sheet(upload, file, content)
     converted = convert(file, content)
     content.seek(0)
@@ -81,7 +82,7 @@ def _add_sheet(upload: BulkUpload, lines: IO[bytes], content: IO[bytes]) -> Open
 def _stored_parts(opened: OpenedFile) -> Iterator[bytes]:
     opened.content.seek(0)
     is_text = opened.upload_format in TEXT_FORMATS
-    normalizer = TextNormalizer(opened.layout, opened.upload_format) if is_text else None
+    normalizer = TextNormalizer(opened.layout.encoding, opened.upload_format) if is_text else None
     while part := opened.content.read(PART_BYTES):
         yield normalizer.feed(part) if normalizer else part
     if normalizer:

@@ -73,7 +73,6 @@ def read_rows_of(body: bytes, layout: Layout, start: Position | None = None) -> 
 def test_a_row_has_the_errors_of_the_json_api_for_its_cells_in_normal_form(cells: dict[str, str]) -> None:
     reader = SegmentReader("csv", ALL_COLUMNS, NOWHERE, clear=False)
     read = reader.read(uploads.csv_of([cells]).partition(b"\n")[2], Position(2, 2))
-    damaged = [column for column, cell in cells.items() if damage(cell)]
     taken = {column: normalize_cell(column, cell, ()) for column, cell in cells.items()}
     applicant, applicant_errors = validate_body(
         ApplicantDetails, {field: taken[column] for column, field in rules.APPLICANT_COLUMNS.items()}
@@ -84,9 +83,6 @@ def test_a_row_has_the_errors_of_the_json_api_for_its_cells_in_normal_form(cells
         RegistrationDetails, {**fields, "networks": listed or None, "applicant_id": NOBODY}
     )
     errors = {(rules.error_column(error), error.code) for row in read.refused for error in row.errors}
-    if damaged:
-        assert errors == {(column, "invalid_value") for column in damaged}
-        return
     assert errors == applicant_errors | body_errors
     if not errors and body:
         assert read.batch.items == [body.request._replace(applicant_id=row_validation.UNKNOWN_APPLICANT)]
@@ -157,7 +153,10 @@ def test_segments_of_every_format_have_the_rows_of_the_file() -> None:
     rows = [uploads.row(f"R{i}", description="two\nlines" if i % 2 else "") for i in range(7)]
     sheet = [rules.COLUMNS, *([each.get(name, "") for name in rules.COLUMNS] for each in rows)]
     two_sheets = [Table("First", 0, 3, rules.COLUMNS), Table("Second", 9, 3, rules.COLUMNS)]
-    lines = [(i // 4, i + 3 if i < 4 else i, cells) for i, cells in enumerate([*sheet[:4], sheet[0], *sheet[4:]])]
+    lines = [
+        (i // 4 if i < 8 else 1, i + 3 if i < 4 else i - 1, cells)
+        for i, cells in enumerate([*sheet[:4], sheet[0], *sheet[4:]])
+    ]
     files = {
         "csv": (uploads.csv_of(rows), ALL_COLUMNS),
         "ndjson": (b"\n" + uploads.ndjson_of(rows), NDJSON_LAYOUT),

@@ -38,29 +38,29 @@ def mobile(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _mobile(text: str) -> str:
-    bare = _bare(text)
-    if found := _USUAL_MOBILE.fullmatch(_SEPARATORS.sub("", bare)):
+    number = bare(text)
+    if found := _USUAL_MOBILE.fullmatch(_SEPARATORS.sub("", number)):
         return f"+92{found[1]}"
-    return (_parsed_mobile(bare) if _ONE_NUMBER.fullmatch(bare) else None) or text
+    return (_parsed_mobile(number) if _ONE_NUMBER.fullmatch(number) else None) or text
 
 
-def _parsed_mobile(bare: str) -> str | None:
+def _parsed_mobile(written: str) -> str | None:
     try:
-        number = phonenumbers.parse(bare, "PK")
+        number = phonenumbers.parse(written, "PK")
     except NumberParseException:
         return None
     is_mobile = phonenumbers.is_valid_number_for_region(number, "PK") and not number.extension
     if not is_mobile or phonenumbers.number_type(number) != PhoneNumberType.MOBILE:
         return None
-    written = f"+{number.country_code}{number.national_number}"
-    return written if MOBILE.fullmatch(written) else None
+    normal = f"+{number.country_code}{number.national_number}"
+    return normal if MOBILE.fullmatch(normal) else None
 
 
 def ntn(text: str) -> str:
     """Write an NTN of eight digits as ``1234567-8``."""
     if NTN.fullmatch(text):
         return text
-    found = _EIGHT_DIGITS.fullmatch(_bare(text))
+    found = _EIGHT_DIGITS.fullmatch(bare(text))
     return f"{found[1]}-{found[2]}" if found else text
 
 
@@ -68,7 +68,7 @@ def cnic(text: str) -> str:
     """Write a CNIC of 13 digits as ``12345-1234567-1``."""
     if CNIC.fullmatch(text):
         return text
-    found = _THIRTEEN_DIGITS.fullmatch(_bare(text))
+    found = _THIRTEEN_DIGITS.fullmatch(bare(text))
     return f"{found[1]}-{found[2]}-{found[3]}" if found else text
 
 
@@ -76,8 +76,8 @@ def email(text: str) -> str:
     """Take off the ends of an e-mail address what is not seen, and ``mailto:``, which a link has before it."""
     if text.isascii() and ":" not in text and " " not in text and text.isprintable():
         return text
-    bare = texts.trim(text)
-    return texts.trim(bare[7:]) if bare[:7].lower() == "mailto:" else bare
+    seen = texts.trim(text)
+    return texts.trim(seen[7:]) if seen[:7].lower() == "mailto:" else seen
 
 
 def digits(text: str) -> str:
@@ -85,10 +85,10 @@ def digits(text: str) -> str:
     return "".join(filter(str.isdecimal, texts.in_ascii(text)))
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
     """Return a number in ASCII digits and separators, without what a spreadsheet or a telephone puts around it."""
     if len(text) > MAX_LENGTH:
         return ""
-    bare = texts.unwrap(texts.in_ascii(text.strip(_MARKS)))
-    found = _WHOLE_DECIMAL.fullmatch(bare)
-    return found[1] if found else bare
+    unwrapped = texts.unwrap(texts.in_ascii(text.strip(_MARKS)))
+    found = _WHOLE_DECIMAL.fullmatch(unwrapped)
+    return found[1] if found else unwrapped

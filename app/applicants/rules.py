@@ -24,8 +24,9 @@ PLAIN_EMAIL = re.compile(
 )
 # E.164 has at most 15 digits, before which people write 00.
 MAX_PHONE_DIGITS = 17
-NTN_SHORT = re.compile(r"[0-9]-[0-9]\s*\Z")
-CNIC_DIGITS, NTN_DIGITS = 13, 8
+NTN_WITHOUT_CHECK_DIGIT = re.compile(r"(?:NTN[\s:.#-]*)?([0-9]{7})[-\s]*", re.IGNORECASE)
+NTN_WITHOUT_ZERO = re.compile(r"([0-9]{6})\s*-\s*([0-9])")
+CNIC_DIGITS = 13
 
 
 class ApplicantKind(StrEnum):
@@ -122,16 +123,15 @@ def _ntn_detail(text: str) -> str:
     normal = normal_forms.ntn(text)
     if normal != text:
         return f"Write {normal}: seven digits, a dash and the check digit."
-    digits = normal_forms.digits(text)
-    if len(digits) == NTN_DIGITS - 1 and len(text) < 2 * NTN_DIGITS:
-        if NTN_SHORT.search(text):
-            written = f"0{digits[:-1]}-{digits[-1]}"
-            return f"There are six digits before the dash. If a leading zero was dropped, write {written}."
+    bare = normal_forms.bare(text)
+    if found := NTN_WITHOUT_CHECK_DIGIT.fullmatch(bare):
         return (
-            f"The check digit is missing: write {digits}- and the check digit. If a spreadsheet has dropped a leading "
-            f"zero, write 0{digits[:-1]}-{digits[-1]}."
+            f"The check digit is missing: write {found[1]}- and the check digit. If a spreadsheet has dropped a "
+            f"leading zero, write 0{found[1][:-1]}-{found[1][-1]}."
         )
-    if len(digits) == CNIC_DIGITS:
+    if found := NTN_WITHOUT_ZERO.fullmatch(bare):
+        return f"There are six digits before the dash. If a leading zero was dropped, write 0{found[1]}-{found[2]}."
+    if len(normal_forms.digits(text)) == CNIC_DIGITS:
         return "13 digits are a CNIC: write it in cnic. An NTN has seven digits, a dash and the check digit: 1234567-8."
     return "Write seven digits, a dash and the check digit: 1234567-8."
 

@@ -18,14 +18,12 @@ from app.core.validation.schemas import (
     Line100,
     Line200,
     MergePatch,
-    Name200,
-    Number100,
     Page,
     Resource,
     Timestamp,
-    choice_validator,
     domain_validator,
 )
+from app.core.validation.text_fields import Name200, Number100, choice_validator
 
 
 def _pattern(pattern: re.Pattern[str]) -> dict[str, JsonValue]:

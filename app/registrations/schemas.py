@@ -13,20 +13,17 @@ from app.core.validation import networks
 from app.core.validation.schemas import (
     LINE,
     Body,
-    Description,
     Examples,
     Line100,
     Line200,
     MergePatch,
-    Number200,
     Page,
     Query,
-    Reference100,
     Resource,
     Timestamp,
-    choice_validator,
     domain_validator,
 )
+from app.core.validation.text_fields import Description, Number200, Reference100, choice_validator
 from app.registrations import rules
 from app.registrations.rules import Flag, Protocol, Purpose, RegistrationRequest, Status, Track
 

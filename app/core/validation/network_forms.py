@@ -27,8 +27,8 @@ _QUAD = r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}"
 _MASK = r"(?:255(?:\.[0-9]{1,3}){3}|0(?:\.[0-9]{1,3}){3})"
 _ADDRESS = rf"(?:{_QUAD}|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)"
 _END = r"(?![0-9A-Za-z.:/])"
-_LENGTH_APART = re.compile(rf"(?<![^ ,;\n])({_ADDRESS})\.?(?: */ *|/ +)([0-9]{{1,3}}|{_MASK}){_END}")
-_MASK_APART = re.compile(rf"(?<![^ ,;\n])({_QUAD})\.? +({_MASK}){_END}")
+_LENGTH_APART = re.compile(rf"(?<![^ ,;\n])({_ADDRESS})\.?[ \n]*/ *([0-9]{{1,3}}|{_MASK}){_END}")
+_MASK_APART = re.compile(rf"(?<![^ ,;\n])({_QUAD})\.?[ ,;\n]+({_MASK}){_END}")
 _RANGE_APART = re.compile(
     rf"(?<![^ ,;\n])({_ADDRESS})\.?((?: *- *| +to +)(?:{_ADDRESS}|[0-9]{{1,3}})\.?)(?=[ ,;\n]|\Z)", re.IGNORECASE
 )
@@ -47,15 +47,23 @@ MAX_NAMED = 8
 
 def normal_networks(cell: str) -> str:
     """Return the networks of a cell with one blank between, each once; what has no single meaning stays as it is."""
-    if _PLAIN.fullmatch(cell) and (" " not in cell or _has_neither_twice_nor_mask(cell)):
+    if _is_plain(cell) or len(cell) > MAX_LENGTH:
         return cell
-    if len(cell) > MAX_LENGTH:
-        return cell
+    normal = _normalize(cell)
+    # Line breaks that became blanks may not make one network of two lines.
+    return normal if _is_plain(normal) or _normalize(normal) == normal else cell
+
+
+def _is_plain(cell: str) -> bool:
+    return _PLAIN.fullmatch(cell) is not None and (" " not in cell or _has_neither_twice_nor_mask(cell))
+
+
+def _normalize(cell: str) -> str:
     text = texts.unwrap(texts.in_ascii(cell))
     text = _LENGTH_APART.sub(r"\1/\2", text)
     text = _MASK_APART.sub(r"\1/\2", text)
     text = _RANGE_APART.sub(_join_range, text)
-    tokens = filter(None, (texts.trim(each) for each in _BETWEEN.split(text)))
+    tokens = filter(None, (texts.unwrap(each) for each in _BETWEEN.split(text)))
     return " ".join(_each_once(map(_normal_token, tokens))) or cell
 
 

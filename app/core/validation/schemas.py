@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Generic, Self, TypeVar
@@ -25,8 +25,6 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, MissingField
 from app.core.identity_numbers import contains_cnic
 from app.core.validation import texts
-from app.core.validation.choices import suggested_choice
-from app.core.validation.damage import damage
 
 Examples = dict[str, JsonValue]
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -53,17 +51,6 @@ def _check_field_count(given: dict[str, Any]) -> None:
         raise validation_error(
             "invalid_value", f"The object has {len(given)} fields; at most {MAX_FIELDS} are allowed."
         )
-
-
-def choice_validator(choices: Collection[str]) -> BeforeValidator:
-    """Return a validator that names the right spelling of a wrong choice, when there is one."""
-
-    def validate(value: Any) -> Any:
-        if isinstance(value, str) and value not in choices and (meant := suggested_choice(value, choices)):
-            raise validation_error("invalid_value", f"Write {meant}.")
-        return value
-
-    return BeforeValidator(validate)
 
 
 def is_blank(text: str) -> bool:
@@ -115,51 +102,10 @@ def _without_cnic(text: str) -> str:
 # Free texts are stored and shown in clear; a CNIC must be sealed.
 NO_CNIC = AfterValidator(_without_cnic)
 
-
-def _undamaged(value: Any) -> Any:
-    """Refuse a text that was read in a wrong encoding; before blanks are stripped, since they may be parts of it."""
-    if isinstance(value, str) and (reason := damage(value)):
-        raise validation_error("invalid_value", reason)
-    return value
-
-
-def _all_visible(value: Any) -> Any:
-    if isinstance(value, str) and (hidden := texts.hidden_character(value)):
-        raise validation_error("invalid_value", f"Take out {hidden}.")
-    return value
-
-
-def _given_name(text: str) -> str:
-    if texts.has_lost_letters(text):
-        detail = 'Question marks stand for letters that were lost. Write them again, and save the file as "CSV UTF-8".'
-        raise validation_error("invalid_value", detail)
-    if texts.is_placeholder(text, zero=True):
-        raise validation_error("invalid_value", f"{text[:20]!r} is no name: write the name.")
-    return text
-
-
-def _given_code(text: str, *, zero: bool) -> str:
-    if texts.is_placeholder(text, zero=zero):
-        raise validation_error(
-            "invalid_value", f"{text[:20]!r} stands for no value: leave it out, or leave the cell blank."
-        )
-    if texts.has_lost_digits(text):
-        raise validation_error("invalid_value", "The digits are lost: make the column Text and type the number again.")
-    return text
-
-
-UNDAMAGED, ALL_VISIBLE = BeforeValidator(_undamaged), BeforeValidator(_all_visible)
-
 # ``max_length`` comes first so that pydantic-core checks it; the BeforeValidator runs before it all the same.
 Line100 = Annotated[str, Field(max_length=100), LINE, NO_CNIC]
 Line200 = Annotated[str, Field(max_length=200), LINE, NO_CNIC]
 Paragraph = Annotated[str, Field(max_length=MAX_TEXT_LENGTH), PARAGRAPH, NO_CNIC]
-# A name; a reference of the sender, where 0 is one; a number that someone else gives.
-Name200 = Annotated[Line200, ALL_VISIBLE, UNDAMAGED, AfterValidator(_given_name)]
-Reference100 = Annotated[Line100, ALL_VISIBLE, UNDAMAGED, AfterValidator(partial(_given_code, zero=False))]
-Number100 = Annotated[Line100, ALL_VISIBLE, UNDAMAGED, AfterValidator(partial(_given_code, zero=True))]
-Number200 = Annotated[Line200, ALL_VISIBLE, UNDAMAGED, AfterValidator(partial(_given_code, zero=True))]
-Description = Annotated[Paragraph, UNDAMAGED]
 # Texts of the service, which may quote input: control characters are replaced.
 ServiceText = Annotated[str, BeforeValidator(lambda text: CONTROL_BUT_BREAKS.sub(" ", text)[:MAX_TEXT_LENGTH])]
 

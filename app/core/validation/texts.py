@@ -40,7 +40,7 @@ _RUN_WITH_BREAK = re.compile(f"[{BLANKS}]*[\t{LINE_BREAKS}][{BLANKS}{LINE_BREAKS
 # ="0300" keeps a spreadsheet from reading a number; a leading quote does the same inside it.
 _QUOTED = re.compile(r'=?\s*["\u201c\u201d](.*)["\u201c\u201d]', re.DOTALL)
 _TEXT_PREFIXES = ("'", "\u2018", "\u2019")
-_TEXT_STARTS = (*_TEXT_PREFIXES, "=", '"')
+_TEXT_STARTS = (*_TEXT_PREFIXES, "=", '"', "\u201c", "\u201d")
 _PUNCTUATION = {
     **dict.fromkeys(map(ord, DASHES), "-"),
     **dict.fromkeys(map(ord, LINE_BREAKS), "\n"),
@@ -89,10 +89,14 @@ def trim(text: str) -> str:
 def unwrap(text: str) -> str:
     """Take off the ends of a number what a spreadsheet needs to keep it a text: ``="..."`` or a leading quote."""
     text = trim(text)
-    if text.startswith(_TEXT_PREFIXES):
-        text = trim(text[1:])
-    found = _QUOTED.fullmatch(text)
-    return trim(found[1]) if found else text
+    while text.startswith(_TEXT_STARTS):
+        if text.startswith(_TEXT_PREFIXES):
+            text = trim(text[1:])
+        elif found := _QUOTED.fullmatch(text):
+            text = trim(found[1])
+        else:
+            break
+    return text
 
 
 def one_line(text: str) -> str:

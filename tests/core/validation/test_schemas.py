@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from app.core.errors import FieldError, Invalid, InvalidValue, MissingField
-from app.core.validation.schemas import MAX_ERRORS, Body, Instant, Line100, MergePatch, Paragraph, validate
+from app.core.validation.schemas import (
+    MAX_ERRORS,
+    Body,
+    Instant,
+    Line100,
+    MergePatch,
+    Paragraph,
+    validate,
+)
 from tests.support import cases
 from tests.support.service import Caller
 

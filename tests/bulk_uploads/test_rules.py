@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.bulk_uploads import rules
 from app.bulk_uploads.errors import ProcessingAborted, TooManyRows, UploadsWaiting
-from app.core.errors import FieldError, Invalid
+from app.core.errors import FieldError
 
 CELLS = st.one_of(
     st.text(max_size=20),
@@ -54,41 +54,6 @@ def test_an_applicant_has_the_names_of_the_json_body_and_nothing_for_empty_cells
 def test_bytes_that_were_no_utf_8_are_seen_in_a_text(text: str) -> None:
     assert rules.has_surrogate(text)
     assert not rules.has_surrogate("a\ud7ff\ue000\U0001f600")
-
-
-def header_errors(header: list[str]) -> list[tuple[str, str, str]]:
-    try:
-        rules.check_header(header)
-    except Invalid as refusal:
-        return [(each.pointer, each.code, each.detail) for each in refusal.errors]
-    return []
-
-
-def test_a_header_may_have_its_columns_in_any_order_and_leave_out_what_is_not_needed() -> None:
-    assert header_errors(list(reversed(rules.COLUMNS))) == []
-    assert header_errors(list(rules.REQUIRED_COLUMNS)) == []
-
-
-def test_each_unknown_repeated_and_missing_column_of_a_header_is_named_at_once() -> None:
-    header = ["Company", *rules.REQUIRED_COLUMNS[1:], "email", "Company", "x" * 70]
-    last = len(header) - 1
-    found = header_errors(header)
-    assert [(pointer, code) for pointer, code, _ in found] == [
-        ("/columns/0", "invalid_value"),
-        (f"/columns/{last - 1}", "invalid_value"),
-        (f"/columns/{last}", "invalid_value"),
-        (f"/columns/{last - 2}", "invalid_value"),
-        ("/columns/track", "missing_field"),
-    ]
-    for (_, _, detail), named in zip(found, ("'Company'", "'Company'", f"'{'x' * 60}'", "email", "track"), strict=True):
-        assert named in detail
-
-
-def test_a_header_of_far_too_many_columns_is_refused_by_their_number_alone() -> None:
-    assert len(header_errors(["x"] * rules.MAX_COLUMNS)) == rules.MAX_COLUMNS + len(rules.REQUIRED_COLUMNS)
-    ((pointer, code, detail),) = header_errors(["x"] * (rules.MAX_COLUMNS + 1))
-    assert (pointer, code) == ("/columns", "invalid_value")
-    assert f"{rules.MAX_COLUMNS + 1} columns" in detail
 
 
 def test_an_error_names_the_column_of_its_field() -> None:

@@ -63,13 +63,12 @@ class Columns:
         return position < self.width and bool(self._table.names[position] or position in self._ignored)
 
     def _swallowing_cell(self, row: Row, separator: str) -> FieldError | None:
-        """Return the error of the first cell that holds the end of one row and the beginning of another, or a row."""
-        least = self._least_separators
+        """Return the error of the first cell that holds a row, or the end of one and the beginning of another."""
         for i, cell in enumerate(row.cells):
             if "\n" not in cell:
                 continue
-            counts = [line.count(separator) for line in cell.split("\n")]
-            if max(counts) >= least or (counts[0] >= least - i and counts[-1] >= i):
+            first, *whole, last = (line.count(separator) for line in cell.split("\n"))
+            if max(first + last, *whole, 0) >= self._least_separators:
                 return self._swallowed(row, i)
         return None
 

@@ -90,12 +90,9 @@ def _read_quoted(quotes: OpenQuotes, first: Line, row: int, width: int | None) -
     if last is None:
         error = _unclosed(f"{column_letter(record.opened)}{row}")
         return Row(number, row, number, end, text.split(quotes.separator), [error])
-    errors = _ambiguous(row) if record.has_text_after_quote and not _fits(record.cells, width) else ()
+    is_ambiguous = record.has_text_after_quote and width not in (None, len(record.cells))
+    errors = _ambiguous(row) if is_ambiguous else ()
     return Row(number, row, last[0], last[2], record.cells, errors)
-
-
-def _fits(cells: list[str], width: int | None) -> bool:
-    return width is None or (len(cells) >= width and not any(cell.strip(BLANKS) for cell in cells[width:]))
 
 
 def _unclosed(cell: str) -> FieldError:

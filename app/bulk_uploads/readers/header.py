@@ -96,20 +96,23 @@ def repeats_header(columns: Sequence[str], cells: Sequence[str]) -> bool:
 def _read_header(number: int, cells: Sequence[str], ignore: set[str], sheet: str) -> Header:
     written = list(cells)
     folded = [fold(cell) for cell in written]
-    while folded and not folded[-1]:
-        folded.pop()
+    last_named = max((i for i, name in enumerate(folded) if name), default=-1)
+    del folded[max(MAX_COLUMNS, last_named + 1) :]
     ignored = [i for i, name in enumerate(folded) if name in ignore]
     names = ["" if name in ignore else COLUMN_OF_FOLDED.get(name, "") for name in folded]
-    errors = list(_errors(names, [*zip(written, folded, strict=False)], set(ignored), sheet))
+    errors = list(_errors(names, last_named + 1, [*zip(written, folded, strict=False)], set(ignored), sheet))
     return Header(number, names, ignored, [written[i].strip() for i in ignored], errors)
 
 
 def _errors(
-    names: Sequence[str], written: Sequence[tuple[str, str]], ignored: set[int], sheet: str
+    names: Sequence[str], count: int, written: Sequence[tuple[str, str]], ignored: set[int], sheet: str
 ) -> Iterator[FieldError]:
-    """Yield the error of each unknown, duplicate and missing column; beyond ``MAX_COLUMNS`` a single one."""
-    if len(names) > MAX_COLUMNS:
-        detail = f"{_of(sheet)}The header has {len(names)} columns. Allowed: {', '.join(COLUMNS)}."
+    """Yield the error of each unknown, duplicate and missing column; a single one for more than ``MAX_COLUMNS``.
+
+    ``count`` is the number of columns without the unnamed ones at the end.
+    """
+    if count > MAX_COLUMNS:
+        detail = f"{_of(sheet)}The header has {count} columns. Allowed: {', '.join(COLUMNS)}."
         yield InvalidValue.at("/columns", detail)
         return
     for i, (name, (text, folded)) in enumerate(zip(names, written, strict=False)):

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.bulk_uploads.errors import NdjsonMalformed
+from app.bulk_uploads.readers.layout import NDJSON_LAYOUT
 from app.bulk_uploads.readers.ndjson import read_ndjson
 from app.bulk_uploads.readers.parser import parse_cells
-from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK, MAX_RECORD_BYTES, Row
+from app.bulk_uploads.readers.rows import MAX_RECORD_BYTES, Row
 from app.bulk_uploads.rules import COLUMNS
 
 JSON = st.recursive(
@@ -20,7 +21,7 @@ JSON = st.recursive(
 
 
 def read(body: bytes) -> list[Row]:
-    header, *rows = read_ndjson([body])
+    header, *rows = read_ndjson([body], NDJSON_LAYOUT)
     assert list(header.cells) == list(COLUMNS)
     return rows
 
@@ -67,7 +68,7 @@ def test_a_line_without_end_is_refused_before_it_is_read_whole() -> None:
             yield b" " * 2**20
 
     with pytest.raises(NdjsonMalformed, match="Line 1 is longer"):
-        list(read_ndjson(endless()))
+        list(read_ndjson(endless(), NDJSON_LAYOUT))
     assert taken <= MAX_RECORD_BYTES // 2**20 + 1
 
 
@@ -114,8 +115,23 @@ def test_a_number_is_the_text_that_was_written(written: str) -> None:
 
 
 def test_blank_lines_are_skipped_and_counted() -> None:
-    body = BYTE_ORDER_MARK + b'\n{"ntn": "1"}\r\n   \n{"ntn": "2"}'
-    assert [(row.line, row.end) for row in read(body)] == [(2, 18), (4, len(body))]
+    body = b'\n{"ntn": "1"}\r\n   \n{"ntn": "2"}'
+    assert [(row.line, row.row, row.end) for row in read(body)] == [(2, 2, 15), (4, 4, len(body))]
+
+
+def test_ignored_names_and_why_are_left_out() -> None:
+    layout = NDJSON_LAYOUT._replace(ignored_columns=["note"])
+    _, row, other = read_ndjson([b'{"ntn": "1", "note": {}, "why": "x"}\n{"Note": ""}\n'], layout)
+    assert parse_cells(row, COLUMNS)[1] == []
+    assert [each.pointer for each in other.errors] == ["/Note"]
+
+
+def test_rows_are_read_on_from_any_position() -> None:
+    body = b'{"ntn": "1"}\n\n{"ntn": "2"}\n{"ntn": "3"}\n'
+    rows = read(body)
+    for i, row in enumerate(rows):
+        later = list(read_ndjson([body[row.end :]], NDJSON_LAYOUT, row.following))
+        assert [each._replace(end=each.end + row.end) for each in later] == rows[i + 1 :]
 
 
 @given(st.dictionaries(st.sampled_from(COLUMNS) | st.text(max_size=5), JSON, max_size=5))

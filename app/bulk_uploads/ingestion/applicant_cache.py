@@ -20,7 +20,11 @@ def decode_particulars(text: str) -> Particulars:
 
 
 class ApplicantCache:
-    """Applicants that earlier chunks of an upload have recorded, by the encoded particulars recorded last.
+    """Applicants that earlier chunks of an upload have recorded, by the encoded particulars accepted last.
+
+    To record these again would change nothing and contradict nothing: what they leave out stays, what they remove is
+    gone, and their numbers stay the applicant's. Earlier particulars might bring back what later ones changed, so that
+    they are not found; refused ones must not be added.
 
     It holds at most ``MAX_APPLICANTS``, and drops those that were added first.
     """
@@ -41,7 +45,7 @@ class ApplicantCache:
         return [None if each in replaced else identity for each, identity in zip(texts, found, strict=True)]
 
     def add(self, text: str, identity: Identity) -> None:
-        """Add the latest particulars of an applicant."""
+        """Add the latest accepted particulars of an applicant."""
         key = decode_particulars(text).identity
         previous = self._latest.pop(key, None)
         if previous is None and len(self._latest) == MAX_APPLICANTS:

@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 
+from app.applicants.merging import CLEARED
 from app.applicants.rules import Particulars
 from app.applicants.store import Identity
 from app.bulk_uploads.ingestion import applicant_cache
@@ -38,6 +39,24 @@ def test_only_the_latest_particulars_of_an_applicant_are_found() -> None:
     assert cache.find([encode_particulars(company(1, "Nayab Sons"))]) == [
         known[encode_particulars(company(1, "Nayab Sons"))]
     ]
+
+
+def test_of_the_whole_a_part_and_the_whole_again_each_is_found_only_right_after_itself() -> None:
+    whole = company(1)._replace(mobile="+923001234567", cnic="35202-1111111-1")
+    part, removed = whole._replace(mobile=None), whole._replace(cnic=CLEARED)
+    cache, _ = filled()
+    for given in (whole, part, whole, removed, whole):
+        text, identity = encode_particulars(given), Identity(uuid4(), "company", "")
+        assert cache.find([text]) == [None]
+        cache.add(text, identity)
+        assert cache.find([text]) == [identity]
+
+
+def test_refused_particulars_which_are_never_added_leave_the_accepted_ones_to_be_found() -> None:
+    cache, known = filled(company(1))
+    (accepted,), refused = known, encode_particulars(company(1, "Nayeb"))
+    assert cache.find([accepted, refused]) == [None, None]
+    assert cache.find([accepted]) == [known[accepted]]
 
 
 def test_an_applicant_with_other_particulars_in_the_same_chunk_is_not_found() -> None:

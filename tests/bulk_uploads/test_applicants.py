@@ -1,0 +1,128 @@
+"""The applicants of an upload: what its rows leave out stays, and contradictory rows are refused."""
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from app.bulk_uploads.rules import COLUMNS
+from tests.support import cases, uploads
+from tests.support.service import Caller, Service
+
+KNOWN = {"legal_name": "Keeps Ltd", "ntn": "7700001-1", "cnic": "35202-1111111-1", "mobile": "+923009990001"}
+WITHOUT_NUMBERS = tuple(each for each in COLUMNS if each not in ("cnic", "mobile", "pseb_number", "pasha_number"))
+
+
+async def problems(caller: Caller, done: dict[str, Any]) -> list[tuple[int, str, str, str]]:
+    """Return line, column, code and detail of each problem of the upload."""
+    rows = (await caller.get(f"/v1/bulk-uploads/{done['id']}/rows?outcome=refused")).json()["items"]
+    return [(each["line"], each["column"], each["code"], each["detail"]) for row in rows for each in row["problems"]]
+
+
+async def applicants(caller: Caller) -> list[dict[str, Any]]:
+    """Return the caller's records."""
+    found: list[dict[str, Any]] = (await caller.get("/v1/applicants")).json()["items"]
+    return found
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("chunk_rows", [1, 2_000])
+async def test_the_second_of_two_names_under_one_ntn_is_refused_and_both_names_are_said(
+    pseb: Caller, chunk_rows: int, dry_run: bool
+) -> None:
+    first = uploads.row("F-002", legal_name="Alpha Bank Ltd")
+    second = uploads.row("F-003", legal_name="Beta Exports Ltd", ntn=first["ntn"])
+    third = uploads.row("F-004", legal_name="Alpah Bank Ltd", ntn=first["ntn"])
+    body = uploads.csv_of([first, second, third, {**first, "reference": "F-005", "networks": cases.address()}])
+    done = await uploads.ingest(pseb, body, dry_run=dry_run, chunk_rows=chunk_rows)
+    assert (done["counts"]["created"], done["counts"]["refused"]) == (2, 2)
+    other, typing_error = await problems(pseb, done)
+    assert other[:3] == (3, "legal_name", "applicant_conflict")
+    assert "'Alpha Bank Ltd'" in other[3]
+    assert "'Beta Exports Ltd'" in other[3]
+    assert typing_error[:3] == (4, "legal_name", "applicant_conflict")
+    assert "differ by one character" in typing_error[3]
+    assert [each["legal_name"] for each in await applicants(pseb)] == ([] if dry_run else ["Alpha Bank Ltd"])
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_a_name_that_contradicts_an_earlier_upload_is_refused_and_nothing_of_its_row_is_taken(
+    pseb: Caller, dry_run: bool
+) -> None:
+    await uploads.ingest(pseb, uploads.csv_of([uploads.row("F-1", **KNOWN)]))
+    before = await applicants(pseb)
+    row = uploads.row("F-2", **{**KNOWN, "legal_name": "Beta Exports Ltd", "mobile": "+923001111111"})
+    done = await uploads.ingest(pseb, uploads.csv_of([row]), dry_run=dry_run)
+    assert [each[:3] for each in await problems(pseb, done)] == [(2, "legal_name", "applicant_conflict")]
+    assert await applicants(pseb) == before
+
+
+async def test_an_ntn_and_a_cnic_that_lead_to_two_records_refuse_the_row_without_repeating_the_cnic(
+    pseb: Caller,
+) -> None:
+    other = uploads.row("F-2", cnic="35202-2222222-2")
+    mixed = uploads.row("F-3", **{**KNOWN, "cnic": other["cnic"]})
+    done = await uploads.ingest(pseb, uploads.csv_of([uploads.row("F-1", **KNOWN), other, mixed]))
+    (problem,) = await problems(pseb, done)
+    assert problem[:3] == (4, "cnic", "applicant_conflict")
+    assert KNOWN["ntn"] in problem[3]
+    assert other["cnic"] not in problem[3]
+
+
+@pytest.mark.parametrize("columns", [COLUMNS, WITHOUT_NUMBERS], ids=["blank cells", "columns left out"])
+@pytest.mark.parametrize("chunk_rows", [1, 2_000])
+async def test_a_blank_cell_and_a_column_left_out_keep_what_is_known_of_an_applicant(
+    pseb: Caller, chunk_rows: int, columns: tuple[str, ...]
+) -> None:
+    await uploads.ingest(pseb, uploads.csv_of([uploads.row("F-001", **KNOWN)]))
+    before = await applicants(pseb)
+    assert (before[0]["cnic"], before[0]["mobile"]) == ("*****-*****11-1", KNOWN["mobile"])
+    short = [uploads.row(f"F-{n}", **{**KNOWN, "email": before[0]["email"]}) for n in range(3)]
+    rows = [{name: cell for name, cell in row.items() if name in WITHOUT_NUMBERS} for row in short]
+    done = await uploads.ingest(pseb, uploads.csv_of(rows, columns), chunk_rows=chunk_rows)
+    assert done["counts"]["created"] == 3
+    assert await applicants(pseb) == before
+
+
+async def test_uploads_are_answered_alike_whatever_another_partner_has(pseb: Caller, pasha: Caller) -> None:
+    rows = [uploads.row("F-1", **KNOWN), uploads.row("F-2", **{**KNOWN, "legal_name": "Keps Ltd"})]
+    others = [uploads.row("O-1", ntn=KNOWN["ntn"], legal_name="Other Ltd"), uploads.row("O-2", cnic=KNOWN["cnic"])]
+    await uploads.ingest(pasha, uploads.csv_of(others))
+    found = [await problems(pseb, await uploads.ingest(pseb, uploads.csv_of(rows)))]
+    third = await pseb.service.caller("third")
+    found.append(await problems(third, await uploads.ingest(third, uploads.csv_of(rows))))
+    assert found[0] == found[1]
+    assert "Other" not in str(found)
+
+
+def random_rows(random: Random, count: int) -> list[dict[str, str]]:
+    """Rows of few names and numbers, so that many meet, with blank cells."""
+    names, ntns = ["Keeps Ltd", "KEEPS LTD", "Keps Ltd", "Beta Ltd"], ["7700001-1", "7700002-2"]
+    cnics = ["35202-1111111-1", "35202-2222222-2"]
+    rows = []
+    for number in range(count):
+        changes = {"legal_name": random.choice(names), "ntn": random.choice(ntns), "cnic": random.choice(["", *cnics])}
+        if random.random() < 0.3:
+            changes |= {"applicant_kind": "individual", "track": "vpn_freelancer", "purpose": "freelancing"}
+            changes |= {"ntn": random.choice(["", "", *ntns]), "cnic": random.choice(cnics)}
+        changes |= {"mobile": random.choice(["", "+923001111111"]), "pseb_number": random.choice(["", "", "1", "2"])}
+        rows.append(uploads.row(f"R{number}", **changes, email=random.choice(["a@example.pk", "b@example.pk"])))
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_size_of_chunks_and_a_dry_run_change_no_outcome(service: Service, seed: int) -> None:
+    random = Random(seed)
+    before, body = (uploads.csv_of(random_rows(random, count)) for count in (3, 30))
+    results = []
+    for number, (chunk_rows, dry_run) in enumerate([(1_000, False), (1, False), (3, False), (1_000, True), (3, True)]):
+        caller = await service.caller(f"association-{number}")
+        await uploads.ingest(caller, before.replace(b"R", b"B"))
+        done = await uploads.ingest(caller, body, chunk_rows=chunk_rows, dry_run=dry_run)
+        names = ("kind", "legal_name", "ntn", "cnic", "email", "mobile", "pseb_number")
+        left = [{name: each[name] for name in names} for each in await applicants(caller)]
+        ordered = sorted(left, key=str)
+        results.append((done["counts"], await problems(caller, done), None if dry_run else ordered))
+    whole = results[0]
+    assert 0 < whole[0]["refused"] < 30
+    assert all(each[:2] == whole[:2] and each[2] in (None, whole[2]) for each in results)

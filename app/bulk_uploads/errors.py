@@ -20,13 +20,13 @@ class NdjsonMalformed(Invalid):
 
 
 class XlsxMalformed(Invalid):
-    """The file cannot be opened as an XLSX workbook."""
+    """The file cannot be opened as a workbook or an archive of one file."""
 
     code = "xlsx_malformed"
-    title = "The file cannot be opened as an XLSX workbook"
+    title = "The file cannot be opened as a workbook"
     remedy = (
-        "Save it as .xlsx without a password, with a header row and the rows on the first sheet or on a sheet named "
-        "registrations; or send CSV. Nothing was registered."
+        "Save it as .xlsx without a password, with the names of the columns in one of the first ten rows of a visible "
+        "sheet; or send CSV UTF-8. Nothing was registered."
     )
 
 

@@ -1,17 +1,45 @@
 """Workbooks that spreadsheets write in ways of their own, that exhaust a reader, or that cannot be read; archives."""
 
 import io
+import json
 import zipfile
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, NamedTuple
 
 import msoffcrypto.format.ooxml
 import xlsxwriter
 
+from app.bulk_uploads.readers.workbook import Converted, convert
+
 SHEET = "xl/worksheets/sheet1.xml"
 STRINGS = "xl/sharedStrings.xml"
 STYLES = "xl/styles.xml"
+LIBREOFFICE_FILES = Path(__file__).parents[1] / "bulk_uploads/readers/files"
 MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+
+
+class Opened(NamedTuple):
+    """A workbook or archive as the process apart gives it: what it found, and the lines of rows or the text file."""
+
+    converted: Converted
+    lines: bytes
+
+    @property
+    def rows(self) -> list[Any]:
+        """The lines of rows, decoded."""
+        return [json.loads(line) for line in self.lines.splitlines()]
+
+
+def opened(body: bytes) -> Opened:
+    """Convert a workbook or archive."""
+    with TemporaryFile() as workbook, TemporaryFile() as lines:
+        workbook.write(body)
+        workbook.seek(0)
+        converted = convert(workbook, lines)
+        lines.seek(0)
+        return Opened(converted, lines.read())
 
 
 def of_sheets(*sheets: tuple[str, Callable[[Any, Any], None]]) -> bytes:
@@ -90,18 +118,18 @@ def long_text_repeated() -> bytes:
 
 
 def many_texts() -> bytes:
-    """Return a workbook whose shared texts need more than the memory limit."""
-    return of_xml('<row r="1"><c t="s"><v>0</v></c></row>', strings="<si><t>abcdefgh</t></si>" * 8_000_000)
+    """Return a workbook with a million shared texts, which need 65 MiB."""
+    return of_xml('<row r="1"><c t="s"><v>0</v></c></row>', strings="<si><t>abcdefgh</t></si>" * 1_000_000)
 
 
 def one_text_without_end() -> bytes:
-    """Return a workbook with one text of 600 MB, which is 600 KB in the archive."""
-    return of_xml('<row r="1"><c t="s"><v>0</v></c></row>', strings=f"<si><t>{'x' * 600_000_000}</t></si>")
+    """Return a workbook with one text of 100 MB, which is 100 KB in the archive."""
+    return of_xml('<row r="1"><c t="s"><v>0</v></c></row>', strings=f"<si><t>{'x' * 100_000_000}</t></si>")
 
 
 def deep() -> bytes:
-    """Return a workbook whose XML has ten million elements inside each other."""
-    return of_xml("<a>" * 10_000_000)
+    """Return a workbook whose XML has two million elements inside each other."""
+    return of_xml("<a>" * 2_000_000)
 
 
 def entities() -> bytes:
@@ -112,8 +140,47 @@ def entities() -> bytes:
     return patched(of_table(["a"]), {SHEET: sheet})
 
 
+def blanks() -> bytes:
+    """Return a workbook with a million blank cells that have a style."""
+    blank = '<c s="0"/>'
+    rows = "".join(f'<row r="{i}">{blank * 100}</row>' for i in range(2, 10_002))
+    return of_xml(f'<row r="1"><c t="inlineStr"><is><t>a</t></is></c></row>{rows}')
+
+
 def encrypted() -> bytes:
     """Return a valid workbook that is encrypted with a password."""
     body = io.BytesIO()
     msoffcrypto.format.ooxml.OOXMLFile(io.BytesIO(of_table(["a"]))).encrypt("secret", body)
     return body.getvalue()
+
+
+def without(body: bytes, name: str) -> bytes:
+    """Return an archive without one of its files."""
+    with zipfile.ZipFile(io.BytesIO(body)) as given:
+        return archive_of({each: given.read(each) for each in given.namelist() if each != name})
+
+
+def of_main_part(name: str) -> bytes:
+    """Return an Office file whose main part has a name, such as ``word/document.xml``."""
+    relations = f'<Relationships><Relationship Type="a/officeDocument" Target="{name}" Id="a"/></Relationships>'
+    return archive_of({"[Content_Types].xml": b"", "_rels/.rels": relations.encode(), name: b"<document/>"})
+
+
+def ods_of_xml(rows: str) -> bytes:
+    """Return an ODS workbook of one sheet from the XML of its rows."""
+    names = " ".join(
+        f'xmlns:{each}="urn:oasis:names:tc:opendocument:xmlns:{each}:1.0"' for each in ("office", "table", "text")
+    )
+    table = f'<table:table table:name="Sheet1">{rows}</table:table>'
+    body = f"<office:body><office:spreadsheet>{table}</office:spreadsheet></office:body>"
+    content = f"<office:document-content {names}>{body}</office:document-content>"
+    mimetype = b"application/vnd.oasis.opendocument.spreadsheet"
+    manifest = '<m:manifest xmlns:m="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>'
+    return archive_of(
+        {"mimetype": mimetype, "content.xml": content.encode(), "META-INF/manifest.xml": manifest.encode()}
+    )
+
+
+def libreoffice_file(name: str) -> bytes:
+    """Return a file that LibreOffice wrote."""
+    return (LIBREOFFICE_FILES / name).read_bytes()

@@ -62,7 +62,7 @@ def workbook_warnings(converted: Converted, layout: Layout) -> list[str]:
         if hidden := _hidden_rows(sheet, table):
             warnings.append(
                 f"Sheet {sheet.name!r}: {hidden:,} {'row that is' if hidden == 1 else 'rows that are'} hidden or "
-                "filtered out were taken too. Delete the rows that are not meant."
+                f"filtered out {'was' if hidden == 1 else 'were'} taken too. Delete the rows that are not meant."
             )
         if filled := _filled_cells(sheet, table):
             warnings.append(

@@ -58,7 +58,7 @@ class SheetLines:
         fills = self._fill(row, cells, sentences) if self._merges or self._open else {}
         self.last_row = row
         if len(self._head) < HEAD_ROWS:
-            self._head.append([row, [cell[:HEAD_CHARACTERS] for cell in cells], is_hidden, sorted(fills)])
+            self._head.append([row, [cell[:HEAD_CHARACTERS] for cell in cells], is_hidden, list(fills)])
         else:
             self._hidden_rows += is_hidden
             for position in fills:
@@ -104,7 +104,7 @@ class SheetLines:
                     fills[at] = text
                     if sentence:
                         sentences[at] = sentence
-        return fills
+        return dict(sorted(fills.items()))
 
 
 def column_letters(position: int) -> str:

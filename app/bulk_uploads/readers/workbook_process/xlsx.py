@@ -57,12 +57,12 @@ class Package:
 
 
 def find_main_part(package: Package) -> str:
-    """Return the name of the workbook's part. Raises ``Stopped`` for documents of other kinds."""
+    """Return the name of the workbook's part. Raises ``Stopped`` when it has none, or is not XML."""
     target = next((each.target for each in package.relations("").values() if each.kind == "officeDocument"), "")
+    if not target:
+        raise Stopped(Exit.UNREADABLE)
     if target.endswith(".bin"):
         raise Stopped(Exit.BINARY_WORKBOOK)
-    if not target.startswith("xl/") and "workbook" not in target:
-        raise Stopped(Exit.DOCUMENT if target else Exit.UNREADABLE)
     return target
 
 
@@ -77,15 +77,17 @@ class _Main:
 
     def __init__(self) -> None:
         self.sheets: list[_Sheet] = []
+        self.is_workbook = False
         self.epoch = EPOCH
         self.is_unsaved = False
 
     def take(self, tag: str, attributes: Mapping[str, str]) -> None:
         if tag == "sheet":
             is_visible = attributes.get("state", "visible") == "visible"
-            self.sheets.append(
-                _Sheet(attributes.get("name", "")[:NAME_CHARACTERS], attributes.get("id", ""), is_visible)
-            )
+            name = attributes.get("name", "")[:NAME_CHARACTERS]
+            self.sheets.append(_Sheet(name, attributes.get("id", ""), is_visible))
+        elif tag == "workbook":
+            self.is_workbook = True
         elif tag == "workbookPr" and attributes.get("date1904") in TRUE:
             self.epoch = EPOCH_1904
         elif tag == "calcPr":
@@ -170,6 +172,8 @@ def write_xlsx(archive: ZipFile, out: IO[bytes], limits: Limits) -> None:
     main = _Main()
     with package.open(main_part) as part:
         ElementReader(main.take).read(part)
+    if not main.is_workbook:
+        raise Stopped(Exit.DOCUMENT)
     relations = package.relations(main_part)
     parts = {id_: each.target for id_, each in relations.items() if each.kind == "worksheet"}
     worksheets = [each for each in main.sheets if each.relation in parts]

@@ -42,9 +42,9 @@ class Header(NamedTuple):
         """The number of different columns that are known."""
         return len({name for name in self.names if name in COLUMNS})
 
-    def table(self, sheet: str = "", offset: int = 0) -> Table:
+    def table(self, sheet: str = "", number: int = 0, offset: int = 0) -> Table:
         """Return the table under this header."""
-        return Table(sheet, offset, self.row, self.names, self.ignored)
+        return Table(sheet, offset, self.row, self.names, self.ignored, number)
 
 
 def fold(name: str) -> str:

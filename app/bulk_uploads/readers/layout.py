@@ -11,7 +11,8 @@ class Table(NamedTuple):
 
     ``sheet`` is the name of the sheet, empty for a text file. Rows are numbered as a spreadsheet counts them, and
     ``offset`` added to a row of a sheet gives its line, which is unique in the upload. ``names`` has the column at each
-    position, empty for unnamed and ignored ones; ``ignored`` has the positions of the ignored ones.
+    position, empty for unnamed and ignored ones; ``ignored`` has the positions of the ignored ones. ``number`` is the
+    place of the sheet among the visible ones.
     """
 
     sheet: str
@@ -19,6 +20,7 @@ class Table(NamedTuple):
     header_row: int
     names: Sequence[str]
     ignored: Sequence[int] = ()
+    number: int = 0
 
     def letter(self, column: str) -> str:
         """Return the letter of a column, such as ``H``, or an empty text."""

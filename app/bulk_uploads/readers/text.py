@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed
 from app.bulk_uploads.readers.columns import SEPARATORS
 from app.bulk_uploads.readers.csv import SEPARATOR_LINE, read_records
+from app.bulk_uploads.readers.format import HEAD_BYTES
 from app.bulk_uploads.readers.header import Header, find_header, missing_header
 from app.bulk_uploads.readers.layout import NDJSON_LAYOUT, Layout
 from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK
 from app.bulk_uploads.rules import Encoding, UploadFormat, UploadOptions
 from app.core.errors import Invalid, InvalidValue
 
-# Bytes that show what a file is.
-HEAD_BYTES = 64 * 1024
 MALFORMED: dict[str, type[Invalid]] = {UploadFormat.CSV: CsvMalformed, UploadFormat.NDJSON: NdjsonMalformed}
 SAVE_AS = "In the spreadsheet: Save as CSV UTF-8."
 UTF_32 = "utf-32"

@@ -31,8 +31,8 @@ def workbook_layout(converted: Converted, options: UploadOptions) -> Layout:
     Raises ``Invalid`` for the columns of a sheet with registrations, and when no sheet has a header.
     """
     found = [
-        (sheet, offset, header)
-        for sheet, offset in _with_offsets(converted)
+        (sheet, number, header)
+        for number, sheet in enumerate(converted.sheets)
         if (header := find_header([(each.row, each.cells) for each in sheet.head], options.ignore_columns, sheet.name))
     ]
     lists = [each for each in found if _is_list(each[2])] or sorted(found, key=lambda each: -each[2].known)[:1]
@@ -41,14 +41,18 @@ def workbook_layout(converted: Converted, options: UploadOptions) -> Layout:
         raise Invalid.of(errors)
     if not lists:
         raise _without_header(converted)
-    tables = [header.table(sheet.name, offset) for sheet, offset, header in lists]
+    offsets = accumulate((sheet.last_row for sheet, _, _ in lists), initial=0)
+    tables = [
+        header.table(sheet.name, number, offset)
+        for (sheet, number, header), offset in zip(lists, offsets, strict=False)
+    ]
     ignored = dict.fromkeys(name for _, _, header in lists for name in header.ignored_columns)
     return Layout(None, None, tables, list(ignored))
 
 
 def workbook_warnings(converted: Converted, layout: Layout) -> list[str]:
     """Return sentences on what a person may not expect of the way that a workbook was read."""
-    read = [(sheet, table) for sheet, offset in _with_offsets(converted) for table in _table_at(layout, offset, sheet)]
+    read = [(converted.sheets[table.number], table) for table in layout.tables]
     names = [table.sheet for table in layout.tables]
     others = [sheet.name for sheet in converted.sheets if sheet.head and sheet.name not in names]
     warnings = []
@@ -83,11 +87,11 @@ def read_converted(parts: Iterable[bytes], layout: Layout, start: Position | Non
     if start is None:
         line = first.offset + first.header_row
         yield Row(line, first.header_row, line, 0, layout.columns)
-    readers = {table.offset: _TableReader(layout, table) for table in layout.tables}
+    readers = {table.number: _TableReader(layout, table) for table in layout.tables}
     lines = LineReader(parts, XlsxTooLarge)
     for text in lines:
-        offset, number, *cells_and_more = json.loads(text)
-        reader = readers.get(offset)
+        sheet, number, *cells_and_more = json.loads(text)
+        reader = readers.get(sheet)
         if reader and number > reader.table.header_row and (row := reader.read(number, lines.bytes, *cells_and_more)):
             yield row
 
@@ -129,12 +133,6 @@ class _TableReader:
         return row._replace(cells=[padded[at] for at in self._order])
 
 
-def _with_offsets(converted: Converted) -> Iterator[tuple[Sheet, int]]:
-    """Yield each sheet with the sum of the last rows of the sheets before."""
-    offsets = accumulate((each.last_row for each in converted.sheets), initial=0)
-    return zip(converted.sheets, offsets, strict=False)
-
-
 def _is_list(header: Header) -> bool:
     return header.is_whole or (NETWORKS in header.names and header.known > MIN_COLUMNS_OF_LIST)
 
@@ -145,10 +143,6 @@ def _without_header(converted: Converted) -> Invalid:
         return Invalid.of([missing_header(written[0] if len(written) == 1 else "")])
     hidden = f" Its hidden sheets are not read: {_list(converted.hidden_sheets)}." if converted.hidden_sheets else ""
     return XlsxMalformed(f"The workbook is empty: it has no cell with text on a visible sheet.{hidden}")
-
-
-def _table_at(layout: Layout, offset: int, sheet: Sheet) -> list[Table]:
-    return [table for table in layout.tables if table.offset == offset and table.sheet == sheet.name]
 
 
 def _hidden_rows(sheet: Sheet, table: Table) -> int:

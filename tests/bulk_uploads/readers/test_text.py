@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed
+from app.bulk_uploads.readers.columns import SEPARATORS
+from app.bulk_uploads.readers.format import HEAD_BYTES
 from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK
-from app.bulk_uploads.readers.text import HEAD_BYTES, SEPARATORS, TextNormalizer, describe_text
+from app.bulk_uploads.readers.text import TextNormalizer, describe_text
 from app.bulk_uploads.rules import COLUMNS, UploadOptions
 from app.core.errors import Invalid
 from tests.support.text_files import HEADER, file, line, read

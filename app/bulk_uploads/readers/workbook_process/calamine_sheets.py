@@ -26,9 +26,8 @@ def write_calamine(file: IO[bytes], file_format: str, out: IO[bytes], limits: Li
             raise Stopped(Exit.MANY_SHEETS)
         written: list[SheetLines] = []
         for name in visible:
-            offset = sum(each.last_row for each in written)
             sheet = workbook.get_sheet_by_name(name)
-            written.append(SheetLines(out, name, offset, limits, _merges(sheet)))
+            written.append(SheetLines(out, name, len(written), limits, _merges(sheet)))
             _write_rows(sheet, written[-1])
     except python_calamine.PasswordError:
         raise Stopped(Exit.PASSWORD) from None

@@ -1,7 +1,7 @@
 """Lines of JSON that the process writes: the rows of each sheet, and what is known of the sheets.
 
-A row is ``[offset, row, [cells], [[position, sentence]], [[position, text]]]``. The offset is the sum of the last rows
-of the sheets before, so that ``offset + row`` numbers the rows of all sheets. The fourth item has the cells that refuse
+A row is ``[sheet, row, [cells], [[position, sentence]], [[position, text]]]``, with the place of its sheet among the
+visible ones, counted from 0. The fourth item has the cells that refuse
 the row, the fifth those inside a merged range with the text of the range; the last items are left out when empty.
 """
 
@@ -33,10 +33,10 @@ class Merge(NamedTuple):
 class SheetLines:
     """Writer of the rows of one sheet that are not blank."""
 
-    def __init__(self, out: IO[bytes], name: str, offset: int, limits: Limits, merges: Sequence[Merge] = ()) -> None:
+    def __init__(self, out: IO[bytes], name: str, number: int, limits: Limits, merges: Sequence[Merge] = ()) -> None:
         self._out = out
         self._name = name
-        self._offset = offset
+        self._number = number
         self._limits = limits
         self._merges = sorted(merges, reverse=True)  # the next one is the last
         self._open: list[tuple[Merge, str, str]] = []
@@ -78,14 +78,14 @@ class SheetLines:
     def _write(self, row: int, cells: list[str], sentences: dict[int, str], fills: dict[int, str]) -> None:
         line = b""
         if sum(map(len, cells)) + sum(map(len, fills.values())) <= self._limits.line_bytes:
-            line = _encode([self._offset, row, cells, sentences, fills])
+            line = _encode([self._number, row, cells, sentences, fills])
         if not line or len(line) > self._limits.line_bytes:
             most = self._limits.line_bytes // (32 * max(1, len(cells)))
             for at, cell in enumerate(cells):
                 if len(cell) > most:
                     sentences[at] = f"{column_letters(at)}{row} has {len(cell):,} characters: the row is too long."
             short = {at: text[:most] for at, text in fills.items()}
-            line = _encode([self._offset, row, [cell[:most] for cell in cells], sentences, short])
+            line = _encode([self._number, row, [cell[:most] for cell in cells], sentences, short])
         self._out.write(line)
 
     def _fill(self, row: int, cells: list[str], sentences: dict[int, str]) -> dict[int, str]:

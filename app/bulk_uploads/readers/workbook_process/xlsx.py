@@ -184,8 +184,7 @@ def write_xlsx(archive: ZipFile, out: IO[bytes], limits: Limits) -> None:
     written: list[SheetLines] = []
     for sheet in visible:
         open_part = partial(package.open, parts[sheet.relation])
-        offset = sum(each.last_row for each in written)
-        written.append(SheetLines(out, sheet.name, offset, limits, read_merges(open_part)))
+        written.append(SheetLines(out, sheet.name, len(written), limits, read_merges(open_part)))
         with open_part() as part:
             SheetReader(workbook, written[-1], limits.cells).read(part)
     hidden = [each.name for each in worksheets if not each.is_visible]

@@ -26,6 +26,7 @@ _THIRTEEN_DIGITS = re.compile(
 )
 # A data frame writes a column of numbers with a gap in it as decimals.
 _WHOLE_DECIMAL = re.compile(r"([0-9]{7,14})\.0")
+# Marks that a telephone puts around a number; they turn no digits round.
 _MARKS = "\u200e\u200f\u061c\u202a\u202b\u202c\u2066\u2067\u2068\u2069"
 
 

@@ -11,7 +11,7 @@ from app.core.validation.choices import normal_choice
 from app.core.validation.network_forms import normal_networks
 from app.registrations.rules import CHOICES
 
-MAX_SHOWN = 60
+MAX_SHOWN, MAX_READ = 60, 1_000
 _CHOICES = {**CHOICES, "applicant_kind": [*map(str, ApplicantKind)]}
 NORMAL_FORMS: Mapping[str, Callable[[str], str]] = {
     "reference": texts.normal_code,
@@ -61,6 +61,7 @@ def mask(column: str, text: str) -> str:
 
     CNICs, telephone numbers and e-mail addresses are masked in any column, since a row may be shifted.
     """
+    text = text[:MAX_READ]
     ascii_text = texts.in_ascii(text)  # of the same length
     shown = list(text)
     for found in _PERSONAL.finditer(ascii_text):

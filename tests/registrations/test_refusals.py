@@ -141,3 +141,17 @@ async def test_networks_and_texts_are_stored_in_canonical_form(pseb: Caller) -> 
     assert (case["description"], case["status"], case["version"]) == ("One\ntwo", "submitted", 1)
     read = await pseb.get(f"/v1/registrations/{case['id']}")
     assert (read.json(), read.headers["ETag"]) == (case, '"1"')
+
+
+async def test_a_refusal_names_the_text_to_write(pseb: Caller) -> None:
+    made = (await pseb.post("/v1/applicants", json=cases.company())).json()
+    wrong = {"track": "VPN Company", "protocol": "IPSec", "networks": ["39.49.1.59:1194", "39.49.1.24 - 31"]}
+    answer = await pseb.post("/v1/registrations", json=cases.registration(made["id"], **wrong))
+    assert {each["pointer"]: each["detail"] for each in answer.json()["errors"]} == {
+        "/track": "Write vpn_company.",
+        "/protocol": "Write ipsec.",
+        "/networks/0": "A network has no port and no brackets: write 39.49.1.59.",
+        "/networks/1": "Write 39.49.1.24/29.",
+    }
+    answer = await pseb.post("/v1/registrations", json=cases.registration(made["id"], operator="Nayatel"))
+    assert [each["detail"] for each in answer.json()["errors"]] == ["Write nayatel."]

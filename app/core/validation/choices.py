@@ -21,11 +21,16 @@ def normal_choice(text: str, choices: Collection[str]) -> str:
 
 def suggested_choice(text: str, choices: Collection[str]) -> str | None:
     """Return the choice that a wrong text means or resembles, or None."""
+    return _suggested_choice(text[:MAX_LENGTH], frozenset(choices))
+
+
+@lru_cache(maxsize=1024)
+def _suggested_choice(text: str, choices: frozenset[str]) -> str | None:
     normal = normal_choice(text, choices)
-    if normal != text:
+    if normal in choices:
         return normal
-    by_letters = _by_letters(frozenset(choices))
-    close = get_close_matches(_letters(text[:MAX_LENGTH]), by_letters, 1, 0.8)
+    by_letters = _by_letters(choices)
+    close = get_close_matches(_letters(text), by_letters, 1, 0.8)
     return by_letters[close[0]] if close else None
 
 

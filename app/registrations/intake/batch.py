@@ -1,6 +1,6 @@
 """Batches: items to be submitted together, with all that is known of them without the register. Pure work."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -9,6 +9,7 @@ from zlib import crc32
 from uuid_utils import uuid7
 
 from app.applicants.store import Identity
+from app.core.validation.choices import normal_choice
 from app.core.validation.networks import Network, parse_canonical
 from app.operators.rules import PrefixTable
 from app.registrations.rules import AcceptedNetworks, Flag, RegistrationRequest, block_of, overlapping_items
@@ -46,7 +47,8 @@ class Batch:
     """Items of one partner that are submitted together; the other sequences have one value per item.
 
     ``ids`` are the ids of the cases that items may become, as texts. ``overlapping_items`` are the positions of items
-    that share addresses with another item, ``unknown_operators`` of those whose operator does not exist. ``locks`` are
+    that share addresses with another item. ``unknown_operators`` are those of items whose operator does not exist, each
+    with the code that it writes otherwise, or None. ``locks`` are
     still to be taken. ``applicants`` are the partner's own, None where there is no such applicant; they count, and not
     the ``applicant_id`` of an item. ``accepted`` are the networks that a dry run has accepted before this batch.
     """
@@ -55,7 +57,7 @@ class Batch:
     ids: Sequence[str]
     flags: Sequence[Sequence[str]]
     overlapping_items: frozenset[int]
-    unknown_operators: frozenset[int]
+    unknown_operators: Mapping[int, str | None]
     locks: Locks
     applicants: Sequence[Identity | None]
     bulk_upload_id: UUID | None = None
@@ -71,7 +73,7 @@ class Batch:
             ids=[str(uuid7()) for _ in items],
             flags=[_flags(item.operator, listed, prefixes) for item, listed in zip(items, networks, strict=True)],
             overlapping_items=frozenset(overlapping_items(each)),
-            unknown_operators=frozenset(i for i, item in enumerate(items) if not prefixes.knows(item.operator)),
+            unknown_operators=_unknown_operators(items, prefixes),
             locks=Locks.of((network for network, _ in each), _references(items)),
             applicants=[None] * len(items),
         )
@@ -87,7 +89,7 @@ class Batch:
             ids=[self.ids[place] for place in places],
             flags=[self.flags[place] for place in places],
             overlapping_items=frozenset(new_place[place] for place in self.overlapping_items & new_place.keys()),
-            unknown_operators=frozenset(new_place[place] for place in self.unknown_operators & new_place.keys()),
+            unknown_operators={new_place[i]: meant for i, meant in self.unknown_operators.items() if i in new_place},
             applicants=[self.applicants[place] for place in places],
         )
 
@@ -96,6 +98,12 @@ class Batch:
         columns = tuple(zip(*self.items, strict=True))
         known = (self.ids, self.flags, self.overlapping_items, self.unknown_operators, self.locks)
         return _unpickle, (columns, *known, self.applicants, self.bulk_upload_id, self.accepted)
+
+
+def _unknown_operators(items: Sequence[RegistrationRequest], prefixes: PrefixTable) -> dict[int, str | None]:
+    unknown = [(i, item.operator) for i, item in enumerate(items) if not prefixes.knows(item.operator)]
+    codes = frozenset(prefixes.operators) if unknown else frozenset[str]()
+    return {i: code if (code := normal_choice(text, codes)) in codes else None for i, text in unknown}
 
 
 def _unpickle(columns: Sequence[Sequence[Any]], *rest: Any) -> Batch:

@@ -83,7 +83,7 @@ def check_content(
     networks = [parse_canonical(network) for network in item.networks]
     errors = [
         *_kind_errors(item, applicant),
-        *(_operator_errors(item) if place in batch.unknown_operators else ()),
+        *(_operator_errors(batch.unknown_operators[place]) if place in batch.unknown_operators else ()),
         *_reference_errors(item, conflicts, existing),
         *_network_errors(item, applicant.subject, conflicts.overlaps.get(place, ()), existing),
         *(_own_overlap(item, i) for i in accepted.overlapping(applicant.subject, networks)),
@@ -100,8 +100,9 @@ def _kind_errors(item: RegistrationRequest, applicant: Identity) -> Iterator[Fie
         yield InvalidValue.at("/track", f"{item.track} is for {' or '.join(kinds)}, not for {applicant.kind}.")
 
 
-def _operator_errors(item: RegistrationRequest) -> Iterator[FieldError]:
-    detail = f"There is no operator {item.operator!r}. GET /v1/operators lists them."
+def _operator_errors(meant: str | None) -> Iterator[FieldError]:
+    """Yield the error of an unknown operator; its text, maybe of another column, is not repeated."""
+    detail = f"Write {meant}." if meant else "There is no operator with this code. GET /v1/operators lists them."
     yield UnknownOperator.at("/operator", detail)
 
 

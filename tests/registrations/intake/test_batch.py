@@ -26,7 +26,7 @@ ITEMS = [
 def test_a_batch_knows_flags_overlaps_and_unknown_operators_by_position() -> None:
     batch = Batch.of(ITEMS, PREFIXES)
     assert batch.flags == [(), ("operator_prefix_mismatch",), ("outside_country", "operator_prefix_mismatch")]
-    assert (batch.overlapping_items, batch.unknown_operators) == (frozenset({0, 2}), frozenset({1}))
+    assert (batch.overlapping_items, batch.unknown_operators) == (frozenset({0, 2}), {1: None})
     assert len(set(batch.ids)) == 3
 
 
@@ -34,7 +34,7 @@ def test_a_part_of_a_batch_keeps_ids_and_locks_and_counts_positions_anew() -> No
     batch = Batch.of(ITEMS, PREFIXES)
     part = batch.at([1, 2])
     assert (part.items, part.ids, part.locks) == (ITEMS[1:], batch.ids[1:], batch.locks)
-    assert (part.overlapping_items, part.unknown_operators) == (frozenset({1}), frozenset({0}))
+    assert (part.overlapping_items, part.unknown_operators) == (frozenset({1}), {0: None})
     assert batch.at([0, 1, 2]) is batch
 
 
@@ -42,3 +42,8 @@ def test_a_batch_is_the_same_in_another_process() -> None:
     for items in (ITEMS, []):
         batch = Batch.of(items, PREFIXES)
         assert pickle.loads(pickle.dumps(batch)) == batch
+
+
+def test_an_operator_written_otherwise_is_known_by_its_code() -> None:
+    items = [request(None, name, "203.99.160.9/32") for name in ("Nayatel", "Nayatel (Pvt) Ltd", "nayatel")]
+    assert Batch.of(items, PREFIXES).unknown_operators == {0: "nayatel", 1: None}

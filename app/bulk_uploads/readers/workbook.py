@@ -27,7 +27,7 @@ PROGRAM = Path(workbook_process.__file__).with_name("__main__.py")
 TEXT_FORMATS: dict[int, UploadFormat] = {Exit.CSV: UploadFormat.CSV, Exit.NDJSON: UploadFormat.NDJSON}
 SAVE_AS_XLSX = "In the spreadsheet, choose Save As and the type Excel Workbook (.xlsx), or CSV UTF-8"
 DETAILS: dict[int, str] = {
-    Exit.UNREADABLE: f"The file cannot be opened as a workbook: it is damaged or cut short. {SAVE_AS_XLSX}.",
+    Exit.UNREADABLE: f"The file cannot be opened as a workbook: it is damaged, cut short or not one. {SAVE_AS_XLSX}.",
     Exit.PASSWORD: "The file has a password. Take the password off, save it, and send it again.",
     Exit.BINARY_WORKBOOK: f"The file is an Excel Binary Workbook (.xlsb). {SAVE_AS_XLSX}.",
     Exit.NUMBERS: "The file is of Numbers. In Numbers, choose File, Export To, Excel (.xlsx), and send that file.",

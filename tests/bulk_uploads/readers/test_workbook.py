@@ -97,7 +97,7 @@ def test_excess_cells_of_a_row_are_joined() -> None:
 
 @pytest.mark.parametrize("cut", [4, 100, 2_000, -10])
 def test_a_workbook_that_is_cut_short_is_refused(cut: int) -> None:
-    with pytest.raises(XlsxMalformed, match="damaged, cut short or another kind"):
+    with pytest.raises(XlsxMalformed, match="damaged, cut short or not one"):
         workbooks.opened(workbooks.of_table(["a"])[:cut])
 
 

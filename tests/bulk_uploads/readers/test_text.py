@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed
+from app.bulk_uploads.readers.columns import SEPARATORS
 from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK
-from app.bulk_uploads.readers.text import HEAD_BYTES, SEPARATORS, TextNormalizer, describe_text
+from app.bulk_uploads.readers.text import HEAD_BYTES, TextNormalizer, describe_text
 from app.bulk_uploads.rules import COLUMNS, UploadOptions
 from app.core.errors import Invalid
 from tests.support.text_files import HEADER, file, line, read
 
-NAMED = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 UTF_16_LE, UTF_16_BE = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
 
 

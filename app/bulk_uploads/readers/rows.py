@@ -14,7 +14,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_RECORD_BYTES = 64 * 1024
 MAX_CELLS = len(COLUMNS) + 8
 # Bytes split into lines at once: a list of a million empty lines would need 8 MiB.
-SPLIT_BYTES = 256 * 1024
+SPLIT_BYTES = 64 * 1024
 # A line that is not empty: its number, its bytes without the line end, and the offset of its end.
 Line = tuple[int, bytes, int]
 

@@ -73,7 +73,7 @@ class Recording:
         return await store.lock_for_change(self._tx, self._principal.partner_id, subjects) if subjects else []
 
     async def _find_holders(self, known: Mapping[str, Particulars]) -> tuple[set[str], Counter[str]]:
-        """Return the numbers of the items that identify records of the other kind, and how many records hold others.
+        """Return the numbers of items that identify records of the other kind, and the ``held`` of ``Records``.
 
         The other number of an item is looked for in records of its own kind only if it may be new to its record.
         """

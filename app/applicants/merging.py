@@ -44,6 +44,9 @@ class Merged(NamedTuple):
     changes: tuple[Change, ...]
 
 
+UNCHANGED = Merged(created=False, changes=())
+
+
 def joined(particulars: Particulars) -> str:
     """Return particulars as one text."""
     return _SEPARATOR.join(each or "" for each in particulars)
@@ -107,6 +110,7 @@ class Records:
     ) -> None:
         self._before = dict(known)
         self._latest = dict(known)
+        self._accepted: dict[str, Particulars] = {}  # the item of each record that was accepted last
         self._identifying = identifying
         self._held = held
         self._planned = planned
@@ -127,19 +131,23 @@ class Records:
         number = stored.identity[1]
         self._set(number, stored)
         self._before[number] = stored
+        self._accepted.pop(number, None)
 
     def apply(self, item: Particulars, policy: Policy) -> Merged | Invalid:
         """Apply an item to its record; return its effect, or the errors of one that is refused and changes nothing."""
         number = item.identity[1]
+        if self._accepted.get(number) == item:  # its numbers are still the applicant's
+            return UNCHANGED
         known = self._latest.get(number)
         errors = [*self._conflicts(item)]
         if policy != Policy.REPLACE:
             errors += self._contradictions(item, known, policy)
         if errors:
             return Invalid.of(errors)
+        self._accepted[number] = item
         after = item if policy == Policy.REPLACE else _merge(known, item, policy)
         if after == known:
-            return Merged(created=False, changes=())
+            return UNCHANGED
         self._set(number, after)
         if known is None:
             return Merged(created=True, changes=())
@@ -164,11 +172,8 @@ class Records:
             yield ApplicantConflict.at(f"/{name}", _is_of_other_kind(item.kind, name, other))
 
     def _contradictions(self, item: Particulars, known: Particulars | None, policy: Policy) -> Iterator[FieldError]:
-        yield from (
-            InvalidValue.at(f"/{name}", "The number that identifies an applicant cannot be removed.")
-            for name in {item.identity[0], "ntn"}
-            if getattr(item, name) == CLEARED
-        )
+        if CLEARED in item:
+            yield from _removals_of_identity(item)
         if known is None:
             return
         other = other_number(item)
@@ -178,9 +183,17 @@ class Records:
             yield ApplicantConflict.at("/legal_name", _differs(known.legal_name, item))
 
 
+def _removals_of_identity(item: Particulars) -> Iterator[FieldError]:
+    for name in {item.identity[0], "ntn"}:
+        if getattr(item, name) == CLEARED:
+            yield InvalidValue.at(f"/{name}", "The number that identifies an applicant cannot be removed.")
+
+
 def _merge(known: Particulars | None, item: Particulars, policy: Policy) -> Particulars:
+    if CLEARED not in item and (known is None or item == known):
+        return item
     if known is None:
-        return item._replace(**_without_cleared(item)) if CLEARED in item else item
+        return item._replace(**_without_cleared(item))
     kept: dict[str, Any] = {name: value for name, value in known._asdict().items() if getattr(item, name) is None}
     if policy == Policy.MERGE:
         kept["legal_name"] = known.legal_name

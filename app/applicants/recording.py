@@ -1,7 +1,7 @@
 """Recording of items: reads the records that they concern, adds new ones and changes others, each in one statement."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -9,13 +9,16 @@ from uuid_utils.compat import uuid7
 
 from app.applicants import merging, store
 from app.applicants.merging import PlannedRecords, Records
-from app.applicants.rules import Particulars
+from app.applicants.rules import ApplicantKind, Particulars
 from app.applicants.store import Identity
 from app.core.database.transaction import Transaction
 from app.core.keyring import Keyring
 from app.core.principal import Principal
 from app.events import store as events
 from app.events.store import NewEvent
+
+IDENTIFYING_COLUMN: dict[str, str] = {ApplicantKind.COMPANY: "ntn", ApplicantKind.INDIVIDUAL: "cnic_hash"}
+SEARCHES = [(kind.value, column) for kind in ApplicantKind for column in ("ntn", "cnic_hash")]
 
 
 def row_of(keyring: Keyring, details: Particulars) -> dict[str, Any]:
@@ -62,23 +65,34 @@ class Recording:
             elif found:
                 differing.add(number)
         known |= {each.identity[1]: each for each in await self.lock(differing)}
-        return Records(known, *await self._find_holders(), planned)
+        return Records(known, *await self._find_holders(known), planned)
 
     async def lock(self, numbers: Collection[str]) -> list[Particulars]:
         """Lock the records that these numbers identify, and return their details."""
-        if not numbers:
-            return []
         subjects = [self._subjects[each] for each in numbers]
-        locked = await store.lock_for_change(self._tx, self._principal.partner_id, subjects)
-        return [Particulars(**store.details_of(self._tx.keyring, each)) for each in locked]
+        return await store.lock_for_change(self._tx, self._principal.partner_id, subjects) if subjects else []
 
-    async def _find_holders(self) -> tuple[set[str], Counter[str]]:
-        """Return the numbers of items that identify records of the other kind, and how many records have them so."""
-        found = await store.find_holders(self._tx, self._principal.partner_id, list(self._rows.values()))
-        plain = {row["cnic_hash"]: item.cnic for item, row in self._rows.items()}
-        numbers = [(plain.get(each.number) or each.number, each) for each in found]
-        identifying = {number for number, each in numbers if each.identifies}
-        return identifying, Counter({number: each.records for number, each in numbers if not each.identifies})
+    async def _find_holders(self, known: Mapping[str, Particulars]) -> tuple[set[str], Counter[str]]:
+        """Return the numbers of items that identify records of the other kind, and the ``held`` of ``Records``.
+
+        The other number of an item is looked for in records of its own kind only if it may be new to its record.
+        """
+        searched: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        for item, row in self._rows.items():
+            is_same = known.get(item.identity[1]) == item
+            for kind, column in SEARCHES:
+                is_other = column != IDENTIFYING_COLUMN[item.kind]
+                if row[column] and (kind != item.kind or (is_other and not is_same)):
+                    searched[kind, column].add(row[column])
+        found = await store.count_holders(self._tx, self._principal.partner_id, searched)
+        cnics = {row["cnic_hash"]: item.cnic for item, row in self._rows.items() if item.cnic}
+        identifying, held = set[str](), Counter[str]()
+        for kind, number, records in found:
+            if (number in cnics) == (kind == ApplicantKind.INDIVIDUAL):
+                identifying.add(cnics.get(number) or number)
+            else:
+                held[cnics.get(number) or number] = records
+        return identifying, held
 
     async def add(self, records: Records) -> set[str]:
         """Insert the records that do not exist; return the numbers of those that another transaction inserted."""

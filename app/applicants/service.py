@@ -54,8 +54,9 @@ async def record(
             records.reload(stored)
         known = zip(items, effects, strict=True)
         effects = [records.apply(each, policy) if each.identity[1] in late else effect for each, effect in known]
-    await recording.change(records)
-    if planned is not None:
+    if planned is None:
+        await recording.change(records)
+    else:  # registrations only need the records to exist
         planned.keep(records)
     return [
         effect if isinstance(effect, Invalid) else RecordedApplicant(recording.identity(each), *effect)

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     LargeBinary,
+    Row,
     Text,
     Uuid,
     and_,
@@ -65,7 +66,7 @@ def blind_index(keyring: Keyring, name: str, value: str) -> str:
     return keyring.keyed_hash("subject", f"{name}:{value}")
 
 
-def details_of(keyring: Keyring, applicant: Applicant) -> dict[str, Any]:
+def details_of(keyring: Keyring, applicant: Applicant | Row[Any]) -> dict[str, Any]:
     """Return the details of a record, unsealed, None where missing or erased; only ``reveal`` may show the CNIC so."""
     plain = {name: getattr(applicant, name) for name in Particulars._fields if name not in SEALED}
     sealed = {name: getattr(applicant, f"sealed_{name}") for name in SEALED}
@@ -128,33 +129,25 @@ class Stored(NamedTuple):
     fingerprint: str
 
 
-class Holders(NamedTuple):
-    """The number of records that have an NTN or a CNIC hash: those that it ``identifies`` (one), or the others."""
+async def count_holders(
+    tx: Transaction, partner_id: UUID, numbers: Mapping[tuple[str, str], Collection[str]]
+) -> list[tuple[str, str, int]]:
+    """Return ``(kind, number, records)`` for the numbers that the partner's records have.
 
-    number: str
-    identifies: bool
-    records: int
-
-
-async def find_holders(tx: Transaction, partner_id: UUID, items: Sequence[dict[str, Any]]) -> list[Holders]:
-    """Return the partner's holders of the NTNs and CNIC hashes of items, without those found by their subjects."""
-    company, individual = ApplicantKind.COMPANY.value, ApplicantKind.INDIVIDUAL.value
+    ``numbers`` are looked for by kind of record and column: ``ntn`` or ``cnic_hash``.
+    """
     searches = [
-        select(numbered, literal(identifies), func.count())
+        select(literal(kind.value), column, func.count())
         .where(
             Applicant.partner_id == partner_id,
-            any_of(numbered, {each[numbered.key] for each in items if each["kind"] in kinds} - {None}),
-            Applicant.kind == holder,
+            any_of(column, numbers.get((kind.value, column.key), ())),
+            Applicant.kind == kind.value,
         )
-        .group_by(numbered)
-        for numbered, holder, kinds, identifies in (
-            (Applicant.ntn, individual, (company, individual), False),
-            (Applicant.cnic_hash, company, (company, individual), False),
-            (Applicant.ntn, company, (individual,), True),
-            (Applicant.cnic_hash, individual, (company,), True),
-        )
+        .group_by(column)
+        for kind in ApplicantKind
+        for column in (Applicant.ntn, Applicant.cnic_hash)
     ]
-    return [Holders(str(number), identifies, n) for number, identifies, n in await tx.execute(union_all(*searches))]
+    return [(kind, str(number), records) for kind, number, records in await tx.execute(union_all(*searches))]
 
 
 async def lock_existing(tx: Transaction, partner_id: UUID, subjects: Sequence[str]) -> dict[str, Stored]:
@@ -167,11 +160,14 @@ async def lock_existing(tx: Transaction, partner_id: UUID, subjects: Sequence[st
     return {subject: Stored(id_, fingerprint) for subject, id_, fingerprint in await tx.execute(statement)}
 
 
-async def lock_for_change(tx: Transaction, partner_id: UUID, subjects: Collection[str]) -> Sequence[Applicant]:
-    """Return the partner's records, locked in the order of their subjects, as their latest transaction left them."""
-    statement = select(Applicant).where(Applicant.partner_id == partner_id, any_of(Applicant.subject, subjects))
-    locking = statement.order_by(Applicant.subject).with_for_update(key_share=True)
-    return (await tx.scalars(locking.execution_options(populate_existing=True))).all()
+async def lock_for_change(tx: Transaction, partner_id: UUID, subjects: Collection[str]) -> list[Particulars]:
+    """Lock the partner's records in the order of their subjects, and return their details, unsealed."""
+    names = [f"sealed_{name}" if name in SEALED else name for name in Particulars._fields]
+    statement = select(*(Applicant.__table__.c[name] for name in names)).where(
+        Applicant.partner_id == partner_id, any_of(Applicant.subject, subjects)
+    )
+    locked = await tx.execute(statement.order_by(Applicant.subject).with_for_update(key_share=True))
+    return [Particulars(**details_of(tx.keyring, each)) for each in locked]
 
 
 async def lock_not_erased(tx: Transaction, ids: Collection[UUID]) -> set[UUID]:

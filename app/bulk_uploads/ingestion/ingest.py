@@ -214,10 +214,12 @@ async def _record_applicants(tx: Transaction, context: UploadContext, outcomes: 
     identities = await applicants.without_erased(tx, context.applicants.find(rows.applicants))
     indexes = enumerate(rows.applicant_indexes)
     unknown = [(i, index) for i, index in indexes if identities[index] is None and i not in outcomes.refused]
-    particulars = [decode_particulars(rows.applicants[index]) for _, index in unknown]
+    particulars = {index: decode_particulars(rows.applicants[index]) for index in {index for _, index in unknown}}
     policy = Policy.RENAME if context.upload.options.get("rename") else Policy.MERGE
     planned = context.dry_run.applicants if context.dry_run else None
-    recorded = await applicants.record(tx, context.submitter, particulars, policy, planned=planned)
+    recorded = await applicants.record(
+        tx, context.submitter, [particulars[index] for _, index in unknown], policy, planned=planned
+    )
     for (i, index), record in zip(unknown, recorded, strict=True):
         if isinstance(record, Invalid):
             outcomes.refused[i] = record.errors

@@ -62,6 +62,8 @@ def mask(column: str, text: str) -> str:
     CNICs, telephone numbers and e-mail addresses are masked in any column, since a row may be shifted.
     """
     text = text[:MAX_READ]
+    if not text:
+        return text
     ascii_text = texts.in_ascii(text)  # of the same length
     shown = list(text)
     for found in _PERSONAL.finditer(ascii_text):

@@ -1,7 +1,12 @@
 """Resources of uploads and of their rows, made from what is stored."""
 
+import re
+
 from app.bulk_uploads import models, problems, schemas
 from app.bulk_uploads.readers.layout import Layout
+from app.bulk_uploads.rules import Encoding
+
+UTF_16_IN_ORDER = re.compile(r"utf-16-[lb]e")
 
 
 def upload_resource(upload: models.BulkUpload) -> schemas.BulkUpload:
@@ -20,7 +25,7 @@ def upload_resource(upload: models.BulkUpload) -> schemas.BulkUpload:
 
 def _read_as(layout: Layout) -> schemas.ReadAs:
     return schemas.ReadAs(
-        encoding=layout.encoding,
+        encoding=UTF_16_IN_ORDER.sub(Encoding.UTF_16, layout.encoding) if layout.encoding else None,
         separator=layout.separator,
         header_row=layout.tables[0].header_row or None,
         sheets=[table.sheet for table in layout.tables if table.sheet],

@@ -228,6 +228,16 @@ def error_column(error: FieldError) -> str:
     return COLUMN_OF_FIELD.get(field, field)
 
 
+def error_detail(error: FieldError, cell: str) -> str:
+    """Return the detail of a field error in the words of files: columns by their names, and the option ``clear``."""
+    column = error_column(error)
+    if cell.strip() == "-" and column in CLEARABLE_COLUMNS:
+        return f"{error.detail} To remove what is known of the applicant, send the file with ?clear=true."
+    field = error.pointer.removeprefix("/")
+    renamed = COLUMN_OF_FIELD.get(field, field)
+    return error.detail if renamed == field else re.sub(rf"\b{re.escape(field)}\b", renamed, error.detail, count=1)
+
+
 def has_surrogate(text: str) -> bool:
     """True when a text is not valid Unicode: undecodable bytes are kept as surrogates (PEP 383)."""
     return SURROGATE.search(text) is not None

@@ -1,7 +1,7 @@
 """Lookups of networks in the country's allocations and in operators' prefixes. Pure functions of values."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from app.core.validation.networks import DisjointNetworks, Network
 
@@ -20,11 +20,6 @@ class PrefixTable:
         self._country = DisjointNetworks.outermost(prefixes.pop(None, ()))
         self.operators = frozenset(operator for operator in prefixes if operator is not None)
         self._announced = {operator: DisjointNetworks.outermost(announced) for operator, announced in prefixes.items()}
-
-    @property
-    def operators(self) -> Collection[str]:
-        """The codes of all operators."""
-        return [code for code in self._announced if code is not None]
 
     def knows(self, operator: str) -> bool:
         """True when there is an operator with this code."""

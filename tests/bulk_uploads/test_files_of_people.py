@@ -89,7 +89,7 @@ async def test_a_quote_that_is_not_closed_refuses_the_lines_that_it_spans_and_no
         (2, "created", []),
         (3, "refused", [("description", "invalid_value")]),
         (4, "created", []),
-        (5, "refused", [("description", "invalid_value")]),
+        (5, "refused", [("", "invalid_value")]),
     ]
     (swallowed,) = done["rows"][1]["problems"]
     assert "Lines 3 to 5" in swallowed["detail"]

@@ -109,8 +109,13 @@ async def test_networks_may_be_a_list_and_an_unknown_name_refuses_its_line_alone
         ("ndjson", uploads.ndjson_of([uploads.row("A")]) + b'{"reference": "cut', "ndjson_malformed", "Line 2 "),
         ("xlsx", uploads.xlsx_of([uploads.row("A")])[:-200], "xlsx_malformed", "cannot be opened"),
         ("xlsx", workbooks.encrypted(), "xlsx_malformed", "password"),
-        ("xlsx", workbooks.far_corner(), "xlsx_too_large", "memory"),
-        ("xlsx", uploads.xlsx_of([], columns=("track", "colour")), "invalid_value", "Unknown column 'colour'."),
+        ("xlsx", workbooks.long_text_repeated(), "xlsx_too_large", "memory"),
+        (
+            "xlsx",
+            uploads.xlsx_of([], columns=("track", "colour")),
+            "invalid_value",
+            "is a header",
+        ),
         ("xlsx", uploads.xlsx_of([], columns=()), "xlsx_malformed", "empty"),
     ],
     ids=["NDJSON cut short", "XLSX cut short", "encrypted", "bomb", "wrong columns", "no columns"],
@@ -177,7 +182,7 @@ async def test_an_unknown_encoding_is_refused_with_those_that_are_known(pseb: Ca
 
 @pytest.mark.slow
 async def test_a_worker_survives_bombs_with_flat_memory(pseb: Caller, settings: Settings) -> None:
-    bombs = [workbooks.long_text_repeated(), workbooks.far_corner(), workbooks.encrypted()]
+    bombs = [workbooks.long_text_repeated(), workbooks.many_texts(), workbooks.encrypted()]
     for each in bombs:
         assert (await uploads.send(pseb, each, upload_format="xlsx")).status_code == 202
     await uploads.send(pseb, uploads.xlsx_of([uploads.row("A")]), upload_format="xlsx")

@@ -129,7 +129,7 @@ def _invalid_values(tx: Transaction, layout: Layout, row: RefusedRow) -> dict[st
 def _refusal(
     tx: Transaction, layout: Layout, line: int, cells: Sequence[str], errors: Sequence[FieldError]
 ) -> dict[str, Any]:
-    given = dict(zip(layout.columns, cells, strict=True))
+    given = dict(zip(layout.columns, cells, strict=False))  # a refused row may have cells without a column
     return {
         "outcome": RowOutcome.REFUSED,
         "problems": [_problem(line, given, error) for error in errors],
@@ -140,8 +140,14 @@ def _refusal(
 def _problem(line: int, cells: dict[str, str], error: FieldError) -> dict[str, Any]:
     """Return a problem as it is stored; the cell that has it is masked."""
     column = rules.error_column(error)
-    given = mask(column, cells.get(column, ""))
-    return {"line": line, "column": column, "code": error.code, "detail": error.detail, "given": given}
+    cell = cells.get(column, "")
+    return {
+        "line": line,
+        "column": column,
+        "code": error.code,
+        "detail": rules.error_detail(error, cell),
+        "given": mask(column, cell),
+    }
 
 
 def _changes(changes: Sequence[Change]) -> list[dict[str, str | None]] | None:

@@ -36,13 +36,18 @@ class Columns:
         self._least_separators = max(required, default=self.width - 1)
 
     def place(self, row: Row, separator: str) -> Row:
-        """Return the row with its cells in the order of the columns, and the errors of those that have none."""
+        """Return the row with its cells in the order of the columns, and the errors of those that have none.
+
+        Cells with text that have no column come last, so that the export of a refused row has them.
+        """
         errors = row.errors or self._errors(row, separator)
         padded = [*row.cells[: self.width], *[""] * (self.width - len(row.cells))]
         cells = [
             padded[places[0]] if len(places) == 1 else " ".join(padded[i] for i in places if padded[i].strip(BLANKS))
             for places in self._positions
         ]
+        if errors:
+            cells += [cell for i, cell in enumerate(row.cells) if cell.strip(BLANKS) and not self._has_name(i)]
         return row._replace(cells=cells, errors=errors)
 
     def _errors(self, row: Row, separator: str) -> Sequence[FieldError]:

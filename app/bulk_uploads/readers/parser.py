@@ -40,7 +40,7 @@ def parse_cells(row: Row, columns: Sequence[str]) -> tuple[dict[str, str], list[
     """
     if not row.errors and repeats_header(columns, row.cells):
         return {}, [InvalidValue.at("", f"Row {row.row} repeats the header. Remove the row.")]
-    cells = {name: rules.unescape_formula(cell) for name, cell in zip(columns, row.cells, strict=True)}
+    cells = {name: rules.unescape_formula(cell) for name, cell in zip(columns, row.cells, strict=False)}
     undecodable = [name for name, cell in cells.items() if rules.has_surrogate(cell)]
     return cells, [*row.errors, *(InvalidValue.at(f"/{name}", NOT_UTF_8) for name in undecodable)]
 

@@ -129,8 +129,9 @@ class _TableReader:
         row = self._columns.place(Row(line, number, line, end, cells, errors), ",")
         if self._is_ordered:
             return row
-        padded = [*row.cells, ""]
-        return row._replace(cells=[padded[at] for at in self._order])
+        width = len(self._columns.names)
+        padded = [*row.cells[:width], ""]
+        return row._replace(cells=[*(padded[at] for at in self._order), *row.cells[width:]])
 
 
 def _is_list(header: Header) -> bool:

@@ -48,18 +48,17 @@ async def has_parts(database: Database, upload_id: UUID) -> bool:
 
 @pytest.mark.parametrize(
     ("last", "line"),
-    [(b'"never closed,1\r\n', 52), (b'R,"x"y\r\n', 52), (b"one\rtwo\r\n", 52)],
-    ids=["quote", "text after a quote", "lone carriage return"],
+    [(b'{"reference": "cut', 51), (b"reference,track\n", 51), (b'\n["R"]\n', 52)],
+    ids=["cut short", "no JSON", "no object"],
 )
 async def test_a_file_that_breaks_on_its_last_line_registers_nothing(
     service: Service, pseb: Caller, last: bytes, line: int
 ) -> None:
-    upload_id = await uploads.submit(pseb, uploads.csv_of(rows(50)) + last)
-    await service.ingest_all(chunk_rows=10)
-    failed = await uploads.get(pseb, upload_id)
+    failed = await uploads.ingest(pseb, uploads.ndjson_of(rows(50)) + last, upload_format="ndjson", chunk_rows=10)
+    upload_id = UUID(failed["id"])
     assert (failed["status"], failed["rows_done"], failed["counts"]["created"]) == ("failed", 0, 0)
-    assert (failed["problem"]["code"], failed["problem"]["status"]) == ("csv_malformed", 422)
-    assert f"line {line} " in failed["problem"]["detail"]
+    assert (failed["problem"]["code"], failed["problem"]["status"]) == ("ndjson_malformed", 422)
+    assert f"Line {line} " in failed["problem"]["detail"]
     assert failed["completed_at"]
     assert await references(pseb) == []
     assert (await pseb.get("/v1/applicants")).json()["items"] == []

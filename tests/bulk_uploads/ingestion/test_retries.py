@@ -13,6 +13,7 @@ from sqlalchemy import select
 from app.bulk_uploads.ingestion import chunks
 from app.bulk_uploads.ingestion import ingest as ingesting
 from app.bulk_uploads.ingestion.ingest import ingest
+from app.bulk_uploads.ingestion.segments import SegmentReader
 from app.bulk_uploads.models import BulkUpload
 from app.core.database.engine import Database
 from tests.support import postgres, uploads
@@ -66,7 +67,7 @@ async def test_reads_ahead_of_an_internal_error_are_cancelled(
 
     async def process_with_losses(*arguments: Any) -> None:
         monkeypatch.setattr(chunks, "_fetch", lose_later_parts)
-        monkeypatch.setattr(chunks, "read_segment", fault)
+        monkeypatch.setattr(SegmentReader, "read", fault)
         await process(*arguments)
 
     monkeypatch.setattr(ingesting, "_process_chunks", process_with_losses)

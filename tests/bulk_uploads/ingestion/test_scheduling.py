@@ -10,6 +10,7 @@ import pytest
 from app.bulk_uploads.ingestion import chunks, scheduling, segments
 from app.bulk_uploads.ingestion import ingest as ingesting
 from app.bulk_uploads.ingestion.ingest import ingest
+from app.bulk_uploads.readers.rows import Position
 from app.bulk_uploads.rules import OPENING_WORKBOOK, READING_FILE
 from app.bulk_uploads.store import find_unfinished, read_part
 from tests.support import events, postgres, uploads
@@ -184,9 +185,12 @@ async def test_opening_a_workbook_and_reading_it_are_distinct_places(service: Se
     assert await kills(service, upload_id) == (1, 1, True)
 
 
-def die(*_: Any) -> None:
-    """End the process like a file that crashes its reader."""
-    os._exit(9)
+class DyingReader(segments.SegmentReader):
+    """A reader whose process ends, as by a file that crashes it."""
+
+    def read(self, body: bytes, start: Position) -> segments.SegmentRows:  # noqa: ARG002 - the reader's interface
+        """End the process."""
+        os._exit(9)
 
 
 @pytest.mark.slow
@@ -195,7 +199,7 @@ async def test_a_file_that_kills_the_subprocess_that_reads_it_fails_too(
 ) -> None:
     upload_id = await uploads.submit(pseb, body(3))
     monkeypatch.setattr(segments, "MIN_SUBPROCESS_BYTES", 0)
-    monkeypatch.setattr(chunks, "read_segment", die)
+    monkeypatch.setattr(chunks, "SegmentReader", DyingReader)
     for _ in range(3):
         with pytest.raises(Exception, match="terminated abruptly"):
             await ingest(service.database, upload_id, 10, 100)

@@ -152,7 +152,7 @@ def test_the_segments_of_a_file_have_the_rows_of_the_file(records: list[str], ro
 def test_segments_of_every_format_have_the_rows_of_the_file() -> None:
     rows = [uploads.row(f"R{i}", description="two\nlines" if i % 2 else "") for i in range(7)]
     sheet = [rules.COLUMNS, *([each.get(name, "") for name in rules.COLUMNS] for each in rows)]
-    two_sheets = [Table("First", 0, 3, rules.COLUMNS), Table("Second", 9, 3, rules.COLUMNS)]
+    two_sheets = [Table("First", 0, 3, rules.COLUMNS), Table("Second", 6, 3, rules.COLUMNS, number=1)]
     lines = [
         (i // 4 if i < 8 else 1, i + 3 if i < 4 else i - 1, cells)
         for i, cells in enumerate([*sheet[:4], sheet[0], *sheet[4:]])
@@ -160,7 +160,7 @@ def test_segments_of_every_format_have_the_rows_of_the_file() -> None:
     files = {
         "csv": (uploads.csv_of(rows), ALL_COLUMNS),
         "ndjson": (b"\n" + uploads.ndjson_of(rows), NDJSON_LAYOUT),
-        "xlsx": (b"".join(json.dumps(line).encode() + b"\n" for line in lines), Layout(None, None, two_sheets)),
+        "xlsx": (b"".join(json.dumps(each).encode() + b"\n" for each in lines), Layout(None, None, two_sheets)),
     }
     for upload_format, (body, layout) in files.items():
         _, *whole = read_rows([body], upload_format, layout, None)

@@ -196,7 +196,7 @@ def test_any_text_is_read_alike_however_it_is_split_and_read_on_from_any_row(tex
     whole = list(read_csv([body], LAYOUT, START))
     assert list(read_csv(split(body, at), LAYOUT, START)) == whole
     for i, row in enumerate(whole):
-        assert len(row.cells) == len(NAMES)
+        assert len(row.cells) == len(NAMES) or (len(row.cells) > len(NAMES) and row.errors)
         assert row.end <= len(body)
         rest = list(read_csv([body[row.end :]], LAYOUT, row.following))
         assert [each._replace(end=each.end + row.end) for each in rest] == whole[i + 1 :]

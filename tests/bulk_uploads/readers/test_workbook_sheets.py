@@ -114,10 +114,10 @@ def test_every_visible_sheet_with_the_header_is_read_and_the_others_are_named() 
     )
     assert [(each.sheet, each.offset, each.header_row) for each in layout.tables] == [
         ("Companies", 0, 3),
-        ("Freelancers", 7, 1),
+        ("Freelancers", 5, 1),
     ]
     assert layout.columns == [*HEADER, "cnic"]
-    assert [(row.row, row.line, row.cells[0]) for row in rows] == [(4, 4, "F-1"), (5, 5, "F-2"), (2, 9, "F-3")]
+    assert [(row.row, row.line, row.cells[0]) for row in rows] == [(4, 4, "F-1"), (5, 5, "F-2"), (2, 7, "F-3")]
     assert rows[2].cells == [
         "F-3", "vpn_freelancer", "individual", "B", "", "b@b.example.pk", "freelancing", "ptcl", "39.49.0.2",
         "35202-1234567-1",

@@ -10,12 +10,16 @@ from app.core.errors import DomainError
 # The remedies of these codes speak of requests; these are for people with a file.
 REMEDIES = {
     "missing_field": "Fill in the cell. docs/uploads.md has the columns that each track and applicant needs.",
-    "invalid_value": "Write one of the allowed values, or a shorter or plain text; the detail says which.",
     "network_overlap": "Take the network out of the row: it is in an earlier row, or registered already.",
     "network_too_wide": "Write the addresses that you use: at most /24 or /48 each, up to 64 networks in a row.",
     "reference_duplicate": "Give each row a reference of its own. The same row again is accepted as unchanged.",
     "unknown_operator": "Write the operator's code, such as ptcl or nayatel; the template's lists have all codes.",
 }
+# The details of these codes say what to write.
+SAID_BY_DETAIL = {
+    "invalid_value", "applicant_conflict", "mobile_malformed", "cnic_malformed", "ntn_malformed", "network_malformed",
+    "network_host_bits",
+}  # fmt: skip
 
 
 def layout_of(upload_format: str, stored: dict[str, Any] | None, columns: Sequence[str]) -> Layout:
@@ -55,7 +59,7 @@ def parts_of(problem: Mapping[str, Any], layout: Layout, row: int | None) -> dic
 def sentence(parts: Mapping[str, Any]) -> str:
     """Return the parts of a problem as one text, such as ``Sheet1 row 7, H mobile: read '0300'. Not a number.``.
 
-    The remedy is left out where the detail itself says what to write.
+    The remedy is left out where the detail says what to write.
     """
     row = f"{parts['sheet']} row {parts['row']}" if parts["sheet"] else f"Row {parts['row']}"
     line = f" (line {parts['line']})" if not parts["sheet"] and parts["line"] != parts["row"] else ""
@@ -63,6 +67,5 @@ def sentence(parts: Mapping[str, Any]) -> str:
     where = ", ".join(filter(None, (f"{row}{line}", cell)))
     read = f"read '{parts['given']}'. " if parts["given"] else ""
     detail = parts["detail"].rstrip()
-    says_all = "write " in detail.lower() or "did you mean" in detail.lower()
-    remedy = "" if says_all else f" {parts['remedy']}"
+    remedy = "" if parts["code"] in SAID_BY_DETAIL else f" {parts['remedy']}"
     return f"{where}: {read}{detail if detail.endswith(('.', '?', '!')) else f'{detail}.'}{remedy}".rstrip()

@@ -45,6 +45,7 @@ LINES_PER_ROW = 8
 # The place of an attempt before its first chunk (``attempt_place``); afterwards it is the number of rows done.
 OPENING_WORKBOOK, READING_FILE = -2, -1
 MAX_KILLS_AT_PLACE, MAX_KILLS = 3, 20
+NO_LAST_LINE_END = "The last line has no line end. Compare it with your file, which may have been cut off."
 MIN_RETRY_AFTER, MAX_RETRY_AFTER, ROWS_PER_SECOND = 5, 300, 5_000
 MAX_UPLOADS_LISTED = 10
 

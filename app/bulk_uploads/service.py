@@ -14,7 +14,7 @@ from app.bulk_uploads import rules, store
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.readers.format import HEAD_BYTES, detect_format
 from app.bulk_uploads.readers.layout import Layout
-from app.bulk_uploads.readers.text import TextNormalizer, describe_text
+from app.bulk_uploads.readers.text import TextNormalizer, describe_text, has_last_line_end
 from app.bulk_uploads.receiving.content_digest import ContentDigest
 from app.bulk_uploads.receiving.content_encoding import BodyDecompressor
 from app.bulk_uploads.rules import TEXT_FORMATS, BacklogLimits, Encoding, UploadFormat, UploadOptions
@@ -25,8 +25,6 @@ from app.core.principal import Principal
 from app.core.settings import Settings
 from app.events import store as events
 from app.events.store import NewEvent
-
-NO_LAST_LINE_END = "The last line has no line end. Compare it with your file, which may have been cut off."
 
 
 class Spool:
@@ -54,9 +52,9 @@ class Spool:
         return max(self._line_feeds, self._carriage_returns)
 
     @property
-    def has_last_line_end(self) -> bool:
-        """True when the last character is a line end, in UTF-8 or UTF-16."""
-        return self._tail[-1:] in b"\r\n" or self._tail in {b"\n\0", b"\r\0"}
+    def tail(self) -> bytes:
+        """The last two bytes."""
+        return self._tail
 
     @property
     def sha256(self) -> str:
@@ -148,7 +146,7 @@ async def receive(
         options=options._asdict(),
         columns=layout.columns if layout else [],
         layout=layout.to_json() if layout else None,
-        warnings=[] if spool.has_last_line_end or not layout else [NO_LAST_LINE_END],
+        warnings=[rules.NO_LAST_LINE_END] if layout and not has_last_line_end(spool.tail) else [],
         sha256=spool.sha256,
         bytes=spool.size,
         held_bytes=spool.size,

@@ -84,6 +84,41 @@ async def test_a_blank_cell_and_a_column_left_out_keep_what_is_known_of_an_appli
     assert await applicants(pseb) == before
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_changes_of_an_applicant_are_told_masked_and_counted(pseb: Caller, dry_run: bool) -> None:
+    await uploads.ingest(pseb, uploads.csv_of([uploads.row("F-1", **KNOWN, pseb_number="P-1", email="a@b.example.pk")]))
+    (before,) = await applicants(pseb)
+    same = {**KNOWN, "email": "a@b.example.pk"}
+    rows = [
+        uploads.row("F-2", **{**same, "mobile": "", "cnic": ""}),
+        uploads.row("F-3", **{**same, "mobile": "0300-1111111", "email": "new@b.example.pk"}),
+        uploads.row("F-4", **{**same, "email": "new@b.example.pk", "mobile": "-", "pseb_number": "-"}),
+        uploads.row("F-5"),
+        uploads.row("F-6", **{**same, "legal_name": "Keeps Exports Ltd", "mobile": "", "email": "new@b.example.pk"}),
+    ]
+    query = f"dry_run={str(dry_run).lower()}&clear=true&rename=true"
+    sent = await pseb.post(
+        f"/v1/bulk-uploads?{query}", content=uploads.csv_of(rows), headers={"Content-Type": "text/csv"}
+    )
+    await pseb.service.ingest_all(2)
+    done = (await pseb.get(sent.headers["Location"])).json()
+    assert (done["applicants"], done["counts"]["created"]) == ({"created": 1, "changed": 3}, 5)
+    told = (await pseb.get(f"{sent.headers['Location']}/rows")).json()["items"]
+    assert [[tuple(each.values()) for each in row["applicant_changes"]] for row in told] == [
+        [],
+        [("email", "a***@b.example.pk", "n***@b.example.pk"), ("mobile", "+*********001", "+*********111")],
+        [("mobile", "+*********111", None), ("pseb_number", "P-1", None)],
+        [],
+        [("legal_name", "Keeps Ltd", "Keeps Exports Ltd")],
+    ]
+    after = next(each for each in await applicants(pseb) if each["id"] == before["id"])
+    if dry_run:
+        assert after == before
+    else:
+        names = ("legal_name", "mobile", "pseb_number", "email", "cnic")
+        assert [after[name] for name in names] == ["Keeps Exports Ltd", None, None, "new@b.example.pk", before["cnic"]]
+
+
 async def test_uploads_are_answered_alike_whatever_another_partner_has(pseb: Caller, pasha: Caller) -> None:
     rows = [uploads.row("F-1", **KNOWN), uploads.row("F-2", **{**KNOWN, "legal_name": "Keps Ltd"})]
     others = [uploads.row("O-1", ntn=KNOWN["ntn"], legal_name="Other Ltd"), uploads.row("O-2", cnic=KNOWN["cnic"])]

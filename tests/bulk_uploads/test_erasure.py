@@ -7,7 +7,7 @@ import pytest
 
 from app.bulk_uploads import erasure
 from app.bulk_uploads.ingestion import ingest
-from tests.support import uploads
+from tests.support import cases, uploads
 from tests.support.erasure import NOTHING_DAYS, age_by_days, columns_with, erase, sweep
 from tests.support.service import Caller, Service
 
@@ -69,6 +69,26 @@ async def test_refused_rows_of_a_real_upload_lose_their_cells_and_keep_their_pro
     assert len((await pseb.get(f"{path}/refused.csv")).text.splitlines()) == 1
     assert "email_malformed" in (await pseb.get(f"{path}/problems.csv")).text
     assert (await uploads.get(pseb, upload["id"]))["erased_at"] is not None
+
+
+async def test_names_and_cells_that_rows_quote_are_erased_with_the_cells(service: Service, pseb: Caller) -> None:
+    known = uploads.row("N-1", legal_name="Ayesha Quoted", mobile="0300-1234567")
+    other = uploads.row("N-2", legal_name="Bilal Quoted", ntn=known["ntn"])
+    upload = await uploads.ingest(pseb, uploads.csv_of([known, other]))
+    renamed = {**known, "reference": "N-3", "networks": cases.address(), "legal_name": "Carim Quoted"}
+    content = uploads.csv_of([renamed])
+    await pseb.post("/v1/bulk-uploads?rename=true", content=content, headers={"Content-Type": "text/csv"})
+    await service.ingest_all()
+    quoting = {"bulk_upload_rows.applicant_changes", "bulk_upload_rows.problems"}
+    assert quoting <= set(await columns_with(service, "Quoted"))
+    await age_by_days(service, NOTHING_DAYS + 1)
+    await sweep(service)
+    found = {place for place in await columns_with(service, "Quoted") if place.startswith("bulk_upload")}
+    assert found == set()
+    assert await columns_with(service, "****-****567") == []
+    problems = (await pseb.get(f"/v1/bulk-uploads/{upload['id']}/problems.csv")).text
+    assert "applicant_conflict" in problems
+    assert "(erased)" in problems
 
 
 @pytest.mark.parametrize("dry_run", [True, False])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator
 from tempfile import TemporaryFile
 from typing import IO, NamedTuple
@@ -10,10 +11,10 @@ from app.bulk_uploads import store
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.readers.format import HEAD_BYTES
 from app.bulk_uploads.readers.layout import Layout, Table
-from app.bulk_uploads.readers.text import TextNormalizer, describe_text
+from app.bulk_uploads.readers.text import TextNormalizer, describe_text, has_last_line_end
 from app.bulk_uploads.readers.workbook import SIGNATURES, convert
 from app.bulk_uploads.readers.workbook_sheets import workbook_layout, workbook_warnings
-from app.bulk_uploads.rules import READING_FILE, TEXT_FORMATS, UploadFormat, UploadOptions, is_small
+from app.bulk_uploads.rules import NO_LAST_LINE_END, READING_FILE, TEXT_FORMATS, UploadFormat, UploadOptions, is_small
 from app.bulk_uploads.store import PART_BYTES
 from app.core.database.engine import Database
 
@@ -66,8 +67,9 @@ def _open(upload: BulkUpload, file: IO[bytes], content: IO[bytes]) -> OpenedFile
         layout = workbook_layout(converted, options)
         return OpenedFile(converted.format, layout, workbook_warnings(converted, layout), content)
     layout = describe_text(content.read(HEAD_BYTES), converted.format, options)
-    content.seek(0)
-    return OpenedFile(converted.format, layout, [], content)
+    content.seek(-2, os.SEEK_END)  # a header has more
+    warnings = [] if has_last_line_end(content.read()) else [NO_LAST_LINE_END]
+    return OpenedFile(converted.format, layout, warnings, content)
 
 
 def _add_sheet(upload: BulkUpload, lines: IO[bytes], content: IO[bytes]) -> OpenedFile:

@@ -18,14 +18,15 @@ from app.bulk_uploads.normalization import normalize_cell
 from app.bulk_uploads.readers.parser import is_plain, parse_cells
 from app.bulk_uploads.readers.rows import Row
 from app.core.errors import FieldError, Invalid
-from app.core.validation.schemas import Line100, validate
+from app.core.validation.schemas import validate
+from app.core.validation.text_fields import Reference100
 from app.registrations.rules import RegistrationRequest
 from app.registrations.schemas import RegistrationDetails
 
 UNKNOWN_APPLICANT = UUID(int=0)
 # An applicant has many rows, which are validated once.
 MAX_CACHED_APPLICANTS = 50_000
-REFERENCE: TypeAdapter[str] = TypeAdapter(Line100)
+REFERENCE: TypeAdapter[str] = TypeAdapter(Reference100)
 REQUEST_COLUMNS = [name for name in RegistrationRequest._fields if name in rules.REGISTRATION_COLUMNS]
 REQUESTS = ColumnValidator(RegistrationDetails, {"networks": rules.split_networks})
 

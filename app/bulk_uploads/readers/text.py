@@ -49,11 +49,10 @@ class TextNormalizer:
     """Turns the bytes of a text file into UTF-8 without byte-order marks, part by part.
 
     Line ends of CSV, which may be CR, LF or CRLF, become LF. Bytes that are not UTF-8 stay as they are, and lone
-    surrogates of UTF-16 become U+FFFD. ``ends_without_line_end`` says at the end that the last line has none.
+    surrogates of UTF-16 become U+FFFD.
     """
 
     def __init__(self, encoding: str | None, upload_format: str) -> None:
-        self.ends_without_line_end = False
         self._transcode = _transcoder(encoding or Encoding.UTF_8)
         self._is_csv = upload_format == UploadFormat.CSV
         self._held = b""
@@ -84,8 +83,6 @@ class TextNormalizer:
             text = text.replace(b"\r\n", b"\n")
             if b"\r" in text:
                 text = text.replace(b"\r", b"\n")
-        if text:
-            self.ends_without_line_end = not text.endswith(b"\n")
         return text
 
 
@@ -98,6 +95,11 @@ def _transcoder(encoding: str) -> Callable[[bytes, bool], bytes]:
         return lambda part, _: codecs.charmap_decode(part, "strict", characters)[0].encode()
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     return lambda part, is_last: decoder.decode(part, is_last).encode()
+
+
+def has_last_line_end(tail: bytes) -> bool:
+    """True when a text with these last two bytes ends with a line end, in UTF-8 or UTF-16."""
+    return tail.endswith((b"\n", b"\r", b"\n\0", b"\r\0"))
 
 
 def describe_text(head: bytes, upload_format: str, options: UploadOptions) -> Layout:

@@ -12,7 +12,7 @@ from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed
 from app.bulk_uploads.readers.columns import SEPARATORS
 from app.bulk_uploads.readers.format import HEAD_BYTES
 from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK
-from app.bulk_uploads.readers.text import TextNormalizer, describe_text
+from app.bulk_uploads.readers.text import TextNormalizer, describe_text, has_last_line_end
 from app.bulk_uploads.rules import COLUMNS, UploadOptions
 from app.core.errors import Invalid
 from tests.support.text_files import HEADER, file, line, read
@@ -213,10 +213,10 @@ def test_ndjson_of_any_unicode_has_the_columns_in_their_order() -> None:
 
 
 def test_a_last_line_without_end_is_told() -> None:
-    for body, expected in ((b"a\nb", True), (b"a\nb\n", False), (b"a\rb\r", False), (b"", False)):
-        normalizer = TextNormalizer("utf-8", "csv")
-        _ = normalizer.feed(body) + normalizer.finish()
-        assert normalizer.ends_without_line_end is expected
+    for body in ("a\nb\n", "a\rb\r", "a\r\n"):
+        for encoding in ("utf-8", "utf-16-le", "utf-16-be", "cp1252"):
+            assert has_last_line_end(body.encode(encoding)[-2:])
+            assert not has_last_line_end((body + "c").encode(encoding)[-2:])
 
 
 def test_carriage_returns_of_ndjson_stay() -> None:

@@ -28,7 +28,7 @@ from app.core.errors import (
     NotFound,
     Unauthenticated,
 )
-from app.core.headers import first_header
+from app.core.headers import field_value
 from app.core.http.fast_route import FastRoute
 from app.core.http.problems import BODIES, problem_responses
 from app.core.http.responses import json_response, matches_if_none_match
@@ -85,7 +85,7 @@ def _add_age(response: Response, reader: SnapshotReader) -> Response:
 
 def accepts_gzip(request: Request) -> bool:
     """True when ``Accept-Encoding`` includes gzip (RFC 9110, 12.5.3)."""
-    return _includes_gzip(first_header(request.scope, b"accept-encoding") or "")
+    return _includes_gzip(field_value(request.scope, b"accept-encoding") or "")
 
 
 @lru_cache(maxsize=64)
@@ -108,7 +108,7 @@ async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery
     served, with `Age` and `Warning`.
     """
     reader = reader_of(request)
-    name = query.format or negotiate(first_header(request.scope, b"accept") or "")
+    name = query.format or negotiate(field_value(request.scope, b"accept") or "")
     family, gzipped = int(query.family) if query.family else None, accepts_gzip(request)
     snapshot = reader.current()
     encoded = reader.representations.get(snapshot.version, name, family, gzipped=gzipped)

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from app.core.database.pagination import next_link
 from app.core.errors import PreconditionRequired
-from app.core.headers import first_header
+from app.core.headers import field_value
 from app.core.validation.preconditions import HasVersion, IfMatch, etag_of
 
 
@@ -72,7 +72,7 @@ def not_modified(request: Request, resource: HasVersion) -> Response | None:
 
 def matches_if_none_match(request: Request, tag: str) -> bool:
     """True when ``If-None-Match`` has the entity tag, by weak comparison (RFC 9110, 13.1.2)."""
-    field = first_header(request.scope, b"if-none-match")
+    field = field_value(request.scope, b"if-none-match")
     if not field or field == tag:
         return field == tag
     tags = {each.strip().removeprefix("W/") for each in field.split(",")}

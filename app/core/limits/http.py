@@ -11,7 +11,7 @@ from fastapi import Request
 
 from app.core.database.engine import Database
 from app.core.errors import TooManyRequests
-from app.core.headers import first_header
+from app.core.headers import field_value
 from app.core.limits.rate_limits import Counted, Quota, RateLimiter
 from app.core.settings import Settings
 
@@ -78,7 +78,7 @@ class RateLimits:
     def _may_be_304(self, request: Request) -> bool:
         path = request.scope["path"]
         is_conditional = path == self._feed or path.startswith(self._conditional)
-        return is_conditional and bool(first_header(request.scope, b"if-none-match"))
+        return is_conditional and bool(field_value(request.scope, b"if-none-match"))
 
 
 def _is_not_304(status: int) -> bool:

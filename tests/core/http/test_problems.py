@@ -40,11 +40,11 @@ async def test_an_address_that_leads_nowhere_is_not_found(service: Service, pseb
 
 async def test_a_method_that_is_not_allowed_is_answered_with_those_that_are(service: Service) -> None:
     expected = [
-        ("PUT", "/v1/registrations", "GET, POST"),
-        ("DELETE", "/v1/applicants/some-id", "GET, PATCH"),
+        ("PUT", "/v1/registrations", "GET, HEAD, POST"),
+        ("DELETE", "/v1/applicants/some-id", "GET, HEAD, PATCH"),
         ("GET", "/v1/registrations/some-id/claim", "DELETE, POST"),
         ("GET", "/oauth/token", "POST"),
-        ("BREW", "/v1/tracks", "GET"),
+        ("BREW", "/v1/tracks", "GET, HEAD"),
     ]
     for method, path, allowed in expected:
         answer = await service.http.request(method, path)

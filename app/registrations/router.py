@@ -11,11 +11,12 @@ from app.core.database.pagination import PageQuery, decode_cursor, encode_cursor
 from app.core.database.roles import INTAKE
 from app.core.database.transaction import Transaction
 from app.core.errors import MissingField, SelfReview, Unauthenticated
+from app.core.http.conditional import NOT_MODIFIED, not_modified
 from app.core.http.dependencies import Db, database_of
 from app.core.http.fast_route import FastRoute
 from app.core.http.idempotency import Idempotency
 from app.core.http.problems import BODIES, CHANGES, CREATES, READS, problem_responses
-from app.core.http.responses import JsonResource, Precondition, not_modified, page_response, resource_response
+from app.core.http.responses import JsonResource, Precondition, page_response, resource_response
 from app.core.principal import Principal
 from app.core.validation.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
 from app.events import store as events
@@ -107,7 +108,7 @@ async def list_registrations(
     "/registrations/{registration_id}",
     summary="Read a registration",
     response_model=schemas.Registration,
-    responses=problem_responses(*READS),
+    responses=problem_responses(*READS) | NOT_MODIFIED,
 )
 async def get_registration(request: Request, registration_id: UUID, principal: Reader) -> Response:
     """A case with its `status`, `reason_codes` and `note`, and `due_at` for the next decision."""

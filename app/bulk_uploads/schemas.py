@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from app.bulk_uploads.rules import RowOutcome, UploadFormat, UploadStatus
 from app.core.database.pagination import PageQuery
-from app.core.validation.schemas import Examples, Page, Problem, Query, Resource, Timestamp
+from app.core.validation.schemas import AnyOf, Examples, Page, Problem, Query, Resource, Timestamp
 
 UPLOAD_ID = "019b2f6e-7000-7b1a-8c44-1f2e3d4c5b6a"
 EXAMPLE: Examples = {
@@ -80,7 +80,7 @@ BulkUploadPage = Page[BulkUpload]
 class BulkUploadsQuery(PageQuery):
     """Filters of a list of uploads."""
 
-    status: UploadStatus | None = None
+    status: AnyOf[UploadStatus] = None
 
 
 class RowProblem(Resource):
@@ -125,4 +125,4 @@ UploadRowPage = Page[UploadRow]
 class RowsQuery(PageQuery):
     """Filters of an upload's rows."""
 
-    outcome: RowOutcome | None = None
+    outcome: AnyOf[RowOutcome] = None

@@ -21,6 +21,7 @@ from app.core.principal import Principal
 from app.core.validation.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
 from app.events import store as events
 from app.events.schemas import EventPage
+from app.operators import store as operators
 from app.operators.errors import UnknownOperator
 from app.registrations import rules, schemas, service, store
 from app.registrations.errors import ClaimedByAnother, IllegalTransition, NetworkOverlap, ReferenceDuplicate
@@ -94,13 +95,14 @@ async def create_registration(
     "/registrations",
     summary="List registrations",
     response_model=schemas.RegistrationPage,
-    responses=problem_responses(*READS),
+    responses=problem_responses(*READS, UnknownOperator),
 )
 async def list_registrations(
     request: Request, query: Annotated[schemas.RegistrationsQuery, Query()], principal: Reader
 ) -> Response:
     """Oldest first. An association sees its own, an operator those that name it, the regulator all."""
     async with database_of(request).transaction(principal, read_only=True) as tx:
+        await operators.check_known(tx, query.operator or (), "/query/operator")
         return page_response(request, schemas.RegistrationPage, *await store.list_page(tx, principal, query))
 
 
@@ -168,7 +170,7 @@ async def withdraw_registration(
     "/registrations/{registration_id}/claim",
     summary="Claim a case",
     response_model=schemas.Registration,
-    responses=problem_responses(*TRANSITIONS, SelfReview),
+    responses=problem_responses(*TRANSITIONS, SelfReview, ClaimedByAnother),
 )
 async def claim_case(
     request: Request, registration_id: UUID, database: Db, principal: Officer, if_match: Precondition

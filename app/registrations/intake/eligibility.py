@@ -8,7 +8,7 @@ from app.allowlist.errors import NetworkTaken
 from app.applicants.store import Identity
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, NotFound
 from app.core.validation.networks import parse_canonical
-from app.operators.errors import UnknownOperator
+from app.operators.errors import unknown_operator
 from app.registrations.errors import NetworkOverlap, ReferenceDuplicate
 from app.registrations.intake.batch import Batch
 from app.registrations.intake.conflicts import Conflicts, ExistingCase, Overlap
@@ -83,7 +83,7 @@ def check_content(
     networks = [parse_canonical(network) for network in item.networks]
     errors = [
         *_kind_errors(item, applicant),
-        *(_operator_errors(item) if place in batch.unknown_operators else ()),
+        *((unknown_operator("/operator", item.operator),) if place in batch.unknown_operators else ()),
         *_reference_errors(item, conflicts, existing),
         *_network_errors(item, applicant.subject, conflicts.overlaps.get(place, ()), existing),
         *(_own_overlap(item, i) for i in accepted.overlapping(applicant.subject, networks)),
@@ -98,11 +98,6 @@ def _kind_errors(item: RegistrationRequest, applicant: Identity) -> Iterator[Fie
     kinds = TRACKS[item.track].applicant_kinds
     if applicant.kind not in kinds:
         yield InvalidValue.at("/track", f"{item.track} is for {' or '.join(kinds)}, not for {applicant.kind}.")
-
-
-def _operator_errors(item: RegistrationRequest) -> Iterator[FieldError]:
-    detail = f"There is no operator {item.operator!r}. GET /v1/operators lists them."
-    yield UnknownOperator.at("/operator", detail)
 
 
 def _reference_errors(

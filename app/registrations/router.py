@@ -4,19 +4,21 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 
 from app.allowlist.errors import NetworkTaken
 from app.core.auth.bearer import require
 from app.core.database.pagination import PageQuery, decode_cursor, encode_cursor
 from app.core.database.roles import INTAKE
 from app.core.database.transaction import Transaction
-from app.core.errors import MissingField, SelfReview, Unauthenticated
+from app.core.errors import Invalid, MissingField, SelfReview, Unauthenticated
 from app.core.http.conditional import NOT_MODIFIED, not_modified
 from app.core.http.dependencies import Db, database_of
 from app.core.http.fast_route import FastRoute
 from app.core.http.idempotency import Idempotency
-from app.core.http.problems import BODIES, CHANGES, CREATES, READS, problem_responses
+from app.core.http.problems import BODIES, CHANGES, CREATES, READS, field_errors, problem_responses
 from app.core.http.responses import JsonResource, Precondition, page_response, resource_response
+from app.core.http.strict_route import Handler
 from app.core.principal import Principal
 from app.core.validation.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
 from app.events import store as events
@@ -25,6 +27,7 @@ from app.operators import store as operators
 from app.operators.errors import UnknownOperator
 from app.registrations import rules, schemas, service, store
 from app.registrations.errors import ClaimedByAnother, IllegalTransition, NetworkOverlap, ReferenceDuplicate
+from app.registrations.intake.malformed import find_all_errors
 from app.registrations.intake.submissions import Submissions
 
 router = APIRouter(tags=["registrations"], route_class=FastRoute)
@@ -66,8 +69,44 @@ async def list_tracks(request: Request, _: Annotated[Principal, require()]) -> R
     return page_response(request, schemas.TrackPage, tracks, None)
 
 
-@router.post(
+class SubmissionRoute(FastRoute):
+    """The route of submissions: a body that is refused for its form is told what the register refuses in it, too."""
+
+    def get_route_handler(self) -> Handler:
+        """Return the handler of ``FastRoute``, with the further errors."""
+        handle = super().get_route_handler()
+
+        async def handle_submission(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as refused:
+                if not isinstance(refused.body, dict):
+                    raise
+                principal: Principal = request.scope["principal"]
+                async with database_of(request).transaction(principal, role=INTAKE) as tx:
+                    errors = await find_all_errors(tx, principal, refused.body, field_errors(refused))
+                raise Invalid.of(errors) from None
+
+        return handle_submission
+
+
+async def create_registration(
+    request: Request, body: schemas.RegistrationDetails, principal: Writer, idempotency: Idempotency
+) -> Response:
+    """Submits a registration for one of your own applicants.
+
+    A `reference` that you have used before names an existing case. The same content changes nothing. Other content
+    corrects a case that was sent back and submits it again; in any other status it is refused.
+    """
+    submissions: Submissions = request.app.state.submissions
+    return await submissions.submit(principal, body.request, idempotency)
+
+
+router.add_api_route(
     "/registrations",
+    create_registration,
+    methods=["POST"],
+    route_class_override=SubmissionRoute,
     status_code=201,
     summary="Submit a registration",
     response_model=schemas.Registration,
@@ -79,16 +118,6 @@ async def list_tracks(request: Request, _: Annotated[Principal, require()]) -> R
         }
     },
 )
-async def create_registration(
-    request: Request, body: schemas.RegistrationDetails, principal: Writer, idempotency: Idempotency
-) -> Response:
-    """Submits a registration for one of your own applicants.
-
-    A `reference` that you have used before names an existing case. The same content changes nothing. Other content
-    corrects a case that was sent back and submits it again; in any other status it is refused.
-    """
-    submissions: Submissions = request.app.state.submissions
-    return await submissions.submit(principal, body.request, idempotency)
 
 
 @router.get(

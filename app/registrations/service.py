@@ -7,7 +7,7 @@ from uuid import UUID
 from app.allowlist import service as allowlist
 from app.allowlist.store import Cause
 from app.core.database.transaction import Transaction
-from app.core.errors import SelfReview
+from app.core.errors import Invalid, SelfReview
 from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
 from app.core.validation.schemas import validate
@@ -28,6 +28,7 @@ from app.registrations.intake import service as intake
 from app.registrations.intake import statements
 from app.registrations.intake.conflicts import ExistingCase
 from app.registrations.intake.eligibility import Accepted
+from app.registrations.intake.malformed import find_all_errors
 from app.registrations.models import Registration
 from app.registrations.rules import (
     EDITABLE,
@@ -82,7 +83,10 @@ def _details(case: Registration) -> dict[str, Any]:
 
 async def _check(tx: Transaction, principal: Principal, case: Registration, details: dict[str, Any]) -> Accepted:
     """Check the details of a case like those of a submission."""
-    request = validate(RegistrationDetails, details).request
+    try:
+        request = validate(RegistrationDetails, details).request
+    except Invalid as refused:
+        raise Invalid.of(await find_all_errors(tx, principal, details, refused.errors, case.id)) from None
     return await intake.check_correction(tx, principal, request, ExistingCase(case.id, case.status, request))
 
 

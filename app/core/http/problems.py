@@ -157,18 +157,22 @@ def _is_served(request: Request, method: str) -> bool:
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    field_errors = [_to_field_error(each) for each in error.errors()]
     content_type = request.headers.get("content-type", "")
     about_body = any(each["loc"][0] == "body" for each in error.errors())
     if about_body and error.body and not _is_json(content_type):
         detail = f"The content type is {content_type or 'missing'}."
         return problem_response(errors.UnsupportedMediaType(detail), _instance(request))
-    return problem_response(errors.Invalid.of(field_errors), _instance(request))
+    return problem_response(errors.Invalid.of(field_errors(error)), _instance(request))
 
 
 def _is_json(content_type: str) -> bool:
     essence = content_type.partition(";")[0].strip().lower()
     return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
+
+
+def field_errors(refused: RequestValidationError) -> list[FieldError]:
+    """Return the errors of a request that the framework refused."""
+    return [_to_field_error(each) for each in refused.errors()]
 
 
 def _to_field_error(error: Any) -> FieldError:

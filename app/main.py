@@ -52,7 +52,8 @@ DESCRIPTION = """The register of IP addresses used for VPNs and static-IP servic
 Partners register applicants and their networks, officers decide, operators read the allowlist. Get a token with
 **Authorize** (client id and secret), then try any operation. Errors are problem details (RFC 9457); each code is
 explained under [/problems](/problems). Lists are paginated: follow `next_cursor`. A change requires `If-Match`, and
-every POST that creates a resource accepts an `Idempotency-Key`."""
+every POST that creates a resource accepts an `Idempotency-Key`. HEAD is served wherever GET is. Unknown parameters, and
+a body where none is described, are refused; a filter by a choice may be repeated, which means any of the values."""
 OPENAPI = "/openapi.json"
 UPLOADS = "/v1/bulk-uploads"
 FEED = "/v1/allowlist"

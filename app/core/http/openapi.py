@@ -37,7 +37,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
             _add_limits(each["responses"])
         if "in" in each and "schema" in each:
             each["schema"] = _not_nullable(each["schema"])
-            each["required"] = each["required"] or each["name"] == "if-match"
+            each["required"] = each["name"] == "if-match" or each.get("required", False)
         for media_type, content in each.get("content", {}).items():
             if not media_type.endswith(("/json", "+json")):
                 _bound_body(content["schema"])

@@ -12,7 +12,7 @@ from joserfc.jwk import KeySet, OKPKey
 from uuid_utils.compat import uuid7
 
 from app.core.auth.bearer import ACCESS, ALGORITHM, decode_unverified
-from app.core.errors import PayloadTooLarge, RequestTimeout, TooManyRequests
+from app.core.errors import PayloadTooLarge, RequestTimeout, TooManyRequests, UnsupportedEncoding
 from app.core.http.dependencies import database_of
 from app.core.http.problems import problem_responses
 from app.core.http.responses import json_response
@@ -92,7 +92,7 @@ class _FormCredentials:
     "/oauth/token",
     summary="Get an access token",
     response_model=Token,
-    responses=problem_responses(PayloadTooLarge, RequestTimeout, TooManyRequests) | OAUTH_ERRORS,
+    responses=problem_responses(PayloadTooLarge, RequestTimeout, UnsupportedEncoding, TooManyRequests) | OAUTH_ERRORS,
 )
 async def issue_token(
     request: Request,

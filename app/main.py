@@ -8,7 +8,6 @@ from functools import cache
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from joserfc.jwk import KeySet
 from sqlalchemy.exc import SQLAlchemyError
@@ -30,6 +29,7 @@ from app.core.http.middleware import RequestMiddleware
 from app.core.http.openapi import complete
 from app.core.http.problems import add_problem_handlers
 from app.core.http.problems import router as problems
+from app.core.http.strict_route import StrictRoute
 from app.core.limits.http import RateLimits
 from app.core.limits.shared_read import SharedRead
 from app.core.outbound.client import Outbound
@@ -52,7 +52,8 @@ DESCRIPTION = """The register of IP addresses used for VPNs and static-IP servic
 Partners register applicants and their networks, officers decide, operators read the allowlist. Get a token with
 **Authorize** (client id and secret), then try any operation. Errors are problem details (RFC 9457); each code is
 explained under [/problems](/problems). Lists are paginated: follow `next_cursor`. A change requires `If-Match`, and
-every POST that creates a resource accepts an `Idempotency-Key`."""
+every POST that creates a resource accepts an `Idempotency-Key`. HEAD is served wherever GET is. Unknown parameters, and
+a body where none is described, are refused; a filter by a choice may be repeated, which means any of the values."""
 OPENAPI = "/openapi.json"
 UPLOADS = "/v1/bulk-uploads"
 FEED = "/v1/allowlist"
@@ -100,7 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
         contact={"name": "The operators of this register"},
         license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         # before FastAPI's own route, which encodes the document for each request
-        routes=[APIRoute(OPENAPI, _openapi, include_in_schema=False)],
+        routes=[StrictRoute(OPENAPI, _openapi, include_in_schema=False)],
         openapi_url=OPENAPI,
         servers=[{"url": "/", "description": "This service, in production as in staging", "x-internal": False}],
     )

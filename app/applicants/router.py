@@ -19,10 +19,11 @@ from app.core.auth.bearer import require
 from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, MissingField
 from app.core.http.authenticated_route import AuthenticatedRoute
+from app.core.http.conditional import NOT_MODIFIED, not_modified
 from app.core.http.dependencies import Db
 from app.core.http.idempotency import Idempotency
 from app.core.http.problems import BODIES, CHANGES, CREATES, READS, problem_responses
-from app.core.http.responses import Precondition, json_response, not_modified, page_response, resource_response
+from app.core.http.responses import Precondition, json_response, page_response, resource_response
 from app.core.principal import Principal
 
 router = APIRouter(prefix="/applicants", tags=["applicants"], route_class=AuthenticatedRoute)
@@ -89,7 +90,7 @@ async def list_applicants(
     "/{applicant_id}",
     summary="Read an applicant",
     response_model=schemas.Applicant,
-    responses=problem_responses(*READS),
+    responses=problem_responses(*READS) | NOT_MODIFIED,
 )
 async def get_applicant(request: Request, applicant_id: UUID, database: Db, principal: Reader) -> Response:
     """Returns a record, with the CNIC masked."""

@@ -13,6 +13,7 @@ from app.core.database.pagination import PageQuery
 from app.core.errors import FieldError
 from app.core.validation.schemas import (
     LINE,
+    AnyOf,
     Body,
     Examples,
     Line100,
@@ -166,7 +167,7 @@ class Revealed(Resource):
 class ApplicantsQuery(PageQuery):
     """Filters of the list."""
 
-    kind: ApplicantKind | None = None
+    kind: AnyOf[ApplicantKind] = None
     ntn: Ntn | None = None
     pseb_number: Line100 | None = None
     pasha_number: Line100 | None = None

@@ -28,7 +28,7 @@ from app.applicants.rules import ApplicantKind, Particulars
 from app.applicants.schemas import ApplicantsQuery
 from app.core.database.base import INSTANT
 from app.core.database.batches import any_of, json_rows
-from app.core.database.pagination import fetch_page
+from app.core.database.pagination import fetch_page, matching
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
 from app.core.keyring import Keyring
@@ -105,7 +105,7 @@ async def list_page(
     filters = query.filters()
     if email := filters.pop("email", None):
         filters["email_hash"] = blind_index(tx.keyring, "email", email)
-    statement = select(Applicant).where(visible_to(principal)).filter_by(**filters)
+    statement = select(Applicant).where(visible_to(principal), *matching(Applicant, filters))
     return await fetch_page(tx, statement, Applicant.id, query, list_name="applicants")
 
 

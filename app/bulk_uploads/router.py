@@ -34,10 +34,11 @@ from app.core.errors import (
     UnsupportedMediaType,
 )
 from app.core.http.authenticated_route import AuthenticatedRoute
+from app.core.http.conditional import NOT_MODIFIED, matches_if_none_match, not_modified
 from app.core.http.dependencies import Db
 from app.core.http.idempotency import Idempotency, IdempotentRequest
 from app.core.http.problems import CREATES, READS, problem_responses
-from app.core.http.responses import matches_if_none_match, not_modified, page_response, resource_response
+from app.core.http.responses import page_response, resource_response
 from app.core.principal import Principal
 from app.core.settings import Settings
 from app.operators import store as operators
@@ -178,7 +179,10 @@ def _template(request: Request, body: bytes, media_type: str, name: str) -> Resp
 
 
 @router.get(
-    "/{upload_id}", summary="Follow an upload", response_model=schemas.BulkUpload, responses=problem_responses(*READS)
+    "/{upload_id}",
+    summary="Follow an upload",
+    response_model=schemas.BulkUpload,
+    responses=problem_responses(*READS) | NOT_MODIFIED,
 )
 async def get_upload(request: Request, upload_id: UUID, database: Db, principal: Reader) -> Response:
     """Get the status of an upload, its bytes and rows done, and its rows by outcome."""

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from app.bulk_uploads.rules import MAX_COLUMNS, Encoding, RowOutcome, UploadFormat, UploadOptions, UploadStatus
 from app.core.database.pagination import PageQuery
-from app.core.validation.schemas import Examples, Page, Problem, Query, Resource, ServiceText, Timestamp
+from app.core.validation.schemas import AnyOf, Examples, Page, Problem, Query, Resource, ServiceText, Timestamp
 
 MAX_NAMES_LENGTH = 500  # of one value of ``ignore_columns``
 UPLOAD_ID = "019b2f6e-7000-7b1a-8c44-1f2e3d4c5b6a"
@@ -141,7 +141,7 @@ BulkUploadPage = Page[BulkUpload]
 class BulkUploadsQuery(PageQuery):
     """Filters of a list of uploads."""
 
-    status: UploadStatus | None = None
+    status: AnyOf[UploadStatus] = None
 
 
 class RowProblem(Resource):
@@ -225,4 +225,4 @@ UploadRowPage = Page[UploadRow]
 class RowsQuery(PageQuery):
     """Filters of an upload's rows."""
 
-    outcome: RowOutcome | None = None
+    outcome: AnyOf[RowOutcome] = None

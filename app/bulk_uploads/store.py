@@ -45,7 +45,7 @@ from app.core.database.batches import (
     text_columns,
 )
 from app.core.database.engine import Database
-from app.core.database.pagination import fetch_page
+from app.core.database.pagination import fetch_page, matching
 from app.core.database.roles import INTAKE
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
@@ -116,13 +116,15 @@ async def list_page(
     tx: Transaction, principal: Principal, query: BulkUploadsQuery
 ) -> tuple[Sequence[BulkUpload], str | None]:
     """Return a page of the uploads that the caller may see, and the next cursor."""
-    statement = select(BulkUpload).where(_visible_to(principal)).filter_by(**query.filters())
+    statement = select(BulkUpload).where(_visible_to(principal), *matching(BulkUpload, query.filters()))
     return await fetch_page(tx, statement, BulkUpload.id, query, list_name="bulk-uploads")
 
 
 async def list_rows(tx: Transaction, upload_id: UUID, query: RowsQuery) -> tuple[Sequence[BulkUploadRow], str | None]:
     """Return a page of an upload's rows, and the next cursor."""
-    statement = select(BulkUploadRow).where(BulkUploadRow.bulk_upload_id == upload_id).filter_by(**query.filters())
+    statement = select(BulkUploadRow).where(
+        BulkUploadRow.bulk_upload_id == upload_id, *matching(BulkUploadRow, query.filters())
+    )
     return await fetch_page(tx, statement, BulkUploadRow.line, query, list_name=f"rows {upload_id}")
 
 

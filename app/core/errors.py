@@ -226,13 +226,15 @@ class UnsupportedMediaType(DomainError):
 class UnsupportedEncoding(UnsupportedMediaType):
     """The operation does not support the content encoding of the body; ``accepted`` lists those it does."""
 
-    accepted: ClassVar[str] = "gzip, zstd"
-
     code = "unsupported_encoding"
     title = "The content encoding is not supported"
     remedy = (
         "Send the body uncompressed, or compressed once with an encoding that Accept-Encoding of the response lists."
     )
+
+    def __init__(self, detail: str = "", errors: Sequence[FieldError] = (), *, accepted: str = "identity") -> None:
+        super().__init__(detail, errors)
+        self.accepted = accepted
 
 
 class NotAcceptable(DomainError):
@@ -241,6 +243,18 @@ class NotAcceptable(DomainError):
     code = "not_acceptable"
     title = "There is no acceptable representation"
     remedy = "Ask for one of the formats of the operation, by Accept or ?format=."
+
+
+class RangeNotSatisfiable(DomainError):
+    """The range begins after the end of the representation, which has ``size`` bytes."""
+
+    code = "range_not_satisfiable"
+    title = "The range is not within the representation"
+    remedy = "Content-Range of the response has the size; ask for a range within it, or for the whole without Range."
+
+    def __init__(self, detail: str = "", errors: Sequence[FieldError] = (), *, size: int = 0) -> None:
+        super().__init__(detail, errors)
+        self.size = size
 
 
 class MethodNotAllowed(DomainError):

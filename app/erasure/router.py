@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from app.applicants import schemas, store
 from app.applicants.router import to_schema
 from app.core.auth.bearer import require
+from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import database_of
 from app.core.http.problems import CHANGES, problem_responses
 from app.core.http.responses import Precondition, resource_response
@@ -15,7 +16,7 @@ from app.core.principal import Principal
 from app.erasure import service
 from app.erasure.errors import ApplicantInUse
 
-router = APIRouter(prefix="/applicants", tags=["applicants"])
+router = APIRouter(prefix="/applicants", tags=["applicants"], route_class=AuthenticatedRoute)
 Eraser = Annotated[Principal, require("applicants:erase")]
 
 

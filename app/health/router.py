@@ -13,13 +13,14 @@ from app.core.database.transaction import Transaction
 from app.core.errors import Unavailable
 from app.core.http.problems import problem_responses
 from app.core.http.responses import json_response
+from app.core.http.strict_route import StrictRoute
 from app.core.keyring import SealBroken
 from app.core.limits.shared_read import SharedRead
 from app.core.validation.schemas import Resource, Timestamp
 from app.health import store
 from app.partners import store as partners
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=StrictRoute)
 log = structlog.get_logger(__name__)
 
 

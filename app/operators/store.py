@@ -1,15 +1,17 @@
 """SQL of operators, their prefixes, and address allocations."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, CompoundSelect, Text, cast, delete, insert, null, select, true, union_all
+from sqlalchemy import BigInteger, CompoundSelect, Text, bindparam, cast, delete, insert, null, select, true, union_all
 from sqlalchemy.dialects.postgresql import CIDR
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.database.batches import Rows, json_rows, lateral_lookup, text_columns
+from app.core.database.batches import Rows, any_of, json_rows, lateral_lookup, text_columns
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
+from app.core.errors import Invalid
+from app.operators.errors import unknown_operator
 from app.operators.models import CountryPrefix, Operator, OperatorPrefix
 from app.operators.rules import PrefixTable
 
@@ -20,6 +22,16 @@ MAX_LOOKUPS = 256
 async def list_operators(tx: Transaction) -> Sequence[Operator]:
     """All operators, by code."""
     return (await tx.scalars(select(Operator).order_by(Operator.code))).all()
+
+
+_KNOWN = Statement(select(Operator.code).where(any_of(Operator.code, bindparam("codes"))))
+
+
+async def check_known(tx: Transaction, codes: Collection[str], pointer: str) -> None:
+    """Raise ``Invalid`` with an error at ``pointer`` for each code that no operator has."""
+    known = {code for (code,) in await tx.fetch(_KNOWN, codes=list(codes))} if codes else set()
+    if errors := [unknown_operator(pointer, code) for code in codes if code not in known]:
+        raise Invalid.of(errors)
 
 
 _NO_PREFIX, _NO_OPERATOR = cast(null(), CIDR).label("prefix"), cast(null(), Text).label("operator")

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from app.core.database.pagination import PageQuery
-from app.core.validation.schemas import Examples, Page, Resource, Timestamp
+from app.core.validation.schemas import AnyOf, Examples, Page, Resource, Timestamp
 from app.partners.rules import ChangeAction, ChangeStatus
 from app.partners.schemas import CLIENT_ID, PARTNER_ID
 
@@ -62,7 +62,7 @@ class ClientChangeAsked(ClientChange):
 class ClientChangesQuery(PageQuery):
     """Filters of the list of changes."""
 
-    status: ChangeStatus | None = None
+    status: AnyOf[ChangeStatus] = None
 
 
 ClientChangePage = Page[ClientChange]

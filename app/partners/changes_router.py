@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from app.core.auth.bearer import require
+from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
 from app.core.http.problems import READS, problem_responses
 from app.core.http.responses import json_response, page_response
@@ -14,7 +15,7 @@ from app.partners import client_changes, store
 from app.partners.change_schemas import ClientChange, ClientChangePage, ClientChangesQuery
 from app.partners.errors import AuthenticatesOtherwise, ChangeNotPending, NameTaken, SecondPersonRequired
 
-router = APIRouter(prefix="/partners/{partner_id}/client-changes", tags=["partners"])
+router = APIRouter(prefix="/partners/{partner_id}/client-changes", tags=["partners"], route_class=AuthenticatedRoute)
 Admin = Annotated[Principal, require("partners:admin")]
 
 

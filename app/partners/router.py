@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.core.auth.bearer import require
 from app.core.http.authenticated_route import AuthenticatedRoute
+from app.core.http.conditional import NOT_MODIFIED, not_modified
 from app.core.http.dependencies import Db
 from app.core.http.idempotency import Idempotency
 from app.core.http.problems import BODIES, CHANGES, CREATES, READS, problem_responses
@@ -71,12 +72,16 @@ async def create_partner(
 
 
 @router.get(
-    "/{partner_id}", summary="Read a partner", response_model=schemas.Partner, responses=problem_responses(*READS)
+    "/{partner_id}",
+    summary="Read a partner",
+    response_model=schemas.Partner,
+    responses=problem_responses(*READS) | NOT_MODIFIED,
 )
-async def get_partner(partner_id: UUID, database: Db, principal: Admin) -> Response:
+async def get_partner(request: Request, partner_id: UUID, database: Db, principal: Admin) -> Response:
     """Returns one partner: its name, its kind, and the operator's code if it is one."""
     async with database.transaction(principal, read_only=True) as tx:
-        return resource_response(schemas.Partner.model_validate(await store.get_partner(tx, partner_id)))
+        partner = await store.get_partner(tx, partner_id)
+        return not_modified(request, partner) or resource_response(schemas.Partner.model_validate(partner))
 
 
 @router.get(
@@ -158,12 +163,13 @@ async def create_client(
     "/{partner_id}/clients/{client_id}",
     summary="Read a client",
     response_model=schemas.Client,
-    responses=problem_responses(*READS),
+    responses=problem_responses(*READS) | NOT_MODIFIED,
 )
-async def get_client(partner_id: UUID, client_id: UUID, database: Db, principal: Admin) -> Response:
+async def get_client(request: Request, partner_id: UUID, client_id: UUID, database: Db, principal: Admin) -> Response:
     """Returns one client without its secret."""
     async with database.transaction(principal, read_only=True) as tx:
-        return resource_response(schemas.Client.model_validate(await store.get_client(tx, partner_id, client_id)))
+        client = await store.get_client(tx, partner_id, client_id)
+        return not_modified(request, client) or resource_response(schemas.Client.model_validate(client))
 
 
 @router.put(

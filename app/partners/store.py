@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from app.core.auth.bearer import ALGORITHM
 from app.core.database.base import INSTANT
 from app.core.database.batches import any_of
-from app.core.database.pagination import PageQuery, fetch_page
+from app.core.database.pagination import PageQuery, fetch_page, matching
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
 from app.partners.change_schemas import ClientChangesQuery
@@ -151,9 +151,8 @@ async def list_changes(
     tx: Transaction, partner_id: UUID, query: ClientChangesQuery
 ) -> tuple[list[ClientChange], str | None]:
     """Return a page of changes of a partner's clients, oldest first, and the cursor of the next page."""
-    statement = select(ClientChange).where(ClientChange.partner_id == partner_id)
-    if query.status is not None:
-        statement = statement.where(ClientChange.status == query.status)
+    conditions = matching(ClientChange, query.filters())
+    statement = select(ClientChange).where(ClientChange.partner_id == partner_id, *conditions)
     name = f"client-changes {partner_id}"
     items, cursor = await fetch_page(tx, statement, ClientChange.id, query, list_name=name)
     return list(items), cursor

@@ -64,9 +64,9 @@ async def fetch_json_page(
     """Return the JSON texts of a ``json_page`` and the cursor of the next page or None.
 
     ``pagination.fetch_page`` loads entities by a statement built for the request; this list is read so often that its
-    statements are compiled once, with filters and ``values`` as parameters, and its rows come as one array of texts.
+    statements are compiled once, with ``values`` as parameters, and its rows come as one array of texts.
     """
-    values |= {**query.filters(), "most": query.limit}
+    values["most"] = query.limit
     if query.cursor is not None:
         values["after"] = UUID(decode_cursor(tx.keyring, list_name, query.cursor))
     ((texts, last),) = await tx.fetch(page, **values)

@@ -4,25 +4,30 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 
 from app.allowlist.errors import NetworkTaken
 from app.core.auth.bearer import require
 from app.core.database.pagination import PageQuery, decode_cursor, encode_cursor
 from app.core.database.roles import INTAKE
 from app.core.database.transaction import Transaction
-from app.core.errors import MissingField, SelfReview, Unauthenticated
+from app.core.errors import Invalid, MissingField, SelfReview, Unauthenticated
+from app.core.http.conditional import NOT_MODIFIED, not_modified
 from app.core.http.dependencies import Db, database_of
 from app.core.http.fast_route import FastRoute
 from app.core.http.idempotency import Idempotency
-from app.core.http.problems import BODIES, CHANGES, CREATES, READS, problem_responses
-from app.core.http.responses import JsonResource, Precondition, not_modified, page_response, resource_response
+from app.core.http.problems import BODIES, CHANGES, CREATES, READS, field_errors, problem_responses
+from app.core.http.responses import JsonResource, Precondition, page_response, resource_response
+from app.core.http.strict_route import Handler
 from app.core.principal import Principal
 from app.core.validation.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
 from app.events import store as events
 from app.events.schemas import EventPage
+from app.operators import store as operators
 from app.operators.errors import UnknownOperator
 from app.registrations import rules, schemas, service, store
 from app.registrations.errors import ClaimedByAnother, IllegalTransition, NetworkOverlap, ReferenceDuplicate
+from app.registrations.intake.malformed import find_all_errors
 from app.registrations.intake.submissions import Submissions
 
 router = APIRouter(tags=["registrations"], route_class=FastRoute)
@@ -64,19 +69,27 @@ async def list_tracks(request: Request, _: Annotated[Principal, require()]) -> R
     return page_response(request, schemas.TrackPage, tracks, None)
 
 
-@router.post(
-    "/registrations",
-    status_code=201,
-    summary="Submit a registration",
-    response_model=schemas.Registration,
-    responses=problem_responses(*CREATES, *DETAILS)
-    | {
-        200: {
-            "model": schemas.Registration,
-            "description": "The reference is known: unchanged, or corrected and submitted again",
-        }
-    },
-)
+class SubmissionRoute(FastRoute):
+    """The route of submissions: a body that is refused for its form is told what the register refuses in it, too."""
+
+    def get_route_handler(self) -> Handler:
+        """Return the handler of ``FastRoute``, with the further errors."""
+        handle = super().get_route_handler()
+
+        async def handle_submission(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as refused:
+                if not isinstance(refused.body, dict):
+                    raise
+                principal: Principal = request.scope["principal"]
+                async with database_of(request).transaction(principal, role=INTAKE) as tx:
+                    errors = await find_all_errors(tx, principal, refused.body, field_errors(refused))
+                raise Invalid.of(errors) from None
+
+        return handle_submission
+
+
 async def create_registration(
     request: Request, body: schemas.RegistrationDetails, principal: Writer, idempotency: Idempotency
 ) -> Response:
@@ -89,17 +102,36 @@ async def create_registration(
     return await submissions.submit(principal, body.request, idempotency)
 
 
+router.add_api_route(
+    "/registrations",
+    create_registration,
+    methods=["POST"],
+    route_class_override=SubmissionRoute,
+    status_code=201,
+    summary="Submit a registration",
+    response_model=schemas.Registration,
+    responses=problem_responses(*CREATES, *DETAILS)
+    | {
+        200: {
+            "model": schemas.Registration,
+            "description": "The reference is known: unchanged, or corrected and submitted again",
+        }
+    },
+)
+
+
 @router.get(
     "/registrations",
     summary="List registrations",
     response_model=schemas.RegistrationPage,
-    responses=problem_responses(*READS),
+    responses=problem_responses(*READS, UnknownOperator),
 )
 async def list_registrations(
     request: Request, query: Annotated[schemas.RegistrationsQuery, Query()], principal: Reader
 ) -> Response:
     """Oldest first. An association sees its own, an operator those that name it, the regulator all."""
     async with database_of(request).transaction(principal, read_only=True) as tx:
+        await operators.check_known(tx, query.operator or (), "/query/operator")
         return page_response(request, schemas.RegistrationPage, *await store.list_page(tx, principal, query))
 
 
@@ -107,7 +139,7 @@ async def list_registrations(
     "/registrations/{registration_id}",
     summary="Read a registration",
     response_model=schemas.Registration,
-    responses=problem_responses(*READS),
+    responses=problem_responses(*READS) | NOT_MODIFIED,
 )
 async def get_registration(request: Request, registration_id: UUID, principal: Reader) -> Response:
     """A case with its `status`, `reason_codes` and `note`, and `due_at` for the next decision."""
@@ -167,7 +199,7 @@ async def withdraw_registration(
     "/registrations/{registration_id}/claim",
     summary="Claim a case",
     response_model=schemas.Registration,
-    responses=problem_responses(*TRANSITIONS, SelfReview),
+    responses=problem_responses(*TRANSITIONS, SelfReview, ClaimedByAnother),
 )
 async def claim_case(
     request: Request, registration_id: UUID, database: Db, principal: Officer, if_match: Precondition

@@ -12,6 +12,7 @@ from app.core.errors import FieldError
 from app.core.validation import networks
 from app.core.validation.schemas import (
     LINE,
+    AnyOf,
     Body,
     Examples,
     Line100,
@@ -159,14 +160,14 @@ RegistrationPage = Page[Registration]
 class RegistrationsQuery(PageQuery):
     """Filters and page of the list of registrations."""
 
-    status: Status | None = None
-    track: Track | None = None
-    purpose: Purpose | None = None
-    operator: OperatorCode | None = None
+    status: AnyOf[Status] = None
+    track: AnyOf[Track] = None
+    purpose: AnyOf[Purpose] = None
+    operator: AnyOf[OperatorCode] = None
     applicant_id: UUID | None = None
     reference: Line100 | None = None
     bulk_upload_id: UUID | None = None
-    flag: Annotated[Flag | None, Field(description="With this flag; `contested` only for the regulator")] = None
+    flag: Annotated[AnyOf[Flag], Field(description="With this flag; `contested` only for the regulator")] = None
     network: Annotated[NetworkText | None, Field(description="With a network that overlaps this one")] = None
     claimed_by: Annotated[UUID | None, Field(description="Claimed by this client; only for the regulator")] = None
     partner_id: Annotated[UUID | None, Field(description="Of this partner; only for the regulator")] = None

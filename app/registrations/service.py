@@ -7,7 +7,7 @@ from uuid import UUID
 from app.allowlist import service as allowlist
 from app.allowlist.store import Cause
 from app.core.database.transaction import Transaction
-from app.core.errors import SelfReview
+from app.core.errors import Invalid, SelfReview
 from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
 from app.core.validation.schemas import validate
@@ -15,12 +15,20 @@ from app.events import store as events
 from app.events.store import NewEvent
 from app.partners import store as partners
 from app.registrations import store
-from app.registrations.claims import UNCLAIMED, ClaimEnd, claim_end, clients_of, own_content
+from app.registrations.claims import (
+    UNCLAIMED,
+    ClaimEnd,
+    claim_end,
+    clients_of,
+    is_claimed_by_another,
+    own_content,
+)
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
 from app.registrations.intake import service as intake
 from app.registrations.intake import statements
 from app.registrations.intake.conflicts import ExistingCase
 from app.registrations.intake.eligibility import Accepted
+from app.registrations.intake.malformed import find_all_errors
 from app.registrations.models import Registration
 from app.registrations.rules import (
     EDITABLE,
@@ -75,7 +83,10 @@ def _details(case: Registration) -> dict[str, Any]:
 
 async def _check(tx: Transaction, principal: Principal, case: Registration, details: dict[str, Any]) -> Accepted:
     """Check the details of a case like those of a submission."""
-    request = validate(RegistrationDetails, details).request
+    try:
+        request = validate(RegistrationDetails, details).request
+    except Invalid as refused:
+        raise Invalid.of(await find_all_errors(tx, principal, details, refused.errors, case.id)) from None
     return await intake.check_correction(tx, principal, request, ExistingCase(case.id, case.status, request))
 
 
@@ -100,16 +111,18 @@ async def withdraw(tx: Transaction, principal: Principal, registration_id: UUID,
 async def claim(tx: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch, hours: int) -> None:
     """Claim a case for ``hours``; one whose claim by another officer has ended counts as submitted.
 
-    Raises ``IllegalTransition``, ``VersionMismatch``, and ``SelfReview`` for a case that the officer gave content.
+    Raises ``ClaimedByAnother``, ``IllegalTransition``, ``VersionMismatch``, and ``SelfReview`` for a case that the
+    officer gave content. Another's claim is told whatever the version: it is the change.
     """
     case = await store.get(tx, principal, registration_id, lock=True)
-    if_match.check(case)
     users = await partners.client_users(tx, principal.client_id, clients_of(case))
     now = datetime.now(UTC)
+    if case.status == Status.IN_REVIEW and is_claimed_by_another(case, users, now):
+        raise ClaimedByAnother
+    if_match.check(case)
     ended = claim_end(case, users, now)
     if case.status == Status.IN_REVIEW and not ended:
-        claimant = "you" if case.claimed_by and users.is_surely_own(case.claimed_by) else "another officer"
-        raise IllegalTransition(f"This case is already in review (claimed by {claimant}).")
+        raise IllegalTransition("This case is already in review (claimed by you).")
     target = _target(Status.SUBMITTED if ended else case.status, Transition.CLAIM)
     if own := own_content(case, users):
         raise SelfReview(users.explain(own))

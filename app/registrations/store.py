@@ -20,6 +20,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    or_,
     select,
     true,
     update,
@@ -127,43 +128,66 @@ async def list_page(
     Raises ``Invalid`` for a filter that only officers may use.
     """
     filters = query.filters()
-    is_contested = query.flag in OFFICERS_FLAGS
     if not principal.sees_all:
-        _refuse_officers_filters(filters, is_contested=is_contested)
-    names = {"contested" if name == "flag" and is_contested else name for name in filters}
-    page = _page(principal.partner_kind, frozenset(names), is_first=query.cursor is None)
-    return await fetch_json_page(tx, page, query, list_name="registrations", **viewer(principal))
+        _refuse_officers_filters(filters)
+    values = _filter_values(filters)
+    names = frozenset((name, isinstance(value, tuple)) for name, value in values.items())
+    page = _page(principal.partner_kind, names, is_first=query.cursor is None)
+    return await fetch_json_page(tx, page, query, list_name="registrations", **values, **viewer(principal))
+
+
+def _filter_values(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of ``_page``: of one value the value, since an index answers an equality in order.
+
+    ``contested`` has the other flags that were asked for with it.
+    """
+    values = {
+        name: value[0] if isinstance(value, tuple) and len(value) == 1 else value for name, value in filters.items()
+    }
+    flags = filters.get("flag", ())
+    if OFFICERS_FLAGS.intersection(flags):
+        del values["flag"]
+        values["contested"] = tuple(flag for flag in flags if flag not in OFFICERS_FLAGS) or None
+    return values
 
 
 @lru_cache(maxsize=1_000)
-def _page(kind: PartnerKind, filters: frozenset[str], *, is_first: bool) -> Statement:
-    """The statement of a page with these filters, whatever their values."""
-    conditions = [FILTERS[name] if name in FILTERS else _equals(name) for name in sorted(filters)]
+def _page(kind: PartnerKind, filters: frozenset[tuple[str, bool]], *, is_first: bool) -> Statement:
+    """The statement of a page with these filters, each with True for several values, whatever the values."""
+    conditions = [FILTERS[each] if each in FILTERS else _matches(*each) for each in sorted(filters)]
     return json_page(fields(kind).where(*conditions), Registration.id, is_first=is_first)
 
 
-def _equals(name: str) -> ColumnElement[bool]:
+def _matches(name: str, has_several: bool) -> ColumnElement[bool]:
     column: ColumnElement[Any] = getattr(Registration, name)
-    return column == bindparam(name)
+    return any_of(column, bindparam(name)) if has_several else column == bindparam(name)
 
 
-def _refuse_officers_filters(filters: Collection[str], *, is_contested: bool) -> None:
+def _refuse_officers_filters(filters: Mapping[str, Any]) -> None:
     """Raises ``Invalid`` for a filter that would tell what the response leaves out."""
     detail = "Only officers of the regulator see {}. Leave the filter out."
     errors = [
         InvalidValue.at(f"/query/{name}", detail.format(name)) for name in HIDDEN_FROM_PARTNERS if name in filters
     ]
-    errors += [InvalidValue.at("/query/flag", detail.format(Flag.CONTESTED))] if is_contested else []
+    hidden = OFFICERS_FLAGS.intersection(filters.get("flag", ()))
+    errors += [InvalidValue.at("/query/flag", detail.format(flag)) for flag in hidden]
     if errors:
         raise Invalid.of(errors)
 
 
+def _has_flag_of(parameter: str) -> ColumnElement[bool]:
+    flags: ColumnElement[bool] = Registration.flags.op("&&")(bindparam(parameter, type_=ARRAY(Text)))
+    return flags
+
+
 OVERLAPPING = RegistrationNetwork.network.op("&&")(bindparam("network"))
-# Filters other than the equality of a column.
+# Filters other than by the value of a column, each with True for several values.
 FILTERS = {
-    "flag": bindparam("flag", type_=Text) == any_(Registration.flags),
-    "contested": IS_CONTESTED,
-    "network": exists().where(RegistrationNetwork.registration_id == Registration.id, OVERLAPPING),
+    ("flag", False): bindparam("flag", type_=Text) == any_(Registration.flags),
+    ("flag", True): _has_flag_of("flag"),
+    ("contested", False): IS_CONTESTED,
+    ("contested", True): or_(IS_CONTESTED, _has_flag_of("contested")),
+    ("network", False): exists().where(RegistrationNetwork.registration_id == Registration.id, OVERLAPPING),
 }
 
 

@@ -1,5 +1,6 @@
 """Endpoints of decisions by the regulator's officers."""
 
+from collections import Counter
 from typing import Annotated
 from uuid import UUID
 
@@ -74,7 +75,9 @@ async def decide_batch(
 
     A batch grants (`approve`, `reinstate`) cases flagged `outside_country` or `operator_prefix_mismatch` only when
     `including_flags` names their flags. Otherwise each is refused as `flagged`, and the rest is granted. `flagged`
-    in the response counts the cases by flag.
+    in the response counts the cases by flag, `statuses` by the status before, `reasons` by the code of the refusal.
+
+    With `dry_run` the response is the same, and nothing changes.
     """
     async with database.transaction(officer) as tx:
 
@@ -86,7 +89,15 @@ async def decide_batch(
             ]
             counts = schemas.BatchCounts(selected=outcome.selected, decided=outcome.decided, refused=len(refused))
             flagged = schemas.FlaggedCounts(**{flag: outcome.flagged[flag] for flag in rules.AddressFlag})
-            answer = schemas.BatchOutcome(batch_id=outcome.batch_id, counts=counts, flagged=flagged, refused=refused)
+            answer = schemas.BatchOutcome(
+                batch_id=None if body.dry_run else outcome.batch_id,
+                dry_run=body.dry_run,
+                counts=counts,
+                statuses=outcome.statuses,
+                flagged=flagged,
+                reasons=Counter(why.code for why in outcome.refused.values()),
+                refused=refused,
+            )
             return json_response(answer)
 
         return await idempotency.respond(tx, officer, act)

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 from app.core.database.pagination import PageQuery
 from app.core.errors import FieldError, InvalidValue
 from app.core.validation.schemas import (
+    AnyOf,
     Body,
     Examples,
     Instant,
@@ -119,6 +120,7 @@ class BatchDecision(DecisionDetails):
         ),
         domain_validator(_unique),
     ] = Field(default=[])
+    dry_run: Annotated[bool, Field(strict=True, description="Tell what the batch would do, and change nothing")] = False
 
     @classmethod
     def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
@@ -192,17 +194,23 @@ class BatchOutcome(Resource):
             "examples": [
                 {
                     "batch_id": "019b2f6e-7101-7b1a-8c44-1f2e3d4c5b6a",
+                    "dry_run": False,
                     "counts": {"selected": 180, "decided": 180, "refused": 0},
+                    "statuses": {"submitted": 170, "in_review": 10},
                     "flagged": {"outside_country": 0, "operator_prefix_mismatch": 3},
+                    "reasons": {},
                     "refused": [],
                 }
             ]
         }
     )
 
-    batch_id: UUID
+    batch_id: Annotated[UUID | None, Field(description="Null in a dry run, which makes no decisions")]
+    dry_run: bool
     counts: BatchCounts
+    statuses: Annotated[dict[str, int], Field(description="Selected registrations by the status that they had")]
     flagged: Annotated[FlaggedCounts, Field(description="Of the cases that this `approve` or `reinstate` could grant")]
+    reasons: Annotated[dict[str, int], Field(description="Refused registrations by the code of the problem")]
     refused: Sequence[RefusedItem]
 
 
@@ -210,7 +218,7 @@ class ReviewDecisionsQuery(PageQuery):
     """Filters and page of the list of decisions."""
 
     registration_id: UUID | None = None
-    action: Action | None = None
+    action: AnyOf[Action] = None
     officer: UUID | None = None
     batch_id: UUID | None = None
     decided_from: Annotated[Instant | None, Field(description="Decided at this time or later")] = None

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -43,12 +44,13 @@ PARTICIPLES = {
 class BatchResult:
     """Numbers of cases selected and decided in a batch, and the refusals of the others by id.
 
-    ``flagged`` counts by flag the cases that the batch could grant.
+    ``statuses`` counts the cases by the status that they had, ``flagged`` by flag those that the batch could grant.
     """
 
     batch_id: UUID
     selected: int
     decided: int
+    statuses: Counter[str]
     flagged: Counter[AddressFlag]
     refused: dict[UUID, DomainError]
 
@@ -71,13 +73,22 @@ async def decide_one(
 
 
 async def decide_many(tx: Transaction, officer: Principal, decision: BatchDecision) -> BatchResult:
-    """Decide all selected cases in the caller's transaction, a bounded number at a time."""
+    """Decide all selected cases in the caller's transaction, a bounded number at a time.
+
+    A dry run does the same and rolls it back, so that it tells the same.
+    """
+    async with tx.dry_run() if decision.dry_run else nullcontext():
+        return await _decide_many(tx, officer, decision)
+
+
+async def _decide_many(tx: Transaction, officer: Principal, decision: BatchDecision) -> BatchResult:
     batch_id, cause, selection = uuid7(), Cause(officer.client_id, in_mass=True), decision.selection
     missing = set(selection.registration_ids or ())
     refused: dict[UUID, DomainError] = {}
-    flagged: Counter[AddressFlag] = Counter()
+    statuses, flagged = Counter[str](), Counter[AddressFlag]()
     selected = len(missing)
     async for cases in registrations.lock_cases(tx, _condition(selection), DECIDED_AT_ONCE):
+        statuses.update(case.status for case in cases)
         allowed, not_allowed = await _split(tx, officer, cases, decision.action)
         if decision.action in rules.GRANTS:
             flagged.update(flag for case in allowed for flag in rules.flags_of(case))
@@ -87,7 +98,7 @@ async def decide_many(tx: Transaction, officer: Principal, decision: BatchDecisi
         selected += 0 if selection.registration_ids else len(cases)
         missing.difference_update(case.id for case in cases)
     refused |= {id_: NotFound() for id_ in selection.registration_ids or () if id_ in missing}
-    return BatchResult(batch_id, selected, selected - len(refused), flagged, refused)
+    return BatchResult(batch_id, selected, selected - len(refused), statuses, flagged, refused)
 
 
 def _condition(selection: Selection) -> ColumnElement[bool]:

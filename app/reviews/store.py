@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core.database.base import INSTANT
 from app.core.database.batches import UUID7
-from app.core.database.pagination import fetch_page
+from app.core.database.pagination import fetch_page, matching
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
 from app.reviews.models import ReviewDecision
@@ -53,4 +53,5 @@ async def list_page(tx: Transaction, query: ReviewDecisionsQuery) -> tuple[Seque
         statement = statement.where(ReviewDecision.decided_at >= start)
     if end := filters.pop("decided_before", None):
         statement = statement.where(ReviewDecision.decided_at < end)
-    return await fetch_page(tx, statement.filter_by(**filters), ReviewDecision.id, query, list_name="review-decisions")
+    statement = statement.where(*matching(ReviewDecision, filters))
+    return await fetch_page(tx, statement, ReviewDecision.id, query, list_name="review-decisions")

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from app.core.auth.bearer import require
 from app.core.database.pagination import PageQuery
 from app.core.http.authenticated_route import AuthenticatedRoute
+from app.core.http.conditional import NOT_MODIFIED, not_modified
 from app.core.http.dependencies import Db
 from app.core.http.idempotency import Idempotency
 from app.core.http.problems import BODIES, CHANGES, CREATES, READS, problem_responses
-from app.core.http.responses import Precondition, json_response, not_modified, page_response, resource_response
+from app.core.http.responses import Precondition, json_response, page_response, resource_response
 from app.core.outbound.client import Outbound
 from app.core.outbound.url_policy import UrlRefused
 from app.core.principal import Principal
@@ -68,7 +69,10 @@ async def list_webhooks(
 
 
 @router.get(
-    "/{webhook_id}", summary="Read a webhook", response_model=schemas.Webhook, responses=problem_responses(*READS)
+    "/{webhook_id}",
+    summary="Read a webhook",
+    response_model=schemas.Webhook,
+    responses=problem_responses(*READS) | NOT_MODIFIED,
 )
 async def get_webhook(request: Request, webhook_id: UUID, database: Db, principal: Manager) -> Response:
     """Returns one webhook without its secret, with its status and the reason if it is disabled."""

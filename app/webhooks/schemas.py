@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from app.core.database.pagination import PageQuery
 from app.core.outbound.url_policy import URL_LENGTH
-from app.core.validation.schemas import LINE, Body, Examples, Line200, MergePatch, Page, Resource, Timestamp
+from app.core.validation.schemas import LINE, AnyOf, Body, Examples, Line200, MergePatch, Page, Resource, Timestamp
 from app.webhooks.rules import EVENT_TYPE, DeliveryStatus, DisabledReason, WebhookStatus
 
 WEBHOOK_ID = "019b2f6e-8a10-7b3e-9d55-0b8d7f3e2a77"
@@ -157,5 +157,5 @@ DeliveryPage = Page[Delivery]
 class DeliveriesQuery(PageQuery):
     """Filters of the list of deliveries."""
 
-    status: DeliveryStatus | None = None
+    status: AnyOf[DeliveryStatus] = None
     event_id: UUID | None = None

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from app.core.database.base import INSTANT
 from app.core.database.batches import json_rows
-from app.core.database.pagination import PageQuery, fetch_page
+from app.core.database.pagination import PageQuery, fetch_page, matching
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
 from app.core.principal import Principal
@@ -77,7 +77,7 @@ async def list_deliveries(
     tx: Transaction, webhook: Webhook, query: DeliveriesQuery
 ) -> tuple[Sequence[Delivery], str | None]:
     """Return a page of a webhook's deliveries, newest first, and the cursor of the next page."""
-    statement = select(Delivery).where(Delivery.webhook_id == webhook.id).filter_by(**query.filters())
+    statement = select(Delivery).where(Delivery.webhook_id == webhook.id, *matching(Delivery, query.filters()))
     name = f"deliveries {webhook.id}"
     return await fetch_page(tx, statement, Delivery.id, query, list_name=name, descending=True)
 

@@ -11,8 +11,8 @@ async def test_a_change_without_if_match_or_of_a_stale_version_changes_nothing(p
         ({}, 428, "precondition_required"),
         ({"If-Match": " "}, 428, "precondition_required"),
         ({"If-Match": '"2"'}, 412, "version_mismatch"),
-        ({"If-Match": 'W/"1"'}, 412, "version_mismatch"),
-        ({"If-Match": "1"}, 412, "version_mismatch"),
+        ({"If-Match": 'W/"2"'}, 412, "version_mismatch"),
+        ({"If-Match": "1"}, 422, "invalid_value"),
     ):
         answer = await pseb.patch(path, json={"legal_name": "Other"}, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (status, code), headers

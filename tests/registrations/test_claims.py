@@ -107,7 +107,7 @@ async def test_a_claim_past_its_end_blocks_nobody_even_before_the_sweep(
 ) -> None:
     decided, taken = await claimed(officer, pseb), await claimed(officer, pseb)
     assert refused(await cases.decide(second, decided, "approve")) == (409, "claimed_by_another")
-    assert refused(await claim(second, taken)) == (409, "illegal_transition")
+    assert refused(await claim(second, taken)) == (409, "claimed_by_another")
     await make_old(service)
     assert (await cases.decide(second, decided, "approve")).status_code == 201
     again = await claim(second, taken)

@@ -24,10 +24,42 @@ async def test_unusable_filters_are_refused_at_their_parameter(pseb: Caller) -> 
         ("reference=%00", {"/query/reference": "invalid_value"}),
         ("limit=many", {"/query/limit": "invalid_value"}),
         ("order=asc", {"/query/order": "invalid_value"}),
+        ("operator=NAYATEL", {"/query/operator": "unknown_operator"}),
+        ("operator=nayatel&operator=NAYATEL", {"/query/operator": "unknown_operator"}),
+        ("reference=a&reference=b", {"/query/reference": "invalid_value"}),
+        ("status=submitted,approved", {"/query/status": "invalid_value"}),
         ("cursor=%21", {"/query/cursor": "invalid_value"}),
     ):
         answer = await pseb.get(f"/v1/registrations?{query}")
         assert (answer.status_code, cases.codes(answer)) == (422, expected), query
+
+
+async def test_a_repeated_filter_means_any_of_its_values(pseb: Caller, officer: Caller) -> None:
+    open_, granted = (await cases.submitted(pseb))["id"], (await cases.approved(pseb, officer))["id"]
+    elsewhere = (await cases.submitted(pseb, operator="ptcl"))["id"]
+    assert await ids(pseb, status="submitted") == [open_, elsewhere]
+    assert await ids(pseb, status=["submitted", "approved"]) == [open_, granted, elsewhere]
+    assert await ids(pseb, status=["submitted", "approved"], operator=["ptcl", "jazz"]) == [elsewhere]
+    assert await ids(pseb, status=["approved", "withdrawn"], track=["vpn_company", "call_centre"]) == [granted]
+    page = await pseb.get("/v1/registrations?status=submitted&status=approved&limit=1")
+    assert "status=submitted&status=approved" in page.headers["Link"]
+    second = await pseb.get(page.headers["Link"].partition(">")[0][1:])
+    assert [each["id"] for each in second.json()["items"]] == [granted]
+
+
+async def test_several_flags_mean_any_of_them_also_the_one_that_is_not_stored(
+    pseb: Caller, pasha: Caller, officer: Caller
+) -> None:
+    network = cases.address()
+    contested = [(await cases.submitted(caller, networks=[network]))["id"] for caller in (pseb, pasha)]
+    foreign = (await cases.submitted(pseb, networks=["8.8.8.8"]))["id"]
+    mismatched = (await cases.submitted(pseb, networks=["39.32.0.7"]))["id"]
+    await cases.submitted(pseb)
+    assert await ids(officer, flag="contested") == contested
+    assert await ids(officer, flag=["contested", "outside_country"]) == [*contested, foreign]
+    assert await ids(officer, flag=["outside_country", "operator_prefix_mismatch"]) == [foreign, mismatched]
+    hidden = await pseb.get("/v1/registrations?flag=outside_country&flag=contested")
+    assert (hidden.status_code, cases.codes(hidden)) == (422, {"/query/flag": "invalid_value"})
 
 
 async def test_another_associations_registration_looks_as_if_it_did_not_exist(pseb: Caller, pasha: Caller) -> None:

@@ -89,6 +89,48 @@ async def test_all_errors_come_at_once(pseb: Caller) -> None:
     }
 
 
+async def test_a_malformed_body_is_told_what_the_register_refuses_too(pseb: Caller, officer: Caller) -> None:
+    other, own = await cases.approved(pseb, officer), await cases.submitted(pseb, cases.company())
+    networks = ["x", *other["networks"], "10.0.0.1", *own["networks"]]
+    body = cases.registration(str(uuid4()), purpose="fun", operator="acme", networks=networks)
+    malformed = {"/purpose": "invalid_value", "/networks/0": "network_malformed", "/networks/2": "network_reserved"}
+    answer = await pseb.post("/v1/registrations", json=body)
+    assert (answer.status_code, cases.codes(answer)) == (
+        422,
+        {**malformed, "/applicant_id": "not_found", "/operator": "unknown_operator"},
+    )
+    body |= {"applicant_id": own["applicant_id"], "operator": [], "track": "vpn_freelancer"}
+    assert cases.codes(await pseb.post("/v1/registrations", json=body)) == {
+        **malformed,
+        "/operator": "invalid_value",
+        "/track": "invalid_value",
+        "/networks/1": "network_taken",
+        "/networks/3": "network_overlap",
+    }
+
+
+async def test_another_partners_grant_is_told_of_an_unknown_applicant_too(
+    pseb: Caller, pasha: Caller, officer: Caller
+) -> None:
+    granted = await cases.approved(pasha, officer)
+    body = cases.registration(str(uuid4()), networks=granted["networks"])
+    answer = await pseb.post("/v1/registrations", json=body)
+    expected = {"/applicant_id": "not_found", "/networks/0": "network_taken"}
+    assert (answer.status_code, cases.codes(answer)) == (422, expected)
+
+
+async def test_a_malformed_correction_is_told_what_the_register_refuses_too(pseb: Caller, officer: Caller) -> None:
+    case = await cases.submitted(pseb)
+    await cases.decide(officer, case, "reject", reason_codes=["document_missing"])
+    change = {"operator": "acme", "protocol": "smoke", "networks": [*case["networks"], "x"]}
+    path, headers = f"/v1/registrations/{case['id']}", {"If-Match": "*"}
+    assert cases.codes(await pseb.patch(path, json=change, headers=headers)) == {
+        "/operator": "unknown_operator",
+        "/protocol": "invalid_value",
+        "/networks/1": "network_malformed",
+    }
+
+
 async def test_all_conflicts_with_the_register_come_at_once_too(pseb: Caller, officer: Caller) -> None:
     other = await cases.approved(pseb, officer)
     firm = cases.company()

@@ -123,3 +123,51 @@ async def test_a_batch_takes_as_many_statements_for_300_registrations_as_for_10(
         # the officer's first request also takes a lease of its rate limit
         taken.append(sum("rate_windows" not in each for each in statements))
     assert taken[0] == taken[1] < 25
+
+
+async def test_a_dry_run_tells_what_the_batch_will_tell_and_changes_nothing(
+    service: Service, pseb: Caller, pasha: Caller, officer: Caller
+) -> None:
+    network = cases.address()
+    sound, foreign = await cases.submitted(pseb), await cases.submitted(pseb, networks=["8.8.8.8"])
+    rivals = [await cases.submitted(caller, networks=[network]) for caller in (pseb, pasha)]
+    claimed, withdrawn = await cases.submitted(pseb), await cases.submitted(pseb)
+    second = await service.officer("pta-officer-2")
+    await second.post(f"/v1/registrations/{claimed['id']}/claim", headers={"If-Match": "*"})
+    await pseb.post(f"/v1/registrations/{withdrawn['id']}/withdraw", headers={"If-Match": "*"})
+    ids = [each["id"] for each in (sound, foreign, *rivals, claimed, withdrawn)]
+
+    async def state() -> Any:
+        read = [(await officer.get(f"/v1/registrations/{id_}")).text for id_ in ids]
+        decisions = (await officer.get("/v1/review-decisions")).json()["items"]
+        return read, decisions, (await officer.get("/v1/events?limit=500")).json()["items"]
+
+    before = await state()
+    tried = (await batch(officer, {"registration_ids": [*ids, SOME_ID]}, dry_run=True)).json()
+    assert await state() == before
+    assert await service.publish() is None
+    assert tried["counts"] == {"selected": 7, "decided": 2, "refused": 5}
+    assert tried["statuses"] == {"submitted": 4, "in_review": 1, "withdrawn": 1}
+    assert tried["flagged"] == {"outside_country": 1, "operator_prefix_mismatch": 1}
+    assert tried["reasons"] == {
+        "flagged": 1, "network_taken": 1, "claimed_by_another": 1, "illegal_transition": 1, "not_found": 1
+    }  # fmt: skip
+    done = (await batch(officer, {"registration_ids": [*ids, SOME_ID]})).json()
+    assert (tried.pop("dry_run"), done.pop("dry_run"), tried.pop("batch_id")) == (True, False, None)
+    assert done.pop("batch_id")
+    assert tried == done
+
+
+async def test_what_is_meant_as_a_dry_run_is_never_carried_out(pseb: Caller, officer: Caller) -> None:
+    case = await cases.submitted(pseb)
+    body = {"selection": {"registration_ids": [case["id"]]}, "action": "approve"}
+    for path, changes in (
+        (f"{BATCH}?dry_run=true", {}),
+        (BATCH, {"dryrun": True}),
+        (BATCH, {"dry_run": "true"}),
+        (BATCH, {"dry_run": 1}),
+        (BATCH, {"dry_run": [True]}),
+    ):
+        answer = await officer.post(path, json={**body, **changes})
+        assert answer.status_code == 422, changes
+    assert (await pseb.get(f"/v1/registrations/{case['id']}")).json()["status"] == "submitted"

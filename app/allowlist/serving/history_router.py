@@ -10,28 +10,35 @@ from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import SnapshotBody
 from app.allowlist.serving.access import BASIC_SCHEME, FeedClient
 from app.allowlist.serving.representations import CachePolicy, entity_tag, list_tag, not_modified, repr_digest
-from app.allowlist.serving.router import NOT_MODIFIED, REPRESENTATIONS, accepts_gzip, history_of, reader_of
+from app.allowlist.serving.router import REPRESENTATIONS, accepts_gzip, history_of, reader_of
 from app.allowlist.snapshot import Version
 from app.core.auth.bearer import require
-from app.core.errors import Forbidden, NotAcceptable, NotFound, SelfReview, Unauthenticated
+from app.core.errors import Forbidden, NotAcceptable, NotFound, RangeNotSatisfiable, SelfReview, Unauthenticated
 from app.core.http.authenticated_route import AuthenticatedRoute
+from app.core.http.conditional import (
+    NOT_MODIFIED,
+    PARTIAL,
+    is_unmodified_since,
+    matches_if_none_match,
+    requested_range,
+)
 from app.core.http.dependencies import Db
 from app.core.http.problems import READS, problem_responses
-from app.core.http.responses import json_response, matches_if_none_match, page_response
+from app.core.http.responses import json_response, page_response
 from app.core.limits.http import count_work
 from app.core.principal import Principal
 
 router = APIRouter(prefix="/allowlist", tags=["allowlist"], route_class=AuthenticatedRoute)
 Serial = Annotated[int, Path(ge=1, le=schemas.MAX_SERIAL)]
 Officer = Annotated[Principal, require("allowlist:publish")]
-IMMUTABLE = CachePolicy("private, max-age=31536000, immutable", "Accept, Accept-Encoding")
+IMMUTABLE = CachePolicy("private, max-age=31536000, immutable", "Accept, Accept-Encoding", ranges="bytes")
 
 
 @router.get(
     "/snapshots/{serial}",
     summary="Read the list at a serial",
     response_model=SnapshotBody,
-    responses=problem_responses(*READS, NotAcceptable) | REPRESENTATIONS,
+    responses=problem_responses(*READS, NotAcceptable, RangeNotSatisfiable) | REPRESENTATIONS | PARTIAL,
     dependencies=[BASIC_SCHEME],
 )
 async def get_snapshot(
@@ -39,6 +46,7 @@ async def get_snapshot(
 ) -> Response:
     """Return the list as it was published at any serial, verified by its digest. It can be cached for ever.
 
+    `Range` of bytes, with `If-Range`, goes on with a download that broke off (RFC 9110, 14).
     A request that reads the serial from the database counts against the rate limit, whatever the response. 503 when
     too many lists are being built.
     """
@@ -50,18 +58,20 @@ async def get_snapshot(
     name, family = query.format or "json", int(query.family) if query.family else None
     gzipped = accepts_gzip(request)
     tag = list_tag(version, name, family, gzipped=gzipped)
-    if matches_if_none_match(request, tag):
+    if matches_if_none_match(request, tag) or is_unmodified_since(request, version.published_at):
         return not_modified(tag, IMMUTABLE)
     count_work(request)
     encoded = await history.representation(caller.id_texts[0], version, name, family, gzipped=gzipped)
-    return encoded.responses(IMMUTABLE).full
+    return requested_range(request, encoded.responses(IMMUTABLE).full)
 
 
 @router.get(
     "/deltas/{serial}",
     summary="Read the changes of a serial",
     response_model=schemas.DeltaBody,
-    responses=problem_responses(Unauthenticated, Forbidden, SnapshotRequired) | NOT_MODIFIED,
+    responses=problem_responses(Unauthenticated, Forbidden, SnapshotRequired, RangeNotSatisfiable)
+    | NOT_MODIFIED
+    | PARTIAL,
     dependencies=[BASIC_SCHEME],
 )
 async def get_delta_of(request: Request, serial: Serial, caller: FeedClient) -> Response:
@@ -76,8 +86,8 @@ async def get_delta_of(request: Request, serial: Serial, caller: FeedClient) -> 
         return not_modified(tag, IMMUTABLE)
     count_work(request)
     encoded = await history_of(request).delta(caller.id_texts[0], session, [delta])
-    headers = {**IMMUTABLE.headers, "ETag": tag, "Repr-Digest": repr_digest(encoded.sha256)}
-    return Response(encoded.body, media_type="application/json", headers=headers)
+    headers = {**IMMUTABLE.full_headers, "ETag": tag, "Repr-Digest": repr_digest(encoded.sha256)}
+    return requested_range(request, Response(encoded.body, media_type="application/json", headers=headers))
 
 
 @router.get(

@@ -24,15 +24,21 @@ EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 class CachePolicy(NamedTuple):
-    """The values of ``Cache-Control`` and ``Vary`` (RFC 9111)."""
+    """The values of ``Cache-Control`` and ``Vary`` (RFC 9111), and of ``Accept-Ranges`` where ranges are served."""
 
     control: str
     vary: str
+    ranges: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:
         """The header fields."""
         return {"Cache-Control": self.control, "Vary": self.vary}
+
+    @property
+    def full_headers(self) -> dict[str, str]:
+        """The header fields of a response with content."""
+        return {**self.headers, **({"Accept-Ranges": self.ranges} if self.ranges else {})}
 
 
 class Responses(NamedTuple):
@@ -63,7 +69,7 @@ class Representation:
     def responses(self, policy: CachePolicy) -> Responses:
         """The responses under a policy, built once and shared by all requests."""
         if policy not in self._responses:
-            headers = {**policy.headers, "ETag": self.etag, **self._headers}
+            headers = {**policy.full_headers, "ETag": self.etag, **self._headers}
             full = Response(self._body, headers=headers)
             self._responses[policy] = Responses(full, not_modified(self.etag, policy))
         return self._responses[policy]

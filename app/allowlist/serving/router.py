@@ -28,10 +28,11 @@ from app.core.errors import (
     NotFound,
     Unauthenticated,
 )
-from app.core.headers import first_header
+from app.core.headers import field_value, fields_of
+from app.core.http.conditional import NOT_MODIFIED, is_unmodified_since, matches_if_none_match
 from app.core.http.fast_route import FastRoute
 from app.core.http.problems import BODIES, problem_responses
-from app.core.http.responses import json_response, matches_if_none_match
+from app.core.http.responses import json_response
 from app.core.limits.http import count_work
 from app.core.validation import networks
 from app.core.validation.networks import NetworkMalformed
@@ -42,7 +43,6 @@ MAX_CHECKS_IN_LOOP = 100  # more of them run in a thread, which takes longer to 
 WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})")
 REVALIDATE = CachePolicy("private, max-age=0, must-revalidate", "Accept, Accept-Encoding, Authorization")
 READS = (Unauthenticated, Forbidden)
-NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "Not modified since the `ETag` sent"}}
 REPRESENTATIONS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The list",
@@ -51,6 +51,7 @@ REPRESENTATIONS: dict[int | str, dict[str, Any]] = {
                 "description": "Session, serial, digest, time and representation",
                 "schema": {"type": "string"},
             },
+            "Last-Modified": {"description": "Time of publication", "schema": {"type": "string"}},
             "Repr-Digest": {"description": "SHA-256 (RFC 9530)", "schema": {"type": "string"}},
         },
         "content": {
@@ -83,9 +84,23 @@ def _add_age(response: Response, reader: SnapshotReader) -> Response:
     return Response(response.body, response.status_code, headers)
 
 
+def _is_unmodified(request: Request, reader: SnapshotReader) -> bool:
+    """True when the list is the one of the time in ``If-Modified-Since``, which is in whole seconds.
+
+    Two lists of one second have one time, so the second is always sent (RFC 9110, 8.8.2.2).
+    """
+    if b"if-modified-since" not in fields_of(request.scope):
+        return False
+    current = reader.current()
+    before, published = reader.deltas.get(current.serial - 1), current.published_at
+    if before and published and before.published_at.replace(microsecond=0) == published.replace(microsecond=0):
+        return False
+    return is_unmodified_since(request, published)
+
+
 def accepts_gzip(request: Request) -> bool:
     """True when ``Accept-Encoding`` includes gzip (RFC 9110, 12.5.3)."""
-    return _includes_gzip(first_header(request.scope, b"accept-encoding") or "")
+    return _includes_gzip(field_value(request.scope, b"accept-encoding") or "")
 
 
 @lru_cache(maxsize=64)
@@ -103,17 +118,17 @@ def _includes_gzip(accepted: str) -> bool:
 async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery, Query()], _: FeedClient) -> Response:
     """Return the networks in force, in the format that your firewall reads.
 
-    Send the `ETag` back in `If-None-Match` to get 304 while nothing has changed. Before the first publication
-    the response is 503: a missing list is not an empty list. While the database is down, the last list is
-    served, with `Age` and `Warning`.
+    Send the `ETag` back in `If-None-Match` to get 304 while nothing has changed, or else `Last-Modified` in
+    `If-Modified-Since`. Before the first publication the response is 503: a missing list is not an empty list.
+    While the database is down, the last list is served, with `Age` and `Warning`.
     """
     reader = reader_of(request)
-    name = query.format or negotiate(first_header(request.scope, b"accept") or "")
+    name = query.format or negotiate(field_value(request.scope, b"accept") or "")
     family, gzipped = int(query.family) if query.family else None, accepts_gzip(request)
     snapshot = reader.current()
     encoded = reader.representations.get(snapshot.version, name, family, gzipped=gzipped)
     tag = encoded.etag if encoded else list_tag(snapshot.version, name, family, gzipped=gzipped)
-    if matches_if_none_match(request, tag):
+    if matches_if_none_match(request, tag) or _is_unmodified(request, reader):
         response = encoded.responses(REVALIDATE).not_modified if encoded else not_modified(tag, REVALIDATE)
         return _add_age(response, reader)
     count_work(request)

@@ -7,6 +7,7 @@ from typing import Protocol
 from app.bulk_uploads.receiving.compression import zstd
 from app.core.errors import EncodingMalformed, PayloadTooLarge, UnsupportedEncoding
 
+ACCEPTED = "gzip, zstd"
 PIECE_BYTES = 64 * 1024
 MAX_RATIO = 100
 # allowed at any ratio
@@ -74,7 +75,7 @@ class BodyDecompressor:
     def __init__(self, encoding: str | None, max_bytes: int) -> None:
         name = (encoding or "identity").strip().lower()
         if name not in DECOMPRESSORS:
-            raise UnsupportedEncoding(f"A body must be uncompressed or one of: {UnsupportedEncoding.accepted}.")
+            raise UnsupportedEncoding(f"A body must be uncompressed or one of: {ACCEPTED}.", accepted=ACCEPTED)
         self._create = DECOMPRESSORS[name]
         self._current: _Decompressor | None = None
         self._max_bytes = max_bytes

@@ -3,15 +3,16 @@
 import base64
 import binascii
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import Select
+from sqlalchemy import ColumnElement, Select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.core.database.batches import any_of
 from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, InvalidValue
 from app.core.keyring import Keyring
@@ -31,6 +32,13 @@ class PageQuery(Query):
     def filters(self) -> dict[str, Any]:
         """Return the filters that were given, by name."""
         return self.model_dump(exclude={"limit", "cursor"}, exclude_none=True)
+
+
+def matching(entity: type[Any], filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
+    """Yield the condition of each filter: the column of its name has the value, or one of several values."""
+    for name, value in filters.items():
+        column, values = getattr(entity, name), value if isinstance(value, tuple) else (value,)
+        yield column == values[0] if len(values) == 1 else any_of(column, values)
 
 
 def _sign(keyring: Keyring, list_name: str, key: str) -> str:

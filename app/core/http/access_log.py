@@ -9,7 +9,7 @@ from prometheus_client import Counter, Histogram
 from starlette.types import Scope
 from uuid_utils import uuid7
 
-from app.core.headers import first_header
+from app.core.headers import field_value
 from app.core.process import logs
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -19,7 +19,7 @@ SECONDS = Histogram("http_request_duration_seconds", "Seconds to the end of the 
 
 def assign_request_id(scope: Scope) -> bytes:
     """Return the caller's ``X-Request-ID`` or a new id, and add it to the log lines of the request."""
-    given = first_header(scope, b"x-request-id")
+    given = field_value(scope, b"x-request-id")
     request_id = given if given and REQUEST_ID.fullmatch(given) else str(uuid7())
     logs.begin_context(request_id=request_id)
     return request_id.encode()

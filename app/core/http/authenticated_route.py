@@ -1,21 +1,19 @@
 """Routes that authenticate the caller before they read the body; FastAPI alone reads the body first."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from fastapi import Request, Response
-from fastapi.params import Form, Security
-from fastapi.routing import APIRoute
+from fastapi.params import Security
 from fastapi.security import SecurityScopes
 
-from app.core.headers import first_header
-from app.core.http.json_limits import check_json
+from app.core.headers import field_value
+from app.core.http.strict_route import Handler, StrictRoute
 from app.core.principal import Principal
 
 # A dependency that returns a ``Principal`` takes the request, the scopes needed, and the ``Authorization`` header.
 Authentication = Callable[[Request, SecurityScopes, str | None], Awaitable[Principal]]
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,29 +26,27 @@ class CallerParameter:
 
     async def authenticate(self, request: Request) -> Principal:
         """Authenticate the caller by the headers. Raises ``Unauthenticated``, ``Forbidden`` or ``TooManyRequests``."""
-        return await self.authentication(request, self.scopes, first_header(request.scope, b"authorization"))
+        return await self.authentication(request, self.scopes, field_value(request.scope, b"authorization"))
 
 
-class AuthenticatedRoute(APIRoute):
+class AuthenticatedRoute(StrictRoute):
     """A class for ``APIRouter(route_class=AuthenticatedRoute)``.
 
     An endpoint with a ``Principal`` parameter responds 401, 403 or 429 before the body is read; the dependency finds
-    the principal in the scope of the request. JSON is checked by ``check_json`` before it is parsed.
+    the principal in the scope of the request.
     """
 
     def get_route_handler(self) -> Handler:
-        """Return FastAPI's handler behind the checks."""
+        """Return the handler of ``StrictRoute`` behind the authentication."""
         handle, caller = super().get_route_handler(), caller_parameter(self.endpoint)
-        takes_json = self.body_field is not None and not isinstance(self.body_field.field_info, Form)
+        if caller is None:
+            return handle
 
-        async def handle_checked(request: Request) -> Response:
-            if caller is not None:
-                await caller.authenticate(request)
-            if takes_json and "json" in (first_header(request.scope, b"content-type") or "").lower():
-                check_json(await request.body())  # cached by the request
+        async def handle_authenticated(request: Request) -> Response:
+            await caller.authenticate(request)
             return await handle(request)
 
-        return handle_checked
+        return handle_authenticated
 
 
 def caller_parameter(endpoint: Callable[..., Any]) -> CallerParameter | None:

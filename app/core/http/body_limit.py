@@ -6,7 +6,8 @@ from collections import Counter
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-BODILESS_METHODS = ("GET", "HEAD")
+from app.core.headers import announces_body
+
 UNAUTHENTICATED_BYTES = 16_384  # room for a form with an assertion
 CLIENT_SHARE = 8  # a client may have an eighth of all bodies in memory
 
@@ -15,8 +16,8 @@ class BodyLimitMiddleware:
     """Refuses bodies that are too large, by their declared length or as they arrive, or too slow. Pure ASGI.
 
     A body has at most ``limit`` bytes (``UNAUTHENTICATED_BYTES`` before its sender is authenticated) and ``seconds`` to
-    arrive. ``streamed`` maps paths whose bodies do not stay in memory to limits of their own; these may take longer, at
-    ``min_rate`` bytes a second. All other bodies together take at most ``memory`` bytes.
+    arrive. ``streamed`` maps the paths of POSTs whose bodies do not stay in memory to limits of their own; these may
+    take longer, at ``min_rate`` bytes a second. All other bodies together take at most ``memory`` bytes.
     """
 
     def __init__(
@@ -31,10 +32,10 @@ class BodyLimitMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and check its body while it is read."""
-        if scope["type"] != "http" or scope["method"] in BODILESS_METHODS:
+        if scope["type"] != "http" or not announces_body(scope):
             await self.app(scope, receive, send)
             return
-        limit = self._streamed.get(scope["path"])
+        limit = self._streamed.get(scope["path"]) if scope["method"] == "POST" else None
         memory, min_rate = (self._memory, None) if limit is None else (None, self._min_rate)
         body = _Body(scope, receive, limit or self._limit, self._seconds, min_rate, memory)
         try:

@@ -10,16 +10,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, get_type_hints
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs
 
 from fastapi import Request, Response
 from fastapi.params import Depends, Header, Query, Security
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
-from app.core.headers import first_header
-from app.core.http.authenticated_route import AuthenticatedRoute, CallerParameter, Handler, annotated, caller_parameter
+from app.core.headers import announces_body, field_value, fields_of
+from app.core.http.authenticated_route import AuthenticatedRoute, CallerParameter, annotated, caller_parameter
 from app.core.http.json_limits import check_json
+from app.core.http.strict_route import Handler, takes_several
 from app.core.validation import schemas
 
 METHODS = ("GET", "POST")
@@ -30,7 +31,7 @@ class FastRoute(AuthenticatedRoute):
     """A class for ``APIRouter(route_class=FastRoute)``.
 
     The fast path is for GET and POST endpoints that return a ``Response`` and take a ``Principal`` and nothing but: the
-    request, path parameters, one ``Query`` model of single values, one JSON body, dependencies on the request, and
+    request, path parameters, one ``Query`` model, one JSON body, dependencies on the request, and
     dependencies on the request and one header. Other endpoints get FastAPI's handler.
     """
 
@@ -62,7 +63,7 @@ class _HeaderDependency:
 
     async def solve(self, request: Request) -> Any:
         """Call the dependency for a request. Raises ``ValidationError``."""
-        value = self.adapter.validate_python(first_header(request.scope, self.header))
+        value = self.adapter.validate_python(field_value(request.scope, self.header))
         return await self.dependency(**{self.request_parameter: request, self.header_parameter: value})
 
 
@@ -82,13 +83,17 @@ class _Parameters:
     async def read(self, request: Request) -> dict[str, Any] | None:
         """Return the values of all parameters but the caller; None for a request that FastAPI has to handle."""
         values: dict[str, Any] = dict.fromkeys(self.requests, request)
+        scope = request.scope
+        if (not self.query and scope["query_string"]) or (not self.body and announces_body(scope)):
+            return None
         try:
             for name, adapter in self.path.items():
                 values[name] = adapter.validate_python(request.path_params[name])
             for name, query in self.query.items():
-                values[name] = _parse_query(query, request.scope["query_string"])
+                values[name] = _parse_query(query, scope["query_string"])
             for name, body in self.body.items():
-                if first_header(request.scope, b"content-type") != "application/json":
+                fields = fields_of(scope)
+                if fields.get(b"content-type") != b"application/json" or b"content-encoding" in fields:
                     return None
                 text = await request.body()  # cached by the request
                 check_json(text)
@@ -102,8 +107,12 @@ class _Parameters:
 
 @lru_cache(maxsize=500)
 def _parse_query(model: type[schemas.Query], query: bytes) -> schemas.Query:
-    """Parse a query string as FastAPI does, with the last value of each name. Raises ``ValidationError``."""
-    return model.model_validate(dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)))
+    """Parse a query string as FastAPI does. Raises ``ValueError`` for one that ``StrictRoute`` refuses, too."""
+    given: dict[str, Any] = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+    for name, values in given.items():
+        if name not in model.model_fields or not takes_several(model.model_fields[name].annotation):
+            (given[name],) = values
+    return model.model_validate(given)
 
 
 def _parameters_of(route: APIRoute) -> _Parameters | None:

@@ -19,7 +19,8 @@ class RequestMiddleware:
     """Surrounds everything else, as pure ASGI.
 
     Each request gets an id for its log lines and response. An unhandled error becomes a problem. The status of the
-    response decides what counts against rate limits.
+    response decides what counts against rate limits. HEAD is served as GET without the content (RFC 9110, 9.3.2), so
+    that every operation that has GET has HEAD.
     """
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
@@ -33,7 +34,10 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         began = time.perf_counter()
-        response = _Response(scope, send, https=self._https)
+        is_head = scope["method"] == "HEAD"
+        if is_head:
+            scope = _as_get(scope)
+        response = _Response(scope, send, https=self._https, is_head=is_head)
         try:
             await self.app(scope, receive, response.send)
         except ClientDisconnect:
@@ -44,19 +48,30 @@ class RequestMiddleware:
             problem = await problem_for(Request(scope), error)
             await problem(scope, receive, response.send)
         finally:
+            if is_head:
+                scope["method"] = "HEAD"  # as the log names it
             self._access_log.record(scope, response.status, time.perf_counter() - began)
+
+
+def _as_get(scope: Scope) -> Scope:
+    """Return the scope of the same request by GET, without ``Range``, which is defined for GET alone (RFC 9110, 14.2).
+
+    It is a copy: by its own scope the server knows that no content is to be sent.
+    """
+    return {**scope, "method": "GET", "headers": [each for each in scope["headers"] if each[0] != b"range"]}
 
 
 class _Response:
     """The response to one request while it is sent."""
 
-    __slots__ = ("_counted", "_https", "_is_replaced", "_request_id", "_scope", "_send", "status")
+    __slots__ = ("_counted", "_https", "_is_head", "_is_replaced", "_request_id", "_scope", "_send", "status")
 
-    def __init__(self, scope: Scope, send: Send, *, https: bool) -> None:
+    def __init__(self, scope: Scope, send: Send, *, https: bool, is_head: bool) -> None:
         self.status = CLIENT_DISCONNECTED
         self._scope = scope
         self._send = send
         self._https = https
+        self._is_head = is_head
         self._is_replaced = False
         self._request_id = assign_request_id(scope)
         self._counted: list[Counted] = []
@@ -71,16 +86,25 @@ class _Response:
         """Send a part of the response, adding headers to its start."""
         if message["type"] == "http.response.start":
             await self._start(message)
+        elif self._is_head:
+            await self._end(message)
         elif not self._is_replaced:
             await self._send(message)
+
+    async def _end(self, message: Message) -> None:
+        """End a response without its content. Raises ``ClientDisconnect`` to stop what makes more of it."""
+        await self._send({"type": "http.response.body", "body": b""})
+        if message.get("more_body", False):
+            raise ClientDisconnect
 
     async def _start(self, message: Message) -> None:
         limits, refusal = finish_counting(self._counted, message["status"])
         if refusal is not None:
-            self._is_replaced = True
             problem = problem_response(refusal, self._scope["path"])
             await self._send_start(problem.status_code, [*problem.raw_headers, *limits])
-            await self._send({"type": "http.response.body", "body": problem.body})
+            if not self._is_head:
+                self._is_replaced = True
+                await self._send({"type": "http.response.body", "body": problem.body})
         else:
             await self._send_start(message["status"], [*message.get("headers", ()), *limits])
 

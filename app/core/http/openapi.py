@@ -24,8 +24,9 @@ VALUES = {"example", "examples", "default", "enum", "const"}  # keywords that ho
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Complete ``document`` in place and return it.
 
-    Paths are sorted by tag; texts, numbers and lists get bounds; parameters are not nullable; responses of operations
-    with a rate limit have its headers; each problem is described once, in the components.
+    Paths are sorted by tag; texts, numbers and lists get bounds; parameters are not nullable; ``If-Match`` is required,
+    since its absence has a status of its own (428); responses of operations with a rate limit have its headers; each
+    problem is described once, in the components.
     """
     tags = [tag["name"] for tag in document.get("tags", ())]
     document["paths"] = dict(sorted(document["paths"].items(), key=lambda path: _tag_index(path[1], tags)))
@@ -36,6 +37,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
             _add_limits(each["responses"])
         if "in" in each and "schema" in each:
             each["schema"] = _not_nullable(each["schema"])
+            each["required"] = each["name"] == "if-match" or each.get("required", False)
         for media_type, content in each.get("content", {}).items():
             if not media_type.endswith(("/json", "+json")):
                 _bound_body(content["schema"])

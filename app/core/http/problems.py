@@ -16,6 +16,7 @@ from starlette.routing import Match
 from app.core import errors
 from app.core.database.engine import is_outage
 from app.core.errors import DomainError, FieldError
+from app.core.http.strict_route import StrictRoute
 from app.core.validation.schemas import MAX_TEXT_LENGTH, FieldProblem, Problem, field_error
 
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
@@ -36,6 +37,7 @@ STATUS_OF_KIND: dict[type[DomainError], int] = {
     errors.PayloadTooLarge: 413,
     errors.UrlTooLong: 414,
     errors.UnsupportedMediaType: 415,
+    errors.RangeNotSatisfiable: 416,
     errors.Invalid: 422,
     errors.PreconditionRequired: 428,
     errors.TooManyRequests: 429,
@@ -49,7 +51,9 @@ KIND_OF_STATUS = {status: kind for kind, status in STATUS_OF_KIND.items() if kin
 }
 # Errors of any operation that reads a resource, takes a body, creates or changes a resource.
 READS = (errors.Unauthenticated, errors.Forbidden, errors.NotFound)
-BODIES = (errors.UnsupportedMediaType, errors.PayloadTooLarge, errors.RequestTimeout)
+BODIES = (
+    errors.UnsupportedMediaType, errors.UnsupportedEncoding, errors.PayloadTooLarge, errors.RequestTimeout,
+)  # fmt: skip
 CREATES = (*READS, *BODIES, errors.IdempotencyConflict, errors.RequestInProgress)
 CHANGES = (*READS, errors.PreconditionRequired, errors.VersionMismatch)
 log = structlog.get_logger(__name__)
@@ -82,6 +86,8 @@ def problem_response(error: DomainError, instance: str, headers: Mapping[str, st
         extra.setdefault("WWW-Authenticate", error.challenge)
     if isinstance(error, errors.UnsupportedEncoding):
         extra.setdefault("Accept-Encoding", error.accepted)
+    if isinstance(error, errors.RangeNotSatisfiable):
+        extra["Content-Range"] = f"bytes */{error.size}"  # RFC 9110, 14.4
     if isinstance(error, errors.TooManyRequests):
         extra["Retry-After"] = str(error.retry_after)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -144,19 +150,19 @@ def _allowed_methods(request: Request) -> str:
 
 
 def _is_served(request: Request, method: str) -> bool:
-    scope = {"type": "http", "method": method, "path": request.scope["path"], "root_path": "", "headers": []}
+    routed = "GET" if method == "HEAD" else method
+    scope = {"type": "http", "method": routed, "path": request.scope["path"], "root_path": "", "headers": []}
     return any(route.matches(dict(scope))[0] is Match.FULL for route in request.app.routes)
 
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    field_errors = [_to_field_error(each) for each in error.errors()]
     content_type = request.headers.get("content-type", "")
     about_body = any(each["loc"][0] == "body" for each in error.errors())
     if about_body and error.body and not _is_json(content_type):
         detail = f"The content type is {content_type or 'missing'}."
         return problem_response(errors.UnsupportedMediaType(detail), _instance(request))
-    return problem_response(errors.Invalid.of(field_errors), _instance(request))
+    return problem_response(errors.Invalid.of(field_errors(error)), _instance(request))
 
 
 def _is_json(content_type: str) -> bool:
@@ -164,11 +170,18 @@ def _is_json(content_type: str) -> bool:
     return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
 
 
+def field_errors(refused: RequestValidationError) -> list[FieldError]:
+    """Return the errors of a request that the framework refused."""
+    return [_to_field_error(each) for each in refused.errors()]
+
+
 def _to_field_error(error: Any) -> FieldError:
     place, *rest = error["loc"]
+    if place == "query":
+        rest = rest[:1]  # of a parameter with several values, without the position
     if error["type"] == "json_invalid":
         return errors.InvalidValue.at("", f"The body is not JSON: {error['ctx']['error']} at position {rest[0]}.")
-    loc = tuple(rest) if place == "body" else error["loc"]
+    loc = tuple(rest) if place == "body" else (place, *rest)
     return field_error(error, loc)
 
 
@@ -190,7 +203,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation_error)
 
 
-router = APIRouter(prefix="/problems", tags=["problems"])
+router = APIRouter(prefix="/problems", tags=["problems"], route_class=StrictRoute)
 
 
 def _page(title: str, body: Sequence[str]) -> HTMLResponse:

@@ -1,4 +1,4 @@
-"""Responses: resources with an ``ETag``, pages with a ``Link``, 304, and the ``If-Match`` of a change."""
+"""Responses: resources with an ``ETag``, pages with a ``Link``, and the ``If-Match`` of a change."""
 
 import json
 from collections.abc import Sequence
@@ -9,8 +9,7 @@ from pydantic import BaseModel
 
 from app.core.database.pagination import next_link
 from app.core.errors import PreconditionRequired
-from app.core.headers import first_header
-from app.core.validation.preconditions import HasVersion, IfMatch, etag_of
+from app.core.validation.preconditions import IfMatch, etag_of
 
 
 class JsonResource(NamedTuple):
@@ -62,18 +61,3 @@ async def _if_match(
 
 
 Precondition = Annotated[IfMatch, Depends(_if_match)]
-
-
-def not_modified(request: Request, resource: HasVersion) -> Response | None:
-    """Return a 304 when ``If-None-Match`` has the entity tag of the resource, else None."""
-    tag = etag_of(resource)
-    return Response(None, 304, {"ETag": tag}) if matches_if_none_match(request, tag) else None
-
-
-def matches_if_none_match(request: Request, tag: str) -> bool:
-    """True when ``If-None-Match`` has the entity tag, by weak comparison (RFC 9110, 13.1.2)."""
-    field = first_header(request.scope, b"if-none-match")
-    if not field or field == tag:
-        return field == tag
-    tags = {each.strip().removeprefix("W/") for each in field.split(",")}
-    return tag in tags or "*" in tags

@@ -11,11 +11,12 @@ from fastapi import Request
 
 from app.core.database.engine import Database
 from app.core.errors import TooManyRequests
-from app.core.headers import first_header
+from app.core.headers import fields_of
 from app.core.limits.rate_limits import Counted, Quota, RateLimiter
 from app.core.settings import Settings
 
 READING = ("GET", "HEAD")
+CONDITIONS = frozenset((b"if-none-match", b"if-modified-since"))
 TOO_MANY = 429
 FAILED_LOGIN_BUCKETS = 64
 Fields = Sequence[tuple[bytes, bytes]]
@@ -78,7 +79,7 @@ class RateLimits:
     def _may_be_304(self, request: Request) -> bool:
         path = request.scope["path"]
         is_conditional = path == self._feed or path.startswith(self._conditional)
-        return is_conditional and bool(first_header(request.scope, b"if-none-match"))
+        return is_conditional and not CONDITIONS.isdisjoint(fields_of(request.scope))
 
 
 def _is_not_304(status: int) -> bool:

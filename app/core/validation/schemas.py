@@ -193,6 +193,12 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=True)
 
 
+Choice = TypeVar("Choice")
+MAX_CHOICES = 50
+# A filter by a field that is a choice. The parameter may be repeated, which means any of the values.
+AnyOf = Annotated[tuple[Choice, ...] | None, Field(max_length=MAX_CHOICES)]
+
+
 class Resource(BaseModel):
     """A response body."""
 
@@ -244,14 +250,24 @@ class Problem(Resource):
 
 def field_error(error: ErrorDetails, loc: Sequence[str | int]) -> FieldError:
     """Convert an error of Pydantic to a field error with a stable code and a JSON Pointer (RFC 6901)."""
-    pointer = "".join("/" + str(part)[:MAX_NAME_LENGTH].replace("~", "~0").replace("/", "~1") for part in loc)
+    pointer = json_pointer(*loc)
     if error["type"] in DomainError.known:
         return FieldError(pointer, error["type"], str(error.get("ctx", {}).get("detail", error["msg"])))
     if error["type"] in ("missing", "too_short"):
         return MissingField.at(pointer, f"{loc[-1] if loc else 'A body'} is required.")
     if error["type"] == "extra_forbidden":
-        return InvalidValue.at(pointer, f"Unknown field or parameter {str(loc[-1])[:60]!r}.")
+        return unknown_parameter(*loc)
     return InvalidValue.at(pointer, f"{error['msg']}.")
+
+
+def unknown_parameter(*loc: str | int) -> FieldError:
+    """Return the error of a field or parameter that the operation does not have."""
+    return InvalidValue.at(json_pointer(*loc), f"Unknown field or parameter {str(loc[-1])[:60]!r}.")
+
+
+def json_pointer(*loc: str | int) -> str:
+    """Return the JSON Pointer (RFC 6901) of a place, with names cut to ``MAX_NAME_LENGTH``."""
+    return "".join("/" + str(part)[:MAX_NAME_LENGTH].replace("~", "~0").replace("/", "~1") for part in loc)
 
 
 BodyType = TypeVar("BodyType", bound=Body)

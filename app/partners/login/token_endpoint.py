@@ -12,10 +12,11 @@ from joserfc.jwk import KeySet, OKPKey
 from uuid_utils.compat import uuid7
 
 from app.core.auth.bearer import ACCESS, ALGORITHM, decode_unverified
-from app.core.errors import PayloadTooLarge, RequestTimeout, TooManyRequests
+from app.core.errors import PayloadTooLarge, RequestTimeout, TooManyRequests, UnsupportedEncoding
 from app.core.http.dependencies import database_of
 from app.core.http.problems import problem_responses
 from app.core.http.responses import json_response
+from app.core.http.strict_route import StrictRoute
 from app.core.limits.http import count_failed_login, count_token
 from app.core.limits.shared_read import SharedRead
 from app.core.principal import SCOPES
@@ -29,7 +30,7 @@ from app.partners.login.client_authentication import ClientAuthenticator
 from app.partners.models import Client
 from app.partners.schemas import Token, TokenError
 
-router = APIRouter(tags=["tokens"])
+router = APIRouter(tags=["tokens"], route_class=StrictRoute)
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 EXAMPLE_KEY = {
     "kty": "OKP",
@@ -91,7 +92,7 @@ class _FormCredentials:
     "/oauth/token",
     summary="Get an access token",
     response_model=Token,
-    responses=problem_responses(PayloadTooLarge, RequestTimeout, TooManyRequests) | OAUTH_ERRORS,
+    responses=problem_responses(PayloadTooLarge, RequestTimeout, UnsupportedEncoding, TooManyRequests) | OAUTH_ERRORS,
 )
 async def issue_token(
     request: Request,

@@ -8,7 +8,6 @@ from app.allowlist.errors import NetworkTaken
 from app.applicants.store import Identity
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, NotFound
 from app.core.validation.networks import parse_canonical
-from app.operators.errors import UnknownOperator
 from app.registrations.errors import NetworkOverlap, ReferenceDuplicate
 from app.registrations.intake.batch import Batch
 from app.registrations.intake.conflicts import Conflicts, ExistingCase, Overlap
@@ -78,32 +77,42 @@ def check_content(
     The networks of an accepted item are added to ``accepted``, so that a later item of the same applicant conflicts.
     """
     item, applicant = batch.items[place], batch.applicants[place]
-    if applicant is None:
-        return NotFound("There is no such applicant.", [NotFound.at("/applicant_id", "There is no such applicant.")])
     networks = [parse_canonical(network) for network in item.networks]
     errors = [
-        *_kind_errors(item, applicant),
-        *(_operator_errors(batch.unknown_operators[place]) if place in batch.unknown_operators else ()),
+        *find_errors(batch, place, conflicts, existing),
         *_reference_errors(item, conflicts, existing),
-        *_network_errors(item, applicant.subject, conflicts.overlaps.get(place, ()), existing),
-        *(_own_overlap(item, i) for i in accepted.overlapping(applicant.subject, networks)),
+        *(_own_overlap(item, i) for i in (accepted.overlapping(applicant.subject, networks) if applicant else ())),
     ]
-    if errors:
+    if applicant is None and len(errors) == 1:
+        return NotFound(errors[0].detail, errors)
+    if applicant is None or errors:
         return Invalid.of(list({error.pointer: error for error in errors}.values()))
     accepted.add(applicant.subject, networks)
     return Accepted(item._replace(applicant_id=applicant.id), batch.flags[place], existing)
 
 
+def find_errors(batch: Batch, place: int, conflicts: Conflicts, existing: ExistingCase | None) -> Iterator[FieldError]:
+    """Yield the errors that the register alone tells of an item's applicant, operator and networks."""
+    item, applicant = batch.items[place], batch.applicants[place]
+    if applicant is None:
+        yield NotFound.at("/applicant_id", "There is no such applicant.")
+    else:
+        yield from _kind_errors(item, applicant)
+    if place in batch.unknown_operators:
+        yield _operator_error(batch.unknown_operators[place])
+    yield from _network_errors(item, applicant, conflicts.overlaps.get(place, ()), existing)
+
+
 def _kind_errors(item: RegistrationRequest, applicant: Identity) -> Iterator[FieldError]:
-    kinds = TRACKS[item.track].applicant_kinds
+    kinds = TRACKS[item.track].applicant_kinds if item.track in TRACKS else (applicant.kind,)
     if applicant.kind not in kinds:
         yield InvalidValue.at("/track", f"{item.track} is for {' or '.join(kinds)}, not for {applicant.kind}.")
 
 
-def _operator_errors(meant: str | None) -> Iterator[FieldError]:
-    """Yield the error of an unknown operator; its text, maybe of another column, is not repeated."""
+def _operator_error(meant: str | None) -> FieldError:
+    """Return the error of an unknown operator; its text, maybe of another column, is not repeated."""
     detail = f"Write {meant}." if meant else "There is no operator with this code. GET /v1/operators lists them."
-    yield UnknownOperator.at("/operator", detail)
+    return UnknownOperator.at("/operator", detail)
 
 
 def _reference_errors(
@@ -117,14 +126,16 @@ def _reference_errors(
 
 
 def _network_errors(
-    item: RegistrationRequest, subject: str, overlaps: Sequence[Overlap], existing: ExistingCase | None
+    item: RegistrationRequest, applicant: Identity | None, overlaps: Sequence[Overlap], existing: ExistingCase | None
 ) -> Iterator[FieldError]:
+    """Yield overlaps; of an unknown applicant only those with other partners' entries, which are nobody's own."""
     for each in overlaps:
         is_itself = existing is not None and each.registration_id == existing.id
-        if each.subject == subject and not is_itself:
+        if applicant and each.subject == applicant.subject and not is_itself:
             yield _own_overlap(item, each.position)
     for each in overlaps:
-        if each.registration_id is None and each.subject != subject:
+        is_others = each.subject is None or (applicant is not None and each.subject != applicant.subject)
+        if each.registration_id is None and is_others:
             detail = f"{item.networks[each.position]} is granted to another registrant."
             yield NetworkTaken.at(f"/networks/{each.position}", detail)
 

@@ -104,6 +104,27 @@ async def test_a_304_for_an_earlier_list_neither_reads_nor_builds_it(
     await fresh.close()
 
 
+async def test_a_download_of_an_earlier_list_goes_on_where_it_broke_off(nayatel: Caller) -> None:
+    plain = {"Accept-Encoding": "identity"}
+    for path in (f"{FEED}/snapshots/3?format=text", f"{FEED}/deltas/{SERIALS}"):
+        whole = await nayatel.get(path, headers=plain)
+        size = len(whole.content)
+        assert whole.headers["Accept-Ranges"] == "bytes"
+        rest = {**plain, "Range": "bytes=7-", "If-Range": whole.headers["ETag"]}
+        part = await nayatel.get(path, headers=rest)
+        assert (part.status_code, part.content) == (206, whole.content[7:])
+        assert part.headers["Content-Range"] == f"bytes 7-{size - 1}/{size}"
+        behind = await nayatel.get(path, headers={**plain, "Range": f"bytes={size}-"})
+        assert (behind.status_code, behind.json()["code"]) == (416, "range_not_satisfiable")
+        assert behind.headers["Content-Range"] == f"bytes */{size}"
+        other = await nayatel.get(path, headers={**rest, "If-Range": '"other"'})
+        assert (other.status_code, other.content) == (200, whole.content)
+        held = await nayatel.get(path, headers={**rest, "If-None-Match": whole.headers["ETag"]})
+        assert held.status_code == 304
+    newest = await nayatel.get(FEED, headers={"Range": "bytes=0-1"})
+    assert (newest.status_code, "accept-ranges" in newest.headers) == (200, False)
+
+
 async def test_a_delta_gets_304_only_for_its_own_tag(service: Service, nayatel: Caller) -> None:
     path = f"{FEED}/deltas/{SERIALS}"
     whole = await nayatel.get(path)

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from app.partners.rules import PartnerKind
-from tests.support import cases
+from tests.support import cases, feed
 from tests.support.service import Caller, Service
 
 NETWORKS = ["203.99.160.5/32", "203.99.160.16/29", "2400:1460:1::/64"]
@@ -141,6 +141,36 @@ async def test_the_tag_of_a_representation_gets_304_until_there_is_a_newer_seria
     await service.publish()
     for path, tag in tags.items():
         assert (await nayatel.get(path, headers={"If-None-Match": tag})).status_code == 200
+
+
+async def test_the_date_of_a_list_gets_304_until_there_is_another(
+    service: Service, nayatel: Caller, published: None
+) -> None:
+    path = "/v1/allowlist?format=text"
+    await feed.execute(service, "UPDATE publications SET published_at = published_at - interval '1 hour'")
+    await service.app.state.reader.refresh()
+    date = (await nayatel.get(path)).headers["Last-Modified"]
+    held = await nayatel.get(path, headers={"If-Modified-Since": date})
+    assert (held.status_code, held.content) == (304, b"")
+    for other in ("Sat, 01 Jan 2000 00:00:00 GMT", "Sat, 01 Jan 2099 00:00:00 GMT", "yesterday"):
+        assert (await nayatel.get(path, headers={"If-Modified-Since": other})).status_code == 200, other
+    with_tag = {"If-Modified-Since": date, "If-None-Match": '"other"'}
+    assert (await nayatel.get(path, headers=with_tag)).status_code == 200
+    await feed.granted(service, ["154.192.7.7/32"])
+    await service.publish()
+    assert (await nayatel.get(path, headers={"If-Modified-Since": date})).status_code == 200
+
+
+async def test_the_second_list_of_one_second_is_sent_to_who_has_the_first(
+    service: Service, nayatel: Caller, published: None
+) -> None:
+    path = "/v1/allowlist?format=text"
+    await feed.granted(service, ["154.192.7.7/32"])
+    await service.publish()
+    await feed.execute(service, "UPDATE publications SET published_at = date_trunc('hour', now() - interval '2 hours')")
+    await service.app.state.reader.refresh()
+    date = (await nayatel.get(path)).headers["Last-Modified"]
+    assert (await nayatel.get(path, headers={"If-Modified-Since": date})).status_code == 200
 
 
 async def test_publications_are_listed_newest_first_page_by_page(

@@ -9,9 +9,9 @@ from starlette.types import Message, Receive, Scope, Send
 from app.core.http.middleware import RequestMiddleware
 
 
-async def _sent(app: Any, messages: list[Message]) -> None:
-    """Collect in ``messages`` the messages that ``app`` sends to a GET."""
-    scope = {"type": "http", "method": "GET", "path": "/v1/things", "headers": [], "client": ("192.0.2.7", 1)}
+async def _sent(app: Any, messages: list[Message], method: str = "GET") -> None:
+    """Collect in ``messages`` the messages that ``app`` sends to a request."""
+    scope = {"type": "http", "method": method, "path": "/v1/things", "headers": [], "client": ("192.0.2.7", 1)}
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
@@ -55,3 +55,19 @@ async def test_a_fault_before_an_answer_is_one_problem_with_the_fields_of_every_
     start, body = messages
     assert (start["status"], b'"code":"internal"' in body["body"]) == (500, True)
     assert {b"x-request-id", b"content-security-policy", b"cache-control"} <= dict(start["headers"]).keys()
+
+
+async def test_a_head_stops_what_makes_the_content() -> None:
+    made: list[int] = []
+
+    async def streams(scope: Scope, _: Receive, send: Send) -> None:
+        assert scope["method"] == "GET"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for part in range(100):
+            made.append(part)
+            await send({"type": "http.response.body", "body": b"part", "more_body": True})
+
+    messages: list[Message] = []
+    await _sent(streams, messages, "HEAD")
+    assert made == [0]
+    assert [each.get("body") for each in messages] == [None, b""]

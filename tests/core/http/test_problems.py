@@ -6,6 +6,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
+import pytest
 from fastapi import APIRouter, Request
 from sqlalchemy import text
 from starlette.exceptions import HTTPException
@@ -40,11 +41,11 @@ async def test_an_address_that_leads_nowhere_is_not_found(service: Service, pseb
 
 async def test_a_method_that_is_not_allowed_is_answered_with_those_that_are(service: Service) -> None:
     expected = [
-        ("PUT", "/v1/registrations", "GET, POST"),
-        ("DELETE", "/v1/applicants/some-id", "GET, PATCH"),
+        ("PUT", "/v1/registrations", "GET, HEAD, POST"),
+        ("DELETE", "/v1/applicants/some-id", "GET, HEAD, PATCH"),
         ("GET", "/v1/registrations/some-id/claim", "DELETE, POST"),
         ("GET", "/oauth/token", "POST"),
-        ("BREW", "/v1/tracks", "GET"),
+        ("BREW", "/v1/tracks", "GET, HEAD"),
     ]
     for method, path, allowed in expected:
         answer = await service.http.request(method, path)
@@ -80,9 +81,10 @@ async def test_all_errors_of_a_body_are_reported_at_once(pseb: Caller) -> None:
         "/networks/0": "network_reserved",
         "/networks/2": "network_host_bits",
         "/colour": "invalid_value",
+        "/applicant_id": "not_found",
     }
     assert all(error["detail"] for error in body["errors"])
-    assert body["detail"].endswith("(and 3 more)")
+    assert body["detail"].endswith("(and 4 more)")
 
 
 async def test_a_path_or_header_that_is_malformed_is_named(pseb: Caller, officer: Caller) -> None:
@@ -92,6 +94,32 @@ async def test_a_path_or_header_that_is_malformed_is_named(pseb: Caller, officer
     tag = {"If-Match": "x" * 501}
     answer = await pseb.patch(f"{APPLICANTS}/{uuid4()}", json={}, headers=tag)
     assert cases.codes(answer) == {"/header/if-match": "invalid_value"}
+
+
+@pytest.mark.parametrize("malformed", ["1", "W/1", '"1', "'1'", '"1" "2"', '*, "1"', ", ,"])
+async def test_an_if_match_without_entity_tags_is_malformed_and_no_change(pseb: Caller, malformed: str) -> None:
+    made = (await pseb.post(APPLICANTS, json=cases.company())).json()
+    answer = await pseb.patch(f"{APPLICANTS}/{made['id']}", json={}, headers={"If-Match": malformed})
+    problem(answer, 422, "invalid_value")
+    assert cases.codes(answer) == {"/header/if-match": "invalid_value"}
+
+
+@pytest.mark.parametrize("sent", ['W/"1"', '"7", W/"1"', ', "1",', "*"])
+async def test_a_tag_that_a_proxy_weakened_still_names_its_version(pseb: Caller, sent: str) -> None:
+    made = (await pseb.post(APPLICANTS, json=cases.company())).json()
+    answer = await pseb.patch(f"{APPLICANTS}/{made['id']}", json={}, headers={"If-Match": sent})
+    assert answer.status_code == 200
+
+
+async def test_a_list_in_several_lines_is_one_list(pseb: Caller) -> None:
+    made = (await pseb.post(APPLICANTS, json=cases.company())).json()
+    lines = [("If-Match", '"7"'), ("If-Match", '"1"'), ("Authorization", f"Bearer {pseb.token}")]
+    path = f"{APPLICANTS}/{made['id']}"
+    assert (await pseb.service.http.patch(path, json={}, headers=lines)).status_code == 200
+    lines = [("If-None-Match", '"7"'), ("If-None-Match", '"1"'), ("Authorization", f"Bearer {pseb.token}")]
+    assert (await pseb.service.http.get(path, headers=lines)).status_code == 304
+    twice = [("Authorization", f"Bearer {pseb.token}")] * 2
+    assert (await pseb.service.http.get(path, headers=twice)).status_code == 401
 
 
 async def test_a_fault_is_a_problem_that_tells_nothing_of_the_inside(service: Service) -> None:

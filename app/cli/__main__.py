@@ -24,7 +24,7 @@ from app.core.database.transaction import Transaction
 from app.core.http.server_limits import allow_open_files, limited_protocol
 from app.core.settings import Settings
 from app.demo.stack import run_stack
-from app.follower import FeedRefused, Follower
+from app.follower.follower import FeedRefused, Follower
 from app.main import create_app
 from app.migrating import migrate as migrate_database
 from app.partners import service, store

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from app import follower
+from app.follower import follower
 from app.partners import store
 from tests.support.feed import published
 from tests.support.followed_feed import KEYS, A, B, C, FollowedFeed

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from app.follower import Follower
+from app.follower.follower import Follower
 from tests.support import feed
 from tests.support.feed import FEED, addresses, manifest_of, published, signed
 from tests.support.service import Caller, Service

@@ -1,4 +1,4 @@
-"""Follower: the reference client of the feed, which keeps a local file up to date with the allowlist."""
+"""Keeping of the local list: verified updates from the feed, and the file that they are written to."""
 
 import os
 import shlex

@@ -4,8 +4,7 @@ import asyncio
 import os
 import shlex
 import signal
-import subprocess
-import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,35 +15,29 @@ from tests.support import processes
 from tests.support.feed import published
 from tests.support.followed_feed import A, B, C, FollowedFeed
 
-Process = asyncio.subprocess.Process
-
 
 @asynccontextmanager
-async def following(followed: FollowedFeed, *options: str, **changes: str) -> AsyncIterator[Process]:
-    """Run ``app.cli follow`` on the feed's file; it is killed when the block ends."""
+async def following(
+    followed: FollowedFeed, *options: str, told: Path | None = None, **changes: str
+) -> AsyncIterator[processes.Running]:
+    """Run ``app.cli follow`` on the feed's file, with its messages in ``told``; kill it when the block ends."""
     login = followed.caller.credentials
     given = {"PUBLIC_URL": followed.url, "CLIENT_ID": login.client_id, "CLIENT_SECRET": login.client_secret}
-    arguments = ["-m", "app.cli", "follow", "--out", str(followed.out), *options]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *arguments,
-        env={"PATH": os.environ["PATH"], **given, **changes},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    environment = {"PATH": os.environ["PATH"], **given, **changes}
+    with (told or Path(os.devnull)).open("ab") as out:
+        process = processes.start("follow", environment, out, ["--out", str(followed.out), *options])
     try:
         yield process
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        await asyncio.to_thread(processes.kill, process)
 
 
-async def once(followed: FollowedFeed, *options: str, **changes: str) -> tuple[int | None, str]:
+async def once(followed: FollowedFeed, *options: str) -> tuple[int, str]:
     """Run it with ``--once``; return its exit code and its messages."""
-    async with following(followed, "--once", *options, **changes) as process:
-        _, told = await process.communicate()
-        return process.returncode, told.decode()
+    with tempfile.NamedTemporaryFile() as told:
+        async with following(followed, "--once", *options, told=Path(told.name)) as process:
+            code = await asyncio.to_thread(process.wait, 60)
+        return code, told.read().decode()
 
 
 async def until(happened: Callable[[], bool]) -> None:
@@ -95,7 +88,7 @@ async def test_when_the_process_ends_during_the_command_the_next_one_runs_it_aga
         command = int(group.read_text())
         if number == signal.SIGKILL:  # no process can clear up after it
             os.killpg(command, signal.SIGKILL)
-        assert await process.wait() == (-signal.SIGKILL if number == signal.SIGKILL else 0)
+        assert await asyncio.to_thread(process.wait, 20) == (-signal.SIGKILL if number == signal.SIGKILL else 0)
     await until(lambda: has_ended(command))
     ran = tmp_path / "ran"
     assert (await once(followed, "--exec", f"touch {ran}"))[0] == 0
@@ -109,7 +102,7 @@ async def test_the_command_is_tried_again_and_refreshed_while_the_process_waits(
     script = f"echo run >> {ran}; test $(wc -l < {ran}) -gt 2"  # fails twice
     async with following(followed, "--refresh", "1", "--exec", shell(script)) as process:
         await until(lambda: ran.exists() and len(ran.read_text().splitlines()) >= 5)
-        assert process.returncode is None
+        assert process.poll() is None
 
 
 async def test_the_command_is_tried_again_while_the_service_is_away(followed: FollowedFeed, tmp_path: Path) -> None:
@@ -117,7 +110,7 @@ async def test_the_command_is_tried_again_while_the_service_is_away(followed: Fo
     script = f"echo run >> {ran}; test $(wc -l < {ran}) -gt 2"
     async with following(followed, "--exec", shell(script), PUBLIC_URL="http://127.0.0.1:9") as process:
         await until(lambda: ran.exists() and len(ran.read_text().splitlines()) >= 3)
-        assert process.returncode is None
+        assert process.poll() is None
 
 
 async def test_a_command_that_hangs_is_a_failure_once_its_time_is_over(followed: FollowedFeed) -> None:

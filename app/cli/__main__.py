@@ -21,6 +21,7 @@ from app.core.database import data_keys
 from app.core.database.transaction import Transaction
 from app.core.http.server_limits import allow_open_files, limited_protocol
 from app.core.settings import Settings
+from app.demo.settings_file import data_dir
 from app.demo.stack import run_stack
 from app.main import create_app
 from app.migrating import migrate as migrate_database
@@ -73,7 +74,7 @@ def migrate() -> None:
 def run() -> None:
     """Run the whole service on this machine, with an embedded PostgreSQL unless DATABASE_URL is set (`make run`)."""
     run_stack(
-        Path(os.environ.get("DATA_DIR") or ".data"),
+        data_dir(),
         os.environ.get("HOST") or "127.0.0.1",
         int(os.environ.get("PORT") or 8000),
         os.environ.get("DATABASE_URL") or None,

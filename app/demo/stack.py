@@ -24,6 +24,7 @@ from app.core.settings import Settings
 from app.demo.embedded_postgres import ServerNotStarted, embedded_postgres
 from app.demo.loading import load_sample
 from app.demo.partners import CREDENTIALS, ensure_demo_partners
+from app.demo.settings_file import write_settings
 from app.migrating import migrate
 
 START_SECONDS = 60
@@ -51,9 +52,12 @@ def running_stack(data_dir: Path, host: str, port: int, database_url: str | None
     data_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         url = database_url or _start_postgres(stack, data_dir.resolve() / "postgresql")
-        os.environ.update(_environment(data_dir, url, host, port))
+        environment = _environment(data_dir, url, host, port)
+        os.environ.update(environment)
         settings = Settings()
         asyncio.run(_prepare(settings, demo=not database_url))
+        if not database_url:
+            write_settings(data_dir, environment)
         stack.enter_context(_process("worker", data_dir, "worker"))
         api = stack.enter_context(_process("serve", data_dir, "api"))
         _wait_until_ready(settings.public_url, api)

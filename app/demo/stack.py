@@ -25,10 +25,11 @@ from app.demo.embedded_postgres import ServerNotStarted, embedded_postgres
 from app.demo.loading import load_sample
 from app.demo.partners import CREDENTIALS, ensure_demo_partners
 from app.demo.settings_file import write_settings
+from app.demo.work import load_work
 from app.migrating import migrate
 
 START_SECONDS = 60
-SAMPLE_LOADED = "sample-loaded"
+SAMPLE_LOADED, WORK_LOADED = "sample-loaded", "work-loaded"
 STOP_SECONDS = 20
 
 
@@ -160,6 +161,11 @@ def _show_demo(console: Console, stack: Stack, data_dir: Path, *, sample: bool) 
         count, seconds = load_sample(url, clients, console)
         console.print(f"{count:,} networks are in the feed, {seconds:.1f} s after the start of the first upload.")
         loaded.touch()
+    worked = data_dir / WORK_LOADED
+    if sample and not worked.exists():
+        load_work(stack.settings, clients, console)
+        console.print("Cases wait for an officer's decision, and a change of the list for a second officer's release.")
+        worked.touch()
     credentials = data_dir / CREDENTIALS
     console.print(f"\nOpen {url}/docs and authorise with a client of {credentials}. Or try, as {name}:\n")
     for line in _commands_to_try(url, credentials, name):

@@ -16,6 +16,7 @@ from app.audit.schemas import Checkpoint
 from app.audit.verification import VerificationResult, verify
 from app.cli.clients import client_commands
 from app.cli.follow import follow
+from app.cli.listen import event_commands, webhook_commands
 from app.cli.transaction import read_settings, run_in_transaction, stderr
 from app.core.database import data_keys
 from app.core.database.transaction import Transaction
@@ -35,6 +36,8 @@ audit_commands = typer.Typer(no_args_is_help=True, help="Verification of the eve
 cli.add_typer(client_commands, name="client")
 cli.add_typer(key_commands, name="key")
 cli.add_typer(audit_commands, name="audit")
+cli.add_typer(event_commands, name="events")
+cli.add_typer(webhook_commands, name="webhooks")
 cli.command()(upload)
 cli.command()(follow)
 

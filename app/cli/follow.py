@@ -71,15 +71,19 @@ def follow(
         )
         if not once:
             follower.run()
-        succeeded = follower.run_once()
+        _report(follower, has_succeeded=follower.run_once())
     except KeyboardInterrupt:
         return
     except (*FAILURES, httpx.InvalidURL) as failure:
         stderr.print(f"The last good list stays: {failure}", markup=False)
         raise typer.Exit(1) from None
+
+
+def _report(follower: Follower, *, has_succeeded: bool) -> None:
+    """Print what is wrong although the list is up to date, and exit with its code."""
     if follower.inconsistency:
         stderr.print(f"The list is up to date, but {follower.inconsistency}", markup=False)
-    if not succeeded:
+    if not has_succeeded:
         stderr.print("The list is up to date, but the command failed. It is run again at the next start.", markup=False)
         raise typer.Exit(COMMAND_FAILED)
     if follower.inconsistency:

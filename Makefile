@@ -56,8 +56,10 @@ format: .venv/development ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# Debian and Ubuntu have ensurepip, which venv needs, in a package of its own.
 .venv/runtime: requirements.lock
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "$(PYTHON) is missing, older than 3.11 or without venv. Debian and Ubuntu: sudo apt install python3-venv. README.md names what other systems need." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 

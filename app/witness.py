@@ -4,7 +4,6 @@ Two checkpoints are consistent when the larger tree begins with the smaller one 
 rewritten can be signed again, but it is not consistent with the checkpoints that a witness has stored.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.audit import tree
 from app.audit.checkpoint import TreeHead
-from app.core.process.atomic_files import replace_file
+from app.core.process.atomic_files import append_to_file, replace_file
 
 MAX_KEPT = 1_000  # old ones are removed when there are twice as many
 MAX_PROOFS_PER_STEP = 20
@@ -113,14 +112,11 @@ class Witness:
             self._add(compared)
 
     def _add(self, checkpoint: StoredCheckpoint) -> None:
+        line = checkpoint.model_dump_json().encode() + b"\n"
+        append_to_file(self._file, b"\n" + line if self._is_torn else line)
+        self._is_torn = False
         self._checkpoints.pop(checkpoint.signed, None)
         self._checkpoints[checkpoint.signed] = checkpoint
-        line = checkpoint.model_dump_json().encode() + b"\n"
-        with self._file.open("ab") as file:
-            file.write(b"\n" + line if self._is_torn else line)
-            file.flush()
-            os.fsync(file.fileno())
-        self._is_torn = False
         if len(self._checkpoints) > 2 * MAX_KEPT:
             self._prune()
 

@@ -6,40 +6,40 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import typer
 import uvicorn
 from pydantic import ValidationError
 
-from app.allowlist.formats import FormatName
-from app.allowlist.serving.manifest import ManifestRefused
 from app.audit.checkpoint import key_id
 from app.audit.errors import VerificationFailed
 from app.audit.schemas import Checkpoint
 from app.audit.verification import VerificationResult, verify
 from app.cli.clients import client_commands
+from app.cli.follow import follow
+from app.cli.listen import event_commands, webhook_commands
 from app.cli.transaction import read_settings, run_in_transaction, stderr
 from app.core.database import data_keys
 from app.core.database.transaction import Transaction
 from app.core.http.server_limits import allow_open_files, limited_protocol
 from app.core.settings import Settings
+from app.demo.settings_file import data_dir
 from app.demo.stack import run_stack
-from app.follower import FeedRefused, Follower
 from app.main import create_app
 from app.migrating import migrate as migrate_database
 from app.partners import service, store
 from app.uploader.command import upload
 from app.worker import run_worker
 
-CHECKPOINT_MISMATCH = 3
-DEFAULT_FORMAT = FormatName("text")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 key_commands = typer.Typer(no_args_is_help=True, help="Signing keys and data keys.")
 audit_commands = typer.Typer(no_args_is_help=True, help="Verification of the event log.")
 cli.add_typer(client_commands, name="client")
 cli.add_typer(key_commands, name="key")
 cli.add_typer(audit_commands, name="audit")
+cli.add_typer(event_commands, name="events")
+cli.add_typer(webhook_commands, name="webhooks")
 cli.command()(upload)
+cli.command()(follow)
 
 
 @cli.command()
@@ -77,7 +77,7 @@ def migrate() -> None:
 def run() -> None:
     """Run the whole service on this machine, with an embedded PostgreSQL unless DATABASE_URL is set (`make run`)."""
     run_stack(
-        Path(os.environ.get("DATA_DIR") or ".data"),
+        data_dir(),
         os.environ.get("HOST") or "127.0.0.1",
         int(os.environ.get("PORT") or 8000),
         os.environ.get("DATABASE_URL") or None,
@@ -90,36 +90,6 @@ def openapi() -> None:
     """Print the OpenAPI document."""
     settings = Settings(database_url="postgresql://unused", secret_key="unused" * 8)
     typer.echo(json.dumps(create_app(settings).openapi(), indent=2, ensure_ascii=False))
-
-
-@cli.command()
-def follow(
-    out: Annotated[Path, typer.Option(help="The file to keep up to date")],
-    url: Annotated[str, typer.Option(envvar="PUBLIC_URL", help="URL of the service")] = "http://127.0.0.1:8000",
-    client_id: Annotated[str, typer.Option(envvar="CLIENT_ID", help="Your client's id")] = "",
-    client_secret: Annotated[str, typer.Option(envvar="CLIENT_SECRET", help="Prefer the environment variable")] = "",
-    format_: Annotated[FormatName, typer.Option("--format", help="Format of the file")] = DEFAULT_FORMAT,
-    command: Annotated[str | None, typer.Option("--exec", help="Command to run after each change")] = None,
-    once: Annotated[bool, typer.Option("--once", help="Update once and exit; 1 on failure")] = False,
-) -> None:
-    """Keep a local file up to date with the allowlist; on any failure the last good file stays.
-
-    With --once, exit code 3 means that checkpoints of the event log contradict each other: it was rewritten or forked.
-    """
-    follower = Follower(url, (client_id, client_secret), out, format_.value, command)
-    try:
-        if once:
-            follower.step()
-        else:
-            follower.run()
-    except KeyboardInterrupt:
-        return
-    except (FeedRefused, ManifestRefused, httpx.HTTPError, OSError) as failure:
-        stderr.print(f"The last good list stays: {failure}", markup=False)
-        raise typer.Exit(1) from None
-    if follower.inconsistency:
-        stderr.print(f"The list is up to date, but {follower.inconsistency}", markup=False)
-        raise typer.Exit(CHECKPOINT_MISMATCH)
 
 
 @key_commands.command("rotate")

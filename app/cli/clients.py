@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.transaction import read_settings, run_in_transaction, stderr
+from app.cli.transaction import find_settings, run_in_transaction, stderr
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
 from app.core.outbound.client import Outbound
@@ -105,7 +105,7 @@ def keys(
         given = {"jwks": jwks and _read_json(jwks), "jwks_uri": jwks_uri, "token_endpoint_auth_method": method}
         body = validate(ClientKeys, given)
         if body.jwks_uri:
-            Outbound(read_settings()).check(body.jwks_uri)
+            Outbound(find_settings()).check(body.jwks_uri)
         return await service.set_keys(tx, None, await _get_client(tx, client_id), ANY_VERSION, body)
 
     typer.echo(f"{run_in_transaction(work).client_id} has new keys.")

@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from app.core.database.engine import Database
+from app.core.database.engine import Database, is_outage
 from app.core.database.transaction import Transaction
 from app.core.errors import DomainError
 from app.core.settings import Settings
+from app.demo.settings_file import read_settings_file
 
 Result = TypeVar("Result")
 stderr = Console(stderr=True, soft_wrap=True)
@@ -19,8 +20,17 @@ stderr = Console(stderr=True, soft_wrap=True)
 
 def read_settings() -> Settings:
     """Read the settings from the environment; print missing and invalid ones and exit with code 2."""
+    return _read_settings({})
+
+
+def find_settings() -> Settings:
+    """Read the settings as ``read_settings`` does, or those of ``make run`` when the environment has none."""
+    return _read_settings(read_settings_file())
+
+
+def _read_settings(found: dict[str, Any]) -> Settings:
     try:
-        return Settings()
+        return Settings(**found)
     except ValidationError as wrong:
         for error in wrong.errors():
             stderr.print(f"{str(error['loc'][0]).upper()}: {error['msg']}", markup=False)
@@ -31,7 +41,7 @@ def run_in_transaction(work: Callable[[Transaction], Awaitable[Result]]) -> Resu
     """Run ``work`` in one transaction and return its result; print a refusal and exit with code 1."""
 
     async def run() -> Result:
-        settings = read_settings()
+        settings = find_settings()
         database = Database(settings)
         try:
             async with database.transaction() as tx:
@@ -45,4 +55,9 @@ def run_in_transaction(work: Callable[[Transaction], Awaitable[Result]]) -> Resu
         for error in refused.errors:
             stderr.print(f"{error.pointer}: {error.detail}", markup=False)
         stderr.print(refused.detail, markup=False)
+        raise typer.Exit(1) from None
+    except Exception as fault:
+        if not is_outage(fault):
+            raise
+        stderr.print("The database cannot be reached. Is it running, and is DATABASE_URL its URL?", markup=False)
         raise typer.Exit(1) from None

@@ -2,6 +2,7 @@
 
 import io
 import time
+from collections.abc import Mapping
 
 from rich.console import Console
 
@@ -24,8 +25,8 @@ def load_sample(base_url: str, clients: dict[str, dict[str, str]], console: Cons
     files = list(Sample().files())
     began = time.monotonic()
     with Progress(console) as progress:
-        expected = sum(_send(base_url, clients, upload, body, progress) for upload, body in files)
-    with _client(base_url, clients["pta-officer-1"]) as officer:
+        expected = sum(register(base_url, clients, upload, body, progress) for upload, body in files)
+    with client_of(base_url, clients["pta-officer-1"]) as officer:
         for upload in officer.get("/v1/bulk-uploads?limit=500").json()["items"]:
             selection = {"bulk_upload_id": upload["id"], "status": "submitted"}
             decision = {"selection": selection, "action": "approve", "including_flags": ["outside_country"]}
@@ -36,15 +37,17 @@ def load_sample(base_url: str, clients: dict[str, dict[str, str]], console: Cons
     return expected, time.monotonic() - began
 
 
-def _client(base_url: str, credentials: dict[str, str]) -> ServiceClient:
+def client_of(base_url: str, credentials: Mapping[str, str]) -> ServiceClient:
+    """Return a client of the service with the credentials of a demo client."""
     return ServiceClient(base_url, (credentials["client_id"], credentials["client_secret"]))
 
 
-def _send(
-    base_url: str, clients: dict[str, dict[str, str]], upload: SampleUpload, body: bytes, progress: Progress
+def register(
+    base_url: str, clients: Mapping[str, Mapping[str, str]], upload: SampleUpload, body: bytes, progress: Progress
 ) -> int:
+    """Send an upload, follow it to its end, and return how many of its rows are registered."""
     source = Source(f"{upload.partner}: {upload.name}.csv", lambda: io.BytesIO(body), UploadFormat.CSV)
-    with _client(base_url, clients[upload.partner]) as client:
+    with client_of(base_url, clients[upload.partner]) as client:
         done = follow(client, send(client, source, progress), progress, source.name)
     return int(done["counts"]["created"] + done["counts"]["unchanged"])
 

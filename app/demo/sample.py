@@ -24,6 +24,7 @@ TRADES = ("Softworks", "Systems", "Data, Cloud & AI", "Exports", "Contact Centre
 GIVEN = ("Ayesha", "Bilal", "Fatima", "Hamza", "Iqra", "Junaid", "Nadia", "Omar", "Sana", "زینب", "احمد")
 FAMILY = ("Afridi", "Baloch", "Chaudhry", "Durrani", "Khan", "Memon", "Qureshi", "Shah", "ملک")
 PURPOSES = ("it_services", "it_services", "it_services", "call_centre", "banking", "education", "e_commerce")
+Row = dict[str, str]  # of a file, by column
 PROTOCOLS = ("ipsec", "openvpn", "wireguard", "l2tp", "sstp", "other")
 DESCRIPTIONS = ("", "", "client project, Europe", "remote access to head office", "دفتر")
 
@@ -102,7 +103,7 @@ class Sample:
             counts[i % applicants] += 1
         return counts
 
-    def _applicant(self, upload: SampleUpload) -> dict[str, str]:
+    def _applicant(self, upload: SampleUpload) -> Row:
         self._people += 1
         n, rng = self._people, self._rng
         cnic = f"9{n % 10_000:04d}-{rng.randrange(10**7):07d}-{n % 10}"
@@ -120,7 +121,11 @@ class Sample:
             "pasha_number": f"PASHA-{n:05d}" if upload.partner == "pasha" else "",
         }
 
-    def _row(self, applicant: dict[str, str], track: str) -> dict[str, str]:
+    def row(self, upload: SampleUpload) -> Row:
+        """Return one more row of a new applicant, on an address that no row has."""
+        return self._row(self._applicant(upload), upload.track)
+
+    def _row(self, applicant: Row, track: str) -> Row:
         operator, address = self._walk.next()
         rng = self._rng
         return {

@@ -24,10 +24,12 @@ from app.core.settings import Settings
 from app.demo.embedded_postgres import ServerNotStarted, embedded_postgres
 from app.demo.loading import load_sample
 from app.demo.partners import CREDENTIALS, ensure_demo_partners
+from app.demo.settings_file import write_settings
+from app.demo.work import load_work
 from app.migrating import migrate
 
 START_SECONDS = 60
-SAMPLE_LOADED = "sample-loaded"
+SAMPLE_LOADED, WORK_LOADED = "sample-loaded", "work-loaded"
 STOP_SECONDS = 20
 
 
@@ -51,9 +53,12 @@ def running_stack(data_dir: Path, host: str, port: int, database_url: str | None
     data_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         url = database_url or _start_postgres(stack, data_dir.resolve() / "postgresql")
-        os.environ.update(_environment(data_dir, url, host, port))
+        environment = _environment(data_dir, url, host, port)
+        os.environ.update(environment)
         settings = Settings()
         asyncio.run(_prepare(settings, demo=not database_url))
+        if not database_url:
+            write_settings(data_dir, environment)
         stack.enter_context(_process("worker", data_dir, "worker"))
         api = stack.enter_context(_process("serve", data_dir, "api"))
         _wait_until_ready(settings.public_url, api)
@@ -156,6 +161,11 @@ def _show_demo(console: Console, stack: Stack, data_dir: Path, *, sample: bool) 
         count, seconds = load_sample(url, clients, console)
         console.print(f"{count:,} networks are in the feed, {seconds:.1f} s after the start of the first upload.")
         loaded.touch()
+    worked = data_dir / WORK_LOADED
+    if sample and not worked.exists():
+        load_work(stack.settings, clients, console)
+        console.print("Cases wait for an officer's decision, and a change of the list for a second officer's release.")
+        worked.touch()
     credentials = data_dir / CREDENTIALS
     console.print(f"\nOpen {url}/docs and authorise with a client of {credentials}. Or try, as {name}:\n")
     for line in _commands_to_try(url, credentials, name):

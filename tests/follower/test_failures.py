@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from app import follower
+from app.follower import follower
 from app.partners import store
-from tests.support.feed import published
+from tests.support.feed import FEED, published
 from tests.support.followed_feed import KEYS, A, B, C, FollowedFeed
 
 
@@ -64,8 +64,33 @@ async def test_failures_are_retried_with_growing_delays(
             raise Enough
 
     monkeypatch.setattr(follower, "time", SimpleNamespace(sleep=sleep))
-    monkeypatch.setattr(follower, "WAIT_SECONDS", 0)
     followed.transport.replacements = {"delta": lambda _: httpx.Response(503)}
     with pytest.raises(Enough):
         await asyncio.to_thread(followed.consumer.run)
     assert slept == [1, 2, 5, 10, 30, 30]
+
+
+async def test_a_proxy_that_gives_up_earlier_than_the_wait_is_waited_for_half_as_long(
+    followed: FollowedFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sleep(_: float) -> None:
+        raise Enough
+
+    monkeypatch.setattr(follower, "time", SimpleNamespace(sleep=sleep))
+    followed.transport.replacements = {"delta": lambda _: httpx.Response(504)}
+    with pytest.raises(Enough):
+        await asyncio.to_thread(followed.consumer.run)
+    assert followed.transport.preferences == [f"wait={seconds}" for seconds in (25, 12, 6, 3, 1)]
+    assert followed.has_list(A, B)
+
+
+async def test_a_feed_below_a_path_is_followed_through_its_proxy_and_beside_it(followed: FollowedFeed) -> None:
+    found = await followed.manifest()
+    for prefix in ("/register", ""):
+        moved = {**found["snapshot"], "url": f"https://public.example/register{FEED}/snapshots/1"}
+        await followed.forge_manifest(snapshot=moved)
+        followed.out.with_name("list.txt.feed").unlink()
+        followed.transport.prefix = prefix
+        followed.restart(base_url=f"{followed.url}{prefix}")
+        assert await followed.step()
+        assert followed.has_list(A, B)

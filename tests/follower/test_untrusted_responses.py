@@ -9,7 +9,7 @@ from joserfc.jwk import OKPKey
 
 from app.allowlist.serving.manifest import ManifestRefused
 from app.core.auth.bearer import ALGORITHM
-from app.follower import FeedRefused
+from app.follower.feed_client import FeedRefused
 from app.partners import store
 from tests.support import feed
 from tests.support.feed import published

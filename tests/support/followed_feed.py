@@ -9,29 +9,38 @@ from typing import Any
 
 import httpx
 
-from app.follower import Follower
+from app.follower.follower import Follower
 from tests.support import feed
 from tests.support.feed import FEED, addresses, manifest_of, published, signed
 from tests.support.service import Caller, Service
 
-A, B, C, D = addresses(4)
+A, B, C, D = addresses(4)  # neighbours, of which A and B make a /31, and all four a /30
 KEYS = "/.well-known/jwks.json"
 
 
 class TamperingTransport(httpx.BaseTransport):
     """A transport to the feed that records requests and replaces responses.
 
-    ``replacements`` has, by part of a path, the function that alters the body; ``requested`` are the paths requested.
+    ``replacements`` has, by part of a path, the function that alters the body; ``requested`` are the paths requested,
+    ``preferences`` what they prefer (RFC 7240), which is not sent, so that none waits. ``prefix`` is taken from each
+    path, as by a proxy.
     """
 
     def __init__(self) -> None:
         self._transport = httpx.HTTPTransport()
         self.requested: list[str] = []
+        self.preferences: list[str] = []
+        self.prefix = ""
         self.replacements: dict[str, Callable[[bytes], bytes | httpx.Response]] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request and return its response, altered where ``replacements`` says so."""
+        if self.prefix:
+            path = request.url.raw_path.removeprefix(self.prefix.encode())
+            request = httpx.Request(request.method, request.url.copy_with(raw_path=path), headers=request.headers)
         self.requested.append(request.url.path.removeprefix(f"{FEED}/"))
+        self.preferences += request.headers.get_list("Prefer")
+        request.headers.pop("Prefer", None)
         answer = self._transport.handle_request(request)
         answer.read()
         for part, alter in self.replacements.items():

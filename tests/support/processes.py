@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.context import ForkServerProcess
 from typing import IO
@@ -82,13 +82,13 @@ class Running:
         self.send_signal(signal.SIGTERM)
 
 
-def _run(command: str, environment_: dict[str, str], out: str | None) -> None:
+def _run(command: str, environment_: dict[str, str], out: str | None, options: Sequence[str]) -> None:
     """Run a command in a process just forked, as if it were started with nothing but ``environment_``."""
     from app.cli.__main__ import cli  # noqa: PLC0415  # loaded before the fork, and only there
 
     os.environ.clear()
     os.environ.update(environment_)
-    sys.argv = ["app.cli", command]
+    sys.argv = ["app.cli", command, *options]
     if out is not None:
         file = os.open(out, os.O_WRONLY | os.O_APPEND)
         os.dup2(file, sys.stdout.fileno())
@@ -96,9 +96,11 @@ def _run(command: str, environment_: dict[str, str], out: str | None) -> None:
     cli()
 
 
-def start(command: str, environment_: dict[str, str], out: IO[bytes] | None = None) -> Running:
-    """Start a command of ``app.cli``, with its output appended to ``out``."""
-    process = _FORKING.Process(target=_run, args=(command, environment_, out and out.name))
+def start(
+    command: str, environment_: dict[str, str], out: IO[bytes] | None = None, options: Sequence[str] = ()
+) -> Running:
+    """Start a command of ``app.cli`` with ``options``, and with its output appended to ``out``."""
+    process = _FORKING.Process(target=_run, args=(command, environment_, out and out.name, options))
     process.start()
     return Running(process)
 

@@ -8,6 +8,7 @@ from app.allowlist.errors import NetworkTaken
 from app.applicants.store import Identity
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, NotFound
 from app.core.validation.networks import parse_canonical
+from app.operators.errors import UnknownOperator
 from app.registrations.errors import NetworkOverlap, ReferenceDuplicate
 from app.registrations.intake.batch import Batch
 from app.registrations.intake.conflicts import Conflicts, ExistingCase, Overlap

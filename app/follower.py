@@ -16,7 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from pydantic import ValidationError
 
-from app.allowlist.formats import FORMATS, SnapshotBody
+from app.allowlist.formats import FORMATS, Selection, SnapshotBody
 from app.allowlist.schemas import DeltaBody
 from app.allowlist.serving.manifest import Artefact, Manifest, ManifestRefused, verify_manifest
 from app.allowlist.snapshot import InvalidSnapshot, Snapshot
@@ -228,7 +228,7 @@ class Follower:
         return snapshot if snapshot.digest == body.digest else None
 
     def _encode(self, snapshot: Snapshot) -> bytes:
-        return FORMATS[self.format].encode(snapshot, None).encode()
+        return FORMATS[self.format].encode(snapshot, Selection()).encode()
 
     def _is_written(self, snapshot: Snapshot) -> bool:
         return self.out.exists() and self.out.read_bytes() == self._encode(snapshot)

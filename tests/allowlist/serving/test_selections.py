@@ -3,6 +3,7 @@
 import pytest
 
 from app.allowlist.formats import FORMATS
+from app.allowlist.serving import history
 from tests.support.cases import codes
 from tests.support.feed import FEED, addresses, published
 from tests.support.service import Caller, Service
@@ -97,3 +98,18 @@ async def test_false_is_the_list_as_it_was_published(service: Service, nayatel: 
     await published(service, *NETWORKS)
     one, other = [await nayatel.get(f"{FEED}?format=json{query}") for query in ("", "&aggregate=false")]
     assert one.headers["ETag"] == other.headers["ETag"]
+
+
+async def test_many_selections_are_kept_up_to_a_size_of_which_each_takes_some(
+    monkeypatch: pytest.MonkeyPatch, service: Service, nayatel: Caller
+) -> None:
+    await published(service, *NETWORKS)
+    monkeypatch.setattr(history, "MAX_CACHE_BYTES", 50_000)
+    fresh = Service(service.settings)
+    await fresh.app.state.reader.refresh()
+    caller = Caller(fresh, nayatel.credentials, nayatel.token)
+    for part in range(1, 31):
+        assert (await caller.get(f"{FEED}?format=text&max=100&part={part}")).status_code == 200
+    kept = fresh.app.state.history._representations
+    assert 0 < len(kept._kept) <= 50_000 // history.BYTES_PER_REPRESENTATION
+    await fresh.close()

@@ -18,6 +18,7 @@ from app.core.validation.schemas import LINE, Body, Instant, Page, Query, Resour
 
 MAX_CHECKS = 10_000
 MAX_SERIAL = 2**31 - 1
+WHOLE = {None: Selection(), "4": Selection(4), "6": Selection(6)}
 
 
 class SnapshotQuery(Query):
@@ -38,9 +39,9 @@ class SnapshotQuery(Query):
 
     def selection(self, name: str) -> Selection:
         """The selection in the format ``name``. Raises ``Invalid`` for parameters that it does not take."""
-        family = int(self.family) if self.family else None
+        whole = WHOLE[self.family]
         if not self.aggregate and self.max is None and self.part is None:
-            return Selection(family)
+            return whole
         given = {"aggregate": self.aggregate, "max": self.max is not None, "part": self.part is not None}
         errors = [
             FieldError(f"/query/{each}", "invalid_value", f"{name} has no {each}. It is for {formats_with(each)}.")
@@ -52,7 +53,7 @@ class SnapshotQuery(Query):
             errors = [FieldError("/query/part", "invalid_value", detail)]
         if errors:
             raise Invalid.of(errors)
-        return Selection(family, self.aggregate, self.max, self.part or 1)
+        return Selection(whole.family, self.aggregate, self.max, self.part or 1)
 
 
 class CheckQuery(Query):

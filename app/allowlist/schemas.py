@@ -8,21 +8,52 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, model_validator
 
 from app.allowlist.delta import Removal
-from app.allowlist.formats import DIGEST, FormatName
+from app.allowlist.formats import DIGEST, FORMATS, FormatName, Selection, formats_with
+from app.allowlist.formats.listing import MAX_MAX, MAX_PART, MIN_MAX
 from app.allowlist.guards import HeldKind
 from app.allowlist.snapshot import ListedNetwork, Snapshot
 from app.core.database.pagination import PageQuery
+from app.core.errors import FieldError, Invalid
 from app.core.validation.schemas import LINE, Body, Instant, Page, Query, Resource, Timestamp, validation_error
 
 MAX_CHECKS = 10_000
 MAX_SERIAL = 2**31 - 1
+WHOLE = {None: Selection(), "4": Selection(4), "6": Selection(6)}
 
 
 class SnapshotQuery(Query):
-    """Format and address family of the list."""
+    """Format of the list, and the networks of it that are selected."""
 
     format: Annotated[FormatName | None, Field(description="Default: by `Accept`")] = None
     family: Annotated[Literal["4", "6"] | None, Field(description="Only IPv4 or only IPv6")] = None
+    aggregate: Annotated[
+        bool, Field(description="Merge neighbours into one network, where together they are exactly that network")
+    ] = False
+    max: Annotated[
+        int | None, Field(ge=MIN_MAX, le=MAX_MAX, description="Split the list into parts of at most so many networks")
+    ] = None
+    part: Annotated[
+        int | None,
+        Field(ge=1, le=MAX_PART, description="With `max`: which part, 1 by default. Parts after the last are empty"),
+    ] = None
+
+    def selection(self, name: str) -> Selection:
+        """The selection in the format ``name``. Raises ``Invalid`` for parameters that it does not take."""
+        whole = WHOLE[self.family]
+        if not self.aggregate and self.max is None and self.part is None:
+            return whole
+        given = {"aggregate": self.aggregate, "max": self.max is not None, "part": self.part is not None}
+        errors = [
+            FieldError(f"/query/{each}", "invalid_value", f"{name} has no {each}. It is for {formats_with(each)}.")
+            for each, is_given in given.items()
+            if is_given and each not in FORMATS[name].parameters
+        ]
+        if not errors and self.max is None and self.part is not None:
+            detail = "Give max as well: the number of networks that a part has at most."
+            errors = [FieldError("/query/part", "invalid_value", detail)]
+        if errors:
+            raise Invalid.of(errors)
+        return Selection(whole.family, self.aggregate, self.max, self.part or 1)
 
 
 class CheckQuery(Query):

@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import NamedTuple
 from uuid import UUID
 
-from app.core.validation.networks import IPV6_BASE, parse_canonical
+from app.core.validation.networks import IPV6_BASE, Network, parse_canonical
 
 
 class InvalidSnapshot(Exception):
@@ -77,6 +77,18 @@ class Snapshot:
         """SHA-256 of the canonical text, as 64 hexadecimal digits."""
         return hashlib.sha256(self.canonical).hexdigest()
 
+    @cached_property
+    def aggregated(self) -> Sequence[str]:
+        """The fewest networks of exactly the same addresses, in order: two halves of a network are merged into it."""
+        merged: list[Network] = []
+        for text in self.networks:
+            added = parse_canonical(text)
+            while merged and (both := _merge(merged[-1], added)):
+                merged.pop()
+                added = both
+            merged.append(added)
+        return [network.text for network in merged]
+
     @property
     def added_serials(self) -> set[int]:
         """The serials that added the networks in force."""
@@ -142,6 +154,17 @@ class Snapshot:
             before, after = self.networks[index - 1], self.networks[index]
             if self._firsts[index] <= parse_canonical(before).last:
                 raise InvalidSnapshot(f"{before} and {after} overlap")
+
+
+def _merge(lower: Network, upper: Network) -> Network | None:
+    """The network of which ``lower`` and ``upper`` are the halves, or None."""
+    size = lower.last - lower.first + 1
+    # IPV6_BASE is not aligned to the sizes of networks
+    start = lower.first - IPV6_BASE if lower.first >= IPV6_BASE else lower.first
+    if lower.last + 1 != upper.first or upper.last - upper.first + 1 != size or start % (2 * size):
+        return None
+    address, _, length = lower.text.partition("/")
+    return Network(lower.first, upper.last, f"{address}/{int(length) - 1}")
 
 
 def build_verified(version: Version, entries: Iterable[tuple[str, int]]) -> Snapshot:

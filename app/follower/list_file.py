@@ -1,31 +1,13 @@
 """The local list: the file in a format, and beside it the verified list as JSON, from which it can be written again."""
 
-from functools import cached_property
 from hashlib import sha256
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from app.allowlist.formats import FORMATS, SnapshotBody
+from app.allowlist.formats import FORMATS, Selection, SnapshotBody
 from app.allowlist.snapshot import InvalidSnapshot, Snapshot
 from app.core.process.atomic_files import remove_unfinished, replace_file
-
-
-class AggregatedSnapshot(Snapshot):
-    """The fewest networks that cover exactly the addresses of a list; ``digest`` is that of the list itself."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._list = snapshot
-        ipv4 = collapse_addresses(map(IPv4Network, snapshot.networks_of_family(4)))
-        ipv6 = collapse_addresses(map(IPv6Network, snapshot.networks_of_family(6)))
-        entries = [(str(network), snapshot.serial) for network in (*ipv4, *ipv6)]
-        super().__init__(snapshot.session, snapshot.serial, snapshot.published_at, entries)
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the canonical text of the list that was aggregated."""
-        return self._list.digest
 
 
 class ListFile:
@@ -71,8 +53,7 @@ class ListFile:
         self._is_saved = True
 
     def _encode(self, snapshot: Snapshot) -> bytes:
-        shown = AggregatedSnapshot(snapshot) if self._aggregate else snapshot
-        return self._format.encode(shown, self._family).encode()
+        return self._format.encode(snapshot, Selection(self._family, self._aggregate)).encode()
 
     def _load(self) -> Snapshot | None:
         try:

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from app.allowlist.snapshot import Snapshot
 from app.follower.command import Command
-from app.follower.list_file import AggregatedSnapshot
 from tests.support import feed
 from tests.support.feed import addresses, published
 from tests.support.followed_feed import A, B, C, D, FollowedFeed
@@ -170,7 +169,7 @@ def test_aggregated_networks_are_the_fewest_that_cover_exactly_the_same_addresse
         if not any(network.overlaps(each) for each in chosen):
             chosen.append(network)
     snapshot = Snapshot(uuid4(), 1, None, [(str(network), 1) for network in chosen])
-    merged = [IPv4Network(each) for each in AggregatedSnapshot(snapshot).networks]
+    merged = [IPv4Network(each) for each in snapshot.aggregated]
     assert covered(merged) == covered(chosen)
     assert sum(each.num_addresses for each in merged) == len(covered(chosen))
     pairs = pairwise(merged)

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from joserfc import jws
 from prometheus_client import REGISTRY
 
+from app.allowlist.snapshot import Snapshot
 from app.core.auth.bearer import ALGORITHM
 from app.partners import store as partners
 from tests.support.service import Caller, Service
@@ -32,6 +33,12 @@ def addresses(count: int, start: int = 0) -> list[str]:
 def digest_of(networks: Iterable[str]) -> str:
     """SHA-256 of the canonical text, as the design words it: one CIDR per line, a line feed after each."""
     return hashlib.sha256("".join(f"{network}\n" for network in networks).encode()).hexdigest()
+
+
+def snapshot_of(networks: Iterable[str], serial: int = 7) -> Snapshot:
+    """A published list of these networks, which needs no database."""
+    published_at = datetime(2026, 11, 1, tzinfo=UTC)
+    return Snapshot(UUID(int=1), serial, published_at, [(network, serial) for network in networks])
 
 
 def metric(name: str, **labels: str) -> float:

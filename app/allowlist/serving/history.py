@@ -1,4 +1,4 @@
-"""Lists of earlier serials, and encoded deltas: built on demand, a few at a time, and cached up to a size."""
+"""Lists of earlier serials, selections, and encoded deltas: built on demand, a few at a time, cached up to a size."""
 
 import asyncio
 import time
@@ -13,6 +13,7 @@ import structlog
 
 from app.allowlist import publication_store as store
 from app.allowlist.delta import Delta, merge_deltas
+from app.allowlist.formats import Selection
 from app.allowlist.schemas import DeltaBody
 from app.allowlist.serving.build_cache import BuildCache
 from app.allowlist.serving.reader import SnapshotReader
@@ -25,6 +26,7 @@ from app.core.errors import Unavailable
 MAX_VERSIONS = 10_000
 VERSION_LIFETIME_SECONDS = 60.0
 MAX_CACHE_BYTES = 64 * 1024 * 1024  # of each of the three caches
+BYTES_PER_REPRESENTATION = 4_096  # beside its body: headers, responses and a place in the cache
 BYTES_PER_NETWORK = 200  # in a snapshot: its text and integer, and their places in three lists
 MIN_CHANGES_FOR_THREAD = 2_000  # fewer are encoded faster than a thread is started
 log = structlog.get_logger(__name__)
@@ -38,7 +40,7 @@ class EncodedDelta(NamedTuple):
 
 
 class FeedHistory:
-    """Serves lists of earlier serials, and encoded deltas.
+    """Serves lists of earlier serials, selections of any list, and encoded deltas.
 
     Work for a ``caller`` takes one of its ``slots``. A database connection is held only while the networks of a list
     are read, not while the list is built and encoded.
@@ -50,7 +52,9 @@ class FeedHistory:
         self._slots = slots
         self._versions: OrderedDict[int, tuple[float, Version]] = OrderedDict()
         self._snapshots = BuildCache[Snapshot](MAX_CACHE_BYTES, lambda each: each.count * BYTES_PER_NETWORK)
-        self._representations = BuildCache[Representation](MAX_CACHE_BYTES, lambda each: each.size)
+        self._representations = BuildCache[Representation](
+            MAX_CACHE_BYTES, lambda each: each.size + BYTES_PER_REPRESENTATION
+        )
         self._deltas = BuildCache[EncodedDelta](MAX_CACHE_BYTES, lambda each: len(each.body))
 
     def cached_version(self, serial: int) -> Version | None:
@@ -77,21 +81,23 @@ class FeedHistory:
         return version
 
     async def representation(
-        self, caller: str, version: Version, name: str, family: int | None, *, gzipped: bool
+        self, caller: str, version: Version, name: str, selection: Selection, *, gzipped: bool
     ) -> Representation:
-        """The list of a version in a format. Raises ``Unavailable`` when too many are being built."""
-        current = self._reader.current()
-        if current.version == version:
-            return await self._reader.representations.get_or_build(current, name, family, gzipped=gzipped)
-        if cached := self._reader.representations.get(version, name, family, gzipped=gzipped):
+        """The selected networks of a version in a format. Raises ``Unavailable`` when too many are being built."""
+        current, representations = self._reader.current(), self._reader.representations
+        if selection.is_whole and current.version == version:
+            return await representations.get_or_build(current, name, selection, gzipped=gzipped)
+        if cached := representations.get(version, name, selection, gzipped=gzipped):
             return cached
 
         async def build() -> Representation:
             async with self._slots.slot(caller):
-                snapshot = await self._snapshots.get_or_build(version, partial(self._read_snapshot, version))
-                return await asyncio.to_thread(Representation, snapshot, name, family, gzipped=gzipped)
+                snapshot = current
+                if current.version != version:
+                    snapshot = await self._snapshots.get_or_build(version, partial(self._read_snapshot, version))
+                return await asyncio.to_thread(Representation, snapshot, name, selection, gzipped=gzipped)
 
-        return await self._representations.get_or_build((version, name, family, gzipped), build)
+        return await self._representations.get_or_build((version, name, selection, gzipped), build)
 
     async def _read_snapshot(self, version: Version) -> Snapshot:
         async with self._database.transaction(read_only=True) as tx:

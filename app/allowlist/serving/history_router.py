@@ -55,13 +55,13 @@ async def get_snapshot(
     if version is None:
         count_work(request)
         version = await history.read_version(serial)
-    name, family = query.format or "json", int(query.family) if query.family else None
-    gzipped = accepts_gzip(request)
-    tag = list_tag(version, name, family, gzipped=gzipped)
+    name, gzipped = query.format or "json", accepts_gzip(request)
+    selection = query.selection(name)
+    tag = list_tag(version, name, selection, gzipped=gzipped)
     if matches_if_none_match(request, tag) or is_unmodified_since(request, version.published_at):
         return not_modified(tag, IMMUTABLE)
     count_work(request)
-    encoded = await history.representation(caller.id_texts[0], version, name, family, gzipped=gzipped)
+    encoded = await history.representation(caller.id_texts[0], version, name, selection, gzipped=gzipped)
     return requested_range(request, encoded.responses(IMMUTABLE).full)
 
 

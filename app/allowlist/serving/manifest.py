@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.allowlist.delta import Delta
+from app.allowlist.formats import Selection
 from app.allowlist.serving.history import FeedHistory
 from app.allowlist.serving.reader import SnapshotReader
 from app.allowlist.snapshot import Snapshot, Version
@@ -130,7 +131,7 @@ class ManifestSigner:
         return self._checkpoint_kid is not None and self._is_revoked(self._checkpoint_kid)
 
     async def _build(self, snapshot: Snapshot, deltas: Sequence[Delta]) -> Manifest:
-        encoded = await self._reader.representations.get_or_build(snapshot, "json", None, gzipped=False)
+        encoded = await self._reader.representations.get_or_build(snapshot, "json", Selection(), gzipped=False)
         now = datetime.now(UTC)
         url = f"{self._feed_url}/snapshots/{snapshot.serial}?format=json"
         return Manifest(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from fastapi import Response
 
-from app.allowlist.formats import FORMATS
+from app.allowlist.formats import FORMATS, Listing, Selection
 from app.allowlist.serving.build_cache import BuildCache
 from app.allowlist.snapshot import Snapshot, Version
 from app.core.errors import NotAcceptable
@@ -49,18 +49,19 @@ class Responses(NamedTuple):
 
 
 class Representation:
-    """The bytes of one format, family and content coding at one serial, with their digest and entity tag."""
+    """The bytes of one format, selection and content coding at one serial, with their digest and entity tag."""
 
-    def __init__(self, snapshot: Snapshot, name: str, family: int | None, *, gzipped: bool) -> None:
-        format_ = FORMATS[name]
-        plain = format_.encode(snapshot, family).encode()
+    def __init__(self, snapshot: Snapshot, name: str, selection: Selection, *, gzipped: bool) -> None:
+        format_, listing = FORMATS[name], Listing(snapshot, selection)
+        plain = format_.write(listing).encode()
         # without a time, so that the bytes are the same in every process
         self._body = gzip.compress(plain, compresslevel=6, mtime=0) if gzipped else plain
         self._responses: dict[CachePolicy, Responses] = {}
         self.sha256 = hashlib.sha256(plain).digest()  # of the body without content coding
-        self.etag = list_tag(snapshot.version, name, family, gzipped=gzipped)
+        self.etag = list_tag(snapshot.version, name, selection, gzipped=gzipped)
         self.size = len(self._body)
         self._headers = {"Content-Type": format_.media_type, "Repr-Digest": repr_digest(self.sha256)}
+        self._headers |= listing.headers(name)
         if gzipped:
             self._headers["Content-Encoding"] = "gzip"
         if snapshot.published_at:
@@ -85,9 +86,9 @@ def entity_tag(version: Version, representation: str) -> str:
     return f'"{version.session}-{version.serial}-{digest}-{published:x}-{representation}"'
 
 
-def list_tag(version: Version, name: str, family: int | None, *, gzipped: bool) -> str:
+def list_tag(version: Version, name: str, selection: Selection, *, gzipped: bool) -> str:
     """The entity tag of a list in a format; each content coding has another (RFC 9110, 8.8.3.3)."""
-    return entity_tag(version, f"{name}{family or ''}{'-gzip' if gzipped else ''}")
+    return entity_tag(version, f"{name}{selection.tag}{'-gzip' if gzipped else ''}")
 
 
 def repr_digest(digest: bytes) -> str:
@@ -101,24 +102,27 @@ def not_modified(tag: str, policy: CachePolicy) -> Response:
 
 
 class Representations:
-    """Cache of the representations of the newest list and of the one before it.
+    """Cache of the representations of the newest list and of the one before it, whole or of one family.
 
-    Each is built in a thread, and once for all concurrent requests.
+    Each is built in a thread, and once for all concurrent requests. ``FeedHistory`` builds and keeps other selections,
+    of which there are many.
     """
 
     def __init__(self) -> None:
         self._caches: OrderedDict[Version, BuildCache[Representation]] = OrderedDict()
 
-    def get(self, version: Version, name: str, family: int | None, *, gzipped: bool) -> Representation | None:
+    def get(self, version: Version, name: str, selection: Selection, *, gzipped: bool) -> Representation | None:
         """The list in a format if it was built already, else None."""
         cache = self._caches.get(version)
-        return cache.get((name, family, gzipped)) if cache else None
+        return cache.get((name, selection, gzipped)) if cache else None
 
-    async def get_or_build(self, snapshot: Snapshot, name: str, family: int | None, *, gzipped: bool) -> Representation:
+    async def get_or_build(
+        self, snapshot: Snapshot, name: str, selection: Selection, *, gzipped: bool
+    ) -> Representation:
         """The list in a format."""
-        build = partial(Representation, snapshot, name, family, gzipped=gzipped)
+        build = partial(Representation, snapshot, name, selection, gzipped=gzipped)
         cache = self._cache_for(snapshot.version)
-        return await cache.get_or_build((name, family, gzipped), lambda: asyncio.to_thread(build))
+        return await cache.get_or_build((name, selection, gzipped), lambda: asyncio.to_thread(build))
 
     def _cache_for(self, version: Version) -> BuildCache[Representation]:
         if version not in self._caches:

@@ -53,6 +53,11 @@ REPRESENTATIONS: dict[int | str, dict[str, Any]] = {
             },
             "Last-Modified": {"description": "Time of publication", "schema": {"type": "string"}},
             "Repr-Digest": {"description": "SHA-256 (RFC 9530)", "schema": {"type": "string"}},
+            "Allowlist-Selection": {
+                "description": "`aggregated` with `aggregate`, `part` and `parts` with `max` (RFC 9651)",
+                "schema": {"type": "string"},
+            },
+            "Link": {"description": "With `max`: the next part, as `rel=next`", "schema": {"type": "string"}},
         },
         "content": {
             each.media_type.partition(";")[0]: {"schema": {"type": "string"}}
@@ -115,7 +120,9 @@ def _includes_gzip(accepted: str) -> bool:
     response_model=SnapshotBody,
     responses=problem_responses(*READS, NotAcceptable) | REPRESENTATIONS,
 )
-async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery, Query()], _: FeedClient) -> Response:
+async def get_allowlist(
+    request: Request, query: Annotated[schemas.SnapshotQuery, Query()], caller: FeedClient
+) -> Response:
     """Return the networks in force, in the format that your firewall reads.
 
     Send the `ETag` back in `If-None-Match` to get 304 while nothing has changed, or else `Last-Modified` in
@@ -124,15 +131,18 @@ async def get_allowlist(request: Request, query: Annotated[schemas.SnapshotQuery
     """
     reader = reader_of(request)
     name = query.format or negotiate(field_value(request.scope, b"accept") or "")
-    family, gzipped = int(query.family) if query.family else None, accepts_gzip(request)
+    selection, gzipped = query.selection(name), accepts_gzip(request)
     snapshot = reader.current()
-    encoded = reader.representations.get(snapshot.version, name, family, gzipped=gzipped)
-    tag = encoded.etag if encoded else list_tag(snapshot.version, name, family, gzipped=gzipped)
+    encoded = reader.representations.get(snapshot.version, name, selection, gzipped=gzipped)
+    tag = encoded.etag if encoded else list_tag(snapshot.version, name, selection, gzipped=gzipped)
     if matches_if_none_match(request, tag) or _is_unmodified(request, reader):
         response = encoded.responses(REVALIDATE).not_modified if encoded else not_modified(tag, REVALIDATE)
         return _add_age(response, reader)
     count_work(request)
-    encoded = encoded or await reader.representations.get_or_build(snapshot, name, family, gzipped=gzipped)
+    if encoded is None:
+        encoded = await history_of(request).representation(
+            caller.id_texts[0], snapshot.version, name, selection, gzipped=gzipped
+        )
     return _add_age(encoded.responses(REVALIDATE).full, reader)
 
 

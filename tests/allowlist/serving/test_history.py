@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.allowlist.formats import Selection
 from app.allowlist.serving import history
 from app.allowlist.serving.representations import Representation
 from app.allowlist.serving.work_slots import WorkSlots
@@ -176,7 +177,7 @@ async def test_a_304_for_the_newest_list_does_not_build_it(service: Service, nay
     caller = Caller(fresh, nayatel.credentials, nayatel.token)
     assert (await caller.get(f"{FEED}?format=cisco", headers={"If-None-Match": tag})).status_code == 304
     gzipped = "gzip" in tag
-    assert reader.representations.get(reader.current(), "cisco", None, gzipped=gzipped) is None
+    assert reader.representations.get(reader.current().version, "cisco", Selection(), gzipped=gzipped) is None
     await fresh.close()
 
 

@@ -3,10 +3,12 @@
 import asyncio
 import re
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from app.allowlist.formats import Selection
 from app.allowlist.serving import representations
 from app.allowlist.serving.representations import CachePolicy, Representation, Representations, list_tag, negotiate
 from app.allowlist.snapshot import Snapshot, Version
@@ -56,8 +58,8 @@ async def test_a_failed_build_is_retried_by_the_next_request(
     with monkeypatch.context() as without:
         without.setattr(representations, "Representation", _fails)
         with pytest.raises(MemoryError):
-            await cache.get_or_build(LIST, "text", None, gzipped=False)
-    encoded = await cache.get_or_build(LIST, "text", None, gzipped=False)
+            await cache.get_or_build(LIST, "text", Selection(), gzipped=False)
+    encoded = await cache.get_or_build(LIST, "text", Selection(), gzipped=False)
     assert encoded.responses(CachePolicy("", "")).full.body == b"39.32.0.0/24\n"
 
 
@@ -67,17 +69,17 @@ def _fails(*_: object, **__: object) -> Representation:
 
 async def test_requests_share_a_representation_and_each_coding_has_another() -> None:
     cache = Representations()
-    asked = [cache.get_or_build(LIST, "text", None, gzipped=False) for _ in range(5)]
+    asked = [cache.get_or_build(LIST, "text", Selection(), gzipped=False) for _ in range(5)]
     first, *others = await asyncio.gather(*asked)
-    again = await cache.get_or_build(LIST, "text", None, gzipped=False)
+    again = await cache.get_or_build(LIST, "text", Selection(), gzipped=False)
     assert all(each is first for each in (*others, again))
-    gzipped = await cache.get_or_build(LIST, "text", None, gzipped=True)
+    gzipped = await cache.get_or_build(LIST, "text", Selection(), gzipped=True)
     assert (gzipped.sha256, gzipped.etag != first.etag) == (first.sha256, True)
 
 
 def test_a_list_tag_distinguishes_the_lists_of_one_serial() -> None:
-    def tag(version: Version, name: str = "json", family: int | None = None, *, gzipped: bool = False) -> str:
-        return list_tag(version, name, family, gzipped=gzipped)
+    def tag(version: Version, name: str = "json", *selected: Any, gzipped: bool = False) -> str:
+        return list_tag(version, name, Selection(*selected), gzipped=gzipped)
 
     of = LIST.version
     others = [
@@ -86,7 +88,8 @@ def test_a_list_tag_distinguishes_the_lists_of_one_serial() -> None:
         of._replace(digest="0" * 64),
         of._replace(published_at=datetime(2026, 11, 1, 0, 0, 0, 1, tzinfo=UTC)),
     ]
-    tags = [tag(of), tag(of, "text"), tag(of, "text", 4), tag(of, gzipped=True), *map(tag, others)]
+    selections = [tag(of, "text", *each) for each in ((4, True), (None, True), (4, False, 100), (4, False, 100, 2))]
+    tags = [tag(of), tag(of, "text"), tag(of, "text", 4), *selections, tag(of, gzipped=True), *map(tag, others)]
     assert len(set(tags)) == len(tags)
     assert tag(of) == tag(Snapshot(UUID(int=1), 7, of.published_at, [("39.32.0.0/24", 1)]).version)
     assert f"{of.session}-7-{of.digest[:16]}-" in tag(of)
@@ -94,7 +97,7 @@ def test_a_list_tag_distinguishes_the_lists_of_one_serial() -> None:
 
 
 async def test_the_responses_under_two_cache_policies_differ_in_cache_control_only() -> None:
-    encoded = await Representations().get_or_build(LIST, "text", None, gzipped=False)
+    encoded = await Representations().get_or_build(LIST, "text", Selection(), gzipped=False)
     long, short = (encoded.responses(CachePolicy(control, "Accept")) for control in ("immutable", "no-cache"))
     assert set(long.full.raw_headers) - set(short.full.raw_headers) == {(b"cache-control", b"immutable")}
     assert len(long.full.raw_headers) == len(short.full.raw_headers)

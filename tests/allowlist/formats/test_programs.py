@@ -1,6 +1,7 @@
 """Formats read by the programs that enforce them."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -92,10 +93,10 @@ async def test_ipset_restores_the_list_over_the_one_before(
 
 
 @LISTS
-async def test_bird_matches_routes_against_the_list(
+async def test_bird_matches_the_networks_and_every_prefix_inside_them(
     service: Service, nayatel: Caller, tmp_path: Path, networks: list[str]
 ) -> None:
-    bird = program("bird")
+    bird, birdc = program("bird"), program("birdc")
     await published(service, *networks)
     file = await served(nayatel, "bird", tmp_path)
     configuration = tmp_path / "bird.conf"
@@ -106,6 +107,38 @@ async def test_bird_matches_routes_against_the_list(
     )
     configuration.write_text(f'router id 192.0.2.1;\ninclude "{file}";\nprotocol device {{}}\n{filters}')
     run(bird, "-p", "-c", str(configuration))
+    asked = {
+        "154.192.4.0/24": "154.192.4.0/24",
+        "154.192.4.9/32": "154.192.4.0/24",
+        "154.192.5.8/32": None,
+        "154.192.4.0/23": None,
+        "2400:1461:1::5/128": "2400:1461:1::/48",
+        "2400:1461::/32": None,
+    }
+    sets = [f"{each} ~ IP_REGISTRATION_{6 if ':' in each else 4}" for each in asked]
+    evaluations = "; ".join(f"'{birdc}' -s '{tmp_path}/ctl' 'eval {each}'" for each in sets)
+    started = f"'{bird}' -c '{configuration}' -s '{tmp_path}/ctl' -P '{tmp_path}/pid'"
+    said = run(*in_namespace("sh", "-c", f"{started}; {evaluations}; kill $(cat '{tmp_path}/pid')"))
+    found = [line == "TRUE" for line in said.splitlines() if line in ("TRUE", "FALSE")]
+    assert found == [network in networks for network in asked.values()]
+
+
+@LISTS
+async def test_frr_takes_the_prefix_lists_for_cisco_and_matches_by_them(
+    service: Service, nayatel: Caller, tmp_path: Path, networks: list[str]
+) -> None:
+    """FRR has the prefix lists and route maps of IOS, but no object groups."""
+    vtysh = program("vtysh")
+    await published(service, *networks)
+    text = (await served(nayatel, "cisco", tmp_path)).read_text()
+    lines = [line for line in text.splitlines() if re.match(r"(?:no )?ip(?:v6)? prefix-list |route-map | match", line)]
+    commands = written(tmp_path / "frr.conf", "\n".join(lines).encode())
+    written(tmp_path / "vtysh.conf", b"")
+    run(vtysh, "--config_dir", str(tmp_path), "-C", "-f", str(commands))
+    damaged = written(tmp_path / "damaged", commands.read_bytes().replace(b" le ", b" lee "))
+    if b" lee " in damaged.read_bytes():
+        with pytest.raises(AssertionError):
+            run(vtysh, "--config_dir", str(tmp_path), "-C", "-f", str(damaged))
 
 
 @LISTS

@@ -18,26 +18,16 @@ BOTH = IPV4 + IPV6
 
 V4 = r"(?:\d{1,3}\.){3}\d{1,3}/\d{1,2}"
 V6 = r"[0-9a-f:]+/\d{1,3}"
-HEAD = r"ip_registration session [0-9a-f-]{36} serial \d+ digest [0-9a-f]{64}\n"
+A4, A6 = (each.partition("/")[0] for each in (V4, V6))
+V4_SHORT, V6_SHORT = rf"{A4}(?:/\d{{1,2}})?", rf"{A6}(?:/\d{{1,3}})?"
+TITLE = r"ip_registration session [0-9a-f-]{36} serial \d+ digest [0-9a-f]{64}"
+HEAD = rf"{TITLE}\n"
+# read by what test_cisco.py, test_mikrotik.py and test_junos.py have of those systems
+READ_ELSEWHERE = {"json", "cisco", "mikrotik", "junos", "suricata_categories"}
 
 
 def repeated(line: str) -> str:
     return f"(?:{line})*"
-
-
-def mikrotik(menu: str, item: str) -> str:
-    return (
-        rf'/{menu} firewall address-list\nremove \[find list="ip_registration_new"\]\n'
-        + repeated(rf"add list=ip_registration_new address={item}\n")
-        + r'remove \[find list="ip_registration"\]\n'
-        + r'set \[find list="ip_registration_new"\] list=ip_registration\n'
-    )
-
-
-def cisco(menu: str, number: int, item: str) -> str:
-    name = f"{menu} prefix-list IP_REGISTRATION_{number}"
-    permits = f"(?:{name} seq [1-9]\\d* permit {item}\n)+"
-    return f"no {name}\n(?:{permits}|{name} seq 5 deny (?:0\\.0\\.0\\.0/0 le 32|::/0 le 128)\n)"
 
 
 def nftables(number: int, item: str) -> str:
@@ -57,7 +47,8 @@ def ipset(number: int, family: str, item: str) -> str:
 
 
 def bird(number: int, item: str) -> str:
-    return rf"define IP_REGISTRATION_{number} = \[\n  (?:{item}(?:,\n  {item})*)?\n\];\n"
+    pattern = rf"{item}(?:\{{\d+,(?:32|128)\}})?"
+    return rf"define IP_REGISTRATION_{number} = \[\n  (?:{pattern}(?:,\n  {pattern})*)?\n\];\n"
 
 
 # the head, what IPv4 is written as, what IPv6 is written as
@@ -70,8 +61,10 @@ GRAMMARS = {
     "haproxy": (f"# {HEAD}", repeated(f"{V4}\n"), repeated(f"{V6}\n")),
     "squid": (f"# {HEAD}", repeated(f"{V4}\n"), repeated(f"{V6}\n")),
     "nginx": (f"# {HEAD}", repeated(f"{V4} 1;\n"), repeated(f"{V6} 1;\n")),
-    "mikrotik": (f"# {HEAD}", mikrotik("ip", V4), mikrotik("ipv6", V6)),
-    "cisco": (f"! {HEAD}", cisco("ip", 4, V4), cisco("ipv6", 6, V6)),
+    "fortinet": ("", repeated(f"{V4_SHORT}\n"), repeated(f"{V6_SHORT}\n")),
+    "paloalto": ("", repeated(f"{V4}(?: # {TITLE})?\n"), repeated(f"{V6}(?: # {TITLE})?\n")),
+    "crowdsec": ("value\n", repeated(f"{V4_SHORT}\n"), repeated(f"{V6_SHORT}\n")),
+    "suricata": (f"# {HEAD}", repeated(f"{V4},1,127\n"), repeated(f"{V6},1,127\n")),
 }
 
 
@@ -83,7 +76,7 @@ async def served(caller: Caller, name: str, family: str = "") -> str:
 
 
 def test_every_format_that_is_offered_has_a_grammar_here() -> None:
-    assert {"json", *GRAMMARS} == set(FORMATS) == {each.value for each in FormatName}
+    assert {*READ_ELSEWHERE, *GRAMMARS} == set(FORMATS) == {each.value for each in FormatName}
 
 
 async def test_a_format_or_family_that_does_not_exist_is_refused(service: Service, nayatel: Caller) -> None:
@@ -104,22 +97,35 @@ async def test_every_format_keeps_to_its_grammar_and_names_every_network_once(
             text = await served(nayatel, name, family)
             assert re.fullmatch(grammar, text), f"{name} {family}:\n{text}"
             allowed = [n for n in networks if not family or (":" in n) == (family == "6")]
-            rules = "".join(line for line in text.splitlines(keepends=True) if "deny" not in line)
-            assert re.findall(rf"{V4}|(?<![\w:]){V6}", rules) == allowed, f"{name} {family}"
+            if name in {"fortinet", "crowdsec"}:
+                allowed = [re.sub("/(32|128)$", "", each) for each in allowed]
+                assert text.removeprefix("value\n").split() == allowed, f"{name} {family}"
+            else:
+                assert re.findall(rf"{V4}|(?<![\w:]){V6}", text) == allowed, f"{name} {family}"
 
 
-async def test_a_family_without_networks_permits_nothing_where_a_missing_list_would_permit_all(
-    service: Service, nayatel: Caller
-) -> None:
+async def test_a_family_without_networks_has_an_empty_set_in_bird(service: Service, nayatel: Caller) -> None:
     await published(service, *IPV4)
-    assert "\nipv6 prefix-list IP_REGISTRATION_6 seq 5 deny ::/0 le 128\n" in await served(nayatel, "cisco")
     assert "define IP_REGISTRATION_6 = [" in await served(nayatel, "bird")
 
 
-async def test_rules_are_numbered_upwards_for_cisco(service: Service, nayatel: Caller) -> None:
+async def test_a_network_in_bird_matches_every_prefix_inside_it(service: Service, nayatel: Caller) -> None:
     await published(service, *BOTH)
-    numbers = [int(n) for n in re.findall(r"seq (\d+)", await served(nayatel, "cisco", "4"))]
-    assert numbers == [5, 10, 15]
+    assert re.findall(r"^  ([^,\s]+(?:,\d+\})?)", await served(nayatel, "bird"), re.MULTILINE) == [
+        "154.192.0.5/32",
+        "154.192.4.0/24{24,32}",
+        "154.192.5.0/29{29,32}",
+        "2400:1460::/48{48,128}",
+        "2400:1461:1::/48{48,128}",
+        "2400:1462::1/128",
+    ]
+
+
+async def test_suricata_has_a_category_for_the_number_in_its_list(service: Service, nayatel: Caller) -> None:
+    await published(service, *BOTH)
+    number, short, _ = (await served(nayatel, "suricata_categories")).strip().split(",")
+    assert (number, short) == ("1", "ip_registration")
+    assert {line.split(",")[1] for line in (await served(nayatel, "suricata")).splitlines()[1:]} == {number}
 
 
 async def test_long_lists_are_split_into_commands_of_a_bounded_length(service: Service, nayatel: Caller) -> None:

@@ -41,19 +41,22 @@ _PHONE = (
 _EMAIL = r"[^\s@<>,;:\"'()]{1,64}(?=\s*@)"
 _PERSONAL = re.compile(rf"(?P<network>{_NETWORK})|(?P<number>{_CNIC}|{_PHONE})|(?P<email>{_EMAIL})")
 _PERSONAL_NUMBERS = ("mobile", "cnic")
+# Usual writings of a number, masked fast: nearly every row of a file may have one.
+_NUMBER = re.compile(r"[0-9+=\"'(). -]{0,40}?((?:[0-9][^0-9]*){3})")
+_STARS = str.maketrans("0123456789", "*" * 10)
 
 
-def normalize_cell(column: str, text: str, operators: Collection[str]) -> str:
-    """Return the normal form of a cell, or the cell unchanged when it has none.
+def normalizer(column: str, operators: Collection[str]) -> Callable[[str], str]:
+    """Return the function from a cell of a column to its normal form, or to the cell unchanged when it has none.
 
     ``operators`` are the codes of the operators, best as a frozenset.
     """
-    if not text:
-        return text
-    if column == "operator":
-        return normal_choice(text, operators)
-    normal = NORMAL_FORMS.get(column)
-    return normal(text) if normal else text
+    return partial(normal_choice, choices=operators) if column == "operator" else NORMAL_FORMS[column]
+
+
+def normalize_cell(column: str, text: str, operators: Collection[str]) -> str:
+    """Return the normal form of a cell, or the cell unchanged when it has none."""
+    return normalizer(column, operators)(text) if text else text
 
 
 def mask(column: str, text: str) -> str:
@@ -61,6 +64,8 @@ def mask(column: str, text: str) -> str:
 
     CNICs, telephone numbers and e-mail addresses are masked in any column, since a row may be shifted.
     """
+    if column in _PERSONAL_NUMBERS and (number := _NUMBER.fullmatch(text)):
+        return text[: number.start(1)].translate(_STARS) + number[1]
     text = text[:MAX_READ]
     if not text:
         return text
@@ -87,4 +92,9 @@ def _mask_digits(shown: list[str], ascii_text: str, start: int, end: int) -> Non
 
 
 def _escape(text: str) -> str:
-    return text.encode("unicode_escape").decode() if len(text) == 1 else text
+    """Escape a character that is not printable; one that stands for an undecodable byte (PEP 383) as that byte."""
+    if len(text) != 1:
+        return text
+    if "\udc80" <= text <= "\udcff":
+        return f"\\x{ord(text) - 0xDC00:02x}"
+    return text.encode("unicode_escape").decode()

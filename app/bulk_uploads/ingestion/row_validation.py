@@ -14,7 +14,7 @@ from app.applicants.schemas import ApplicantDetails
 from app.bulk_uploads import rules
 from app.bulk_uploads.ingestion.applicant_cache import encode_particulars
 from app.bulk_uploads.ingestion.column_validation import ColumnValidator
-from app.bulk_uploads.normalization import normalize_cell
+from app.bulk_uploads.normalization import normalize_cell, normalizer
 from app.bulk_uploads.readers.parser import is_plain, parse_cells
 from app.bulk_uploads.readers.rows import Row
 from app.core.errors import FieldError, Invalid
@@ -90,7 +90,8 @@ def _normalize_columns(
     cells: dict[str, Sequence[str]] = dict(given)
     normalized = defaultdict[int, list[NormalizedCell]](list)
     for column, texts in given.items():
-        taken = {text: normalize_cell(column, text, operators) for text in set(texts)}
+        normal = normalizer(column, operators)
+        taken = {text: normal(text) for text in set(texts)}
         if changed := {text for text in taken if taken[text] != text}:
             cells[column] = [taken[text] for text in texts]
             for i, text in enumerate(texts):

@@ -58,6 +58,8 @@ _PLACEHOLDER = re.compile(
     r"|n[./\\]a\.?|n / a|not (?:applicable|available)|tbd|[^\w\ufffd]+|_+",
     re.IGNORECASE,
 )
+# Most texts, found fast.
+_SURELY_GIVEN = re.compile(r"[A-Za-z0-9][ -~]*?[1-9][ -~]*")
 _ZERO = re.compile(r"[-+]?[0\u0660\u06f0\uff10]+(?:[.,\u066b]0+)?")
 _LOST_LETTERS = re.compile(r"\?{3,}|\A[?\s]+\Z")
 # A spreadsheet shows a long number so, and a file saved from it keeps no other digits.
@@ -155,6 +157,8 @@ def _is_plain(text: str) -> bool:
 
 def is_placeholder(text: str, *, zero: bool = False) -> bool:
     """True for a text that stands for no value, as ``#N/A``, ``nan``, ``NULL`` or ``-``; with ``zero`` also for 0."""
+    if _SURELY_GIVEN.fullmatch(text):
+        return False
     bare = one_line(visible(text))
     return bool(_PLACEHOLDER.fullmatch(bare) or (zero and _ZERO.fullmatch(bare)))
 

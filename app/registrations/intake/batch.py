@@ -16,6 +16,7 @@ from app.registrations.rules import AcceptedNetworks, Flag, RegistrationRequest,
 
 # A transaction takes at most this many locks, however many networks and references its batch has.
 LOCK_NUMBERS = 256
+_OUTSIDE_COUNTRY, _PREFIX_MISMATCH = Flag.OUTSIDE_COUNTRY.value, Flag.OPERATOR_PREFIX_MISMATCH.value
 
 
 class Locks(NamedTuple):
@@ -118,7 +119,7 @@ def _flags(operator: str, networks: Iterable[Network], prefixes: PrefixTable) ->
     flags = set()
     for network in networks:
         if not prefixes.is_in_country(network):
-            flags.add(Flag.OUTSIDE_COUNTRY.value)
+            flags.add(_OUTSIDE_COUNTRY)
         if not prefixes.is_announced_by(operator, network):
-            flags.add(Flag.OPERATOR_PREFIX_MISMATCH.value)
+            flags.add(_PREFIX_MISMATCH)
     return tuple(sorted(flags, reverse=True))

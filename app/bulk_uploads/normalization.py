@@ -42,7 +42,7 @@ _EMAIL = r"[^\s@<>,;:\"'()]{1,64}(?=\s*@)"
 _PERSONAL = re.compile(rf"(?P<network>{_NETWORK})|(?P<number>{_CNIC}|{_PHONE})|(?P<email>{_EMAIL})")
 _PERSONAL_NUMBERS = ("mobile", "cnic")
 # Usual writings of a number, masked fast: nearly every row of a file may have one.
-_NUMBER = re.compile(r"[0-9+=\"'(). -]{0,40}?((?:[0-9][^0-9]*){3})")
+_NUMBER = re.compile(r"[0-9+=\"'(). -]{0,40}?((?:[0-9][^0-9A-Za-z]*){3})")
 _STARS = str.maketrans("0123456789", "*" * 10)
 
 

@@ -80,7 +80,7 @@ async def read_chunks(
     pending: deque[tuple[Segment, bytes, asyncio.Future[SegmentRows]]] = deque()
     try:
         for segment in segments:
-            body = await parts.read(segment.begin, segment.read_end)
+            body = await parts.read(segment.begin, segment.end)
             pending.append((segment, body, loop.run_in_executor(executor, reader.read, body, segment.start)))
             if len(pending) > READ_AHEAD:
                 yield await _next(pending)

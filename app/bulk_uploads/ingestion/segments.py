@@ -20,7 +20,7 @@ from app.bulk_uploads.ingestion.row_validation import (
 from app.bulk_uploads.normalization import mask
 from app.bulk_uploads.readers.layout import Layout
 from app.bulk_uploads.readers.parser import read_rows
-from app.bulk_uploads.readers.rows import MAX_RECORD_BYTES, Position, Row
+from app.bulk_uploads.readers.rows import Position, Row
 from app.bulk_uploads.rules import SMALL_BYTES, TEXT_FORMATS
 from app.core.database.batches import column_text
 from app.core.errors import FieldError
@@ -44,11 +44,6 @@ class Segment:
     end: int
     start: Position
     rows: int
-
-    @property
-    def read_end(self) -> int:
-        """End of the bytes to read: a row that is larger than a segment may be is refused by its first bytes."""
-        return min(self.end, self.begin + MAX_SEGMENT_BYTES + MAX_RECORD_BYTES)
 
 
 class RefusedRow(NamedTuple):

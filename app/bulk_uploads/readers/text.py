@@ -10,7 +10,7 @@ from app.bulk_uploads.readers.csv import SEPARATOR_LINE, read_records
 from app.bulk_uploads.readers.format import HEAD_BYTES
 from app.bulk_uploads.readers.header import Header, find_header, missing_header
 from app.bulk_uploads.readers.layout import NDJSON_LAYOUT, Layout
-from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK
+from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK, MAX_RECORD_BYTES
 from app.bulk_uploads.rules import Encoding, UploadFormat, UploadOptions
 from app.core.errors import Invalid, InvalidValue
 
@@ -42,14 +42,15 @@ OTHER_FILES = (
 JSON_START = re.compile(rb'[\[{]\s*["{\[\]}]')
 # Windows-1252 as browsers read it (WHATWG): its five undefined bytes are control characters.
 WINDOWS_1252 = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(256))
+LINE_BYTES = MAX_RECORD_BYTES + 1
 WINDOWS_1256 = bytes(range(256)).decode("cp1256")
 
 
 class TextNormalizer:
     """Turns the bytes of a text file into UTF-8 without byte-order marks, part by part.
 
-    Line ends of CSV, which may be CR, LF or CRLF, become LF. Bytes that are not UTF-8 stay as they are, and lone
-    surrogates of UTF-16 become U+FFFD.
+    Line ends of CSV, which may be CR, LF or CRLF, become LF, and its lines are cut to ``LINE_BYTES``, by which they are
+    refused. Bytes that are not UTF-8 stay as they are, and lone surrogates of UTF-16 become U+FFFD.
     """
 
     def __init__(self, encoding: str | None, upload_format: str) -> None:
@@ -57,6 +58,7 @@ class TextNormalizer:
         self._is_csv = upload_format == UploadFormat.CSV
         self._held = b""
         self._has_begun = False
+        self._line_bytes = 0  # of the last line so far
 
     def feed(self, part: bytes) -> bytes:
         """Return the text of one more part."""
@@ -83,7 +85,24 @@ class TextNormalizer:
             text = text.replace(b"\r\n", b"\n")
             if b"\r" in text:
                 text = text.replace(b"\r", b"\n")
-        return text
+        return self._cut_lines(text) if self._is_csv else text
+
+    def _cut_lines(self, text: bytes) -> bytes:
+        """Cut long lines, so that nothing that reads a row has to hold one."""
+        kept: list[bytes] = []
+        at = last = 0  # ``last``: begin of what is not in ``kept``
+        while at < len(text):
+            reach = at + LINE_BYTES - self._line_bytes
+            newline = text.rfind(b"\n", at, reach + 1)
+            if newline < 0 and reach < len(text):
+                kept.append(text[last:reach])
+                newline = text.find(b"\n", reach)
+                last = len(text) if newline < 0 else newline
+            if newline < 0:
+                self._line_bytes = min(LINE_BYTES, self._line_bytes + len(text) - at)
+                break
+            at, self._line_bytes = newline + 1, 0
+        return b"".join([*kept, text[last:]]) if kept else text
 
 
 def _transcoder(encoding: str) -> Callable[[bytes, bool], bytes]:

@@ -59,7 +59,7 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 # Most texts, found fast.
-_SURELY_GIVEN = re.compile(r"[A-Za-z0-9][ -~]*?[1-9][ -~]*")
+_SURELY_GIVEN = re.compile(r"(?!err:)[a-z0-9][ -~]*?[1-9][ -~]*", re.IGNORECASE)
 _ZERO = re.compile(r"[-+]?[0\u0660\u06f0\uff10]+(?:[.,\u066b]0+)?")
 _LOST_LETTERS = re.compile(r"\?{3,}|\A[?\s]+\Z")
 # A spreadsheet shows a long number so, and a file saved from it keeps no other digits.

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.bulk_uploads.errors import CsvMalformed, NdjsonMalformed
+from app.bulk_uploads.readers import text
 from app.bulk_uploads.readers.columns import SEPARATORS
 from app.bulk_uploads.readers.format import HEAD_BYTES
 from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK
@@ -217,6 +218,16 @@ def test_a_last_line_without_end_is_told() -> None:
         for encoding in ("utf-8", "utf-16-le", "utf-16-be", "cp1252"):
             assert has_last_line_end(body.encode(encoding)[-2:])
             assert not has_last_line_end((body + "c").encode(encoding)[-2:])
+
+
+@given(st.lists(st.sampled_from([0, 1, 5, 8, 9, 10, 30]), max_size=8), st.lists(st.integers(0, 90), max_size=5))
+def test_long_lines_are_cut_to_one_byte_more_than_a_row_may_have_wherever_parts_end(
+    lengths: list[int], at: list[int]
+) -> None:
+    body = b"".join(b"x" * length + b"\n" for length in lengths)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text, "LINE_BYTES", 9)
+        assert normalize(split(body, at)) == b"".join(b"x" * min(length, 9) + b"\n" for length in lengths)
 
 
 def test_carriage_returns_of_ndjson_stay() -> None:

@@ -104,8 +104,8 @@ async def by_workbook(caller: Caller) -> None:
 
 
 async def by_broken_file(caller: Caller) -> None:
-    body = uploads.csv_of([uploads.row("a")]) + b'"never closed'
-    assert (await uploads.ingest(caller, body))["status"] == "failed"
+    body = uploads.ndjson_of([uploads.row("a")]) + b"no JSON"
+    assert (await uploads.ingest(caller, body, upload_format="ndjson"))["status"] == "failed"
 
 
 async def by_correction(caller: Caller) -> None:

@@ -8,10 +8,12 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from app.core.auth.signatures import ALGORITHM
 from app.core.database.notifications import notify
 from app.core.database.transaction import Transaction
 from app.core.errors import Invalid
 from app.core.principal import Principal
+from app.core.settings import SigningAlgorithm
 from app.core.validation.preconditions import IfMatch
 from app.core.validation.schemas import validate
 from app.events import store as events
@@ -194,21 +196,21 @@ async def _revoke_tokens(tx: Transaction, client: Client) -> None:
     await notify(tx, "clients_changed")
 
 
-async def rotate_signing_key(tx: Transaction) -> str:
+async def rotate_signing_key(tx: Transaction, algorithm: SigningAlgorithm = ALGORITHM) -> str:
     """Add a signing key, used after ten seconds, and return its id; the previous key is trusted for a week."""
-    kid = await store.rotate_signing_key(tx)
+    kid = await store.rotate_signing_key(tx, algorithm)
     await notify(tx, "clients_changed")
     return kid
 
 
-async def revoke_signing_key(tx: Transaction, kid: str) -> str:
+async def revoke_signing_key(tx: Transaction, kid: str, algorithm: SigningAlgorithm = ALGORITHM) -> str:
     """Revoke a signing key and everything it signed; processes learn of it within seconds after the commit.
 
-    Returns the id of the key that signs now, a new one if the revoked key was in use. Revoking a key twice changes
-    nothing and records no event. Raises ``NotFound``.
+    Returns the id of the key that signs now, a new one of ``algorithm`` if the revoked key was in use. Revoking a key
+    twice changes nothing and records no event. Raises ``NotFound``.
     """
     was_revoked = kid in await store.revoked_keys(tx)
-    signing = await store.revoke_signing_key(tx, kid)
+    signing = await store.revoke_signing_key(tx, kid, algorithm)
     if was_revoked:
         return signing
     await events.record(tx, None, [NewEvent("signing_key.revoked", details={"kid": kid, "signing": signing})])

@@ -5,17 +5,19 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from joserfc.jwk import Key, KeySet, OKPKey
+from joserfc.jwk import JWKRegistry, Key, KeySet
 from sqlalchemy import ColumnElement, UnaryExpression, and_, delete, func, or_, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
-from app.core.auth.bearer import ALGORITHM
+from app.core.auth import signatures
+from app.core.auth.signatures import ALGORITHM
 from app.core.database.base import INSTANT
 from app.core.database.batches import any_of
 from app.core.database.pagination import PageQuery, fetch_page, matching
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
+from app.core.settings import SigningAlgorithm
 from app.partners.change_schemas import ClientChangesQuery
 from app.partners.errors import NameTaken
 from app.partners.models import Client, ClientChange, Partner, SigningKey, UsedAssertion
@@ -203,41 +205,41 @@ async def revoked_keys(tx: Transaction) -> frozenset[str]:
 
 
 async def _public_halves(tx: Transaction, condition: ColumnElement[bool]) -> KeySet:
-    keys: list[Key] = [OKPKey.import_key(key.as_dict(private=False)) for key in await _keys(tx, condition)]
-    return KeySet(keys)
+    return KeySet([signatures.public_half(key) for key in await _keys(tx, condition)])
 
 
-async def signing_key(tx: Transaction) -> OKPKey:
+async def signing_key(tx: Transaction) -> Key:
     """Return the key pair that signs: the newest one that verifiers had time to fetch.
 
-    Call ``add_first_signing_key`` before.
+    Call ``ensure_signing_key`` before.
     """
     is_known = SigningKey.created_at <= func.now() - PUBLISHED_BEFORE_SIGNING
     return (await _keys(tx, TRUSTED, is_known.desc()))[0]
 
 
-async def _keys(tx: Transaction, condition: ColumnElement[bool], *first: UnaryExpression[bool]) -> list[OKPKey]:
+async def _keys(tx: Transaction, condition: ColumnElement[bool], *first: UnaryExpression[bool]) -> list[Key]:
     ordered = select(SigningKey.sealed_jwk).where(condition).order_by(*first)
     newest_first = ordered.order_by(SigningKey.created_at.desc(), SigningKey.kid)
     sealed = await tx.scalars(newest_first)
-    return [OKPKey.import_key(json.loads(tx.keyring.unseal_text(SEALED_JWK, each))) for each in sealed]
+    return [JWKRegistry.import_key(json.loads(tx.keyring.unseal_text(SEALED_JWK, each))) for each in sealed]
 
 
-async def add_first_signing_key(tx: Transaction) -> None:
-    """Add the first key pair unless there is one; concurrent callers wait for one another."""
+async def ensure_signing_key(tx: Transaction, algorithm: SigningAlgorithm = ALGORITHM) -> None:
+    """Add the first key pair, or rotate to one of another algorithm; concurrent callers wait for one another."""
     await tx.execute(text("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"))
-    if await tx.scalar(select(SigningKey.kid).limit(1)) is None:
-        await _add_key(tx)
+    current = await _keys(tx, SigningKey.retired_at.is_(None))
+    if not any(signatures.algorithm_of(key) == algorithm for key in current):
+        await rotate_signing_key(tx, algorithm)
 
 
-async def rotate_signing_key(tx: Transaction) -> str:
+async def rotate_signing_key(tx: Transaction, algorithm: SigningAlgorithm = ALGORITHM) -> str:
     """Add a key pair, used after ten seconds, and return its id; the previous key stays published for a week."""
     await tx.execute(text("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"))
     await tx.execute(update(SigningKey).where(SigningKey.retired_at.is_(None)).values(retired_at=func.now()))
-    return await _add_key(tx)
+    return await _add_key(tx, algorithm)
 
 
-async def revoke_signing_key(tx: Transaction, kid: str) -> str:
+async def revoke_signing_key(tx: Transaction, kid: str, algorithm: SigningAlgorithm = ALGORITHM) -> str:
     """Revoke a signing key and return the id of the one that signs from now on, a new one if none is left.
 
     Raises ``NotFound``.
@@ -252,15 +254,15 @@ async def revoke_signing_key(tx: Transaction, kid: str) -> str:
         raise NotFound(f"There is no signing key {kid}. /.well-known/jwks.json lists those that are trusted.")
     is_current = SigningKey.retired_at.is_(None)
     if await tx.scalar(select(SigningKey.kid).where(is_current)) is None:
-        await _add_key(tx)
+        await _add_key(tx, algorithm)
     # no other key may sign, so this one is used before verifiers had time to fetch it
     long_ago = func.least(SigningKey.created_at, func.now() - PUBLISHED_BEFORE_SIGNING, type_=INSTANT)
     signing = update(SigningKey).where(is_current).values(created_at=long_ago).returning(SigningKey.kid)
     return str(await tx.scalar(signing))
 
 
-async def _add_key(tx: Transaction) -> str:
-    key = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
+async def _add_key(tx: Transaction, algorithm: SigningAlgorithm) -> str:
+    key = signatures.new_key(algorithm)
     sealed = tx.keyring.seal_text(SEALED_JWK, json.dumps(key.as_dict(private=True)))
     tx.add(SigningKey(kid=key.kid, sealed_jwk=sealed))
     await tx.flush()

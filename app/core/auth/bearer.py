@@ -16,6 +16,7 @@ from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
 from pydantic import BaseModel, FiniteFloat
 
+from app.core.auth import signatures
 from app.core.auth.admission import admit
 from app.core.auth.auth_events import Method, record_failure
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated
@@ -23,7 +24,6 @@ from app.core.limits.http import count_client
 from app.core.principal import SCOPES, PartnerKind, Principal
 from app.core.settings import MAX_TOKEN_SECONDS
 
-ALGORITHM = "Ed25519"
 ACCESS = "at+jwt"  # RFC 9068, 2.1
 REFETCH_SECONDS = 5.0
 LEEWAY_SECONDS = 10.0  # between the clocks of two processes
@@ -148,13 +148,13 @@ class TokenVerifier:
 
     async def _decode(self, token: str) -> jwt.Token:
         try:
-            return jwt.decode(token, self._trust.keys, algorithms=[ALGORITHM])
+            return jwt.decode(token, self._trust.keys, registry=signatures.REGISTRY)
         except (JoseError, ValueError):
             if time.monotonic() - self._refreshed_at < REFETCH_SECONDS:
                 raise
             await self._trust.refresh()
             self._refreshed_at = time.monotonic()
-            return jwt.decode(token, self._trust.keys, algorithms=[ALGORITHM])
+            return jwt.decode(token, self._trust.keys, registry=signatures.REGISTRY)
 
 
 def _principal(token: jwt.Token, claims: _Claims) -> Principal:

@@ -22,6 +22,7 @@ from app.partners.change_schemas import ClientChangesQuery
 from app.partners.errors import NameTaken
 from app.partners.models import Client, ClientChange, Partner, SigningKey, UsedAssertion
 from app.partners.persons import ClientUser, ClientUsers
+from app.partners.rules import MANAGE
 
 SEALED_JWK = "signing_keys.sealed_jwk"
 # longer than a manifest is valid, and than consumers should cache the key set
@@ -37,11 +38,16 @@ REVOCATIONS_KEPT = timedelta(hours=2)
 async def add(tx: Transaction, row: Partner | Client) -> None:
     """Insert a partner or a client. Raises ``NameTaken``."""
     tx.add(row)
+    await _flush(tx, row)
+    await tx.refresh(row)
+
+
+async def _flush(tx: Transaction, row: Partner | Client) -> None:
+    name = row.name  # unknown after the failure
     try:
         await tx.flush()
     except IntegrityError as taken:
-        raise NameTaken(f"{row.name!r} is taken.") from taken
-    await tx.refresh(row)
+        raise NameTaken(f"{name!r} is taken.") from taken
 
 
 async def get_partner(tx: Transaction, partner_id: UUID) -> Partner:
@@ -50,6 +56,31 @@ async def get_partner(tx: Transaction, partner_id: UUID) -> Partner:
     if partner is None:
         raise NotFound
     return partner
+
+
+async def lock_partner(tx: Transaction, partner_id: UUID, *, shared: bool = False) -> Partner:
+    """Return one partner with its row locked, so that changes of it and of its clients wait for one another.
+
+    ``shared`` locks wait only for others. Cases and events of the partner never wait. Raises ``NotFound``.
+    """
+    statement = select(Partner).where(Partner.id == partner_id).with_for_update(read=shared, key_share=not shared)
+    partner: Partner | None = await tx.scalar(statement.execution_options(populate_existing=True))
+    if partner is None:
+        raise NotFound
+    return partner
+
+
+async def revoke_tokens_of(tx: Transaction, partner_id: UUID) -> None:
+    """Revoke the tokens of all clients of a partner, which change their versions."""
+    now = datetime.now(UTC)
+    values = {"tokens_not_before": now, "updated_at": now, "version": Client.version + 1}
+    await tx.execute(update(Client).where(Client.partner_id == partner_id).values(values))
+
+
+async def managers(tx: Transaction, partner_id: UUID) -> set[UUID]:
+    """Return the enabled clients of a partner that may manage its clients."""
+    is_manager = and_(Client.scopes.contains([MANAGE]), Client.disabled_at.is_(None))
+    return set(await tx.scalars(select(Client.id).where(Client.partner_id == partner_id, is_manager)))
 
 
 async def find_partner(tx: Transaction, name: str) -> Partner | None:
@@ -168,11 +199,11 @@ async def end_change(tx: Transaction, change: ClientChange, outcome: str, client
     await tx.refresh(change)
 
 
-async def save_client(tx: Transaction, client: Client) -> None:
-    """Write a changed client with its next version."""
-    client.version += 1
-    client.updated_at = datetime.now(UTC)
-    await tx.flush()
+async def save(tx: Transaction, row: Partner | Client) -> None:
+    """Write a changed partner or client with its next version. Raises ``NameTaken``."""
+    row.version += 1
+    row.updated_at = datetime.now(UTC)
+    await _flush(tx, row)
 
 
 async def token_revocations(tx: Transaction) -> dict[UUID, datetime]:

@@ -219,3 +219,21 @@ def _verifier(state: Any, token: str) -> tuple[Method, Verifier]:
 def require(*scopes: str) -> Any:
     """Return a dependency on the ``Principal`` of a token with ``scopes``."""
     return Security(authenticate, scopes=list(scopes))
+
+
+def require_any(scope: str, *others: str) -> Any:
+    """Return a dependency on the ``Principal`` of a token with one of the scopes.
+
+    The OpenAPI document gets ``scope`` by it; the operation adds the others, since FastAPI knows no alternatives.
+    """
+    alternatives = {scope, *others}
+
+    async def authenticate_any(
+        request: Request, _needed: SecurityScopes, authorization: Annotated[str | None, Depends(oauth2)]
+    ) -> Principal:
+        principal = await authenticate(request, SecurityScopes(), authorization)
+        if principal.scopes.isdisjoint(alternatives):
+            raise Forbidden(f"The token lacks the scope {' or '.join((scope, *others))}.")
+        return principal
+
+    return Security(authenticate_any, scopes=[scope])

@@ -62,7 +62,7 @@ class ClientAuthenticator:
 
     async def _verify(self, assertion: str, client: Client | None, client_id: str | None, kid: object) -> Client:
         """Return the claimed client if it is enabled and signed the assertion. Raises ``AssertionRefused``."""
-        key = await self._find_key(client, kid) if client and client.disabled_at is None else None
+        key = await self._find_key(client, kid) if client and client.has_access else None
         if client is None or key is None or client_id not in (None, client.client_id):
             raise AssertionRefused(UNKNOWN)
         try:

@@ -173,7 +173,7 @@ async def test_a_partners_kind_limits_the_scopes_of_its_tokens(service: Service)
     scopes = [
         json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["scope"] for token in (regulator, operator)
     ]
-    assert scopes[0].split() == sorted(SCOPES.keys() - {"partners:admin"})
+    assert scopes[0].split() == sorted(SCOPES.keys() - {"partners:admin", "clients:manage"})
     assert scopes[1].split() == sorted(ALLOWED[PartnerKind.OPERATOR])
 
 

@@ -59,9 +59,9 @@ async def get_partner(tx: Transaction, partner_id: UUID) -> Partner:
 
 
 async def lock_partner(tx: Transaction, partner_id: UUID, *, shared: bool = False) -> Partner:
-    """Return one partner with its row locked, so that changes of it and of its clients wait for one another.
+    """Return one partner, locked against changes of it and of its clients, but not against new cases and events.
 
-    ``shared`` locks wait only for others. Cases and events of the partner never wait. Raises ``NotFound``.
+    ``shared`` locks do not wait for each other. Raises ``NotFound``.
     """
     statement = select(Partner).where(Partner.id == partner_id).with_for_update(read=shared, key_share=not shared)
     partner: Partner | None = await tx.scalar(statement.execution_options(populate_existing=True))
@@ -72,15 +72,14 @@ async def lock_partner(tx: Transaction, partner_id: UUID, *, shared: bool = Fals
 
 async def revoke_tokens_of(tx: Transaction, partner_id: UUID) -> None:
     """Revoke the tokens of all clients of a partner, which change their versions."""
-    now = datetime.now(UTC)
-    values = {"tokens_not_before": now, "updated_at": now, "version": Client.version + 1}
+    values = {"tokens_not_before": func.now(), "updated_at": func.now(), "version": Client.version + 1}
     await tx.execute(update(Client).where(Client.partner_id == partner_id).values(values))
 
 
 async def managers(tx: Transaction, partner_id: UUID) -> set[UUID]:
     """Return the enabled clients of a partner that may manage its clients."""
-    is_manager = and_(Client.scopes.contains([MANAGE]), Client.disabled_at.is_(None))
-    return set(await tx.scalars(select(Client.id).where(Client.partner_id == partner_id, is_manager)))
+    of_partner = select(Client.id).where(Client.partner_id == partner_id, Client.disabled_at.is_(None))
+    return set(await tx.scalars(of_partner.where(Client.scopes.contains([MANAGE]))))
 
 
 async def find_partner(tx: Transaction, name: str) -> Partner | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StrictBool, StringConstraints
 
 from app.core.database.pagination import PageQuery
 from app.core.errors import FieldError, InvalidValue, MissingField
@@ -97,7 +97,7 @@ class PartnerPatch(MergePatch):
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "pseb-islamabad"}]})
 
     name: str | None = None
-    disabled: bool | None = None
+    disabled: StrictBool | None = None
 
 
 class ClientKeys(Body):

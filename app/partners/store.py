@@ -64,16 +64,15 @@ async def lock_partner(tx: Transaction, partner_id: UUID, *, shared: bool = Fals
     ``shared`` locks do not wait for each other. Raises ``NotFound``.
     """
     statement = select(Partner).where(Partner.id == partner_id).with_for_update(read=shared, key_share=not shared)
-    partner: Partner | None = await tx.scalar(statement.execution_options(populate_existing=True))
-    if partner is None:
-        raise NotFound
-    return partner
+    await tx.execute(statement.execution_options(populate_existing=True))
+    return await get_partner(tx, partner_id)
 
 
 async def revoke_tokens_of(tx: Transaction, partner_id: UUID) -> None:
     """Revoke the tokens of all clients of a partner, which change their versions."""
-    values = {"tokens_not_before": func.now(), "updated_at": func.now(), "version": Client.version + 1}
-    await tx.execute(update(Client).where(Client.partner_id == partner_id).values(values))
+    later = func.greatest(func.now(), Client.tokens_not_before + timedelta(microseconds=1))  # whatever clock was ahead
+    changed = update(Client).where(Client.partner_id == partner_id).values(version=Client.version + 1)
+    await tx.execute(changed.values(tokens_not_before=later, updated_at=func.now()))
 
 
 async def managers(tx: Transaction, partner_id: UUID) -> set[UUID]:

@@ -9,6 +9,8 @@ from app.erasure.router import router as erasure
 from app.events.router import router as events
 from app.operators.router import router as operators
 from app.partners.changes_router import router as client_changes
+from app.partners.clients_router import router as clients
+from app.partners.me_router import router as me
 from app.partners.router import router as partners
 from app.registrations.router import router as registrations
 from app.reviews.router import router as reviews
@@ -27,8 +29,10 @@ ROUTERS = (
     events,
     audit,
     webhooks,
+    me,
     operators,
     partners,
+    clients,
     client_changes,
 )
 

@@ -33,7 +33,7 @@ async def migrate(settings: Settings) -> None:
         async with database.transaction() as tx:
             while await applicants.seal_plain_contacts(tx):
                 pass
-            await partners.add_first_signing_key(tx)
+            await partners.ensure_signing_key(tx, settings.signing_algorithm)
             await operators.load_reference(tx)
     finally:
         await database.close()

@@ -149,11 +149,11 @@ async def test_an_officers_client_has_partners_admin_only_by_name(service: Servi
     widened = await typed(settings, "client", "scopes", officer["client_id"], *(f"--scope={each}" for each in kinds))
     assert scopes_in(widened.stdout) == kinds
     usual = await typed(settings, "client", "scopes", officer["client_id"])
-    assert scopes_in(usual.stdout) == kinds - {"partners:admin"}
+    assert scopes_in(usual.stdout) == kinds - {"partners:admin", "clients:manage"}
     async with service.database.transaction(read_only=True) as tx:
         made = [await store.find_client(tx, each["client_id"]) for each in (officer, admin)]
     held = [(set(each.scopes), each.person) for each in made if each]
-    assert held == [(kinds - {"partners:admin"}, "Ayesha Khan"), ({"partners:admin"}, "Bilal Ahmed")]
+    assert held == [(kinds - {"partners:admin", "clients:manage"}, "Ayesha Khan"), ({"partners:admin"}, "Bilal Ahmed")]
 
 
 async def test_the_person_of_a_client_is_set_later(service: Service, settings: Settings) -> None:

@@ -3,11 +3,11 @@
 from datetime import datetime
 
 from joserfc import jws
-from joserfc.jwk import KeySet, OKPKey
+from joserfc.jwk import Key, KeySet
 from pydantic import BaseModel
 
 from app.audit.errors import VerificationFailed
-from app.core.auth.bearer import ALGORITHM
+from app.core.auth import signatures
 from app.core.validation.schemas import Timestamp
 
 TYPE = "audit-checkpoint"
@@ -22,17 +22,16 @@ class TreeHead(BaseModel):
     time: Timestamp
 
 
-def sign(issuer: str, size: int, root: bytes, time: datetime, key: OKPKey) -> str:
+def sign(issuer: str, size: int, root: bytes, time: datetime, key: Key) -> str:
     """Sign a checkpoint; returns it in JWS compact serialization."""
     head = TreeHead(issuer=issuer, size=size, root=root.hex(), time=time)
-    header = {"alg": ALGORITHM, "kid": key.kid, "typ": TYPE}
-    return jws.serialize_compact(header, head.model_dump_json().encode(), key, algorithms=[ALGORITHM])
+    return signatures.sign(TYPE, head.model_dump_json().encode(), key)
 
 
 def verify(signed: str, keys: KeySet) -> TreeHead:
     """Return the tree head of a checkpoint. Raises ``VerificationFailed`` unless a key of ``keys`` signed it as one."""
     try:
-        token = jws.deserialize_compact(signed, keys, algorithms=[ALGORITHM])
+        token = signatures.verify(signed, keys)
         head = TreeHead.model_validate_json(token.payload)
     except Exception as error:
         raise VerificationFailed(f"The checkpoint is not signed by a key of this service: {error}") from error

@@ -17,7 +17,7 @@ from app.audit.verification import VerificationResult, verify
 from app.cli.clients import client_commands
 from app.cli.follow import follow
 from app.cli.listen import event_commands, webhook_commands
-from app.cli.transaction import read_settings, run_in_transaction, stderr
+from app.cli.transaction import find_settings, read_settings, run_in_transaction, stderr
 from app.core.database import data_keys
 from app.core.database.transaction import Transaction
 from app.core.http.server_limits import allow_open_files, limited_protocol
@@ -97,7 +97,7 @@ def rotate_key() -> None:
     """Sign tokens and manifests with a new key; the previous one stays in the JWKS for a week."""
 
     async def work(tx: Transaction) -> str:
-        return await service.rotate_signing_key(tx)
+        return await service.rotate_signing_key(tx, find_settings().signing_algorithm)
 
     typer.echo(f"Signing with {run_in_transaction(work)} in ten seconds.")
 
@@ -107,7 +107,7 @@ def revoke_key(kid: Annotated[str, typer.Argument(help="The key's id in /.well-k
     """Revoke a leaked signing key in every process within seconds. This is final."""
 
     async def work(tx: Transaction) -> str:
-        return await service.revoke_signing_key(tx, kid)
+        return await service.revoke_signing_key(tx, kid, find_settings().signing_algorithm)
 
     signing = run_in_transaction(work)
     typer.echo(

@@ -49,7 +49,7 @@ def create(
     operator: Annotated[str | None, typer.Option(help="The operator's code, for a partner of that kind")] = None,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="Repeatable. Default: all scopes of the kind except partners:admin"),
+        typer.Option(help="Repeatable. Default: all scopes of the kind except partners:admin and clients:manage"),
     ] = None,
     person: Annotated[str | None, typer.Option(help="Name of the client's user; needed for officers")] = None,
 ) -> None:
@@ -125,7 +125,7 @@ def set_scopes(
     client_id: str,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="Repeatable. Default: all scopes of the kind except partners:admin"),
+        typer.Option(help="Repeatable. Default: all scopes of the kind except partners:admin and clients:manage"),
     ] = None,
 ) -> None:
     """Replace the scopes of a client."""

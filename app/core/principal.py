@@ -20,6 +20,7 @@ SCOPES = {
     "allowlist:publish": "Release what the publisher holds",
     "events:read": "Read the event log",
     "webhooks:manage": "Manage own webhooks",
+    "clients:manage": "Manage the clients of the own partner, within the scopes of the token",
     "partners:admin": "Manage partners and their clients",
 }
 

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.core.external_issuer import ExternalIssuer
 
 MAX_TOKEN_SECONDS = 3600
+SigningAlgorithm = Literal["Ed25519", "EdDSA", "ES256"]
 
 
 class Settings(BaseSettings):
@@ -96,6 +97,9 @@ class Settings(BaseSettings):
     )
 
     upload_chunk_rows: int = Field(default=5_000, ge=1, le=10_000)
+    signing_algorithm: SigningAlgorithm = Field(
+        default="Ed25519", description="Of the next signing key; EdDSA is the older name of Ed25519 in headers"
+    )
     token_seconds: int = Field(default=600, ge=1, le=MAX_TOKEN_SECONDS)
     idempotency_hours: int = Field(default=24, ge=1)
     claim_hours: int = Field(default=8, ge=1, le=8_760, description="For which an officer's claim of a case lasts")

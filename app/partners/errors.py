@@ -22,6 +22,14 @@ class AuthenticatesOtherwise(Conflict):
     )
 
 
+class LastManager(Conflict):
+    """No other client of the partner has ``clients:manage``, so that the partner could manage its clients no more."""
+
+    code = "last_manager"
+    title = "The client is the last that manages the partner's clients"
+    remedy = "Give clients:manage to another client first, or ask the register's administrators to make the change."
+
+
 class SecondPersonRequired(Forbidden):
     """The change needs the confirmation of a second person, and the caller is none."""
 

@@ -7,8 +7,8 @@ from typing import Any
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, Key, OKPKey, RSAKey
-from joserfc.jws import JWSRegistry
 
+from app.core.auth.signatures import Registry, public_half
 from app.partners.errors import KeyUnusable, PrivateKeySent
 
 SIGNING_ALGORITHMS = ("Ed25519", "EdDSA", "ES256", "PS256", "RS256")
@@ -19,12 +19,6 @@ SMALLEST_RSA, LARGEST_RSA = 3072, 4096
 RSA_EXPONENT_BITS = 32
 PUBLIC_MEMBERS = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
 PRIVATE_MEMBERS = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
-
-
-class _Registry(JWSRegistry):
-    """Accepts EdDSA, which most libraries still write, for Ed25519 (RFC 9864)."""
-
-    algorithms = {**JWSRegistry.algorithms, "EdDSA": JWSRegistry.algorithms["Ed25519"]}  # noqa: RUF012 - as in joserfc
 
 
 def validate_key_set(jwks: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,7 +61,7 @@ def import_usable(jwks: Any, smallest_rsa: int = SMALLEST_RSA) -> dict[str, Key]
 
 def decode(token: str, key: Key) -> jwt.Token:
     """Return header and claims of a token signed by ``key`` with an algorithm of that key. Raises ``JoseError``."""
-    registry = _Registry(algorithms=_algorithms(key), strict_check_header=False)
+    registry = Registry(algorithms=_algorithms(key), strict_check_header=False)
     return jwt.decode(token, key, registry=registry)
 
 
@@ -93,7 +87,7 @@ def _import_key(jwk: Any, smallest_rsa: int = SMALLEST_RSA) -> Key:
     if not _algorithms(key) or (isinstance(key, RSAKey) and not _is_acceptable_rsa(key, smallest_rsa)):
         bits = f"{smallest_rsa} to {LARGEST_RSA}"
         raise KeyUnusable(f"is neither Ed25519, P-256, nor RSA of {bits} bits, or names an algorithm of another")
-    return key
+    return public_half(key)
 
 
 def _algorithms(key: Key) -> Sequence[str]:

@@ -15,7 +15,10 @@ from app.partners.rules import AuthMethod, ChangeAction, ChangeOutcome, ChangeSt
 
 
 class Partner(Identified, Versioned, Base):
-    """An organisation whose systems call the service. ``operator`` is the code of a partner that is an operator."""
+    """An organisation whose systems call the service. ``operator`` is the code of a partner that is an operator.
+
+    While it is disabled, its clients are refused; its cases and grants stay.
+    """
 
     __tablename__ = "partners"
     __table_args__ = (one_of("kind", PartnerKind),)
@@ -23,6 +26,7 @@ class Partner(Identified, Versioned, Base):
     name: Mapped[str] = mapped_column(unique=True)
     kind: Mapped[str]
     operator: Mapped[str | None]
+    disabled_at: Mapped[datetime | None]
 
     def principal(self, client_id: UUID, scopes: Iterable[str]) -> Principal:
         """Return the principal of a client of this partner."""
@@ -61,6 +65,11 @@ class Client(Identified, Versioned, Base):
     disabled_at: Mapped[datetime | None]
     tokens_not_before: Mapped[datetime | None] = mapped_column(index=True)
     partner: Mapped[Partner] = relationship(lazy="joined", innerjoin=True)
+
+    @property
+    def has_access(self) -> bool:
+        """True unless the client or its partner is disabled."""
+        return self.disabled_at is None and self.partner.disabled_at is None
 
     @property
     def not_before(self) -> float:

@@ -50,6 +50,7 @@ class ChangeOutcome(StrEnum):
 
 CHANGE_LIFETIME = timedelta(hours=72)  # a request of a Friday can be confirmed on Monday
 ADMIN = "partners:admin"
+MANAGE = "clients:manage"
 ALLOWED: dict[str, frozenset[str]] = {
     PartnerKind.REGULATOR: frozenset(SCOPES),
     PartnerKind.ASSOCIATION: frozenset(
@@ -62,15 +63,16 @@ ALLOWED: dict[str, frozenset[str]] = {
             "allowlist:read",
             "events:read",
             "webhooks:manage",
+            MANAGE,
         )
     ),
-    PartnerKind.OPERATOR: frozenset(("allowlist:read", "registrations:read", "events:read", "webhooks:manage")),
+    PartnerKind.OPERATOR: frozenset(("allowlist:read", "registrations:read", "events:read", "webhooks:manage", MANAGE)),
 }
 
 
 def default_scopes(kind: str) -> list[str]:
-    """Return the default scopes of a client: all of its partner's kind except ``partners:admin``."""
-    return sorted(ALLOWED[kind] - {ADMIN})
+    """Return the default scopes of a client: all of its partner's kind except those that give access to clients."""
+    return sorted(ALLOWED[kind] - {ADMIN, MANAGE})
 
 
 def adds_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StrictBool, StringConstraints
 
 from app.core.database.pagination import PageQuery
 from app.core.errors import FieldError, InvalidValue, MissingField
@@ -65,6 +65,7 @@ class Partner(Resource):
                     "name": "pseb",
                     "kind": "association",
                     "operator": None,
+                    "disabled_at": None,
                     "version": 1,
                     "created_at": "2026-11-21T09:00:00.000000Z",
                     "updated_at": "2026-11-21T09:00:00.000000Z",
@@ -77,9 +78,26 @@ class Partner(Resource):
     name: str
     kind: PartnerKind
     operator: str | None
+    disabled_at: Annotated[Timestamp | None, Field(description="Since when none of its clients has access")]
     version: int
     created_at: Timestamp
     updated_at: Timestamp
+
+
+class PartnerDetails(Body):
+    """The changeable fields of a partner."""
+
+    name: Slug
+    disabled: bool
+
+
+class PartnerPatch(MergePatch):
+    """Changes of a partner as a JSON merge patch (RFC 7396)."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "pseb-islamabad"}]})
+
+    name: str | None = None
+    disabled: StrictBool | None = None
 
 
 class ClientKeys(Body):
@@ -126,7 +144,7 @@ class NewClient(ClientKeys):
     name: Slug
     scopes: Annotated[
         Scopes | None,
-        Field(description="Absent: all scopes of the partner's kind except `partners:admin`"),
+        Field(description="Absent: all scopes of the partner's kind except `partners:admin` and `clients:manage`"),
     ] = None
     person: Annotated[Line100 | None, Field(description=PERSON)] = None
 

@@ -2,16 +2,20 @@
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from app.core.auth.signatures import ALGORITHM
 from app.core.database.notifications import notify
 from app.core.database.transaction import Transaction
-from app.core.errors import Invalid
+from app.core.errors import FieldError, Invalid, InvalidValue
 from app.core.principal import Principal
+from app.core.settings import SigningAlgorithm
 from app.core.validation.preconditions import IfMatch
 from app.core.validation.schemas import validate
 from app.events import store as events
@@ -19,7 +23,16 @@ from app.events.store import NewEvent
 from app.partners import rules, store
 from app.partners.errors import AuthenticatesOtherwise
 from app.partners.models import Client, ClientChange, Partner
-from app.partners.schemas import OVERLAP_SECONDS, ClientDetails, ClientKeys, ClientPatch, NewClient, NewPartner
+from app.partners.schemas import (
+    OVERLAP_SECONDS,
+    ClientDetails,
+    ClientKeys,
+    ClientPatch,
+    NewClient,
+    NewPartner,
+    PartnerDetails,
+    PartnerPatch,
+)
 
 SECRET_BYTES = 32
 
@@ -40,6 +53,52 @@ async def create_partner(tx: Transaction, actor: Principal | None, body: NewPart
     return partner
 
 
+async def change_partner(
+    tx: Transaction,
+    actor: Principal | None,
+    partner: Partner,
+    if_match: IfMatch,
+    patch: PartnerPatch,
+    configured: Collection[str],
+) -> Partner:
+    """Rename, disable or enable a partner, which is locked; ``configured`` are partners that the settings name.
+
+    Disabling revokes the tokens of its clients. Raises ``VersionMismatch``, ``Invalid``, ``NameTaken``.
+    """
+    if_match.check(partner)
+    was_disabled = partner.disabled_at is not None
+    details = validate(PartnerDetails, patch.apply_to({"name": partner.name, "disabled": was_disabled}))
+    if refused := _refused_change(partner, details, configured):
+        raise Invalid.of(refused)
+    if (details.name, details.disabled) == (partner.name, was_disabled):
+        return partner
+    changes: list[tuple[str, dict[str, Any]]] = []
+    if details.name != partner.name:
+        changes.append(("partner.renamed", {"name": details.name, "former_name": partner.name}))
+        partner.name = details.name
+    if details.disabled != was_disabled:
+        changes.append(("partner.disabled" if details.disabled else "partner.enabled", {}))
+        partner.disabled_at = datetime.now(UTC) if details.disabled else None
+    await store.save(tx, partner)
+    if details.disabled and not was_disabled:
+        await store.revoke_tokens_of(tx, partner.id)
+        await notify(tx, "clients_changed")
+    await events.record(tx, actor, [NewEvent(name, partner.id, partner.id, details=each) for name, each in changes])
+    return partner
+
+
+def _refused_change(partner: Partner, details: PartnerDetails, configured: Collection[str]) -> list[FieldError]:
+    """Return the errors of a change: it may not move an identity provider's users, or disable the regulator."""
+    refused: list[FieldError] = []
+    if details.name != partner.name and (named := {partner.name, details.name} & set(configured)):
+        detail = f"EXTERNAL_ISSUERS names {named.pop()!r}. Change that setting first."
+        refused.append(InvalidValue.at("/name", detail))
+    if details.disabled and partner.kind == rules.PartnerKind.REGULATOR:
+        detail = "A partner of kind regulator cannot be disabled. Disable its clients."
+        refused.append(InvalidValue.at("/disabled", detail))
+    return refused
+
+
 async def create_client(
     tx: Transaction,
     actor: Principal | None,
@@ -47,10 +106,11 @@ async def create_client(
     body: NewClient,
     confirmed: ClientChange | None = None,
 ) -> Issued:
-    """Create a client; its default scopes are all of its partner's kind except ``partners:admin``.
+    """Create a client; its default scopes are those of ``rules.default_scopes``.
 
     ``confirmed`` is the confirmed change that requested the client. Raises ``NameTaken``, ``Invalid``.
     """
+    partner = await store.lock_partner(tx, partner.id, shared=True)  # a partner that is disabled now waits for it
     scopes = body.scopes or rules.default_scopes(partner.kind)
     if refused := rules.refused_scopes(partner.kind, scopes):
         raise Invalid.of(refused)
@@ -107,7 +167,7 @@ async def rotate_secret(
     secret, client.secret_hash = _new_secret(tx, confirmed)
     if overlap_seconds == 0:
         await _revoke_tokens(tx, client)
-    await store.save_client(tx, client)
+    await store.save(tx, client)
     await _record(tx, actor, "client.rotated", client.id, client.partner_id)
     return Issued(client, secret)
 
@@ -127,7 +187,7 @@ async def set_keys(
     if client.token_endpoint_auth_method:
         client.secret_hash = client.previous_secret_hash = client.previous_secret_expires_at = None
     await _revoke_tokens(tx, client)
-    await store.save_client(tx, client)
+    await store.save(tx, client)
     await _record(tx, actor, "client.keys_changed", client.id, client.partner_id)
     return client
 
@@ -152,7 +212,7 @@ async def change_client(
     if not set(client.scopes) <= set(scopes):
         await _revoke_tokens(tx, client)
     client.scopes, client.person = scopes, details.person
-    await store.save_client(tx, client)
+    await store.save(tx, client)
     await _record(tx, actor, "client.changed", client.id, client.partner_id)
     return client
 
@@ -183,7 +243,7 @@ async def disable_client(tx: Transaction, actor: Principal | None, client: Clien
     if client.disabled_at is None:
         client.disabled_at = datetime.now(UTC)
         await _revoke_tokens(tx, client)
-        await store.save_client(tx, client)
+        await store.save(tx, client)
         await _record(tx, actor, "client.disabled", client.id, client.partner_id)
     return client
 
@@ -194,21 +254,21 @@ async def _revoke_tokens(tx: Transaction, client: Client) -> None:
     await notify(tx, "clients_changed")
 
 
-async def rotate_signing_key(tx: Transaction) -> str:
+async def rotate_signing_key(tx: Transaction, algorithm: SigningAlgorithm = ALGORITHM) -> str:
     """Add a signing key, used after ten seconds, and return its id; the previous key is trusted for a week."""
-    kid = await store.rotate_signing_key(tx)
+    kid = await store.rotate_signing_key(tx, algorithm)
     await notify(tx, "clients_changed")
     return kid
 
 
-async def revoke_signing_key(tx: Transaction, kid: str) -> str:
+async def revoke_signing_key(tx: Transaction, kid: str, algorithm: SigningAlgorithm = ALGORITHM) -> str:
     """Revoke a signing key and everything it signed; processes learn of it within seconds after the commit.
 
-    Returns the id of the key that signs now, a new one if the revoked key was in use. Revoking a key twice changes
-    nothing and records no event. Raises ``NotFound``.
+    Returns the id of the key that signs now, a new one of ``algorithm`` if the revoked key was in use. Revoking a key
+    twice changes nothing and records no event. Raises ``NotFound``.
     """
     was_revoked = kid in await store.revoked_keys(tx)
-    signing = await store.revoke_signing_key(tx, kid)
+    signing = await store.revoke_signing_key(tx, kid, algorithm)
     if was_revoked:
         return signing
     await events.record(tx, None, [NewEvent("signing_key.revoked", details={"kid": kid, "signing": signing})])

@@ -5,21 +5,24 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from joserfc.jwk import Key, KeySet, OKPKey
+from joserfc.jwk import JWKRegistry, Key, KeySet
 from sqlalchemy import ColumnElement, UnaryExpression, and_, delete, func, or_, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
-from app.core.auth.bearer import ALGORITHM
+from app.core.auth import signatures
+from app.core.auth.signatures import ALGORITHM
 from app.core.database.base import INSTANT
 from app.core.database.batches import any_of
 from app.core.database.pagination import PageQuery, fetch_page, matching
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
+from app.core.settings import SigningAlgorithm
 from app.partners.change_schemas import ClientChangesQuery
 from app.partners.errors import NameTaken
 from app.partners.models import Client, ClientChange, Partner, SigningKey, UsedAssertion
 from app.partners.persons import ClientUser, ClientUsers
+from app.partners.rules import MANAGE
 
 SEALED_JWK = "signing_keys.sealed_jwk"
 # longer than a manifest is valid, and than consumers should cache the key set
@@ -35,11 +38,16 @@ REVOCATIONS_KEPT = timedelta(hours=2)
 async def add(tx: Transaction, row: Partner | Client) -> None:
     """Insert a partner or a client. Raises ``NameTaken``."""
     tx.add(row)
+    await _flush(tx, row)
+    await tx.refresh(row)
+
+
+async def _flush(tx: Transaction, row: Partner | Client) -> None:
+    name = row.name  # unknown after the failure
     try:
         await tx.flush()
     except IntegrityError as taken:
-        raise NameTaken(f"{row.name!r} is taken.") from taken
-    await tx.refresh(row)
+        raise NameTaken(f"{name!r} is taken.") from taken
 
 
 async def get_partner(tx: Transaction, partner_id: UUID) -> Partner:
@@ -48,6 +56,29 @@ async def get_partner(tx: Transaction, partner_id: UUID) -> Partner:
     if partner is None:
         raise NotFound
     return partner
+
+
+async def lock_partner(tx: Transaction, partner_id: UUID, *, shared: bool = False) -> Partner:
+    """Return one partner, locked against changes of it and of its clients, but not against new cases and events.
+
+    ``shared`` locks do not wait for each other. Raises ``NotFound``.
+    """
+    statement = select(Partner).where(Partner.id == partner_id).with_for_update(read=shared, key_share=not shared)
+    await tx.execute(statement.execution_options(populate_existing=True))
+    return await get_partner(tx, partner_id)
+
+
+async def revoke_tokens_of(tx: Transaction, partner_id: UUID) -> None:
+    """Revoke the tokens of all clients of a partner, which change their versions."""
+    later = func.greatest(func.now(), Client.tokens_not_before + timedelta(microseconds=1))  # whatever clock was ahead
+    changed = update(Client).where(Client.partner_id == partner_id).values(version=Client.version + 1)
+    await tx.execute(changed.values(tokens_not_before=later, updated_at=func.now()))
+
+
+async def managers(tx: Transaction, partner_id: UUID) -> set[UUID]:
+    """Return the enabled clients of a partner that may manage its clients."""
+    of_partner = select(Client.id).where(Client.partner_id == partner_id, Client.disabled_at.is_(None))
+    return set(await tx.scalars(of_partner.where(Client.scopes.contains([MANAGE]))))
 
 
 async def find_partner(tx: Transaction, name: str) -> Partner | None:
@@ -166,11 +197,11 @@ async def end_change(tx: Transaction, change: ClientChange, outcome: str, client
     await tx.refresh(change)
 
 
-async def save_client(tx: Transaction, client: Client) -> None:
-    """Write a changed client with its next version."""
-    client.version += 1
-    client.updated_at = datetime.now(UTC)
-    await tx.flush()
+async def save(tx: Transaction, row: Partner | Client) -> None:
+    """Write a changed partner or client with its next version. Raises ``NameTaken``."""
+    row.version += 1
+    row.updated_at = datetime.now(UTC)
+    await _flush(tx, row)
 
 
 async def token_revocations(tx: Transaction) -> dict[UUID, datetime]:
@@ -203,41 +234,41 @@ async def revoked_keys(tx: Transaction) -> frozenset[str]:
 
 
 async def _public_halves(tx: Transaction, condition: ColumnElement[bool]) -> KeySet:
-    keys: list[Key] = [OKPKey.import_key(key.as_dict(private=False)) for key in await _keys(tx, condition)]
-    return KeySet(keys)
+    return KeySet([signatures.public_half(key) for key in await _keys(tx, condition)])
 
 
-async def signing_key(tx: Transaction) -> OKPKey:
+async def signing_key(tx: Transaction) -> Key:
     """Return the key pair that signs: the newest one that verifiers had time to fetch.
 
-    Call ``add_first_signing_key`` before.
+    Call ``ensure_signing_key`` before.
     """
     is_known = SigningKey.created_at <= func.now() - PUBLISHED_BEFORE_SIGNING
     return (await _keys(tx, TRUSTED, is_known.desc()))[0]
 
 
-async def _keys(tx: Transaction, condition: ColumnElement[bool], *first: UnaryExpression[bool]) -> list[OKPKey]:
+async def _keys(tx: Transaction, condition: ColumnElement[bool], *first: UnaryExpression[bool]) -> list[Key]:
     ordered = select(SigningKey.sealed_jwk).where(condition).order_by(*first)
     newest_first = ordered.order_by(SigningKey.created_at.desc(), SigningKey.kid)
     sealed = await tx.scalars(newest_first)
-    return [OKPKey.import_key(json.loads(tx.keyring.unseal_text(SEALED_JWK, each))) for each in sealed]
+    return [JWKRegistry.import_key(json.loads(tx.keyring.unseal_text(SEALED_JWK, each))) for each in sealed]
 
 
-async def add_first_signing_key(tx: Transaction) -> None:
-    """Add the first key pair unless there is one; concurrent callers wait for one another."""
+async def ensure_signing_key(tx: Transaction, algorithm: SigningAlgorithm = ALGORITHM) -> None:
+    """Add the first key pair, or rotate to one of another algorithm; concurrent callers wait for one another."""
     await tx.execute(text("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"))
-    if await tx.scalar(select(SigningKey.kid).limit(1)) is None:
-        await _add_key(tx)
+    current = await _keys(tx, SigningKey.retired_at.is_(None))
+    if not any(signatures.algorithm_of(key) == algorithm for key in current):
+        await rotate_signing_key(tx, algorithm)
 
 
-async def rotate_signing_key(tx: Transaction) -> str:
+async def rotate_signing_key(tx: Transaction, algorithm: SigningAlgorithm = ALGORITHM) -> str:
     """Add a key pair, used after ten seconds, and return its id; the previous key stays published for a week."""
     await tx.execute(text("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"))
     await tx.execute(update(SigningKey).where(SigningKey.retired_at.is_(None)).values(retired_at=func.now()))
-    return await _add_key(tx)
+    return await _add_key(tx, algorithm)
 
 
-async def revoke_signing_key(tx: Transaction, kid: str) -> str:
+async def revoke_signing_key(tx: Transaction, kid: str, algorithm: SigningAlgorithm = ALGORITHM) -> str:
     """Revoke a signing key and return the id of the one that signs from now on, a new one if none is left.
 
     Raises ``NotFound``.
@@ -252,15 +283,15 @@ async def revoke_signing_key(tx: Transaction, kid: str) -> str:
         raise NotFound(f"There is no signing key {kid}. /.well-known/jwks.json lists those that are trusted.")
     is_current = SigningKey.retired_at.is_(None)
     if await tx.scalar(select(SigningKey.kid).where(is_current)) is None:
-        await _add_key(tx)
+        await _add_key(tx, algorithm)
     # no other key may sign, so this one is used before verifiers had time to fetch it
     long_ago = func.least(SigningKey.created_at, func.now() - PUBLISHED_BEFORE_SIGNING, type_=INSTANT)
     signing = update(SigningKey).where(is_current).values(created_at=long_ago).returning(SigningKey.kid)
     return str(await tx.scalar(signing))
 
 
-async def _add_key(tx: Transaction) -> str:
-    key = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
+async def _add_key(tx: Transaction, algorithm: SigningAlgorithm) -> str:
+    key = signatures.new_key(algorithm)
     sealed = tx.keyring.seal_text(SEALED_JWK, json.dumps(key.as_dict(private=True)))
     tx.add(SigningKey(kid=key.kid, sealed_jwk=sealed))
     await tx.flush()

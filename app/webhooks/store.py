@@ -18,9 +18,13 @@ from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
 from app.core.principal import Principal
 from app.events.models import Event
+from app.partners.models import Partner
 from app.webhooks.models import Delivery, Webhook
 from app.webhooks.rules import DeliveryStatus, WebhookStatus
 from app.webhooks.schemas import DeliveriesQuery
+
+# A disabled partner is told nothing; what is due waits until it is enabled.
+OF_ENABLED_PARTNER = select(Partner.id).where(Partner.id == Webhook.partner_id, Partner.disabled_at.is_(None)).exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,9 @@ async def find_behind(tx: Transaction) -> Sequence[UUID]:
     statement = (
         select(Webhook.id)
         .join(start, start.id == Webhook.after)
-        .where(Webhook.status == WebhookStatus.ACTIVE, select(Event.id).where(settled, later).exists())
+        .where(
+            Webhook.status == WebhookStatus.ACTIVE, OF_ENABLED_PARTNER, select(Event.id).where(settled, later).exists()
+        )
     )
     return (await tx.scalars(statement)).all()
 
@@ -140,7 +146,7 @@ async def find_due(tx: Transaction, now: datetime) -> list[tuple[UUID, UUID]]:
     )
     unpaused = or_(Webhook.paused_until.is_(None), Webhook.paused_until <= now)
     active = select(Webhook.id, Webhook.partner_id).where(Webhook.status == WebhookStatus.ACTIVE)
-    found = await tx.execute(active.where(unpaused, waiting.exists()))
+    found = await tx.execute(active.where(unpaused, OF_ENABLED_PARTNER, waiting.exists()))
     return [(webhook_id, partner_id) for webhook_id, partner_id in found]
 
 

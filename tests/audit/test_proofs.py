@@ -11,7 +11,7 @@ from joserfc import jws
 from joserfc.jwk import KeySet
 
 from app.audit import tree
-from app.core.auth.bearer import ALGORITHM
+from app.core.auth.signatures import ALGORITHM
 from app.partners.rules import PartnerKind
 from tests.support import cases
 from tests.support.audit_trees import record_events, sequence_events

@@ -17,7 +17,7 @@ from app.audit.entry import event_leaf_hash
 from app.audit.errors import VerificationFailed
 from app.audit.replay import RecordedCheckpoint, RecordedLeaf, RecordedTree, replay
 from app.audit.tree import Frontier
-from app.core.auth.bearer import ALGORITHM
+from app.core.auth.signatures import ALGORITHM
 from app.events.models import Event
 
 SIZE, MIDDLE, CHECKPOINT_EVERY, TAMPERINGS = 60, 28, 4, 10_000

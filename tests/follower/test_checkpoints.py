@@ -54,7 +54,7 @@ async def test_a_consumer_that_may_not_ask_for_proofs_keeps_the_checkpoints_all_
 
 async def test_a_forged_checkpoint_is_reported_and_the_list_is_kept(followed: FollowedFeed) -> None:
     await published(followed.service, C)
-    key = OKPKey.generate_key("Ed25519", {"kid": "mine"})
+    key = OKPKey.generate_key("Ed25519", {"kid": "mine", "alg": "Ed25519"})
     forged = checkpoint.sign("https://x", 3, b"\0" * 32, datetime.now(UTC), key)
     for wrong in (forged, "no JWS", (await followed.caller.get(f"{feed.FEED}/manifest")).text):
         await followed.forge_manifest(audit_checkpoint=wrong)

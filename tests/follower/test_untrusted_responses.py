@@ -8,7 +8,7 @@ from joserfc import jws
 from joserfc.jwk import OKPKey
 
 from app.allowlist.serving.manifest import ManifestRefused
-from app.core.auth.bearer import ALGORITHM
+from app.core.auth.signatures import ALGORITHM
 from app.follower.feed_client import FeedRefused
 from app.partners import store
 from tests.support import feed
@@ -21,7 +21,10 @@ async def test_a_manifest_under_a_wrong_signature_changes_nothing(followed: Foll
     key = OKPKey.generate_key("Ed25519", {"kid": "mine"})
     payload = json.dumps(await followed.manifest()).encode()
     foreign = jws.serialize_compact(
-        {"alg": ALGORITHM, "kid": "mine", "typ": "allowlist-manifest"}, payload, key, algorithms=[ALGORITHM]
+        {"alg": ALGORITHM, "kid": "mine", "typ": "allowlist-manifest"},
+        payload,
+        key,
+        algorithms=[ALGORITHM],
     ).encode()
     for alter in (lambda _: foreign, lambda body: body[:-8] + b"AAAAAAAA", lambda body: body[: len(body) // 2]):
         followed.transport.replacements = {"manifest": alter}

@@ -30,7 +30,9 @@ async def test_a_confirmed_new_client_has_the_secret_that_its_requester_was_show
     assert await token_status(service, change) == 401
     read = await second.get(change["path"])
     assert change["client_secret"] not in read.text
-    assert read.json()["details"]["scopes"] == sorted(ALLOWED[PartnerKind.REGULATOR] - {"partners:admin"})
+    assert read.json()["details"]["scopes"] == sorted(
+        ALLOWED[PartnerKind.REGULATOR] - {"partners:admin", "clients:manage"}
+    )
 
     assert (await confirm(second, change)).status_code == 200
     assert await token_status(service, change) == 200

@@ -91,3 +91,10 @@ def test_a_key_verifies_only_algorithms_of_its_type_and_only_its_alg_if_it_names
     ):
         with pytest.raises(JoseError):
             key_sets.decode(token, key)
+
+
+@pytest.mark.parametrize("named", ["Ed25519", "EdDSA"])
+def test_a_key_of_either_name_of_ed25519_verifies_signatures_of_both(named: str) -> None:
+    key = key_sets.import_usable({"keys": [{**ED, "alg": named}]})[str(KEY.kid)]
+    for written in ("Ed25519", "EdDSA"):
+        assert key_sets.decode(signed({"sub": "x"}, KEY, written), key).claims == {"sub": "x"}

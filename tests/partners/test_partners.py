@@ -11,7 +11,9 @@ from app.partners.models import Client
 from app.partners.rules import PartnerKind
 from tests.support import cases
 from tests.support.events import wait_for_event
+from tests.support.feed import FEED
 from tests.support.service import Caller, Service
+from tests.support.signing import KEY, claims_of, form_of, public, signed
 
 GRANT = {"grant_type": "client_credentials"}
 TAG_1 = {"If-Match": '"1"'}
@@ -175,3 +177,76 @@ async def test_changes_of_partners_and_clients_are_recorded_as_events(admin: Cal
     ]
     assert {event["actor_client_id"] for event in events} == {str(admin.credentials.id)}
     assert client["client_secret"] not in str(events)
+
+
+async def test_a_change_of_a_partner_needs_its_version_and_valid_fields(admin: Caller) -> None:
+    partner, other = await _partner(admin), await _partner(admin, name="other")
+    own = f"/v1/partners/{admin.credentials.partner_id}"
+    assert _code(await admin.patch(partner, json={"name": "x"})) == (428, "precondition_required")
+    stale = await admin.patch(partner, json={"name": "x"}, headers={"If-Match": '"2"'})
+    assert _code(stale) == (412, "version_mismatch")
+    assert _code(await admin.patch(f"/v1/partners/{uuid4()}", json={}, headers=TAG_1)) == (404, "not_found")
+    assert _code(await admin.patch(partner, json={"name": "other"}, headers=TAG_1)) == (409, "name_taken")
+    refused: list[tuple[str, dict[str, Any], dict[str, str]]] = [
+        (partner, {"name": "Bad Name", "disabled": True}, {"/name": "invalid_value"}),
+        (partner, {"disabled": "no"}, {"/disabled": "invalid_value"}),
+        (partner, {"name": None, "disabled": None}, {"/name": "missing_field", "/disabled": "missing_field"}),
+        (partner, {"kind": "regulator"}, {"/kind": "invalid_value"}),
+        (own, {"disabled": True}, {"/disabled": "invalid_value"}),
+    ]
+    for path, body, expected in refused:
+        answer = await admin.patch(path, json=body, headers={"If-Match": "*"})
+        assert (answer.status_code, cases.codes(answer)) == (422, expected), body
+    for path in (partner, other):
+        assert (await admin.get(path)).json()["version"] == 1
+
+
+async def test_a_partner_is_renamed_and_its_tokens_stay_valid(admin: Caller, pseb: Caller) -> None:
+    path = f"/v1/partners/{pseb.credentials.partner_id}"
+    answer = await admin.patch(path, json={"name": "pseb-lahore"}, headers=TAG_1)
+    assert (answer.status_code, answer.json()["name"], answer.headers["ETag"]) == (200, "pseb-lahore", '"2"')
+    again = await admin.patch(path, json={"name": "pseb-lahore", "disabled": False}, headers={"If-Match": '"2"'})
+    assert again.json() == answer.json()
+    assert (await pseb.get("/v1/me")).json()["partner"]["name"] == "pseb-lahore"
+    event = (await wait_for_event(admin, "partner.renamed"))[-1]
+    assert event["details"] == {"name": "pseb-lahore", "former_name": "pseb"}
+    assert event["actor_client_id"] == str(admin.credentials.id)
+
+
+async def test_a_disabled_partner_has_no_access_until_it_is_enabled_and_its_grants_stay(
+    service: Service, admin: Caller, pseb: Caller, nayatel: Caller
+) -> None:
+    case = await cases.approved(pseb, admin)
+    assert await service.publish()
+    for caller in (pseb, nayatel):
+        auth = (caller.credentials.client_id, caller.credentials.client_secret)
+        assert (await service.http.get(FEED, auth=auth)).status_code == 200
+        path = f"/v1/partners/{caller.credentials.partner_id}"
+        disabled = await admin.patch(path, json={"disabled": True}, headers=TAG_1)
+        assert disabled.json()["disabled_at"]
+        await service.app.state.revocations.refresh()  # as after the notification
+        assert (await caller.get("/v1/me")).status_code == 401
+        assert (await service.http.get(FEED, auth=auth)).status_code == 401
+        assert (await service.http.post("/oauth/token", data=GRANT, auth=auth)).status_code == 401
+        assert await service.publish() is None
+        assert case["networks"][0] in (await admin.get(FEED)).text
+        assert (await admin.get(f"/v1/registrations/{case['id']}")).json()["status"] == "approved"
+        enabled = await admin.patch(path, json={"disabled": False}, headers={"If-Match": '"2"'})
+        assert enabled.json()["disabled_at"] is None
+        assert (await service.http.get(FEED, auth=auth)).status_code == 200
+        assert (await service.http.post("/oauth/token", data=GRANT, auth=auth)).status_code == 200
+        assert (await caller.get("/v1/me")).status_code == 401  # the former token stays revoked
+    names = [each["name"] for each in await wait_for_event(admin, "partner.enabled")]
+    assert {"partner.disabled", "partner.enabled"} <= set(names)
+
+
+async def test_a_disabled_partner_cannot_authenticate_by_keys_or_with_a_client_made_meanwhile(
+    service: Service, admin: Caller, pseb: Caller
+) -> None:
+    path = f"/v1/partners/{pseb.credentials.partner_id}"
+    keys = f"{path}/clients/{pseb.credentials.id}/keys"
+    await admin.request("PUT", keys, json={"jwks": public(KEY)}, headers={"If-Match": "*"})
+    await admin.patch(path, json={"disabled": True}, headers={"If-Match": "*"})
+    assertion = signed(claims_of(service, pseb.credentials.client_id))
+    assert (await service.http.post("/oauth/token", data=form_of(assertion))).status_code == 401
+    assert await _token_status(service, await _client(admin, path)) == 401

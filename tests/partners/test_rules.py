@@ -21,7 +21,9 @@ SOME = st.lists(st.sampled_from(sorted(SCOPES)))
 def test_only_the_regulator_may_decide_publish_or_administrate() -> None:
     for kind in (PartnerKind.ASSOCIATION, PartnerKind.OPERATOR):
         assert not ALLOWED[kind] & {"reviews:read", "reviews:write", "allowlist:publish", "partners:admin"}
-    assert ALLOWED[PartnerKind.OPERATOR] == {"allowlist:read", "registrations:read", "events:read", "webhooks:manage"}
+    assert ALLOWED[PartnerKind.OPERATOR] == {
+        "allowlist:read", "registrations:read", "events:read", "webhooks:manage", "clients:manage"
+    }  # fmt: skip
 
 
 @settings(deadline=None)
@@ -48,9 +50,9 @@ def test_a_token_has_only_requested_scopes_of_its_client(held: list[str], asked:
         assert set(granted) <= set(held)
 
 
-def test_default_scopes_are_all_of_the_kind_except_partners_admin() -> None:
+def test_default_scopes_are_all_of_the_kind_except_those_that_manage_clients() -> None:
     for kind, allowed in ALLOWED.items():
-        assert default_scopes(kind) == sorted(allowed - {"partners:admin"})
+        assert default_scopes(kind) == sorted(allowed - {"partners:admin", "clients:manage"})
 
 
 def test_only_new_keys_count_as_added() -> None:

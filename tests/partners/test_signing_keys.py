@@ -8,8 +8,10 @@ from joserfc import jwt
 from sqlalchemy import text
 
 from app.core.auth import bearer as tokens
+from app.core.auth.signatures import ALGORITHM
 from app.core.errors import NotFound
 from app.core.settings import Settings
+from app.migrating import migrate
 from app.partners import service as partners
 from app.partners import store
 from tests.support import postgres
@@ -46,7 +48,7 @@ async def test_a_new_key_is_published_before_it_signs(service: Service, nayatel:
     token = await service.token(nayatel.credentials)
     async with service.database.transaction(read_only=True) as tx:
         published = await store.public_keys(tx)
-    assert jwt.decode(token, published, algorithms=[tokens.ALGORITHM]).header["kid"] == old
+    assert jwt.decode(token, published, algorithms=[ALGORITHM]).header["kid"] == old
 
 
 async def test_a_retired_key_leaves_the_key_set_after_a_week_and_no_sooner(service: Service) -> None:
@@ -69,7 +71,7 @@ async def test_after_a_rotation_both_keys_are_published_and_only_the_new_one_sig
     async with service.database.transaction(read_only=True) as tx:
         published = await store.public_keys(tx)
     for token, kid in ((nayatel.token, old), (await service.token(nayatel.credentials), new)):
-        assert jwt.decode(token, published, algorithms=[tokens.ALGORITHM]).header["kid"] == kid
+        assert jwt.decode(token, published, algorithms=[ALGORITHM]).header["kid"] == kid
     third = await rotated(service)
     assert await kids(service) == [third, new, old]
 
@@ -174,3 +176,21 @@ async def fresh_token(service: Service, caller: Caller) -> str:
     """A new token, in a process that has refreshed its revocations."""
     await service.app.state.revocations.refresh()
     return await service.token(caller.credentials)
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "EdDSA"])
+async def test_another_signing_algorithm_takes_effect_by_a_migration_and_what_was_signed_before_stays_valid(
+    service: Service, nayatel: Caller, algorithm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "REFETCH_SECONDS", 0)
+    (old,) = await kids(service)
+    changed = service.settings.model_copy(update={"signing_algorithm": algorithm})
+    for _ in range(2):  # the second one changes nothing
+        await migrate(changed)
+    await service.let_keys_settle()
+    new, second = await kids(service)
+    assert second == old
+    fresh = await service.token(nayatel.credentials)
+    header = tokens.decode_unverified(fresh).header
+    assert (header["alg"], header["kid"]) == (algorithm, new)
+    assert [await status(service, each) for each in (fresh, nayatel.token)] == [200, 200]

@@ -18,7 +18,7 @@ from joserfc import jws
 from prometheus_client import REGISTRY
 
 from app.allowlist.snapshot import Snapshot
-from app.core.auth.bearer import ALGORITHM
+from app.core.auth.signatures import ALGORITHM
 from app.partners import store as partners
 from tests.support.service import Caller, Service
 

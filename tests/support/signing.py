@@ -9,7 +9,7 @@ from uuid import uuid4
 from joserfc import jws
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
-from app.partners import key_sets
+from app.core.auth.signatures import Registry
 from app.partners.login.assertions import ASSERTION_TYPE
 from tests.support.receiver import Received, Receiver
 from tests.support.service import Service
@@ -33,7 +33,7 @@ def public(*keys: Key) -> dict[str, Any]:
 def signed(claims: dict[str, Any], key: Key = KEY, alg: str = "Ed25519", **header: Any) -> str:
     """A token; a claim or header parameter that is None is left out."""
     named = {"alg": alg, "kid": key.kid, "typ": "JWT", **header}
-    registry = key_sets._Registry(algorithms=[alg], strict_check_header=False)
+    registry = Registry(algorithms=[alg], strict_check_header=False)
     payload = json.dumps({name: value for name, value in claims.items() if value is not None})
     protected = {name: value for name, value in named.items() if value is not None}
     return jws.serialize_compact(protected, payload, key, registry=registry)

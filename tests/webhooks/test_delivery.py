@@ -263,3 +263,19 @@ async def test_deliveries_that_ended_long_ago_are_deleted(
     async with service.database.transaction() as tx:
         await delete_ended_before(tx, clock() - DELIVERIES_KEPT)
     assert [each["event_type"] for each in await deliveries(pseb, path)] == ["case.new"]
+
+
+async def test_a_disabled_partner_is_told_nothing_and_what_happened_meanwhile_once_it_is_enabled(
+    pseb: Caller, admin: Caller, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    await create_webhook(pseb, receiver, event_types=["case.*"])
+    await tell(pseb, "case.opened")
+    await deliverer.add_deliveries()  # one waits to be sent, one is not prepared yet
+    path = f"/v1/partners/{pseb.credentials.partner_id}"
+    assert (await admin.patch(path, json={"disabled": True}, headers=TAG_1)).status_code == 200
+    await tell(pseb, "case.closed")
+    await deliverer.run_once()
+    assert receiver.accepted == 0
+    assert (await admin.patch(path, json={"disabled": False}, headers={"If-Match": '"2"'})).status_code == 200
+    await until_received(deliverer, receiver, 2)
+    assert types(receiver.received) == ["case.opened", "case.closed"]

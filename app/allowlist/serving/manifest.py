@@ -8,7 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from joserfc import jws
-from joserfc.jwk import KeySet, OKPKey
+from joserfc.jwk import Key, KeySet
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,7 +17,7 @@ from app.allowlist.formats import Selection
 from app.allowlist.serving.history import FeedHistory
 from app.allowlist.serving.reader import SnapshotReader
 from app.allowlist.snapshot import Snapshot, Version
-from app.core.auth.bearer import ALGORITHM
+from app.core.auth import signatures
 from app.core.database.engine import Database
 from app.core.database.transaction import Transaction
 from app.partners import store as partners
@@ -78,7 +78,7 @@ class ManifestSigner:
         self._issuer = public_url
         self._newest_checkpoint = newest_checkpoint
         self._is_revoked = is_revoked
-        self._key: OKPKey | None = None
+        self._key: Key | None = None
         self._checkpoint: str | None = None
         self._checkpoint_kid: str | None = None  # also of a checkpoint that is left out
         self._signed: tuple[Version, float, str] | None = None
@@ -95,8 +95,7 @@ class ManifestSigner:
             snapshot, deltas = self._reader.current(), list(self._reader.deltas.newest_first())
             key = await self._read_key_and_checkpoint()
             manifest = await self._build(snapshot, deltas)
-            header = {"alg": ALGORITHM, "kid": key.kid, "typ": TYPE}
-            signed = jws.serialize_compact(header, manifest.model_dump_json().encode(), key, algorithms=[ALGORITHM])
+            signed = signatures.sign(TYPE, manifest.model_dump_json().encode(), key)
             self._signed = (snapshot.version, time.monotonic(), signed)
             return signed
 
@@ -113,7 +112,7 @@ class ManifestSigner:
         is_fresh = time.monotonic() - signed_at < seconds
         return signed if is_fresh and version == self._reader.current().version else None
 
-    async def _read_key_and_checkpoint(self) -> OKPKey:
+    async def _read_key_and_checkpoint(self) -> Key:
         try:
             async with self._database.transaction(read_only=True) as tx:
                 self._key = await partners.signing_key(tx)
@@ -186,7 +185,7 @@ class ManifestRefused(Exception):
 def verify_manifest(signed: str, keys: KeySet, now: datetime) -> Manifest:
     """Verify and decode a manifest, as a client of the feed does. Raises ``ManifestRefused``."""
     try:
-        found = jws.deserialize_compact(signed, keys, algorithms=[ALGORITHM])
+        found = signatures.verify(signed, keys)
         manifest = Manifest.model_validate_json(found.payload)
     except Exception as wrong:
         raise ManifestRefused(f"the manifest is malformed or its signature is invalid: {wrong}") from wrong

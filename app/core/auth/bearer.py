@@ -16,6 +16,7 @@ from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
 from pydantic import BaseModel, FiniteFloat
 
+from app.core.auth import signatures
 from app.core.auth.admission import admit
 from app.core.auth.auth_events import Method, record_failure
 from app.core.errors import Forbidden, TokenExpired, Unauthenticated
@@ -23,7 +24,6 @@ from app.core.limits.http import count_client
 from app.core.principal import SCOPES, PartnerKind, Principal
 from app.core.settings import MAX_TOKEN_SECONDS
 
-ALGORITHM = "Ed25519"
 ACCESS = "at+jwt"  # RFC 9068, 2.1
 REFETCH_SECONDS = 5.0
 LEEWAY_SECONDS = 10.0  # between the clocks of two processes
@@ -148,13 +148,13 @@ class TokenVerifier:
 
     async def _decode(self, token: str) -> jwt.Token:
         try:
-            return jwt.decode(token, self._trust.keys, algorithms=[ALGORITHM])
+            return jwt.decode(token, self._trust.keys, registry=signatures.REGISTRY)
         except (JoseError, ValueError):
             if time.monotonic() - self._refreshed_at < REFETCH_SECONDS:
                 raise
             await self._trust.refresh()
             self._refreshed_at = time.monotonic()
-            return jwt.decode(token, self._trust.keys, algorithms=[ALGORITHM])
+            return jwt.decode(token, self._trust.keys, registry=signatures.REGISTRY)
 
 
 def _principal(token: jwt.Token, claims: _Claims) -> Principal:
@@ -219,3 +219,21 @@ def _verifier(state: Any, token: str) -> tuple[Method, Verifier]:
 def require(*scopes: str) -> Any:
     """Return a dependency on the ``Principal`` of a token with ``scopes``."""
     return Security(authenticate, scopes=list(scopes))
+
+
+def require_any(scope: str, *others: str) -> Any:
+    """Return a dependency on the ``Principal`` of a token with one of the scopes.
+
+    The OpenAPI document gets ``scope`` by it; the operation adds the others, since FastAPI knows no alternatives.
+    """
+    alternatives = {scope, *others}
+
+    async def authenticate_any(
+        request: Request, _needed: SecurityScopes, authorization: Annotated[str | None, Depends(oauth2)]
+    ) -> Principal:
+        principal = await authenticate(request, SecurityScopes(), authorization)
+        if principal.scopes.isdisjoint(alternatives):
+            raise Forbidden(f"The token lacks the scope {' or '.join((scope, *others))}.")
+        return principal
+
+    return Security(authenticate_any, scopes=[scope])

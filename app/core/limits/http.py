@@ -50,6 +50,7 @@ class RateLimits:
             Quota("failed_logins", settings.rate_limit_failed_logins, window),
         )
         self._quotas = {each.name: each for each in quotas if each.requests}
+        self.of_clients = [each for each in quotas if each.requests and each.name != "failed_logins"]
         self._feed = feed
         self._conditional = conditional
         self._special = special

@@ -19,6 +19,7 @@ from app.partners.login.remote_keys import KeysUnreachable, RemoteKeys, fetch_js
 from app.partners.models import Client
 
 MAX_KEY_SETS = 1_000
+TOKEN_PATH = "/oauth/token"  # noqa: S105 - the path of the endpoint
 UNKNOWN = "Unknown client, no valid signature by a key of the client, or its keys cannot be fetched at the moment."
 # Every refused assertion is answered after the same time, which includes waiting for a published key set. Otherwise
 # the time of the response would distinguish a client that publishes its keys from one that does not exist.
@@ -33,7 +34,7 @@ class ClientAuthenticator:
         self._clients = clients
         self._database = database
         self._outbound = outbound
-        self._issuer = issuer
+        self._audiences = (issuer, f"{issuer}{TOKEN_PATH}")
         self._published: dict[str, RemoteKeys] = {}
 
     async def by_secret(self, client_id: str, secret: str) -> Client | None:
@@ -61,24 +62,26 @@ class ClientAuthenticator:
 
     async def _verify(self, assertion: str, client: Client | None, client_id: str | None, kid: object) -> Client:
         """Return the claimed client if it is enabled and signed the assertion. Raises ``AssertionRefused``."""
-        key = await self._find_key(client, kid) if client and client.disabled_at is None else None
+        key = await self._find_key(client, kid) if client and client.has_access else None
         if client is None or key is None or client_id not in (None, client.client_id):
             raise AssertionRefused(UNKNOWN)
         try:
             token = key_sets.decode(assertion, key)
         except (JoseError, ValueError, RecursionError):
             raise AssertionRefused(UNKNOWN) from None
-        used = assertions.validate_claims(token, client_id=client.client_id, issuer=self._issuer)
+        used = assertions.validate_claims(token, client_id=client.client_id, audiences=self._audiences)
         async with self._database.transaction() as tx:
             if not await store.use_assertion(tx, client.id, used.jti, used.expires_at):
                 raise AssertionRefused("The jti of the assertion was used before.")
         return client
 
     async def _find_key(self, client: Client, kid: object) -> Key | None:
+        """Return the key of that id; without an id, which some libraries leave out, the only key of a stored set."""
+        if client.jwks_uri is None:
+            keys = key_sets.import_usable(client.jwks)
+            return next(iter(keys.values())) if kid is None and len(keys) == 1 else keys.get(str(kid))
         if not isinstance(kid, str):
             return None
-        if client.jwks_uri is None:
-            return key_sets.import_usable(client.jwks).get(kid)
         try:
             return await self._published_keys(client.jwks_uri, str(client.partner_id)).find(kid, KEYS_TIMEOUT_SECONDS)
         except KeysUnreachable as failure:

@@ -59,7 +59,7 @@ class ClientLookup:
 
 
 def _match_secret(client: Client | None, secret_hash: str) -> AuthenticatedClient | None:
-    if client is None or client.disabled_at is not None:
+    if client is None or not client.has_access:
         return None
     if hmac.compare_digest(secret_hash, client.secret_hash or ""):
         return AuthenticatedClient(client, None)

@@ -69,8 +69,8 @@ class ExternalTokenVerifier:
         if not isinstance(subject, str) or not 1 <= len(subject) <= SUBJECT_LENGTH or not subject.isprintable():
             raise Unauthenticated(f"The access token is not valid: it has no {self._issuer.subject_claim}.")
         client = await self._find_or_add_client(subject)
-        if client.disabled_at is not None:
-            raise Unauthenticated("The client of the token's holder is disabled in this service.")
+        if not client.has_access:
+            raise Unauthenticated("The client of the token's holder, or its partner, is disabled in this service.")
         return client.principal(scopes & rules.ALLOWED[client.partner.kind])
 
     async def _verified_claims(self, token: str) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from urllib.parse import unquote_plus
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 from joserfc import jwt
-from joserfc.jwk import KeySet, OKPKey
+from joserfc.jwk import Key, KeySet
 from uuid_utils.compat import uuid7
 
-from app.core.auth.bearer import ACCESS, ALGORITHM, decode_unverified
+from app.core.auth import signatures
+from app.core.auth.bearer import ACCESS, decode_unverified
 from app.core.errors import PayloadTooLarge, RequestTimeout, TooManyRequests, UnsupportedEncoding
 from app.core.http.dependencies import database_of
 from app.core.http.problems import problem_responses
@@ -26,7 +27,7 @@ from app.partners import rules, store
 from app.partners.key_sets import SIGNING_ALGORITHMS
 from app.partners.login.assertions import ASSERTION_TYPE, AssertionRefused
 from app.partners.login.basic import decode_credentials
-from app.partners.login.client_authentication import ClientAuthenticator
+from app.partners.login.client_authentication import TOKEN_PATH, ClientAuthenticator
 from app.partners.models import Client
 from app.partners.schemas import Token, TokenError
 
@@ -37,7 +38,6 @@ EXAMPLE_KEY = {
     "crv": "Ed25519",
     "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
     "use": "sig",
-    "alg": "Ed25519",
     "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
 }
 OAUTH_ERRORS: dict[int | str, dict[str, Any]] = {
@@ -89,7 +89,7 @@ class _FormCredentials:
 
 
 @router.post(
-    "/oauth/token",
+    TOKEN_PATH,
     summary="Get an access token",
     response_model=Token,
     responses=problem_responses(PayloadTooLarge, RequestTimeout, UnsupportedEncoding, TooManyRequests) | OAUTH_ERRORS,
@@ -125,7 +125,7 @@ async def issue_token(
     return json_response(body, **NO_STORE)
 
 
-def sign_access_token(client: Client, scopes: list[str], key: OKPKey, *, issuer: str, seconds: int) -> str:
+def sign_access_token(client: Client, scopes: list[str], key: Key, *, issuer: str, seconds: int) -> str:
     """Return a signed access token (JWT with the claims of RFC 9068) that lasts ``seconds``.
 
     ``tokens_not_before`` is the client's last revocation when it authenticated, so that a revocation in between also
@@ -146,7 +146,8 @@ def sign_access_token(client: Client, scopes: list[str], key: OKPKey, *, issuer:
         "jti": str(uuid7()),
         "tokens_not_before": client.not_before,
     }
-    return jwt.encode({"alg": ALGORITHM, "kid": key.kid, "typ": ACCESS}, claims, key, algorithms=[ALGORITHM])
+    header = {"alg": signatures.algorithm_of(key), "kid": key.kid, "typ": ACCESS}
+    return jwt.encode(header, claims, key, registry=signatures.REGISTRY)
 
 
 async def _check_form(request: Request, grant_type: str) -> None:
@@ -203,7 +204,7 @@ def _claimed_client_id(request: Request, credentials: _FormCredentials) -> str:
 def _metadata(issuer: str) -> dict[str, Any]:
     return {
         "issuer": issuer,
-        "token_endpoint": f"{issuer}/oauth/token",
+        "token_endpoint": f"{issuer}{TOKEN_PATH}",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],

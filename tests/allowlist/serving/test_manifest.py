@@ -19,7 +19,7 @@ from joserfc.jws import JWSRegistry
 from app.allowlist.serving import manifest
 from app.allowlist.serving.manifest import ManifestRefused, ManifestSigner, verify_manifest
 from app.audit.store import newest_signed
-from app.core.auth.bearer import ALGORITHM
+from app.core.auth.signatures import ALGORITHM
 from app.partners import service as partners
 from app.partners import store
 from tests.support import feed

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import httpx
 from joserfc import jwt
-from joserfc.jwk import OctKey, OKPKey, RSAKey
+from joserfc.jwk import Key, OctKey, OKPKey, RSAKey
 
-from app.core.auth.bearer import ALGORITHM
+from app.core.auth.signatures import ALGORITHM
 from app.core.settings import MAX_TOKEN_SECONDS
 from app.partners import store
 from app.partners.models import SigningKey
@@ -35,12 +35,12 @@ def _claims(caller: Caller, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**claims, **changes}.items() if value is not None}
 
 
-async def _own_key(service: Service) -> OKPKey:
+async def _own_key(service: Service) -> Key:
     async with service.database.transaction(read_only=True) as tx:
         return await store.signing_key(tx)
 
 
-def _signed(key: OKPKey, claims: dict[str, Any], **header: Any) -> str:
+def _signed(key: Key, claims: dict[str, Any], **header: Any) -> str:
     said = {"alg": ALGORITHM, "kid": key.kid, "typ": "at+jwt", **header}
     return jwt.encode(said, claims, key, algorithms=[ALGORITHM])
 

@@ -60,9 +60,10 @@ def _part(value: object) -> str:
 
 NOW = int(time.time())
 REFUSED_CLAIMS: list[dict[str, Any]] = [
-    {"aud": "http://127.0.0.1:8000/oauth/token"}, {"aud": ["http://127.0.0.1:8000", "https://elsewhere.example"]},
+    {"aud": ["http://127.0.0.1:8000/oauth/token", "https://elsewhere.example"]}, {"aud": ["http://127.0.0.1:8000", 5]},
+    {"aud": "http://127.0.0.1:8000/oauth/token/"}, {"aud": [["http://127.0.0.1:8000"]]},
     {"aud": "http://127.0.0.1:8000/"}, {"aud": []}, {"aud": None}, {"aud": {}}, {"iss": "someone"}, {"iss": None},
-    {"iss": 5}, {"exp": None}, {"exp": NOW - 3600}, {"exp": NOW + 3600}, {"exp": str(NOW + 60)}, {"exp": True},
+    {"iss": 5}, {"exp": None}, {"exp": NOW - 3600}, {"exp": NOW + 3600 + 600}, {"exp": str(NOW + 60)}, {"exp": True},
     {"exp": 10**400}, {"exp": float("nan")}, {"nbf": NOW + 3600}, {"iat": NOW + 3600}, {"iat": "x"}, {"nbf": "x"},
     {"jti": None}, {"jti": ""}, {"jti": 5}, {"jti": "x" * 256}, {"jti": "a\x00b"}, {"jti": "\ud800"}, {"jti": ["x"]},
 ]  # fmt: skip
@@ -169,6 +170,25 @@ async def test_two_clients_may_use_the_same_jti(service: Service, client: Creden
     for who in (client, other):
         answer = await _ask(service, signed(claims_of(service, who.client_id, jti="1")))
         assert answer.status_code == 200
+
+
+async def test_an_assertion_for_an_hour_addressed_to_the_token_endpoint_is_accepted_once(
+    service: Service, client: Credentials
+) -> None:
+    endpoint = f"{service.settings.public_url}/oauth/token"
+    for aud in (endpoint, [endpoint], [service.settings.public_url, endpoint]):
+        claims = claims_of(service, client.client_id, aud=aud, exp=int(time.time()) + 3600)
+        assert (await _ask(service, signed(claims))).status_code == 200, aud
+        assert (await _ask(service, signed(claims))).status_code == 401, aud
+
+
+async def test_the_id_of_the_key_may_be_left_out_by_a_client_with_one_key(service: Service) -> None:
+    only = await service.credentials("pasha")
+    await _given_keys(service, only, jwks=public(KEY))
+    for key, status in ((OTHER, 401), (KEY, 200)):
+        answer = await _ask(service, signed(claims_of(service, only.client_id), key, kid=None))
+        assert answer.status_code == status
+    assert _error(await _ask(service, signed(claims_of(service, only.client_id), kid="")))[0] == 401
 
 
 @pytest.mark.parametrize("alg", KEYS)

@@ -162,6 +162,22 @@ async def test_a_disabled_user_is_refused_at_once(service: Service, provider: Pr
     assert (await _get(service, provider.token(sub="officer-2"))).status_code == 200
 
 
+async def test_a_user_learns_who_it_is_and_which_scopes_its_token_has(service: Service, provider: Provider) -> None:
+    body = (await _get(service, provider.token(), "/v1/me")).json()
+    assert (body["client"]["external_issuer"], body["client"]["scopes"]) == (provider.url, [])
+    assert (body["partner"]["name"], body["partner"]["kind"]) == ("pta", "regulator")
+    assert body["scopes"] == sorted(provider.configured()["scopes"]["officers"])
+
+
+async def test_a_partner_whose_users_come_from_a_provider_keeps_the_name_that_the_settings_have(
+    service: Service, admin: Caller
+) -> None:
+    other = (await admin.post("/v1/partners", json={"name": "other", "kind": "association"})).headers["Location"]
+    for path, name in ((f"/v1/partners/{admin.credentials.partner_id}", "new"), (other, "pta")):
+        answer = await admin.patch(path, json={"name": name}, headers={"If-Match": "*"})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/name")
+
+
 async def test_a_user_of_a_provider_cannot_get_a_secret_or_keys(
     service: Service, provider: Provider, admin: Caller
 ) -> None:

@@ -45,6 +45,21 @@ async def test_disabling_a_client_revokes_its_tokens_in_every_process(processes:
     assert (answer.json()["code"], "has been revoked" in answer.json()["detail"]) == ("unauthenticated", True)
 
 
+async def test_disabling_a_partner_revokes_the_tokens_of_all_its_clients_in_every_process(
+    processes: list[Service],
+) -> None:
+    admin, pseb = await processes[0].admin(), await processes[0].caller("pseb")
+    other = await processes[0].caller("pseb", client="other")
+    ahead = "UPDATE clients SET tokens_not_before = now() + interval '5 seconds' WHERE name = 'other'"
+    await postgres.execute(processes[0].settings.database_url, ahead)
+    fresh = await processes[0].token(other.credentials)
+    tokens = (pseb.token, other.token, fresh)
+    path = f"/v1/partners/{pseb.credentials.partner_id}"
+    assert (await admin.patch(path, json={"disabled": True}, headers={"If-Match": "*"})).status_code == 200
+    assert [await _refused_soon(process, each) for process in processes for each in tokens] == [True] * 6
+    assert [await _status(each, admin.token) for each in processes] == [200, 200]
+
+
 async def test_a_rotation_without_overlap_revokes_earlier_tokens_only(
     service: Service, admin: Caller, pseb: Caller
 ) -> None:

@@ -100,10 +100,25 @@ class EventDetail(Resource):
     is_remark: Annotated[bool, Field(description="True when operators are not shown it")]
 
 
+def _description(described: catalogue.EventType) -> dict[str, Any]:
+    fields = EventDetail.model_fields
+    return {
+        "type": described.name,
+        "description": described.description,
+        "subject": described.subject,
+        "seen_by": list(described.seen_by),
+        "details": [{name: getattr(detail, name) for name in fields} for detail in described.details],
+        "example": example_of(described),
+    }
+
+
 class EventType(Resource):
     """A type of event: who may read it, what its `details` hold, and an example."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={"examples": [_description(_APPROVED)]},
+    )
 
     type: str
     description: str
@@ -121,14 +136,4 @@ EventTypePage = Page[EventType]
 
 def described_types() -> list[EventType]:
     """Return the catalogue as it is shown."""
-    return [
-        EventType(
-            type=each.name,
-            description=each.description,
-            subject=each.subject,
-            seen_by=list(each.seen_by),
-            details=[EventDetail.model_validate(detail) for detail in each.details],
-            example=Event.model_validate(example_of(each)),
-        )
-        for each in catalogue.CATALOGUE
-    ]
+    return [EventType.model_validate(_description(each)) for each in catalogue.CATALOGUE]

@@ -17,6 +17,7 @@ from tests.support.erasure import erase, withdraw
 from tests.support.events import wait_for_event
 from tests.support.service import Caller, Service
 
+WITH_REFERENCE = ("registration.submitted", "registration.withdrawn")
 SUBMITTED = "name = 'registration.submitted'"
 MARK = """details - 'reference' || '{"erased": ["reference"]}'"""
 
@@ -26,9 +27,6 @@ def before_commitments(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Make leaves without commitments to erasable details, as older versions did."""
     monkeypatch.setattr("app.audit.sequencer.commit_erasable", lambda *_: None)
     return monkeypatch
-
-
-WITH_REFERENCE = ("registration.submitted", "registration.withdrawn")
 
 
 async def a_case(caller: Caller, reference: str = "REF-1") -> dict[str, Any]:

@@ -57,5 +57,5 @@ def test_the_chapter_counts_its_files_and_lines() -> None:
     added = sum(text.count("\n+") for text in changes)
     changed = {name for name, kind, _ in steps if kind == "diff" and name}
     assert f"{lines} lines in {len(code)} new files" in CHAPTER
-    assert (added, len(changed)) == (8, 4)
-    assert "8 lines in four files" in CHAPTER
+    assert (added, len(changed)) == (10, 6)
+    assert "10 lines in six files" in CHAPTER

@@ -48,32 +48,35 @@ async def test_events_are_printed_as_they_come_and_those_of_before_are_not(
     service: Service, pseb: Caller, tmp_path: Path
 ) -> None:
     told = tmp_path / "told"
-    await tell(pseb, "case.before")
-    async with serving(service.app) as url, listening(pseb, url, told, "events", "--type", "case.*"):
-        first, second = await tell(pseb, "case.opened", "case.closed", note="یہ")
-        await tell(pseb, "other.opened")
+    await tell(pseb, "bulk_upload.failed")
+    async with serving(service.app) as url, listening(pseb, url, told, "events", "--type", "bulk_upload.*"):
+        first, second = await tell(pseb, "bulk_upload.received", "bulk_upload.completed", note="یہ")
+        await tell(pseb, "applicant.created")
         await until(lambda: len(printed(told)) == 2)
     events = [json.loads(line) for line in printed(told)]
-    assert {each["id"]: each["name"] for each in events} == {str(first): "case.opened", str(second): "case.closed"}
+    assert {each["id"]: each["type"] for each in events} == {
+        str(first): "bulk_upload.received",
+        str(second): "bulk_upload.completed",
+    }
 
 
 async def test_events_are_sent_to_a_receiver_with_a_signature_that_libraries_verify(
     service: Service, pseb: Caller, tmp_path: Path
 ) -> None:
     told = tmp_path / "told"
-    (last,) = await tell(pseb, "case.before")
+    (last,) = await tell(pseb, "bulk_upload.failed")
     async with receiving() as receiver, serving(service.app) as url:
         to = f"http://127.0.0.1:{receiver.port}/hook"
         async with listening(pseb, url, told, "webhooks", "--to", to, "--after", str(last)):
-            (opened,) = await tell(pseb, "case.opened", note="یہ")
+            (opened,) = await tell(pseb, "bulk_upload.received", note="یہ")
             await until(lambda: len(receiver.received) == 1 and len(printed(told)) == 3)
     request = receiver.received[0]
     secret = printed(told)[0].removeprefix("secret ")
     sent = Webhook(secret).verify(request.body, request.headers)
     shown = (await pseb.get(f"/v1/events?after={last}")).json()["items"]
-    assert sent == {"type": "case.opened", "timestamp": shown[0]["occurred_at"], "data": shown[0]}
+    assert sent == {"type": "bulk_upload.received", "timestamp": shown[0]["occurred_at"], "data": shown[0]}
     assert request.headers["webhook-id"] == str(opened)
-    assert printed(told)[2] == f"case.opened {opened}: 204"
+    assert printed(told)[2] == f"bulk_upload.received {opened}: 204"
 
 
 async def test_a_receiver_that_does_not_answer_is_printed_and_the_next_event_is_sent(
@@ -83,7 +86,7 @@ async def test_a_receiver_that_does_not_answer_is_printed_and_the_next_event_is_
     to = f"http://127.0.0.1:{processes.free_port()}"
     async with serving(service.app) as url, listening(pseb, url, told, "webhooks", "--to", to):
         for count in (3, 4):
-            await tell(pseb, "case.opened")
+            await tell(pseb, "bulk_upload.received")
             await until(lambda count=count: len(printed(told)) == count)  # type: ignore[misc]  # a default is bound
     assert all("no response" in line for line in printed(told)[2:])
 

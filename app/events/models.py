@@ -22,6 +22,15 @@ class Event(Identified, Base):
     __table_args__ = (
         Index(None, "transaction_id", "sequence"),
         Index(None, "subject_id", "transaction_id", "sequence"),
+        Index(None, "name", "transaction_id", "sequence"),
+        Index(None, "partner_id", "transaction_id", "sequence"),
+        Index(
+            "events_operator_transaction_id_sequence_idx",
+            "operator",
+            "transaction_id",
+            "sequence",
+            postgresql_where=text("operator IS NOT NULL"),
+        ),
     )
 
     transaction_id: Mapped[int] = mapped_column(XID8, server_default=text("pg_current_xact_id()"))

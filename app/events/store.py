@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Insert,
-    Select,
     Text,
+    Tuple,
     Uuid,
     and_,
     case,
@@ -21,6 +21,7 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -36,6 +37,8 @@ from app.events.models import Event
 REMARKS = ("note", "legal_basis")
 # The erasable names of an event's details, and the name that lists them once erased; a trigger allows no other change.
 ERASABLE, ERASED = ("reference",), "erased"
+# The names of the events of cases begin with it.
+CASE_EVENTS = "registration."
 # Events that no transaction still running can precede in the log (PostgreSQL docs, 9.28.9).
 SETTLED = Event.transaction_id < func.pg_snapshot_xmin(func.pg_current_snapshot())
 # The order of the log. The id decides only between rows that someone inserted by hand with equal numbers.
@@ -68,6 +71,14 @@ class RecordedEvent(NamedTuple):
     details: dict[str, Any]
 
 
+class Wanted(NamedTuple):
+    """The events that a reader wants: of these names (none: all), and about this subject."""
+
+    names: Collection[str] = ()
+    subject_id: UUID | None = None
+
+
+ALL = Wanted()
 _RECORDED = [Event.__table__.c[name] for name in RecordedEvent._fields]
 
 
@@ -135,13 +146,20 @@ async def of_subjects(tx: Transaction, name: str, subject_ids: Collection[UUID])
     return [RecordedEvent._make(row) for row in await tx.execute(statement)]
 
 
-def _visible_to(principal: Principal) -> ColumnElement[bool]:
+def _audiences(principal: Principal) -> list[ColumnElement[bool]]:
+    """Return conditions whose events are disjoint and together those that the caller may read."""
     if principal.sees_all:
-        return true()
-    is_public = and_(Event.partner_id.is_(None), Event.operator.is_(None))
+        return [true()]
+    public = and_(Event.partner_id.is_(None), Event.operator.is_(None))
     own = Event.partner_id == principal.partner_id
-    of_operator = [Event.operator == principal.operator] if principal.operator else []
-    return or_(is_public, own, *of_operator)
+    naming_operator = and_(
+        Event.operator == principal.operator, Event.partner_id.is_distinct_from(principal.partner_id)
+    )
+    return [public, own, *([naming_operator] if principal.operator else [])]
+
+
+def _visible_to(principal: Principal) -> ColumnElement[bool]:
+    return or_(*_audiences(principal))
 
 
 def restricted_fields(principal: Principal, event: Event) -> set[str]:
@@ -154,21 +172,23 @@ def restricted_fields(principal: Principal, event: Event) -> set[str]:
     return {name for name, may_read in (("actor_client_id", reads_client), ("remarks", reads_remarks)) if may_read}
 
 
-def _visible_events(principal: Principal) -> Select[Any]:
-    """Select the events that the caller may read, without the fields that ``restricted_fields`` leaves out."""
-    details = Event.details.op("-", return_type=JSONB)(literal(list(REMARKS), ARRAY(Text)))
-    client_id = Event.actor_client_id
+def _visible_fields(principal: Principal) -> list[ColumnElement[Any]]:
+    """Return the columns of ``schemas.Event`` without what ``restricted_fields`` leaves out.
+
+    The details of every event of a case name its operator.
+    """
+    client_id: ColumnElement[Any] = Event.actor_client_id.expression
     if not principal.sees_all:
-        client_id = case((Event.actor_partner_id == principal.partner_id, Event.actor_client_id), else_=null())  # type: ignore[assignment]  # a column expression either way
-    return select(
-        Event.id,
-        Event.name,
-        Event.occurred_at,
-        Event.subject_id,
-        Event.actor_partner_id,
-        client_id.label("actor_client_id"),
-        (details if principal.partner_kind == "operator" else Event.details).label("details"),
-    ).where(_visible_to(principal))
+        client_id = case((Event.actor_partner_id == principal.partner_id, Event.actor_client_id), else_=null())
+    names_operator = and_(Event.operator.is_not(None), Event.name.startswith(CASE_EVENTS, autoescape=True))
+    operator = func.jsonb_build_object("operator", Event.operator)
+    details: ColumnElement[Any] = case(
+        (names_operator, operator.op("||", return_type=JSONB)(Event.details)), else_=Event.details
+    )
+    if principal.partner_kind == "operator":
+        details = details.op("-", return_type=JSONB)(literal(list(REMARKS), ARRAY(Text)))
+    unchanged = [Event.__table__.c[name] for name in ("id", "name", "occurred_at", "subject_id", "actor_partner_id")]
+    return [*unchanged, Event.name.label("type"), client_id.label("actor_client_id"), details.label("details")]
 
 
 async def get(tx: Transaction, principal: Principal, event_id: UUID) -> Event:
@@ -184,43 +204,85 @@ async def read_settled(tx: Transaction, *, after: UUID | None, limit: int) -> li
 
     Raises ``Invalid`` when ``after`` does not exist.
     """
-    rows = await tx.execute(await _in_log_order(tx, select(*_RECORDED).where(SETTLED), after, limit))
+    statement = select(*_RECORDED).where(SETTLED, await _beyond(tx, after))
+    rows = await tx.execute(statement.order_by(*LOG_ORDER).limit(limit))
     return [RecordedEvent._make(row) for row in rows]
 
 
-async def read(
-    tx: Transaction, principal: Principal, *, after: UUID | None, limit: int, subject_id: UUID | None = None
+async def read_history(
+    tx: Transaction, principal: Principal, subject_id: UUID, *, after: UUID | None, limit: int
 ) -> Sequence[Any]:
-    """Return visible events after the event ``after`` (None: from the first), in the order of the log.
-
-    With ``subject_id``, all its committed events. Without it, only settled events: transactions that are still running
-    may insert events before newer ones, and a reader that had passed that place would miss them.
+    """Return visible events of a subject after the event ``after``, also unsettled ones, in the order of the log.
 
     Raises ``Invalid`` when ``after`` does not exist.
     """
-    condition = SETTLED if subject_id is None else Event.subject_id == subject_id
-    statement = await _in_log_order(tx, _visible_events(principal).where(condition), after, limit)
+    beyond = await _beyond(tx, after)
+    statement = select(*_visible_fields(principal)).where(
+        Event.subject_id == subject_id, beyond, _visible_to(principal)
+    )
+    rows: Sequence[Any] = (await tx.execute(statement.order_by(*LOG_ORDER).limit(limit))).all()
+    return rows
+
+
+async def read(
+    tx: Transaction,
+    principal: Principal,
+    *,
+    after: UUID | None,
+    limit: int,
+    wanted: Wanted = ALL,
+    newest_first: bool = False,
+) -> Sequence[Any]:
+    """Return visible events after the event ``after`` (None: from the first), in the order of the log or its reverse.
+
+    Only settled events are returned: transactions that are still running may insert events before newer ones, and a
+    reader that had passed that place would miss them.
+
+    Raises ``Invalid`` when ``after`` does not exist.
+    """
+    order = [each.desc() if newest_first else each for each in LOG_ORDER]
+    beyond = await _beyond(tx, after, newest_first=newest_first)
+    parts = [
+        select(*LOG_ORDER).where(SETTLED, beyond, part).order_by(*order).limit(limit)
+        for part in _parts(principal, wanted)
+    ]
+    found = (union_all(*parts) if len(parts) > 1 else parts[0]).subquery("found")
+    statement = select(*_visible_fields(principal)).join(found, Event.id == found.c.id).order_by(*order).limit(limit)
     rows: Sequence[Any] = (await tx.execute(statement)).all()
     return rows
 
 
-async def _in_log_order(tx: Transaction, statement: Select[Any], after: UUID | None, limit: int) -> Select[Any]:
-    if after is not None:
-        start = await tx.get(Event, after)
-        if start is None:
-            raise Invalid.of([InvalidValue.at("/query/after", "There is no event with this id.")])
-        statement = statement.where(_is_after(start))
-    return statement.order_by(*LOG_ORDER).limit(limit)
+def _parts(principal: Principal, wanted: Wanted) -> list[ColumnElement[bool]]:
+    """Return disjoint conditions of the events wanted, each of which one index has in the order of the log."""
+    is_named = any_of(Event.name, wanted.names) if wanted.names else true()
+    if wanted.subject_id is not None:
+        return [and_(_visible_to(principal), Event.subject_id == wanted.subject_id, is_named)]
+    if principal.sees_all and wanted.names:
+        return [Event.name == name for name in wanted.names]
+    return [and_(audience, is_named) for audience in _audiences(principal)]
 
 
-def _is_after(start: Event) -> ColumnElement[bool]:
-    # compares with values: a join with ``start`` would read the index from the first event of the log
-    return tuple_(*LOG_ORDER) > tuple_(*(literal(getattr(start, each.key), each.type) for each in LOG_ORDER))
+async def _beyond(tx: Transaction, place: UUID | None, *, newest_first: bool = False) -> ColumnElement[bool]:
+    """Return the condition of being after the event ``place``, or before it. Raises ``Invalid`` without such an event.
+
+    It compares with values: a join with ``place`` would read the index from the first event of the log.
+    """
+    if place is None:
+        return true()
+    start = await tx.get(Event, place)
+    if start is None:
+        raise Invalid.of([InvalidValue.at("/query/after", "There is no event with this id.")])
+    return tuple_(*LOG_ORDER) < _place_of(start) if newest_first else tuple_(*LOG_ORDER) > _place_of(start)
+
+
+def _place_of(event: Event) -> Tuple:
+    return tuple_(*(literal(getattr(event, each.key), each.type) for each in LOG_ORDER))
 
 
 async def read_by_ids(tx: Transaction, principal: Principal, ids: Sequence[UUID]) -> Sequence[Any]:
     """Return the visible events among these ids, in no order."""
-    rows: Sequence[Any] = (await tx.execute(_visible_events(principal).where(any_of(Event.id, ids)))).all()
+    statement = select(*_visible_fields(principal)).where(any_of(Event.id, ids), _visible_to(principal))
+    rows: Sequence[Any] = (await tx.execute(statement)).all()
     return rows
 
 
@@ -229,6 +291,10 @@ async def newest_settled_id(tx: Transaction, *, after: UUID) -> UUID | None:
     start = await tx.get(Event, after)
     if start is None:
         return None
-    newest_first = select(Event.id).where(SETTLED, _is_after(start)).order_by(*(each.desc() for each in LOG_ORDER))
+    newest_first = (
+        select(Event.id)
+        .where(SETTLED, tuple_(*LOG_ORDER) > _place_of(start))
+        .order_by(*(each.desc() for each in LOG_ORDER))
+    )
     newest: UUID | None = await tx.scalar(newest_first.limit(1))
     return newest

@@ -115,6 +115,8 @@ async def record_erased(tx: Transaction, actor: Principal | None, details: Mappi
     """Record the erasure of cases, with the details of each event."""
     rows = [{"id": id_, "details": each} for id_, each in details.items()]
     given = json_rows("given", {"id": Uuid, "details": JSONB}, rows)
-    columns = (Registration.id, Registration.partner_id, Registration.operator, given.c.details)
+    networks = func.jsonb_build_object("networks", Registration.networks)
+    recorded = given.c.details.op("||", return_type=JSONB)(networks).label("details")
+    columns = (Registration.id, Registration.partner_id, Registration.operator, recorded)
     erased = select(*columns).join(given, given.c.id == Registration.id).order_by(Registration.id)
     await tx.execute(events.insert_events(ERASURE, erased, events.actor_columns(actor)))

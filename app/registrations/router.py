@@ -247,7 +247,7 @@ async def read_history(
         await store.get(tx, principal, registration_id)
         name = f"history {registration_id}"
         after = UUID(decode_cursor(tx.keyring, name, query.cursor)) if query.cursor else None
-        found = await events.read(tx, principal, after=after, limit=query.limit + 1, subject_id=registration_id)
+        found = await events.read_history(tx, principal, registration_id, after=after, limit=query.limit + 1)
         items = found[: query.limit]
         cursor = encode_cursor(tx.keyring, name, items[-1].id) if len(found) > query.limit else None
         return page_response(request, EventPage, items, cursor)

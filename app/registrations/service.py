@@ -1,5 +1,6 @@
 """Transitions of a submitted case other than decisions: by its submitter, by officers' claims, and by time."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -32,7 +33,6 @@ from app.registrations.intake.malformed import find_all_errors
 from app.registrations.models import Registration
 from app.registrations.rules import (
     EDITABLE,
-    Case,
     Status,
     Transition,
     due_at,
@@ -72,9 +72,7 @@ async def correct(
         raise wrong_status(case.status, EDITABLE, "corrected")
     accepted = await _check(tx, principal, case, patch.apply_to(_details(case)))
     await statements.correct(tx, principal, [accepted], resubmit=False)
-    details = {"status": case.status}
-    event = NewEvent("registration.corrected", case.id, case.partner_id, accepted.request.operator, details)
-    await events.record(tx, principal, [event])
+    await _record(tx, principal, "registration.corrected", [case.id], {"status": case.status})
 
 
 def _details(case: Registration) -> dict[str, Any]:
@@ -105,7 +103,7 @@ async def withdraw(tx: Transaction, principal: Principal, registration_id: UUID,
     case = await _lock_own(tx, principal, registration_id, if_match)
     target = _target(case.status, Transition.WITHDRAW)
     await store.update_cases(tx, [case.id], {"status": target, **UNCLAIMED})
-    await _record(tx, principal, "registration.withdrawn", case, {"status": target})
+    await _record(tx, principal, "registration.withdrawn", [case.id], {"status": target})
 
 
 async def claim(tx: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch, hours: int) -> None:
@@ -129,8 +127,8 @@ async def claim(tx: Transaction, principal: Principal, registration_id: UUID, if
     claimed = {"claimed_by": principal.client_id, "claim_ends_at": now + timedelta(hours=hours)}
     await store.update_cases(tx, [case.id], {"status": target, **claimed})
     if ended:
-        await _record(tx, None, "registration.given_back", case, {"status": Status.SUBMITTED, "ended": ended})
-    await _record(tx, principal, "registration.claimed", case, {"status": target})
+        await _record(tx, None, "registration.given_back", [case.id], {"status": Status.SUBMITTED, "ended": ended})
+    await _record(tx, principal, "registration.claimed", [case.id], {"status": target})
 
 
 async def give_back(
@@ -149,12 +147,14 @@ async def give_back(
         raise ClaimedByAnother("Another officer has claimed the case. To end that claim, give a reason: ?reason=")
     details: dict[str, Any] = {"status": target}
     if not is_own:
-        why = {"reason": reason, "claimed_by": case.claimed_by and str(case.claimed_by)}
+        # in the details, since an event that names an operator is shown to it
+        content = {name: getattr(case, name) for name in ("networks", "reference", "operator")}
+        why = {"reason": reason, "claimed_by": case.claimed_by and str(case.claimed_by), **content}
         event = NewEvent("registration.claim_ended", case.id, principal.partner_id, details=why)
         await events.record(tx, principal, [event])
         details["ended"] = ClaimEnd.ANOTHER_OFFICER
     await store.update_cases(tx, [case.id], {"status": target, **UNCLAIMED})
-    await _record(tx, principal, "registration.given_back", case, details)
+    await _record(tx, principal, "registration.given_back", [case.id], details)
 
 
 async def end_claims(tx: Transaction, hours: int) -> int:
@@ -167,16 +167,16 @@ async def end_claims(tx: Transaction, hours: int) -> int:
         async for cases in store.lock_cases(tx, store.with_ids(ids) & condition, CLAIMS_ENDED_AT_ONCE):
             given_back = [each.id for each in cases]
             await store.update_cases(tx, given_back, {"status": Status.SUBMITTED, **UNCLAIMED})
-            rows = store.event_rows(given_back, {"status": Status.SUBMITTED, "ended": end})
-            await tx.execute(events.insert_events("registration.given_back", rows, events.actor_columns(None)))
+            details = {"status": Status.SUBMITTED, "ended": end}
+            await _record(tx, None, "registration.given_back", given_back, details)
             count += len(given_back)
     return count
 
 
 async def _record(
-    tx: Transaction, principal: Principal | None, name: str, case: Registration | Case, details: dict[str, Any]
+    tx: Transaction, principal: Principal | None, name: str, ids: Sequence[UUID], details: dict[str, Any]
 ) -> None:
-    await events.record(tx, principal, [NewEvent(name, case.id, case.partner_id, case.operator, details)])
+    await tx.execute(events.insert_events(name, store.event_rows(ids, details), events.actor_columns(principal)))
 
 
 async def expire(tx: Transaction) -> int:
@@ -187,7 +187,6 @@ async def expire(tx: Transaction) -> int:
         expired = [each.id for each in cases if next_status(each.status, Transition.EXPIRE)]
         await store.update_cases(tx, expired, {"status": Status.EXPIRED})
         await allowlist.withdraw(tx, expired, "expired", EXPIRY)
-        rows = store.event_rows(expired, {"status": Status.EXPIRED})
-        await tx.execute(events.insert_events("registration.expired", rows, events.actor_columns(None)))
+        await _record(tx, None, "registration.expired", expired, {"status": Status.EXPIRED})
         count += len(expired)
     return count

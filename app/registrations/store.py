@@ -288,7 +288,9 @@ async def record_submitted(tx: Transaction, actor: Principal, ids: Sequence[UUID
 
 
 def event_rows(ids: Sequence[UUID], details: dict[str, Any]) -> Rows:
-    """Select the rows of ``events.insert_events`` for cases that all have the same details."""
-    literal_details = cast(literal(to_json(details).decode(), Text), JSONB).label("details")
-    columns = (Registration.id, Registration.partner_id, Registration.operator, literal_details)
+    """Select the rows of ``events.insert_events`` for cases that have the same details, but for their own content."""
+    given = cast(literal(to_json(details).decode(), Text), JSONB)
+    content = func.jsonb_build_object("networks", Registration.networks, "reference", Registration.reference)
+    merged = given.op("||", return_type=JSONB)(content).label("details")
+    columns = (Registration.id, Registration.partner_id, Registration.operator, merged)
     return select(*columns).where(with_ids(ids)).order_by(Registration.id)

@@ -206,7 +206,7 @@ class Deliverer:
 
     async def _send(self, batch: ClaimedBatch, delivery: ClaimedDelivery, found: Any) -> Attempt:
         event = Event.model_validate(found)
-        body = Payload(type=event.name, timestamp=event.occurred_at, data=event).model_dump_json()
+        body = Payload(type=event.type, timestamp=event.occurred_at, data=event).model_dump_json()
         signed = signing.headers(str(event.id), self._clock(), body, whsec=batch.secrets, private_key=batch.private_key)
         response = await self._outbound.request(
             "POST",

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from uuid import UUID
 
 TEST_EVENT = "webhook.test"
-EVENT_TYPE = r"^(\*|[a-z][a-z_]{0,49}\.(\*|[a-z][a-z_]{0,49}))$"
 MAX_WEBHOOKS = 20
 # the schedule that the Standard Webhooks specification proposes: ten attempts in three days
 RETRY_DELAYS = (

@@ -3,12 +3,13 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from app.core.database.pagination import PageQuery
 from app.core.outbound.url_policy import URL_LENGTH
-from app.core.validation.schemas import LINE, AnyOf, Body, Examples, Line200, MergePatch, Page, Resource, Timestamp
-from app.webhooks.rules import EVENT_TYPE, DeliveryStatus, DisabledReason, WebhookStatus
+from app.core.validation.schemas import AnyOf, Body, Examples, Line200, MergePatch, Page, Resource, Timestamp
+from app.events.schemas import EventPattern
+from app.webhooks.rules import DeliveryStatus, DisabledReason, WebhookStatus
 
 WEBHOOK_ID = "019b2f6e-8a10-7b3e-9d55-0b8d7f3e2a77"
 EVENT_ID = "019b2f6e-7a10-7c3e-9d55-0b8d7f3e2a11"
@@ -29,8 +30,6 @@ SHOWN: Examples = EXAMPLE | {
     "updated_at": "2026-11-21T09:00:00.000000Z",
 }
 
-EventType = Annotated[str, LINE, StringConstraints(pattern=EVENT_TYPE)]
-
 
 class NewWebhook(Body):
     """A webhook to create: an endpoint and the types of events to send to it."""
@@ -39,12 +38,12 @@ class NewWebhook(Body):
 
     url: Annotated[str, Field(max_length=URL_LENGTH, description="An https URL on port 443 of a public host")]
     event_types: Annotated[
-        list[EventType],
+        list[EventPattern],
         Field(
             default=["*"],
             min_length=1,
             max_length=50,
-            description="Such as `registration.approved` or `registration.*`; `*` for all",
+            description="Types of `GET /v1/events/types`, all of a subject (`registration.*`), or `*` for all",
         ),
     ]
     description: Line200 | None = None

@@ -17,6 +17,7 @@ from tests.support.erasure import erase, withdraw
 from tests.support.events import wait_for_event
 from tests.support.service import Caller, Service
 
+WITH_REFERENCE = ("registration.submitted", "registration.withdrawn")
 SUBMITTED = "name = 'registration.submitted'"
 MARK = """details - 'reference' || '{"erased": ["reference"]}'"""
 
@@ -56,25 +57,30 @@ async def inclusion(caller: Caller, name: str) -> dict[str, Any]:
 async def test_an_erased_event_has_the_same_proof_without_the_erased_details(service: Service, pseb: Caller) -> None:
     case = await a_case(pseb)
     await sequence_events(service)
-    before = await inclusion(pseb, "registration.submitted")
-    opened = before["disclosed"]["erasable"]
-    assert opened["value"] == {"reference": "REF-1"}
-    commitment = json.loads(before["entry"])["commitments"]["erasable"]
-    assert commitment == sha256(entry.canonical_json([opened["salt"], opened["value"]])).hexdigest()
-    assert "REF-1" not in before["entry"]
+    before = {name: await inclusion(pseb, name) for name in WITH_REFERENCE}
+    for proof in before.values():
+        opened = proof["disclosed"]["erasable"]
+        assert opened["value"] == {"reference": "REF-1"}
+        commitment = json.loads(proof["entry"])["commitments"]["erasable"]
+        assert commitment == sha256(entry.canonical_json([opened["salt"], opened["value"]])).hexdigest()
+        assert "REF-1" not in proof["entry"]
     await erase(pseb, case["applicant_id"])
     await sequence_events(service)
-    after = await inclusion(pseb, "registration.submitted")
-    assert (after["entry"], after["leaf_hash"]) == (before["entry"], before["leaf_hash"])
-    assert "erasable" not in after["disclosed"]
-    assert (await verified(service))[1:] == (1, 0)
+    for name in WITH_REFERENCE:
+        after = await inclusion(pseb, name)
+        assert (after["entry"], after["leaf_hash"]) == (before[name]["entry"], before[name]["leaf_hash"])
+        assert "erasable" not in after["disclosed"]
+    assert (await verified(service))[1:] == (2, 0)
+    log = (await pseb.get("/v1/events?limit=500&type=registration.*")).json()["items"]
+    assert [each["details"].get("reference") for each in log] == [None] * 3
+    assert all(each["details"]["networks"] == case["networks"] for each in log)
 
 
 async def test_an_event_erased_before_it_has_a_leaf_is_proven_as_it_is(service: Service, pseb: Caller) -> None:
     case = await a_case(pseb)
     await erase(pseb, case["applicant_id"])
     await sequence_events(service)
-    assert (await verified(service))[1:] == (1, 0)
+    assert (await verified(service))[1:] == (2, 0)
     assert json.loads((await inclusion(pseb, "registration.submitted"))["entry"])["details"]["erased"] == ["reference"]
 
 
@@ -87,9 +93,9 @@ async def test_an_older_leaf_without_commitment_stays_and_its_erasure_records_th
     assert "REF-1" in before["entry"]
     before_commitments.undo()
     await erase(pseb, case["applicant_id"])
-    assert (await verified(service))[1:] == (1, 1)
+    assert (await verified(service))[1:] == (2, 2)
     await sequence_events(service)
-    assert (await verified(service))[1:] == (1, 1)
+    assert (await verified(service))[1:] == (2, 2)
     after = await inclusion(pseb, "registration.submitted")
     assert (after["entry"], after["disclosed"]) == (None, {})
     assert (after["leaf_hash"], after["position"]) == (before["leaf_hash"], before["position"])

@@ -79,8 +79,8 @@ async def test_another_officer_ends_a_claim_with_a_reason_that_only_the_regulato
     assert (back.status_code, back.json()["status"], back.json()["claimed_by"]) == (200, "submitted", None)
     *_, ended, given_back = await history(officer, case)
     assert (ended["name"], ended["actor_client_id"]) == ("registration.claim_ended", str(second.credentials.id))
-    assert ended["details"] == {"reason": REASON, "claimed_by": str(officer.credentials.id)}
-    assert given_back["details"] == {"status": "submitted", "ended": "another_officer"}
+    assert ended["details"] == {"reason": REASON, "claimed_by": str(officer.credentials.id), **cases.content(case)}
+    assert given_back["details"] == {"status": "submitted", "ended": "another_officer", **cases.content(case)}
     told = await history(pseb, case)
     assert [each["name"] for each in told] == [
         "registration.submitted",
@@ -140,7 +140,8 @@ async def test_the_sweep_ends_claims_past_their_end_and_records_it(
     assert (back["status"], back["claimed_by"], back["claim_ends_at"]) == ("submitted", None, None)
     assert back["version"] == old["version"] + 1
     *_, told = await history(pseb, old)
-    assert (told["name"], told["details"]) == ("registration.given_back", {"status": "submitted", "ended": "time"})
+    expected = {"status": "submitted", "ended": "time", **cases.content(old)}
+    assert (told["name"], told["details"]) == ("registration.given_back", expected)
     assert (told["actor_partner_id"], told["actor_client_id"]) == (None, None)
     assert await read(officer, young) == young
     assert await sweep(service) == 0
@@ -168,7 +169,8 @@ async def test_a_claim_ends_when_its_officers_client_is_disabled(
     assert (await claim(second, taken)).status_code == 200
     assert await sweep(service) == 1
     assert (await read(second, swept))["status"] == "submitted"
-    assert (await history(second, swept))[-1]["details"] == {"status": "submitted", "ended": "client_disabled"}
+    expected = {"status": "submitted", "ended": "client_disabled", **cases.content(swept)}
+    assert (await history(second, swept))[-1]["details"] == expected
     assert await read(second, others) == others
 
 

@@ -52,7 +52,7 @@ async def test_an_expired_approval_leaves_the_allowlist_and_its_history_has_the_
     assert (last["name"], last["actor_client_id"], last["details"]) == (
         "registration.expired",
         None,
-        {"status": "expired"},
+        {"status": "expired", **cases.content(case)},
     )
     again = await cases.submitted(pseb, networks=case["networks"])
     assert (await cases.decide(officer, again, "approve")).status_code == 201

@@ -194,7 +194,9 @@ async def test_the_history_lists_all_events_oldest_first_page_by_page(pseb: Call
         "submitted",
         "withdrawn",
     ]
-    assert told[0]["details"] == {"status": "submitted", "networks": case["networks"], "reference": "one"}
+    content = {"networks": case["networks"], "reference": "one", "operator": case["operator"]}
+    assert told[0]["details"] == {"status": "submitted", **content}
+    assert all(event["details"].items() >= content.items() for event in told)
     assert told[3]["details"].items() >= verdict.items()
     actors = [event["actor_client_id"] for event in told]
     assert actors == [str(pseb.credentials.id), None, None, None, *[str(pseb.credentials.id)] * 3]

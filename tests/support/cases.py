@@ -67,6 +67,11 @@ async def submitted(caller: Caller, applicant: dict[str, Any] | None = None, **c
     return body
 
 
+def content(case: dict[str, Any]) -> dict[str, Any]:
+    """Return what the details of every event of a case have of it."""
+    return {name: case[name] for name in ("networks", "reference", "operator")}
+
+
 async def decide(officer: Caller, case: dict[str, Any], action: str, **verdict: Any) -> httpx.Response:
     """Decide a case at the version that was read."""
     body = {"registration_id": case["id"], "action": action, **verdict}

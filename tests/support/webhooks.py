@@ -12,7 +12,7 @@ from app.webhooks.delivery import Deliverer
 from tests.support.receiver import Received, Receiver
 from tests.support.service import Caller
 
-TYPES = ["case.*"]
+TYPES = ["bulk_upload.*"]
 
 
 class Clock:

@@ -32,7 +32,7 @@ async def test_a_delivery_fails_after_ten_attempts_over_days(
 ) -> None:
     receiver.respond = answering(BROKEN)
     path = (await create_webhook(pseb, receiver))["path"]
-    (event_id,) = await tell(pseb, "case.opened")
+    (event_id,) = await tell(pseb, "bulk_upload.opened")
     await until_received(deliverer, receiver, 1)
     await deliverer.run_once()
     assert receiver.accepted == 1  # not before its time
@@ -50,7 +50,7 @@ async def test_a_success_ends_the_retries_and_failing_since(
 ) -> None:
     receiver.respond = answering(BROKEN)
     path = (await create_webhook(pseb, receiver))["path"]
-    await tell(pseb, "case.opened")
+    await tell(pseb, "bulk_upload.opened")
     await until_received(deliverer, receiver, 1)
     assert (await pseb.get(path)).json()["failing_since"]
     receiver.respond = answering(NO_CONTENT)
@@ -67,7 +67,7 @@ async def test_an_invalid_response_is_a_failed_attempt_with_a_reason(
 ) -> None:
     receiver.respond = answering(raw)
     path = (await create_webhook(pseb, receiver))["path"]
-    await tell(pseb, "case.opened")
+    await tell(pseb, "bulk_upload.opened")
     await until_received(deliverer, receiver, 1)
     (delivery,) = await deliveries(pseb, path)
     assert (delivery["status"], delivery["response_status"]) == ("pending", None)
@@ -83,7 +83,7 @@ async def test_an_absurd_retry_after_is_an_ordinary_failure(
 ) -> None:
     receiver.respond = answering(b"HTTP/1.1 503 Busy\r\nRetry-After: %s\r\n\r\n" % absurd)
     path = (await create_webhook(pseb, receiver))["path"]
-    await tell(pseb, "case.opened")
+    await tell(pseb, "bulk_upload.opened")
     await until_received(deliverer, receiver, 1)
     await walk(deliverer, clock, 100)
     (delivery,) = await deliveries(pseb, path)
@@ -104,7 +104,7 @@ async def test_an_internal_error_is_a_failed_attempt_and_not_retried_for_ever(
 
     path = (await create_webhook(pseb, receiver))["path"]
     monkeypatch.setattr(deliverer, broken, fail)
-    await tell(pseb, "case.opened")
+    await tell(pseb, "bulk_upload.opened")
     (delivery,) = await until_recorded(deliverer, pseb, path, 1)
     assert (delivery["attempts"], delivery["last_error"]) == (1, INTERNAL_ERROR)
     await walk(deliverer, clock, 100)
@@ -116,8 +116,8 @@ async def test_a_delivery_whose_last_attempt_was_interrupted_is_not_sent_again(
     service: Service, pseb: Caller, receiver: Receiver, deliverer: Deliverer, clock: Clock
 ) -> None:
     path = (await create_webhook(pseb, receiver))["path"]
-    await tell(pseb, "case.opened")
-    await wait_for_event(pseb, "case.opened")
+    await tell(pseb, "bulk_upload.opened")
+    await wait_for_event(pseb, "bulk_upload.opened")
     await deliverer.add_deliveries()
     async with service.database.transaction() as tx:
         await tx.execute(text("UPDATE webhook_deliveries SET attempts = :most"), {"most": ATTEMPTS})
@@ -131,15 +131,15 @@ async def test_retry_after_pauses_the_whole_webhook(
 ) -> None:
     receiver.respond = answering(b"HTTP/1.1 429 Slow\r\nRetry-After: 7200\r\n\r\n")
     await create_webhook(pseb, receiver)
-    await tell(pseb, "case.first")
+    await tell(pseb, "bulk_upload.first")
     await until_received(deliverer, receiver, 1)
     receiver.respond = answering(NO_CONTENT)
-    await tell(pseb, "case.second")
-    await wait_for_event(pseb, "case.second")
+    await tell(pseb, "bulk_upload.second")
+    await wait_for_event(pseb, "bulk_upload.second")
     await walk(deliverer, clock, 1)
-    assert types(receiver.received) == ["case.first"]
+    assert types(receiver.received) == ["bulk_upload.first"]
     await walk(deliverer, clock, 2)
-    assert sorted(types(receiver.received)) == ["case.first", "case.first", "case.second"]
+    assert sorted(types(receiver.received)) == ["bulk_upload.first", "bulk_upload.first", "bulk_upload.second"]
 
 
 async def test_status_410_disables_a_webhook_at_once_with_an_event(
@@ -148,14 +148,14 @@ async def test_status_410_disables_a_webhook_at_once_with_an_event(
     receiver.respond = answering(b"HTTP/1.1 410 Gone\r\n\r\n")
     path = (await create_webhook(pseb, receiver))["path"]
     await create_webhook(pseb, other_receiver, event_types=["webhook.disabled"])
-    await tell(pseb, "case.opened")
+    await tell(pseb, "bulk_upload.opened")
     await until_received(deliverer, other_receiver, 1)
     shown = (await pseb.get(path)).json()
     assert (shown["status"], shown["disabled_reason"], shown["version"]) == ("disabled", "gone", 2)
     (event,) = [each for each in await wait_for_event(pseb, "webhook.disabled") if each["name"] == "webhook.disabled"]
     assert (event["subject_id"], event["details"]["reason"]) == (shown["id"], "gone")
-    await tell(pseb, "case.closed")
-    await wait_for_event(pseb, "case.closed")
+    await tell(pseb, "bulk_upload.closed")
+    await wait_for_event(pseb, "bulk_upload.closed")
     await deliverer.run_once()
     assert receiver.accepted == 1
 
@@ -169,8 +169,8 @@ async def test_a_webhook_that_fails_for_five_days_is_disabled_and_loses_no_event
     while (shown := (await pseb.get(path)).json())["status"] == "active":
         assert sent < 10
         sent += 1
-        await tell(pseb, f"case.day_{'x' * sent}")
-        await wait_for_event(pseb, f"case.day_{'x' * sent}")
+        await tell(pseb, f"bulk_upload.day_{'x' * sent}")
+        await wait_for_event(pseb, f"bulk_upload.day_{'x' * sent}")
         clock.forward(DAY)
         await deliverer.run_once()
     assert (shown["disabled_reason"], sent) == ("failing", 6)
@@ -201,7 +201,7 @@ async def test_a_worker_that_is_killed_during_an_attempt_loses_no_event(
         killed.append(True)
 
     receiver.respond = kill
-    await tell(pseb, *["case.opened"] * 8)
+    await tell(pseb, *["bulk_upload.opened"] * 8)
 
     async def is_killed() -> bool:
         return bool(killed)

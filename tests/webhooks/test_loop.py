@@ -50,10 +50,10 @@ async def test_a_slow_receiver_does_not_delay_others(
     receiver.respond = hang
     await create_webhook(pseb, receiver)
     await create_webhook(pasha, other_receiver)
-    await tell(pseb, "case.slow")
+    await tell(pseb, "bulk_upload.slow")
     async with running(deliverer):
         await until(partial(has_received, receiver, 1))
-        await tell(pasha, *["case.fast"] * 30)
+        await tell(pasha, *["bulk_upload.fast"] * 30)
         await until(partial(has_received, other_receiver, 30))
         assert len(receiver.received) == 1
         released.set()
@@ -82,14 +82,14 @@ async def test_slow_name_resolution_delays_neither_publications_nor_other_partne
     for number in range(MAX_WEBHOOKS):
         await create_webhook(pseb, other_receiver, url=f"https://{number}.slow.example/hook")
     await create_webhook(pasha, other_receiver)
-    await tell(pseb, "case.slow")
+    await tell(pseb, "bulk_upload.slow")
     try:
         async with running(deliverer):
             await until(partial(_has_asked, asked, 2))
             await cases.approved(pasha, officer)
             async with asyncio.timeout(30):
                 published = await service.publish()
-            await tell(pasha, *["case.fast"] * 30)
+            await tell(pasha, *["bulk_upload.fast"] * 30)
             await until(partial(has_received, other_receiver, 30))
             assert published is not None
             assert not answered.is_set()
@@ -111,8 +111,8 @@ async def test_a_webhook_that_cannot_be_sent_to_does_not_delay_others(
         await tx.execute(text(unusable), {"id": broken["id"]})
     async with running(deliverer):
         for number in range(1, 4):
-            await tell(pseb, "case.opened")
-            await tell(pasha, "case.opened")
+            await tell(pseb, "bulk_upload.opened")
+            await tell(pasha, "bulk_upload.opened")
             await until(partial(has_received, other_receiver, number))
     assert receiver.accepted == 0
 
@@ -134,8 +134,8 @@ async def test_a_webhook_whose_events_cannot_be_read_does_not_delay_others(
         await read(tx, webhook_id, *given)
 
     monkeypatch.setattr(store, "add_deliveries", fail)
-    await tell(pseb, "case.opened")
-    await tell(pasha, "case.opened")
+    await tell(pseb, "bulk_upload.opened")
+    await tell(pasha, "bulk_upload.opened")
     async with running(deliverer):
         await until(partial(has_received, other_receiver, 1))
     assert receiver.accepted == 0
@@ -149,8 +149,8 @@ async def test_the_loop_continues_after_an_error(
         async with service.database.transaction() as tx:
             await tx.execute(text("SET LOCAL ROLE NONE"))
             await tx.execute(text("ALTER TABLE webhook_deliveries RENAME TO away"))
-        await tell(pseb, "case.opened")
-        await wait_for_event(pseb, "case.opened")
+        await tell(pseb, "bulk_upload.opened")
+        await wait_for_event(pseb, "bulk_upload.opened")
         await asyncio.sleep(0.2)
         assert not task.done()
         async with service.database.transaction() as tx:

@@ -191,5 +191,5 @@ async def test_events_of_a_webhook_are_recorded_for_its_partner_alone(
     assert names == [
         "webhook.created", "webhook.disabled", "webhook.changed", "webhook.secret_rotated", "webhook.deleted",
     ]  # fmt: skip
-    await tell(pasha, "case.last")
-    assert not any(each["name"].startswith("webhook.") for each in await wait_for_event(pasha, "case.last"))
+    await tell(pasha, "bulk_upload.last")
+    assert not any(each["name"].startswith("webhook.") for each in await wait_for_event(pasha, "bulk_upload.last"))

@@ -90,5 +90,5 @@ async def fetch_page(
 
 def next_link(path: str, query_items: Sequence[tuple[str, str]], next_cursor: str) -> str:
     """Return the ``Link`` header (RFC 8288) of the next page."""
-    kept = [(name, value) for name, value in query_items if name not in ("cursor", "after")]
+    kept = [(name, value) for name, value in query_items if name not in ("cursor", "after", "from")]
     return f'<{path}?{urlencode([*kept, ("cursor", next_cursor)])}>; rel="next"'

@@ -53,7 +53,7 @@ def _query_parameters(dependant: Dependant) -> dict[str, bool]:
     for field in dependant.query_params:
         kind = field.field_info.annotation
         if _is_model(kind):
-            found |= {name: takes_several(each.annotation) for name, each in kind.model_fields.items()}
+            found |= {each.alias or name: takes_several(each.annotation) for name, each in kind.model_fields.items()}
         else:
             found[field.alias] = takes_several(kind)
     for each in dependant.dependencies:

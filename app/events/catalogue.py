@@ -152,9 +152,17 @@ CATALOGUE = (
         *(Detail(each, "rows with this outcome", 1) for each in ("created", "updated", "unchanged", "refused")),
     ),
     _of_partner(
-        "bulk_upload.failed", "A file could not be processed.", Detail("code", "a code of /problems", "file_malformed")
+        "bulk_upload.failed", "A file could not be processed.", Detail("code", "a code of /problems", "csv_malformed")
     ),
     _of_partner("partner.created", "A partner was created."),
+    _of_partner(
+        "partner.renamed",
+        "A partner has a new name.",
+        Detail("name", "the new name", "PSEB"),
+        Detail("former_name", "the former name", "pseb"),
+    ),
+    _of_partner("partner.disabled", "A partner was disabled: its clients have no access."),
+    _of_partner("partner.enabled", "A partner was enabled again."),
     _of_partner("client.created", "A client was created."),
     _of_partner("client.changed", "A client's scopes, name or person were changed."),
     _of_partner("client.rotated", "A client has a new secret."),

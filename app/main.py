@@ -56,6 +56,7 @@ Partners register applicants and their networks, officers decide, operators read
 explained under [/problems](problems). Lists are paginated: follow `next_cursor`. A change requires `If-Match`, and
 every POST that creates a resource accepts an `Idempotency-Key`. HEAD is served wherever GET is. Unknown parameters, and
 a body where none is described, are refused; a filter by a choice may be repeated, which means any of the values."""
+SERVER = "This service, in production as in staging"
 OPENAPI = "/openapi.json"
 UPLOADS = "/v1/bulk-uploads"
 FEED = "/v1/allowlist"
@@ -108,13 +109,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url=OPENAPI,
         docs_url=None,  # the pages are the service's own
         redoc_url=None,
-        servers=[
-            {
-                "url": settings.public_url,
-                "description": "This service, in production as in staging",
-                "x-internal": False,
-            }
-        ],
+        servers=[{"url": settings.public_url, "description": SERVER, "x-internal": False}],
     )
     _set_state(app, settings)
     for router in api.ROUTERS:

@@ -44,6 +44,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
                 _bound_body(content["schema"])
     for each in _objects(document):
         _bound(each)
+        _restore_nulls(each)
     for each in _objects(document["paths"]):
         if "operationId" in each:
             # as a reader tries them: a token first, then HTTP Basic
@@ -112,6 +113,18 @@ def _refer_to_problems(responses: dict[str, Any], components: dict[str, Any]) ->
             (code,) = examples
             if components["responses"].setdefault(code, response) == response:
                 responses[status] = {"$ref": f"#/components/responses/{code}"}
+
+
+def _restore_nulls(schema: dict[str, Any]) -> None:
+    """Add what is null to the examples of a schema, which FastAPI leaves out though the schema requires it."""
+    examples, fields = schema.get("examples"), schema.get("properties", {})
+    if schema.get("type") == "object" and isinstance(examples, list):
+        nulls = {name: None for name in schema.get("required", ()) if _is_nullable(fields[name])}
+        schema["examples"] = [nulls | each for each in examples]
+
+
+def _is_nullable(schema: dict[str, Any]) -> bool:
+    return {"type": "null"} in schema.get("anyOf", ())
 
 
 def _bound_body(schema: dict[str, Any]) -> None:

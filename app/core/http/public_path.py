@@ -32,9 +32,8 @@ def own_path(path: str, prefix: str) -> str:
         return path
     if path == prefix:
         return "/"
-    if path == METADATA + prefix:
-        return METADATA
-    return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
+    own = path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
+    return METADATA if own == METADATA + prefix else own
 
 
 def own_scope(scope: Scope, prefix: str) -> Scope:

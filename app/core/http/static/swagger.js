@@ -63,6 +63,13 @@ function withoutEveryScope(request) {
   return request;
 }
 
+// The last field with a focus of its own, HTTP Basic's, would scroll the token's fields away.
+const withoutFocus = {
+  wrapComponents: {
+    Input: (Original, system) => (props) => system.React.createElement(Original, { ...props, autoFocus: false }),
+  },
+};
+
 async function start() {
   const document = await (await fetch(`${base}/openapi.json`)).json();
   scopes = Object.keys(document.components.securitySchemes.OAuth2.flows.clientCredentials.scopes);
@@ -75,7 +82,7 @@ async function start() {
     showExtensions: false,
     showCommonExtensions: false,
     requestInterceptor: withoutEveryScope,
-    presets: [SwaggerUIBundle.presets.apis, SwaggerUIBundle.SwaggerUIStandalonePreset],
+    plugins: [withoutFocus],
   });
   ui.initOAuth({ scopes });
 }

@@ -1,5 +1,7 @@
 """The service works below a path, behind a proxy that strips the path and one that passes it on."""
 
+import json
+from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator
 
 import httpx
@@ -63,8 +65,8 @@ async def test_location_and_link_lead_on_below_the_path(proxied: httpx.AsyncClie
     }  # fmt: skip
     token = (await proxied.post("/oauth/token", data=form)).json()["access_token"]
     proxied.headers["Authorization"] = f"Bearer {token}"
-    made = await proxied.post("/v1/applicants", json=cases.individual(), headers={"Idempotency-Key": "once"})
-    again = await proxied.post("/v1/applicants", json=cases.individual(), headers={"Idempotency-Key": "once"})
+    person, once = cases.individual(), {"Idempotency-Key": "once"}
+    made, again = [await proxied.post("/v1/applicants", json=person, headers=once) for _ in range(2)]
     assert made.headers["Location"] == again.headers["Location"] == f"{PREFIX}/v1/applicants/{made.json()['id']}"
     await proxied.post("/v1/applicants", json=cases.company())
     first = await proxied.get("/v1/applicants?limit=1")
@@ -72,8 +74,15 @@ async def test_location_and_link_lead_on_below_the_path(proxied: httpx.AsyncClie
 
 
 async def test_the_addresses_of_tokens_keys_and_artefacts_have_the_path(
-    proxied: httpx.AsyncClient, nayatel: Caller
+    proxied: httpx.AsyncClient, service: Service, nayatel: Caller
 ) -> None:
+    await service.publish()
+    login = (nayatel.credentials.client_id, nayatel.credentials.client_secret)
+    answer = await proxied.get("/v1/allowlist/manifest", auth=login)
+    payload = answer.text.split(".")[1]
+    manifest = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    assert manifest["issuer"] == PUBLIC_URL
+    assert manifest["snapshot"]["url"].startswith(f"{PUBLIC_URL}/v1/allowlist/")
     for path in ("/.well-known/oauth-authorization-server", f"/.well-known/oauth-authorization-server{PREFIX}"):
         metadata = (await proxied.get(path)).json()
         assert metadata["issuer"] == PUBLIC_URL

@@ -8,7 +8,6 @@ from functools import cache
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from fastapi_offline import FastAPIOffline
 from joserfc.jwk import KeySet
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,11 +23,14 @@ from app.core.auth.bearer import TokenVerifier
 from app.core.database.engine import Database
 from app.core.database.notifications import Listener
 from app.core.http.body_limit import BodyLimitMiddleware
+from app.core.http.docs_pages import router as docs_pages
+from app.core.http.front_page import router as front_page
 from app.core.http.idempotency import add_replay_handler
 from app.core.http.middleware import RequestMiddleware
 from app.core.http.openapi import complete
+from app.core.http.problem_pages import router as problem_pages
 from app.core.http.problems import add_problem_handlers
-from app.core.http.problems import router as problems
+from app.core.http.public_path import set_prefix
 from app.core.http.strict_route import StrictRoute
 from app.core.limits.http import RateLimits
 from app.core.limits.shared_read import SharedRead
@@ -51,9 +53,10 @@ DESCRIPTION = """The register of IP addresses used for VPNs and static-IP servic
 
 Partners register applicants and their networks, officers decide, operators read the allowlist. Get a token with
 **Authorize** (client id and secret), then try any operation. Errors are problem details (RFC 9457); each code is
-explained under [/problems](/problems). Lists are paginated: follow `next_cursor`. A change requires `If-Match`, and
+explained under [/problems](problems). Lists are paginated: follow `next_cursor`. A change requires `If-Match`, and
 every POST that creates a resource accepts an `Idempotency-Key`. HEAD is served wherever GET is. Unknown parameters, and
 a body where none is described, are refused; a filter by a choice may be repeated, which means any of the values."""
+SERVER = "This service, in production as in staging"
 OPENAPI = "/openapi.json"
 UPLOADS = "/v1/bulk-uploads"
 FEED = "/v1/allowlist"
@@ -88,7 +91,8 @@ async def _openapi(request: Request) -> Response:
 def create_app(settings: Settings) -> FastAPI:
     """Build the application; it connects to the database when it starts."""
     configure_logging(settings.log_level, settings.log_format)
-    app = FastAPIOffline(
+    set_prefix(settings.path_prefix)
+    app = FastAPI(
         title="IP registration service",
         version=__version__,
         description=DESCRIPTION,
@@ -103,12 +107,14 @@ def create_app(settings: Settings) -> FastAPI:
         # before FastAPI's own route, which encodes the document for each request
         routes=[StrictRoute(OPENAPI, _openapi, include_in_schema=False)],
         openapi_url=OPENAPI,
-        servers=[{"url": "/", "description": "This service, in production as in staging", "x-internal": False}],
+        docs_url=None,  # the pages are the service's own
+        redoc_url=None,
+        servers=[{"url": settings.public_url, "description": SERVER, "x-internal": False}],
     )
     _set_state(app, settings)
     for router in api.ROUTERS:
         app.include_router(router, prefix=api.PREFIX)
-    for router in (tokens, health_router, problems):
+    for router in (tokens, health_router, problem_pages, front_page, docs_pages):
         app.include_router(router)
     build_openapi = app.openapi
     app.openapi = cache(lambda: complete(build_openapi()))  # type: ignore[method-assign]  # FastAPI's way to extend it
@@ -123,7 +129,8 @@ def create_app(settings: Settings) -> FastAPI:
         min_rate=settings.upload_bytes_per_second,
         memory=settings.max_bodies_bytes,
     )
-    app.add_middleware(RequestMiddleware, https=settings.is_https)  # added last, so outermost
+    # added last, so outermost
+    app.add_middleware(RequestMiddleware, https=settings.is_https, prefix=settings.path_prefix)
     return app
 
 

@@ -20,6 +20,7 @@ from app.core.database.data_keys import SealedColumn
 from app.core.database.engine import Database
 from app.core.database.notifications import Channel, Listener
 from app.core.http import idempotency
+from app.core.http.public_path import set_prefix
 from app.core.limits import leases
 from app.core.outbound.client import Outbound
 from app.core.process.logs import configure_logging
@@ -134,6 +135,7 @@ class Worker:
 def run_worker(settings: Settings) -> None:
     """Run a worker until SIGINT or SIGTERM."""
     configure_logging(settings.log_level, settings.log_format)
+    set_prefix(settings.path_prefix)
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, settings.host)
     relax_gc()

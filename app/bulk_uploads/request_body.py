@@ -31,6 +31,7 @@ DESCRIPTION = f"""Upload a file of registrations. Choose the content type of the
   is among the first ten. All visible sheets with the header are read.
 - NDJSON with the same names; `networks` may be a list.
 - A ZIP archive of one such file. A body may also be compressed by `Content-Encoding`.
+- A file of a type that you do not know is `application/octet-stream`.
 
 An example file, which `GET /v1/bulk-uploads/template.csv` gives; `template.xlsx` beside it has drop-down lists and
 instructions:

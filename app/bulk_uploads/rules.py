@@ -97,6 +97,8 @@ FORMAT_OF_TYPE = {
     "application/vnd.ms-excel": UploadFormat.XLS,
     "application/zip": UploadFormat.ZIP,
     "application/x-zip-compressed": UploadFormat.ZIP,
+    # of a program that knows no type; the last, which generated clients send
+    "application/octet-stream": UploadFormat.CSV,
 }
 
 

@@ -1,7 +1,8 @@
 """Settings of all processes, read from the environment."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, Json, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -10,6 +11,7 @@ from app.core.external_issuer import ExternalIssuer
 
 MAX_TOKEN_SECONDS = 3600
 SigningAlgorithm = Literal["Ed25519", "EdDSA", "ES256"]
+OWN_PATHS = (".well-known", "docs", "health", "metrics", "oauth", "problems", "redoc", "static", "v1")
 
 
 class Settings(BaseSettings):
@@ -42,7 +44,9 @@ class Settings(BaseSettings):
     )
     dry_run_hours: int = Field(default=24, ge=1, description="For which the result of each row of a dry run is kept")
     public_url: str = Field(
-        default="http://127.0.0.1:8000", pattern=r"^https?://[^/?#]+$", description="Issuer and audience of the tokens"
+        default="http://127.0.0.1:8000",
+        pattern=r"^https?://[^/?#]+(/[A-Za-z0-9._~-]+)*$",
+        description="Where callers reach the service, also below a path; issuer and audience of the tokens",
     )
     external_issuers: Json[tuple[ExternalIssuer, ...]] = Field(
         default=(),
@@ -130,6 +134,26 @@ class Settings(BaseSettings):
     def is_https(self) -> bool:
         """True when callers reach the service by HTTPS."""
         return self.public_url.startswith("https:")
+
+    @property
+    def path_prefix(self) -> str:
+        """The path of ``public_url``, such as ``/registry``; empty when the service has its host to itself."""
+        return urlsplit(self.public_url).path
+
+    @field_validator("public_url", mode="before")
+    @classmethod
+    def _strip_slash(cls, url: Any) -> Any:
+        """Take a URL with a slash at its end as the one without."""
+        return url.removesuffix("/") if isinstance(url, str) else url
+
+    @field_validator("public_url")
+    @classmethod
+    def _refuse_own_path(cls, url: str) -> str:
+        """Refuse a path that a request without it could begin with, too."""
+        first = urlsplit(url).path.partition("/")[2].partition("/")[0]
+        if first in OWN_PATHS:
+            raise ValueError(f"the service has paths below /{first} itself")
+        return url
 
     @field_validator("external_issuers")
     @classmethod

@@ -7,6 +7,7 @@ import pytest
 from playwright.async_api import Page, Route, async_playwright, expect
 from sqlalchemy import select
 
+from app.core.principal import SCOPES
 from app.core.settings import Settings
 from app.registrations.models import Registration
 from tests.support import processes
@@ -47,6 +48,9 @@ async def page(url: str) -> AsyncIterator[Page]:
         page = await browser.new_page()
         page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: broken.append(str(error)))
+        page.on(
+            "console", lambda told: broken.append(told.text) if told.type == "error" else None
+        )  # of the policy, too
         await page.route("**/*", keep_in)
         yield page
         await browser.close()
@@ -60,7 +64,10 @@ async def authorise(service: Service, url: str, page: Page) -> None:
     await page.goto(f"{url}/docs")
     await page.get_by_role("button", name="Authorize").first.click()
     dialog = page.locator(".dialog-ux")
-    oauth = dialog.locator(".auth-container").filter(has_text="OAuth2")  # beside it is HTTP Basic, for the feed
+    oauth = dialog.locator(".auth-container").first  # below it is HTTP Basic, for the feed
+    await expect(oauth).to_contain_text("clientCredentials")
+    ticks = oauth.get_by_role("checkbox")
+    assert await ticks.count() == await oauth.locator("input:checked").count() == len(SCOPES)
     await oauth.get_by_label("client_id").fill(client.client_id)
     await oauth.get_by_label("client_secret").fill(client.client_secret)
     await oauth.get_by_role("button", name="Apply given OAuth2 credentials").click()
@@ -78,6 +85,22 @@ async def test_a_partner_authorises_and_executes_a_call(service: Service, url: s
     await expect(answer.locator(".response-col_status")).to_contain_text("200")
     await expect(answer).to_contain_text("vpn_freelancer")
     assert await page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+
+
+async def test_an_opened_operation_fits_two_screens_with_an_example_of_each_error(url: str, page: Page) -> None:
+    await page.set_viewport_size({"width": 1280, "height": 900})
+    await page.goto(f"{url}/docs")
+    for name in ("create_registration", "list_registrations", "decide", "get_allowlist"):
+        operation = page.locator(f"[id$='-{name}']")
+        await operation.locator(".opblock-summary").click()
+        rows = operation.locator(".responses-table .response")
+        await expect(rows.last).to_contain_text("503 unavailable")
+        box = await operation.bounding_box()
+        assert box is not None
+        assert box["height"] <= 2 * 900, name
+    errors = page.locator("[id$='-create_registration'] .response[data-code='4XX']")
+    await errors.locator("select").last.select_option("network_taken")
+    await expect(errors.locator(".example")).to_contain_text('"errors"')
 
 
 async def test_a_partner_chooses_a_file_and_uploads_it_as_the_example_shows(

@@ -28,7 +28,7 @@ CHECKPOINT_RENEWAL_SECONDS = 1.0  # while the newest checkpoint waits to be sign
 # of the listed deltas as JSON: the whole in base64 stays well below the 128,000 bytes that JWS libraries accept
 MAX_LISTING_BYTES = 64_000
 MIN_DELTA_BYTES = 65_536  # of deltas that are listed, however small the snapshot is
-MEDIA_TYPE = "application/jose"
+MEDIA_TYPE, BYTES = MEDIA_TYPES = ("application/jose", "application/octet-stream")
 TYPE = "allowlist-manifest"
 
 
@@ -194,3 +194,9 @@ def verify_manifest(signed: str, keys: KeySet, now: datetime) -> Manifest:
     if manifest.expires <= now:
         raise ManifestRefused(f"the manifest expired at {manifest.expires:%Y-%m-%dT%H:%M:%SZ}")
     return manifest
+
+
+def preferred_type(accept: str) -> str:
+    """Return the media type of a manifest for an ``Accept`` header: bytes for who asks for no other."""
+    asked = [each.partition(";")[0].strip().lower() for each in accept.split(",")]
+    return BYTES if BYTES in asked and not {MEDIA_TYPE, "application/*", "*/*"}.intersection(asked) else MEDIA_TYPE

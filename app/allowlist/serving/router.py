@@ -194,16 +194,24 @@ async def get_delta(
     summary="Read the signed manifest",
     response_class=Response,
     responses=problem_responses(*READS)
-    | {200: {"description": "A JWS in compact form", "content": {manifest.MEDIA_TYPE: {"schema": {"type": "string"}}}}},
+    | {
+        200: {
+            "description": "A JWS in compact form",
+            "headers": {"Vary": {"description": "`Accept`", "schema": {"type": "string"}}},
+            "content": {each: {"schema": {"type": "string"}} for each in manifest.MEDIA_TYPES},
+        }
+    },
 )
 async def get_manifest(request: Request, _: FeedClient) -> Response:
     """Return a JWS (RFC 7515, `Ed25519`) over session, serial, count, digest, times, and the SHA-256 of each artefact.
 
     Verify it with the key of its `kid` in `/.well-known/jwks.json`. It is valid for 24 hours.
+    `Accept: application/octet-stream` gives the same text to programs that do not know its type.
     """
     signer: manifest.ManifestSigner = request.app.state.manifest
     signed = await signer.current()
-    response = Response(signed, media_type=manifest.MEDIA_TYPE, headers=REVALIDATE.headers)
+    media_type = manifest.preferred_type(request.headers.get("accept", ""))
+    response = Response(signed, media_type=media_type, headers={**REVALIDATE.headers, "Vary": "Accept"})
     return _add_age(response, reader_of(request))
 
 

@@ -16,15 +16,16 @@ def detect_format(head: bytes, declared: UploadFormat, options: UploadOptions) -
     """Return the format of the file that begins with ``head`` and was sent as ``declared``.
 
     A ZIP archive sent as anything else but a workbook is ``zip`` until it is opened. A text file may be sent as
-    ``application/vnd.ms-excel``, which Windows calls CSV files. Raises ``XlsxMalformed`` for an empty file or a
-    text sent as a workbook, and ``Invalid`` for an encoding given for a workbook.
+    ``application/vnd.ms-excel``, which Windows calls CSV files; one that begins with ``{"`` is NDJSON. Raises
+    ``XlsxMalformed`` for an empty file or a text sent as a workbook, and ``Invalid`` for an encoding given for a
+    workbook.
     """
     if head.startswith(ZIP_SIGNATURE):
         found = declared if declared in IN_ARCHIVES else UploadFormat.ZIP
     elif head.startswith(COMPOUND_FILE):
         found = UploadFormat.XLS
     elif declared in TEXT_FORMATS:
-        return declared
+        return UploadFormat.NDJSON if head.lstrip().startswith(b'{"') else declared
     elif declared == UploadFormat.XLS and head.strip():
         return UploadFormat.CSV
     elif not head.strip():

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.http.access_log import AccessLog, assign_request_id
 from app.core.http.problems import problem_for, problem_response
+from app.core.http.public_path import own_scope, set_prefix, show_prefix
 from app.core.http.security_headers import add_security_headers
 from app.core.limits.http import finish_counting
 from app.core.limits.rate_limits import Counted
@@ -20,11 +21,12 @@ class RequestMiddleware:
 
     Each request gets an id for its log lines and response. An unhandled error becomes a problem. The status of the
     response decides what counts against rate limits. HEAD is served as GET without the content (RFC 9110, 9.3.2), so
-    that every operation that has GET has HEAD.
+    that every operation that has GET has HEAD. ``prefix`` is the path of PUBLIC_URL (``public_path``).
     """
 
-    def __init__(self, app: ASGIApp, *, https: bool) -> None:
+    def __init__(self, app: ASGIApp, *, https: bool, prefix: str = "") -> None:
         self.app = app
+        self._prefix = prefix
         self._https = https
         self._access_log = AccessLog()
 
@@ -34,10 +36,14 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         began = time.perf_counter()
+        prefix = self._prefix or scope.get("root_path", "")
+        set_prefix(prefix)
+        if prefix:
+            scope = own_scope(scope, prefix)
         is_head = scope["method"] == "HEAD"
         if is_head:
             scope = _as_get(scope)
-        response = _Response(scope, send, https=self._https, is_head=is_head)
+        response = _Response(scope, send, https=self._https, prefix=prefix, is_head=is_head)
         try:
             await self.app(scope, receive, response.send)
         except ClientDisconnect:
@@ -64,13 +70,16 @@ def _as_get(scope: Scope) -> Scope:
 class _Response:
     """The response to one request while it is sent."""
 
-    __slots__ = ("_counted", "_https", "_is_head", "_is_replaced", "_request_id", "_scope", "_send", "status")
+    __slots__ = (
+        "_counted", "_https", "_is_head", "_is_replaced", "_prefix", "_request_id", "_scope", "_send", "status",
+    )  # fmt: skip
 
-    def __init__(self, scope: Scope, send: Send, *, https: bool, is_head: bool) -> None:
+    def __init__(self, scope: Scope, send: Send, *, https: bool, prefix: str, is_head: bool) -> None:
         self.status = CLIENT_DISCONNECTED
         self._scope = scope
         self._send = send
         self._https = https
+        self._prefix = prefix
         self._is_head = is_head
         self._is_replaced = False
         self._request_id = assign_request_id(scope)
@@ -111,5 +120,7 @@ class _Response:
     async def _send_start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
         add_security_headers(status, headers, self._scope["path"], https=self._https)
+        if self._prefix:
+            show_prefix(headers, self._prefix)
         headers.append((b"x-request-id", self._request_id))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

@@ -28,6 +28,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     since its absence has a status of its own (428); responses of operations with a rate limit have its headers; each
     problem is described once, in the components.
     """
+    _state_token_url(document)
     tags = [tag["name"] for tag in document.get("tags", ())]
     document["paths"] = dict(sorted(document["paths"].items(), key=lambda path: _tag_index(path[1], tags)))
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in LIMITS.items()}
@@ -43,10 +44,25 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
                 _bound_body(content["schema"])
     for each in _objects(document):
         _bound(each)
+        _restore_nulls(each)
     for each in _objects(document["paths"]):
         if "operationId" in each:
+            # as a reader tries them: a token first, then HTTP Basic
+            each.get("security", []).sort(key=lambda way: "OAuth2" not in way)
+            each["responses"] = dict(sorted(each["responses"].items()))
             _refer_to_problems(each["responses"], document["components"])
     return document
+
+
+def _state_token_url(document: dict[str, Any]) -> None:
+    """Put OAuth first of the ways to authenticate, with the whole URL of its tokens (OpenAPI 3.1, 4.8.29)."""
+    schemes = document["components"].get("securitySchemes", {})
+    ordered = sorted(schemes.items(), key=lambda scheme: scheme[1]["type"] != "oauth2")
+    if ordered:
+        document["components"]["securitySchemes"] = dict(ordered)
+    for _, scheme in ordered:
+        for flow in scheme.get("flows", {}).values():
+            flow["tokenUrl"] = document["servers"][0]["url"] + flow["tokenUrl"]
 
 
 def _tag_index(operations: dict[str, Any], tags: list[str]) -> int:
@@ -86,7 +102,10 @@ def _refer_to_problems(responses: dict[str, Any], components: dict[str, Any]) ->
     A response that describes its problem differently from the component stays.
     """
     for status, response in responses.items():
-        examples = response.get("content", {}).get("application/problem+json", {}).get("examples", {})
+        content = response.get("content", {})
+        examples = content.get("application/problem+json", {}).get("examples", {})
+        if examples:
+            content.pop("application/json", None)  # which FastAPI adds with every model
         for code, example in examples.items():
             components["examples"][code] = example
             examples[code] = {"$ref": f"#/components/examples/{code}"}
@@ -94,6 +113,18 @@ def _refer_to_problems(responses: dict[str, Any], components: dict[str, Any]) ->
             (code,) = examples
             if components["responses"].setdefault(code, response) == response:
                 responses[status] = {"$ref": f"#/components/responses/{code}"}
+
+
+def _restore_nulls(schema: dict[str, Any]) -> None:
+    """Add what is null to the examples of a schema, which FastAPI leaves out though the schema requires it."""
+    examples, fields = schema.get("examples"), schema.get("properties", {})
+    if schema.get("type") == "object" and isinstance(examples, list):
+        nulls = {name: None for name in schema.get("required", ()) if _is_nullable(fields[name])}
+        schema["examples"] = [nulls | each for each in examples]
+
+
+def _is_nullable(schema: dict[str, Any]) -> bool:
+    return {"type": "null"} in schema.get("anyOf", ())
 
 
 def _bound_body(schema: dict[str, Any]) -> None:

@@ -1,22 +1,21 @@
-"""Errors as problem details (RFC 9457), with their status codes, and the pages that explain them."""
+"""Errors as problem details (RFC 9457), with their status codes."""
 
-import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from app.core import errors
 from app.core.database.engine import is_outage
 from app.core.errors import DomainError, FieldError
-from app.core.http.strict_route import StrictRoute
+from app.core.http.public_path import public_path
 from app.core.validation.schemas import MAX_TEXT_LENGTH, FieldProblem, Problem, field_error
 
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
@@ -66,14 +65,14 @@ def status_of(error: DomainError | type[DomainError]) -> int:
 
 
 def problem_of(error: DomainError, instance: str) -> Problem:
-    """Return the problem details of ``error`` at the path ``instance``."""
+    """Return the problem details of ``error`` at the path ``instance`` of the service."""
     return Problem(
-        type=f"/problems/{error.code}",
+        type=public_path(f"/problems/{error.code}"),
         title=error.title,
         status=status_of(error),
         detail=error.detail,
         code=error.code,
-        instance=instance,
+        instance=public_path(instance),
         errors=[FieldProblem.model_validate(each) for each in error.errors],
     )
 
@@ -106,7 +105,8 @@ def problem_responses(*kinds: type[DomainError]) -> dict[int | str, dict[str, An
     every: tuple[type[DomainError], ...] = (*kinds, *limited, *anywhere)
     by_status: dict[int | str, dict[str, Any]] = {}
     for kind in dict.fromkeys(every):
-        example = problem_of(kind(), "/v1/...").model_dump(mode="json", exclude_defaults=True)
+        places = [kind.at("/networks/0")] if issubclass(kind, errors.Invalid) else []
+        example = problem_of(kind(errors=places), "/v1/...").model_dump(mode="json", exclude_defaults=True)
         response = by_status.setdefault(
             status_of(kind),
             {
@@ -201,43 +201,3 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(DomainError, _on_domain_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
-
-
-router = APIRouter(prefix="/problems", tags=["problems"], route_class=StrictRoute)
-
-
-def _page(title: str, body: Sequence[str]) -> HTMLResponse:
-    style = "body{font:1.1rem/1.6 system-ui;max-width:42rem;margin:3rem auto;padding:0 1rem}code{background:#eee}"
-    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{style}</style>'
-    return HTMLResponse(f"{head}<h1>{title}</h1>{''.join(body)}</html>")
-
-
-@router.get("", response_class=HTMLResponse, summary="All problem types", responses=problem_responses())
-async def list_problems() -> HTMLResponse:
-    """Lists every code of a problem, with a link to its explanation."""
-    rows = [
-        f'<li><a href="/problems/{code}"><code>{code}</code></a> {kind.title}</li>' for code, kind in _problem_types()
-    ]
-    return _page("Problems", ["<ul>", *rows, "</ul>"])
-
-
-@router.get(
-    "/{code}",
-    response_class=HTMLResponse,
-    summary="What a problem means",
-    responses=problem_responses(errors.NotFound),
-)
-async def explain_problem(code: str) -> HTMLResponse:
-    """Explains a problem type to people: what happened, and what to do."""
-    kind = dict(_problem_types()).get(code)
-    if kind is None:
-        raise errors.NotFound("There is no problem type of that name. GET /problems lists them.")
-    escaped = [html.escape(text) for text in (kind.__doc__ or "", kind.remedy)]
-    return _page(
-        kind.title,
-        [f"<p><code>{code}</code>, status {status_of(kind)}</p>", f"<p>{escaped[0]}</p>", f"<p>{escaped[1]}</p>"],
-    )
-
-
-def _problem_types() -> list[tuple[str, type[DomainError]]]:
-    return sorted((code, kind) for code, kind in DomainError.known.items() if code)

@@ -1,9 +1,9 @@
 """Security headers of every response: content security policy, HSTS, and ``no-store`` for private data."""
 
-# Documentation pages have inline scripts and styles, and ReDoc searches in a worker; nothing is loaded from elsewhere,
-# since the service's network may have no way out.
+# Pages have inline styles, and ReDoc searches in a worker; nothing is loaded from elsewhere, since the service's
+# network may have no way out.
 PAGE_POLICY = (
-    b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    b"default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     b"worker-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 DATA_POLICY = b"default-src 'none'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"

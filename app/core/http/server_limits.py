@@ -19,6 +19,7 @@ from app.core.errors import DomainError
 from app.core.http.connection_table import CLOSED, ConnectionTable
 from app.core.http.middleware import RequestMiddleware
 from app.core.http.problems import problem_response
+from app.core.http.public_path import own_path
 from app.core.http.security_headers import add_security_headers
 from app.core.settings import Settings
 
@@ -37,7 +38,7 @@ def limited_protocol(settings: Settings) -> type[HttpToolsProtocol]:
     shared = {
         "limits": settings,
         "table": ConnectionTable(settings.max_answers_bytes),
-        "overloaded": RequestMiddleware(_overloaded, https=settings.is_https),
+        "overloaded": RequestMiddleware(_overloaded, https=settings.is_https, prefix=settings.path_prefix),
     }
     return type("LimitedProtocol", (_LimitedProtocol,), shared)
 
@@ -240,6 +241,7 @@ class _LimitedProtocol(HttpToolsProtocol):
         """Respond with a problem, and read on for a moment: closing at once would reset the connection."""
         self._refused = True
         path = self.url.partition(b"?")[0][:ECHO_BYTES].decode("ascii", "replace")
+        path = own_path(path, self.limits.path_prefix)
         problem = problem_response(refusal, path, {"Connection": "close"})
         headers = [*problem.raw_headers]
         add_security_headers(problem.status_code, headers, path, https=self.limits.is_https)

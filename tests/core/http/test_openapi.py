@@ -117,6 +117,29 @@ def test_a_problem_stands_once_and_what_differs_of_it_stays_where_it_is() -> Non
     assert found["components"]["responses"].keys() == {"not_found"}
 
 
+def test_an_example_has_what_is_null() -> None:
+    either = {"anyOf": [{"type": "boolean"}, {"type": "null"}]}
+    fields = {"held": either, "told": either, "kept": {"type": "boolean"}}
+    stated = {"type": "object", "properties": fields, "required": ["held", "kept"], "examples": [{"kept": True}]}
+    assert body(stated)["examples"] == [{"held": None, "kept": True}]
+
+
+def test_oauth_comes_first_and_has_the_whole_url_of_its_tokens() -> None:
+    flow = {"tokenUrl": "/oauth/token"}
+    schemes = {"B": {"type": "http"}, "OAuth2": {"type": "oauth2", "flows": {"clientCredentials": flow}}}
+    operation: dict[str, Any] = {"operationId": "do", "security": [{"B": []}, {"OAuth2": []}], "responses": {}}
+    found = complete(
+        {
+            "servers": [{"url": "https://h/registry"}],
+            "paths": {"/do": {"get": operation}},
+            "components": {"securitySchemes": schemes},
+        }
+    )
+    assert list(found["components"]["securitySchemes"]) == ["OAuth2", "B"]
+    assert flow["tokenUrl"] == "https://h/registry/oauth/token"
+    assert operation["security"] == [{"OAuth2": []}, {"B": []}]
+
+
 async def test_the_document_is_encoded_once_however_often_anyone_asks_for_it() -> None:
     app = create_app(Settings.model_validate({"database_url": "postgresql://unused", "secret_key": "unused" * 8}))
     transport = httpx.ASGITransport(app)

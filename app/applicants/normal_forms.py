@@ -74,11 +74,17 @@ def cnic(text: str) -> str:
 
 
 def email(text: str) -> str:
-    """Take off the ends of an e-mail address what is not seen, and ``mailto:``, which a link has before it."""
-    if text.isascii() and ":" not in text and " " not in text and text.isprintable():
+    """Take off the ends of an e-mail address what is not seen, ``="..."``, and ``mailto:`` of a link."""
+    if text.isascii() and text[:1].isalnum() and ":" not in text and " " not in text and text.isprintable():
         return text
-    seen = texts.trim(text)
-    return texts.trim(seen[7:]) if seen[:7].lower() == "mailto:" else seen
+    seen, before = texts.trim(text), None
+    while seen != before:
+        before = seen
+        if seen.startswith(("=", "'")):
+            seen = texts.unwrap(seen)
+        if seen[:7].lower() == "mailto:":
+            seen = texts.trim(seen[7:])
+    return seen
 
 
 def digits(text: str) -> str:

@@ -6,7 +6,9 @@ A byte-order mark tells spreadsheets that the text is UTF-8.
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
 
 from app.bulk_uploads import store
 from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
@@ -14,10 +16,14 @@ from app.bulk_uploads.problems import layout_of, parts_of, sentence
 from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK
 from app.bulk_uploads.rules import escape_formula
 from app.core.database.engine import Database
+from app.core.errors import InvalidValue
 from app.core.principal import Principal
 
 PROBLEM_COLUMNS = ("sheet", "row", "line", "letter", "column", "reference", "code", "given", "detail", "remedy")
 WHY = "why"
+# In place of a cell that could not be read: a blank one would be taken for no value when it comes back.
+UNREAD = "#N/A"
+DESCRIPTION = "description"
 
 
 async def problems_csv(database: Database, principal: Principal, upload: BulkUpload) -> AsyncIterator[bytes]:
@@ -38,8 +44,21 @@ async def refused_csv(database: Database, principal: Principal, upload: BulkUplo
             cells: list[str] = json.loads(database.keyring.unseal_text(SEALED_CELLS, row.sealed_cells))
             why = " ".join(sentence(parts_of(each, layout, row.row)) for each in row.problems)
             width = len(upload.columns)
+            cells = _with_unread(cells, upload.columns, row.problems)
             # cells beyond the header follow ``why``: under it they would be ignored when they come back
             yield csv_of([[*cells[:width], *[""] * (width - len(cells)), why, *cells[width:]]])
+
+
+def _with_unread(cells: Sequence[str], columns: Sequence[str], problems: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the cells with ``UNREAD`` where one is blank since it could not be read, as a date or an error.
+
+    A description stays blank: there the text would be taken.
+    """
+    unread = {each["column"] for each in problems if each["code"] == InvalidValue.code} - {DESCRIPTION}
+    return [
+        UNREAD if name and not cell and name in unread else cell
+        for name, cell in zip_longest(columns, cells, fillvalue="")
+    ]
 
 
 def csv_of(rows: Iterable[Sequence[str]]) -> bytes:

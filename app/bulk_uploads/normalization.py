@@ -39,6 +39,9 @@ _PHONE = (
     rf"|(?<![0-9])(?:92{_SEPARATOR}|0{_SEPARATOR})[1-9](?:{_SEPARATOR}[0-9]){{7,9}}(?![0-9])"
 )
 _EMAIL = r"[^\s@<>,;:\"'()]{1,64}(?=\s*@)"
+# In an address that was mistyped each word but the hosts may be part of a name; without a host, all of it.
+_WORD = re.compile(r"@[^\s<>,;:\"'()]*|(?P<word>[^\s@<>,;:\"'()]+)")
+_ALL = re.compile(r"(?P<word>.+)", re.DOTALL)
 _PERSONAL = re.compile(rf"(?P<network>{_NETWORK})|(?P<number>{_CNIC}|{_PHONE})|(?P<email>{_EMAIL})")
 _PERSONAL_NUMBERS = ("mobile", "cnic")
 # Usual writings of a number, masked fast: nearly every row of a file may have one.
@@ -75,13 +78,23 @@ def mask(column: str, text: str) -> str:
         if found["number"]:
             _mask_digits(shown, ascii_text, found.start(), found.end())
         elif found["email"]:
-            shown[found.start() + 1 : found.end()] = ["***", *[""] * (found.end() - found.start() - 2)]
+            _mask_word(shown, text, found)
     if column in _PERSONAL_NUMBERS and not texts.has_lost_digits(text):
         _mask_digits(shown, ascii_text, 0, len(text))
-    elif column == "email" and "@" not in ascii_text and not texts.is_placeholder(text, zero=True):
-        shown = [*shown[:1], "***"]
+    elif column == "email" and not texts.is_placeholder(text, zero=True):
+        for found in (_WORD if "@" in ascii_text else _ALL).finditer(ascii_text):
+            if found["word"]:
+                _mask_word(shown, text, found)
     written = "".join(each if each.isprintable() else _escape(each) for each in shown)
     return written if len(written) <= MAX_SHOWN else f"{written[: MAX_SHOWN - 1]}…"
+
+
+def _mask_word(shown: list[str], text: str, found: re.Match[str]) -> None:
+    """Replace a word by its first character and asterisks."""
+    start, end = found.span()
+    first = text[start]
+    shown[start] = f"{first if first.isprintable() else _escape(first)}***"
+    shown[start + 1 : end] = [""] * (end - start - 1)
 
 
 def _mask_digits(shown: list[str], ascii_text: str, start: int, end: int) -> None:

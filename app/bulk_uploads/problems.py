@@ -12,7 +12,7 @@ REMEDIES = {
     "missing_field": "Fill in the cell. docs/uploads.md has the columns that each track and applicant needs.",
     "network_overlap": "Take the network out of the row: it is in an earlier row, or registered already.",
     "network_too_wide": "Write the addresses that you use: at most /24 or /48 each, up to 64 networks in a row.",
-    "reference_duplicate": "Give each row a reference of its own. The same row again is accepted as unchanged.",
+    "reference_duplicate": "Give each row a reference of its own. A row of an earlier file may be sent again as is.",
     "unknown_operator": "Write the operator's code, such as ptcl or nayatel; the template's lists have all codes.",
 }
 # The details of these codes say what to write.

@@ -164,3 +164,18 @@ async def test_an_upload_says_how_it_was_read_and_what_it_changed(pseb: Caller, 
     assert upload["applicants"] == {"created": 3, "changed": 1}
     assert upload["normalized"] == {"networks": 2}
     assert upload["warnings"] == ["Multan: the filtered-out rows 4 to 6 were taken."]
+
+
+async def test_a_cell_that_could_not_be_read_is_refused_again_until_it_is_typed(pseb: Caller) -> None:
+    row = uploads.row("A", mobile="")
+    first = await uploads.ingest(
+        pseb,
+        uploads.ndjson_of([{**row, "reference": True, "networks": True, "description": True}]),
+        upload_format="ndjson",
+    )
+    (refused,) = await exported(pseb, first, "refused.csv")
+    assert [refused[name] for name in ("reference", "networks", "mobile", "description")] == ["#N/A", "#N/A", "", ""]
+    again = await uploads.ingest(pseb, uploads.csv_of([{name: refused[name] for name in COLUMNS}], COLUMNS))
+    assert again["counts"]["refused"] == 1
+    found = (await pseb.get(f"/v1/bulk-uploads/{again['id']}/rows")).json()["items"][0]["problems"]
+    assert {each["column"] for each in found} == {"reference", "networks"}

@@ -22,6 +22,11 @@ def test_every_column_has_a_normal_form() -> None:
         ("track", "VPN Company", "vpn_company"),
         ("applicant_kind", "Company", "company"),
         ("legal_name", "Alpha\nSoft Ltd", "Alpha Soft Ltd"),
+        ("legal_name", '="Alpha Soft Ltd"', "Alpha Soft Ltd"),
+        ("legal_name", '"Alpha" Soft', '"Alpha" Soft'),
+        ("email", '="it@indus.example.pk"', "it@indus.example.pk"),
+        ("email", "'it@indus.example.pk", "it@indus.example.pk"),
+        ("track", '="vpn_company"', "vpn_company"),
         ("ntn", "12345678", "1234567-8"),
         ("cnic", "3520212345671", "35202-1234567-1"),
         ("email", "mailto:it@indus.example.pk", "it@indus.example.pk"),
@@ -62,6 +67,7 @@ def test_the_normal_form_of_a_cell_is_its_own(column: str, text: str) -> None:
         ("\u06f0\u06f3\u06f0\u06f0\u06f1\u06f2\u06f3\u06f4\u06f5\u06f6\u06f7", "********\u06f5\u06f6\u06f7"),
         ("it@indus.example.pk", "i***@indus.example.pk"),
         ("call 0300-1234567 or it@indus.example.pk", "call ****-****567 or i***@indus.example.pk"),
+        ("b@x.pk 03001234567", "b***@x.pk ********567"),
     ],
 )
 @pytest.mark.parametrize("column", ["legal_name", "networks", "ntn", "reference", "mobile"])
@@ -90,6 +96,9 @@ def test_a_network_and_a_number_of_no_person_are_shown(text: str) -> None:
         ("cnic", "3.52E+12", "3.52E+12"),
         ("email", "it.indus.example.pk", "i***"),
         ("email", "N/A", "N/A"),
+        ("email", "ayesha khan@indus.example.pk", "a*** k***@indus.example.pk"),
+        ("email", "ayesha,k@indus.example.pk; b@x.pk", "a***,k***@indus.example.pk; b***@x.pk"),
+        ("email", "Ayesha <khan@indus.example.pk>", "A*** <k***@indus.example.pk>"),
     ],
 )
 def test_in_the_column_of_a_number_or_email_address_every_text_is_masked_as_one(

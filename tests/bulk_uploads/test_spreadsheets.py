@@ -134,3 +134,19 @@ async def test_refused_rows_mended_in_a_spreadsheet_and_saved_in_any_format_are_
     assert {name: each["counts"]["unchanged"] for name, each in taken.items() if name != "xlsx"} == {
         "ods": 3, "xls": 3, "csv": 3
     }  # fmt: skip
+
+
+async def test_a_reference_used_twice_in_a_workbook_is_told_by_sheet_and_row(pseb: Caller) -> None:
+    def sheet(*references: str) -> Callable[[Any, Any], None]:
+        rows = [uploads.row(each) for each in references]
+
+        def fill(worksheet: Any, _: Any) -> None:
+            for number, cells in enumerate([COLUMNS, *([row.get(name, "") for name in COLUMNS] for row in rows)]):
+                worksheet.write_row(number, 0, cells)
+
+        return fill
+
+    body = workbooks.of_sheets(("Lahore", sheet("A", "B")), ("Multan", sheet("C", "D", "C")))
+    done = await upload(pseb, body, TYPES["xlsx"])
+    (problem,) = done["rows"][4]["problems"]
+    assert problem["detail"] == "The reference 'C' is already in row 2 of the sheet 'Multan'."

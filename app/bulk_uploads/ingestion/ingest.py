@@ -151,7 +151,7 @@ async def _process_chunks(
     async with aclosing(read_chunks(database, upload, layout, segments, executor)) as chunks:
         async for chunk in chunks:
             async with store.transaction_for(database, upload) as tx:
-                outcomes = await _process_rows(tx, context, chunk.rows)
+                outcomes = await _process_rows(tx, context, chunk.rows, layout)
                 await save_outcomes(tx, upload, layout, chunk, outcomes)
                 context.upload = await _checkpoint(tx, context.upload, chunk, outcomes)
             for outcome, count in outcomes.counts().items():
@@ -159,9 +159,9 @@ async def _process_chunks(
     await _complete(database, context)
 
 
-async def _process_rows(tx: Transaction, context: UploadContext, rows: SegmentRows) -> ChunkOutcomes:
+async def _process_rows(tx: Transaction, context: UploadContext, rows: SegmentRows, layout: Layout) -> ChunkOutcomes:
     """Register the rows of a chunk and return their outcomes; a dry run rolls the registrations back."""
-    outcomes = await _refuse_duplicates(tx, context, rows)
+    outcomes = await _refuse_duplicates(tx, context, rows, layout)
     if context.dry_run is None:
         await _register(tx, context, outcomes)
     else:
@@ -170,24 +170,26 @@ async def _process_rows(tx: Transaction, context: UploadContext, rows: SegmentRo
     return outcomes
 
 
-async def _refuse_duplicates(tx: Transaction, context: UploadContext, rows: SegmentRows) -> ChunkOutcomes:
+async def _refuse_duplicates(
+    tx: Transaction, context: UploadContext, rows: SegmentRows, layout: Layout
+) -> ChunkOutcomes:
     """Refuse the rows whose reference is in an earlier chunk of the upload."""
     repeats = context.references.possible_repeats(values_of(rows.references))
     lines = await store.find_earlier_lines(tx, context.upload.id, repeats) if repeats else {}
     items = rows.batch.items if lines else ()
     refused: dict[int, Sequence[FieldError]] = {
-        i: [duplicate_reference(each.reference, lines[each.reference])]
+        i: [duplicate_reference(each.reference, lines[each.reference], layout)]
         for i, each in enumerate(items)
         if each.reference in lines
     }
-    return ChunkOutcomes(rows, [_refuse_duplicate(each, lines) for each in rows.refused], refused)
+    return ChunkOutcomes(rows, [_refuse_duplicate(each, lines, layout) for each in rows.refused], refused)
 
 
-def _refuse_duplicate(row: RefusedRow, lines: Mapping[str, int]) -> RefusedRow:
+def _refuse_duplicate(row: RefusedRow, lines: Mapping[str, int], layout: Layout) -> RefusedRow:
     if row.reference is None or row.reference not in lines:
         return row
     others = [each for each in row.errors if each.code != ReferenceDuplicate.code]
-    return row._replace(errors=[*others, duplicate_reference(row.reference, lines[row.reference])])
+    return row._replace(errors=[*others, duplicate_reference(row.reference, lines[row.reference], layout)])
 
 
 async def _register(tx: Transaction, context: UploadContext, outcomes: ChunkOutcomes) -> None:

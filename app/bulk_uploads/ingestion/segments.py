@@ -108,7 +108,7 @@ class SegmentReader(NamedTuple):
         columns = self.layout.columns
         rows = list(read_rows([body], self.upload_format, self.layout, start))
         validated = validate_rows(rows, columns, self.prefixes.operators, clear=self.clear)
-        collected = _SegmentBuilder(has_sheets=self.upload_format not in TEXT_FORMATS)
+        collected = _SegmentBuilder(self.layout, has_sheets=self.upload_format not in TEXT_FORMATS)
         for row, each in zip(rows, validated, strict=True):
             collected.add(row, each)
         return collected.build(self.prefixes)
@@ -117,7 +117,8 @@ class SegmentReader(NamedTuple):
 class _SegmentBuilder:
     """Collects the rows of a segment."""
 
-    def __init__(self, *, has_sheets: bool) -> None:
+    def __init__(self, layout: Layout, *, has_sheets: bool) -> None:
+        self._layout = layout
         self._has_sheets = has_sheets
         self._lines: list[str] = []
         self._rows: list[str | None] = []
@@ -136,7 +137,7 @@ class _SegmentBuilder:
         begin, self._end = self._end, row.end
         applicant, request, reference, errors, normalized = validated
         if reference is not None and (first := self._first_lines.setdefault(reference, row.line)) != row.line:
-            errors = [*errors, duplicate_reference(reference, first)]
+            errors = [*errors, duplicate_reference(reference, first, self._layout)]
         number = None if self._has_sheets or row.row == row.line else row.row
         if errors or applicant is None or request is None:
             self._refused.append(RefusedRow(row.line, number, reference, row.cells, errors, normalized))
@@ -179,9 +180,11 @@ def normalized_json(cells: Iterable[NormalizedCell]) -> str:
     return orjson.dumps(normalized_values(cells)).decode()
 
 
-def duplicate_reference(reference: str, first: int) -> FieldError:
-    """Return the error of a row whose reference is already on line ``first``."""
-    return ReferenceDuplicate.at("/reference", f"The reference {reference!r} is already on line {first}.")
+def duplicate_reference(reference: str, first: int, layout: Layout) -> FieldError:
+    """Return the error of a row whose reference is already on line ``first``: of a workbook, in a row of a sheet."""
+    table = layout.table_of(first)
+    place = f"in row {first - table.offset} of the sheet {table.sheet!r}" if table.sheet else f"on line {first}"
+    return ReferenceDuplicate.at("/reference", f"The reference {reference!r} is already {place}.")
 
 
 def read_row(row: bytes, upload_format: str, layout: Layout) -> Row:

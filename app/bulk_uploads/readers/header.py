@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from app.bulk_uploads.normalization import mask
 from app.bulk_uploads.readers.layout import Table, column_letter
 from app.bulk_uploads.rules import COLUMNS, MAX_COLUMNS, REQUIRED_COLUMNS
 from app.core.errors import FieldError, InvalidValue, MissingField
@@ -117,8 +118,9 @@ def _errors(
         return
     for i, (name, (text, folded)) in enumerate(zip(names, written, strict=False)):
         if folded and not name and i not in ignored:
+            shown = mask("", text.strip())
             detail = (
-                f"{_of(sheet)}Column {column_letter(i)} {text.strip()[:60]!r} is unknown: rename it, remove it, or "
+                f"{_of(sheet)}Column {column_letter(i)} {shown!r} is unknown: rename it, remove it, or "
                 f"name it in ignore_columns. Known columns: {', '.join(COLUMNS)}."
             )
             yield InvalidValue.at(f"/columns/{i}", detail)

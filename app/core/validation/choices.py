@@ -42,5 +42,5 @@ def _by_letters(choices: frozenset[str]) -> dict[str, str]:
 
 
 def _letters(text: str) -> str:
-    bare = unicodedata.normalize("NFKC", texts.in_ascii(texts.visible(text)))
+    bare = unicodedata.normalize("NFKC", texts.in_ascii(texts.visible(texts.unwrap(text))))
     return _BETWEEN_WORDS.sub("", bare).casefold()

@@ -54,8 +54,9 @@ _PUNCTUATION = {
 _PLACEHOLDER = re.compile(
     r"#(?:n/a|n/v|nv|na|ref!|div/0!|value!|name\?|num!|null!|spill!|calc!|field!|blocked!|connect!|unknown!|busy!|error!"
     r"|external!|python!|timeout!|getting_data|n/a n/a)|err:[0-9]{3}"
-    r"|[-+]?nan|[-+]?1\.#(?:ind|qnan)|<?(?:na|nat|null|none)>?|[\[(](?:blank|empty|null|none)[\])]|nil|undefined"
-    r"|n[./\\]a\.?|n / a|not (?:applicable|available)|tbd|[^\w\ufffd]+|_+",
+    r"|[-+]?nan(?:\(ind\))?|[-+]?1\.#(?:ind|qnan)|<?(?:na|nat|null|none)>?|[\[(](?:blank|empty|null|none)[\])]"
+    r"|nil|undefined|\\n|\[object object\]|loading\.\.\.|n[./\\]a\.?|n / a|not (?:applicable|available)|tbd"
+    r"|[^\w\ufffd]+|_+",
     re.IGNORECASE,
 )
 # Most texts, found fast.
@@ -131,8 +132,16 @@ def hidden_character(text: str) -> str | None:
 
 
 def normal_name(text: str) -> str:
-    """Write a name in one line with single blanks, without invisible characters; a damaged text stays for its error."""
-    return text if _is_plain(text) or damage(text) else one_line(visible(text))
+    """Write a name in one line with single blanks, without invisible characters and out of ``="..."``.
+
+    A damaged text stays for its error.
+    """
+    if (_is_plain(text) and not text.startswith("=")) or damage(text):
+        return text
+    name = one_line(visible(text))
+    while name.startswith("=") and (found := _QUOTED.fullmatch(name)):
+        name = one_line(found[1])
+    return name
 
 
 def normal_code(text: str) -> str:

@@ -27,10 +27,21 @@ def test_each_unknown_repeated_and_missing_column_is_named_at_once_by_its_letter
         ("/columns/7", "invalid_value"),
         ("/columns/track", "missing_field"),
     ]
-    named = ("Column A 'Company'", "Column I 'Remarks'", f"'{'x' * 60}'", "Columns D and H are both 'email'", "'track'")
+    named = (
+        "Column A 'Company'",
+        "Column I 'Remarks'",
+        f"'{'x' * 59}…'",
+        "Columns D and H are both 'email'",
+        "'track'",
+    )
     for (_, _, detail), words in zip(found, named, strict=True):
         assert words in detail
     assert "ignore_columns" in found[0][2]
+
+
+def test_a_number_or_email_address_among_the_names_is_masked() -> None:
+    found = errors([*FEW, "0300-1234567", "ayesha@indus.example.pk"])
+    assert ["'****-****567'" in found[0][2], "'a***@indus.example.pk'" in found[1][2]] == [True, True]
 
 
 def test_a_header_of_far_too_many_columns_is_refused_by_their_number_alone() -> None:

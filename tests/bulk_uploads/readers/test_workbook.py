@@ -159,7 +159,13 @@ def test_an_archive_behind_a_password_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["list.csv", "List.CSV", "a/list.tsv", "list.txt"])
 def test_the_only_text_file_of_an_archive_is_written_as_it_is(name: str) -> None:
-    system_files = {"__MACOSX/._list.csv": b"x", ".DS_Store": b"x", "a/Thumbs.db": b"x", "a/": b""}
+    system_files = {
+        "__MACOSX/._list.csv": b"x",
+        "a/._list.csv": b"x",
+        ".DS_Store": b"x",
+        "a/Thumbs.db": b"x",
+        "a/": b"",
+    }
     opened = workbooks.opened(workbooks.archive_of({**system_files, name: CSV}))
     assert (opened.converted.format, opened.lines) == ("csv", CSV)
 

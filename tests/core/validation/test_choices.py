@@ -13,7 +13,7 @@ CHOICES = ["vpn_company", "call_centre", "it_services", "e_commerce", "ipsec", "
         ("vpn_company", "vpn_company"), ("vpn_company ", "vpn_company"), ("VPN Company", "vpn_company"),
         ("vpn-company", "vpn_company"), ("IT Services", "it_services"), ("IPSec", "ipsec"), ("IP Sec", "ipsec"),
         ("PTCL", "ptcl"), ("E-Commerce", "e_commerce"), ("ecommerce", "e_commerce"),
-        ("call\u2013centre", "call_centre"),
+        ("call\u2013centre", "call_centre"), ('="ptcl"', "ptcl"), ("'ptcl", "ptcl"),
         ("\u00a0Call\u200b Centre", "call_centre"), ("\uff30\uff34\uff23\uff2c", "ptcl"),
     ],
 )  # fmt: skip

@@ -98,7 +98,8 @@ def test_a_number_is_taken_without_what_kept_it_a_text_in_a_spreadsheet(text: st
         "#ERROR!", "Err:502",
         "#####", "nan", "NaN", "NULL", "<NA>", "None", "(blank)", "nil", "n/a", "N/A", "n.a.", "NA",
         " N / A ", "-", "--",
-        "\u2013", "\u2014", "?", ".", "_", "*", "undefined", "not applicable", "\u200bN/A",
+        "\u2013", "\u2014", "?", ".", "_", "*", "undefined", "\\N", "-nan(ind)",
+        "[object Object]", "Loading...", "not applicable", "\u200bN/A",
     ],
 )  # fmt: skip
 def test_what_stands_for_no_value_is_known(text: str) -> None:

@@ -24,6 +24,7 @@ TEXT_EXITS = {
 # What systems put into an archive beside the files of a person.
 SYSTEM_FOLDER = "__MACOSX/"
 SYSTEM_FILES = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
+APPLE_DOUBLE = "._"
 ENCRYPTED_FLAG = 1
 
 
@@ -110,6 +111,7 @@ def _files_of_a_person(members: Sequence[ZipInfo]) -> list[ZipInfo]:
         if not each.is_dir()
         and not each.filename.startswith(SYSTEM_FOLDER)
         and posixpath.basename(each.filename).lower() not in SYSTEM_FILES
+        and not posixpath.basename(each.filename).startswith(APPLE_DOUBLE)
     ]
 
 

@@ -74,11 +74,13 @@ async def test_location_and_link_lead_on_below_the_path(proxied: httpx.AsyncClie
 
 
 async def test_the_addresses_of_tokens_keys_and_artefacts_have_the_path(
-    proxied: httpx.AsyncClient, service: Service, nayatel: Caller
+    proxied: httpx.AsyncClient, service: Service, pseb: Caller, officer: Caller, nayatel: Caller
 ) -> None:
+    await cases.approved(pseb, officer)
     await service.publish()
     login = (nayatel.credentials.client_id, nayatel.credentials.client_secret)
     answer = await proxied.get("/v1/allowlist/manifest", auth=login)
+    assert answer.status_code == 200, answer.text
     payload = answer.text.split(".")[1]
     manifest = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     assert manifest["issuer"] == PUBLIC_URL

@@ -54,6 +54,7 @@ EventPattern = Annotated[
     domain_validator(catalogue.check_pattern),
     Field(
         description="A type such as `registration.approved`, all of a subject (`registration.*`), or `*`",
+        examples=["registration.approved", "registration.*"],
         json_schema_extra={"pattern": r"^(\*|[a-z_]+\.(\*|[a-z_]+))$"},
     ),
 ]

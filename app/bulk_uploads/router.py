@@ -139,7 +139,7 @@ async def list_uploads(
     "/template.csv",
     summary="Download the template as CSV",
     response_class=Response,
-    responses=problem_responses(Unauthenticated, Forbidden) | CSV_RESPONSE,
+    responses=problem_responses(Unauthenticated, Forbidden) | CSV_RESPONSE | NOT_MODIFIED,
 )
 async def get_csv_template(request: Request, database: Db, principal: Reader) -> Response:
     """Download a file to fill: the header and an example row to replace."""
@@ -151,7 +151,7 @@ async def get_csv_template(request: Request, database: Db, principal: Reader) ->
     "/template.xlsx",
     summary="Download the template as a workbook",
     response_class=Response,
-    responses=problem_responses(Unauthenticated, Forbidden) | XLSX_RESPONSE,
+    responses=problem_responses(Unauthenticated, Forbidden) | XLSX_RESPONSE | NOT_MODIFIED,
 )
 async def get_xlsx_template(request: Request, database: Db, principal: Reader) -> Response:
     """Download a workbook to fill.

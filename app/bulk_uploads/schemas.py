@@ -54,7 +54,7 @@ class UploadQuery(Query):
         Encoding | None, Field(description="Of a text file that is not Unicode; by default it is found out")
     ] = None
     ignore_columns: Annotated[
-        Sequence[Annotated[str, Field(max_length=MAX_NAMES_LENGTH)]],
+        tuple[Annotated[str, Field(max_length=MAX_NAMES_LENGTH)], ...],
         Field(
             max_length=MAX_COLUMNS,
             description="Unknown columns to leave out, by their names in the header; separated by commas, or repeated",

@@ -22,9 +22,9 @@ TYPES = ("{}", "[]", "[[]]", '{"a": []}', "[{}]", "true", "1.5")
 CHOICES = {
     (operation["operationId"], parameter["name"]): parameter["schema"]["items"]
     for item in document["paths"].values()
-    for operation in item.values()
+    for method, operation in item.items()
     for parameter in operation.get("parameters", ())
-    if parameter["in"] == "query" and parameter["schema"].get("type") == "array"
+    if method == "get" and parameter["in"] == "query" and parameter["schema"].get("type") == "array"
 }
 
 
@@ -73,8 +73,8 @@ async def test_no_operation_ignores_an_unknown_parameter(caller: Caller, operati
 async def test_no_operation_drops_one_of_two_values(caller: Caller, operations: list[Operation]) -> None:
     for operation in operations:
         for name in operation.named("query"):
-            if (operation.described["operationId"], name) in CHOICES:
-                continue
+            if (operation.described["operationId"], name) in {*CHOICES, ("upload", "ignore_columns")}:
+                continue  # takes several
             value = operation.known.get(name, "1")
             required = operation.path().decode()
             again = f"{name}={value}" if re.search(rf"[?&]{name}=", required) else f"{name}={value}&{name}={value}"

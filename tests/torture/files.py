@@ -53,7 +53,7 @@ def address() -> str:
 def file(random: Random, name: str) -> File:
     """Return a file in any format, of up to ``MAX_ROWS`` rows or of heavy ones; references begin with ``name``."""
     is_heavy = random.random() < SHARE_HEAVY
-    formats = [UploadFormat.CSV, UploadFormat.NDJSON] if is_heavy else list(UploadFormat)
+    formats = [UploadFormat.CSV, UploadFormat.NDJSON] if is_heavy else [UploadFormat(each) for each in uploads.WRITERS]
     upload_format = random.choice(formats)
     first_line = 1 if upload_format == UploadFormat.NDJSON else 2
     rows: list[dict[str, str]] = []

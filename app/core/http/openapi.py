@@ -44,7 +44,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
                 _bound_body(content["schema"])
     for each in _objects(document):
         _bound(each)
-        _restore_nulls(each)
+        _restore_nulls(each, document["components"]["schemas"])
     for each in _objects(document["paths"]):
         if "operationId" in each:
             # as a reader tries them: a token first, then HTTP Basic
@@ -115,12 +115,20 @@ def _refer_to_problems(responses: dict[str, Any], components: dict[str, Any]) ->
                 responses[status] = {"$ref": f"#/components/responses/{code}"}
 
 
-def _restore_nulls(schema: dict[str, Any]) -> None:
+def _restore_nulls(schema: dict[str, Any], schemas: dict[str, Any]) -> None:
     """Add what is null to the examples of a schema, which FastAPI leaves out though the schema requires it."""
-    examples, fields = schema.get("examples"), schema.get("properties", {})
-    if schema.get("type") == "object" and isinstance(examples, list):
-        nulls = {name: None for name in schema.get("required", ()) if _is_nullable(fields[name])}
-        schema["examples"] = [nulls | each for each in examples]
+    examples = schema.get("examples")
+    if schema.get("type") == "object" and "properties" in schema and isinstance(examples, list):
+        schema["examples"] = [_with_nulls(each, schema, schemas) for each in examples]
+
+
+def _with_nulls(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    fields = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    if not isinstance(example, dict) or "properties" not in fields:
+        return example
+    properties = fields["properties"]
+    nulls = {name: None for name in fields.get("required", ()) if _is_nullable(properties[name])}
+    return nulls | {name: _with_nulls(value, properties.get(name, {}), schemas) for name, value in example.items()}
 
 
 def _is_nullable(schema: dict[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """``make`` says in a line what a fresh system lacks."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -20,9 +21,12 @@ def test_a_python_without_venv_is_told_in_one_line_with_the_remedy(tmp_path: Pat
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nPYTHONPATH={modules} exec {sys.executable} "$@"\n')
     python.chmod(0o755)
+    own = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }  # of `make test`
     for name in (str(python), "no-such-python"):
         command = ["make", "run", f"PYTHON={name}"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False)
         assert done.returncode == 2
         said = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("make: ***")]
         assert len(said) == 1

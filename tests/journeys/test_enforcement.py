@@ -16,7 +16,7 @@ import pytest
 
 from tests.support import processes
 from tests.support.documented import shown_commands
-from tests.support.feed import FEED, published
+from tests.support.feed import FEED, granted
 from tests.support.service import Caller, Service
 
 PAGES = Path(__file__).parents[2] / "docs" / "enforcement"
@@ -135,7 +135,7 @@ async def test_the_commands_of_a_page_give_what_is_shown(
     commands = commands_directory(tmp_path)
     for program in set(PROGRAMS[name]) & set(KERNEL):
         enter_namespace(commands, program, request.getfixturevalue("namespace"))
-    await published(service, *NETWORKS)
+    await granted(service, NETWORKS)  # the worker publishes them
     try:
         said = await run_page(name, tmp_path, await environment_for(nayatel, url, commands))
     finally:
@@ -155,7 +155,7 @@ async def test_a_failed_fetch_keeps_the_file_and_a_failed_command_is_owed(
     service: Service, nayatel: Caller, url: str, tmp_path: Path
 ) -> None:
     skip_without("curl")
-    await published(service, *NETWORKS)
+    await granted(service, NETWORKS)
     environment = await environment_for(nayatel, url, tmp_path)
     files = {"credentials", "fetch-allowlist", "list", "list.tag"}
     for command, status, made in (("false", 1, set()), ("touch a", 0, {"a"}), ("touch b", 0, {"a"})):

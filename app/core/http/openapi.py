@@ -44,7 +44,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
                 _bound_body(content["schema"])
     for each in _objects(document):
         _bound(each)
-        _restore_nulls(each, document["components"]["schemas"])
+        _restore_nulls(each, document.get("components", {}).get("schemas", {}))
     for each in _objects(document["paths"]):
         if "operationId" in each:
             # as a reader tries them: a token first, then HTTP Basic

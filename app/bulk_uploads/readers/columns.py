@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from app.bulk_uploads.readers.layout import Layout, column_letter
+from app.bulk_uploads.readers.layout import Layout
 from app.bulk_uploads.readers.rows import Row
+from app.bulk_uploads.readers.workbook_process.lines import column_letter
 from app.bulk_uploads.rules import REQUIRED_COLUMNS
 from app.core.errors import FieldError, InvalidValue
 

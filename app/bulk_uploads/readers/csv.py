@@ -7,9 +7,10 @@ from itertools import dropwhile
 
 from app.bulk_uploads.errors import CsvMalformed
 from app.bulk_uploads.readers.columns import BLANKS, Columns
-from app.bulk_uploads.readers.layout import Layout, column_letter
+from app.bulk_uploads.readers.layout import Layout
 from app.bulk_uploads.readers.quotes import OpenQuotes
 from app.bulk_uploads.readers.rows import MAX_RECORD_BYTES, Line, Lines, Position, Row, line_text
+from app.bulk_uploads.readers.workbook_process.lines import column_letter
 from app.core.errors import FieldError, InvalidValue
 
 # The first line by which Excel is told the separator. It is no row of the spreadsheet.

@@ -7,7 +7,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from app.bulk_uploads.normalization import mask
-from app.bulk_uploads.readers.layout import Table, column_letter
+from app.bulk_uploads.readers.layout import Table
+from app.bulk_uploads.readers.workbook_process.lines import column_letter
 from app.bulk_uploads.rules import COLUMNS, MAX_COLUMNS, REQUIRED_COLUMNS
 from app.core.errors import FieldError, InvalidValue, MissingField
 

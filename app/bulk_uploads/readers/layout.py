@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from app.bulk_uploads.readers.workbook_process.lines import column_letter
 from app.bulk_uploads.rules import COLUMNS
 
 
@@ -55,13 +56,3 @@ class Layout(NamedTuple):
 
 
 NDJSON_LAYOUT = Layout("utf-8", None, [Table("", 0, 0, COLUMNS)])
-
-
-def column_letter(position: int) -> str:
-    """Return the letter of the column at a position, counted from 0, as a spreadsheet writes it."""
-    letters = ""
-    number = position + 1
-    while number:
-        number, rest = divmod(number - 1, 26)
-        letters = chr(ord("A") + rest) + letters
-    return letters

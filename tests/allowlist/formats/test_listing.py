@@ -27,7 +27,7 @@ def disjoint(drawn: list[Block]) -> list[str]:
 @given(st.lists(blocks, max_size=60).map(disjoint))
 def test_aggregation_is_that_of_the_standard_library(networks: list[str]) -> None:
     families = ([ip_network(each) for each in networks if (":" in each) == is_ipv6] for is_ipv6 in (False, True))
-    expected = [str(each) for family in families for each in collapse_addresses(family)]  # type: ignore[type-var]
+    expected = [str(each) for family in families for each in collapse_addresses(family)]  # type: ignore[type-var]  # one family each
     assert list(Listing(snapshot_of(networks), Selection(aggregate=True)).networks) == expected
 
 

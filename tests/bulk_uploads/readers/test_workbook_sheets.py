@@ -17,7 +17,8 @@ OTHER_ORDER = ["networks", "operator", "purpose", "email", "cnic", "legal_name",
 
 
 def row_of(reference: str) -> list[str]:
-    return [reference, "vpn_company", "company", "Alpha Ltd", "7700001-1", "a@a.example.pk", "it_services", "ptcl", "39.49.0.1"]  # fmt: skip  # noqa: E501
+    applicant = ["company", "Alpha Ltd", "7700001-1", "a@a.example.pk"]
+    return [reference, "vpn_company", *applicant, "it_services", "ptcl", "39.49.0.1"]
 
 
 def table(*rows: list[Any]) -> Any:

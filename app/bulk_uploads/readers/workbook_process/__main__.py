@@ -31,8 +31,8 @@ def main() -> int:
     set_limits(memory, cpu_seconds, output)
     from xml.sax import SAXException  # noqa: PLC0415 - only under the limits
 
-    from app.bulk_uploads.readers.workbook_process.archive import write_file  # noqa: PLC0415
-    from app.bulk_uploads.readers.workbook_process.lines import Limits  # noqa: PLC0415
+    from app.bulk_uploads.readers.workbook_process.archive import write_file  # noqa: PLC0415 - only under the limits
+    from app.bulk_uploads.readers.workbook_process.lines import Limits  # noqa: PLC0415 - only under the limits
 
     try:
         done = write_file(sys.stdin.buffer, sys.stdout.buffer, Limits(cells, line_bytes))

@@ -1,8 +1,8 @@
 """Lines of JSON that the process writes: the rows of each sheet, and what is known of the sheets.
 
 A row is ``[sheet, row, [cells], [[position, sentence]], [[position, text]]]``, with the place of its sheet among the
-visible ones, counted from 0. The fourth item has the cells that refuse
-the row, the fifth those inside a merged range with the text of the range; the last items are left out when empty.
+visible ones, counted from 0. The fourth item has the cells that refuse the row, the fifth those inside a merged range
+with the text of the range; the last items are left out when empty.
 """
 
 import json
@@ -52,7 +52,7 @@ class SheetLines:
         """
         if not faults and not any(cells):
             return
-        sentences = {at: f"{column_letters(at)}{row} {fault}." for at, fault in faults.items()}
+        sentences = {at: f"{column_letter(at)}{row} {fault}." for at, fault in faults.items()}
         if len(cells) > self._limits.cells:
             cells[self._limits.cells :] = [" ".join(filter(None, cells[self._limits.cells :]))]
         fills = self._fill(row, cells, sentences) if self._merges or self._open else {}
@@ -83,7 +83,7 @@ class SheetLines:
             most = self._limits.line_bytes // (32 * max(1, len(cells)))
             for at, cell in enumerate(cells):
                 if len(cell) > most:
-                    sentences[at] = f"{column_letters(at)}{row} has {len(cell):,} characters: the row is too long."
+                    sentences[at] = f"{column_letter(at)}{row} has {len(cell):,} characters: the row is too long."
             short = {at: text[:most] for at, text in fills.items()}
             line = _encode([self._number, row, [cell[:most] for cell in cells], sentences, short])
         self._out.write(line)
@@ -107,8 +107,8 @@ class SheetLines:
         return dict(sorted(fills.items()))
 
 
-def column_letters(position: int) -> str:
-    """Return the letters of the column at a position, counted from 0."""
+def column_letter(position: int) -> str:
+    """Return the letter of the column at a position, counted from 0, as a spreadsheet writes it."""
     letters = ""
     number = position + 1
     while number:

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import CIDR, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.allowlist.guards import HeldKind
-from app.core.database.base import Base, Identified, one_of
+from app.core.database.base import NOW, Base, Identified, one_of
 
 GONE = "removed_serial IS NOT NULL"
 
@@ -96,7 +96,7 @@ class Entry(Base):
     network: Mapped[str] = mapped_column(CIDR)
     registration_id: Mapped[UUID]
     holder: Mapped[str]
-    granted_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    granted_at: Mapped[datetime] = mapped_column(server_default=NOW)
     added_serial: Mapped[int | None]
     granted_by: Mapped[UUID | None]
     granted_in_mass: Mapped[bool] = mapped_column(server_default=text("false"))

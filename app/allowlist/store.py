@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import CIDR, insert
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.allowlist.models import Entry
+from app.core.database.base import NOW
 from app.core.database.batches import Rows, any_of, json_rows, lateral_lookup, text_columns
 from app.core.database.transaction import Transaction
 
@@ -94,7 +95,7 @@ async def withdraw(tx: Transaction, registration_ids: Collection[UUID], reason: 
             Entry.removed_serial.is_(None),
         )
         .values(
-            withdrawn_at=func.now(),
+            withdrawn_at=NOW,
             withdrawn_reason=reason,
             withdrawn_by=cause.client_id,
             withdrawn_in_mass=cause.in_mass,

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from app.allowlist import store as allowlist
 from app.applicants.models import Applicant
 from app.audit.erasure import ERASURE
+from app.core.database.base import NOW
 from app.core.database.batches import any_of, json_rows, lateral_lookup
 from app.core.database.transaction import Transaction
 from app.core.principal import Principal
@@ -52,7 +53,7 @@ async def due_checks(tx: Transaction, periods: RetentionPeriods, limit: int) -> 
 
     The longest retention time of an applicant's cases counts; without cases, that from its last change.
     """
-    statement = _erasure_times(periods).where(Applicant.retention_check_at <= func.now())
+    statement = _erasure_times(periods).where(Applicant.retention_check_at <= NOW)
     found = await tx.execute(statement.order_by(Applicant.retention_check_at).limit(limit))
     return [(id_, erase_at) for id_, erase_at in found]
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, column_property, mapped_column
 from sqlalchemy.sql.functions import func
 
 from app.applicants.models import Applicant
-from app.core.database.base import Base, Identified, Versioned, one_of
+from app.core.database.base import NOW, Base, Identified, Versioned, one_of
 from app.core.database.batches import any_of
 from app.partners.models import Partner
 from app.registrations.rules import OPEN, Protocol, Purpose, Status, Track
@@ -69,7 +69,7 @@ class Registration(Identified, Versioned, Base):
     claimed_by: Mapped[UUID | None]
     claim_ends_at: Mapped[datetime | None]
     bulk_upload_id: Mapped[UUID | None]
-    submitted_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    submitted_at: Mapped[datetime] = mapped_column(server_default=NOW)
     due_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]

@@ -24,10 +24,13 @@ class Status(StrEnum):
     IN_REVIEW = "in_review"
     INFORMATION_REQUESTED = "information_requested"
     APPROVED = "approved"
+    LAPSED = "lapsed"
     REJECTED = "rejected"
     SUSPENDED = "suspended"
     REVOKED = "revoked"
     EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+    SURRENDERED = "surrendered"
     WITHDRAWN = "withdrawn"
 
 
@@ -44,7 +47,11 @@ class Transition(StrEnum):
     SUSPEND = "suspend"
     REINSTATE = "reinstate"
     REVOKE = "revoke"
+    EXTEND = "extend"
+    LAPSE = "lapse"
     EXPIRE = "expire"
+    SUPERSEDE = "supersede"
+    SURRENDER = "surrender"
 
 
 class Flag(StrEnum):
@@ -127,8 +134,10 @@ class RegistrationRequest(NamedTuple):
 OFFICERS_FLAGS = frozenset((Flag.CONTESTED,))
 OPEN = frozenset((Status.SUBMITTED, Status.IN_REVIEW, Status.INFORMATION_REQUESTED))
 EDITABLE = frozenset((Status.INFORMATION_REQUESTED, Status.REJECTED))
+# Statuses of a case whose networks are on the list, or will be with the next serial.
+LISTED = frozenset((Status.APPROVED, Status.LAPSED))
 NEVER_GRANTED = frozenset((Status.WITHDRAWN, Status.REJECTED))
-ENDED_GRANTS = frozenset((Status.EXPIRED, Status.REVOKED))
+ENDED_GRANTS = frozenset((Status.EXPIRED, Status.REVOKED, Status.SUPERSEDED, Status.SURRENDERED))
 ENDED = NEVER_GRANTED | ENDED_GRANTS
 UNDER_REVIEW = frozenset((Status.SUBMITTED, Status.IN_REVIEW))
 
@@ -140,10 +149,14 @@ TRANSITIONS: dict[Transition, tuple[frozenset[Status], Status]] = {
     Transition.APPROVE: (UNDER_REVIEW, Status.APPROVED),
     Transition.REJECT: (UNDER_REVIEW, Status.REJECTED),
     Transition.REQUEST_INFORMATION: (UNDER_REVIEW, Status.INFORMATION_REQUESTED),
-    Transition.SUSPEND: (frozenset((Status.APPROVED,)), Status.SUSPENDED),
+    Transition.SUSPEND: (LISTED, Status.SUSPENDED),
     Transition.REINSTATE: (frozenset((Status.SUSPENDED,)), Status.APPROVED),
-    Transition.REVOKE: (frozenset((Status.APPROVED, Status.SUSPENDED)), Status.REVOKED),
-    Transition.EXPIRE: (frozenset((Status.APPROVED,)), Status.EXPIRED),
+    Transition.REVOKE: (LISTED | {Status.SUSPENDED}, Status.REVOKED),
+    Transition.EXTEND: (LISTED, Status.APPROVED),
+    Transition.LAPSE: (frozenset((Status.APPROVED,)), Status.LAPSED),
+    Transition.EXPIRE: (LISTED, Status.EXPIRED),
+    Transition.SUPERSEDE: (LISTED | {Status.EXPIRED}, Status.SUPERSEDED),
+    Transition.SURRENDER: (LISTED, Status.SURRENDERED),
 }
 
 
@@ -164,7 +177,11 @@ PARTICIPLES: dict[Transition, str] = {
     Transition.SUSPEND: "suspended",
     Transition.REINSTATE: "reinstated",
     Transition.REVOKE: "revoked",
+    Transition.EXTEND: "extended",
+    Transition.LAPSE: "lapsed",
     Transition.EXPIRE: "expired",
+    Transition.SUPERSEDE: "superseded",
+    Transition.SURRENDER: "surrendered",
 }
 
 
@@ -202,9 +219,14 @@ TRACKS: dict[str, TrackRule] = {
 }
 
 
+def due_within(track: str) -> timedelta:
+    """Return the time within which a case has to be decided."""
+    return timedelta(hours=TRACKS[track].decision_due_hours)
+
+
 def due_at(track: str, submitted_at: datetime) -> datetime:
     """Return the time by which a case has to be decided."""
-    return submitted_at + timedelta(hours=TRACKS[track].decision_due_hours)
+    return submitted_at + due_within(track)
 
 
 def missing_for_track(given: Mapping[str, Any]) -> Iterable[FieldError]:

@@ -1,7 +1,7 @@
 """Transitions of a submitted case other than decisions: by its submitter, by officers' claims, and by time."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -93,7 +93,7 @@ async def resubmit(tx: Transaction, principal: Principal, registration_id: UUID,
     case = await _lock_own(tx, principal, registration_id, if_match)
     _target(case.status, Transition.SUBMIT)
     await _check(tx, principal, case, _details(case))
-    values = {**statements.resubmitted_by(principal.client_id), "due_at": due_at(case.track, datetime.now(UTC))}
+    values = {**statements.resubmitted_by(principal.client_id), "due_at": due_at(case.track, await tx.now())}
     await store.update_cases(tx, [case.id], values)
     await store.record_submitted(tx, principal, [case.id])
 
@@ -114,7 +114,7 @@ async def claim(tx: Transaction, principal: Principal, registration_id: UUID, if
     """
     case = await store.get(tx, principal, registration_id, lock=True)
     users = await partners.client_users(tx, principal.client_id, clients_of(case))
-    now = datetime.now(UTC)
+    now = await tx.now()
     if case.status == Status.IN_REVIEW and is_claimed_by_another(case, users, now):
         raise ClaimedByAnother
     if_match.check(case)
@@ -181,7 +181,7 @@ async def _record(
 
 async def expire(tx: Transaction) -> int:
     """End approvals whose time has passed and withdraw their networks; returns how many."""
-    ids = await store.ids_where(tx, store.past_expiry(datetime.now(UTC)), EXPIRED_AT_ONCE)
+    ids = await store.ids_where(tx, store.past_expiry(), EXPIRED_AT_ONCE)
     count = 0
     async for cases in store.lock_cases(tx, store.with_ids(ids), EXPIRED_AT_ONCE):
         expired = [each.id for each in cases if next_status(each.status, Transition.EXPIRE)]

@@ -1,7 +1,7 @@
 """SQL of registrations: reading, locking and updating cases, and recording what happened to them."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from app.core.database.base import NOW
 from app.core.database.batches import Rows, any_of
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
@@ -225,15 +226,15 @@ def of_upload(bulk_upload_id: UUID, status: str) -> ColumnElement[bool]:
     return and_(Registration.bulk_upload_id == bulk_upload_id, Registration.status == status)
 
 
-def past_expiry(now: datetime) -> ColumnElement[bool]:
+def past_expiry() -> ColumnElement[bool]:
     """Return the condition of being an approval whose time has passed."""
-    return and_(Registration.status == Status.APPROVED, Registration.expires_at <= now)
+    return and_(Registration.status == Status.APPROVED, Registration.expires_at <= NOW)
 
 
 def claimed_too_long(hours: int) -> ColumnElement[bool]:
     """Return the condition of having a claim whose time has passed: ``hours``, if it was made without an end."""
     end = func.coalesce(Registration.claim_ends_at, Registration.updated_at + timedelta(hours=hours))
-    return and_(Registration.status == Status.IN_REVIEW, end <= func.now())
+    return and_(Registration.status == Status.IN_REVIEW, end <= NOW)
 
 
 def claimed_by_disabled() -> ColumnElement[bool]:

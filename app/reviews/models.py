@@ -3,11 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, Text, func
+from sqlalchemy import ForeignKey, Index, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database.base import Base, Identified, one_of
+from app.core.database.base import NOW, Base, Identified, one_of
 from app.registrations.models import Registration
 from app.reviews.rules import Action
 
@@ -31,4 +31,4 @@ class ReviewDecision(Identified, Base):
     legal_basis: Mapped[str | None]
     expires_at: Mapped[datetime | None]
     officer: Mapped[UUID]
-    decided_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    decided_at: Mapped[datetime] = mapped_column(server_default=NOW)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -112,7 +112,7 @@ async def _split(
 ) -> tuple[list[Case], dict[UUID, DomainError]]:
     """``rules.split`` with the users of the cases' clients."""
     users = await partners.client_users(tx, officer.client_id, {id_ for case in cases for id_ in clients_of(case)})
-    return rules.split(cases, action, users, datetime.now(UTC))
+    return rules.split(cases, action, users, await tx.now())
 
 
 async def _decide(
@@ -148,12 +148,13 @@ async def _record(
     """Write the decision to the cases, as a decision of its own, and as an event of each case."""
     ids = [case.id for case in cases]
     reasons = decision.model_dump(include={"reason_codes", "note", "legal_basis"})
-    end = decision.expires_at or datetime.now(UTC) + APPROVAL_PERIOD
+    now = await tx.now()
+    end = decision.expires_at or now + APPROVAL_PERIOD
     expires_at = {"expires_at": end} if decision.action == Action.APPROVE else {}
     row = {"batch_id": batch_id, "action": decision.action, "officer": officer.client_id, **reasons, **expires_at}
     # an action leads to the same status from every status in which it is allowed
     status = next_status(cases[0].status, Transition(decision.action))
-    values = {"status": status, **UNCLAIMED, "decided_at": datetime.now(UTC), **reasons, **expires_at}
+    values = {"status": status, **UNCLAIMED, "decided_at": now, **reasons, **expires_at}
     await registrations.update_cases(tx, ids, values)
     await store.add(tx, ids, row)
     details: dict[str, Any] = {"status": status, "batch_id": batch_id, **reasons, **expires_at}

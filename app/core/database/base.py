@@ -5,13 +5,15 @@ from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Integer, LargeBinary, MetaData, Text, Uuid, func, text
+from sqlalchemy import CheckConstraint, ColumnElement, Integer, LargeBinary, MetaData, Text, Uuid, func, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, mapped_column
 from sqlalchemy.types import UserDefinedType
 from uuid_utils.compat import uuid7
 
 INSTANT = TIMESTAMP(timezone=True)
+# The register's clock: the time of the transaction, by the database. What is due or ends is compared with it.
+NOW: ColumnElement[datetime] = func.register_now(type_=INSTANT)
 
 
 class Base(DeclarativeBase):

@@ -2,18 +2,22 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import asyncpg
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from app.core.database.base import NOW
 from app.core.database.roles import Role
 from app.core.database.statement import Statement
 from app.core.keyring import Keyring
 
 # ``InternalClientError``: the connection was lost at a moment that asyncpg does not expect.
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+_READ_CLOCK = Statement(select(NOW))
 
 
 class Transaction(AsyncSession):
@@ -28,6 +32,13 @@ class Transaction(AsyncSession):
         self.keyring = keyring
         self.role = role
         self._driver = driver
+        self._now: datetime | None = None
+
+    async def now(self) -> datetime:
+        """Return the time of the transaction by the register's clock, ``register_now()``, which is the database's."""
+        if self._now is None:
+            ((self._now,),) = await self.fetch(_READ_CLOCK)
+        return self._now
 
     async def fetch(self, statement: Statement, /, **values: Any) -> list[Any]:
         """Return the rows of a compiled statement, run by the driver. Raises ``DBAPIError``, as ``execute`` does."""

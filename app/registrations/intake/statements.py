@@ -1,7 +1,6 @@
 """SQL of intake: locks and prerequisites, new cases with their events and networks, and corrections."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -28,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB, aggregate_order_by
 
 from app.applicants.store import IDENTITIES, Identity
-from app.core.database.base import INSTANT
+from app.core.database.base import INSTANT, NOW
 from app.core.database.batches import Rows, any_of, column_text, json_rows, rows_text, text_columns
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
@@ -41,7 +40,7 @@ from app.registrations.intake.batch import Batch, Locks
 from app.registrations.intake.eligibility import Accepted
 from app.registrations.json_documents import select_json
 from app.registrations.models import Registration, RegistrationNetwork, content_by_after
-from app.registrations.rules import TRACKS, RegistrationRequest, Status, due_at
+from app.registrations.rules import TRACKS, RegistrationRequest, Status, due_at, due_within
 
 LOCK_CLASS = 0x52454749
 DETAILS: dict[str, Any] = {
@@ -108,7 +107,7 @@ def _insert_cases() -> Insert:
     given = text_columns({**CASES, "networks": JSONB}).cte("given")
     values: dict[str, Any] = {
         **{name: given.c[name] for name in CASES},
-        "due_at": case(*((given.c.track == track, bindparam(f"due_{track}", type_=INSTANT)) for track in TRACKS)),
+        "due_at": case(*((given.c.track == track, NOW + due_within(track)) for track in TRACKS)),
         **{name: bindparam(name, type_=Uuid) for name in ("partner_id", "client_id", "bulk_upload_id")},
     }
     # without defaults: the other columns have theirs in the database
@@ -127,11 +126,9 @@ _INSERT_CASES = Statement(_insert_cases())
 
 async def insert_cases(tx: Transaction, principal: Principal, batch: Batch) -> None:
     """Insert each item of a batch as a case, without its networks, and record its submission."""
-    now = datetime.now(UTC)
     await tx.fetch(
         _INSERT_CASES,
         **_case_texts(batch),
-        **{f"due_{track}": due_at(track, now) for track in TRACKS},
         partner_id=principal.partner_id,
         client_id=principal.client_id,
         bulk_upload_id=batch.bulk_upload_id,
@@ -168,7 +165,7 @@ def _correct(*, resubmit: bool) -> Update:
 # Values that a case gets when it is submitted again, besides those of ``due_at`` and ``content_by``.
 RESUBMITTED: dict[str, Any] = {
     "reason_codes": [], "note": None, "legal_basis": None, "decided_at": None, "status": Status.SUBMITTED,
-    "submitted_at": func.now(),
+    "submitted_at": NOW,
 }  # fmt: skip
 _CORRECT = {resubmit: Statement(_correct(resubmit=resubmit)) for resubmit in (False, True)}
 _DELETE_NETWORKS = Statement(
@@ -181,7 +178,7 @@ async def correct(tx: Transaction, principal: Principal, accepted: Sequence[Acce
     corrections = [(each.existing.id, each) for each in accepted if each.existing]
     if not corrections:
         return
-    now = datetime.now(UTC)
+    now = await tx.now()
     rows = [
         {
             "id": id_,

@@ -22,13 +22,15 @@ AFTER = (
 # PostgreSQL inlines it; tests replace it to move the clock.
 CLOCK = "CREATE FUNCTION register_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS 'SELECT now()'"
 
+STATUS_CHECK = "registrations_status_check"
+FORMER_STATUS_CHECK = "registrations_registrations_status_check_check"  # as migration 0001 named it
 CLOCKED = {"registrations": "submitted_at", "review_decisions": "decided_at", "allowlist_entries": "granted_at"}
 
 
-def _allow(statuses: tuple[str, ...]) -> None:
-    op.drop_constraint(op.f("registrations_status_check"), "registrations")
+def _allow(statuses: tuple[str, ...], former: str, name: str) -> None:
+    op.drop_constraint(op.f(former), "registrations")
     listed = ", ".join(f"'{status}'" for status in statuses)
-    op.create_check_constraint(op.f("registrations_status_check"), "registrations", f"status IN ({listed})")
+    op.create_check_constraint(op.f(name), "registrations", f"status IN ({listed})")
 
 
 def _set_defaults(clock: str) -> None:
@@ -40,11 +42,11 @@ def upgrade() -> None:
     """Apply."""
     op.execute(CLOCK)
     _set_defaults("register_now")
-    _allow(AFTER)
+    _allow(AFTER, FORMER_STATUS_CHECK, STATUS_CHECK)
 
 
 def downgrade() -> None:
     """Revert. Fails while a case has one of the new statuses."""
-    _allow(BEFORE)
+    _allow(BEFORE, STATUS_CHECK, FORMER_STATUS_CHECK)
     _set_defaults("now")
     op.execute("DROP FUNCTION register_now()")

@@ -89,7 +89,7 @@ def test_an_action_that_leads_nowhere_is_refused_with_the_action_and_the_status(
     assert refused is not None
     assert (refused.code, refused.detail) == (
         "illegal_transition",
-        "This case is expired. Only a case that is approved can be suspended.",
+        "This case is expired. Only a case that is approved or lapsed can be suspended.",
     )
 
 

@@ -13,9 +13,9 @@ LEADS_TO = {
     "approve": (REVIEWED, "approved"),
     "reject": (REVIEWED, "rejected"),
     "request_information": (REVIEWED, "information_requested"),
-    "suspend": ({"approved"}, "suspended"),
+    "suspend": ({"approved", "lapsed"}, "suspended"),
     "reinstate": ({"suspended"}, "approved"),
-    "revoke": ({"approved", "suspended"}, "revoked"),
+    "revoke": ({"approved", "lapsed", "suspended"}, "revoked"),
 }
 
 

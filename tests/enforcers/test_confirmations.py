@@ -99,7 +99,7 @@ async def test_a_list_that_was_never_published_so_is_recorded_as_diverged(
     assert (told["matches"], told["in_step"]) == (False, False)
     (line,) = (await nayatel.get(f"{FEED}/enforcers?state=diverged")).json()["items"]
     assert (line["enforcer"], line["matches"]) == ("edge-1", False)
-    (event,) = await wait_for_event(nayatel, "enforcer.diverged")
+    event = (await wait_for_event(nayatel, "enforcer.diverged"))[-1]
     assert event["details"]["enforcer"] == "edge-1"
 
 

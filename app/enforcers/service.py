@@ -20,6 +20,12 @@ from app.events import store as events
 from app.events.store import NewEvent
 
 SWEPT_AT_ONCE = 1_000
+EVENTS = {
+    State.IN_STEP: "enforcer.in_step",
+    State.BEHIND: "enforcer.behind",
+    State.DIVERGED: "enforcer.diverged",
+    State.SILENT: "enforcer.silent",
+}
 COUNT = Gauge("allowlist_enforcers", "Enforcers by state", ["state"])
 LAG = Gauge("allowlist_enforcers_behind_seconds", "Seconds behind, of the enforcers that are not silent", ["of"])
 
@@ -89,7 +95,7 @@ def _event(enforcer: Enforcer, position: Position, state: State) -> NewEvent:
         "behind_serials": position.behind_serials,
         "seen_at": enforcer.seen_at.isoformat(),
     }
-    return NewEvent(f"enforcer.{state}", enforcer.id, enforcer.partner_id, details=details)
+    return NewEvent(EVENTS[state], enforcer.id, enforcer.partner_id, details=details)
 
 
 async def sweep(database: Database) -> int:

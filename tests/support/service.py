@@ -114,9 +114,9 @@ class Service:
 
     async def move_clock(self, offset: timedelta) -> None:
         """Move the register's clock away from the database's by an offset, which replaces an earlier one."""
-        body = f"SELECT now() + interval '{offset.total_seconds()} seconds'"
-        clock = "CREATE OR REPLACE FUNCTION register_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS"
-        await postgres.execute(self.settings.database_url, f"{clock} $${body}$$")  # as the function's owner
+        body = f"SELECT now() + make_interval(secs => {offset.total_seconds()})"
+        clock = "CREATE OR REPLACE FUNCTION register_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE"
+        await postgres.execute(self.settings.database_url, f"{clock} AS '{body}'")
 
     async def publish(self) -> Publication | None:
         """Run the publisher once, and refresh the reader."""

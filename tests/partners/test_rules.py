@@ -51,7 +51,7 @@ def test_a_token_has_only_requested_scopes_of_its_client(held: list[str], asked:
         assert set(granted) <= set(held)
 
 
-def test_default_scopes_are_all_of_the_kind_except_those_that_manage_clients_and_those_for_others_work() -> None:
+def test_default_scopes_are_all_of_the_kind_except_those_that_manage_clients() -> None:
     for kind, allowed in ALLOWED.items():
         unused = OF_OTHERS if kind == PartnerKind.REGULATOR else frozenset()
         assert default_scopes(kind) == sorted(allowed - unused - {"partners:admin", "clients:manage"})

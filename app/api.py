@@ -5,6 +5,7 @@ from app.allowlist.serving.router import router as allowlist
 from app.applicants.router import router as applicants
 from app.audit.router import router as audit
 from app.bulk_uploads.router import router as bulk_uploads
+from app.enforcers.router import router as enforcers
 from app.erasure.router import router as erasure
 from app.events.router import router as events
 from app.operators.router import router as operators
@@ -22,6 +23,7 @@ ROUTERS = (
     allowlist,
     registrations,
     allowlist_history,
+    enforcers,
     applicants,
     erasure,
     reviews,

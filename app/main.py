@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import cache
+from functools import cache, partial
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -36,7 +36,9 @@ from app.core.limits.http import RateLimits
 from app.core.limits.shared_read import SharedRead
 from app.core.outbound.client import Outbound
 from app.core.process.logs import configure_logging
+from app.core.process.loops import run_forever
 from app.core.settings import Settings
+from app.enforcers import service as enforcers
 from app.health import store as health
 from app.health.router import readiness_problem
 from app.health.router import router as health_router
@@ -58,6 +60,7 @@ every POST that creates a resource accepts an `Idempotency-Key`. HEAD is served 
 a body where none is described, are refused; a filter by a choice may be repeated, which means any of the values."""
 SERVER = "This service, in production as in staging"
 OPENAPI = "/openapi.json"
+FETCHED_SECONDS = 10.0  # between two records of what clients have fetched
 UPLOADS = "/v1/bulk-uploads"
 FEED = "/v1/allowlist"
 CONDITIONAL = (f"{FEED}/snapshots/", f"{FEED}/deltas/")
@@ -74,7 +77,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await revocations.refresh()
         await reader.refresh()
     gc.freeze()  # a full collection of the objects loaded so far would take a tenth of a second
-    tasks = [asyncio.create_task(each) for each in (listener.run(), reader.run(listener), revocations.run(listener))]
+    fetches = run_forever(
+        "fetched lists",
+        partial(enforcers.record_fetched, app.state.database, reader),
+        lambda: asyncio.sleep(FETCHED_SECONDS),
+    )
+    loops = (listener.run(), reader.run(listener), revocations.run(listener), fetches)
+    tasks = [asyncio.create_task(each) for each in loops]
     yield
     for task in tasks:
         task.cancel()

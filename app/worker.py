@@ -27,6 +27,7 @@ from app.core.process.logs import configure_logging
 from app.core.process.loops import run_forever, run_until_signal
 from app.core.process.subprocesses import relax_gc
 from app.core.settings import Settings
+from app.enforcers import service as enforcers
 from app.erasure.service import erase_due
 from app.health import store as health
 from app.partners import store as partners
@@ -71,6 +72,7 @@ class Worker:
             ),
             self._deliverer.run(self._settings.poll_seconds),
             run_forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
+            run_forever("enforcers", partial(enforcers.sweep, self._database), lambda: asyncio.sleep(SWEEP_SECONDS)),
             run_forever("reseal", self.reseal, lambda: asyncio.sleep(SWEEP_SECONDS)),
             run_forever("erase", self._erase, lambda: asyncio.sleep(ERASE_SECONDS)),
         )

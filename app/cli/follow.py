@@ -2,6 +2,7 @@
 
 import shlex
 import signal
+import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -53,6 +54,12 @@ def follow(
     refresh: Annotated[
         float, typer.Option(min=0, help="Seconds from a successful run of the command to the next; 0: only on changes")
     ] = REFRESH_SECONDS,
+    enforcer: Annotated[
+        str,
+        typer.Option(
+            help="Name under which lists are confirmed that the command has loaded; needs the scope allowlist:confirm"
+        ),
+    ] = socket.gethostname(),
     once: Annotated[bool, typer.Option("--once", help="Update the file, run the command, and exit")] = False,
 ) -> None:
     """Keep a local file up to date with the allowlist; on any failure the last good file stays.
@@ -67,7 +74,14 @@ def follow(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the command ends with this process
     try:
         follower = Follower(
-            url, (client_id, client_secret), out, format_.value, family and FAMILIES[family], aggregate, loading
+            url,
+            (client_id, client_secret),
+            out,
+            format_.value,
+            family and FAMILIES[family],
+            aggregate,
+            loading,
+            enforcer=enforcer,
         )
         if not once:
             follower.run()

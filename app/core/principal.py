@@ -17,6 +17,7 @@ SCOPES = {
     "reviews:read": "Read review decisions",
     "reviews:write": "Claim cases and decide them",
     "allowlist:read": "Read the allowlist feed",
+    "allowlist:confirm": "Confirm what the own enforcers have loaded",
     "allowlist:publish": "Release what the publisher holds",
     "events:read": "Read the event log",
     "webhooks:manage": "Manage own webhooks",

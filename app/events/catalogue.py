@@ -71,6 +71,13 @@ _HELD = (
     Detail("kind", "the kind of mass change", "removal"),
     Detail("count", "the number of networks", 120),
 )
+_ENFORCER = (
+    Detail("enforcer", "its name, or that of the client that fetches the list", "isb-edge-1"),
+    Detail("grade", "applied or fetched", "applied"),
+    Detail("serial", "the serial of its list", 11),
+    Detail("behind_serials", "the number of publications that it lacks", 1),
+    Detail("seen_at", "when it was last heard of", "2026-11-21T09:30:00.000000Z"),
+)
 _TO_ALL: tuple[Reader, ...] = ("partner", "operator", "regulator")
 _TO_PARTNER: tuple[Reader, ...] = ("partner", "regulator")
 
@@ -221,6 +228,10 @@ CATALOGUE = (
         Detail("check", "the name of the check", "not_publishable"),
         Detail("detail", "the fault", "A changed entry is not a network."),
     ),
+    _of_partner("enforcer.in_step", "An enforcer has the newest list again.", *_ENFORCER),
+    _of_partner("enforcer.behind", "An enforcer lacks a publication for five minutes.", *_ENFORCER),
+    _of_partner("enforcer.diverged", "An enforcer has a list that was never published so.", *_ENFORCER),
+    _of_partner("enforcer.silent", "An enforcer was not heard of for an hour.", *_ENFORCER),
     _public(
         "signing_key.revoked",
         "A key that signs tokens was revoked, with all that it signed.",

@@ -3,7 +3,9 @@
 import time
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import NamedTuple
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx
 import structlog
@@ -26,6 +28,7 @@ MAX_DELTAS = 200
 # proxies customarily give up after 30 seconds without a byte
 WAIT_SECONDS = 25
 TIMEOUT = httpx.Timeout(WAIT_SECONDS + 30, connect=10)
+CONFIRM_SECONDS = 10
 TOKEN_MARGIN_SECONDS = 30
 PROXY_TIMEOUTS = (httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT)
 log = structlog.get_logger(__name__)
@@ -33,6 +36,19 @@ log = structlog.get_logger(__name__)
 
 class FeedRefused(Exception):
     """A response of the feed cannot be verified, and nothing of it is used."""
+
+
+class ConfirmationRefused(Exception):
+    """The service does not take confirmations of this client."""
+
+
+class AppliedList(NamedTuple):
+    """A list that the operator's command has loaded, and when."""
+
+    session: UUID
+    serial: int
+    digest: str
+    applied_at: datetime
 
 
 class FeedClient:
@@ -74,6 +90,15 @@ class FeedClient:
             self._wait_seconds = wait // 2
             log.info("a proxy ended the wait for a change", waited=wait, next=self._wait_seconds)
             return
+        answer.raise_for_status()
+
+    def confirm(self, enforcer: str, applied: AppliedList) -> None:
+        """Say that ``enforcer`` has applied a list. Raises ``ConfirmationRefused`` for what is not to be repeated."""
+        item = {"enforcer": enforcer, **applied._asdict(), "session": str(applied.session)}
+        item["applied_at"] = applied.applied_at.isoformat()
+        answer = self._http.post(f"{FEED}/confirmations", json={"items": [item]}, timeout=CONFIRM_SECONDS)
+        if answer.is_client_error:
+            raise ConfirmationRefused(f"status {answer.status_code}: {answer.text[:300]}")
         answer.raise_for_status()
 
     def verify_checkpoint(self, signed: str) -> TreeHead:

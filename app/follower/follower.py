@@ -1,5 +1,6 @@
 """Keeping of a local list: a loop of updates, waits, and runs of the operator's command."""
 
+import socket
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import structlog
 from app.allowlist.serving.manifest import Manifest, ManifestRefused
 from app.allowlist.snapshot import Snapshot
 from app.follower.command import Command
+from app.follower.confirmations import Confirmations
 from app.follower.feed_client import WAIT_SECONDS, FeedClient, FeedRefused
 from app.follower.list_file import ListFile
 from app.witness import InconsistentCheckpoint, Witness
@@ -25,8 +27,9 @@ class Follower:
     """Writes the list of the feed at ``base_url`` to the file ``out`` in ``format``.
 
     ``credentials`` are a client's id and secret. ``family`` (4, 6) and ``aggregate`` shape the file, not what is
-    verified. Beside ``out`` are ``out.feed``, the whole list as JSON, and ``out.checkpoints``, the checkpoints of the
-    event log. ``inconsistency`` says why the last checkpoint is inconsistent with the stored ones, if it is.
+    verified. ``enforcer`` is the name under which it confirms what the command has loaded. Beside ``out`` are
+    ``out.feed``, the whole list as JSON, and ``out.checkpoints``, the checkpoints of the event log. ``inconsistency``
+    says why the last checkpoint is inconsistent with the stored ones, if it is.
     """
 
     base_url: str
@@ -37,12 +40,14 @@ class Follower:
     aggregate: bool = False
     command: Command | None = None
     transport: httpx.BaseTransport | None = None
+    enforcer: str = field(default_factory=socket.gethostname)
     inconsistency: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Create the HTTP client, and load the list of the last run if it is undamaged."""
         self._feed = FeedClient(self.base_url, self.credentials, self.transport)
         self._file = ListFile(self.out, self.format, self.family, aggregate=self.aggregate)
+        self._confirmations = Confirmations(self._feed, self.enforcer)
         self._witness = Witness(self.out.with_name(f"{self.out.name}.checkpoints"), self._feed.fetch_proof)
 
     @property
@@ -57,6 +62,7 @@ class Follower:
             try:
                 self.step()
                 self.run_command()
+                self._confirmations.send()
                 if self.snapshot:
                     self._feed.wait_for_newer(self.snapshot, self._seconds_until_command(WAIT_SECONDS))
                 failures = 0
@@ -76,7 +82,9 @@ class Follower:
         except FAILURES:
             self.run_command()
             raise
-        return self.run_command()
+        has_succeeded = self.run_command()
+        self._confirmations.send()
+        return has_succeeded
 
     def step(self) -> bool:
         """Update the file to the feed's manifest; return True when it was written.
@@ -104,7 +112,10 @@ class Follower:
             if not self._file.is_written:
                 return self.command.postpone(f"its file could not be written: {failure}")
         variables = {"ALLOWLIST_FILE": str(self.out), "ALLOWLIST_SERIAL": str(self.snapshot.serial)}
-        return self.command.run(variables)
+        has_succeeded = self.command.run(variables)
+        if has_succeeded:
+            self._confirmations.note(self.snapshot)
+        return has_succeeded
 
     def _update(self, manifest: Manifest) -> bool:
         current = self.snapshot

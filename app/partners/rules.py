@@ -66,13 +66,18 @@ ALLOWED: dict[str, frozenset[str]] = {
             MANAGE,
         )
     ),
-    PartnerKind.OPERATOR: frozenset(("allowlist:read", "registrations:read", "events:read", "webhooks:manage", MANAGE)),
+    PartnerKind.OPERATOR: frozenset(
+        ("allowlist:read", "allowlist:confirm", "registrations:read", "events:read", "webhooks:manage", MANAGE)
+    ),
 }
+# Scopes of which a client of the regulator makes no use, and which it has only when they are named.
+OF_OTHERS = frozenset({"allowlist:confirm"})
 
 
 def default_scopes(kind: str) -> list[str]:
-    """Return the default scopes of a client: all of its partner's kind except those that give access to clients."""
-    return sorted(ALLOWED[kind] - {ADMIN, MANAGE})
+    """Return the default scopes of a client: all of use to its partner's kind, without those for access to clients."""
+    unused = OF_OTHERS if kind == PartnerKind.REGULATOR else frozenset()
+    return sorted(ALLOWED[kind] - {ADMIN, MANAGE} - unused)
 
 
 def adds_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from app.partners.models import Client
-from app.partners.rules import PartnerKind
+from app.partners.rules import PartnerKind, default_scopes
 from tests.support import cases
 from tests.support.events import wait_for_event
 from tests.support.feed import FEED
@@ -156,7 +156,7 @@ async def test_partners_and_clients_are_created_and_read(admin: Caller) -> None:
 
     all_scopes = await _client(admin, location)
     narrow = await _client(admin, location, name="firewall", scopes=["allowlist:read", "allowlist:read"])
-    assert all_scopes["scopes"] == ["allowlist:read", "events:read", "registrations:read", "webhooks:manage"]
+    assert all_scopes["scopes"] == sorted(default_scopes(PartnerKind.OPERATOR))
     assert narrow["scopes"] == ["allowlist:read"]
     listed = (await admin.get(f"{location}/clients")).json()["items"]
     assert [client["name"] for client in listed] == ["portal", "firewall"]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from app.core.principal import SCOPES
 from app.partners.rules import (
     ALLOWED,
+    OF_OTHERS,
     PartnerKind,
     adds_keys,
     default_scopes,
@@ -22,7 +23,7 @@ def test_only_the_regulator_may_decide_publish_or_administrate() -> None:
     for kind in (PartnerKind.ASSOCIATION, PartnerKind.OPERATOR):
         assert not ALLOWED[kind] & {"reviews:read", "reviews:write", "allowlist:publish", "partners:admin"}
     assert ALLOWED[PartnerKind.OPERATOR] == {
-        "allowlist:read", "registrations:read", "events:read", "webhooks:manage", "clients:manage"
+        "allowlist:read", "allowlist:confirm", "registrations:read", "events:read", "webhooks:manage", "clients:manage"
     }  # fmt: skip
 
 
@@ -52,7 +53,8 @@ def test_a_token_has_only_requested_scopes_of_its_client(held: list[str], asked:
 
 def test_default_scopes_are_all_of_the_kind_except_those_that_manage_clients() -> None:
     for kind, allowed in ALLOWED.items():
-        assert default_scopes(kind) == sorted(allowed - {"partners:admin", "clients:manage"})
+        unused = OF_OTHERS if kind == PartnerKind.REGULATOR else frozenset()
+        assert default_scopes(kind) == sorted(allowed - unused - {"partners:admin", "clients:manage"})
 
 
 def test_only_new_keys_count_as_added() -> None:

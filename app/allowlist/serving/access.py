@@ -14,8 +14,6 @@ from app.core.limits.http import count_client, count_failed_login
 from app.core.principal import Principal
 from app.partners.login.basic import BasicAuthenticator, decode_credentials
 
-SCOPE = "allowlist:read"
-
 
 class _BasicScheme(HTTPBasic):
     """Declares HTTP Basic in the OpenAPI document; ``_authenticate`` verifies the credentials."""
@@ -48,8 +46,8 @@ async def _authenticate(
         raise FeedUnauthenticated(refused.detail) from None
     except Unauthenticated as refused:
         raise FeedUnauthenticated(refused.detail) from None
-    if SCOPE not in principal.scopes:
-        raise Forbidden(f"The client lacks the scope {SCOPE}.")
+    if not principal.scopes.issuperset(needed.scopes):
+        raise Forbidden(f"The client lacks the scope {' '.join(sorted(set(needed.scopes) - principal.scopes))}.")
     return principal
 
 
@@ -70,6 +68,7 @@ async def _authenticate_basic(request: Request, encoded: str) -> Principal:
     return principal
 
 
-FeedClient = Annotated[Principal, Security(_authenticate, scopes=[SCOPE])]
+FeedClient = Annotated[Principal, Security(_authenticate, scopes=["allowlist:read"])]
+Enforcer = Annotated[Principal, Security(_authenticate, scopes=["allowlist:confirm"])]
 # adds the scheme to an operation in the OpenAPI document, and nothing else
 BASIC_SCHEME = Security(basic)

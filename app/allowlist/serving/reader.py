@@ -33,6 +33,7 @@ class SnapshotReader:
 
     ``last_divergence`` is the last list served that the database turned out not to have, if any. ``is_diverged`` is
     true while such a list is still served, because the list in the database does not have its published digest.
+    ``fetched`` has the newest list that each client got, by the client's id, until ``app.enforcers`` records it.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -48,6 +49,7 @@ class SnapshotReader:
         self.is_diverged = False
         self.deltas = self._empty_log()
         self.times: dict[int, datetime] = {}
+        self.fetched: dict[str, Version] = {}
         self.representations = Representations()
 
     def _empty_log(self) -> DeltaLog:

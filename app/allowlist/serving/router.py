@@ -137,12 +137,14 @@ async def get_allowlist(
     tag = encoded.etag if encoded else list_tag(snapshot.version, name, selection, gzipped=gzipped)
     if matches_if_none_match(request, tag) or _is_unmodified(request, reader):
         response = encoded.responses(REVALIDATE).not_modified if encoded else not_modified(tag, REVALIDATE)
+        reader.fetched[caller.id_texts[0]] = snapshot.version
         return _add_age(response, reader)
     count_work(request)
     if encoded is None:
         encoded = await history_of(request).representation(
             caller.id_texts[0], snapshot.version, name, selection, gzipped=gzipped
         )
+    reader.fetched[caller.id_texts[0]] = snapshot.version
     return _add_age(encoded.responses(REVALIDATE).full, reader)
 
 
@@ -185,6 +187,7 @@ async def get_delta(
         body = (await history_of(request).delta(caller.id_texts[0], snapshot.session, deltas)).body
     else:
         body = schemas.DeltaBody.empty(snapshot).model_dump_json(by_alias=True).encode()
+    reader.fetched[caller.id_texts[0]] = snapshot.version
     headers = {**REVALIDATE.headers, **applied}
     return _add_age(Response(body, media_type="application/json", headers=headers), reader)
 

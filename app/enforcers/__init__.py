@@ -1,0 +1,1 @@
+"""Enforcers: what operators' firewalls have loaded of the allowlist, and how far behind they are."""

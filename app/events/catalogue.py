@@ -144,6 +144,13 @@ CATALOGUE = (
     _of_case("lapsed", "An approval expired; its networks are on the list until ends_at.", "lapsed", *_VALIDITY),
     _of_case("expired", "The grace period of an approval ended.", "expired"),
     EventType(
+        "registration.receipt_replaced",
+        "Its partner made a new receipt of a case.",
+        "registration",
+        _TO_PARTNER,
+        _CASE,
+    ),
+    EventType(
         "registration.erased",
         "The personal data of a case was erased.",
         "registration",

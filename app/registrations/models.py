@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     ForeignKey,
+    Identity,
     Index,
     SmallInteger,
     Text,
@@ -26,6 +27,7 @@ from app.applicants.models import Applicant
 from app.core.database.base import NOW, Base, Identified, Versioned, one_of
 from app.core.database.batches import any_of
 from app.partners.models import Partner
+from app.registrations.receipts import FIRST_RECEIPT, MAX_CASE_NUMBER
 from app.registrations.rules import OPEN, Protocol, Purpose, Status, Track
 
 HAS_NOTICE = "notice_decision_id IS NOT NULL"
@@ -48,6 +50,7 @@ class Registration(Identified, Versioned, Base):
     ``client_id`` submitted it, and the clients of ``content_by`` have corrected or resubmitted it since. It is on the
     list until ``ends_at``, a grace period after ``expires_at``. ``reminded_days`` are the days before ``expires_at``
     that the last reminder spoke of; they are no part of its version. ``notice_*`` are of a decision that is announced.
+    Its receipt is made of ``case_number`` and ``receipt_number``, and is not stored (``receipts``).
     """
 
     __tablename__ = "registrations"
@@ -100,6 +103,8 @@ class Registration(Identified, Versioned, Base):
     notice_decision_id: Mapped[UUID | None]
     notice_action: Mapped[str | None]
     notice_effective_at: Mapped[datetime | None]
+    case_number: Mapped[int] = mapped_column(Identity(always=True, maxvalue=MAX_CASE_NUMBER), unique=True)
+    receipt_number: Mapped[int] = mapped_column(server_default=text(str(FIRST_RECEIPT)))
 
 
 NETWORKS = (

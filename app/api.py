@@ -5,6 +5,7 @@ from app.allowlist.serving.router import router as allowlist
 from app.applicants.router import router as applicants
 from app.audit.router import router as audit
 from app.bulk_uploads.router import router as bulk_uploads
+from app.certificates.router import router as certificates
 from app.enforcers.router import router as enforcers
 from app.erasure.router import router as erasure
 from app.events.router import router as events
@@ -28,6 +29,7 @@ ROUTERS = (
     erasure,
     reviews,
     bulk_uploads,
+    certificates,
     events,
     audit,
     webhooks,
@@ -44,6 +46,7 @@ TAGS = [
     {"name": "registrations", "description": "From submission to withdrawal, and what each track needs"},
     {"name": "reviews", "description": "Decisions of the regulator's officers"},
     {"name": "bulk uploads", "description": "Files of registrations"},
+    {"name": "certificates", "description": "Proof that a registration is in force, for anybody"},
     {"name": "allowlist", "description": "What operators enforce, and its history"},
     {"name": "events", "description": "The log, for partners that poll"},
     {"name": "audit", "description": "Proof that the log was only added to"},

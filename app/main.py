@@ -19,6 +19,9 @@ from app.allowlist.serving.reader import SnapshotReader
 from app.allowlist.serving.work_slots import WorkSlots
 from app.allowlist.snapshot import InvalidSnapshot
 from app.audit.store import newest_signed
+from app.certificates.printing import Printer
+from app.certificates.router import page_router as verify_page
+from app.certificates.status_list import StatusLists
 from app.core.auth.bearer import TokenVerifier
 from app.core.database.engine import Database
 from app.core.database.notifications import Listener
@@ -88,6 +91,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    app.state.printer.close()
     await app.state.database.close()
 
 
@@ -123,7 +127,7 @@ def create_app(settings: Settings) -> FastAPI:
     _set_state(app, settings)
     for router in api.ROUTERS:
         app.include_router(router, prefix=api.PREFIX)
-    for router in (tokens, health_router, problem_pages, front_page, docs_pages):
+    for router in (tokens, health_router, problem_pages, front_page, docs_pages, verify_page):
         app.include_router(router)
     build_openapi = app.openapi
     app.openapi = cache(lambda: complete(build_openapi()))  # type: ignore[method-assign]  # FastAPI's way to extend it
@@ -149,7 +153,7 @@ def _set_state(app: FastAPI, settings: Settings) -> None:
 
     async def read_public_keys() -> KeySet:
         async with database.transaction(read_only=True) as tx:
-            return await partners.public_keys(tx)
+            return await partners.published_keys(tx)
 
     newest_migration = health.newest_migration()
 
@@ -179,4 +183,6 @@ def _set_state(app: FastAPI, settings: Settings) -> None:
     app.state.manifest = ManifestSigner(
         database, reader, history, settings.public_url, newest_signed, revocations.is_key_revoked
     )
+    app.state.printer = Printer()
+    app.state.status_lists = StatusLists(database, settings.public_url, revocations.is_key_revoked)
     app.state.readiness = SharedRead(read_readiness)

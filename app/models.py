@@ -4,6 +4,7 @@ from app.allowlist import models as allowlist
 from app.applicants import models as applicants
 from app.audit import models as audit
 from app.bulk_uploads import models as bulk_uploads
+from app.certificates import models as certificates
 from app.core.database import data_keys
 from app.core.database.base import Base
 from app.core.http import idempotency
@@ -21,6 +22,6 @@ __all__ = ["Base", "metadata"]
 
 metadata = Base.metadata
 DOMAINS = (
-    allowlist, applicants, audit, bulk_uploads, data_keys, enforcers, events, health, idempotency, leases, operators,
-    partners, registrations, reviews, webhooks,
+    allowlist, applicants, audit, bulk_uploads, certificates, data_keys, enforcers, events, health, idempotency, leases,
+    operators, partners, registrations, reviews, webhooks,
 )  # fmt: skip

@@ -11,7 +11,7 @@ from app.core.external_issuer import ExternalIssuer
 
 MAX_TOKEN_SECONDS = 3600
 SigningAlgorithm = Literal["Ed25519", "EdDSA", "ES256"]
-OWN_PATHS = (".well-known", "docs", "health", "metrics", "oauth", "problems", "redoc", "static", "v1")
+OWN_PATHS = (".well-known", "docs", "health", "metrics", "oauth", "problems", "redoc", "static", "v1", "verify")
 
 
 class Settings(BaseSettings):

@@ -120,7 +120,8 @@ ClientChange.status = column_property(
 class SigningKey(Base):
     """A key pair that signs tokens, manifests and checkpoints; the private half is sealed.
 
-    A retired key signs nothing more, but is trusted for a week. A revoked key is not trusted.
+    A retired key signs nothing more, but is trusted for a week, and published until ``published_until`` to verify
+    certificates that it signed. A revoked key is neither.
     """
 
     __tablename__ = "signing_keys"
@@ -130,6 +131,7 @@ class SigningKey(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     retired_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    published_until: Mapped[datetime | None]
 
 
 class UsedAssertion(Base):

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.auth import signatures
 from app.core.auth.signatures import ALGORITHM
-from app.core.database.base import INSTANT
+from app.core.database.base import INSTANT, NOW
 from app.core.database.batches import any_of
 from app.core.database.pagination import PageQuery, fetch_page, matching
 from app.core.database.transaction import Transaction
@@ -27,6 +27,8 @@ from app.partners.rules import MANAGE
 SEALED_JWK = "signing_keys.sealed_jwk"
 # longer than a manifest is valid, and than consumers should cache the key set
 KEY_OVERLAP = timedelta(days=7)
+# to which times are rounded up, so that few certificates of a key change its row
+PUBLISHED_STEP = timedelta(days=30)
 # longer than the service's processes wait before they read the keys again for an unknown key id
 PUBLISHED_BEFORE_SIGNING = timedelta(seconds=10)
 # longer than the leeway for assertions and the difference of clocks
@@ -221,6 +223,19 @@ TRUSTED = and_(
 async def public_keys(tx: Transaction) -> KeySet:
     """Return the public halves of the trusted signing keys, newest first."""
     return await _public_halves(tx, TRUSTED)
+
+
+async def published_keys(tx: Transaction) -> KeySet:
+    """Return ``public_keys``, and the retired ones whose certificates may still be valid."""
+    is_needed = and_(SigningKey.revoked_at.is_(None), SigningKey.published_until > NOW)
+    return await _public_halves(tx, or_(TRUSTED, is_needed))
+
+
+async def publish_key_until(tx: Transaction, kid: str, until: datetime) -> None:
+    """Keep a key published until then, also when it is retired, for who verifies what it signed."""
+    is_shorter = or_(SigningKey.published_until.is_(None), SigningKey.published_until < until)
+    longer = update(SigningKey).where(SigningKey.kid == kid, is_shorter)
+    await tx.execute(longer.values(published_until=until + PUBLISHED_STEP))
 
 
 async def every_public_key(tx: Transaction) -> KeySet:

@@ -140,6 +140,7 @@ class Service:
         """Close connections and background tasks."""
         await self.http.aclose()
         await self.database.close()
+        self.app.state.printer.close()
         await self.app.state.database.close()
 
 

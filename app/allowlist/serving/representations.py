@@ -16,6 +16,7 @@ from app.allowlist.formats import FORMATS, Listing, Selection
 from app.allowlist.serving.build_cache import BuildCache
 from app.allowlist.snapshot import Snapshot, Version
 from app.core.errors import NotAcceptable
+from app.core.http.negotiation import preferred
 
 MAX_CACHE_BYTES = 128 * 1024 * 1024  # of the representations of one list
 MAX_LISTS = 2
@@ -141,24 +142,7 @@ def negotiate(accept: str) -> str:
     offered: dict[str, str] = {}  # the first format of each media type
     for name, each in FORMATS.items():
         offered.setdefault(each.media_type.partition(";")[0], name)
-    best, best_weight = None, 0.0
-    for media_type, name in offered.items():
-        weight = _weight(accept or "*/*", media_type)
-        if weight > best_weight:
-            best, best_weight = name, weight
+    best = preferred(accept, offered)
     if best is None:
         raise NotAcceptable(f"The list is available as {', '.join(offered)}.")
-    return best
-
-
-def _weight(accept: str, media_type: str) -> float:
-    """The weight of a media type, from the most specific range that matches it; 0 when none does."""
-    ranges = {}
-    for part in accept.split(","):
-        media_range, *parameters = (item.strip().lower() for item in part.split(";"))
-        quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
-        ranges[media_range] = float(quality) if quality.replace(".", "", 1).isdecimal() else 0.0
-    for candidate in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
-        if candidate in ranges:
-            return ranges[candidate]
-    return 0.0
+    return offered[best]

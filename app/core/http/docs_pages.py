@@ -12,7 +12,7 @@ from app.core.http.public_path import public_path
 from app.core.http.strict_route import StrictRoute
 
 router = APIRouter(route_class=StrictRoute, include_in_schema=False)
-OWN = ("swagger.js", "swagger.css", "favicon.svg")
+OWN = ("swagger.js", "swagger.css", "favicon.svg", "verify.js", "verify.css")
 PACKAGED = ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js")  # of fastapi-offline
 # ReDoc shows a logo from its makers' network: an empty picture stands in.
 ELSEWHERE = (

@@ -13,11 +13,13 @@ STYLE = (
 )
 NAVIGATION = {"/": "Start", "/docs": "Try the API", "/redoc": "Reference", "/problems": "All problems"}
 
+DIRECTIONS = {"en": "ltr", "ur": "rtl"}  # of the languages of pages
 
-def page(title: str, body: Sequence[str]) -> HTMLResponse:
-    """Respond with a page: its title, the links to the others, and ``body``, which is HTML."""
+
+def page(title: str, body: Sequence[str], language: str = "en") -> HTMLResponse:
+    """Respond with a page: its title, the links to the others, and ``body``, HTML in one of ``DIRECTIONS``."""
     head = (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<!doctype html><html lang="{language}" dir="{DIRECTIONS[language]}"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>{title}</title><link rel="icon" href="{public_path("/favicon.ico")}"><style>{STYLE}</style>'
     )

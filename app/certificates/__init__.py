@@ -1,0 +1,1 @@
+"""Certificates of registrations: signed, printable, and verified by anybody without an account."""

@@ -10,6 +10,7 @@ from app.core.http import idempotency
 from app.core.limits import leases
 from app.events import models as events
 from app.health import models as health
+from app.mail import models as mail
 from app.operators import models as operators
 from app.partners import models as partners
 from app.registrations import models as registrations
@@ -20,6 +21,6 @@ __all__ = ["Base", "metadata"]
 
 metadata = Base.metadata
 DOMAINS = (
-    allowlist, applicants, audit, bulk_uploads, data_keys, events, health, idempotency, leases, operators, partners,
-    registrations, reviews, webhooks,
+    allowlist, applicants, audit, bulk_uploads, data_keys, events, health, idempotency, leases, mail, operators,
+    partners, registrations, reviews, webhooks,
 )  # fmt: skip

@@ -29,6 +29,7 @@ from app.core.process.subprocesses import relax_gc
 from app.core.settings import Settings
 from app.erasure.service import erase_due
 from app.health import store as health
+from app.mail.sending import Mailer, forget_old_mails
 from app.partners import store as partners
 from app.registrations import service as registrations
 from app.registrations.erasure import RetentionPeriods
@@ -37,6 +38,7 @@ from app.webhooks.delivery import Deliverer, forget_old_deliveries
 HEARTBEAT_SECONDS = 5.0
 RESTART_SECONDS = 1.0
 SWEEP_SECONDS = 30.0
+MAIL_SECONDS = 5.0
 ERASE_SECONDS = 600.0
 log = structlog.get_logger(__name__)
 
@@ -51,6 +53,7 @@ class Worker:
         self._publisher = Publisher(self._database, timedelta(seconds=settings.mass_change_window_seconds))
         self._lanes = Lanes(self._database, settings)
         self._deliverer = Deliverer(self._database, Outbound(settings))
+        self._mailer = Mailer(self._database, settings)
         self._id = uuid7()
 
     async def run(self) -> None:
@@ -68,6 +71,7 @@ class Worker:
                 "audit size", partial(update_size_metric, self._database), lambda: asyncio.sleep(HEARTBEAT_SECONDS)
             ),
             self._deliverer.run(self._settings.poll_seconds),
+            run_forever("mail", self._mailer.run_once, lambda: asyncio.sleep(MAIL_SECONDS)),
             run_forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
             run_forever("reseal", self.reseal, lambda: asyncio.sleep(SWEEP_SECONDS)),
             run_forever("erase", self._erase, lambda: asyncio.sleep(ERASE_SECONDS)),
@@ -104,6 +108,7 @@ class Worker:
             await leases.delete_ended(tx, timedelta(seconds=self._settings.rate_limit_window_seconds))
             await partners.forget_used_assertions(tx)
             await forget_old_deliveries(tx)
+            await forget_old_mails(tx)
 
     async def reseal(self) -> None:
         """Reseal values sealed with older keys in small transactions, then retire these keys."""

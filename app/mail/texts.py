@@ -145,9 +145,9 @@ def compose(content: Content, language: str, *, sender: str, to: str, public_url
     message["From"], message["To"], message["Subject"] = sender, to, text.subject
     message["Date"] = format_datetime(datetime.now().astimezone())
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2].strip("> "))
-    message["Content-Language"] = language
     message["Auto-Submitted"] = "auto-generated"
     message["List-Unsubscribe"] = f"<{stop}>"
     message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message.set_content("\n\n".join(lines) + "\n")
+    message["Content-Language"] = language  # set_content takes headers of content away
     return message

@@ -12,6 +12,7 @@ from app.core.limits import leases
 from app.enforcers import models as enforcers
 from app.events import models as events
 from app.health import models as health
+from app.mail import models as mail
 from app.operators import models as operators
 from app.partners import models as partners
 from app.registrations import models as registrations
@@ -23,5 +24,5 @@ __all__ = ["Base", "metadata"]
 metadata = Base.metadata
 DOMAINS = (
     allowlist, applicants, audit, bulk_uploads, certificates, data_keys, enforcers, events, health, idempotency, leases,
-    operators, partners, registrations, reviews, webhooks,
+    mail, operators, partners, registrations, reviews, webhooks,
 )  # fmt: skip

@@ -30,6 +30,7 @@ from app.core.settings import Settings
 from app.enforcers import service as enforcers
 from app.erasure.service import erase_due
 from app.health import store as health
+from app.mail.sending import Mailer, forget_old_mails
 from app.partners import store as partners
 from app.registrations import expiry
 from app.registrations import service as registrations
@@ -40,6 +41,7 @@ from app.webhooks.delivery import Deliverer, forget_old_deliveries
 HEARTBEAT_SECONDS = 5.0
 RESTART_SECONDS = 1.0
 SWEEP_SECONDS = 30.0
+MAIL_SECONDS = 5.0
 ERASE_SECONDS = 600.0
 log = structlog.get_logger(__name__)
 
@@ -54,6 +56,7 @@ class Worker:
         self._publisher = Publisher(self._database, timedelta(seconds=settings.mass_change_window_seconds))
         self._lanes = Lanes(self._database, settings)
         self._deliverer = Deliverer(self._database, Outbound(settings))
+        self._mailer = Mailer(self._database, settings)
         self._id = uuid7()
 
     async def run(self) -> None:
@@ -71,6 +74,7 @@ class Worker:
                 "audit size", partial(update_size_metric, self._database), lambda: asyncio.sleep(HEARTBEAT_SECONDS)
             ),
             self._deliverer.run(self._settings.poll_seconds),
+            run_forever("mail", self._mailer.run_once, lambda: asyncio.sleep(MAIL_SECONDS)),
             run_forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
             run_forever("enforcers", partial(enforcers.sweep, self._database), lambda: asyncio.sleep(SWEEP_SECONDS)),
             run_forever("reseal", self.reseal, lambda: asyncio.sleep(SWEEP_SECONDS)),
@@ -112,6 +116,7 @@ class Worker:
             await leases.delete_ended(tx, timedelta(seconds=self._settings.rate_limit_window_seconds))
             await partners.forget_used_assertions(tx)
             await forget_old_deliveries(tx)
+            await forget_old_mails(tx)
 
     async def reseal(self) -> None:
         """Reseal values sealed with older keys in small transactions, then retire these keys."""

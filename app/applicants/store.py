@@ -73,6 +73,11 @@ def details_of(keyring: Keyring, applicant: Applicant | Row[Any]) -> dict[str, A
     return plain | {name: _unseal_value(keyring, name, value) for name, value in sealed.items()}
 
 
+def unseal_email(keyring: Keyring, sealed: bytes) -> str:
+    """Return the address of a sealed ``Applicant.sealed_email``. Raises ``SealBroken``."""
+    return keyring.unseal_text("applicants.sealed_email", sealed)
+
+
 def _unseal_value(keyring: Keyring, name: str, sealed: bytes | None) -> str | None:
     return None if sealed is None else keyring.unseal_text(f"applicants.sealed_{name}", sealed)
 

@@ -127,6 +127,11 @@ class Settings(BaseSettings):
     )
     outbound_ca_file: Path | None = Field(default=None, description="Additional certificate authorities, as PEM")
 
+    smtp_url: SecretStr | None = Field(
+        default=None, description="smtp://[user:password@]host[:port], or smtps://; with MAIL_FROM, mail is sent"
+    )
+    mail_from: str | None = Field(default=None, description="The sender of mail, such as `IP register <noreply@...>`")
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 
@@ -134,6 +139,11 @@ class Settings(BaseSettings):
     def is_https(self) -> bool:
         """True when callers reach the service by HTTPS."""
         return self.public_url.startswith("https:")
+
+    @property
+    def sends_mail(self) -> bool:
+        """True when a server for mail and its sender are set."""
+        return self.smtp_url is not None and self.mail_from is not None
 
     @property
     def path_prefix(self) -> str:

@@ -16,6 +16,7 @@ from app.core.http.idempotency import delete_responses_at
 from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
 from app.erasure.errors import ApplicantInUse
+from app.mail import store as mail
 from app.registrations import erasure as registrations
 from app.registrations.erasure import ERASED_AT_ONCE, BlockingCase, ErasedCase, RetentionPeriods
 
@@ -85,6 +86,7 @@ async def _erase(tx: Transaction, actor: Principal | None, ids: Collection[UUID]
     """Erase locked applicants and all their cases, 5,000 cases at a time."""
     erased = {each.id: each for each in await applicants.erase(tx, actor, ids)}
     await delete_responses_at(tx, [f"/v1/applicants/{id_}" for id_ in ids])
+    await mail.forget_applicants(tx, ids)
     cases = await registrations.cases_after(tx, ids, BEFORE_FIRST)
     while cases:
         await _erase_cases(tx, actor, cases, erased)

@@ -288,15 +288,12 @@ async def read_by_ids(tx: Transaction, principal: Principal, ids: Sequence[UUID]
     return rows
 
 
-async def newest_settled_id(tx: Transaction, *, after: UUID) -> UUID | None:
-    """Return the id of the last settled event; None when it is not after the event ``after``."""
-    start = await tx.get(Event, after)
-    if start is None:
+async def newest_settled_id(tx: Transaction, *, after: UUID | None) -> UUID | None:
+    """Return the id of the last settled event; None when it is not after the event ``after`` (None: the first)."""
+    start = await tx.get(Event, after) if after else None
+    if after and start is None:
         return None
-    newest_first = (
-        select(Event.id)
-        .where(SETTLED, tuple_(*LOG_ORDER) > _place_of(start))
-        .order_by(*(each.desc() for each in LOG_ORDER))
-    )
+    beyond = tuple_(*LOG_ORDER) > _place_of(start) if start else true()
+    newest_first = select(Event.id).where(SETTLED, beyond).order_by(*(each.desc() for each in LOG_ORDER))
     newest: UUID | None = await tx.scalar(newest_first.limit(1))
     return newest

@@ -12,7 +12,8 @@ from app.core.external_issuer import ExternalIssuer
 MAX_TOKEN_SECONDS = 3600
 SigningAlgorithm = Literal["Ed25519", "EdDSA", "ES256"]
 OWN_PATHS = (
-    ".well-known", "docs", "health", "mail", "metrics", "oauth", "problems", "redoc", "static", "status", "v1", "verify",
+    ".well-known", "docs", "health", "mail", "metrics", "oauth", "problems", "redoc", "static", "status", "v1",
+    "verify",
 )  # fmt: skip
 
 

@@ -26,7 +26,13 @@ from app.events.schemas import EventPage
 from app.operators import store as operators
 from app.operators.errors import UnknownOperator
 from app.registrations import rules, schemas, service, store
-from app.registrations.errors import ClaimedByAnother, IllegalTransition, NetworkOverlap, ReferenceDuplicate
+from app.registrations.errors import (
+    ClaimedByAnother,
+    IllegalTransition,
+    NetworkOverlap,
+    ReferenceDuplicate,
+    SuccessorExists,
+)
 from app.registrations.intake.malformed import find_all_errors
 from app.registrations.intake.submissions import Submissions
 
@@ -99,6 +105,8 @@ async def create_registration(
     corrects a case that was sent back and submits it again; in any other status it is refused.
 
     The answer of a new case has its `receipt`, which is shown only here: give it to the registrant.
+    With `replaces` the registration renews, moves or corrects one that was approved. It supersedes that one when it is
+    approved: networks of both stay on the list throughout.
     """
     submissions: Submissions = request.app.state.submissions
     return await submissions.submit(principal, body.request, idempotency)
@@ -112,7 +120,7 @@ router.add_api_route(
     status_code=201,
     summary="Submit a registration",
     response_model=schemas.NewRegistration,
-    responses=problem_responses(*CREATES, *DETAILS)
+    responses=problem_responses(*CREATES, *DETAILS, SuccessorExists, IllegalTransition)
     | {
         200: {
             "model": schemas.Registration,
@@ -154,7 +162,7 @@ async def get_registration(request: Request, registration_id: UUID, principal: R
     "/registrations/{registration_id}",
     summary="Correct a registration",
     response_model=schemas.Registration,
-    responses=problem_responses(*TRANSITIONS, *BODIES, *DETAILS),
+    responses=problem_responses(*TRANSITIONS, *BODIES, *DETAILS, SuccessorExists),
 )
 async def correct_registration(
     registration_id: UUID,
@@ -173,7 +181,7 @@ async def correct_registration(
     "/registrations/{registration_id}/submit",
     summary="Submit a corrected registration again",
     response_model=schemas.Registration,
-    responses=problem_responses(*TRANSITIONS, *BODIES, *DETAILS),
+    responses=problem_responses(*TRANSITIONS, *BODIES, *DETAILS, SuccessorExists),
 )
 async def hand_in_again(registration_id: UUID, database: Db, principal: Writer, if_match: Precondition) -> Response:
     """Back to `submitted`, with a new `due_at`. Its networks are checked again."""
@@ -192,7 +200,7 @@ async def withdraw_registration(
     registration_id: UUID, database: Db, principal: Writer, if_match: Precondition
 ) -> Response:
     """By its submitter, before it is approved. The case is kept as `withdrawn`."""
-    async with database.transaction(principal) as tx:
+    async with database.transaction(principal, role=INTAKE) as tx:
         await service.withdraw(tx, principal, registration_id, if_match)
         return await _answer(tx, principal, registration_id)
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    case,
     cast,
     exists,
     func,
@@ -32,6 +33,7 @@ from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, InvalidValue, NotFound
 from app.core.principal import PartnerKind, Principal
 from app.events import store as events
+from app.registrations import line_store
 from app.registrations.computed_fields import NOTICE, RENEWABLE_FROM, awaits_successor, flags_for
 from app.registrations.json_documents import fetch_json_page, json_page, rfc_3339, select_fields, select_json
 from app.registrations.models import NETWORKS, Registration, RegistrationNetwork
@@ -63,6 +65,7 @@ async def get(tx: Transaction, principal: Principal, registration_id: UUID, *, l
     """Return a case that the caller may see, locked for a change if told to. Raises ``NotFound``."""
     statement = select(Registration).where(Registration.id == registration_id, _VISIBLE[principal.partner_kind])
     if lock:
+        await line_store.lock_lines(tx, Registration.id == registration_id)
         statement = statement.with_for_update(of=Registration)
     registration = await tx.scalar(statement.execution_options(populate_existing=True), viewer(principal))
     if registration is None:
@@ -209,11 +212,17 @@ CASE: Rows = select(
     Registration.notice_action,
     Registration.notice_effective_at,
     awaits_successor().label("awaits_successor"),
+    Registration.replaces,
+    Registration.handover_hours,
 )
 
 
 async def lock_cases(tx: Transaction, condition: ColumnElement[bool], limit: int) -> AsyncIterator[Sequence[Case]]:
-    """Lock the cases that meet a condition in the order of their ids, up to ``limit`` at a time."""
+    """Lock the cases that meet a condition in the order of their ids, up to ``limit`` at a time.
+
+    Their lines are locked before, all at once.
+    """
+    await line_store.lock_lines(tx, condition)
     statement = CASE.where(condition).order_by(Registration.id).limit(limit).with_for_update(of=Registration)
     cases = [Case(*row) for row in await tx.execute(statement)]
     while cases:
@@ -257,10 +266,17 @@ async def update_cases(tx: Transaction, ids: Sequence[UUID], values: dict[str, A
     )
 
 
+def with_replaces(details: ColumnElement[Any], replaces: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the details of an event with ``replaces``, where the case replaces another."""
+    named = func.jsonb_build_object("replaces", replaces)
+    return case((replaces.is_not(None), details.op("||", return_type=JSONB)(named)), else_=details)
+
+
 def _submitted() -> Rows:
-    details = func.jsonb_build_object(
+    content = func.jsonb_build_object(
         "status", Registration.status, "networks", Registration.networks, "reference", Registration.reference
     )
+    details = with_replaces(content, Registration.replaces.expression)
     columns = (Registration.id, Registration.partner_id, Registration.operator, details.label("details"))
     return select(*columns).where(any_of(Registration.id, bindparam("ids"))).order_by(Registration.id)
 

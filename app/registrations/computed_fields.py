@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, case, func, select, type_coerce
+from sqlalchemy import ColumnElement, Text, and_, case, func, or_, select, type_coerce
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.orm import aliased
 
@@ -50,5 +50,5 @@ def awaits_successor() -> ColumnElement[bool]:
     """Return the condition of having a successor that was submitted before ``ends_at`` and is not decided."""
     successor = aliased(Registration)
     is_open = any_of(successor.status, sorted(OPEN))
-    in_time = successor.submitted_at < func.coalesce(Registration.ends_at, "infinity")
+    in_time = or_(Registration.ends_at.is_(None), successor.submitted_at < Registration.ends_at)
     return select(successor.id).where(successor.id == Registration.replaced_by, is_open, in_time).exists()

@@ -41,7 +41,7 @@ _SET_REPLACED_BY = Statement(
 )
 
 
-async def lock_lines(tx: Transaction, condition: ColumnElement[bool]) -> None:
+async def lock_lines(tx: Transaction, condition: ColumnElement[bool], values: Mapping[str, Any] | None = None) -> None:
     """Lock the lines of the cases that meet a condition, in order of their ids; nothing for cases without a line.
 
     What a case replaces never changes, so the cases before it are locked for certain. One that is to replace it may be
@@ -55,7 +55,7 @@ async def lock_lines(tx: Transaction, condition: ColumnElement[bool]) -> None:
     line = line.union(next_)
     found = select(Registration.id).where(Registration.id.in_(select(line.c.id)))
     locked = found.order_by(Registration.id).with_for_update(of=Registration).subquery("locked")
-    await tx.execute(select(func.count()).select_from(locked))
+    await tx.execute(select(func.count()).select_from(locked), values)
 
 
 async def lock_replaced(

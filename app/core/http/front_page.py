@@ -20,6 +20,7 @@ LINKS = {
     "bulk_uploads": "/v1/bulk-uploads",
     "allowlist": "/v1/allowlist",
     "events": "/v1/events",
+    "verify": "/verify",
     "health": "/health/ready",
 }
 GREETING = (

@@ -64,6 +64,16 @@ async def test_who_has_the_list_is_answered_that_nothing_changed(
     assert changed.headers["etag"] != tag
 
 
+async def test_the_list_is_compressed_for_who_takes_it_so(service: Service) -> None:
+    plain, gzipped = [
+        await service.http.get(STATUS_LIST, headers={"Accept-Encoding": coding}) for coding in ("identity", "gzip")
+    ]
+    assert plain.text == gzipped.text
+    assert (plain.headers.get("content-encoding"), gzipped.headers["content-encoding"]) == (None, "gzip")
+    assert plain.headers["etag"] != gzipped.headers["etag"]
+    assert plain.headers["vary"] == "Accept-Encoding"
+
+
 async def test_each_change_of_status_is_in_the_list(service: Service, pseb: Caller, officer: Caller) -> None:
     case, other = await cases.approved(pseb, officer), await cases.approved(pseb, officer)
     token, untouched = await certificates.signed(pseb, case), await certificates.signed(pseb, other)

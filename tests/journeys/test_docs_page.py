@@ -1,27 +1,19 @@
 """The documentation works in a browser that has no network but the service."""
 
-import shutil
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from playwright.async_api import Page, Route, async_playwright, expect
+from playwright.async_api import Page, expect
 from sqlalchemy import select
 
 from app.core.principal import SCOPES
 from app.core.settings import Settings
 from app.registrations.models import Registration
 from tests.support import processes
+from tests.support.browser import NEEDS_CHROMIUM, open_page
 from tests.support.service import Service
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium"),
-]
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture
@@ -33,28 +25,8 @@ def url(settings: Settings) -> Iterator[str]:
 @pytest.fixture
 async def page(url: str) -> AsyncIterator[Page]:
     """A browser page that reaches only the service, and must not try to reach anything else."""
-    strayed: list[str] = []
-    broken: list[str] = []
-
-    async def keep_in(route: Route) -> None:
-        if route.request.url.startswith(f"{url}/"):
-            await route.continue_()
-        else:
-            strayed.append(route.request.url)
-            await route.abort()
-
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = await browser.new_page()
-        page.set_default_timeout(20_000)
-        page.on("pageerror", lambda error: broken.append(str(error)))
-        # what the content security policy forbids is told here
-        page.on("console", lambda told: broken.append(told.text) if told.type == "error" else None)
-        await page.route("**/*", keep_in)
+    async with open_page(url) as page:
         yield page
-        await browser.close()
-    assert strayed == []
-    assert broken == []
 
 
 async def authorise(service: Service, url: str, page: Page) -> None:

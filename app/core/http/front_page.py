@@ -21,6 +21,7 @@ LINKS = {
     "allowlist": "/v1/allowlist",
     "events": "/v1/events",
     "status": "/status",
+    "verify": "/verify",
     "health": "/health/ready",
 }
 GREETING = (

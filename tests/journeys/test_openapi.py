@@ -21,7 +21,6 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from app.main import create_app
-from app.partners.rules import ALLOWED, PartnerKind
 from tests.support import cases, events, example_calls, postgres, processes, random_walks, uploads
 from tests.support.held_changes import held_removal
 from tests.support.service import Caller, Service
@@ -199,10 +198,8 @@ async def test_every_operation_does_what_its_example_shows_and_its_answers_lead_
     tokens = {each: answer.json()["access_token"] for each, answer in answers.items()}
 
     def token_for(operation: example_calls.Operation) -> str | None:
-        ways = operation.definition.raw.get("security", [])
-        needed = {scope for each in ways for scopes in each.values() for scope in scopes}
-        caller = pseb if needed <= ALLOWED[PartnerKind.ASSOCIATION] else admin
-        return tokens[caller] if ways else None
+        caller = example_calls.caller_of(operation.definition.raw, pseb, admin)
+        return tokens[caller] if caller else None
 
     calls = random_walks.Calls(token_for, lambda name: {**ids, **own.get(name, {})}, CHECKS)
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")

@@ -92,6 +92,11 @@ def _hold_above(kind: HeldKind, changes: Sequence[Change], in_window: int, bound
     return Hold(kind, mass, in_window, bound) if mass and in_window > bound else None
 
 
+def surrender_bound(entries: int) -> int:
+    """Return how many networks a partner that has ``entries`` of them may surrender in an hour without an officer."""
+    return max(MIN_REMOVAL_BOUND, entries * REMOVAL_PERCENT // 100)
+
+
 def find_waiting(added: Sequence[Change], removed: Sequence[Change], holds: Sequence[Hold]) -> set[int]:
     """Return the ids of the changes that must wait for those that are held, because they have addresses in common.
 

@@ -110,6 +110,11 @@ class Entry(Base):
             "leaves_at",
             postgresql_where=text("leaves_at IS NOT NULL AND withdrawn_at IS NULL"),
         ),
+        Index(
+            "allowlist_entries_surrendered_idx",
+            "withdrawn_at",
+            postgresql_where=text("withdrawn_reason = 'surrendered'"),
+        ),
         Index(None, "registration_id"),
         # complements the partial index of the second constraint: each entry published is in one of the two
         Index("allowlist_entries_gone_idx", "network", postgresql_using="spgist", postgresql_where=text(GONE)),

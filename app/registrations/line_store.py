@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Text,
     Uuid,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     case,
     column,
+    delete,
     func,
     literal,
     literal_column,
@@ -32,8 +34,9 @@ from app.registrations.models import Registration, RegistrationNetwork
 from app.registrations.rules import Status
 
 _UUIDS: ARRAY[UUID] = ARRAY(Uuid)
+_KINDS: dict[str, Any] = {"status": Text, "subject": Text, "code_hash": Text, "is_listed": Boolean}
 _REPLACED = func.lock_replaced(bindparam("ids", type_=_UUIDS), bindparam("hashes", type_=ARRAY(Text))).table_valued(
-    *(column(name, Text if name in ("status", "subject", "code_hash") else Uuid) for name in ReplacedCase._fields)
+    *(column(name, _KINDS.get(name, Uuid)) for name in ReplacedCase._fields)
 )
 _LOCK_REPLACED = Statement(select(*_REPLACED.c))
 _SET_REPLACED_BY = Statement(
@@ -75,6 +78,12 @@ async def set_replaced_by(
     """Change by which case each of ``cases``, which are locked, is replaced, where it is as ``before``."""
     if cases:
         await tx.fetch(_SET_REPLACED_BY, ids=cases, before=before, after=after)
+
+
+async def remove_networks(tx: Transaction, registration_id: UUID, networks: Collection[str]) -> None:
+    """Take networks away from a case, which keeps others."""
+    own = (RegistrationNetwork.registration_id == registration_id, any_of(RegistrationNetwork.network, networks))
+    await tx.execute(delete(RegistrationNetwork).where(*own))
 
 
 async def free_replaced(tx: Transaction, successors: Mapping[UUID, UUID]) -> None:

@@ -21,7 +21,10 @@ _TOLD_ALONE: tuple[type[DomainError], ...] = (NotFound, SuccessorExists, Illegal
 
 
 class ReplacedCase(NamedTuple):
-    """A case that another may replace; ``code_hash`` is that of the transfer code that allows it, if one does."""
+    """A case that another may replace; ``code_hash`` is that of the transfer code that allows it, if one does.
+
+    ``is_listed`` is true for a surrendered case whose networks are still on the list, as when their removal is held.
+    """
 
     id: UUID
     partner_id: UUID
@@ -29,6 +32,7 @@ class ReplacedCase(NamedTuple):
     subject: str
     replaced_by: UUID | None
     code_hash: str | None
+    is_listed: bool = False
 
 
 class NamedCase(NamedTuple):
@@ -85,7 +89,7 @@ def replacement_errors(
         yield NotFound.at(pointer, "There is no such registration to replace.")
     elif subject is not None and replaced.subject != subject:
         yield InvalidValue.at(pointer, "The registration to replace is of another applicant.")
-    elif replaced.status not in REPLACEABLE:
+    elif replaced.status not in REPLACEABLE and not replaced.is_listed:
         yield IllegalTransition.at(pointer, wrong_status(replaced.status, REPLACEABLE, "replaced").detail)
     elif replaced.replaced_by not in (None, successor):
         yield SuccessorExists.at(pointer)
@@ -109,6 +113,6 @@ def succession_refusal(replaced: ReplacedCase | None, successor: UUID) -> Domain
         return SuccessorExists("Another registration is to replace the one that this one replaces.")
     if replaced.status == Status.SUSPENDED:
         return IllegalTransition("The registration that it replaces is suspended. Reinstate that one first.")
-    if next_status(replaced.status, Transition.SUPERSEDE) is None:
+    if next_status(replaced.status, Transition.SUPERSEDE) is None and not replaced.is_listed:
         return IllegalTransition(f"The registration that it replaces is {replaced.status}, and is not renewed.")
     return None

@@ -25,7 +25,7 @@ from app.events import store as events
 from app.events.schemas import EventPage
 from app.operators import store as operators
 from app.operators.errors import UnknownOperator
-from app.registrations import rules, schemas, service, store
+from app.registrations import rules, schemas, service, store, surrenders
 from app.registrations.errors import (
     ClaimedByAnother,
     IllegalTransition,
@@ -41,10 +41,8 @@ Reader = Annotated[Principal, require("registrations:read")]
 Writer = Annotated[Principal, require("registrations:write")]
 Officer = Annotated[Principal, require("reviews:write")]
 TRANSITIONS = (*CHANGES, IllegalTransition)
-DETAILS = (
-    MissingField, UnknownOperator, NetworkMalformed, NetworkHostBits, NetworkTooWide,
-    NetworkReserved, NetworkOverlap, NetworkTaken, ReferenceDuplicate,
-)  # fmt: skip
+NETWORKS = (NetworkMalformed, NetworkHostBits, NetworkTooWide, NetworkReserved)
+DETAILS = (MissingField, UnknownOperator, *NETWORKS, NetworkOverlap, NetworkTaken, ReferenceDuplicate)
 
 
 async def _answer(tx: Transaction, principal: Principal, registration_id: UUID) -> Response:
@@ -222,6 +220,33 @@ async def make_receipt(registration_id: UUID, database: Db, principal: Writer, i
             return json_response(schemas.Receipt(receipt=receipt), 201, location=f"/v1/registrations/{registration_id}")
 
         return await idempotency.respond(tx, principal, make)
+
+
+@router.post(
+    "/registrations/{registration_id}/surrender",
+    summary="Give networks back",
+    response_model=schemas.Registration,
+    responses=problem_responses(*TRANSITIONS, *CREATES, *NETWORKS, SuccessorExists),
+)
+async def surrender_registration(
+    registration_id: UUID,
+    database: Db,
+    principal: Writer,
+    if_match: Precondition,
+    idempotency: Idempotency,
+    body: schemas.Surrender | None = None,
+) -> Response:
+    """By its submitter, once it is approved: the whole registration, or the networks that the body names.
+
+    It needs no decision. Many within an hour are taken off the list only when an officer has released them.
+    """
+    async with database.transaction(principal, role=INTAKE) as tx:
+
+        async def act() -> Response:
+            await surrenders.surrender(tx, principal, registration_id, if_match, body.networks if body else None)
+            return await _answer(tx, principal, registration_id)
+
+        return await idempotency.respond(tx, principal, act)
 
 
 @router.post(

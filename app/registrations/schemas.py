@@ -282,6 +282,17 @@ class ClaimEndQuery(Query):
     reason: Annotated[Line200 | None, Field(description="Needed to end another officer's claim")] = None
 
 
+class Surrender(Body):
+    """Networks to give back."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"networks": ["203.99.50.16/29"]}]})
+
+    networks: Annotated[
+        list[NetworkText] | None,
+        Field(min_length=1, max_length=rules.MAX_NETWORKS, description="Absent: all, and the registration ends"),
+    ] = None
+
+
 class TrackDescription(Resource):
     """A track with its requirements and limits."""
 

@@ -49,7 +49,11 @@ HANDED_OVER_AT_ONCE = 5_000
 CLAIMS_ENDED_AT_ONCE = 1_000
 
 
-async def _lock_own(tx: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch) -> Registration:
+async def lock_own(tx: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch) -> Registration:
+    """Lock a case of the caller's partner, after the case that it replaces.
+
+    Raises ``NotFound``, ``VersionMismatch``, and ``IllegalTransition`` for a case of another partner.
+    """
     case = await store.get(tx, principal, registration_id)
     if case.replaces:
         await line_store.lock_replaced(tx, [case.replaces])
@@ -75,7 +79,7 @@ async def correct(
     tx: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch, patch: RegistrationChange
 ) -> None:
     """Correct a case that was sent back. Raises ``IllegalTransition``, ``VersionMismatch``, ``Invalid``."""
-    case = await _lock_own(tx, principal, registration_id, if_match)
+    case = await lock_own(tx, principal, registration_id, if_match)
     if case.status not in EDITABLE:
         raise wrong_status(case.status, EDITABLE, "corrected")
     accepted = await _check(tx, principal, case, patch.apply_to(_details(case)))
@@ -98,7 +102,7 @@ async def _check(tx: Transaction, principal: Principal, case: Registration, deta
 
 async def resubmit(tx: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:
     """Submit a case again, checked anew. Raises ``IllegalTransition``, ``VersionMismatch``, ``Invalid``."""
-    case = await _lock_own(tx, principal, registration_id, if_match)
+    case = await lock_own(tx, principal, registration_id, if_match)
     _target(case.status, Transition.SUBMIT)
     await intake.take_places(tx, {case.id: await _check(tx, principal, case, _details(case))})
     values = {**statements.resubmitted_by(principal.client_id), "due_at": due_at(case.track, await tx.now())}
@@ -108,7 +112,7 @@ async def resubmit(tx: Transaction, principal: Principal, registration_id: UUID,
 
 async def withdraw(tx: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:
     """Withdraw a case that is not approved. Raises ``IllegalTransition``, ``VersionMismatch``."""
-    case = await _lock_own(tx, principal, registration_id, if_match)
+    case = await lock_own(tx, principal, registration_id, if_match)
     target = _target(case.status, Transition.WITHDRAW)
     await store.update_cases(tx, [case.id], {"status": target, **UNCLAIMED})
     if case.replaces:

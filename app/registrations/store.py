@@ -246,6 +246,11 @@ async def ids_where(tx: Transaction, condition: ColumnElement[bool], limit: int)
     return list(await tx.scalars(select(Registration.id).where(condition).limit(limit)))
 
 
+def ids_of_partner(partner_id: UUID) -> Rows:
+    """Select the ids of the cases of a partner."""
+    return select(Registration.id).where(Registration.partner_id == partner_id)
+
+
 def networks_of(ids: Sequence[UUID]) -> Rows:
     """Select network, registration id and subject of every network of these cases, by id and position."""
     return (

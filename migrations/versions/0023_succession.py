@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from migrations.policies import INTAKE, SERVICE, open_to_intake, protect
+from migrations.policies import INTAKE, SERVICE, close_to_intake, open_to_intake, protect
 
 revision = "0023"
 down_revision = "0022"
@@ -38,7 +38,9 @@ MAY_REPLACE = """(
 """
 FUNCTIONS = {
     "lock_replaced(ids uuid[], hashes text[])": f"""
-        RETURNS TABLE (id uuid, partner_id uuid, status text, subject text, replaced_by uuid, code_hash text)
+        RETURNS TABLE (
+            id uuid, partner_id uuid, status text, subject text, replaced_by uuid, code_hash text, is_listed boolean
+        )
         LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
         WITH offered AS MATERIALIZED (
             SELECT codes.registration_id, codes.hash FROM transfer_codes codes
@@ -46,12 +48,15 @@ FUNCTIONS = {
             ORDER BY codes.hash FOR UPDATE
         )
         SELECT replaced.id, replaced.partner_id, replaced.status, replaced.subject, replaced.replaced_by,
-               (SELECT min(offered.hash) FROM offered WHERE offered.registration_id = replaced.id)
+               (SELECT min(offered.hash) FROM offered WHERE offered.registration_id = replaced.id),
+               replaced.status = 'surrendered' AND EXISTS (
+                 SELECT FROM allowlist_entries entry
+                 WHERE entry.registration_id = replaced.id AND entry.removed_serial IS NULL)
         FROM registrations replaced
         WHERE replaced.id = ANY (ids || ARRAY(SELECT offered.registration_id FROM offered))
           AND ({MAY_REPLACE}) OR replaced.id IN (SELECT offered.registration_id FROM offered))
         ORDER BY replaced.id FOR UPDATE OF replaced
-        $$""",
+        $$""",  # noqa: S608 - our own condition
     "set_replaced_by(ids uuid[], before uuid[], after uuid[])": f"""
         RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
         UPDATE registrations replaced
@@ -61,7 +66,7 @@ FUNCTIONS = {
           AND {MAY_REPLACE} OR EXISTS (
             SELECT FROM transfer_codes codes
             WHERE codes.registration_id = replaced.id AND codes.used_by = tenant_partner()))
-        $$""",
+        $$""",  # noqa: S608 - our own condition
     "use_transfer_codes(hashes text[])": """
         RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
         UPDATE transfer_codes SET used_at = register_now(), used_by = tenant_partner()
@@ -108,6 +113,8 @@ def _change_entries() -> None:
     op.create_index("allowlist_entries_in_order_idx", table, network, postgresql_where=sa.text(PUBLISHED))
     withdrawn = {"postgresql_using": "spgist", "postgresql_where": sa.text(WITHDRAWN)}
     op.create_index("allowlist_entries_withdrawn_idx", table, network, **withdrawn)
+    surrendered = sa.text("withdrawn_reason = 'surrendered'")
+    op.create_index("allowlist_entries_surrendered_idx", table, ["withdrawn_at"], postgresql_where=surrendered)
     leaving = sa.text("leaves_at IS NOT NULL AND withdrawn_at IS NULL")
     op.create_index("allowlist_entries_leaving_idx", table, ["leaves_at"], postgresql_where=leaving)
 
@@ -126,6 +133,7 @@ def _open_entries_to_surrenders() -> None:
     op.create_index(
         "held_changes_partner_id_key", "held_changes", ["partner_id"], unique=True, postgresql_where=waiting
     )
+    open_to_intake("publications", "SELECT (serial, count)", everybodys=True)
     open_to_intake("held_changes", "SELECT, INSERT, UPDATE (count, in_window, bound)", own=OWN)
 
 
@@ -164,8 +172,8 @@ def downgrade() -> None:
     """Revert. Fails while a reference is that of two cases, or a granted network overlaps a published one."""
     for signature in FUNCTIONS:
         op.execute(f"DROP FUNCTION {signature.partition('(')[0]}")
-    op.execute(f"REVOKE ALL ON held_changes FROM {INTAKE}")
-    op.execute("DROP POLICY held_changes_intake ON held_changes")
+    for table in ("publications", "held_changes"):
+        close_to_intake(table)
     op.drop_index("held_changes_partner_id_key", "held_changes")
     op.drop_column("held_changes", "partner_id")
     op.execute("DROP POLICY allowlist_entries_intake ON allowlist_entries")
@@ -173,7 +181,7 @@ def downgrade() -> None:
     op.execute(f"GRANT SELECT (network, registration_id, removed_serial) ON allowlist_entries TO {INTAKE}")
     op.drop_table("transfer_codes")
     op.drop_table("entry_holdings")
-    for name in ("leaving", "withdrawn", "in_order"):
+    for name in ("leaving", "surrendered", "withdrawn", "in_order"):
         op.drop_index(f"allowlist_entries_{name}_idx", "allowlist_entries")
     op.create_index("allowlist_entries_withdrawn_idx", "allowlist_entries", ["id"], postgresql_where=sa.text(WITHDRAWN))
     in_force = sa.text("removed_serial IS NULL")

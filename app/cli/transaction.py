@@ -8,7 +8,8 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from app.core.database.engine import Database, is_outage
+from app.core.database.engine import Database
+from app.core.database.outages import is_outage
 from app.core.database.transaction import Transaction
 from app.core.errors import DomainError
 from app.core.settings import Settings

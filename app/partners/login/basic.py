@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.database.engine import is_outage
+from app.core.database.outages import is_outage
 from app.core.errors import Unauthenticated, Unavailable
 from app.core.keyring import Keyring
 from app.core.principal import Principal

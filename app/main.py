@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import cache
+from functools import cache, partial
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -36,10 +36,11 @@ from app.core.limits.http import RateLimits
 from app.core.limits.shared_read import SharedRead
 from app.core.outbound.client import Outbound
 from app.core.process.logs import configure_logging
+from app.core.process.progress import Progress
 from app.core.settings import Settings
 from app.health import store as health
-from app.health.router import readiness_problem
 from app.health.router import router as health_router
+from app.health.service import probe
 from app.partners import store as partners
 from app.partners.login.basic import BasicAuthenticator
 from app.partners.login.client_authentication import ClientAuthenticator
@@ -74,7 +75,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await revocations.refresh()
         await reader.refresh()
     gc.freeze()  # a full collection of the objects loaded so far would take a tenth of a second
-    tasks = [asyncio.create_task(each) for each in (listener.run(), reader.run(listener), revocations.run(listener))]
+    progress: Progress = app.state.progress
+    loops = {
+        "listen": listener.run(),
+        "refresh the list": reader.run(listener),
+        "refresh revocations": revocations.run(listener),
+        "tick": progress.run(),
+    }
+    tasks = [asyncio.create_task(work, name=name) for name, work in loops.items()]
+    progress.watch(tasks)
     yield
     for task in tasks:
         task.cancel()
@@ -142,12 +151,6 @@ def _set_state(app: FastAPI, settings: Settings) -> None:
         async with database.transaction(read_only=True) as tx:
             return await partners.public_keys(tx)
 
-    newest_migration = health.newest_migration()
-
-    async def read_readiness() -> str:
-        async with database.transaction(read_only=True) as tx:
-            return await readiness_problem(tx, newest_migration)
-
     revocations = TokenRevocations(database, settings.poll_seconds)
     outbound, reader, clients = Outbound(settings), SnapshotReader(database, settings), ClientLookup(database)
     slots = WorkSlots()
@@ -170,4 +173,5 @@ def _set_state(app: FastAPI, settings: Settings) -> None:
     app.state.manifest = ManifestSigner(
         database, reader, history, settings.public_url, newest_signed, revocations.is_key_revoked
     )
-    app.state.readiness = SharedRead(read_readiness)
+    app.state.readiness = SharedRead(partial(probe, database, health.own_migrations()))
+    app.state.progress = Progress()

@@ -120,7 +120,9 @@ class Settings(BaseSettings):
     mass_change_window_seconds: int = Field(
         default=3_600, ge=1, le=2_592_000, description="Over which mass removals and growth of the list are counted"
     )
-    worker_metrics_port: int = Field(default=0, ge=0, le=65535, description="0: no metrics of the worker")
+    worker_metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="0: no metrics and health checks of the worker"
+    )
 
     outbound_allowed: tuple[str, ...] = Field(
         default=(),

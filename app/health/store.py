@@ -1,5 +1,6 @@
-"""SQL of readiness: the heartbeats of workers, and the migration of the database."""
+"""SQL of readiness: the heartbeats of workers, the migration of the database, and a write that leaves nothing."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -7,7 +8,7 @@ from uuid import UUID
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.database.transaction import Transaction
@@ -31,11 +32,11 @@ async def has_live_worker(tx: Transaction) -> bool:
 
 
 @cache  # it loads every migration
-def newest_migration() -> str | None:
-    """The newest Alembic revision in this code."""
+def own_migrations() -> Sequence[str]:
+    """The Alembic revisions of this code, from the first to the newest."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    return ScriptDirectory.from_config(config).get_current_head()
+    return [each.revision for each in ScriptDirectory.from_config(config).walk_revisions()][::-1]
 
 
 async def applied_migration(tx: Transaction) -> str | None:
@@ -44,3 +45,22 @@ async def applied_migration(tx: Transaction) -> str | None:
         return None
     revision: str | None = await tx.scalar(text("SELECT version_num FROM alembic_version"))
     return revision
+
+
+async def oldest_code(tx: Transaction) -> str | None:
+    """The oldest migration whose code can run on this database, or None when it does not say."""
+    if await tx.scalar(select(func.to_regprocedure("register_oldest_code()"))) is None:
+        return None
+    oldest: str | None = await tx.scalar(select(func.register_oldest_code()))
+    return oldest
+
+
+async def is_read_only(tx: Transaction) -> bool:
+    """True when the server is a standby, or lets no transaction write."""
+    standby = func.pg_is_in_recovery()
+    return bool(await tx.scalar(select(or_(standby, func.current_setting("transaction_read_only") == "on"))))
+
+
+async def write_nothing(tx: Transaction) -> None:
+    """Write to the write-ahead log only, so that the commit waits for what every commit waits for."""
+    await tx.execute(select(func.pg_logical_emit_message(True, "health", "")))

@@ -29,7 +29,7 @@ from app.core.process.subprocesses import relax_gc
 from app.core.settings import Settings
 from app.erasure.service import erase_due
 from app.health import store as health
-from app.health.process import serve_health
+from app.health.process import serve_health, update_held_back_metric
 from app.partners import store as partners
 from app.registrations import service as registrations
 from app.registrations.erasure import RetentionPeriods
@@ -69,6 +69,11 @@ class Worker:
             run_forever("audit", partial(run_sequencer, self._settings), lambda: asyncio.sleep(RESTART_SECONDS)),
             run_forever(
                 "audit size", partial(update_size_metric, self._database), lambda: asyncio.sleep(HEARTBEAT_SECONDS)
+            ),
+            run_forever(
+                "events held back",
+                partial(update_held_back_metric, self._database),
+                lambda: asyncio.sleep(HEARTBEAT_SECONDS),
             ),
             self._deliverer.run(self._settings.poll_seconds),
             run_forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),

@@ -45,6 +45,11 @@ async def port(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[s
         await task
 
 
+def _get_later(url: str) -> httpx.Response:
+    time.sleep(2.5)
+    return httpx.get(url)
+
+
 async def _has_status(url: str, status: int) -> bool:
     async with httpx.AsyncClient() as http:
         return (await http.get(url)).status_code == status
@@ -66,7 +71,7 @@ async def test_the_check_of_a_loop_that_stands_is_answered_and_fails(port: str) 
     live = f"{port}/health/live"
     assert await _has_status(live, 200)
     with ThreadPoolExecutor() as threads:
-        asked = threads.submit(lambda: (time.sleep(2.5), httpx.get(live))[1])
+        asked = threads.submit(_get_later, live)
         time.sleep(3.5)  # noqa: ASYNC251  # the loop stands
         answer = asked.result()
     assert answer.status_code == 503

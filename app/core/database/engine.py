@@ -24,7 +24,7 @@ from app.core.settings import Settings
 # Deadlines on this side, in seconds. That of a statement is the server's and ``SERVER_FIRST_SECONDS``.
 BEGIN_SECONDS = 5.0  # the server has nothing to do for it, so one that takes longer is gone
 COMMIT_SECONDS = 15.0
-ROLLBACK_SECONDS = 2.0
+ROLLBACK_SECONDS = 1.0
 KEYS_SECONDS = 3.0
 KEYS_REFRESH_SECONDS = 5.0
 # Planner settings for look-ups by key: generic plans, made once a connection, that use indexes on small tables too.

@@ -9,8 +9,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 # SQLSTATEs of transient errors: connection, login, resources, shutdown, system, serialization, deadlock, lock timeout.
 TRANSIENT_STATES = ("08", "28", "3D000", "53", "57", "58", "40001", "40P01", "55P03")
 READ_ONLY_STATE = "25006"
-# An ``OSError`` of these is about a local disk, not about a connection.
-DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
+# An ``OSError`` of these is about a local disk, not about a connection, whose errors are ``NoServer``. A full disk of
+# temporary files is ENOENT when Python looks for a place for its first one.
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.ENOENT, errno.EACCES)
 
 
 class NoServer(ConnectionError):
@@ -29,6 +30,13 @@ def state_of(error: BaseException) -> str | None:
     """Return the SQLSTATE of an error of the driver or of SQLAlchemy, or None."""
     state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
     return None if state is None else str(state)
+
+
+def message_of(error: BaseException) -> str:
+    """Return the text of an error in one line, without a statement."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    told = str(getattr(original, "__cause__", None) or original)
+    return told.strip().split("\n")[0] or type(original).__name__
 
 
 def is_disk_fault(error: BaseException) -> bool:

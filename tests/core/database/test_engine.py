@@ -253,6 +253,7 @@ async def test_a_statement_of_ours_that_is_wrong_is_a_fault(service: Service, st
 
 def test_a_full_disk_of_ones_own_is_a_fault_and_no_outage_of_the_database() -> None:
     assert not is_outage(OSError(errno.ENOSPC, "No space left on device"))
+    assert not is_outage(FileNotFoundError(errno.ENOENT, "No usable temporary directory found"))
     assert is_outage(OSError(errno.EHOSTUNREACH, "No route to host"))
     assert is_outage(OSError("Multiple exceptions: [Errno 111] Connect call failed"))
 

@@ -40,11 +40,12 @@ from app.core.limits.shared_read import SharedRead
 from app.core.outbound.client import Outbound
 from app.core.process.logs import configure_logging
 from app.core.process.loops import run_forever
+from app.core.process.progress import Progress
 from app.core.settings import Settings
 from app.enforcers import service as enforcers
 from app.health import store as health
-from app.health.router import readiness_problem
 from app.health.router import router as health_router
+from app.health.service import probe
 from app.partners import store as partners
 from app.partners.login.basic import BasicAuthenticator
 from app.partners.login.client_authentication import ClientAuthenticator
@@ -87,8 +88,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         partial(enforcers.record_fetched, app.state.database, reader),
         lambda: asyncio.sleep(FETCHED_SECONDS),
     )
-    loops = (listener.run(), reader.run(listener), revocations.run(listener), fetches)
-    tasks = [asyncio.create_task(each) for each in loops]
+    progress: Progress = app.state.progress
+    loops = {
+        "listen": listener.run(),
+        "refresh the list": reader.run(listener),
+        "refresh revocations": revocations.run(listener),
+        "record fetched lists": fetches,
+        "tick": progress.run(),
+    }
+    tasks = [asyncio.create_task(work, name=name) for name, work in loops.items()]
+    progress.watch(tasks)
     yield
     for task in tasks:
         task.cancel()
@@ -157,12 +166,6 @@ def _set_state(app: FastAPI, settings: Settings) -> None:
         async with database.transaction(read_only=True) as tx:
             return await partners.published_keys(tx)
 
-    newest_migration = health.newest_migration()
-
-    async def read_readiness() -> str:
-        async with database.transaction(read_only=True) as tx:
-            return await readiness_problem(tx, newest_migration)
-
     revocations = TokenRevocations(database, settings.poll_seconds)
     outbound, reader, clients = Outbound(settings), SnapshotReader(database, settings), ClientLookup(database)
     slots = WorkSlots()
@@ -188,4 +191,5 @@ def _set_state(app: FastAPI, settings: Settings) -> None:
     )
     app.state.printer = Printer()
     app.state.status_lists = StatusLists(database, settings.public_url, revocations.is_key_revoked)
-    app.state.readiness = SharedRead(read_readiness)
+    app.state.readiness = SharedRead(partial(probe, database, health.own_migrations()))
+    app.state.progress = Progress()

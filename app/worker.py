@@ -8,7 +8,6 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
-from prometheus_client import start_http_server
 from uuid_utils.compat import uuid7
 
 from app.allowlist.publisher import Publisher
@@ -25,11 +24,13 @@ from app.core.limits import leases
 from app.core.outbound.client import Outbound
 from app.core.process.logs import configure_logging
 from app.core.process.loops import run_forever, run_until_signal
+from app.core.process.progress import Progress
 from app.core.process.subprocesses import relax_gc
 from app.core.settings import Settings
 from app.enforcers import service as enforcers
 from app.erasure.service import erase_due
 from app.health import store as health
+from app.health.process import serve_health, update_held_back_metric
 from app.mail.sending import Mailer, forget_old_mails
 from app.partners import store as partners
 from app.registrations import expiry
@@ -58,10 +59,12 @@ class Worker:
         self._deliverer = Deliverer(self._database, Outbound(settings))
         self._mailer = Mailer(self._database, settings)
         self._id = uuid7()
+        self.progress = Progress()
 
     async def run(self) -> None:
         """Run all loops until cancelled; a loop that fails logs it and goes on."""
         loops = (
+            self.progress.run(),
             self._listener.run(),
             run_forever("heartbeat", self._beat, lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
             run_forever("publish", self._publisher.publish, lambda: self._wait_for("allowlist_pending")),
@@ -72,6 +75,11 @@ class Worker:
             run_forever("audit", partial(run_sequencer, self._settings), lambda: asyncio.sleep(RESTART_SECONDS)),
             run_forever(
                 "audit size", partial(update_size_metric, self._database), lambda: asyncio.sleep(HEARTBEAT_SECONDS)
+            ),
+            run_forever(
+                "events held back",
+                partial(update_held_back_metric, self._database),
+                lambda: asyncio.sleep(HEARTBEAT_SECONDS),
             ),
             self._deliverer.run(self._settings.poll_seconds),
             run_forever("mail", self._mailer.run_once, lambda: asyncio.sleep(MAIL_SECONDS)),
@@ -97,6 +105,7 @@ class Worker:
     async def _beat(self) -> None:
         async with self._database.transaction() as tx:
             await health.record_heartbeat(tx, self._id)
+        self.progress.record_life()
 
     async def _sweep(self) -> None:
         in_effect = notices.TAKE_EFFECT_AT_ONCE
@@ -153,8 +162,6 @@ def run_worker(settings: Settings) -> None:
     """Run a worker until SIGINT or SIGTERM."""
     configure_logging(settings.log_level, settings.log_format)
     set_prefix(settings.path_prefix)
-    if settings.worker_metrics_port:
-        start_http_server(settings.worker_metrics_port, settings.host)
     relax_gc()
     _use_batch_scheduling()
     asyncio.run(_work(settings))
@@ -168,5 +175,8 @@ def _use_batch_scheduling() -> None:
 
 
 async def _work(settings: Settings) -> None:
-    await run_until_signal(Worker(settings).run(), [signal.SIGINT, signal.SIGTERM])
+    worker = Worker(settings)
+    if settings.worker_metrics_port:
+        serve_health(settings.host, settings.worker_metrics_port, worker.progress)
+    await run_until_signal(worker.run(), [signal.SIGINT, signal.SIGTERM])
     log.info("worker stopped")

@@ -36,6 +36,7 @@ from app.core.database.pagination import PageQuery, fetch_page
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
 
+PUBLICATION_SECONDS = 600  # a statement of a publication
 MAX_OUT_OF_ORDER = 100  # publications whose times may be out of order after a clock was set back
 ADDITION_PENDING = Entry.added_serial.is_(None)
 REMOVAL_PENDING = and_(Entry.withdrawn_at.is_not(None), Entry.removed_serial.is_(None))
@@ -53,9 +54,9 @@ class ListDigest:
 async def lock_feed(tx: Transaction) -> None:
     """Take the publisher's advisory lock, and keep out table rewrites, until the transaction ends.
 
-    Disables the statement timeout: the duration of a publication grows with its size.
+    Raises the statement timeout: the duration of a publication grows with its size.
     """
-    await tx.execute(text("SET LOCAL statement_timeout = 0"))
+    await tx.allow_seconds(PUBLICATION_SECONDS)
     await tx.execute(select(func.pg_advisory_xact_lock(func.hashtext("allowlist-publisher"))))
     await tx.execute(text("LOCK TABLE allowlist_feed, allowlist_entries, publications IN ACCESS SHARE MODE"))
 

@@ -33,7 +33,8 @@ from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.readers.layout import Layout
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.core.database.batches import values_of
-from app.core.database.engine import Database, is_outage
+from app.core.database.engine import Database
+from app.core.database.outages import is_outage
 from app.core.database.transaction import Transaction
 from app.core.errors import DomainError, FieldError, Internal, Invalid
 from app.core.http.problems import problem_of

@@ -1,8 +1,9 @@
-"""CSV exports of an upload: its problems, and its refused rows for correction; no cell runs as a formula.
+"""CSV exports of an upload: problems, refused rows for correction, receipts of new cases; no cell runs as a formula.
 
 A byte-order mark tells spreadsheets that the text is UTF-8.
 """
 
+import asyncio
 import csv
 import io
 import json
@@ -12,14 +13,19 @@ from typing import Any
 
 from app.bulk_uploads import store
 from app.bulk_uploads.models import SEALED_CELLS, BulkUpload
-from app.bulk_uploads.problems import layout_of, parts_of, sentence
+from app.bulk_uploads.problems import layout_of, parts_of, place_of, sentence
+from app.bulk_uploads.readers.layout import Layout
 from app.bulk_uploads.readers.rows import BYTE_ORDER_MARK
 from app.bulk_uploads.rules import escape_formula
+from app.bulk_uploads.store import CreatedRow
 from app.core.database.engine import Database
 from app.core.errors import InvalidValue
+from app.core.keyring import Keyring
 from app.core.principal import Principal
+from app.registrations.receipts import FIRST_RECEIPT, receipt_of
 
 PROBLEM_COLUMNS = ("sheet", "row", "line", "letter", "column", "reference", "code", "given", "detail", "remedy")
+RECEIPT_COLUMNS = ("sheet", "row", "line", "reference", "registration_id", "receipt")
 WHY = "why"
 # In place of a cell that could not be read: a blank one would be taken for no value when it comes back.
 UNREAD = "#N/A"
@@ -47,6 +53,23 @@ async def refused_csv(database: Database, principal: Principal, upload: BulkUplo
             cells = _with_unread(cells, upload.columns, row.problems)
             # cells beyond the header follow ``why``: under it they would be ignored when they come back
             yield csv_of([[*cells[:width], *[""] * (width - len(cells)), why, *cells[width:]]])
+
+
+async def receipts_csv(database: Database, principal: Principal, upload: BulkUpload) -> AsyncIterator[bytes]:
+    """Yield ``RECEIPT_COLUMNS``, one line per row that became a case; blank where a newer receipt was made since."""
+    layout = layout_of(upload.format, upload.layout, upload.columns)
+    yield BYTE_ORDER_MARK + csv_of([RECEIPT_COLUMNS])
+    async for page in store.created_rows(database, principal, upload.id):
+        yield await asyncio.to_thread(_receipts, database.keyring, layout, page)
+
+
+def _receipts(keyring: Keyring, layout: Layout, rows: Iterable[CreatedRow]) -> bytes:
+    found = [{**each._asdict(), **place_of(layout, each.line, each.row)} for each in rows]
+    for each in found:
+        is_first = each["receipt_number"] == FIRST_RECEIPT
+        made_of = (each["registration_id"], each["case_number"], FIRST_RECEIPT)
+        each["receipt"] = receipt_of(keyring, *made_of) if is_first else None
+    return csv_of(["" if each[name] is None else str(each[name]) for name in RECEIPT_COLUMNS] for each in found)
 
 
 def _with_unread(cells: Sequence[str], columns: Sequence[str], problems: Iterable[Mapping[str, Any]]) -> list[str]:

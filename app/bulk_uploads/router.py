@@ -247,6 +247,25 @@ async def get_refused(upload_id: UUID, database: Db, principal: Reader) -> Respo
         return _download(export.refused_csv(database, principal, found), f"refused-{upload_id}.csv")
 
 
+@router.get(
+    "/{upload_id}/receipts.csv",
+    summary="Download the receipts",
+    response_class=StreamingResponse,
+    responses=problem_responses(*READS, DryRunForgotten) | CSV_RESPONSE,
+)
+async def get_receipts(upload_id: UUID, database: Db, principal: Writer) -> Response:
+    """Download the receipts of the rows that became cases as CSV, in the order of the file, for the registrants.
+
+    The columns are `sheet,row,line,reference,registration_id,receipt`. A receipt is blank when a newer one of its case
+    was made. Only the partner that sent the file may download them; a dry run has none.
+    """
+    async with database.transaction(principal, read_only=True) as tx:
+        found = await _get_with_rows(tx, principal, upload_id)
+        if found.partner_id != principal.partner_id:
+            raise Forbidden("Only the partner that sent the file can download the receipts of its cases.")
+        return _download(export.receipts_csv(database, principal, found), f"receipts-{upload_id}.csv")
+
+
 async def _get_with_rows(tx: Transaction, principal: Principal, upload_id: UUID) -> models.BulkUpload:
     """Return an upload whose rows are kept. Raises ``NotFound``, ``DryRunForgotten``."""
     found = await store.get(tx, principal, upload_id)

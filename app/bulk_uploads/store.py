@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -13,7 +13,6 @@ from sqlalchemy import (
     Insert,
     Integer,
     LargeBinary,
-    Select,
     Text,
     Uuid,
     and_,
@@ -50,6 +49,7 @@ from app.core.database.roles import INTAKE
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
 from app.core.principal import Principal
+from app.registrations.models import Registration
 
 SEALED_PART = "bulk_upload_parts.sealed"
 EXPORT_PAGE_ROWS = 1_000
@@ -130,25 +130,48 @@ async def list_rows(tx: Transaction, upload_id: UUID, query: RowsQuery) -> tuple
 
 async def refused_rows(database: Database, principal: Principal, upload_id: UUID) -> AsyncIterator[BulkUploadRow]:
     """Yield an upload's refused rows by line; each page has a transaction of its own."""
+    refused = _with_outcome(select(BulkUploadRow.line, BulkUploadRow), upload_id, RowOutcome.REFUSED)
+    async for page in _pages(database, principal, refused):
+        for _, row in page:
+            yield row
+
+
+def _with_outcome(rows: Rows, upload_id: UUID, outcome: RowOutcome) -> Rows:
+    return rows.where(BulkUploadRow.bulk_upload_id == upload_id, BulkUploadRow.outcome == outcome)
+
+
+async def _pages(database: Database, principal: Principal, rows: Rows) -> AsyncIterator[Sequence[Any]]:
+    """Yield pages of a statement over rows by line, its first column; each page has a transaction of its own."""
     last_line = 0
     while True:
-        statement = _refused_after(upload_id, last_line)
+        following = rows.where(BulkUploadRow.line > last_line).order_by(BulkUploadRow.line).limit(EXPORT_PAGE_ROWS)
         async with database.transaction(principal, read_only=True) as tx:
-            page = (await tx.scalars(statement.limit(EXPORT_PAGE_ROWS))).all()
-        for row in page:
-            yield row
+            page = (await tx.execute(following)).all()
+        yield page
         if len(page) < EXPORT_PAGE_ROWS:
             return
-        last_line = page[-1].line
+        last_line = page[-1][0]
 
 
-def _refused_after(upload_id: UUID, line: int) -> Select[Any]:
-    return (
-        select(BulkUploadRow)
-        .where(BulkUploadRow.bulk_upload_id == upload_id)
-        .where(BulkUploadRow.outcome == RowOutcome.REFUSED, BulkUploadRow.line > line)
-        .order_by(BulkUploadRow.line)
-    )
+class CreatedRow(NamedTuple):
+    """A row that became a case, with the numbers of which its receipt is made."""
+
+    line: int
+    row: int | None
+    reference: str | None
+    registration_id: UUID
+    case_number: int
+    receipt_number: int
+
+
+async def created_rows(database: Database, principal: Principal, upload_id: UUID) -> AsyncIterator[list[CreatedRow]]:
+    """Yield the rows of an upload that became cases by line, in pages; each has a transaction of its own."""
+    columns = (Registration.reference, Registration.id, Registration.case_number, Registration.receipt_number)
+    rows = select(BulkUploadRow.line, BulkUploadRow.row, *columns)
+    created = _with_outcome(rows, upload_id, RowOutcome.CREATED)
+    joined = created.join(Registration, Registration.id == BulkUploadRow.registration_id)
+    async for page in _pages(database, principal, joined):
+        yield [CreatedRow(*row) for row in page]
 
 
 async def get_backlog(tx: Transaction, partner_id: UUID, *, excluding: UUID | None = None) -> Backlog:

@@ -124,6 +124,13 @@ CATALOGUE = (
     _of_case("revoked", "A grant was revoked.", "revoked", *_VERDICT),
     _of_case("expired", "An approval ended by its date.", "expired"),
     EventType(
+        "registration.receipt_replaced",
+        "Its partner made a new receipt of a case.",
+        "registration",
+        _TO_PARTNER,
+        _CASE,
+    ),
+    EventType(
         "registration.erased",
         "The personal data of a case was erased.",
         "registration",

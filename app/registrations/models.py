@@ -4,7 +4,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, Text, UniqueConstraint, Uuid, any_, case, or_, select, text
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    Identity,
+    Index,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    any_,
+    case,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, aggregate_order_by
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 from sqlalchemy.sql.functions import func
@@ -13,6 +26,7 @@ from app.applicants.models import Applicant
 from app.core.database.base import NOW, Base, Identified, Versioned, one_of
 from app.core.database.batches import any_of
 from app.partners.models import Partner
+from app.registrations.receipts import FIRST_RECEIPT, MAX_CASE_NUMBER
 from app.registrations.rules import OPEN, Protocol, Purpose, Status, Track
 
 
@@ -30,7 +44,8 @@ class RegistrationNetwork(Base):
 class Registration(Identified, Versioned, Base):
     """A case. ``subject`` is its applicant's; reason codes, note and legal basis are those of the last decision.
 
-    ``client_id`` submitted it, and the clients of ``content_by`` have corrected or resubmitted it since.
+    ``client_id`` submitted it, and the clients of ``content_by`` have corrected or resubmitted it since. Its receipt is
+    made of ``case_number`` and ``receipt_number``, and is not stored (``receipts``).
     """
 
     __tablename__ = "registrations"
@@ -73,6 +88,8 @@ class Registration(Identified, Versioned, Base):
     due_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
+    case_number: Mapped[int] = mapped_column(Identity(always=True, maxvalue=MAX_CASE_NUMBER), unique=True)
+    receipt_number: Mapped[int] = mapped_column(server_default=text(str(FIRST_RECEIPT)))
 
 
 NETWORKS = (

@@ -17,7 +17,7 @@ from app.core.http.dependencies import Db, database_of
 from app.core.http.fast_route import FastRoute
 from app.core.http.idempotency import Idempotency
 from app.core.http.problems import BODIES, CHANGES, CREATES, READS, field_errors, problem_responses
-from app.core.http.responses import JsonResource, Precondition, page_response, resource_response
+from app.core.http.responses import JsonResource, Precondition, json_response, page_response, resource_response
 from app.core.http.strict_route import Handler
 from app.core.principal import Principal
 from app.core.validation.networks import WIDEST, NetworkHostBits, NetworkMalformed, NetworkReserved, NetworkTooWide
@@ -97,6 +97,8 @@ async def create_registration(
 
     A `reference` that you have used before names an existing case. The same content changes nothing. Other content
     corrects a case that was sent back and submits it again; in any other status it is refused.
+
+    The answer of a new case has its `receipt`, which is shown only here: give it to the registrant.
     """
     submissions: Submissions = request.app.state.submissions
     return await submissions.submit(principal, body.request, idempotency)
@@ -109,7 +111,7 @@ router.add_api_route(
     route_class_override=SubmissionRoute,
     status_code=201,
     summary="Submit a registration",
-    response_model=schemas.Registration,
+    response_model=schemas.NewRegistration,
     responses=problem_responses(*CREATES, *DETAILS)
     | {
         200: {
@@ -193,6 +195,25 @@ async def withdraw_registration(
     async with database.transaction(principal) as tx:
         await service.withdraw(tx, principal, registration_id, if_match)
         return await _answer(tx, principal, registration_id)
+
+
+@router.post(
+    "/registrations/{registration_id}/receipt",
+    status_code=201,
+    summary="Make a new receipt",
+    response_model=schemas.Receipt,
+    responses=problem_responses(*CREATES, IllegalTransition),
+)
+async def make_receipt(registration_id: UUID, database: Db, principal: Writer, idempotency: Idempotency) -> Response:
+    """Makes a receipt of one of your own cases, shown once; the former one ends. The case's version stays."""
+    async with database.transaction(principal) as tx:
+
+        async def make() -> Response:
+            receipt = await service.make_receipt(tx, principal, registration_id)
+            # the case's URL, so that the stored answer is deleted when the case is erased
+            return json_response(schemas.Receipt(receipt=receipt), 201, location=f"/v1/registrations/{registration_id}")
+
+        return await idempotency.respond(tx, principal, make)
 
 
 @router.post(

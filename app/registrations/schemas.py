@@ -155,6 +155,24 @@ class Registration(Resource):
 
 
 RegistrationPage = Page[Registration]
+RECEIPT = "PK-7H3KQ9-M2QXW8RT-5"
+ReceiptText = Annotated[
+    str, Field(description="For the registrant, shown once: with it anybody can ask POST /v1/standings and /status")
+]
+
+
+class NewRegistration(Registration):
+    """A new case, with its receipt."""
+
+    receipt: Annotated[ReceiptText, Field(examples=[RECEIPT])]
+
+
+class Receipt(Resource):
+    """A new receipt of a case. The former one has ended."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"receipt": RECEIPT}]})
+
+    receipt: ReceiptText
 
 
 class RegistrationsQuery(PageQuery):

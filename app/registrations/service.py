@@ -31,6 +31,7 @@ from app.registrations.intake.conflicts import ExistingCase
 from app.registrations.intake.eligibility import Accepted
 from app.registrations.intake.malformed import find_all_errors
 from app.registrations.models import Registration
+from app.registrations.receipts import receipt_of
 from app.registrations.rules import (
     EDITABLE,
     Status,
@@ -51,9 +52,13 @@ EXPIRY = Cause(None, in_mass=True)
 async def _lock_own(tx: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch) -> Registration:
     case = await store.get(tx, principal, registration_id, lock=True)
     if_match.check(case)
+    _check_own(case, principal)
+    return case
+
+
+def _check_own(case: Registration, principal: Principal) -> None:
     if case.partner_id != principal.partner_id:
         raise IllegalTransition("Only the partner that submitted the registration can do this.")
-    return case
 
 
 def _target(status: str, transition: Transition) -> Status:
@@ -104,6 +109,21 @@ async def withdraw(tx: Transaction, principal: Principal, registration_id: UUID,
     target = _target(case.status, Transition.WITHDRAW)
     await store.update_cases(tx, [case.id], {"status": target, **UNCLAIMED})
     await _record(tx, principal, "registration.withdrawn", [case.id], {"status": target})
+
+
+async def make_receipt(tx: Transaction, principal: Principal, registration_id: UUID) -> str:
+    """End the receipt of the caller's own case, and return its new one. Raises ``NotFound``, ``IllegalTransition``.
+
+    It is no change of the case, whose version stays.
+    """
+    case = await store.get(tx, principal, registration_id, lock=True)
+    _check_own(case, principal)
+    case.receipt_number += 1
+    await tx.flush()
+    details = {name: getattr(case, name) for name in ("networks", "reference", "operator")}
+    event = NewEvent("registration.receipt_replaced", case.id, case.partner_id, details=details)
+    await events.record(tx, principal, [event])
+    return receipt_of(tx.keyring, case.id, case.case_number, case.receipt_number)
 
 
 async def claim(tx: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch, hours: int) -> None:

@@ -21,7 +21,7 @@ from tests.support import cases, postgres, statements, uploads
 from tests.support.service import Caller, Service
 
 # What is random or a moment in both.
-RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|PK(-[0-9A-Z]+){3}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 COMPARED_HEADERS = ("etag", "location", "content-type", "content-length")
 _examples = count()

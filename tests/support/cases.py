@@ -58,13 +58,27 @@ def registration(applicant_id: str, **changes: Any) -> dict[str, Any]:
 
 
 async def submitted(caller: Caller, applicant: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
-    """Submit a registration for the caller, and return it."""
+    """Submit a registration for the caller, and return it as it is read later."""
+    case, _ = await with_receipt(caller, applicant, **changes)
+    return case
+
+
+async def with_receipt(
+    caller: Caller, applicant: dict[str, Any] | None = None, **changes: Any
+) -> tuple[dict[str, Any], str]:
+    """Submit a registration for the caller, and return it and its receipt."""
     made = await caller.post("/v1/applicants", json=applicant or company())
     assert made.status_code in (200, 201), made.text
     answer = await caller.post("/v1/registrations", json=registration(made.json()["id"], **changes))
     assert answer.status_code == 201, answer.text
-    body: dict[str, Any] = answer.json()
-    return body
+    return without_receipt(answer), answer.json()["receipt"]
+
+
+def without_receipt(answer: httpx.Response) -> dict[str, Any]:
+    """Return the new case of a response as it is read later."""
+    case: dict[str, Any] = answer.json()
+    assert case.pop("receipt", "PK-").startswith("PK-")
+    return case
 
 
 def content(case: dict[str, Any]) -> dict[str, Any]:

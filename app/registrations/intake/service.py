@@ -13,6 +13,7 @@ from app.registrations.intake import statements
 from app.registrations.intake.batch import Batch, Locks
 from app.registrations.intake.conflicts import ExistingCase, find_conflicts
 from app.registrations.intake.eligibility import Accepted, Eligibility, Unchanged, check_content, check_eligibility
+from app.registrations.intake.statements import NewCase
 from app.registrations.rules import AcceptedNetworks, RegistrationRequest, rounds
 
 
@@ -26,11 +27,11 @@ class Registered(NamedTuple):
 class Outcomes(NamedTuple):
     """Outcomes of a batch: ``others``, by position, of the items that did not become a new case.
 
-    ``documents`` are version and JSON of new cases by their ids, unless they came in an upload or are the regulator's.
+    ``new_cases`` are those that became one, by their ids, unless they came in an upload.
     """
 
     others: dict[int, Registered | DomainError]
-    documents: dict[UUID, tuple[int, str]]
+    new_cases: dict[UUID, NewCase]
 
     def of_each(self, batch: Batch) -> list[Registered | DomainError]:
         """Return the outcome of each item of ``batch``, in order."""
@@ -55,9 +56,9 @@ async def submit(tx: Transaction, principal: Principal, batch: Batch) -> Outcome
     await statements.take_locks(tx, principal.partner_id, batch.locks)
     outcomes = Outcomes({}, {})
     for places in rounds([item.reference for item in batch.items]):
-        others, documents = await _submit_round(tx, principal, batch.at(places))
+        others, new_cases = await _submit_round(tx, principal, batch.at(places))
         outcomes.others.update((places[i], outcome) for i, outcome in others.items())
-        outcomes.documents.update(documents)
+        outcomes.new_cases.update(new_cases)
     return outcomes
 
 
@@ -66,11 +67,11 @@ async def _submit_round(tx: Transaction, principal: Principal, batch: Batch) -> 
     conflicts = await find_conflicts(tx, principal.partner_id, batch.items)
     checked = check_eligibility(batch, conflicts)
     others = {place: outcome for place, each in checked.items() if (outcome := _outcome(each))}
-    documents = await _create(tx, principal, batch.at([i for i in range(len(batch.items)) if i not in others]))
+    new_cases = await _create(tx, principal, batch.at([i for i in range(len(batch.items)) if i not in others]))
     corrections = [each for each in checked.values() if isinstance(each, Accepted) and each.existing]
     await statements.correct(tx, principal, corrections, resubmit=True)
     await store.record_submitted(tx, principal, [each.existing.id for each in corrections if each.existing])
-    return Outcomes(others, documents)
+    return Outcomes(others, new_cases)
 
 
 def _outcome(checked: Eligibility) -> Registered | DomainError | None:
@@ -82,8 +83,8 @@ def _outcome(checked: Eligibility) -> Registered | DomainError | None:
     return Registered(checked.existing.id, "updated") if checked.existing else None
 
 
-async def _create(tx: Transaction, principal: Principal, batch: Batch) -> dict[UUID, tuple[int, str]]:
-    """Insert the items of a batch as new cases; gives the documents of ``Outcomes``."""
+async def _create(tx: Transaction, principal: Principal, batch: Batch) -> dict[UUID, NewCase]:
+    """Insert the items of a batch as new cases; gives the ``new_cases`` of ``Outcomes``."""
     if not batch.items:
         return {}
     await statements.insert_cases(tx, principal, batch)
@@ -92,7 +93,7 @@ async def _create(tx: Transaction, principal: Principal, batch: Batch) -> dict[U
     if batch.bulk_upload_id is None and not principal.sees_all:
         return await statements.insert_networks_returning_json(tx, principal, networks)
     await statements.insert_networks(tx, networks)
-    return {}
+    return {} if batch.bulk_upload_id else await statements.read_new_cases(tx, principal, batch.ids)
 
 
 async def check_correction(

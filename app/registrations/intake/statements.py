@@ -25,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, JSONB, aggregate_order_by
+from sqlalchemy.orm import aliased
 
 from app.applicants.store import IDENTITIES, Identity
 from app.core.database.base import INSTANT, NOW
@@ -221,17 +222,39 @@ _INSERTED_NETWORKS = (
 )
 
 
+class NewCase(NamedTuple):
+    """A new case: its version, its JSON as its submitter sees it, and its number."""
+
+    version: int
+    document: str
+    case_number: int
+
+
 @lru_cache
 def _insert_networks_returning_json(kind: PartnerKind) -> Statement:
     fields = store.fields(kind, _INSERTED_NETWORKS)
-    return Statement(select_json(fields.where(any_of(Registration.id, bindparam("ids")))))
+    documents = select_json(fields.where(any_of(Registration.id, bindparam("ids")))).subquery("documents")
+    numbered = aliased(Registration)
+    return Statement(select(documents, numbered.case_number).join(numbered, numbered.id == documents.c.id))
 
 
 async def insert_networks_returning_json(
     tx: Transaction, principal: Principal, networks: Sequence[tuple[str, Sequence[str]]]
-) -> dict[UUID, tuple[int, str]]:
-    """``insert_networks``, and ``store.read_many`` of these cases, in one round trip."""
+) -> dict[UUID, NewCase]:
+    """``insert_networks``, and a read of these cases as the caller sees them, in one round trip."""
     ids = [id_ for id_, _ in networks]
     statement = _insert_networks_returning_json(principal.partner_kind)
     found = await tx.fetch(statement, ids=ids, **_network_texts(networks), **store.viewer(principal))
-    return {id_: (version, document) for id_, version, document in found}
+    return {id_: NewCase(*values) for id_, *values in found}
+
+
+_CASE_NUMBERS = Statement(
+    select(Registration.id, Registration.case_number).where(any_of(Registration.id, bindparam("ids")))
+)
+
+
+async def read_new_cases(tx: Transaction, principal: Principal, ids: Sequence[str]) -> dict[UUID, NewCase]:
+    """Return cases whose networks are inserted, as the caller sees them."""
+    numbers = dict(await tx.fetch(_CASE_NUMBERS, ids=ids))
+    documents = await store.read_many(tx, principal, list(numbers))
+    return {id_: NewCase(*document, numbers[id_]) for id_, document in documents.items()}

@@ -16,6 +16,7 @@ from app.core.principal import Principal
 from app.registrations import store
 from app.registrations.intake import service as intake
 from app.registrations.intake.service import Registered
+from app.registrations.receipts import FIRST_RECEIPT, receipt_of
 from app.registrations.rules import RegistrationRequest
 
 MAX_BATCH = 64
@@ -71,13 +72,19 @@ async def _answers(tx: Transaction, principal: Principal, requests: Sequence[Reg
     batch = await intake.prepare(tx, principal, requests)
     submitted = await intake.submit(tx, principal, batch)
     outcomes = submitted.of_each(batch)
-    registered = {each.registration_id for each in outcomes if isinstance(each, Registered)}
-    unread = registered - submitted.documents.keys()
-    documents = submitted.documents | (await store.read_many(tx, principal, unread) if unread else {})
+    new_cases = submitted.new_cases
+    known = {each.registration_id for each in outcomes if isinstance(each, Registered)} - new_cases.keys()
+    documents = {id_: JsonResource(each.version, each.document) for id_, each in new_cases.items()}
+    if known:
+        found = await store.read_many(tx, principal, known)
+        documents |= {id_: JsonResource(*each) for id_, each in found.items()}
 
     def answer(made: Registered) -> Response:
-        status = 201 if made.outcome == "created" else 200
-        location = f"/v1/registrations/{made.registration_id}"
-        return resource_response(JsonResource(*documents[made.registration_id]), status, location=location)
+        id_, is_new = made.registration_id, made.outcome == "created"
+        resource = documents[id_]
+        if is_new:
+            receipt = receipt_of(tx.keyring, id_, new_cases[id_].case_number, FIRST_RECEIPT)
+            resource = resource._replace(text=f'{resource.text[:-1]},"receipt":"{receipt}"}}')
+        return resource_response(resource, 201 if is_new else 200, location=f"/v1/registrations/{id_}")
 
     return [answer(each) if isinstance(each, Registered) else each for each in outcomes]

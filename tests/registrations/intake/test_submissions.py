@@ -81,7 +81,7 @@ async def test_waiting_submissions_are_one_transaction_and_each_response_is_the_
     answers = await _at_once(service, pseb, bodies)
     assert {answer.status_code for answer in answers} == {201}
     for body, answer in zip(bodies, answers, strict=True):
-        made = answer.json()
+        made = cases.without_receipt(answer)
         assert (made["reference"], made["applicant_id"]) == (body["reference"], body["applicant_id"])
         read = await pseb.get(answer.headers["Location"])
         assert (read.json(), read.headers["ETag"]) == (made, answer.headers["ETag"])

@@ -1,0 +1,77 @@
+"""SQL of standing: cases by the numbers of their receipts, and what a case holds on the list."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import Text, bindparam, cast, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import aliased
+
+from app.allowlist.models import Entry, Publication
+from app.core.database.batches import any_of
+from app.core.database.statement import Statement
+from app.core.database.transaction import Transaction
+from app.registrations.models import Registration
+from app.standing.rules import Holding, RegisteredCase
+
+_OF_RECEIPTS = Statement(
+    select(Registration.case_number, Registration.id, Registration.receipt_number).where(
+        any_of(Registration.case_number, bindparam("case_numbers"))
+    )
+)
+_CASES = Statement(
+    select(
+        Registration.id,
+        Registration.partner_id,
+        Registration.status,
+        Registration.operator,
+        cast(Registration.networks, ARRAY(Text)),  # the driver would make objects of CIDR
+        Registration.reason_codes,
+        func.least(Registration.created_at, Registration.submitted_at),
+        Registration.submitted_at,
+        Registration.due_at,
+        Registration.decided_at,
+        Registration.updated_at,
+        Registration.expires_at,
+    ).where(any_of(Registration.id, bindparam("ids")))
+)
+_ADDED, _REMOVED = aliased(Publication), aliased(Publication)
+_HOLDINGS = Statement(
+    select(
+        Entry.registration_id,
+        cast(Entry.network, Text),
+        Entry.granted_at,
+        _ADDED.published_at,
+        Entry.withdrawn_at,
+        _REMOVED.published_at,
+        Entry.withdrawn_reason,
+    )
+    .outerjoin(_ADDED, _ADDED.serial == Entry.added_serial)  # serial 0 is of an entry that was never published
+    .outerjoin(_REMOVED, _REMOVED.serial == Entry.removed_serial)
+    .where(any_of(Entry.registration_id, bindparam("ids")))
+    .order_by(Entry.id)
+)
+
+
+async def receipt_numbers(tx: Transaction, case_numbers: Collection[int]) -> dict[int, tuple[UUID, int]]:
+    """Return the id of each of these cases and the number of its receipt, by the case's number."""
+    found = await tx.fetch(_OF_RECEIPTS, case_numbers=list(case_numbers))
+    return {case_number: (id_, receipt_number) for case_number, id_, receipt_number in found}
+
+
+async def read_cases(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, RegisteredCase]:
+    """Return those of the cases that the transaction may see, by id."""
+    found = await tx.fetch(_CASES, ids=list(ids))
+    return {row[0]: RegisteredCase(*row) for row in found}
+
+
+async def read_holdings(tx: Transaction, ids: Collection[UUID]) -> Mapping[UUID, Sequence[Holding]]:
+    """Return all networks that cases ever held, in the order of their grants, by the case's id.
+
+    Needs the role of the service: partners do not read whose an entry is.
+    """
+    holdings = defaultdict[UUID, list[Holding]](list)
+    for id_, *values in await tx.fetch(_HOLDINGS, ids=list(ids)):
+        holdings[id_].append(Holding(*values))
+    return holdings

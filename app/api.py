@@ -5,6 +5,7 @@ from app.allowlist.serving.router import router as allowlist
 from app.applicants.router import router as applicants
 from app.audit.router import router as audit
 from app.bulk_uploads.router import router as bulk_uploads
+from app.disruptions.router import incidents, reports
 from app.enforcers.router import router as enforcers
 from app.erasure.router import router as erasure
 from app.events.router import router as events
@@ -31,6 +32,8 @@ ROUTERS = (
     events,
     audit,
     webhooks,
+    reports,
+    incidents,
     me,
     operators,
     partners,
@@ -45,6 +48,7 @@ TAGS = [
     {"name": "reviews", "description": "Decisions of the regulator's officers"},
     {"name": "bulk uploads", "description": "Files of registrations"},
     {"name": "allowlist", "description": "What operators enforce, and its history"},
+    {"name": "disruptions", "description": "Registered, and blocked all the same"},
     {"name": "events", "description": "The log, for partners that poll"},
     {"name": "audit", "description": "Proof that the log was only added to"},
     {"name": "webhooks", "description": "The log, pushed to a partner's own systems"},

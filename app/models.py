@@ -8,6 +8,7 @@ from app.core.database import data_keys
 from app.core.database.base import Base
 from app.core.http import idempotency
 from app.core.limits import leases
+from app.disruptions import models as disruptions
 from app.enforcers import models as enforcers
 from app.events import models as events
 from app.health import models as health
@@ -21,6 +22,6 @@ __all__ = ["Base", "metadata"]
 
 metadata = Base.metadata
 DOMAINS = (
-    allowlist, applicants, audit, bulk_uploads, data_keys, enforcers, events, health, idempotency, leases, operators,
-    partners, registrations, reviews, webhooks,
+    allowlist, applicants, audit, bulk_uploads, data_keys, disruptions, enforcers, events, health, idempotency, leases,
+    operators, partners, registrations, reviews, webhooks,
 )  # fmt: skip

@@ -27,6 +27,7 @@ from app.core.process.logs import configure_logging
 from app.core.process.loops import run_forever, run_until_signal
 from app.core.process.subprocesses import relax_gc
 from app.core.settings import Settings
+from app.disruptions import service as disruptions
 from app.enforcers import service as enforcers
 from app.erasure.service import erase_due
 from app.health import store as health
@@ -38,6 +39,7 @@ from app.webhooks.delivery import Deliverer, forget_old_deliveries
 HEARTBEAT_SECONDS = 5.0
 RESTART_SECONDS = 1.0
 SWEEP_SECONDS = 30.0
+INCIDENT_SECONDS = 10.0
 ERASE_SECONDS = 600.0
 log = structlog.get_logger(__name__)
 
@@ -71,6 +73,9 @@ class Worker:
             self._deliverer.run(self._settings.poll_seconds),
             run_forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
             run_forever("enforcers", partial(enforcers.sweep, self._database), lambda: asyncio.sleep(SWEEP_SECONDS)),
+            run_forever(
+                "disruptions", partial(disruptions.sweep, self._database), lambda: asyncio.sleep(INCIDENT_SECONDS)
+            ),
             run_forever("reseal", self.reseal, lambda: asyncio.sleep(SWEEP_SECONDS)),
             run_forever("erase", self._erase, lambda: asyncio.sleep(ERASE_SECONDS)),
         )
@@ -132,6 +137,7 @@ class Worker:
         )
         await erase_due(self._database, clocks)
         await erase_old(self._database, kept, timedelta(hours=self._settings.dry_run_hours))
+        await disruptions.delete_old(self._database, kept)
 
 
 def run_worker(settings: Settings) -> None:

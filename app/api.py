@@ -16,6 +16,7 @@ from app.partners.me_router import router as me
 from app.partners.router import router as partners
 from app.registrations.router import router as registrations
 from app.reviews.router import router as reviews
+from app.standing.router import router as standing
 from app.webhooks.router import router as webhooks
 
 PREFIX = "/v1"
@@ -39,12 +40,14 @@ ROUTERS = (
     partners,
     clients,
     client_changes,
+    standing,
 )
 
 TAGS = [
     {"name": "tokens", "description": "Access tokens, and the keys that prove them"},
     {"name": "applicants", "description": "Companies and individuals"},
     {"name": "registrations", "description": "From submission to withdrawal, and what each track needs"},
+    {"name": "standing", "description": "Is it in force? For who has a receipt, without a token"},
     {"name": "reviews", "description": "Decisions of the regulator's officers"},
     {"name": "bulk uploads", "description": "Files of registrations"},
     {"name": "allowlist", "description": "What operators enforce, and its history"},

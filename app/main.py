@@ -50,6 +50,8 @@ from app.partners.login.external_tokens import external_verifiers
 from app.partners.login.revocation import TokenRevocations
 from app.partners.login.token_endpoint import router as tokens
 from app.registrations.intake.submissions import Submissions
+from app.standing.router import page_router as status_page
+from app.standing.service import ReceiptVerifier
 
 DESCRIPTION = """The register of IP addresses used for VPNs and static-IP services.
 
@@ -123,7 +125,7 @@ def create_app(settings: Settings) -> FastAPI:
     _set_state(app, settings)
     for router in api.ROUTERS:
         app.include_router(router, prefix=api.PREFIX)
-    for router in (tokens, health_router, problem_pages, front_page, docs_pages):
+    for router in (tokens, health_router, problem_pages, front_page, docs_pages, status_page):
         app.include_router(router)
     build_openapi = app.openapi
     app.openapi = cache(lambda: complete(build_openapi()))  # type: ignore[method-assign]  # FastAPI's way to extend it
@@ -172,6 +174,7 @@ def _set_state(app: FastAPI, settings: Settings) -> None:
     app.state.outbound = outbound
     app.state.client_authenticator = ClientAuthenticator(clients, database, outbound, settings.public_url)
     app.state.submissions = Submissions(database)
+    app.state.receipts = ReceiptVerifier(database)
     app.state.reader = reader
     app.state.long_polls = LongPolls(settings.max_waits)
     app.state.slots = slots

@@ -11,7 +11,7 @@ from app.core.external_issuer import ExternalIssuer
 
 MAX_TOKEN_SECONDS = 3600
 SigningAlgorithm = Literal["Ed25519", "EdDSA", "ES256"]
-OWN_PATHS = (".well-known", "docs", "health", "metrics", "oauth", "problems", "redoc", "static", "v1")
+OWN_PATHS = (".well-known", "docs", "health", "metrics", "oauth", "problems", "redoc", "static", "status", "v1")
 
 
 class Settings(BaseSettings):
@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     rate_limit_token: int = Field(default=300, ge=0)
     rate_limit_failed_logins: int = Field(
         default=60, ge=0, description="Failed logins of one source address in a window"
+    )
+    rate_limit_failed_receipts: int = Field(
+        default=10, ge=0, description="Receipts that are not known, of one source address in a window"
     )
 
     upload_chunk_rows: int = Field(default=5_000, ge=1, le=10_000)

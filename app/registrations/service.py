@@ -118,9 +118,9 @@ async def make_receipt(tx: Transaction, principal: Principal, registration_id: U
     """
     case = await store.get(tx, principal, registration_id, lock=True)
     _check_own(case, principal)
+    details = {name: getattr(case, name) for name in ("networks", "reference", "operator")}
     case.receipt_number += 1
     await tx.flush()
-    details = {name: getattr(case, name) for name in ("networks", "reference", "operator")}
     event = NewEvent("registration.receipt_replaced", case.id, case.partner_id, details=details)
     await events.record(tx, principal, [event])
     return receipt_of(tx.keyring, case.id, case.case_number, case.receipt_number)

@@ -12,6 +12,8 @@ from app.allowlist.models import Entry, Publication
 from app.core.database.batches import any_of
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
+from app.enforcers import store as enforcers
+from app.enforcers.rules import State
 from app.registrations.models import Registration
 from app.standing.rules import Holding, RegisteredCase
 
@@ -75,3 +77,9 @@ async def read_holdings(tx: Transaction, ids: Collection[UUID]) -> Mapping[UUID,
     for id_, *values in await tx.fetch(_HOLDINGS, ids=list(ids)):
         holdings[id_].append(Holding(*values))
     return holdings
+
+
+async def operator_in_step(tx: Transaction, operator: str) -> bool | None:
+    """Return whether an operator has loaded the newest list; None when its enforcers say nothing."""
+    known = (await enforcers.operator_states(tx, [operator])).get(operator)
+    return None if known is None or known.state == State.SILENT else known.state == State.IN_STEP

@@ -1,6 +1,6 @@
 """The frame of the service's own pages for people: readable on a phone, and without anything from elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fastapi.responses import HTMLResponse
 
@@ -13,15 +13,19 @@ STYLE = (
 )
 NAVIGATION = {"/": "Start", "/docs": "Try the API", "/redoc": "Reference", "/problems": "All problems"}
 
+DIRECTIONS = {"en": "ltr", "ur": "rtl"}  # of the languages of pages
 
-def page(title: str, body: Sequence[str]) -> HTMLResponse:
-    """Respond with a page: its title, the links to the others, and ``body``, which is HTML."""
+
+def page(
+    title: str, body: Sequence[str], language: str = "en", navigation: Mapping[str, str] = NAVIGATION, style: str = ""
+) -> HTMLResponse:
+    """Respond with a page: its title, the links to the others, and ``body``, HTML in one of ``DIRECTIONS``."""
     head = (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<!doctype html><html lang="{language}" dir="{DIRECTIONS[language]}"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{title}</title><link rel="icon" href="{public_path("/favicon.ico")}"><style>{STYLE}</style>'
+        f'<title>{title}</title><link rel="icon" href="{public_path("/favicon.ico")}"><style>{STYLE}{style}</style>'
     )
-    links = "".join(link(path, text) for path, text in NAVIGATION.items())
+    links = "".join(link(path, text) for path, text in navigation.items())
     return HTMLResponse(f"{head}<nav>{links}</nav><main><h1>{title}</h1>{''.join(body)}</main></html>")
 
 

@@ -19,8 +19,8 @@ IS_PENDING = text("status IN ('open', 'acknowledged')")
 class Incident(Identified, Base):
     """Many reports at once, at one operator or at several.
 
-    ``began_at`` is the first disruption among them, ``last_report_at`` the time of the last report; ``reports`` is their
-    number.
+    ``began_at`` is the first disruption among them, ``last_report_at`` the time of the last report; ``reports`` is the
+    number of reports.
     """
 
     __tablename__ = "incidents"
@@ -37,8 +37,8 @@ class Incident(Identified, Base):
 class DisruptionReport(Identified, Versioned, Base):
     """A report of ``partner_id``, or of the holder of a receipt of one of its cases (``by_receipt``).
 
-    Reason and ``since`` are those of the case's standing at ``observed_from``. Being overdue and the incident are no part
-    of the version, so that they make no operator's ``If-Match`` fail.
+    Reason and ``since`` are those of the case's standing at ``observed_from``. The incident and being overdue are no
+    part of the version, so that they make no operator's ``If-Match`` fail.
     """
 
     __tablename__ = "disruption_reports"

@@ -86,9 +86,7 @@ def best_case(standings: Iterable[tuple[RegisteredCase, Standing]]) -> tuple[Reg
     return max(standings, key=rank, default=None)
 
 
-def judge(
-    found: tuple[RegisteredCase, Standing] | None, operator: EnforcerState | None, moment: datetime
-) -> Judgement:
+def judge(found: tuple[RegisteredCase, Standing] | None, operator: EnforcerState | None, moment: datetime) -> Judgement:
     """Return the verdict on an address at a moment.
 
     ``found`` is the reporter's case of the address with its standing then, None without one. ``operator`` is what the

@@ -77,9 +77,7 @@ async def _check(tx: Transaction, body: NewReport) -> None:
         raise Invalid.of(errors)
 
 
-async def create(
-    tx: Transaction, principal: Principal | None, body: NewReport, evidence: Evidence
-) -> DisruptionReport:
+async def create(tx: Transaction, principal: Principal | None, body: NewReport, evidence: Evidence) -> DisruptionReport:
     """Insert a report; without a principal it is by the receipt of the case. Raises ``DisruptionLimit``."""
     judgement = evidence.judgement
     case = judgement.case

@@ -134,7 +134,7 @@ async def mark_overdue(tx: Transaction) -> Sequence[DisruptionReport]:
 
 
 async def join_incidents(tx: Transaction) -> None:
-    """Make pending reports part of open incidents at their operator whose last report was less than 15 minutes before."""
+    """Make pending reports part of the open incidents at their operator, up to 15 minutes after the last report."""
     is_recent = DisruptionReport.reported_at <= Incident.last_report_at + INCIDENT_WINDOW
     is_of = and_(Incident.closed_at.is_(None), DisruptionReport.operator == func.any(Incident.operators), is_recent)
     first = select(Incident.id).where(is_of).order_by(Incident.id).limit(1).correlate(DisruptionReport)
@@ -169,7 +169,7 @@ async def pending_alone(tx: Transaction) -> list[PendingReport]:
             DisruptionReport.reported_at > NOW - COUNTED_WITHIN,
         )
     )
-    return [PendingReport(*row) for row in await tx.execute(statement)]
+    return [PendingReport(id_, subject, at or "", *times) for id_, subject, at, *times in await tx.execute(statement)]
 
 
 async def open_incident(tx: Transaction, new: NewIncident) -> Incident:
@@ -198,7 +198,9 @@ async def close_incidents(tx: Transaction) -> Sequence[Incident]:
 async def delete_old(tx: Transaction, kept: timedelta) -> int:
     """Delete reports that ended so long ago, a bounded number; return how many."""
     old = select(DisruptionReport.id).where(DisruptionReport.ended_at < NOW - kept).limit(DELETED_AT_ONCE)
-    found = await tx.scalars(delete(DisruptionReport).where(DisruptionReport.id.in_(old)).returning(DisruptionReport.id))
+    found = await tx.scalars(
+        delete(DisruptionReport).where(DisruptionReport.id.in_(old)).returning(DisruptionReport.id)
+    )
     return len(found.all())
 
 

@@ -239,9 +239,7 @@ CATALOGUE = (
     _of_partner("enforcer.diverged", "An enforcer has a list that was never published so.", *_ENFORCER),
     _of_partner("enforcer.silent", "An enforcer was not heard of for an hour.", *_ENFORCER),
     _of_disruption("answered", "A disruption was reported and answered at once.", "answered", *_DISRUPTION),
-    _of_disruption(
-        "opened", "A disruption was reported to its operator.", "open", *_DISRUPTION, _DUE, seen_by=_TO_ALL
-    ),
+    _of_disruption("opened", "A disruption was reported to its operator.", "open", *_DISRUPTION, _DUE, seen_by=_TO_ALL),
     _of_disruption("acknowledged", "Its operator acknowledged a report.", "acknowledged", seen_by=_TO_ALL),
     _of_disruption("overdue", "The operator's finding on a report is overdue.", "open", _DUE, seen_by=_TO_ALL),
     _of_disruption(

@@ -3,7 +3,20 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, CompoundSelect, Text, bindparam, cast, delete, func, insert, null, select, true, union_all
+from sqlalchemy import (
+    BigInteger,
+    CompoundSelect,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    null,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import CIDR, INET
 from sqlalchemy.orm import InstrumentedAttribute
 

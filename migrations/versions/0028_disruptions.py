@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from migrations.policies import protect
+from migrations.policies import TENANT, protect
 
 revision = "0028"
 down_revision = "0026"
@@ -25,6 +25,16 @@ CHOICES = {
     "status": ("answered", "open", "acknowledged", "closed"),
     "finding": ("fixed", "was_behind", "not_ours", "cannot_reproduce", "upstream"),
 }  # fmt: skip
+
+
+# An operator records what it does with another partner's report in that partner's log.
+ANSWERED_BY_OPERATOR = """
+name LIKE 'disruption.%' AND operator = tenant_operator() AND EXISTS (
+    SELECT FROM disruption_reports
+    WHERE disruption_reports.id = events.subject_id
+        AND disruption_reports.partner_id = events.partner_id
+        AND disruption_reports.operator = events.operator
+)"""
 
 
 def _instant(name: str, *, nullable: bool = True) -> sa.Column[object]:
@@ -101,6 +111,7 @@ def upgrade() -> None:
         tenant="partner_id = tenant_partner() OR (operator = tenant_operator() AND status <> 'answered')",
         tenant_may="SELECT, INSERT, UPDATE",
     )
+    op.execute(f"CREATE POLICY events_of_reports ON events FOR INSERT TO {TENANT} WITH CHECK ({ANSWERED_BY_OPERATOR})")
 
 
 def _one_of(name: str, values: tuple[str, ...]) -> sa.CheckConstraint:
@@ -110,5 +121,6 @@ def _one_of(name: str, values: tuple[str, ...]) -> sa.CheckConstraint:
 
 def downgrade() -> None:
     """Revert."""
+    op.execute("DROP POLICY events_of_reports ON events")
     op.drop_table("disruption_reports")
     op.drop_table("incidents")

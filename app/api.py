@@ -6,6 +6,7 @@ from app.applicants.router import router as applicants
 from app.audit.router import router as audit
 from app.bulk_uploads.router import router as bulk_uploads
 from app.certificates.router import router as certificates
+from app.disruptions.router import incidents, reports
 from app.enforcers.router import router as enforcers
 from app.erasure.router import router as erasure
 from app.events.router import router as events
@@ -34,6 +35,8 @@ ROUTERS = (
     events,
     audit,
     webhooks,
+    reports,
+    incidents,
     me,
     operators,
     partners,
@@ -51,6 +54,7 @@ TAGS = [
     {"name": "bulk uploads", "description": "Files of registrations"},
     {"name": "certificates", "description": "Proof that a registration is in force, for anybody"},
     {"name": "allowlist", "description": "What operators enforce, and its history"},
+    {"name": "disruptions", "description": "Registered, and blocked all the same"},
     {"name": "events", "description": "The log, for partners that poll"},
     {"name": "audit", "description": "Proof that the log was only added to"},
     {"name": "webhooks", "description": "The log, pushed to a partner's own systems"},

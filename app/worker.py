@@ -27,6 +27,7 @@ from app.core.process.loops import run_forever, run_until_signal
 from app.core.process.progress import Progress
 from app.core.process.subprocesses import relax_gc
 from app.core.settings import Settings
+from app.disruptions import service as disruptions
 from app.enforcers import service as enforcers
 from app.erasure.service import erase_due
 from app.health import store as health
@@ -43,6 +44,7 @@ HEARTBEAT_SECONDS = 5.0
 RESTART_SECONDS = 1.0
 SWEEP_SECONDS = 30.0
 MAIL_SECONDS = 5.0
+INCIDENT_SECONDS = 10.0
 ERASE_SECONDS = 600.0
 log = structlog.get_logger(__name__)
 
@@ -85,6 +87,9 @@ class Worker:
             run_forever("mail", self._mailer.run_once, lambda: asyncio.sleep(MAIL_SECONDS)),
             run_forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
             run_forever("enforcers", partial(enforcers.sweep, self._database), lambda: asyncio.sleep(SWEEP_SECONDS)),
+            run_forever(
+                "disruptions", partial(disruptions.sweep, self._database), lambda: asyncio.sleep(INCIDENT_SECONDS)
+            ),
             run_forever("reseal", self.reseal, lambda: asyncio.sleep(SWEEP_SECONDS)),
             run_forever("erase", self._erase, lambda: asyncio.sleep(ERASE_SECONDS)),
         )
@@ -156,6 +161,7 @@ class Worker:
         )
         await erase_due(self._database, clocks)
         await erase_old(self._database, kept, timedelta(hours=self._settings.dry_run_hours))
+        await disruptions.delete_old(self._database, kept)
 
 
 def run_worker(settings: Settings) -> None:

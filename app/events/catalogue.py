@@ -76,7 +76,19 @@ _ENFORCER = (
     Detail("grade", "applied or fetched", "applied"),
     Detail("serial", "the serial of its list", 11),
     Detail("behind_serials", "the number of publications that it lacks", 1),
-    Detail("seen_at", "when it was last heard of", "2026-11-21T09:30:00.000000Z"),
+    Detail("seen_at", "when it was last heard of", "2026-11-21T09:30:00+00:00"),
+)
+_DISRUPTION = (
+    Detail("verdict", "what the register knew at the time of the disruption", "in_force"),
+    Detail("symptom", "no_connection, slow, intermittent or protocol_blocked", "no_connection"),
+    Detail("observed_from", "when it began", "2026-11-21T09:30:00+00:00"),
+)
+_DUE = Detail("due_at", "when the operator's finding is due", "2026-11-21T14:00:00+00:00")
+_INCIDENT = (
+    Detail("number", "its number", 7),
+    Detail("operators", "where", ["nayatel"]),
+    Detail("began_at", "when the first disruption began", "2026-11-21T09:30:00+00:00"),
+    Detail("reports", "the number of its reports", 12),
 )
 _TO_ALL: tuple[Reader, ...] = ("partner", "operator", "regulator")
 _TO_PARTNER: tuple[Reader, ...] = ("partner", "regulator")
@@ -95,6 +107,13 @@ def _of_partner(name: str, description: str, *details: Detail) -> EventType:
 
 def _public(name: str, description: str, *details: Detail) -> EventType:
     return EventType(name, description, None, ("everyone",), details)
+
+
+def _of_disruption(
+    verb: str, description: str, status: str, *more: Detail, seen_by: tuple[Reader, ...] = _TO_PARTNER
+) -> EventType:
+    own = Detail("status", "the status after it", status)
+    return EventType(f"disruption.{verb}", description, "disruption_report", seen_by, (own, *more))
 
 
 CATALOGUE = (
@@ -267,6 +286,20 @@ CATALOGUE = (
     _of_partner("enforcer.behind", "An enforcer lacks a publication for five minutes.", *_ENFORCER),
     _of_partner("enforcer.diverged", "An enforcer has a list that was never published so.", *_ENFORCER),
     _of_partner("enforcer.silent", "An enforcer was not heard of for an hour.", *_ENFORCER),
+    _of_disruption("answered", "A disruption was reported and answered at once.", "answered", *_DISRUPTION),
+    _of_disruption("opened", "A disruption was reported to its operator.", "open", *_DISRUPTION, _DUE, seen_by=_TO_ALL),
+    _of_disruption("acknowledged", "Its operator acknowledged a report.", "acknowledged", seen_by=_TO_ALL),
+    _of_disruption("overdue", "The operator's finding on a report is overdue.", "open", _DUE, seen_by=_TO_ALL),
+    _of_disruption(
+        "closed",
+        "Its operator closed a report.",
+        "closed",
+        Detail("finding", "fixed, was_behind, not_ours, cannot_reproduce or upstream", "was_behind"),
+        seen_by=_TO_ALL,
+    ),
+    _of_disruption("reopened", "Its reporter opened a closed report again.", "open", _DUE, seen_by=_TO_ALL),
+    EventType("incident.opened", "Many disruptions were reported at once.", "incident", ("everyone",), _INCIDENT),
+    EventType("incident.closed", "The last report of an incident was closed.", "incident", ("everyone",), _INCIDENT),
     _public(
         "signing_key.revoked",
         "A key that signs tokens was revoked, with all that it signed.",

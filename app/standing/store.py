@@ -27,6 +27,8 @@ from app.core.database.base import INSTANT
 from app.core.database.batches import any_of
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
+from app.enforcers import store as enforcers
+from app.enforcers.rules import State
 from app.registrations.models import Registration
 from app.registrations.rules import Status
 from app.standing.rules import Holding, RegisteredCase
@@ -120,6 +122,6 @@ async def read_holdings(tx: Transaction, ids: Collection[UUID]) -> Mapping[UUID,
 
 
 async def operator_in_step(tx: Transaction, operator: str) -> bool | None:
-    """Return whether an operator has loaded the newest list; None, since confirmations are not read yet."""
-    del tx, operator
-    return None
+    """Return whether an operator has loaded the newest list; None when its enforcers say nothing."""
+    known = (await enforcers.operator_states(tx, [operator])).get(operator)
+    return None if known is None or known.state == State.SILENT else known.state == State.IN_STEP

@@ -4,13 +4,13 @@ A migration that drops or tightens what older code needs replaces the function, 
 still runs. One that only adds leaves it as it is.
 
 Revision ID: 0030
-Revises: 0022
+Revises: 0029
 """
 
 from alembic import op
 
 revision = "0030"
-down_revision = "0022"
+down_revision = "0029"
 branch_labels = None
 depends_on = None
 

@@ -5,6 +5,7 @@ import re
 from app.bulk_uploads import models, problems, schemas
 from app.bulk_uploads.readers.layout import Layout
 from app.bulk_uploads.rules import Encoding
+from app.registrations.case_states import CaseState
 
 UTF_16_IN_ORDER = re.compile(r"utf-16-[lb]e")
 
@@ -33,12 +34,13 @@ def _read_as(layout: Layout) -> schemas.ReadAs:
     )
 
 
-def row_resource(row: models.BulkUploadRow, layout: Layout) -> schemas.UploadRow:
-    """Return the resource of a row of the upload with this layout."""
+def row_resource(row: models.BulkUploadRow, layout: Layout, state: CaseState | None) -> schemas.UploadRow:
+    """Return the resource of a row of the upload with this layout; ``state`` is that of its case, if it has one."""
     return schemas.UploadRow.model_validate(
         {
             **problems.place_of(layout, row.line, row.row),
             **{name: getattr(row, name) for name in ("outcome", "reference", "registration_id")},
+            **(state._asdict() if state else dict.fromkeys(CaseState._fields)),
             "problems": [problems.parts_of(each, layout, row.row) for each in row.problems],
             "normalized": row.normalized or (),
             "applicant_changes": row.applicant_changes or (),

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from app.bulk_uploads.rules import MAX_COLUMNS, Encoding, RowOutcome, UploadFormat, UploadOptions, UploadStatus
 from app.core.database.pagination import PageQuery
 from app.core.validation.schemas import AnyOf, Examples, Page, Problem, Query, Resource, ServiceText, Timestamp
+from app.registrations.rules import Status
 
 MAX_NAMES_LENGTH = 500  # of one value of ``ignore_columns``
 UPLOAD_ID = "019b2f6e-7000-7b1a-8c44-1f2e3d4c5b6a"
@@ -22,7 +23,14 @@ EXAMPLE: Examples = {
     "bytes": 4_194_304,
     "bytes_done": 419_430,
     "rows_done": 2_000,
-    "counts": {"total": 19_840, "created": 1_990, "unchanged": 0, "updated": 0, "refused": 10},
+    "counts": {
+        "total": 19_840,
+        "created": 1_490,
+        "unchanged": 500,
+        "updated": 0,
+        "refused": 10,
+        "unchanged_not_in_force": 3,
+    },
     "applicants": {"created": 640, "changed": 2},
     "normalized": {"mobile": 1_204, "networks": 17},
     "clear": False,
@@ -80,6 +88,9 @@ class Counts(Resource):
     unchanged: int
     updated: int
     refused: int
+    unchanged_not_in_force: Annotated[
+        int, Field(description="Unchanged rows whose case was neither on the list nor under review when it was read")
+    ]
 
 
 class ApplicantCounts(Resource):
@@ -181,6 +192,9 @@ ROW_EXAMPLE: Examples = {
     "outcome": "refused",
     "reference": "PSEB-2026-000123",
     "registration_id": None,
+    "status": None,
+    "in_force": None,
+    "expires_at": None,
     "problems": [
         {
             "sheet": "Sheet1",
@@ -204,6 +218,9 @@ class UploadRow(Resource):
 
     `row` is the row as a spreadsheet counts it, in the `sheet` of a workbook (null in a text file). `line` is unique in
     the upload: in a text file, the line on which the row begins.
+
+    `status`, `in_force` and `expires_at` are those of the row's case as it is now, at this request; null without a
+    case. `in_force` is true while the case is approved or lapsed and all its networks are on the published list.
     """
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [ROW_EXAMPLE]})
@@ -214,6 +231,9 @@ class UploadRow(Resource):
     outcome: RowOutcome
     reference: str | None
     registration_id: UUID | None
+    status: Status | None
+    in_force: bool | None
+    expires_at: Timestamp | None
     problems: Sequence[RowProblem]
     normalized: Sequence[NormalizedCell]
     applicant_changes: Sequence[ApplicantValueChange]
@@ -226,3 +246,4 @@ class RowsQuery(PageQuery):
     """Filters of an upload's rows."""
 
     outcome: AnyOf[RowOutcome] = None
+    status: Annotated[AnyOf[Status], Field(description="Of the row's case as it is now")] = None

@@ -50,6 +50,7 @@ from app.core.database.roles import INTAKE
 from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
 from app.core.principal import Principal
+from app.registrations.models import Registration
 
 SEALED_PART = "bulk_upload_parts.sealed"
 EXPORT_PAGE_ROWS = 1_000
@@ -122,9 +123,15 @@ async def list_page(
 
 async def list_rows(tx: Transaction, upload_id: UUID, query: RowsQuery) -> tuple[Sequence[BulkUploadRow], str | None]:
     """Return a page of an upload's rows, and the next cursor."""
+    filters = query.filters()
+    status = {"status": filters.pop("status")} if "status" in filters else {}
     statement = select(BulkUploadRow).where(
-        BulkUploadRow.bulk_upload_id == upload_id, *matching(BulkUploadRow, query.filters())
+        BulkUploadRow.bulk_upload_id == upload_id, *matching(BulkUploadRow, filters)
     )
+    if status:
+        of_row = Registration.id == BulkUploadRow.registration_id
+        case_ = lateral_lookup(select(Registration.id).where(of_row, *matching(Registration, status)), "case_")
+        statement = statement.join(case_, true())
     return await fetch_page(tx, statement, BulkUploadRow.line, query, list_name=f"rows {upload_id}")
 
 

@@ -140,6 +140,8 @@ NEVER_GRANTED = frozenset((Status.WITHDRAWN, Status.REJECTED))
 ENDED_GRANTS = frozenset((Status.EXPIRED, Status.REVOKED, Status.SUPERSEDED, Status.SURRENDERED))
 ENDED = NEVER_GRANTED | ENDED_GRANTS
 UNDER_REVIEW = frozenset((Status.SUBMITTED, Status.IN_REVIEW))
+# Statuses of a case that is off the list and that no officer is about to decide.
+NOT_IN_FORCE = frozenset(Status) - LISTED - UNDER_REVIEW
 
 TRANSITIONS: dict[Transition, tuple[frozenset[Status], Status]] = {
     Transition.SUBMIT: (EDITABLE, Status.SUBMITTED),

@@ -45,8 +45,8 @@ from app.registrations.intake import service as intake
 from app.registrations.rules import AcceptedNetworks
 
 ZERO_AT_START = (
-    "rows_done", "bytes_done", "created", "unchanged", "updated", "refused", "applicants_created", "applicants_changed",
-    "attempt_place",
+    "rows_done", "bytes_done", "created", "unchanged", "updated", "refused", "unchanged_not_in_force",
+    "applicants_created", "applicants_changed", "attempt_place",
 )  # fmt: skip
 ROWS = metrics.Counter("bulk_upload_rows", "Rows of uploads by outcome", ["outcome"])
 log = structlog.get_logger(__name__)
@@ -240,6 +240,7 @@ async def _checkpoint(tx: Transaction, upload: BulkUpload, chunk: Chunk, outcome
     bytes_done = min(chunk.segment.end, upload.bytes)  # a converted workbook may be longer than the upload
     rows_done = upload.rows_done + chunk.segment.rows
     values: dict[str, Any] = {"rows_done": rows_done, "attempt_place": rows_done, "bytes_done": bytes_done, **totals}
+    values["unchanged_not_in_force"] = upload.unchanged_not_in_force + outcomes.unchanged_not_in_force
     values["applicants_created"] = upload.applicants_created + outcomes.applicants_created
     values["applicants_changed"] = upload.applicants_changed + len(outcomes.applicant_changes)
     values["normalized"] = dict(sorted((Counter(upload.normalized) + outcomes.normalized_columns()).items()))
@@ -256,6 +257,7 @@ async def _complete(database: Database, context: UploadContext) -> None:
         if not await store.advance(tx, upload, values):
             raise Superseded
         await store.delete_parts(tx, upload.id)
+        counts["unchanged_not_in_force"] = upload.unchanged_not_in_force
         details = {"dry_run": upload.dry_run, "total": upload.total, **counts}
         event = NewEvent("bulk_upload.completed", upload.id, upload.partner_id, details=details)
         await events.record(tx, context.submitter, [event])

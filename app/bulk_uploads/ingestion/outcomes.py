@@ -20,6 +20,7 @@ from app.core.database.batches import column_text, values_at
 from app.core.database.transaction import Transaction
 from app.core.errors import FieldError
 from app.registrations.intake.service import Registered
+from app.registrations.rules import NOT_IN_FORCE
 
 
 @dataclass(slots=True)
@@ -53,6 +54,11 @@ class ChunkOutcomes:
         refused = len(self.refused) + len(self.invalid)
         created = len(self.rows.batch.items) - len(self.refused) - len(self.existing)
         return existing + Counter({RowOutcome.REFUSED: refused, RowOutcome.CREATED: created})
+
+    @property
+    def unchanged_not_in_force(self) -> int:
+        """The number of unchanged rows whose case is off the list and not under review."""
+        return sum(made.outcome == "unchanged" and made.status in NOT_IN_FORCE for made in self.existing.values())
 
     def normalized_columns(self) -> Counter[str]:
         """Count, by column, the cells of rows not refused that were taken in another form."""

@@ -24,9 +24,10 @@ class Accepted(NamedTuple):
 
 
 class Unchanged(NamedTuple):
-    """An item with the content that a case has already."""
+    """An item with the content that a case has already, and the status of that case."""
 
     registration_id: UUID
+    status: str
 
 
 Eligibility = Accepted | Unchanged | DomainError
@@ -61,7 +62,7 @@ def _check_item(batch: Batch, place: int, conflicts: Conflicts, accepted: Accept
     item, applicant = batch.items[place], batch.applicants[place]
     existing = conflicts.by_reference.get(item.reference or "")
     if existing is not None and applicant is not None and _is_same(item, applicant, existing.request):
-        return Unchanged(existing.id)
+        return Unchanged(existing.id, existing.status)
     return check_content(batch, place, conflicts, accepted, existing)
 
 

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import httpx
 from fastapi import FastAPI
-from sqlalchemy import text
 from starlette.routing import BaseRoute
 
 from app.allowlist.models import Publication
@@ -115,10 +114,9 @@ class Service:
 
     async def move_clock(self, offset: timedelta) -> None:
         """Move the register's clock away from the database's by an offset, which replaces an earlier one."""
-        body = f"SELECT now() + interval '{offset.total_seconds()} seconds'"
-        clock = "CREATE OR REPLACE FUNCTION register_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS"
-        async with self.database.engine.connect() as connection:
-            await connection.execute(text(f"{clock} '{body.replace(chr(39), chr(39) * 2)}'"))
+        body = f"SELECT now() + make_interval(secs => {offset.total_seconds()})"
+        clock = "CREATE OR REPLACE FUNCTION register_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE"
+        await postgres.execute(self.settings.database_url, f"{clock} AS '{body}'")
 
     async def publish(self) -> Publication | None:
         """Run the publisher once, and refresh the reader."""

@@ -1,6 +1,7 @@
 """Rules of uploads: columns, cells, limits, retries, and cells that are safe in a spreadsheet. Pure functions."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
@@ -233,9 +234,10 @@ def error_column(error: FieldError) -> str:
 
 def error_detail(error: FieldError, cell: str) -> str:
     """Return the detail of a field error in the words of files: columns by their names, and the option ``clear``."""
-    column = error_column(error)
-    if cell.strip() == "-" and column in CLEARABLE_COLUMNS:
-        return f"{error.detail} To remove what is known of the applicant, send the file with ?clear=true."
+    column, text = error_column(error), cell.strip()
+    if column in CLEARABLE_COLUMNS and len(text) == 1 and unicodedata.category(text) == "Pd":
+        written = "" if text == "-" else "write - and "
+        return f"{error.detail} To remove what is known of the applicant, {written}send the file with ?clear=true."
     field = error.pointer.removeprefix("/")
     renamed = COLUMN_OF_FIELD.get(field, field)
     return error.detail if renamed == field else re.sub(rf"\b{re.escape(field)}\b", renamed, error.detail, count=1)

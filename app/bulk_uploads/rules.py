@@ -28,7 +28,7 @@ REGISTRATION_COLUMNS = (
 )
 COLUMNS = (
     "reference", "track", "applicant_kind", "legal_name", "ntn", "cnic", "email", "mobile", "pseb_number",
-    "pasha_number", "purpose", "protocol", "operator", "subscriber_id", "networks", "description",
+    "pasha_number", "purpose", "protocol", "operator", "subscriber_id", "networks", "description", "replaces",
 )  # fmt: skip
 REQUIRED_COLUMNS = ("track", "applicant_kind", "legal_name", "email", "purpose", "operator", "networks")
 # Columns whose value ``-`` removes, when the upload has the option ``clear``.
@@ -79,12 +79,14 @@ class UploadOptions(NamedTuple):
 
     ``clear`` lets ``-`` in a cell remove a number of an applicant, ``rename`` gives a known applicant another name.
     ``encoding`` is that of a text file that is not Unicode. ``ignore_columns`` are names as the header writes them.
+    ``renew`` submits a successor of each case of the file that ends soon or has ended.
     """
 
     clear: bool = False
     rename: bool = False
     encoding: str | None = None
     ignore_columns: Sequence[str] = ()
+    renew: bool = False
 
 
 FORMAT_OF_TYPE = {

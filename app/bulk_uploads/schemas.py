@@ -35,6 +35,7 @@ EXAMPLE: Examples = {
     "normalized": {"mobile": 1_204, "networks": 17},
     "clear": False,
     "rename": False,
+    "renew": False,
     "read_as": {"encoding": "utf-8", "separator": ";", "header_row": 1, "sheets": [], "ignored_columns": ["Remarks"]},
     "warnings": [],
     "problem": None,
@@ -58,6 +59,13 @@ class UploadQuery(Query):
         ),
     ] = False
     rename: Annotated[bool, Field(description="Take another name for an applicant that is known by its number")] = False
+    renew: Annotated[
+        bool,
+        Field(
+            description="Submit a successor of each case that a row's reference leads to and that expires within "
+            "60 days, or is lapsed or expired"
+        ),
+    ] = False
     encoding: Annotated[
         Encoding | None, Field(description="Of a text file that is not Unicode; by default it is found out")
     ] = None
@@ -75,7 +83,7 @@ class UploadQuery(Query):
         """The options that the upload keeps. A name with commas is tried as a whole first, then by its parts."""
         names = [name for value in self.ignore_columns for name in (value, *(value.split(",") if "," in value else ()))]
         given = dict.fromkeys(stripped for name in names if (stripped := name.strip()))
-        return UploadOptions(self.clear, self.rename, self.encoding, list(given))
+        return UploadOptions(self.clear, self.rename, self.encoding, list(given), self.renew)
 
 
 class Counts(Resource):
@@ -134,6 +142,7 @@ class BulkUpload(Resource):
     ]
     clear: bool
     rename: bool
+    renew: bool
     read_as: Annotated[ReadAs | None, Field(description="Null until a workbook has been opened")]
     warnings: Annotated[Sequence[str], Field(description="What was assumed, or is worth a look, in sentences")]
     problem: Annotated[Problem | None, Field(description="Why the upload failed, or why it is delayed")]
@@ -192,6 +201,7 @@ ROW_EXAMPLE: Examples = {
     "outcome": "refused",
     "reference": "PSEB-2026-000123",
     "registration_id": None,
+    "replaces": None,
     "status": None,
     "in_force": None,
     "expires_at": None,
@@ -231,6 +241,7 @@ class UploadRow(Resource):
     outcome: RowOutcome
     reference: str | None
     registration_id: UUID | None
+    replaces: Annotated[UUID | None, Field(description="The case that the new case of the row is to supersede")]
     status: Status | None
     in_force: bool | None
     expires_at: Timestamp | None

@@ -236,8 +236,8 @@ async def delete_rows(tx: Transaction, upload_id: UUID) -> None:
 async def add_rows(tx: Transaction, upload_id: UUID, rows: Sequence[dict[str, Any]]) -> None:
     """Insert outcomes of rows."""
     types: dict[str, Any] = {
-        "line": Integer, "row": Integer, "outcome": Text, "reference": Text, "registration_id": Uuid, "problems": JSONB,
-        "normalized": JSONB, "applicant_changes": JSONB, "sealed_cells": LargeBinary,
+        "line": Integer, "row": Integer, "outcome": Text, "reference": Text, "registration_id": Uuid, "replaces": Uuid,
+        "problems": JSONB, "normalized": JSONB, "applicant_changes": JSONB, "sealed_cells": LargeBinary,
     }  # fmt: skip
     batch = json_rows("outcome", types, rows)
     columns = ["bulk_upload_id", *types]
@@ -245,7 +245,7 @@ async def add_rows(tx: Transaction, upload_id: UUID, rows: Sequence[dict[str, An
 
 
 CREATED_COLUMNS: dict[str, Any] = {
-    "line": Integer, "row": Integer, "reference": Text, "registration_id": Uuid, "normalized": JSONB,
+    "line": Integer, "row": Integer, "reference": Text, "registration_id": Uuid, "replaces": Uuid, "normalized": JSONB,
 }  # fmt: skip
 
 

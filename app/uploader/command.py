@@ -71,6 +71,7 @@ def upload(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Validate every row and register none")] = False,
     clear: Annotated[bool, typer.Option("--clear", help="A cell with - clears what is known of an applicant")] = False,
     rename: Annotated[bool, typer.Option("--rename", help="Take other names of known applicants")] = False,
+    renew: Annotated[bool, typer.Option("--renew", help="Renew what expires soon or has expired")] = False,
     encoding: Annotated[Encoding | None, typer.Option(help="Of a text file that is not Unicode")] = None,
     ignore_column: Annotated[list[str] | None, typer.Option(help="Leave out this column; may be repeated")] = None,
     detach: Annotated[bool, typer.Option("--detach", "--no-follow", help="Exit once the file was received")] = False,
@@ -85,7 +86,7 @@ def upload(
     or there are none, 2 for wrong usage or credentials, 3 when the file as a whole was refused, 4 when the service
     could not be reached, 5 when the file changed before it was sent, 130 when interrupted.
     """
-    upload_options = UploadOptions(clear, rename, encoding.value if encoding else None, ignore_column or ())
+    upload_options = UploadOptions(clear, rename, encoding.value if encoding else None, ignore_column or (), renew)
     options = Options(file, watch, format_, gzip, dry_run, upload_options, detach, problems, refused, idempotency_key)
     with _exit_on_error(), Progress(console) as progress:
         service_url, upload_id = _parse_watch(watch, url)

@@ -134,11 +134,21 @@ async def test_the_options_are_those_of_the_upload(pseb: Caller, client: Credent
     (tmp_path / "register.csv").write_bytes(uploads.csv_of([uploads.row("A")]))
     wrong = await run(login(client, url), str(tmp_path / "register.csv"), "--encoding", "latin-1")
     assert wrong.returncode == 2
-    options = ("--clear", "--rename", "--encoding", "utf-8", "--ignore-column", "Name, old", "--ignore-column", "City")
+    options = (
+        "--clear",
+        "--rename",
+        "--renew",
+        "--encoding",
+        "utf-8",
+        "--ignore-column",
+        "Name, old",
+        "--ignore-column",
+        "City",
+    )
     done = await run(login(client, url), str(tmp_path / "register.csv"), *options)
     assert done.returncode == 0, done.stderr
     (upload,) = (await pseb.get("/v1/bulk-uploads")).json()["items"]
-    assert (upload["clear"], upload["rename"]) == (True, True)
+    assert (upload["clear"], upload["rename"], upload["renew"]) == (True, True, True)
 
 
 async def test_an_unreachable_service_exits_with_4(tmp_path: Path) -> None:

@@ -193,13 +193,38 @@ def _refuse_duplicate(row: RefusedRow, lines: Mapping[str, int], layout: Layout)
 
 
 async def _register(tx: Transaction, context: UploadContext, outcomes: ChunkOutcomes) -> None:
+    """Register the rows of a chunk. If a row that is refused has changed its applicant, all are undone without it.
+
+    A row that was refused stays so: with another one undone it might not be, and so without end.
+    """
+    while True:
+        savepoint = await tx.savepoint()
+        accepted = AcceptedNetworks(context.dry_run.networks) if context.dry_run else None
+        await _register_once(tx, context, outcomes, accepted)
+        if outcomes.applicants.keys().isdisjoint(outcomes.refused):
+            break
+        await savepoint.rollback()
+        if context.dry_run:
+            context.dry_run.applicants.forget()
+        outcomes.undo()
+    await savepoint.commit()
+    if accepted:
+        accepted.settle()
+        return
+    for place, record in outcomes.recorded.items():
+        context.applicants.add(outcomes.rows.applicants[place], record)
+
+
+async def _register_once(
+    tx: Transaction, context: UploadContext, outcomes: ChunkOutcomes, accepted: AcceptedNetworks | None
+) -> None:
     rows = outcomes.rows
     identities = await _record_applicants(tx, context, outcomes)
     batch = replace(
         rows.batch,
         applicants=[identities[index] for index in rows.applicant_indexes],
         bulk_upload_id=context.upload.id,
-        accepted=context.dry_run.networks if context.dry_run else None,
+        accepted=accepted,
     )
     places = [i for i in range(len(batch.items)) if i not in outcomes.refused]
     submitted = await intake.submit(tx, context.submitter, batch.at(places))
@@ -229,8 +254,8 @@ async def _record_applicants(tx: Transaction, context: UploadContext, outcomes: 
         identities[index] = record.identity
         if record.created or record.changes:
             outcomes.applicants[i] = record
-        if context.dry_run is None:
-            context.applicants.add(rows.applicants[index], record.identity)
+        outcomes.recorded.pop(index, None)  # the latest of an applicant comes last
+        outcomes.recorded[index] = record.identity
     return identities
 
 

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,16 +11,13 @@ from uuid import UUID
 import prometheus_client as metrics
 import structlog
 
-from app.applicants import service as applicants
-from app.applicants.merging import PlannedRecords, Policy
-from app.applicants.store import Identity
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.ingestion import scheduling
-from app.bulk_uploads.ingestion.applicant_cache import ApplicantCache, decode_particulars
 from app.bulk_uploads.ingestion.bloom_filter import BloomFilter
 from app.bulk_uploads.ingestion.chunks import Chunk, Superseded, find_segments, read_chunks
 from app.bulk_uploads.ingestion.opening import open_file
 from app.bulk_uploads.ingestion.outcomes import ChunkOutcomes, save_outcomes
+from app.bulk_uploads.ingestion.registering import DryRunState, UploadContext, register
 from app.bulk_uploads.ingestion.segments import (
     RefusedRow,
     Segment,
@@ -37,12 +33,9 @@ from app.core.database.engine import Database, is_outage
 from app.core.database.transaction import Transaction
 from app.core.errors import DomainError, FieldError, Internal, Invalid
 from app.core.http.problems import problem_of
-from app.core.principal import Principal
 from app.events import store as events
 from app.events.store import NewEvent
 from app.registrations.errors import ReferenceDuplicate
-from app.registrations.intake import service as intake
-from app.registrations.rules import AcceptedNetworks
 
 ZERO_AT_START = (
     "rows_done", "bytes_done", "created", "unchanged", "updated", "refused", "unchanged_not_in_force",
@@ -50,25 +43,6 @@ ZERO_AT_START = (
 )  # fmt: skip
 ROWS = metrics.Counter("bulk_upload_rows", "Rows of uploads by outcome", ["outcome"])
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class DryRunState:
-    """Networks and applicants that a dry run has accepted, since its chunks are rolled back."""
-
-    networks: AcceptedNetworks = field(default_factory=AcceptedNetworks)
-    applicants: PlannedRecords = field(default_factory=PlannedRecords)
-
-
-@dataclass(slots=True)
-class UploadContext:
-    """State that the chunks of an upload share; ``upload`` is as of the latest checkpoint."""
-
-    upload: BulkUpload
-    submitter: Principal
-    references: BloomFilter
-    dry_run: DryRunState | None
-    applicants: ApplicantCache = field(default_factory=ApplicantCache)
 
 
 async def ingest(
@@ -163,10 +137,10 @@ async def _process_rows(tx: Transaction, context: UploadContext, rows: SegmentRo
     """Register the rows of a chunk and return their outcomes; a dry run rolls the registrations back."""
     outcomes = await _refuse_duplicates(tx, context, rows, layout)
     if context.dry_run is None:
-        await _register(tx, context, outcomes)
+        await register(tx, context, outcomes)
     else:
         async with tx.dry_run():
-            await _register(tx, context, outcomes)
+            await register(tx, context, outcomes)
     return outcomes
 
 
@@ -190,73 +164,6 @@ def _refuse_duplicate(row: RefusedRow, lines: Mapping[str, int], layout: Layout)
         return row
     others = [each for each in row.errors if each.code != ReferenceDuplicate.code]
     return row._replace(errors=[*others, duplicate_reference(row.reference, lines[row.reference], layout)])
-
-
-async def _register(tx: Transaction, context: UploadContext, outcomes: ChunkOutcomes) -> None:
-    """Register the rows of a chunk. If a row that is refused has changed its applicant, all are undone without it.
-
-    A row that was refused stays so: with another one undone it might not be, and so without end.
-    """
-    while True:
-        savepoint = await tx.savepoint()
-        accepted = AcceptedNetworks(context.dry_run.networks) if context.dry_run else None
-        await _register_once(tx, context, outcomes, accepted)
-        if outcomes.applicants.keys().isdisjoint(outcomes.refused):
-            break
-        await savepoint.rollback()
-        if context.dry_run:
-            context.dry_run.applicants.forget()
-        outcomes.undo()
-    await savepoint.commit()
-    if accepted:
-        accepted.settle()
-        return
-    for place, record in outcomes.recorded.items():
-        context.applicants.add(outcomes.rows.applicants[place], record)
-
-
-async def _register_once(
-    tx: Transaction, context: UploadContext, outcomes: ChunkOutcomes, accepted: AcceptedNetworks | None
-) -> None:
-    rows = outcomes.rows
-    identities = await _record_applicants(tx, context, outcomes)
-    batch = replace(
-        rows.batch,
-        applicants=[identities[index] for index in rows.applicant_indexes],
-        bulk_upload_id=context.upload.id,
-        accepted=accepted,
-    )
-    places = [i for i in range(len(batch.items)) if i not in outcomes.refused]
-    submitted = await intake.submit(tx, context.submitter, batch.at(places))
-    for i, outcome in submitted.others.items():
-        if isinstance(outcome, DomainError):
-            outcomes.refused[places[i]] = outcome.errors
-        else:
-            outcomes.existing[places[i]] = outcome
-
-
-async def _record_applicants(tx: Transaction, context: UploadContext, outcomes: ChunkOutcomes) -> list[Identity | None]:
-    """Find or create the applicants of a chunk, by their index in ``rows.applicants``; refuse the rows of others."""
-    rows = outcomes.rows
-    identities = await applicants.without_erased(tx, context.applicants.find(rows.applicants))
-    indexes = enumerate(rows.applicant_indexes)
-    unknown = [(i, index) for i, index in indexes if identities[index] is None and i not in outcomes.refused]
-    particulars = {index: decode_particulars(rows.applicants[index]) for index in {index for _, index in unknown}}
-    policy = Policy.RENAME if context.upload.options.get("rename") else Policy.MERGE
-    planned = context.dry_run.applicants if context.dry_run else None
-    recorded = await applicants.record(
-        tx, context.submitter, [particulars[index] for _, index in unknown], policy, planned=planned
-    )
-    for (i, index), record in zip(unknown, recorded, strict=True):
-        if isinstance(record, Invalid):
-            outcomes.refused[i] = record.errors
-            continue
-        identities[index] = record.identity
-        if record.created or record.changes:
-            outcomes.applicants[i] = record
-        outcomes.recorded.pop(index, None)  # the latest of an applicant comes last
-        outcomes.recorded[index] = record.identity
-    return identities
 
 
 async def _checkpoint(tx: Transaction, upload: BulkUpload, chunk: Chunk, outcomes: ChunkOutcomes) -> BulkUpload:

@@ -105,7 +105,10 @@ async def _decide_many(tx: Transaction, officer: Principal, decision: BatchDecis
 
 def _condition(selection: Selection) -> ColumnElement[bool]:
     if selection.bulk_upload_id and selection.status:
-        return registrations.of_upload(selection.bulk_upload_id, selection.status)
+        of_upload = registrations.of_upload(selection.bulk_upload_id, selection.status)
+        return of_upload & registrations.is_unchanged_renewal() if selection.renewals else of_upload
+    if selection.renewals:
+        return registrations.under_review() & registrations.is_unchanged_renewal()
     return registrations.with_ids(selection.registration_ids or [])
 
 

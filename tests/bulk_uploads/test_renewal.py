@@ -10,7 +10,8 @@ from tests.support import cases, uploads
 from tests.support.service import Caller, Service
 
 PUT = text(
-    "UPDATE registrations SET status = :status, expires_at = now() + :left WHERE reference = :of AND replaced_by IS NULL"
+    "UPDATE registrations SET status = :status, expires_at = now() + :left "
+    "WHERE reference = :of AND replaced_by IS NULL"
 )
 
 
@@ -203,3 +204,33 @@ async def test_the_renewal_window_is_by_the_clock_of_the_register(
     assert told(await ingest(pseb, rows, "renew=true")) == [("unchanged", None)]
     await service.move_clock(timedelta(days=310))
     assert told(await ingest(pseb, rows, "renew=true")) == [("created", (await registered(pseb))["A"]["replaces"])]
+
+
+async def test_a_whole_register_is_renewed_by_one_file_and_one_batch_decision_without_a_serial(
+    service: Service, pseb: Caller, officer: Caller
+) -> None:
+    rows = [uploads.row(f"R{i}", networks=f"{cases.address()} {cases.address()}") for i in range(40)]
+    await ingest(pseb, rows)
+    approve = {"action": "approve", "selection": {"renewals": "unchanged"}}
+    assert (await officer.post("/v1/review-decisions/batch", json=approve)).json()["counts"]["selected"] == 0
+    items = (await pseb.get("/v1/registrations?limit=500")).json()["items"]
+    ids = [case["id"] for case in items]
+    first = {"action": "approve", "selection": {"registration_ids": ids}}
+    assert (await officer.post("/v1/review-decisions/batch", json=first)).json()["counts"]["decided"] == 40
+    published = await service.publish()
+    assert published is not None
+    assert published.count == 80
+    await service.move_clock(timedelta(days=340))
+
+    moved = uploads.row("MOVED")
+    await ingest(pseb, [moved])
+    done = await ingest(pseb, [*rows, {**moved, "description": "new"}], "renew=true", chunk_rows=7)
+    assert told(done) == [*(("created", id_) for id_ in ids), ("refused", ("reference", "reference_duplicate"))]
+    decided = (await officer.post("/v1/review-decisions/batch", json=approve)).json()
+    assert decided["counts"] == {"selected": 40, "decided": 40, "refused": 0}
+    assert await service.publish() is None
+    nightly = await ingest(pseb, rows, "renew=true")
+    assert {(row["outcome"], row["status"], row["in_force"]) for row in nightly} == {("unchanged", "approved", True)}
+    renewed = await registered(pseb)
+    assert {renewed[row["reference"]]["replaces"] for row in rows} == set(ids)
+    assert (await pseb.get(f"/v1/registrations/{ids[0]}")).json()["status"] == "superseded"

@@ -74,18 +74,18 @@ async def find_replaced(
 ) -> Replacements:
     """Set which case each item of a batch replaces; takes the locks of the batch.
 
-    ``references`` are those of the cases to replace, by place. With ``renew``, other items replace the newest grant of
-    their own reference once it may be renewed. ``taken`` are the cases that earlier chunks of a dry run replace.
+    ``references`` are those of the cases to replace, by place. With ``renew``, items without one, and those whose
+    successor exists, replace the newest grant of their own reference once it may be renewed. ``taken`` are the cases
+    that earlier chunks of a dry run replace.
     """
     if not references and not renew:
         return Replacements(batch, {})
     named = Locks.of((), references.values()).references
     batch = replace(batch, locks=batch.locks._replace(references=batch.locks.references | named))
     await statements.take_locks(tx, principal.partner_id, batch.locks)
-    own = {item.reference for item in batch.items if item.reference} if renew or references else set()
+    own = {item.reference for item in batch.items if item.reference}
     cases = await _read_own(tx, principal.partner_id, own | set(references.values()))
     found = dict(_renewals(batch.items, cases)) if renew else {}
-    found = {place: case for place, case in found.items() if place not in references}
     named_cases = {place: find_grant(cases.of(reference)) for place, reference in references.items()}
     errors = {place: [NO_SUCH_CASE] for place, case in named_cases.items() if case is None}
     found |= {
@@ -93,7 +93,7 @@ async def find_replaced(
         for place, case in named_cases.items()
         if case and is_to_be_replaced(case, cases.of(batch.items[place].reference))
     }
-    for place in await _same_for_now(tx, batch, found, cases):
+    for place in [*errors.keys() & found.keys(), *await _same_for_now(tx, batch, found, cases)]:
         del found[place]
     errors |= {place: [TAKEN] for place, case in found.items() if case.id in taken}
     return Replacements(replace(batch, items=_with_replaced(batch.items, found)), errors)

@@ -231,6 +231,12 @@ CATALOGUE = (
         _UPLOAD,
         Detail("total", "the number of rows", 4),
         *(Detail(each, "rows with this outcome", 1) for each in ("created", "updated", "unchanged", "refused")),
+        Detail(
+            "unchanged_not_in_force",
+            "unchanged rows whose case is off the list and not under review",
+            0,
+            is_optional=True,
+        ),
     ),
     _of_partner(
         "bulk_upload.failed", "A file could not be processed.", Detail("code", "a code of /problems", "csv_malformed")

@@ -166,6 +166,8 @@ NEVER_GRANTED = frozenset((Status.WITHDRAWN, Status.REJECTED))
 ENDED_GRANTS = frozenset((Status.EXPIRED, Status.REVOKED, Status.SUPERSEDED, Status.SURRENDERED))
 ENDED = NEVER_GRANTED | ENDED_GRANTS
 UNDER_REVIEW = frozenset((Status.SUBMITTED, Status.IN_REVIEW))
+# Statuses of a case that is off the list and that no officer is about to decide.
+NOT_IN_FORCE = frozenset(Status) - LISTED - UNDER_REVIEW
 
 TRANSITIONS: dict[Transition, tuple[frozenset[Status], Status]] = {
     Transition.SUBMIT: (EDITABLE, Status.SUBMITTED),
@@ -185,6 +187,13 @@ TRANSITIONS: dict[Transition, tuple[frozenset[Status], Status]] = {
     Transition.SUPERSEDE: (LISTED | {Status.EXPIRED}, Status.SUPERSEDED),
     Transition.SURRENDER: (LISTED, Status.SURRENDERED),
 }
+
+
+def is_renewable(status: str, expires_at: datetime | None, now: datetime) -> bool:
+    """True for a case that is lapsed or expired, or approved and in its renewal window."""
+    if status == Status.APPROVED:
+        return expires_at is not None and now >= expires_at - RENEWAL_WINDOW
+    return status in (Status.LAPSED, Status.EXPIRED)
 
 
 def next_status(status: str, transition: Transition) -> Status | None:
@@ -326,15 +335,23 @@ def block_of(network: Network) -> int:
 
 
 class AcceptedNetworks:
-    """Networks of accepted items by subject, to find those of one applicant that overlap."""
+    """Networks of accepted items by subject, to find those of one applicant that overlap; also ``earlier`` ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, earlier: "AcceptedNetworks | None" = None) -> None:
         self._by_subject: dict[str, list[Network]] = defaultdict(list)
+        self._earlier = earlier
 
     def overlapping(self, subject: str, given: Sequence[Network]) -> list[int]:
         """Return the positions in ``given`` that overlap a network of ``subject``."""
         accepted = self._by_subject.get(subject, [])
-        return [index for index, network in enumerate(given) if _overlaps(accepted, network)]
+        earlier = self._earlier.overlapping(subject, given) if self._earlier else ()
+        return [index for index, network in enumerate(given) if index in earlier or _overlaps(accepted, network)]
+
+    def settle(self) -> None:
+        """Add these networks to the earlier ones."""
+        for subject, accepted in self._by_subject.items():
+            if self._earlier:
+                self._earlier.add(subject, accepted)
 
     def add(self, subject: str, networks: Sequence[Network]) -> None:
         """Add networks that do not overlap those of ``subject``."""

@@ -24,7 +24,8 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by
+from sqlalchemy.orm import aliased
 
 from app.core.database.base import INSTANT
 from app.core.database.batches import Rows, any_of
@@ -38,7 +39,7 @@ from app.registrations.computed_fields import NOTICE, RENEWABLE_FROM, awaits_suc
 from app.registrations.json_documents import fetch_json_page, json_page, rfc_3339, select_fields, select_json
 from app.registrations.models import NETWORKS, Registration, RegistrationNetwork
 from app.registrations.overlaps import IS_CONTESTED
-from app.registrations.rules import OFFICERS_FLAGS, Case
+from app.registrations.rules import OFFICERS_FLAGS, UNDER_REVIEW, Case
 from app.registrations.schemas import Registration as Resource
 from app.registrations.schemas import RegistrationsQuery
 
@@ -239,6 +240,23 @@ def with_ids(ids: Sequence[UUID]) -> ColumnElement[bool]:
 def of_upload(bulk_upload_id: UUID, status: str) -> ColumnElement[bool]:
     """Return the condition of having come in an upload and being in a status."""
     return and_(Registration.bulk_upload_id == bulk_upload_id, Registration.status == status)
+
+
+def under_review() -> ColumnElement[bool]:
+    """Return the condition of waiting for a decision."""
+    return any_of(Registration.status, sorted(UNDER_REVIEW))
+
+
+def is_unchanged_renewal() -> ColumnElement[bool]:
+    """Return the condition of replacing a case with the same operator and networks, in whatever order."""
+    replaced, own, others = aliased(Registration), aliased(RegistrationNetwork), aliased(RegistrationNetwork)
+    networks = [
+        select(func.array_agg(aggregate_order_by(each.network, each.network))).where(each.registration_id == id_)
+        for each, id_ in ((own, Registration.id), (others, replaced.id))
+    ]
+    one, other = (each.correlate(Registration, replaced).scalar_subquery() for each in networks)
+    same = and_(replaced.id == Registration.replaces, replaced.operator == Registration.operator, one == other)
+    return and_(Registration.replaces.is_not(None), exists(select(replaced.id).where(same).correlate(Registration)))
 
 
 async def ids_where(tx: Transaction, condition: ColumnElement[bool], limit: int) -> list[UUID]:

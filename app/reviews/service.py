@@ -111,11 +111,16 @@ async def _decide_many(tx: Transaction, officer: Principal, decision: BatchDecis
 
 def _condition(selection: Selection) -> tuple[ColumnElement[bool], dict[str, Any]]:
     """Return the condition of being selected, and the values of its parameters."""
+    values: dict[str, Any] = {}
     if selection.filter:
-        return registrations.selected_by(selection.filter.model_dump(exclude_none=True))
-    if selection.bulk_upload_id and selection.status:
-        return registrations.of_upload(selection.bulk_upload_id, selection.status), {}
-    return registrations.with_ids(selection.registration_ids or []), {}
+        condition, values = registrations.selected_by(selection.filter.model_dump(exclude_none=True))
+    elif selection.bulk_upload_id and selection.status:
+        condition = registrations.of_upload(selection.bulk_upload_id, selection.status)
+    elif selection.renewals:
+        condition = registrations.under_review()
+    else:
+        condition = registrations.with_ids(selection.registration_ids or [])
+    return condition & registrations.is_unchanged_renewal() if selection.renewals else condition, values
 
 
 async def _check_times(tx: Transaction, decision: DecisionDetails) -> None:

@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
     """Exit code of the command."""
 
     COMPLETED = 0
-    ROWS_REFUSED = 1
+    INCOMPLETE = 1
     USAGE = 2
     FILE_REFUSED = 3
     UNREACHABLE = 4
@@ -72,6 +72,7 @@ def upload(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Validate every row and register none")] = False,
     clear: Annotated[bool, typer.Option("--clear", help="A cell with - clears what is known of an applicant")] = False,
     rename: Annotated[bool, typer.Option("--rename", help="Take other names of known applicants")] = False,
+    renew: Annotated[bool, typer.Option("--renew", help="Renew what expires soon or has expired")] = False,
     encoding: Annotated[Encoding | None, typer.Option(help="Of a text file that is not Unicode")] = None,
     ignore_column: Annotated[list[str] | None, typer.Option(help="Leave out this column; may be repeated")] = None,
     detach: Annotated[bool, typer.Option("--detach", "--no-follow", help="Exit once the file was received")] = False,
@@ -83,11 +84,11 @@ def upload(
 ) -> None:
     """Upload a file of registrations and follow its processing.
 
-    Exits with 0 when no row was refused, 1 when rows were refused or there are none, 2 for wrong usage or credentials,
-    3 when the file as a whole was refused, 4 when the service could not be reached, 5 when the file changed before it
-    was sent, 130 when interrupted.
+    Exits with 0 when every row is registered or under review, 1 when rows were refused, are unchanged and not in force,
+    or there are none, 2 for wrong usage or credentials, 3 when the file as a whole was refused, 4 when the service
+    could not be reached, 5 when the file changed before it was sent, 130 when interrupted.
     """
-    upload_options = UploadOptions(clear, rename, encoding.value if encoding else None, ignore_column or ())
+    upload_options = UploadOptions(clear, rename, encoding.value if encoding else None, ignore_column or (), renew)
     exports = problems, refused, receipts
     options = Options(file, watch, format_, gzip, dry_run, upload_options, detach, *exports, idempotency_key)
     with _exit_on_error(), Progress(console) as progress:
@@ -183,12 +184,18 @@ def _report(client: ServiceClient, done: Any) -> ExitCode:
         return ExitCode.FILE_REFUSED
     if done["status"] != UploadStatus.COMPLETED:
         return ExitCode.COMPLETED  # with --detach
-    if done["counts"]["refused"]:
+    counts = done["counts"]
+    if counts["unchanged_not_in_force"]:
+        _say(
+            "\n".join(reports.not_in_force(done, *uploading.first_not_in_force(client, done["id"], reports.ROWS_SHOWN)))
+        )
+    if counts["refused"]:
         _say("\n".join(reports.refusals(done, *uploading.first_problems(client, done["id"], reports.PROBLEMS_SHOWN))))
-        return ExitCode.ROWS_REFUSED
-    if not done["counts"]["total"]:
+    if counts["unchanged_not_in_force"] or counts["refused"]:
+        return ExitCode.INCOMPLETE
+    if not counts["total"]:
         _say("The file has a header and no rows: nothing was registered.")
-        return ExitCode.ROWS_REFUSED
+        return ExitCode.INCOMPLETE
     return ExitCode.COMPLETED
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, AsyncSessionTransaction
 
 from app.core.database.base import NOW
 from app.core.database.roles import Role
@@ -59,12 +59,17 @@ class Transaction(AsyncSession):
     @asynccontextmanager
     async def dry_run(self) -> AsyncIterator[None]:
         """Roll the block back to a savepoint when it ends, and go on with the transaction."""
-        nested = await self.begin_nested()
-        await self.connection()  # SQLAlchemy sends SAVEPOINT with it
+        nested = await self.savepoint()
         try:
             yield
         finally:
             await nested.rollback()
+
+    async def savepoint(self) -> AsyncSessionTransaction:
+        """Set a savepoint, which the caller commits or rolls back."""
+        nested = await self.begin_nested()
+        await self.connection()  # SQLAlchemy sends SAVEPOINT with it
+        return nested
 
     async def flush_pending(self) -> None:
         """Flush entities that were added, changed or deleted."""

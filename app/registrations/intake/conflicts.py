@@ -150,7 +150,7 @@ async def _read_existing(
 ) -> dict[str, ExistingCase]:
     replaces = {item.reference: item.replaces for item in items if item.reference}
     about = (find_named(cases, replaces[reference]) for reference, cases in named.items())
-    existing = await _read_cases(tx, [each.id for each in about if each])
+    existing = await read_cases(tx, [each.id for each in about if each])
     return {each.request.reference: each for each in existing if each.request.reference}
 
 
@@ -184,6 +184,7 @@ async def _find_replaced(
     return replaced
 
 
-async def _read_cases(tx: Transaction, ids: Sequence[UUID]) -> list[ExistingCase]:
+async def read_cases(tx: Transaction, ids: Sequence[UUID]) -> list[ExistingCase]:
+    """Return cases with their content."""
     rows = await tx.fetch(_READ_CASES, ids=ids) if ids else []
     return [ExistingCase(id_, status, RegistrationRequest(*content)) for id_, status, *content in rows]

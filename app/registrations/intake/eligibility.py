@@ -26,9 +26,10 @@ class Accepted(NamedTuple):
 
 
 class Unchanged(NamedTuple):
-    """An item with the content that a case has already."""
+    """An item with the content that a case has already, and the status of that case."""
 
     registration_id: UUID
+    status: str
 
 
 Eligibility = Accepted | Unchanged | DomainError
@@ -72,8 +73,8 @@ def _fits(item: RegistrationRequest, applicant: Identity | None) -> bool:
 def _check_item(batch: Batch, place: int, conflicts: Conflicts, accepted: AcceptedNetworks) -> Eligibility:
     item, applicant = batch.items[place], batch.applicants[place]
     existing = conflicts.by_reference.get(item.reference or "")
-    if existing is not None and applicant is not None and _is_same(item, applicant, existing.request):
-        return Unchanged(existing.id)
+    if existing is not None and applicant is not None and is_same(item, applicant, existing.request):
+        return Unchanged(existing.id, existing.status)
     replaced = conflicts.replaced.get(place)
     names_another = bool(item.replaces or item.transfer_code)
     if existing is not None and names_another and (replaced is None or existing.request.replaces != replaced.id):
@@ -81,7 +82,7 @@ def _check_item(batch: Batch, place: int, conflicts: Conflicts, accepted: Accept
     return check_content(batch, place, conflicts, accepted, existing)
 
 
-def _is_same(item: RegistrationRequest, applicant: Identity, existing: RegistrationRequest) -> bool:
+def is_same(item: RegistrationRequest, applicant: Identity, existing: RegistrationRequest) -> bool:
     """True for the same content; an item that does not name the case that it replaces leaves that as it is."""
     one, other = (each._replace(networks=sorted(each.networks)) for each in (item, existing))
     if item.replaces is None:
@@ -122,10 +123,13 @@ def find_errors(batch: Batch, place: int, conflicts: Conflicts, existing: Existi
     if place in batch.unknown_operators:
         yield _operator_error(batch.unknown_operators[place])
     replaced = conflicts.replaced.get(place)
+    line = {replaced.id, replaced.replaced_by} if replaced else set[UUID | None]()
     if item.replaces or item.transfer_code or (existing and existing.request.replaces):
         subject, successor = applicant and applicant.subject, existing and existing.id
-        yield from replacement_errors(replaced, subject, conflicts.partner_id, _pointer_of(item), successor)
-    line = {replaced.id, replaced.replaced_by} if replaced else set[UUID | None]()
+        errors = [*replacement_errors(replaced, subject, conflicts.partner_id, _pointer_of(item), successor)]
+        yield from errors
+        if any(each.code == NotFound.code for each in errors):
+            line = set()  # an answer that left out its networks would tell whose they are
     overlaps = [each for each in conflicts.overlaps.get(place, ()) if each.registration_id not in line]
     yield from _network_errors(item, applicant, overlaps, existing)
 

@@ -14,14 +14,15 @@ from app.registrations.intake.batch import Batch, Locks
 from app.registrations.intake.conflicts import ExistingCase, find_conflicts
 from app.registrations.intake.eligibility import Accepted, Eligibility, Unchanged, check_content, check_eligibility
 from app.registrations.intake.statements import NewCase
-from app.registrations.rules import AcceptedNetworks, RegistrationRequest, rounds
+from app.registrations.rules import AcceptedNetworks, RegistrationRequest, Status, rounds
 
 
 class Registered(NamedTuple):
-    """The case that an item led to, and what was done to it."""
+    """The case that an item led to, what was done to it, and its status then."""
 
     registration_id: UUID
     outcome: Literal["created", "unchanged", "updated"]
+    status: str = Status.SUBMITTED
 
 
 class Outcomes(NamedTuple):
@@ -107,7 +108,7 @@ def _outcome(checked: Eligibility) -> Registered | DomainError | None:
     if isinstance(checked, DomainError):
         return checked
     if isinstance(checked, Unchanged):
-        return Registered(checked.registration_id, "unchanged")
+        return Registered(checked.registration_id, "unchanged", checked.status)
     return Registered(checked.existing.id, "updated") if checked.existing else None
 
 

@@ -8,8 +8,8 @@ import pytest
 from playwright.async_api import Page, Route, async_playwright, expect
 
 from app.core.settings import Settings
-from tests.journeys.test_docs_page import ARGUMENTS, CHROMIUM
 from tests.support import cases, processes
+from tests.support.browser import ARGUMENTS, CHROMIUM
 from tests.support.service import Caller, Service
 
 pytestmark = [

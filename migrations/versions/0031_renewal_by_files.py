@@ -1,14 +1,14 @@
 """Uploads: the number of unchanged rows not in force; rows: the case that a new case replaces.
 
-Revision ID: 0030
-Revises: 0023
+Revision ID: 0031
+Revises: 0030
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0030"
-down_revision = "0023"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 # The oldest migration on which this code runs. It is raised with the first statement that needs a newer one.
-OLDEST_SCHEMA = "0030"
+OLDEST_SCHEMA = "0031"
 MIGRATE = "run 'python -m app.cli migrate'"
 
 

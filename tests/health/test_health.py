@@ -87,7 +87,7 @@ async def test_it_is_not_ready_on_a_database_whose_migrations_do_not_fit(service
 
 
 async def test_it_is_ready_on_a_database_of_a_newer_migration_that_it_can_run_on(service: Service) -> None:
-    await postgres.execute(service.settings.database_url, NEWER.format("0030"))
+    await postgres.execute(service.settings.database_url, NEWER.format("0031"))
     assert (await service.http.get(READY)).status_code == 200
 
 

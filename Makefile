@@ -85,5 +85,6 @@ bench: .venv/development ## measure, which takes an hour
 	$(BIN)/python -m bench.register
 	$(BIN)/python -m bench.uploads
 	ROWS=1000000 ORDER=sorted DECIDE=0 $(BIN)/python -m bench.uploads
+	$(BIN)/python -m bench.renewal
 	$(BIN)/python -m bench.feed
 	$(BIN)/python -m bench.requests

@@ -40,11 +40,12 @@ from app.core.limits.shared_read import SharedRead
 from app.core.outbound.client import Outbound
 from app.core.process.logs import configure_logging
 from app.core.process.loops import run_forever
+from app.core.process.progress import Progress
 from app.core.settings import Settings
 from app.enforcers import service as enforcers
 from app.health import store as health
-from app.health.router import readiness_problem
 from app.health.router import router as health_router
+from app.health.service import probe
 from app.partners import store as partners
 from app.partners.login.basic import BasicAuthenticator
 from app.partners.login.client_authentication import ClientAuthenticator
@@ -53,6 +54,8 @@ from app.partners.login.external_tokens import external_verifiers
 from app.partners.login.revocation import TokenRevocations
 from app.partners.login.token_endpoint import router as tokens
 from app.registrations.intake.submissions import Submissions
+from app.standing.router import page_router as status_page
+from app.standing.service import ReceiptVerifier
 
 DESCRIPTION = """The register of IP addresses used for VPNs and static-IP services.
 
@@ -85,8 +88,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         partial(enforcers.record_fetched, app.state.database, reader),
         lambda: asyncio.sleep(FETCHED_SECONDS),
     )
-    loops = (listener.run(), reader.run(listener), revocations.run(listener), fetches)
-    tasks = [asyncio.create_task(each) for each in loops]
+    progress: Progress = app.state.progress
+    loops = {
+        "listen": listener.run(),
+        "refresh the list": reader.run(listener),
+        "refresh revocations": revocations.run(listener),
+        "record fetched lists": fetches,
+        "tick": progress.run(),
+    }
+    tasks = [asyncio.create_task(work, name=name) for name, work in loops.items()]
+    progress.watch(tasks)
     yield
     for task in tasks:
         task.cancel()
@@ -127,7 +138,7 @@ def create_app(settings: Settings) -> FastAPI:
     _set_state(app, settings)
     for router in api.ROUTERS:
         app.include_router(router, prefix=api.PREFIX)
-    for router in (tokens, health_router, problem_pages, front_page, docs_pages, verify_page):
+    for router in (tokens, health_router, problem_pages, front_page, docs_pages, status_page, verify_page):
         app.include_router(router)
     build_openapi = app.openapi
     app.openapi = cache(lambda: complete(build_openapi()))  # type: ignore[method-assign]  # FastAPI's way to extend it
@@ -155,12 +166,6 @@ def _set_state(app: FastAPI, settings: Settings) -> None:
         async with database.transaction(read_only=True) as tx:
             return await partners.published_keys(tx)
 
-    newest_migration = health.newest_migration()
-
-    async def read_readiness() -> str:
-        async with database.transaction(read_only=True) as tx:
-            return await readiness_problem(tx, newest_migration)
-
     revocations = TokenRevocations(database, settings.poll_seconds)
     outbound, reader, clients = Outbound(settings), SnapshotReader(database, settings), ClientLookup(database)
     slots = WorkSlots()
@@ -176,6 +181,7 @@ def _set_state(app: FastAPI, settings: Settings) -> None:
     app.state.outbound = outbound
     app.state.client_authenticator = ClientAuthenticator(clients, database, outbound, settings.public_url)
     app.state.submissions = Submissions(database)
+    app.state.receipts = ReceiptVerifier(database)
     app.state.reader = reader
     app.state.long_polls = LongPolls(settings.max_waits)
     app.state.slots = slots
@@ -185,4 +191,5 @@ def _set_state(app: FastAPI, settings: Settings) -> None:
     )
     app.state.printer = Printer()
     app.state.status_lists = StatusLists(database, settings.public_url, revocations.is_key_revoked)
-    app.state.readiness = SharedRead(read_readiness)
+    app.state.readiness = SharedRead(partial(probe, database, health.own_migrations()))
+    app.state.progress = Progress()

@@ -9,6 +9,7 @@ from app.core.database import data_keys
 from app.core.database.base import Base
 from app.core.http import idempotency
 from app.core.limits import leases
+from app.disruptions import models as disruptions
 from app.enforcers import models as enforcers
 from app.events import models as events
 from app.health import models as health
@@ -23,6 +24,6 @@ __all__ = ["Base", "metadata"]
 
 metadata = Base.metadata
 DOMAINS = (
-    allowlist, applicants, audit, bulk_uploads, certificates, data_keys, enforcers, events, health, idempotency, leases,
-    mail, operators, partners, registrations, reviews, webhooks,
+    allowlist, applicants, audit, bulk_uploads, certificates, data_keys, disruptions, enforcers, events, health,
+    idempotency, leases, mail, operators, partners, registrations, reviews, webhooks,
 )  # fmt: skip

@@ -8,7 +8,6 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
-from prometheus_client import start_http_server
 from uuid_utils.compat import uuid7
 
 from app.allowlist.publisher import Publisher
@@ -25,11 +24,14 @@ from app.core.limits import leases
 from app.core.outbound.client import Outbound
 from app.core.process.logs import configure_logging
 from app.core.process.loops import run_forever, run_until_signal
+from app.core.process.progress import Progress
 from app.core.process.subprocesses import relax_gc
 from app.core.settings import Settings
+from app.disruptions import service as disruptions
 from app.enforcers import service as enforcers
 from app.erasure.service import erase_due
 from app.health import store as health
+from app.health.process import serve_health, update_held_back_metric
 from app.mail.sending import Mailer, forget_old_mails
 from app.partners import store as partners
 from app.registrations import expiry
@@ -42,6 +44,7 @@ HEARTBEAT_SECONDS = 5.0
 RESTART_SECONDS = 1.0
 SWEEP_SECONDS = 30.0
 MAIL_SECONDS = 5.0
+INCIDENT_SECONDS = 10.0
 ERASE_SECONDS = 600.0
 log = structlog.get_logger(__name__)
 
@@ -58,10 +61,12 @@ class Worker:
         self._deliverer = Deliverer(self._database, Outbound(settings))
         self._mailer = Mailer(self._database, settings)
         self._id = uuid7()
+        self.progress = Progress()
 
     async def run(self) -> None:
         """Run all loops until cancelled; a loop that fails logs it and goes on."""
         loops = (
+            self.progress.run(),
             self._listener.run(),
             run_forever("heartbeat", self._beat, lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
             run_forever("publish", self._publisher.publish, lambda: self._wait_for("allowlist_pending")),
@@ -73,10 +78,18 @@ class Worker:
             run_forever(
                 "audit size", partial(update_size_metric, self._database), lambda: asyncio.sleep(HEARTBEAT_SECONDS)
             ),
+            run_forever(
+                "events held back",
+                partial(update_held_back_metric, self._database),
+                lambda: asyncio.sleep(HEARTBEAT_SECONDS),
+            ),
             self._deliverer.run(self._settings.poll_seconds),
             run_forever("mail", self._mailer.run_once, lambda: asyncio.sleep(MAIL_SECONDS)),
             run_forever("sweep", self._sweep, lambda: asyncio.sleep(SWEEP_SECONDS)),
             run_forever("enforcers", partial(enforcers.sweep, self._database), lambda: asyncio.sleep(SWEEP_SECONDS)),
+            run_forever(
+                "disruptions", partial(disruptions.sweep, self._database), lambda: asyncio.sleep(INCIDENT_SECONDS)
+            ),
             run_forever("reseal", self.reseal, lambda: asyncio.sleep(SWEEP_SECONDS)),
             run_forever("erase", self._erase, lambda: asyncio.sleep(ERASE_SECONDS)),
         )
@@ -97,6 +110,7 @@ class Worker:
     async def _beat(self) -> None:
         async with self._database.transaction() as tx:
             await health.record_heartbeat(tx, self._id)
+        self.progress.record_life()
 
     async def _sweep(self) -> None:
         in_effect = notices.TAKE_EFFECT_AT_ONCE
@@ -107,6 +121,10 @@ class Worker:
         while moved >= expiry.MOVED_AT_ONCE:
             async with self._database.transaction() as tx:
                 moved = await expiry.move_due(tx)
+        handed_over = registrations.HANDED_OVER_AT_ONCE
+        while handed_over == registrations.HANDED_OVER_AT_ONCE:
+            async with self._database.transaction() as tx:
+                handed_over = await registrations.end_hand_overs(tx)
         ended = registrations.CLAIMS_ENDED_AT_ONCE
         while ended >= registrations.CLAIMS_ENDED_AT_ONCE:
             async with self._database.transaction() as tx:
@@ -143,14 +161,13 @@ class Worker:
         )
         await erase_due(self._database, clocks)
         await erase_old(self._database, kept, timedelta(hours=self._settings.dry_run_hours))
+        await disruptions.delete_old(self._database, kept)
 
 
 def run_worker(settings: Settings) -> None:
     """Run a worker until SIGINT or SIGTERM."""
     configure_logging(settings.log_level, settings.log_format)
     set_prefix(settings.path_prefix)
-    if settings.worker_metrics_port:
-        start_http_server(settings.worker_metrics_port, settings.host)
     relax_gc()
     _use_batch_scheduling()
     asyncio.run(_work(settings))
@@ -164,5 +181,8 @@ def _use_batch_scheduling() -> None:
 
 
 async def _work(settings: Settings) -> None:
-    await run_until_signal(Worker(settings).run(), [signal.SIGINT, signal.SIGTERM])
+    worker = Worker(settings)
+    if settings.worker_metrics_port:
+        serve_health(settings.host, settings.worker_metrics_port, worker.progress)
+    await run_until_signal(worker.run(), [signal.SIGINT, signal.SIGTERM])
     log.info("worker stopped")

@@ -102,7 +102,7 @@ def _measure_service(url: str, body: bytes) -> dict[str, Any]:
         with _peak_memory(watched) as peak, competing_caller.calling(server.port, clients["regulator"]) as meanwhile:
             began = time.perf_counter()
             sent = {"Content-Type": "text/csv", "Content-Length": str(len(body))}
-            upload = association.call("POST", "/v1/bulk-uploads", content=_chunks_of(body), headers=sent)
+            upload = association.call("POST", "/v1/bulk-uploads", content=chunks_of(body), headers=sent)
             while upload["status"] in ("received", "processing"):
                 time.sleep(0.2)
                 upload = association.call("GET", f"/v1/bulk-uploads/{upload['id']}")
@@ -119,7 +119,7 @@ def _measure_service(url: str, body: bytes) -> dict[str, Any]:
     }
 
 
-def _chunks_of(body: bytes) -> list[bytes]:
+def chunks_of(body: bytes) -> list[bytes]:
     """Split a body: sent whole, httpx would copy the rest again and again, and slow the competing caller down."""
     return [body[begin : begin + CHUNK_BYTES] for begin in range(0, len(body), CHUNK_BYTES)]
 

@@ -2,17 +2,18 @@
 
 import asyncio
 
-import asyncpg
 from alembic import context
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.core.database.connecting import Connector
 from app.core.settings import Settings
 from app.models import metadata
 
 # A migration that does not get its locks soon fails, since other statements queue behind it.
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "15min"
+CALL_SECONDS = 16 * 60.0  # on this side
 
 
 def _migrate(connection: Connection) -> None:
@@ -29,7 +30,7 @@ def _migrate(connection: Connection) -> None:
 async def _online(url: str) -> None:
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=lambda: asyncpg.connect(url),
+        async_creator=Connector(url, seconds=CALL_SECONDS).connect,
         poolclass=pool.NullPool,
         native_inet_types=False,
     )

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -14,7 +16,7 @@ from app.cli.__main__ import cli
 from app.core.settings import Settings
 from app.partners import store
 from app.partners.rules import ALLOWED, PartnerKind
-from tests.support import processes
+from tests.support import postgres, processes
 from tests.support.events import wait_for_event
 from tests.support.service import Service
 from tests.support.signing import KEY, claims_of, form_of, public, signed
@@ -173,3 +175,59 @@ async def test_the_openapi_document_is_printed_without_a_database(service: Servi
     done = await ran({}, "openapi")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == service.app.openapi()
+
+
+def _migrate_environment(url: str, secret: str = "the-secret-of-the-tests-is-not-one-at-all") -> dict[str, str]:
+    return {"DATABASE_URL": url, "SECRET_KEY": secret}
+
+
+async def _refusal(environment: dict[str, str]) -> tuple[str, str]:
+    """The two lines that ``migrate`` prints when it fails."""
+    runner = CliRunner(env=environment)
+    result = await asyncio.to_thread(lambda: runner.invoke(cli, ["migrate"]))
+    assert (result.exit_code, result.stdout) == (1, ""), result.output
+    what, remedy = result.stderr.splitlines()
+    return what, remedy
+
+
+async def test_migrate_says_in_two_lines_that_the_database_is_away() -> None:
+    what, remedy = await _refusal(_migrate_environment("postgresql://u:hidden@127.0.0.1:1,127.0.0.1:2/d"))
+    assert what.startswith("The database cannot be reached: ")
+    assert "127.0.0.1:1: " in what
+    assert "127.0.0.1:2: " in what
+    assert "hidden" not in what + remedy
+    assert "DATABASE_URL" in remedy
+
+
+async def test_migrate_says_in_two_lines_that_the_secret_is_another(settings: Settings) -> None:
+    what, remedy = await _refusal(_migrate_environment(settings.database_url, "another secret" * 3))
+    assert "SECRET_KEY" in what
+    assert "SECRET_KEY_PREVIOUS" in remedy
+
+
+async def test_migrate_says_in_two_lines_that_the_database_is_newer(settings: Settings) -> None:
+    await postgres.execute(settings.database_url, "UPDATE alembic_version SET version_num = '9999'")
+    what, remedy = await _refusal(_migrate_environment(settings.database_url))
+    assert "9999" in what
+    assert "version" in remedy
+
+
+async def test_migrate_says_in_two_lines_that_its_login_may_not(settings: Settings) -> None:
+    login = f"reader_{uuid4().hex}"
+    await postgres.execute(settings.database_url, f"CREATE ROLE {login} LOGIN PASSWORD 'x'")
+    try:
+        await postgres.execute(settings.database_url, "UPDATE alembic_version SET version_num = '0022'")
+        url = settings.database_url.replace("//postgres:@", f"//{login}:x@")
+        what, remedy = await _refusal(_migrate_environment(url))
+        assert what.startswith("The database refused: permission denied")
+        assert "OWNER_URL" in remedy
+    finally:
+        await postgres.execute(settings.database_url, f"DROP ROLE {login}")
+
+
+async def test_migrate_says_in_two_lines_that_the_server_takes_no_writes(settings: Settings) -> None:
+    name = urlsplit(settings.database_url).path.removeprefix("/")
+    await postgres.execute(settings.database_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    what, remedy = await _refusal(_migrate_environment(settings.database_url))
+    assert "writes" in what or "read-only" in what
+    assert "target_session_attrs=primary" in remedy

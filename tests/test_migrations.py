@@ -10,7 +10,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from app.health.store import newest_migration
+from app.health.rules import OLDEST_SCHEMA, schema_problem
+from app.health.store import own_migrations
 from app.migrating import ALEMBIC_INI, migrate
 from tests.support import postgres
 
@@ -83,5 +84,16 @@ async def test_migrating_twice_keeps_the_feed_its_session_and_the_signing_key(em
 
 def test_the_migrations_are_linear_and_the_code_names_the_newest() -> None:
     script = ScriptDirectory.from_config(Config(str(ALEMBIC_INI)))
-    assert script.get_heads() == [newest_migration()]
-    assert len(script.get_bases()) == 1
+    assert script.get_heads() == [own_migrations()[-1]]
+    assert script.get_bases() == [own_migrations()[0]]
+
+
+async def test_the_newest_schema_says_from_which_migration_on_code_can_run(empty_url: str) -> None:
+    await asyncio.to_thread(command.upgrade, _config(empty_url), "head")
+    (oldest,) = await _rows(empty_url, "SELECT register_oldest_code()")
+    own = own_migrations()
+    assert oldest in own
+    assert OLDEST_SCHEMA in own
+    code_of_then = own[: own.index(str(oldest)) + 1]
+    assert schema_problem("a later one", str(oldest), code_of_then) == ""
+    assert "newer" in schema_problem("a later one", str(oldest), code_of_then[:-1])

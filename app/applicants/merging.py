@@ -71,6 +71,7 @@ class PlannedRecords:
     def __init__(self) -> None:
         self._records: dict[str, bytes] = {}
         self.held: Counter[str] = Counter()  # by how much the records with this other number differ from the stored
+        self._last: list[tuple[str, bytes | None, Particulars | None, Particulars]] = []
 
     def __contains__(self, number: str | None) -> bool:
         return number in self._records
@@ -82,12 +83,23 @@ class PlannedRecords:
 
     def keep(self, records: "Records") -> None:
         """Keep what a chunk changed."""
-        for number, before, after in records.changed():
+        self._last = [(each[0], self._records.get(each[0]), each[1], each[2]) for each in records.changed()]
+        for number, _, before, after in self._last:
             self._records[number] = joined(after).encode()
             _move(self.held, before, after)
 
+    def forget(self) -> None:
+        """Undo the last ``keep``."""
+        for number, earlier, before, after in self._last:
+            _move(self.held, after, before)
+            if earlier is None:
+                del self._records[number]
+            else:
+                self._records[number] = earlier
+        self._last = []
 
-def _move(held: Counter[str], before: Particulars | None, after: Particulars) -> None:
+
+def _move(held: Counter[str], before: Particulars | None, after: Particulars | None) -> None:
     """Count a record under its other number after a change."""
     for record, by in ((before, -1), (after, 1)):
         number = other_number(record) if record else None

@@ -4,6 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 
 from app.applicants import rules, schemas, service, store
 from app.applicants.errors import (
@@ -20,10 +21,11 @@ from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, MissingField
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.conditional import NOT_MODIFIED, not_modified
-from app.core.http.dependencies import Db
+from app.core.http.dependencies import Db, database_of
 from app.core.http.idempotency import Idempotency
-from app.core.http.problems import BODIES, CHANGES, CREATES, READS, problem_responses
+from app.core.http.problems import BODIES, CHANGES, CREATES, READS, field_errors, problem_responses
 from app.core.http.responses import Precondition, json_response, page_response, resource_response
+from app.core.http.strict_route import Handler
 from app.core.principal import Principal
 
 router = APIRouter(prefix="/applicants", tags=["applicants"], route_class=AuthenticatedRoute)
@@ -42,19 +44,27 @@ def to_schema(tx: Transaction, principal: Principal, applicant: Applicant) -> sc
     return schemas.Applicant.model_validate(details | others)
 
 
-@router.post(
-    "",
-    status_code=201,
-    summary="Record an applicant",
-    response_model=schemas.Applicant,
-    responses=problem_responses(*CREATES, *DETAILS)
-    | {
-        200: {
-            "model": schemas.Applicant,
-            "description": "Your record of this NTN or CNIC existed and has these details now",
-        }
-    },
-)
+class RecordingRoute(AuthenticatedRoute):
+    """The route of new records: a body that is refused for its form is told what your records refuse in it, too."""
+
+    def get_route_handler(self) -> Handler:
+        """Return the handler of ``AuthenticatedRoute``, with the further errors."""
+        handle = super().get_route_handler()
+
+        async def handle_record(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as refused:
+                if not isinstance(refused.body, dict):
+                    raise
+                principal: Principal = request.scope["principal"]
+                async with database_of(request).transaction(principal) as tx:
+                    errors = await service.find_all_errors(tx, principal, refused.body, field_errors(refused))
+                raise Invalid.of(errors) from None
+
+        return handle_record
+
+
 async def create_applicant(
     body: schemas.ApplicantDetails, database: Db, principal: Writer, idempotency: Idempotency
 ) -> Response:
@@ -74,6 +84,24 @@ async def create_applicant(
             return resource_response(body_, 201 if outcome.created else 200, location=f"/v1/applicants/{applicant.id}")
 
         return await idempotency.respond(tx, principal, create)
+
+
+router.add_api_route(
+    "",
+    create_applicant,
+    methods=["POST"],
+    route_class_override=RecordingRoute,
+    status_code=201,
+    summary="Record an applicant",
+    response_model=schemas.Applicant,
+    responses=problem_responses(*CREATES, *DETAILS)
+    | {
+        200: {
+            "model": schemas.Applicant,
+            "description": "Your record of this NTN or CNIC existed and has these details now",
+        }
+    },
+)
 
 
 @router.get("", summary="List applicants", response_model=schemas.ApplicantPage, responses=problem_responses(*READS))

@@ -1,7 +1,8 @@
 """Formats of an applicant's numbers and e-mail address, and the number that identifies each kind."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from email_validator import EmailNotValidError, validate_email
 from app.applicants import normal_forms
 from app.applicants.errors import CnicMalformed, EmailMalformed, MobileMalformed, NtnMalformed
 from app.applicants.normal_forms import MOBILE, NTN
-from app.core.errors import FieldError, InvalidValue, MissingField
+from app.core.errors import FieldError, Invalid, InvalidValue, MissingField
 from app.core.identity_numbers import CNIC
 from app.core.validation import texts
 
@@ -144,6 +145,21 @@ def mask_mobile(text: str) -> str:
 def mask_cnic(text: str) -> str:
     """Mask a CNIC except for its last three digits."""
     return f"*****-*****{text[-4:]}"
+
+
+def numbers_of(given: Mapping[str, Any]) -> Particulars | None:
+    """Return the kind and the valid numbers of a body, with empty texts for all else; None without a valid kind."""
+    kind = given.get("kind")
+    if kind not in [*map(str, ApplicantKind)]:
+        return None
+
+    def valid(name: str, check: Callable[[str], str]) -> str:
+        text = given.get(name)
+        with suppress(Invalid):
+            return check(text.strip()) if isinstance(text, str) else ""
+        return ""
+
+    return Particulars(kind, "", valid("ntn", ntn), valid("cnic", cnic), "", "", "", "")
 
 
 def missing_identity(given: Mapping[str, Any]) -> Iterable[FieldError]:

@@ -1,10 +1,10 @@
 """Creates, changes, reveals and erases applicants."""
 
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from app.applicants import store
+from app.applicants import rules, store
 from app.applicants.errors import ApplicantErased
 from app.applicants.merging import Change, PlannedRecords, Policy
 from app.applicants.models import Applicant
@@ -13,7 +13,7 @@ from app.applicants.rules import Particulars
 from app.applicants.schemas import ApplicantChange, ApplicantDetails
 from app.applicants.store import ErasedApplicant, Identity
 from app.core.database.transaction import Transaction
-from app.core.errors import Forbidden, Invalid, InvalidValue
+from app.core.errors import FieldError, Forbidden, Invalid, InvalidValue
 from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
 from app.core.validation.schemas import validate
@@ -64,6 +64,20 @@ async def record(
     ]
 
 
+async def find_all_errors(
+    tx: Transaction, principal: Principal, given: Mapping[str, Any], malformed: Sequence[FieldError]
+) -> list[FieldError]:
+    """Return the ``malformed`` fields of a body, and those of its other fields that contradict the caller's records."""
+    item = rules.numbers_of(given)
+    if item is None:
+        return [*malformed]
+    records = await Recording(tx, principal, [item]).read(PlannedRecords())
+    effect = records.apply(item, Policy.REPLACE)
+    refused = {each.pointer for each in malformed}
+    contradicting = effect.errors if isinstance(effect, Invalid) else ()
+    return [*malformed, *(each for each in contradicting if each.pointer not in refused)]
+
+
 async def change(
     tx: Transaction, principal: Principal, applicant_id: UUID, if_match: IfMatch, patch: ApplicantChange
 ) -> None:
@@ -77,7 +91,11 @@ async def change(
     if_match.check(applicant)
     if applicant.erased_at is not None:
         raise ApplicantErased
-    merged = validate(ApplicantDetails, patch.apply_to(store.details_of(tx.keyring, applicant))).particulars
+    given = patch.apply_to(store.details_of(tx.keyring, applicant))
+    try:
+        merged = validate(ApplicantDetails, given).particulars
+    except Invalid as malformed:
+        raise Invalid.of(await find_all_errors(tx, principal, given, malformed.errors)) from None
     row = row_of(tx.keyring, merged)
     if row["subject"] != applicant.subject:
         name = merged.identity[0]

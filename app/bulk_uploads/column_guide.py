@@ -93,6 +93,10 @@ GUIDES = {
         "Office in Lahore", "", "A remark for the officer", "Anything up to 2,000 characters",
         "افسر کے لیے کوئی وضاحت، اگر ضروری ہو۔",
     ),
+    "replaces": ColumnGuide(
+        "PSEB-1-2025", "", "Your reference of the registration that this row renews or moves",
+        "Blanks at the ends are dropped", "اگر یہ سطر کسی پہلی رجسٹریشن کی تجدید یا تبدیلی ہو تو اُس کا حوالہ لکھیں۔",
+    ),
 }  # fmt: skip
 STEPS = (
     ("Fill one row for each registration, on the sheet registrations.",
@@ -107,5 +111,5 @@ STEPS = (
      "فائل محفوظ کریں اور ایسے ہی بھیج دیں۔ غلطی والی سطریں وجہ کے ساتھ refused.csv میں واپس ملتی ہیں۔"),
 )  # fmt: skip
 
-# of a company, so without a CNIC
-EXAMPLE_ROW = {name: "" if name == "cnic" else guide.example for name, guide in GUIDES.items()}
+# of a company, so without a CNIC, and of its first registration
+EXAMPLE_ROW = {name: "" if name in ("cnic", "replaces") else guide.example for name, guide in GUIDES.items()}

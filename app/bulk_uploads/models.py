@@ -20,6 +20,7 @@ class BulkUpload(Identified, Versioned, Base):
 
     ``options`` are those of the request (``rules.UploadOptions``). ``layout`` is a ``readers.layout.Layout`` as JSON,
     null until a workbook has been opened. ``normalized`` counts, by column, the cells taken in another form.
+    ``unchanged_not_in_force`` counts the unchanged rows whose case was ``rules.NOT_IN_FORCE`` when they were processed.
 
     ``faults`` counts internal errors; after one, the upload is retried from ``retry_at`` on. ``erased_at`` is when the
     cells of refused rows were erased, or all rows of a dry run.
@@ -58,6 +59,7 @@ class BulkUpload(Identified, Versioned, Base):
     unchanged: Mapped[int] = mapped_column(server_default=text("0"))
     updated: Mapped[int] = mapped_column(server_default=text("0"))
     refused: Mapped[int] = mapped_column(server_default=text("0"))
+    unchanged_not_in_force: Mapped[int] = mapped_column(server_default=text("0"))
     applicants_created: Mapped[int] = mapped_column(server_default=text("0"))
     applicants_changed: Mapped[int] = mapped_column(server_default=text("0"))
     normalized: Mapped[dict[str, int]] = mapped_column(JSONB, server_default=text("'{}'"))
@@ -112,6 +114,7 @@ class BulkUploadRow(Base):
     reference: Mapped[str | None]
     registration_id: Mapped[UUID | None]
     row: Mapped[int | None]
+    replaces: Mapped[UUID | None]
     problems: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     normalized: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
     applicant_changes: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))

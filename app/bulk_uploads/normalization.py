@@ -15,6 +15,7 @@ MAX_SHOWN, MAX_READ = 60, 1_000
 _CHOICES = {**CHOICES, "applicant_kind": [*map(str, ApplicantKind)]}
 NORMAL_FORMS: Mapping[str, Callable[[str], str]] = {
     "reference": texts.normal_code,
+    "replaces": texts.normal_code,
     "legal_name": texts.normal_name,
     "ntn": normal_forms.ntn,
     "cnic": normal_forms.cnic,

@@ -12,13 +12,15 @@ REMEDIES = {
     "missing_field": "Fill in the cell. docs/uploads.md has the columns that each track and applicant needs.",
     "network_overlap": "Take the network out of the row: it is in an earlier row, or registered already.",
     "network_too_wide": "Write the addresses that you use: at most /24 or /48 each, up to 64 networks in a row.",
+    "not_found": "Write the reference of a registration of yours as it was sent, or leave the cell blank.",
+    "successor_exists": "Wait until the other registration is decided, or withdraw it; then send the row again.",
     "reference_duplicate": "Give each row a reference of its own. A row of an earlier file may be sent again as is.",
     "unknown_operator": "Write the operator's code, such as ptcl or nayatel; the template's lists have all codes.",
 }
 # The details of these codes say what to write.
 SAID_BY_DETAIL = {
     "invalid_value", "applicant_conflict", "mobile_malformed", "cnic_malformed", "ntn_malformed", "network_malformed",
-    "network_host_bits",
+    "network_host_bits", "illegal_transition",
 }  # fmt: skip
 
 

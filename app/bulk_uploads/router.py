@@ -42,6 +42,7 @@ from app.core.http.responses import page_response, resource_response
 from app.core.principal import Principal
 from app.core.settings import Settings
 from app.operators import store as operators
+from app.registrations.case_states import read_states
 
 router = APIRouter(prefix="/bulk-uploads", tags=["bulk uploads"], route_class=AuthenticatedRoute)
 Reader = Annotated[Principal, require("registrations:read")]
@@ -200,12 +201,13 @@ async def get_upload(request: Request, upload_id: UUID, database: Db, principal:
 async def list_rows(
     request: Request, upload_id: UUID, query: Annotated[schemas.RowsQuery, Query()], database: Db, principal: Reader
 ) -> Response:
-    """List the outcome of each row, in the order of the file."""
+    """List the outcome of each row in the order of the file, with its case as it is now."""
     async with database.transaction(principal, read_only=True) as tx:
         upload = await _get_with_rows(tx, principal, upload_id)
         layout = layout_of(upload.format, upload.layout, upload.columns)
         found, cursor = await store.list_rows(tx, upload_id, query)
-        rows = [row_resource(each, layout) for each in found]
+        states = await read_states(tx, {each.registration_id for each in found if each.registration_id})
+        rows = [row_resource(each, layout, states.get(each.registration_id)) for each in found]
         return page_response(request, schemas.UploadRowPage, rows, cursor)
 
 

@@ -1,6 +1,7 @@
 """Rules of uploads: columns, cells, limits, retries, and cells that are safe in a spreadsheet. Pure functions."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
@@ -27,7 +28,7 @@ REGISTRATION_COLUMNS = (
 )
 COLUMNS = (
     "reference", "track", "applicant_kind", "legal_name", "ntn", "cnic", "email", "mobile", "pseb_number",
-    "pasha_number", "purpose", "protocol", "operator", "subscriber_id", "networks", "description",
+    "pasha_number", "purpose", "protocol", "operator", "subscriber_id", "networks", "description", "replaces",
 )  # fmt: skip
 REQUIRED_COLUMNS = ("track", "applicant_kind", "legal_name", "email", "purpose", "operator", "networks")
 # Columns whose value ``-`` removes, when the upload has the option ``clear``.
@@ -78,12 +79,14 @@ class UploadOptions(NamedTuple):
 
     ``clear`` lets ``-`` in a cell remove a number of an applicant, ``rename`` gives a known applicant another name.
     ``encoding`` is that of a text file that is not Unicode. ``ignore_columns`` are names as the header writes them.
+    ``renew`` submits a successor of each case of the file that ends soon or has ended.
     """
 
     clear: bool = False
     rename: bool = False
     encoding: str | None = None
     ignore_columns: Sequence[str] = ()
+    renew: bool = False
 
 
 FORMAT_OF_TYPE = {
@@ -233,9 +236,10 @@ def error_column(error: FieldError) -> str:
 
 def error_detail(error: FieldError, cell: str) -> str:
     """Return the detail of a field error in the words of files: columns by their names, and the option ``clear``."""
-    column = error_column(error)
-    if cell.strip() == "-" and column in CLEARABLE_COLUMNS:
-        return f"{error.detail} To remove what is known of the applicant, send the file with ?clear=true."
+    column, text = error_column(error), cell.strip()
+    if column in CLEARABLE_COLUMNS and len(text) == 1 and unicodedata.category(text) == "Pd":
+        written = "" if text == "-" else "write - and "
+        return f"{error.detail} To remove what is known of the applicant, {written}send the file with ?clear=true."
     field = error.pointer.removeprefix("/")
     renamed = COLUMN_OF_FIELD.get(field, field)
     return error.detail if renamed == field else re.sub(rf"\b{re.escape(field)}\b", renamed, error.detail, count=1)

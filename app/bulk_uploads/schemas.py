@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from app.bulk_uploads.rules import MAX_COLUMNS, Encoding, RowOutcome, UploadFormat, UploadOptions, UploadStatus
 from app.core.database.pagination import PageQuery
 from app.core.validation.schemas import AnyOf, Examples, Page, Problem, Query, Resource, ServiceText, Timestamp
+from app.registrations.rules import Status
 
 MAX_NAMES_LENGTH = 500  # of one value of ``ignore_columns``
 UPLOAD_ID = "019b2f6e-7000-7b1a-8c44-1f2e3d4c5b6a"
@@ -22,11 +23,19 @@ EXAMPLE: Examples = {
     "bytes": 4_194_304,
     "bytes_done": 419_430,
     "rows_done": 2_000,
-    "counts": {"total": 19_840, "created": 1_990, "unchanged": 0, "updated": 0, "refused": 10},
+    "counts": {
+        "total": 19_840,
+        "created": 1_490,
+        "unchanged": 500,
+        "updated": 0,
+        "refused": 10,
+        "unchanged_not_in_force": 3,
+    },
     "applicants": {"created": 640, "changed": 2},
     "normalized": {"mobile": 1_204, "networks": 17},
     "clear": False,
     "rename": False,
+    "renew": False,
     "read_as": {"encoding": "utf-8", "separator": ";", "header_row": 1, "sheets": [], "ignored_columns": ["Remarks"]},
     "warnings": [],
     "problem": None,
@@ -50,6 +59,13 @@ class UploadQuery(Query):
         ),
     ] = False
     rename: Annotated[bool, Field(description="Take another name for an applicant that is known by its number")] = False
+    renew: Annotated[
+        bool,
+        Field(
+            description="Submit a successor of each case that a row's reference leads to and that expires within "
+            "60 days, or is lapsed or expired"
+        ),
+    ] = False
     encoding: Annotated[
         Encoding | None, Field(description="Of a text file that is not Unicode; by default it is found out")
     ] = None
@@ -67,7 +83,7 @@ class UploadQuery(Query):
         """The options that the upload keeps. A name with commas is tried as a whole first, then by its parts."""
         names = [name for value in self.ignore_columns for name in (value, *(value.split(",") if "," in value else ()))]
         given = dict.fromkeys(stripped for name in names if (stripped := name.strip()))
-        return UploadOptions(self.clear, self.rename, self.encoding, list(given))
+        return UploadOptions(self.clear, self.rename, self.encoding, list(given), self.renew)
 
 
 class Counts(Resource):
@@ -80,6 +96,9 @@ class Counts(Resource):
     unchanged: int
     updated: int
     refused: int
+    unchanged_not_in_force: Annotated[
+        int, Field(description="Unchanged rows whose case was neither on the list nor under review when it was read")
+    ]
 
 
 class ApplicantCounts(Resource):
@@ -123,6 +142,7 @@ class BulkUpload(Resource):
     ]
     clear: bool
     rename: bool
+    renew: bool
     read_as: Annotated[ReadAs | None, Field(description="Null until a workbook has been opened")]
     warnings: Annotated[Sequence[str], Field(description="What was assumed, or is worth a look, in sentences")]
     problem: Annotated[Problem | None, Field(description="Why the upload failed, or why it is delayed")]
@@ -181,6 +201,10 @@ ROW_EXAMPLE: Examples = {
     "outcome": "refused",
     "reference": "PSEB-2026-000123",
     "registration_id": None,
+    "replaces": None,
+    "status": None,
+    "in_force": None,
+    "expires_at": None,
     "problems": [
         {
             "sheet": "Sheet1",
@@ -204,6 +228,9 @@ class UploadRow(Resource):
 
     `row` is the row as a spreadsheet counts it, in the `sheet` of a workbook (null in a text file). `line` is unique in
     the upload: in a text file, the line on which the row begins.
+
+    `status`, `in_force` and `expires_at` are those of the row's case as it is now, at this request; null without a
+    case. `in_force` is true while the case is approved or lapsed and all its networks are on the published list.
     """
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [ROW_EXAMPLE]})
@@ -214,6 +241,10 @@ class UploadRow(Resource):
     outcome: RowOutcome
     reference: str | None
     registration_id: UUID | None
+    replaces: Annotated[UUID | None, Field(description="The case that the new case of the row is to supersede")]
+    status: Status | None
+    in_force: bool | None
+    expires_at: Timestamp | None
     problems: Sequence[RowProblem]
     normalized: Sequence[NormalizedCell]
     applicant_changes: Sequence[ApplicantValueChange]
@@ -226,3 +257,4 @@ class RowsQuery(PageQuery):
     """Filters of an upload's rows."""
 
     outcome: AnyOf[RowOutcome] = None
+    status: Annotated[AnyOf[Status], Field(description="Of the row's case as it is now")] = None

@@ -122,9 +122,15 @@ async def list_page(
 
 async def list_rows(tx: Transaction, upload_id: UUID, query: RowsQuery) -> tuple[Sequence[BulkUploadRow], str | None]:
     """Return a page of an upload's rows, and the next cursor."""
+    filters = query.filters()
+    status = {"status": filters.pop("status")} if "status" in filters else {}
     statement = select(BulkUploadRow).where(
-        BulkUploadRow.bulk_upload_id == upload_id, *matching(BulkUploadRow, query.filters())
+        BulkUploadRow.bulk_upload_id == upload_id, *matching(BulkUploadRow, filters)
     )
+    if status:
+        of_row = Registration.id == BulkUploadRow.registration_id
+        case_ = lateral_lookup(select(Registration.id).where(of_row, *matching(Registration, status)), "case_")
+        statement = statement.join(case_, true())
     return await fetch_page(tx, statement, BulkUploadRow.line, query, list_name=f"rows {upload_id}")
 
 
@@ -252,8 +258,8 @@ async def delete_rows(tx: Transaction, upload_id: UUID) -> None:
 async def add_rows(tx: Transaction, upload_id: UUID, rows: Sequence[dict[str, Any]]) -> None:
     """Insert outcomes of rows."""
     types: dict[str, Any] = {
-        "line": Integer, "row": Integer, "outcome": Text, "reference": Text, "registration_id": Uuid, "problems": JSONB,
-        "normalized": JSONB, "applicant_changes": JSONB, "sealed_cells": LargeBinary,
+        "line": Integer, "row": Integer, "outcome": Text, "reference": Text, "registration_id": Uuid, "replaces": Uuid,
+        "problems": JSONB, "normalized": JSONB, "applicant_changes": JSONB, "sealed_cells": LargeBinary,
     }  # fmt: skip
     batch = json_rows("outcome", types, rows)
     columns = ["bulk_upload_id", *types]
@@ -261,7 +267,7 @@ async def add_rows(tx: Transaction, upload_id: UUID, rows: Sequence[dict[str, An
 
 
 CREATED_COLUMNS: dict[str, Any] = {
-    "line": Integer, "row": Integer, "reference": Text, "registration_id": Uuid, "normalized": JSONB,
+    "line": Integer, "row": Integer, "reference": Text, "registration_id": Uuid, "replaces": Uuid, "normalized": JSONB,
 }  # fmt: skip
 
 

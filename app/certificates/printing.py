@@ -12,15 +12,15 @@ from app.core.errors import Unavailable
 from app.core.process.subprocesses import SPAWNING, init_child_process
 
 NICENESS = 5
-DRAW_SECONDS = 20  # after which the process ends; a certificate takes half a second, the first one a second more
-WAIT_SECONDS = 30.0  # also for the process to start
+DRAW_SECONDS = 20  # after which the process ends; a certificate takes half a second
+WAIT_SECONDS = 30.0  # for one's turn, and again for the process, which takes a second to start
 
 
 class Printer:
     """Draws certificates one at a time, those of several callers in turn; the process starts with the first."""
 
     def __init__(self) -> None:
-        self._slots = WorkSlots(at_once=1)
+        self._slots = WorkSlots(at_once=1, patience=WAIT_SECONDS)
         self._process: ProcessPoolExecutor | None = None
 
     async def draw(self, caller: str, form: str, claims: Mapping[str, Any], link: str) -> bytes:

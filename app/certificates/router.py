@@ -5,17 +5,17 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.certificates import service, status_list, verify_page
+from app.certificates import service, verify_page
 from app.certificates.errors import NotInForce
 from app.certificates.printing import Printer
 from app.certificates.schemas import MEDIA_TYPES, CertificateQuery, Form, PageQuery
-from app.certificates.status_list import StatusLists
+from app.certificates.status_list import MEDIA_TYPE, TTL_SECONDS, StatusLists
 from app.core.auth.bearer import require
 from app.core.errors import NotAcceptable
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.conditional import NOT_MODIFIED, matches_if_none_match
 from app.core.http.dependencies import Db
-from app.core.http.negotiation import preferred
+from app.core.http.negotiation import accepts_gzip, preferred
 from app.core.http.page import page
 from app.core.http.problems import READS, problem_responses
 from app.core.http.strict_route import StrictRoute
@@ -28,8 +28,9 @@ page_router = APIRouter(route_class=StrictRoute, include_in_schema=False)
 Reader = Annotated[Principal, require("registrations:read")]
 # Everybody may read the list from anywhere: it is signed, and says nothing of whom.
 LIST_HEADERS = {
-    "Cache-Control": f"public, max-age={status_list.TTL_SECONDS}",
+    "Cache-Control": f"public, max-age={TTL_SECONDS}",
     "Access-Control-Allow-Origin": "*",
+    "Vary": "Accept-Encoding",
 }
 
 
@@ -86,7 +87,7 @@ def _accepted_form(request: Request) -> Form:
     "/certificates/status-list",
     summary="Read the statuses of all certificates",
     response_class=Response,
-    responses=problem_responses() | NOT_MODIFIED | _content("A Status List Token", status_list.MEDIA_TYPE),
+    responses=problem_responses() | NOT_MODIFIED | _content("A Status List Token", MEDIA_TYPE),
 )
 async def get_status_list(request: Request) -> Response:
     """A Status List Token, draft-ietf-oauth-status-list-21: two bits a certificate, at its `idx`. No token is needed.
@@ -95,10 +96,13 @@ async def get_status_list(request: Request) -> Response:
     """
     lists: StatusLists = request.app.state.status_lists
     newest = await lists.current()
-    headers = {**LIST_HEADERS, "ETag": newest.tag}
-    if matches_if_none_match(request, newest.tag):
+    gzipped = accepts_gzip(request)
+    headers = {**LIST_HEADERS, "ETag": f'"{newest.tag}{"-gzip" if gzipped else ""}"'}
+    if matches_if_none_match(request, headers["ETag"]):
         return Response(None, 304, headers)
-    return Response(newest.signed, media_type=status_list.MEDIA_TYPE, headers=headers)
+    if gzipped:
+        return Response(newest.gzipped, media_type=MEDIA_TYPE, headers={**headers, "Content-Encoding": "gzip"})
+    return Response(newest.signed, media_type=MEDIA_TYPE, headers=headers)
 
 
 @page_router.get(service.VERIFY_PATH)

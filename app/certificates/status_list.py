@@ -6,6 +6,7 @@ for each certificate. It tells nothing of a holder, since indexes are random and
 """
 
 import asyncio
+import gzip
 import hashlib
 import json
 import time
@@ -31,9 +32,10 @@ RESIGN_SECONDS = 60 * 60  # after which a list without a change is signed again
 
 
 class StatusList(NamedTuple):
-    """A signed list with its entity tag, what it says, and the key and moment of its signature."""
+    """A signed list, plain and by gzip, with its entity tag, what it says, and the key and moment of its signature."""
 
     signed: str
+    gzipped: bytes
     tag: str
     statuses: str
     kid: str
@@ -82,6 +84,8 @@ class StatusLists:
             "status_list": {"bits": BITS, "lst": encoded},
         }
         signed = signatures.sign(TYPE, json.dumps(claims, separators=(",", ":")).encode(), key)
-        tag = f'"{hashlib.sha256(signed.encode()).hexdigest()[:32]}"'
-        self._newest = StatusList(signed, tag, encoded, str(key.kid), time.monotonic())
+        tag = hashlib.sha256(signed.encode()).hexdigest()[:32]
+        self._newest = StatusList(
+            signed, gzip.compress(signed.encode(), mtime=0), tag, encoded, str(key.kid), time.monotonic()
+        )
         return self._newest

@@ -42,8 +42,8 @@ LABELS = {
         "case": "رجسٹریشن",
         "track": "قسم",
         "operator": "آپریٹر",
-        "valid_from": "نافذ العمل از",
-        "exp": "قابلِ استعمال تا",
+        "valid_from": "مؤثر از",
+        "exp": "مؤثر تا",
         "networks": "نیٹ ورک",
         "networks_digest": "نیٹ ورکس کا خلاصہ",
         "scan": (

@@ -17,7 +17,7 @@ from app.audit.verification import VerificationResult, verify
 from app.cli.clients import client_commands
 from app.cli.follow import follow
 from app.cli.listen import event_commands, webhook_commands
-from app.cli.transaction import find_settings, read_settings, run_in_transaction, stderr
+from app.cli.transaction import fail_by, find_settings, read_settings, run_in_transaction, stderr
 from app.core.database import data_keys
 from app.core.database.transaction import Transaction
 from app.core.http.server_limits import allow_open_files, limited_protocol
@@ -70,7 +70,12 @@ def worker() -> None:
 @cli.command()
 def migrate() -> None:
     """Migrate the database, load reference data, and create the first signing key."""
-    asyncio.run(migrate_database(read_settings()))
+    settings = read_settings()
+    try:
+        asyncio.run(migrate_database(settings))
+    except Exception as fault:
+        fail_by(fault)
+        raise
 
 
 @cli.command()

@@ -8,7 +8,8 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from app.core.database.engine import Database, is_outage
+from app.cli.failures import describe_failure
+from app.core.database.engine import Database
 from app.core.database.transaction import Transaction
 from app.core.errors import DomainError
 from app.core.settings import Settings
@@ -57,7 +58,14 @@ def run_in_transaction(work: Callable[[Transaction], Awaitable[Result]]) -> Resu
         stderr.print(refused.detail, markup=False)
         raise typer.Exit(1) from None
     except Exception as fault:
-        if not is_outage(fault):
-            raise
-        stderr.print("The database cannot be reached. Is it running, and is DATABASE_URL its URL?", markup=False)
+        fail_by(fault)
+        raise
+
+
+def fail_by(fault: Exception) -> None:
+    """Print in two lines what is wrong with the database and exit with code 1; do nothing for a bug."""
+    found = describe_failure(fault)
+    if found is not None:
+        for line in found:
+            stderr.print(line, markup=False, highlight=False)
         raise typer.Exit(1) from None

@@ -285,6 +285,17 @@ class Unavailable(DomainError):
     remedy = "Nothing was changed. Send the same request again after the seconds in Retry-After."
 
 
+class CommitUnconfirmed(Unavailable):
+    """The database did not confirm the change, which may have been made or may still be made."""
+
+    code = "commit_unconfirmed"
+    title = "The database has not confirmed the change"
+    remedy = (
+        "The change may have been made, or may still be made. Send the same request again with the same "
+        "Idempotency-Key, or read the resource to see."
+    )
+
+
 class Internal(DomainError):
     """An internal error."""
 

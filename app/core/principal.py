@@ -19,6 +19,8 @@ SCOPES = {
     "allowlist:read": "Read the allowlist feed",
     "allowlist:confirm": "Confirm what the own enforcers have loaded",
     "allowlist:publish": "Release what the publisher holds",
+    "disruptions:write": "Report that registered addresses are blocked",
+    "disruptions:answer": "Acknowledge disruption reports and say what was found",
     "events:read": "Read the event log",
     "webhooks:manage": "Manage own webhooks",
     "clients:manage": "Manage the clients of the own partner, within the scopes of the token",

@@ -7,11 +7,15 @@ from urllib.parse import urlsplit
 from pydantic import Field, Json, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.core.database_url import parse
 from app.core.external_issuer import ExternalIssuer
 
 MAX_TOKEN_SECONDS = 3600
 SigningAlgorithm = Literal["Ed25519", "EdDSA", "ES256"]
-OWN_PATHS = (".well-known", "docs", "health", "metrics", "oauth", "problems", "redoc", "static", "v1", "verify")
+OWN_PATHS = (
+    ".well-known", "docs", "health", "mail", "metrics", "oauth", "problems", "redoc", "static", "status", "v1",
+    "verify",
+)  # fmt: skip
 
 
 class Settings(BaseSettings):
@@ -22,7 +26,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
 
-    database_url: str = Field(description="postgresql://user:password@host/name of PostgreSQL 16 or later")
+    database_url: str = Field(description="postgresql://user:password@host:port,host:port/name of PostgreSQL 16 on")
     owner_url: str | None = Field(
         default=None,
         description="The same database as its owner, for `migrate`; by default DATABASE_URL is that of the owner",
@@ -99,6 +103,9 @@ class Settings(BaseSettings):
     rate_limit_failed_logins: int = Field(
         default=60, ge=0, description="Failed logins of one source address in a window"
     )
+    rate_limit_failed_receipts: int = Field(
+        default=10, ge=0, description="Receipts that are not known, of one source address in a window"
+    )
 
     upload_chunk_rows: int = Field(default=5_000, ge=1, le=10_000)
     signing_algorithm: SigningAlgorithm = Field(
@@ -119,7 +126,9 @@ class Settings(BaseSettings):
     mass_change_window_seconds: int = Field(
         default=3_600, ge=1, le=2_592_000, description="Over which mass removals and growth of the list are counted"
     )
-    worker_metrics_port: int = Field(default=0, ge=0, le=65535, description="0: no metrics of the worker")
+    worker_metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="0: no metrics and health checks of the worker"
+    )
 
     outbound_allowed: tuple[str, ...] = Field(
         default=(),
@@ -149,6 +158,13 @@ class Settings(BaseSettings):
     def path_prefix(self) -> str:
         """The path of ``public_url``, such as ``/registry``; empty when the service has its host to itself."""
         return urlsplit(self.public_url).path
+
+    @field_validator("database_url", "owner_url")
+    @classmethod
+    def _check_url(cls, url: str | None) -> str | None:
+        if url is not None:
+            parse(url)
+        return url
 
     @field_validator("public_url", mode="before")
     @classmethod

@@ -145,7 +145,8 @@ def _wait_until_ready(url: str, api: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while api.poll() is None and time.monotonic() < deadline:
         try:
-            if httpx.get(f"{url}/health/ready").is_success:
+            answer = httpx.get(f"{url}/health/ready", timeout=10)
+            if answer.is_success and answer.json()["worker"]:
                 return
         except httpx.TransportError:
             pass

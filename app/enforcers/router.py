@@ -6,13 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from app.allowlist.serving import access
-from app.core.auth.bearer import require
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.dependencies import Db
 from app.core.http.idempotency import Idempotency
 from app.core.http.problems import BODIES, CREATES, READS, problem_responses
 from app.core.http.responses import json_response, page_response
-from app.core.principal import Principal
 from app.enforcers import schemas, service, store
 from app.enforcers.errors import EnforcerLimit
 from app.enforcers.models import Enforcer
@@ -21,7 +19,6 @@ from app.operators import store as operators
 from app.operators.errors import UnknownOperator
 
 router = APIRouter(prefix="/allowlist", tags=["allowlist"], route_class=AuthenticatedRoute)
-Reader = Annotated[Principal, require("allowlist:read")]
 
 
 def _line(enforcer: Enforcer, position: Position, now: datetime) -> schemas.Enforcer:
@@ -72,9 +69,10 @@ async def confirm_lists(
     summary="List enforcers",
     response_model=schemas.EnforcerPage,
     responses=problem_responses(*READS, UnknownOperator),
+    dependencies=[access.BASIC_SCHEME],
 )
 async def list_enforcers(
-    request: Request, query: Annotated[schemas.EnforcersQuery, Query()], database: Db, principal: Reader
+    request: Request, query: Annotated[schemas.EnforcersQuery, Query()], database: Db, principal: access.FeedClient
 ) -> Response:
     """Lists the enforcers with the list that each has. The regulator sees all, an operator its own.
 

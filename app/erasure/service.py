@@ -15,6 +15,7 @@ from app.core.database.transaction import Transaction
 from app.core.http.idempotency import delete_responses_at
 from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
+from app.disruptions import service as disruptions
 from app.erasure.errors import ApplicantInUse
 from app.mail import store as mail
 from app.registrations import erasure as registrations
@@ -110,5 +111,7 @@ async def _erase_cases(
     }
     await bulk_uploads.erase_references(tx, references, list(subjects))
     await delete_responses_at(tx, [f"/v1/registrations/{id_}" for id_ in subjects])
+    reports = await disruptions.delete_of_cases(tx, list(subjects))
+    await delete_responses_at(tx, [f"/v1/disruption-reports/{id_}" for id_ in reports])
     details = {id_: erasures[id_].details if id_ in erasures else {} for id_ in subjects}
     await registrations.record_erased(tx, actor, details)

@@ -76,7 +76,19 @@ _ENFORCER = (
     Detail("grade", "applied or fetched", "applied"),
     Detail("serial", "the serial of its list", 11),
     Detail("behind_serials", "the number of publications that it lacks", 1),
-    Detail("seen_at", "when it was last heard of", "2026-11-21T09:30:00.000000Z"),
+    Detail("seen_at", "when it was last heard of", "2026-11-21T09:30:00+00:00"),
+)
+_DISRUPTION = (
+    Detail("verdict", "what the register knew at the time of the disruption", "in_force"),
+    Detail("symptom", "no_connection, slow, intermittent or protocol_blocked", "no_connection"),
+    Detail("observed_from", "when it began", "2026-11-21T09:30:00+00:00"),
+)
+_DUE = Detail("due_at", "when the operator's finding is due", "2026-11-21T14:00:00+00:00")
+_INCIDENT = (
+    Detail("number", "its number", 7),
+    Detail("operators", "where", ["nayatel"]),
+    Detail("began_at", "when the first disruption began", "2026-11-21T09:30:00+00:00"),
+    Detail("reports", "the number of its reports", 12),
 )
 _TO_ALL: tuple[Reader, ...] = ("partner", "operator", "regulator")
 _TO_PARTNER: tuple[Reader, ...] = ("partner", "regulator")
@@ -97,8 +109,20 @@ def _public(name: str, description: str, *details: Detail) -> EventType:
     return EventType(name, description, None, ("everyone",), details)
 
 
+def _of_disruption(
+    verb: str, description: str, status: str, *more: Detail, seen_by: tuple[Reader, ...] = _TO_PARTNER
+) -> EventType:
+    own = Detail("status", "the status after it", status)
+    return EventType(f"disruption.{verb}", description, "disruption_report", seen_by, (own, *more))
+
+
 CATALOGUE = (
-    _of_case("submitted", "A case was submitted, or submitted again.", "submitted"),
+    _of_case(
+        "submitted",
+        "A case was submitted, or submitted again.",
+        "submitted",
+        Detail("replaces", "the case that it is to supersede, if any", _ID, True),
+    ),
     _of_case("corrected", "A case that was sent back was corrected.", "information_requested"),
     _of_case("withdrawn", "Its partner withdrew a case.", "withdrawn"),
     _of_case("claimed", "An officer claimed a case.", "in_review"),
@@ -150,6 +174,29 @@ CATALOGUE = (
         _TO_PARTNER,
         _CASE,
     ),
+    _of_case(
+        "superseded",
+        "A case ended because one that replaces it was approved.",
+        "superseded",
+        Detail("by", "that case", _ID),
+        Detail("kept", "the networks of both", ["203.99.50.10/32"]),
+        Detail("added", "the networks of that case alone", ["203.99.50.16/30"]),
+        Detail("removed", "the networks of this case alone", ["203.99.50.16/29"]),
+    ),
+    _of_case(
+        "transferred",
+        "A case ended because one of another partner that replaces it was approved.",
+        "superseded",
+        Detail("kept", "the networks that the other case has, too", ["203.99.50.10/32"]),
+        Detail("removed", "the networks that it has not", ["203.99.50.16/29"]),
+    ),
+    _of_case(
+        "surrendered",
+        "Its partner gave networks of a case back, some or all.",
+        "surrendered",
+        Detail("surrendered", "the networks that were given back", ["203.99.50.16/29"]),
+        Detail("held", "true while the removal waits for an officer, because of their number", False),
+    ),
     EventType(
         "registration.erased",
         "The personal data of a case was erased.",
@@ -184,6 +231,12 @@ CATALOGUE = (
         _UPLOAD,
         Detail("total", "the number of rows", 4),
         *(Detail(each, "rows with this outcome", 1) for each in ("created", "updated", "unchanged", "refused")),
+        Detail(
+            "unchanged_not_in_force",
+            "unchanged rows whose case is off the list and not under review",
+            0,
+            is_optional=True,
+        ),
     ),
     _of_partner(
         "bulk_upload.failed", "A file could not be processed.", Detail("code", "a code of /problems", "csv_malformed")
@@ -239,6 +292,20 @@ CATALOGUE = (
     _of_partner("enforcer.behind", "An enforcer lacks a publication for five minutes.", *_ENFORCER),
     _of_partner("enforcer.diverged", "An enforcer has a list that was never published so.", *_ENFORCER),
     _of_partner("enforcer.silent", "An enforcer was not heard of for an hour.", *_ENFORCER),
+    _of_disruption("answered", "A disruption was reported and answered at once.", "answered", *_DISRUPTION),
+    _of_disruption("opened", "A disruption was reported to its operator.", "open", *_DISRUPTION, _DUE, seen_by=_TO_ALL),
+    _of_disruption("acknowledged", "Its operator acknowledged a report.", "acknowledged", seen_by=_TO_ALL),
+    _of_disruption("overdue", "The operator's finding on a report is overdue.", "open", _DUE, seen_by=_TO_ALL),
+    _of_disruption(
+        "closed",
+        "Its operator closed a report.",
+        "closed",
+        Detail("finding", "fixed, was_behind, not_ours, cannot_reproduce or upstream", "was_behind"),
+        seen_by=_TO_ALL,
+    ),
+    _of_disruption("reopened", "Its reporter opened a closed report again.", "open", _DUE, seen_by=_TO_ALL),
+    EventType("incident.opened", "Many disruptions were reported at once.", "incident", ("everyone",), _INCIDENT),
+    EventType("incident.closed", "The last report of an incident was closed.", "incident", ("everyone",), _INCIDENT),
     _public(
         "signing_key.revoked",
         "A key that signs tokens was revoked, with all that it signed.",

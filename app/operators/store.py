@@ -3,8 +3,21 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, CompoundSelect, Text, bindparam, cast, delete, insert, null, select, true, union_all
-from sqlalchemy.dialects.postgresql import CIDR
+from sqlalchemy import (
+    BigInteger,
+    CompoundSelect,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    null,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import CIDR, INET
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database.batches import Rows, any_of, json_rows, lateral_lookup, text_columns
@@ -32,6 +45,14 @@ async def check_known(tx: Transaction, codes: Collection[str], pointer: str) -> 
     known = {code for (code,) in await tx.fetch(_KNOWN, codes=list(codes))} if codes else set()
     if errors := [unknown_operator(pointer, code) for code in codes if code not in known]:
         raise Invalid.of(errors)
+
+
+async def announcing(tx: Transaction, address: str) -> str | None:
+    """Return the operator that announces the longest prefix of an address, or None."""
+    containing = select(OperatorPrefix.operator).where(OperatorPrefix.prefix.op(">>=")(cast(address, INET)))
+    longest = containing.order_by(func.masklen(OperatorPrefix.prefix).desc(), OperatorPrefix.operator).limit(1)
+    found: str | None = await tx.scalar(longest)
+    return found
 
 
 _NO_PREFIX, _NO_OPERATOR = cast(null(), CIDR).label("prefix"), cast(null(), Text).label("operator")

@@ -61,17 +61,26 @@ ALLOWED: dict[str, frozenset[str]] = {
             "registrations:read",
             "registrations:write",
             "allowlist:read",
+            "disruptions:write",
             "events:read",
             "webhooks:manage",
             MANAGE,
         )
     ),
     PartnerKind.OPERATOR: frozenset(
-        ("allowlist:read", "allowlist:confirm", "registrations:read", "events:read", "webhooks:manage", MANAGE)
+        (
+            "allowlist:read",
+            "allowlist:confirm",
+            "registrations:read",
+            "disruptions:answer",
+            "events:read",
+            "webhooks:manage",
+            MANAGE,
+        )
     ),
 }
 # Scopes of which a client of the regulator makes no use, and which it has only when they are named.
-OF_OTHERS = frozenset({"allowlist:confirm"})
+OF_OTHERS = frozenset({"allowlist:confirm", "disruptions:write", "disruptions:answer"})
 
 
 def default_scopes(kind: str) -> list[str]:

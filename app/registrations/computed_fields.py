@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, case, false, func, type_coerce
+from sqlalchemy import ColumnElement, Text, and_, case, func, or_, select, type_coerce
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
+from sqlalchemy.orm import aliased
 
 from app.core.database.base import INSTANT
 from app.core.database.batches import any_of
@@ -11,7 +12,7 @@ from app.core.principal import PartnerKind
 from app.registrations.json_documents import rfc_3339
 from app.registrations.models import Registration
 from app.registrations.overlaps import IS_CONTESTED
-from app.registrations.rules import GRANTED, RENEWABLE, RENEWAL_WINDOW, Flag
+from app.registrations.rules import GRANTED, OPEN, RENEWABLE, RENEWAL_WINDOW, Flag
 
 # Details of the events that change or tell how long a case is valid.
 VALIDITY = {"expires_at": Registration.expires_at, "ends_at": Registration.ends_at}
@@ -46,8 +47,8 @@ def flags_for(kind: PartnerKind) -> ColumnElement[Any]:
 
 
 def awaits_successor() -> ColumnElement[bool]:
-    """Return the condition of having a successor that was submitted before ``ends_at`` and is not decided.
-
-    Nothing records successors yet.
-    """
-    return false()
+    """Return the condition of having a successor that was submitted before ``ends_at`` and is not decided."""
+    successor = aliased(Registration)
+    is_open = any_of(successor.status, sorted(OPEN))
+    in_time = or_(Registration.ends_at.is_(None), successor.submitted_at < Registration.ends_at)
+    return select(successor.id).where(successor.id == Registration.replaced_by, is_open, in_time).exists()

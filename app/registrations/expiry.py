@@ -52,7 +52,7 @@ async def _lapse(tx: Transaction, ids: Sequence[UUID]) -> None:
 
 async def _expire(tx: Transaction, ids: Sequence[UUID]) -> None:
     await store.update_cases(tx, ids, {"status": Status.EXPIRED})
-    await allowlist.withdraw(tx, ids, "expired", allowlist.EXPIRY)
+    await allowlist.withdraw(tx, ids, "expired", allowlist.BY_TIME)
     rows = store.event_rows(ids, {"status": Status.EXPIRED})
     await tx.execute(events.insert_events("registration.expired", rows, NOBODY))
 

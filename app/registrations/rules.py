@@ -126,10 +126,16 @@ class Case:
     notice_action: str | None = None
     notice_effective_at: datetime | None = None
     awaits_successor: bool = False
+    replaces: UUID | None = None
+    handover_hours: int | None = None
 
 
 class RegistrationRequest(NamedTuple):
-    """The content of a registration, validated; networks are canonical."""
+    """The content of a registration, validated; networks are canonical.
+
+    ``replaces`` and ``handover_hours`` never change once it is submitted. ``transfer_code`` is for a case of another
+    partner, and is not kept.
+    """
 
     applicant_id: UUID
     track: str
@@ -140,6 +146,9 @@ class RegistrationRequest(NamedTuple):
     networks: Sequence[str]
     reference: str | None
     description: str | None
+    replaces: UUID | None = None
+    handover_hours: int | None = None
+    transfer_code: str | None = None
 
 
 # Flags that depend on others' cases: only officers see them.
@@ -157,6 +166,8 @@ NEVER_GRANTED = frozenset((Status.WITHDRAWN, Status.REJECTED))
 ENDED_GRANTS = frozenset((Status.EXPIRED, Status.REVOKED, Status.SUPERSEDED, Status.SURRENDERED))
 ENDED = NEVER_GRANTED | ENDED_GRANTS
 UNDER_REVIEW = frozenset((Status.SUBMITTED, Status.IN_REVIEW))
+# Statuses of a case that is off the list and that no officer is about to decide.
+NOT_IN_FORCE = frozenset(Status) - LISTED - UNDER_REVIEW
 
 TRANSITIONS: dict[Transition, tuple[frozenset[Status], Status]] = {
     Transition.SUBMIT: (EDITABLE, Status.SUBMITTED),
@@ -176,6 +187,13 @@ TRANSITIONS: dict[Transition, tuple[frozenset[Status], Status]] = {
     Transition.SUPERSEDE: (LISTED | {Status.EXPIRED}, Status.SUPERSEDED),
     Transition.SURRENDER: (LISTED, Status.SURRENDERED),
 }
+
+
+def is_renewable(status: str, expires_at: datetime | None, now: datetime) -> bool:
+    """True for a case that is lapsed or expired, or approved and in its renewal window."""
+    if status == Status.APPROVED:
+        return expires_at is not None and now >= expires_at - RENEWAL_WINDOW
+    return status in (Status.LAPSED, Status.EXPIRED)
 
 
 def next_status(status: str, transition: Transition) -> Status | None:
@@ -317,15 +335,23 @@ def block_of(network: Network) -> int:
 
 
 class AcceptedNetworks:
-    """Networks of accepted items by subject, to find those of one applicant that overlap."""
+    """Networks of accepted items by subject, to find those of one applicant that overlap; also ``earlier`` ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, earlier: "AcceptedNetworks | None" = None) -> None:
         self._by_subject: dict[str, list[Network]] = defaultdict(list)
+        self._earlier = earlier
 
     def overlapping(self, subject: str, given: Sequence[Network]) -> list[int]:
         """Return the positions in ``given`` that overlap a network of ``subject``."""
         accepted = self._by_subject.get(subject, [])
-        return [index for index, network in enumerate(given) if _overlaps(accepted, network)]
+        earlier = self._earlier.overlapping(subject, given) if self._earlier else ()
+        return [index for index, network in enumerate(given) if index in earlier or _overlaps(accepted, network)]
+
+    def settle(self) -> None:
+        """Add these networks to the earlier ones."""
+        for subject, accepted in self._by_subject.items():
+            if self._earlier:
+                self._earlier.add(subject, accepted)
 
     def add(self, subject: str, networks: Sequence[Network]) -> None:
         """Add networks that do not overlap those of ``subject``."""

@@ -14,6 +14,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    case,
     cast,
     exists,
     func,
@@ -23,7 +24,8 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by
+from sqlalchemy.orm import aliased
 
 from app.core.database.base import INSTANT
 from app.core.database.batches import Rows, any_of
@@ -32,11 +34,12 @@ from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, InvalidValue, NotFound
 from app.core.principal import PartnerKind, Principal
 from app.events import store as events
+from app.registrations import line_store
 from app.registrations.computed_fields import NOTICE, RENEWABLE_FROM, awaits_successor, flags_for
 from app.registrations.json_documents import fetch_json_page, json_page, rfc_3339, select_fields, select_json
 from app.registrations.models import NETWORKS, Registration, RegistrationNetwork
 from app.registrations.overlaps import IS_CONTESTED
-from app.registrations.rules import OFFICERS_FLAGS, Case
+from app.registrations.rules import OFFICERS_FLAGS, UNDER_REVIEW, Case
 from app.registrations.schemas import Registration as Resource
 from app.registrations.schemas import RegistrationsQuery
 
@@ -63,6 +66,7 @@ async def get(tx: Transaction, principal: Principal, registration_id: UUID, *, l
     """Return a case that the caller may see, locked for a change if told to. Raises ``NotFound``."""
     statement = select(Registration).where(Registration.id == registration_id, _VISIBLE[principal.partner_kind])
     if lock:
+        await line_store.lock_lines(tx, Registration.id == registration_id)
         statement = statement.with_for_update(of=Registration)
     registration = await tx.scalar(statement.execution_options(populate_existing=True), viewer(principal))
     if registration is None:
@@ -149,12 +153,10 @@ def _conditions(filters: Collection[tuple[str, bool]]) -> list[ColumnElement[boo
     return [FILTERS[each] if each in FILTERS else _matches(*each) for each in sorted(filters)]
 
 
-def selected_by(filters: Mapping[str, Any]) -> ColumnElement[bool]:
-    """Return the condition of meeting all of the filters of ``list_page``, as an officer may use them."""
+def selected_by(filters: Mapping[str, Any]) -> tuple[ColumnElement[bool], dict[str, Any]]:
+    """Return the condition of meeting all of the filters of ``list_page``, and its parameters, for an officer."""
     values = _filter_values(filters)
-    conditions = _conditions([(name, isinstance(value, tuple)) for name, value in values.items()])
-    given: ColumnElement[bool] = and_(*conditions).params(values)
-    return given
+    return and_(*_conditions([(name, isinstance(value, tuple)) for name, value in values.items()])), values
 
 
 def _matches(name: str, has_several: bool) -> ColumnElement[bool]:
@@ -209,17 +211,25 @@ CASE: Rows = select(
     Registration.notice_action,
     Registration.notice_effective_at,
     awaits_successor().label("awaits_successor"),
+    Registration.replaces,
+    Registration.handover_hours,
 )
 
 
-async def lock_cases(tx: Transaction, condition: ColumnElement[bool], limit: int) -> AsyncIterator[Sequence[Case]]:
-    """Lock the cases that meet a condition in the order of their ids, up to ``limit`` at a time."""
+async def lock_cases(
+    tx: Transaction, condition: ColumnElement[bool], limit: int, values: Mapping[str, Any] | None = None
+) -> AsyncIterator[Sequence[Case]]:
+    """Lock the cases that meet a condition in the order of their ids, up to ``limit`` at a time.
+
+    Their lines are locked before, all at once. ``values`` are those of the condition's parameters.
+    """
+    await line_store.lock_lines(tx, condition, values)
     statement = CASE.where(condition).order_by(Registration.id).limit(limit).with_for_update(of=Registration)
-    cases = [Case(*row) for row in await tx.execute(statement)]
+    cases = [Case(*row) for row in await tx.execute(statement, values)]
     while cases:
         yield cases
         after = Registration.id > cases[-1].id
-        cases = [Case(*row) for row in await tx.execute(statement.where(after))] if len(cases) == limit else []
+        cases = [Case(*row) for row in await tx.execute(statement.where(after), values)] if len(cases) == limit else []
 
 
 def with_ids(ids: Sequence[UUID]) -> ColumnElement[bool]:
@@ -232,9 +242,31 @@ def of_upload(bulk_upload_id: UUID, status: str) -> ColumnElement[bool]:
     return and_(Registration.bulk_upload_id == bulk_upload_id, Registration.status == status)
 
 
+def under_review() -> ColumnElement[bool]:
+    """Return the condition of waiting for a decision."""
+    return any_of(Registration.status, sorted(UNDER_REVIEW))
+
+
+def is_unchanged_renewal() -> ColumnElement[bool]:
+    """Return the condition of replacing a case with the same operator and networks, in whatever order."""
+    replaced, own, others = aliased(Registration), aliased(RegistrationNetwork), aliased(RegistrationNetwork)
+    networks = [
+        select(func.array_agg(aggregate_order_by(each.network, each.network))).where(each.registration_id == id_)
+        for each, id_ in ((own, Registration.id), (others, replaced.id))
+    ]
+    one, other = (each.correlate(Registration, replaced).scalar_subquery() for each in networks)
+    same = and_(replaced.id == Registration.replaces, replaced.operator == Registration.operator, one == other)
+    return and_(Registration.replaces.is_not(None), exists(select(replaced.id).where(same).correlate(Registration)))
+
+
 async def ids_where(tx: Transaction, condition: ColumnElement[bool], limit: int) -> list[UUID]:
     """Return the ids of up to ``limit`` cases that meet a condition."""
     return list(await tx.scalars(select(Registration.id).where(condition).limit(limit)))
+
+
+def ids_of_partner(partner_id: UUID) -> Rows:
+    """Select the ids of the cases of a partner."""
+    return select(Registration.id).where(Registration.partner_id == partner_id)
 
 
 def networks_of(ids: Sequence[UUID]) -> Rows:
@@ -257,10 +289,17 @@ async def update_cases(tx: Transaction, ids: Sequence[UUID], values: dict[str, A
     )
 
 
+def with_replaces(details: ColumnElement[Any], replaces: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the details of an event with ``replaces``, where the case replaces another."""
+    named = func.jsonb_build_object("replaces", replaces)
+    return case((replaces.is_not(None), details.op("||", return_type=JSONB)(named)), else_=details)
+
+
 def _submitted() -> Rows:
-    details = func.jsonb_build_object(
+    content = func.jsonb_build_object(
         "status", Registration.status, "networks", Registration.networks, "reference", Registration.reference
     )
+    details = with_replaces(content, Registration.replaces.expression)
     columns = (Registration.id, Registration.partner_id, Registration.operator, details.label("details"))
     return select(*columns).where(any_of(Registration.id, bindparam("ids"))).order_by(Registration.id)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
@@ -85,18 +85,29 @@ class NewDecision(DecisionDetails):
 
 
 class Selection(Body):
-    """Registrations by their ids, those of an upload in a status, or those that meet all filters."""
+    """Registrations by their ids, those of an upload in a status, those that meet all filters, or renewals."""
 
     registration_ids: Annotated[list[UUID] | None, Field(min_length=1, max_length=MAX_IDS)] = None
     bulk_upload_id: UUID | None = None
     status: Annotated[Status | None, Field(description="Needed with `bulk_upload_id`")] = None
     filter: RegistrationFilter | None = None
+    renewals: Annotated[
+        Literal["unchanged"] | None,
+        Field(
+            description="Only those that replace a registration of the same networks and operator: all that wait for a "
+            "decision, or with `bulk_upload_id` or `filter` those of these"
+        ),
+    ] = None
 
     @classmethod
     def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
-        """Yield errors unless exactly one of the three ways is given, and given completely."""
-        if sum(name in given for name in ("registration_ids", "bulk_upload_id", "filter")) != 1:
-            yield InvalidValue.at("", "Give either registration_ids, or bulk_upload_id with status, or filter.")
+        """Yield errors unless exactly one of the ways is given, and given completely."""
+        ways = sum(name in given for name in ("registration_ids", "bulk_upload_id", "filter"))
+        if "renewals" in given and "registration_ids" in given:
+            yield InvalidValue.at("/renewals", "renewals goes with bulk_upload_id and status, with filter, or alone.")
+        elif ways != 1 and not ("renewals" in given and ways == 0 and "status" not in given):
+            detail = "Give either registration_ids, or bulk_upload_id with status, or filter, or renewals."
+            yield InvalidValue.at("", detail)
         elif ("bulk_upload_id" in given) != ("status" in given):
             yield InvalidValue.at("/status", "status goes with bulk_upload_id: both or neither.")
 

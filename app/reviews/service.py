@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from app.allowlist import service as allowlist
 from app.allowlist.errors import NetworkTaken
+from app.allowlist.service import Succession
 from app.allowlist.store import Cause
 from app.core.database.transaction import Transaction
 from app.core.errors import DomainError, Invalid, NotFound
@@ -22,6 +23,7 @@ from app.events import store as events
 from app.operators import store as operators
 from app.partners import store as partners
 from app.registrations import store as registrations
+from app.registrations import succession
 from app.registrations.claims import UNCLAIMED, clients_of
 from app.registrations.computed_fields import VALIDITY
 from app.registrations.errors import IllegalTransition
@@ -92,7 +94,8 @@ async def _decide_many(tx: Transaction, officer: Principal, decision: BatchDecis
     refused: dict[UUID, DomainError] = {}
     statuses, flagged = Counter[str](), Counter[AddressFlag]()
     selected = len(missing)
-    async for cases in registrations.lock_cases(tx, _condition(selection), DECIDED_AT_ONCE):
+    condition, values = _condition(selection)
+    async for cases in registrations.lock_cases(tx, condition, DECIDED_AT_ONCE, values):
         statuses.update(case.status for case in cases)
         allowed, not_allowed = await _split(tx, officer, cases, decision)
         if decision.action in rules.GRANTS:
@@ -106,12 +109,18 @@ async def _decide_many(tx: Transaction, officer: Principal, decision: BatchDecis
     return BatchResult(batch_id, selected, selected - len(refused), statuses, flagged, refused)
 
 
-def _condition(selection: Selection) -> ColumnElement[bool]:
-    if selection.bulk_upload_id and selection.status:
-        return registrations.of_upload(selection.bulk_upload_id, selection.status)
+def _condition(selection: Selection) -> tuple[ColumnElement[bool], dict[str, Any]]:
+    """Return the condition of being selected, and the values of its parameters."""
+    values: dict[str, Any] = {}
     if selection.filter:
-        return registrations.selected_by(selection.filter.model_dump(exclude_none=True))
-    return registrations.with_ids(selection.registration_ids or [])
+        condition, values = registrations.selected_by(selection.filter.model_dump(exclude_none=True))
+    elif selection.bulk_upload_id and selection.status:
+        condition = registrations.of_upload(selection.bulk_upload_id, selection.status)
+    elif selection.renewals:
+        condition = registrations.under_review()
+    else:
+        condition = registrations.with_ids(selection.registration_ids or [])
+    return condition & registrations.is_unchanged_renewal() if selection.renewals else condition, values
 
 
 async def _check_times(tx: Transaction, decision: DecisionDetails) -> None:
@@ -140,15 +149,27 @@ async def _decide(
     officer: Principal,
     batch_id: UUID,
 ) -> dict[UUID, DomainError]:
-    """Decide cases; returns the refusals of those whose networks do not allow it."""
-    refused = {} if decision.effective_at else await _change_list(tx, allowed, Action(decision.action), cause)
-    decided = [case for case in allowed if case.id not in refused]
+    """Decide cases; returns the refusals of those whose networks do not allow it.
+
+    An approved successor supersedes the case that it replaces, and a rejected one leaves its place to others.
+    """
+    successors = await succession.check_successors(tx, allowed if decision.action == Action.APPROVE else ())
+    refused = dict(successors.refused)
+    free = [case for case in allowed if case.id not in refused]
+    if not decision.effective_at:
+        refused |= await _change_list(tx, free, Action(decision.action), cause, successors.successions)
+    decided = [case for case in free if case.id not in refused]
     if decided:
+        await succession.supersede(tx, officer, successors, {case.id for case in decided})
         await _record(tx, officer, decided, decision, batch_id, in_mass=cause.in_mass)
+        if decision.action == Action.REJECT:
+            await succession.free_replaced(tx, decided)
     return refused
 
 
-async def _change_list(tx: Transaction, cases: Sequence[Case], action: Action, cause: Cause) -> dict[UUID, DomainError]:
+async def _change_list(
+    tx: Transaction, cases: Sequence[Case], action: Action, cause: Cause, successions: Sequence[Succession]
+) -> dict[UUID, DomainError]:
     """Change the allowlist as an action needs; returns the refusals of the cases whose networks do not allow it."""
     ids = [case.id for case in cases]
     if action == Action.EXTEND:
@@ -156,14 +177,22 @@ async def _change_list(tx: Transaction, cases: Sequence[Case], action: Action, c
     if not ids:
         return {}
     if action in rules.GRANTS:
-        taken = await allowlist.grant(tx, ids, registrations.networks_of(ids), cause)
+        taken = await _grant(tx, ids, action, cause, successions)
         return {id_: NetworkTaken("A network of it is granted to another registrant.") for id_ in taken}
     if action == Action.EXTEND:
-        gone = await allowlist.take_back_removals(tx, ids, registrations.networks_of(ids))
+        gone = await allowlist.take_back_removals(tx, registrations.networks_of(ids))
         return {id_: IllegalTransition("This case is expired, and its networks have left the list.") for id_ in gone}
     if action in rules.WITHDRAWS:
         await allowlist.withdraw(tx, ids, rules.PARTICIPLES[action], cause)
     return {}
+
+
+async def _grant(
+    tx: Transaction, ids: Sequence[UUID], action: Action, cause: Cause, successions: Sequence[Succession]
+) -> set[UUID]:
+    if action == Action.REINSTATE:
+        return await allowlist.reinstate(tx, ids, registrations.networks_of, cause)
+    return await allowlist.grant(tx, ids, registrations.networks_of, cause, successions)
 
 
 def _validity(decision: DecisionDetails, now: datetime, *, in_mass: bool) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
     """Exit code of the command."""
 
     COMPLETED = 0
-    ROWS_REFUSED = 1
+    INCOMPLETE = 1
     USAGE = 2
     FILE_REFUSED = 3
     UNREACHABLE = 4
@@ -54,6 +54,7 @@ class Options:
     detach: bool
     problems: Path | None
     refused: Path | None
+    receipts: Path | None
     key: str | None
 
 
@@ -71,22 +72,25 @@ def upload(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Validate every row and register none")] = False,
     clear: Annotated[bool, typer.Option("--clear", help="A cell with - clears what is known of an applicant")] = False,
     rename: Annotated[bool, typer.Option("--rename", help="Take other names of known applicants")] = False,
+    renew: Annotated[bool, typer.Option("--renew", help="Renew what expires soon or has expired")] = False,
     encoding: Annotated[Encoding | None, typer.Option(help="Of a text file that is not Unicode")] = None,
     ignore_column: Annotated[list[str] | None, typer.Option(help="Leave out this column; may be repeated")] = None,
     detach: Annotated[bool, typer.Option("--detach", "--no-follow", help="Exit once the file was received")] = False,
     problems: Annotated[Path | None, typer.Option(help="Write the problems of each line to this CSV file")] = None,
     refused: Annotated[Path | None, typer.Option(help="Write the refused rows to this CSV file")] = None,
+    receipts: Annotated[Path | None, typer.Option(help="Write the receipts of new cases to this CSV file")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key again: no second upload")] = None,
     give_up: Annotated[float, typer.Option(help="Seconds of retries while the service is away")] = RETRY_SECONDS,
 ) -> None:
     """Upload a file of registrations and follow its processing.
 
-    Exits with 0 when no row was refused, 1 when rows were refused or there are none, 2 for wrong usage or credentials,
-    3 when the file as a whole was refused, 4 when the service could not be reached, 5 when the file changed before it
-    was sent, 130 when interrupted.
+    Exits with 0 when every row is registered or under review, 1 when rows were refused, are unchanged and not in force,
+    or there are none, 2 for wrong usage or credentials, 3 when the file as a whole was refused, 4 when the service
+    could not be reached, 5 when the file changed before it was sent, 130 when interrupted.
     """
-    upload_options = UploadOptions(clear, rename, encoding.value if encoding else None, ignore_column or ())
-    options = Options(file, watch, format_, gzip, dry_run, upload_options, detach, problems, refused, idempotency_key)
+    upload_options = UploadOptions(clear, rename, encoding.value if encoding else None, ignore_column or (), renew)
+    exports = problems, refused, receipts
+    options = Options(file, watch, format_, gzip, dry_run, upload_options, detach, *exports, idempotency_key)
     with _exit_on_error(), Progress(console) as progress:
         service_url, upload_id = _parse_watch(watch, url)
         _check(options, service_url, client_id, client_secret)
@@ -122,8 +126,11 @@ def _exit_on_error() -> Iterator[None]:
 def _check(options: Options, url: str, client_id: str, client_secret: str) -> None:
     if (options.file is None) == (options.watch is None):
         raise UsageError("Give a file to upload, or an existing upload with --watch.")
-    if options.detach and (options.problems or options.refused):
-        raise UsageError("--problems and --refused need a finished upload: omit --detach, or use --watch later.")
+    if options.detach and (options.problems or options.refused or options.receipts):
+        exports = "--problems, --refused and --receipts"
+        raise UsageError(f"{exports} need a finished upload: omit --detach, or use --watch later.")
+    if options.dry_run and options.receipts:
+        raise UsageError("A dry run registers nothing, so that it has no receipts: omit --receipts.")
     if urlsplit(url).scheme not in ("http", "https"):
         raise UsageError(f"{url} is not an HTTP URL: give one such as --url https://register.example.")
     if not client_id or not client_secret:
@@ -159,7 +166,8 @@ def _run(client: ServiceClient, options: Options, upload_id: str, progress: Prog
     except (KeyboardInterrupt, Unreachable):
         progress.print(f"The service goes on with the upload. To follow it: --url {client.url} --watch {done['id']}")
         raise
-    for export, path in (("problems.csv", options.problems), ("refused.csv", options.refused)):
+    exports = {"problems.csv": options.problems, "refused.csv": options.refused, "receipts.csv": options.receipts}
+    for export, path in exports.items():
         if path:
             uploading.save(client, done["id"], export, path)
     return done
@@ -176,12 +184,18 @@ def _report(client: ServiceClient, done: Any) -> ExitCode:
         return ExitCode.FILE_REFUSED
     if done["status"] != UploadStatus.COMPLETED:
         return ExitCode.COMPLETED  # with --detach
-    if done["counts"]["refused"]:
+    counts = done["counts"]
+    if counts["unchanged_not_in_force"]:
+        _say(
+            "\n".join(reports.not_in_force(done, *uploading.first_not_in_force(client, done["id"], reports.ROWS_SHOWN)))
+        )
+    if counts["refused"]:
         _say("\n".join(reports.refusals(done, *uploading.first_problems(client, done["id"], reports.PROBLEMS_SHOWN))))
-        return ExitCode.ROWS_REFUSED
-    if not done["counts"]["total"]:
+    if counts["unchanged_not_in_force"] or counts["refused"]:
+        return ExitCode.INCOMPLETE
+    if not counts["total"]:
         _say("The file has a header and no rows: nothing was registered.")
-        return ExitCode.ROWS_REFUSED
+        return ExitCode.INCOMPLETE
     return ExitCode.COMPLETED
 
 

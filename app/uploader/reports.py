@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-PROBLEMS_SHOWN = 10
+from app.registrations.rules import Status
+
+PROBLEMS_SHOWN = ROWS_SHOWN = 10
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "|"}
 
 
@@ -30,6 +32,26 @@ def _read_as(read_as: Any) -> str:
         f"without the columns {', '.join(read_as['ignored_columns'])}" if read_as["ignored_columns"] else "",
     )
     return f"Read as: {'; '.join(filter(None, parts))}."
+
+
+def not_in_force(upload: Any, rows: Sequence[Any], more: bool) -> Iterator[str]:
+    """Yield the number of unchanged rows that are not in force, the first of them, and how to get all, one a line."""
+    counts = upload["counts"]
+    yield f"{counts['unchanged_not_in_force']:,} of {counts['unchanged']:,} unchanged rows are not in force:"
+    yield from (f"  {_state(row)}" for row in rows)
+    if more:
+        yield "  and more."
+    yield f"All of them: GET /v1/bulk-uploads/{upload['id']}/rows?outcome=unchanged."
+
+
+def _state(row: Any) -> str:
+    place = f"{row['sheet']} row {row['row']}" if row["sheet"] else f"Row {row['row']}"
+    status = row["status"].replace("_", " ")
+    return f"{place}, {row['reference']}: {status}{_since(row)}."
+
+
+def _since(row: Any) -> str:
+    return f", valid until {row['expires_at'][:10]}" if row["status"] == Status.EXPIRED and row["expires_at"] else ""
 
 
 def refusals(upload: Any, problems: Sequence[str], more: bool) -> Iterator[str]:

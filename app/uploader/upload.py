@@ -12,6 +12,7 @@ import httpx
 
 from app.bulk_uploads.problems import sentence
 from app.bulk_uploads.rules import UploadOptions, UploadStatus
+from app.registrations.rules import NOT_IN_FORCE
 from app.uploader.client import Refused, ServiceClient
 from app.uploader.progress import Progress
 from app.uploader.source import Source
@@ -101,8 +102,23 @@ def first_problems(client: ServiceClient, upload_id: str, limit: int) -> tuple[l
     return found[:limit], len(found) > limit or page["next_cursor"] is not None
 
 
+def first_not_in_force(client: ServiceClient, upload_id: str, limit: int) -> tuple[list[Any], bool]:
+    """Return the first ``limit`` unchanged rows whose case is not in force, and True when there are more.
+
+    A row may have come into force since it was counted. Raises ``Refused`` or ``Unreachable``.
+    """
+    query = urlencode({"outcome": "unchanged", "status": sorted(NOT_IN_FORCE), "limit": limit}, doseq=True)
+    try:
+        page = client.get(f"{UPLOADS}/{upload_id}/rows?{query}").json()
+    except Refused as refused:
+        if refused.status != httpx.codes.GONE:
+            raise
+        return [], False
+    return page["items"], page["next_cursor"] is not None
+
+
 def save(client: ServiceClient, upload_id: str, export: str, path: Path) -> None:
-    """Write ``problems.csv`` or ``refused.csv`` of an upload to ``path``, atomically, readable by its owner only.
+    """Write an export of an upload, such as ``receipts.csv``, to ``path``, atomically, readable by its owner only.
 
     Raises ``Refused``, ``Unreachable`` or ``OSError``.
     """
@@ -113,4 +129,5 @@ def save(client: ServiceClient, upload_id: str, export: str, path: Path) -> None
 
 def _write(path: Path, chunks: Iterable[bytes]) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)  # of a file that an interrupted run left, too
         file.writelines(chunks)

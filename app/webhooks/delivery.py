@@ -13,7 +13,8 @@ import structlog
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.database.engine import Database, is_outage
+from app.core.database.engine import Database
+from app.core.database.outages import is_outage
 from app.core.database.transaction import Transaction
 from app.core.outbound.client import TOTAL_SECONDS, Outbound, Unreachable
 from app.core.outbound.url_policy import UrlRefused

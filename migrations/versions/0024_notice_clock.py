@@ -4,7 +4,7 @@ Approvals that are in force or suspended get the default grace period after ``ex
 their expiry. Cases that have ended keep the end that they had.
 
 Revision ID: 0024
-Revises: 0022
+Revises: 0023
 """
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.policies import SERVICE
 
 revision = "0024"
-down_revision = "0022"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 

@@ -1,14 +1,20 @@
 """The list is served while the database is unreachable."""
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app.core.settings import Settings
-from tests.support import cases
+from app.health import service as health
+from app.partners.login import basic
+from app.partners.rules import PartnerKind
+from tests.support import cases, processes
 from tests.support.feed import Link
 from tests.support.postgres import settings_for
+from tests.support.proxy import proxy_of
 from tests.support.service import Caller, Service
 
 
@@ -84,3 +90,38 @@ async def test_without_the_database_what_needs_it_is_unavailable_and_nobody_is_t
         assert int(answer.headers["Retry-After"]) > 0
     await link.mend()
     assert (await pseb.get("/v1/applicants")).json()["items"] == []
+
+
+async def test_while_the_network_to_the_database_is_silent_readers_are_answered_in_seconds_and_writers_told(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(basic, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(health, "PROBE_SECONDS", 1.0)
+    async with proxy_of(database_url) as proxy:
+        service = Service(settings_for(f"{proxy.url}&connect_timeout=1"))
+        pseb, officer = await service.caller("pseb"), await service.officer()
+        await cases.approved(pseb, officer)
+        nayatel = await service.caller("nayatel", PartnerKind.OPERATOR, operator="nayatel")
+        login = (nayatel.credentials.client_id, nayatel.credentials.client_secret)
+        await service.publish()
+        assert (await service.http.get("/v1/allowlist", auth=login)).status_code == 200
+        proxy.silence()
+        calls: list[tuple[Callable[[], Awaitable[httpx.Response]], int]] = [
+            (lambda: service.http.get("/v1/allowlist", auth=login), 200),
+            (lambda: nayatel.get("/v1/allowlist"), 200),
+            (lambda: service.http.get("/health/ready/feed"), 200),
+            (lambda: service.http.get("/health/ready"), 503),
+            (lambda: pseb.post("/v1/applicants", json=cases.company()), 503),
+            (lambda: pseb.get("/v1/applicants"), 503),
+        ]
+        for call, status in calls:
+            began = time.monotonic()
+            assert (await call()).status_code == status
+            assert time.monotonic() - began < 12
+        proxy.speak()
+
+        async def written() -> bool:
+            return (await pseb.post("/v1/applicants", json=cases.company())).status_code == 201
+
+        await processes.until(written, 10)
+        await service.close()

@@ -96,6 +96,35 @@ async def test_a_number_of_an_applicant_of_the_other_kind_is_a_conflict_at_its_p
     assert await count(pseb) == 2
 
 
+async def test_a_conflict_is_told_beside_malformed_fields_and_changes_nothing(pseb: Caller, pasha: Caller) -> None:
+    person, firm = cases.individual(ntn="7654321-0"), cases.company()
+    own = (await pseb.post("/v1/applicants", json=person)).json()
+    assert (await pseb.post("/v1/applicants", json=firm)).status_code == 201
+    malformed = {"/email": "email_malformed", "/legal_name": "missing_field"}
+    for given, told in (
+        (cases.company(ntn=person["ntn"]), {"/ntn": "applicant_conflict"}),
+        (cases.company(cnic=person["cnic"]), {"/cnic": "applicant_conflict"}),
+        (cases.company(ntn="1", cnic=person["cnic"]), {"/ntn": "ntn_malformed", "/cnic": "applicant_conflict"}),
+        (cases.individual(ntn=firm["ntn"]), {"/ntn": "applicant_conflict"}),
+        (cases.individual(), {}),
+        (person, {}),
+        (person | {"kind": ["company"]}, {"/kind": "invalid_value"}),
+    ):
+        body = given | {"email": "@", "legal_name": " "}
+        answer = await pseb.post("/v1/applicants", json=body)
+        assert (answer.status_code, cases.codes(answer)) == (422, malformed | told)
+        elsewhere = await pasha.post("/v1/applicants", json=body)
+        assert "applicant_conflict" not in cases.codes(elsewhere).values()
+    patch = {"ntn": firm["ntn"], "email": "@"}
+    answer = await pseb.patch(f"/v1/applicants/{own['id']}", json=patch, headers={"If-Match": '"1"'})
+    assert (answer.status_code, cases.codes(answer)) == (
+        422,
+        {"/email": "email_malformed", "/ntn": "applicant_conflict"},
+    )
+    assert (await pseb.get(f"/v1/applicants/{own['id']}")).json() == own
+    assert await count(pseb) == 2
+
+
 async def test_records_of_other_partners_cause_no_conflict(pseb: Caller, pasha: Caller) -> None:
     person = cases.individual(ntn="7654321-0")
     assert (await pseb.post("/v1/applicants", json=person)).status_code == 201

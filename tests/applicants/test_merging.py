@@ -265,6 +265,8 @@ def recorded(
         effects += [told(known.apply(each, policy)) for each in given_]
         if dry_run:
             planned.keep(known)
+            planned.forget()
+            planned.keep(known)
         else:
             stored |= {number: latest for number, _, latest in known.changed()}
     numbers = {*stored, *(each.identity[1] for each in items)}

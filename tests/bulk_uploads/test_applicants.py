@@ -161,3 +161,58 @@ async def test_the_size_of_chunks_and_a_dry_run_change_no_outcome(service: Servi
     whole = results[0]
     assert 0 < whole[0]["refused"] < 30
     assert all(each[:2] == whole[:2] and each[2] in (None, whole[2]) for each in results)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("chunk_rows", [1, 2_000])
+async def test_a_row_that_the_register_refuses_changes_no_applicant(
+    service: Service, pseb: Caller, pasha: Caller, officer: Caller, dry_run: bool, chunk_rows: int
+) -> None:
+    taken = await cases.approved(pasha, officer)
+    known = uploads.row("KNOWN", mobile="0300-1111111")
+    await uploads.ingest(pseb, uploads.csv_of([known]))
+    rows = [
+        {**known, "reference": "A", "mobile": "0300-2222222", "networks": taken["networks"][0]},
+        uploads.row("B", networks=taken["networks"][0]),
+        {**known, "networks": cases.address(), "mobile": "0300-3333333"},
+        {**known, "reference": "C", "networks": cases.address(), "pseb_number": "P-1", "mobile": ""},
+    ]
+    done = await uploads.ingest(pseb, uploads.csv_of(rows), chunk_rows=chunk_rows, dry_run=dry_run)
+    assert done["counts"] == uploads.counts(4, created=1, refused=3)
+    assert done["applicants"] == {"created": 0, "changed": 1}
+    found = (await pseb.get(f"/v1/bulk-uploads/{done['id']}/rows")).json()["items"]
+    assert [[each["column"] for each in row["applicant_changes"]] for row in found] == [[], [], [], ["pseb_number"]]
+    (applicant,) = (await pseb.get("/v1/applicants")).json()["items"]
+    assert applicant["mobile"].endswith("111")
+    assert (applicant["pseb_number"] == "P-1") is not dry_run
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_the_applicant_of_a_refused_row_is_created_by_its_next_row(
+    pseb: Caller, pasha: Caller, officer: Caller, dry_run: bool
+) -> None:
+    taken = await cases.approved(pasha, officer)
+    first = uploads.row("A", networks=taken["networks"][0], mobile="0300-1111111")
+    second = {**first, "reference": "B", "networks": cases.address(), "mobile": "0300-2222222"}
+    third = {**first, "reference": "C", "networks": cases.address(), "mobile": ""}
+    done = await uploads.ingest(pseb, uploads.csv_of([first, second, third]), dry_run=dry_run)
+    assert done["counts"] == uploads.counts(3, created=2, refused=1)
+    assert done["applicants"] == {"created": 1, "changed": 0}
+    found = (await pseb.get("/v1/applicants")).json()["items"]
+    assert [each["mobile"][-3:] for each in found] == ([] if dry_run else ["222"])
+
+
+async def test_the_networks_of_rows_that_are_registered_again_do_not_overlap_themselves_in_a_dry_run(
+    pseb: Caller, pasha: Caller, officer: Caller
+) -> None:
+    taken = await cases.approved(pasha, officer)
+    shared = cases.address()
+    good = uploads.row("A", networks=shared)
+    rows = [good, uploads.row("B", networks=taken["networks"][0]), {**good, "reference": "C"}]
+    for chunk_rows in (1, 2, 3):
+        done = await uploads.ingest(pseb, uploads.csv_of(rows), dry_run=True, chunk_rows=chunk_rows)
+        problems = uploads.table(await pseb.get(f"/v1/bulk-uploads/{done['id']}/problems.csv"))
+        assert [(each["reference"], each["code"]) for each in problems] == [
+            ("B", "network_taken"),
+            ("C", "network_overlap"),
+        ]

@@ -127,6 +127,8 @@ async def test_an_applicant_erased_between_two_chunks_of_an_upload_gets_a_new_re
     service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = uploads.row("B")
+    known = {name: row[name] for name in ("legal_name", "ntn", "email", "mobile")}
+    await pseb.post("/v1/applicants", json={"kind": "company", **known})
     upload_id = await uploads.submit(pseb, uploads.csv_of([{**row, "reference": "A", "operator": "nobody"}, row]))
     erased_ids: list[str] = []
     read_chunks = ingest.read_chunks  # type: ignore[attr-defined]  # imported there

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import hashlib
+import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator
 
@@ -13,6 +14,7 @@ from sqlalchemy import func, select, update
 from app.bulk_uploads.models import BulkUpload, BulkUploadPart
 from app.bulk_uploads.store import PART_BYTES, SEALED_PART
 from tests.support import cases, postgres, uploads
+from tests.support.full_disk import file_size_limit
 from tests.support.service import Caller, Service
 
 SMALL = 4_096
@@ -142,7 +144,7 @@ async def test_an_upload_is_acknowledged_with_its_url_size_and_digest(service: S
     assert answer.headers["ETag"] == f'"{taken["version"]}"' == '"1"'
     assert (taken["status"], taken["dry_run"], taken["rows_done"]) == ("received", False, 0)
     assert (taken["bytes"], taken["sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
-    assert taken["counts"] == {"total": None, "created": 0, "unchanged": 0, "updated": 0, "refused": 0}
+    assert taken["counts"] == uploads.counts(None)
     assert (await pseb.get(answer.headers["Location"])).json() == taken
     assert await stored(service) == (1, 1)
 
@@ -296,3 +298,22 @@ async def test_parts_are_compressed_and_uncompressed_ones_of_earlier_versions_ar
         await tx.execute(update(BulkUploadPart).values(sealed=sealed, size=None))
     await service.ingest_all()
     assert (await uploads.get(pseb, upload_id))["counts"]["created"] == 1_000
+
+
+async def _send_large(caller: Caller) -> httpx.Response:
+    """Send a file that does not stay in memory."""
+    return await uploads.send(caller, b"x" * (5 * PART_BYTES))
+
+
+async def test_a_full_disk_of_temporary_files_is_503_with_a_word_and_keeps_nothing(
+    service: Service, pseb: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with file_size_limit(2 * PART_BYTES):
+        full = await _send_large(pseb)
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")  # as Python finds it when it is full from the start
+    absent = await _send_large(pseb)
+    for answer in (full, absent):
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert "temporary files" in answer.json()["detail"]
+        assert int(answer.headers["Retry-After"]) > 0
+    assert await stored(service) == (0, 0)

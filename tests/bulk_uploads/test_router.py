@@ -67,8 +67,7 @@ async def test_rows_are_listed_by_outcome_in_the_order_of_the_file_page_by_page(
         (i + 2, f"R{i}", "refused") for i in (0, 3, 6, 9)
     ]
     assert {problem["code"] for row in found for problem in row["problems"]} == {"email_malformed"}
-    counts = upload["counts"]
-    assert counts == {"total": 10, "created": 6, "unchanged": 0, "updated": 0, "refused": 4}
+    assert upload["counts"] == uploads.counts(10, created=6, refused=4)
 
 
 async def test_an_unchanged_upload_is_not_sent_again(service: Service, pseb: Caller) -> None:
@@ -107,6 +106,7 @@ async def test_no_cnic_is_readable_in_the_tables_of_uploads(service: Service, ps
         ("encoding=latin-1", "/query/encoding"),
         ("clear=perhaps", "/query/clear"),
         ("rename=", "/query/rename"),
+        ("renew=perhaps", "/query/renew"),
         ("guess=true", "/query/guess"),
         (f"ignore_columns={'x' * 501}", "/query/ignore_columns"),
         ("&".join(["ignore_columns=x"] * 65), "/query/ignore_columns"),
@@ -123,16 +123,19 @@ async def test_an_option_that_is_none_is_refused_before_the_file_is_stored(
 
 
 async def test_an_upload_keeps_its_options(service: Service, pseb: Caller) -> None:
-    query = "clear=true&rename=true&encoding=windows-1256&ignore_columns=Remarks&ignore_columns=Name,%20old,City"
+    query = (
+        "clear=true&rename=true&renew=true&encoding=windows-1256&ignore_columns=Remarks&ignore_columns=Name,%20old,City"
+    )
     body = uploads.csv_of([uploads.row("A")])
     answer = await pseb.post(f"/v1/bulk-uploads?{query}", content=body, headers={"Content-Type": "text/csv"})
     assert answer.status_code == 202, answer.text
-    assert (answer.json()["clear"], answer.json()["rename"]) == (True, True)
+    assert [answer.json()[name] for name in ("clear", "rename", "renew")] == [True] * 3
     async with service.database.transaction(read_only=True) as tx:
         (stored,) = await tx.scalars(select(BulkUpload.options))
     assert stored == {
         "clear": True,
         "rename": True,
+        "renew": True,
         "encoding": "windows-1256",
         "ignore_columns": ["Remarks", "Name, old,City", "Name", "old", "City"],
     }

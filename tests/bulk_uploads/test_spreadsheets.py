@@ -54,6 +54,7 @@ async def test_values_that_are_clear_are_taken_in_their_normal_form_and_told_mas
         ({"ntn": "1234567"}, "check digit is missing"),
         ({"cnic": "3.52E+12"}, "digits are lost"),
         ({"mobile": "-"}, "clear=true"),
+        ({"mobile": "\u2013"}, "write - and send the file with ?clear=true"),
         ({"applicant_kind": ""}, "applicant_kind is required"),
     ],
 )

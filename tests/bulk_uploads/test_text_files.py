@@ -21,7 +21,7 @@ from tests.support.service import Caller
         (b"%PDF-1.7\n", CSV, "", "PDF"),
         (text([])[:40].encode("utf-32"), CSV, "", "CSV UTF-8"),
         (text([], header=["S.No", *COLUMNS, "Remarks"]).encode(), CSV, "", "Column A 'S.No'"),
-        (text([], header=["S.No", *COLUMNS, "Remarks"]).encode(), CSV, "ignore_columns=S.No", "Column R 'Remarks'"),
+        (text([], header=["S.No", *COLUMNS, "Remarks"]).encode(), CSV, "ignore_columns=S.No", "Column S 'Remarks'"),
         (b"\xef\xbb\xbf" + text([]).encode(), CSV, "encoding=windows-1252", "encoding"),
         (text([]).encode("utf-16"), CSV, "encoding=windows-1256", "encoding"),
         (b"reference,legal_name\nA,B\n", CSV, "", "networks"),
@@ -49,7 +49,7 @@ async def test_a_quote_that_is_not_closed_refuses_the_lines_that_it_spans_and_no
     done = await upload(pseb, "".join(lines).encode())
     assert outcomes(done) == [
         (2, "created", []),
-        (3, "refused", [("description", "invalid_value")]),
+        (3, "refused", [("replaces", "invalid_value")]),
         (4, "created", []),
         (5, "refused", [("", "invalid_value")]),
     ]

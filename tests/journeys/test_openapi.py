@@ -21,7 +21,6 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from app.main import create_app
-from app.partners.rules import ALLOWED, PartnerKind
 from tests.support import cases, events, example_calls, postgres, processes, random_walks, uploads
 from tests.support.held_changes import held_removal
 from tests.support.service import Caller, Service
@@ -199,10 +198,8 @@ async def test_every_operation_does_what_its_example_shows_and_its_answers_lead_
     tokens = {each: answer.json()["access_token"] for each, answer in answers.items()}
 
     def token_for(operation: example_calls.Operation) -> str | None:
-        ways = operation.definition.raw.get("security", [])
-        needed = {scope for each in ways for scopes in each.values() for scope in scopes}
-        caller = pseb if needed <= ALLOWED[PartnerKind.ASSOCIATION] else admin
-        return tokens[caller] if ways else None
+        caller = example_calls.caller_of(operation.definition.raw, pseb, admin)
+        return tokens[caller] if caller else None
 
     calls = random_walks.Calls(token_for, lambda name: {**ids, **own.get(name, {})}, CHECKS)
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
@@ -295,5 +292,6 @@ def test_an_operation_names_the_errors_that_its_kind_of_request_can_meet(operati
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_operation_takes_a_token_and_where_it_reads_the_feed_http_basic_as_well(operation: dict[str, Any]) -> None:
     ways = [(name, *scopes) for each in operation.get("security", []) for name, scopes in each.items()]
-    assert (("OAuth2", "allowlist:read") in ways) == (("HTTPBasic",) in ways)
+    of_firewalls = {("OAuth2", "allowlist:read"), ("OAuth2", "allowlist:confirm")}
+    assert bool(of_firewalls & {*ways}) == (("HTTPBasic",) in ways)
     assert not ways or any(name == "OAuth2" for name, *_ in ways)

@@ -48,9 +48,8 @@ async def test_the_whole_register_goes_in_is_decided_and_is_on_the_list(
     sample = dict(Sample().files())
     senders = {"pseb": pseb, "pasha": pasha}
     done = [await uploads.ingest(senders[batch.partner], body) for batch, body in sample.items()]
-    assert [each["counts"] for each in done] == [
-        {"total": batch.addresses, "created": batch.addresses, "unchanged": 0, "updated": 0, "refused": 0}
-        for batch in sample
+    assert [(each["counts"]["total"], each["counts"]["created"]) for each in done] == [
+        (batch.addresses, batch.addresses) for batch in sample
     ]
     applicants = await list_all(officer, "/v1/applicants")
     assert (len(applicants), len({each["subject"] for each in applicants})) == (APPLICANTS, APPLICANTS)

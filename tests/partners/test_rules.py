@@ -23,7 +23,8 @@ def test_only_the_regulator_may_decide_publish_or_administrate() -> None:
     for kind in (PartnerKind.ASSOCIATION, PartnerKind.OPERATOR):
         assert not ALLOWED[kind] & {"reviews:read", "reviews:write", "allowlist:publish", "partners:admin"}
     assert ALLOWED[PartnerKind.OPERATOR] == {
-        "allowlist:read", "allowlist:confirm", "registrations:read", "events:read", "webhooks:manage", "clients:manage"
+        "allowlist:read", "allowlist:confirm", "registrations:read", "disruptions:answer", "events:read",
+        "webhooks:manage", "clients:manage",
     }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Properties of the rules: transitions, fields of tracks, overlaps and rounds of items."""
 
+from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
@@ -15,6 +16,7 @@ from app.registrations.rules import (
     Track,
     Transition,
     block_of,
+    is_renewable,
     missing_for_track,
     next_status,
     overlapping_items,
@@ -130,10 +132,19 @@ def test_networks_that_overlap_have_one_block(one: Block, other: Block) -> None:
         assert block_of(spans[0]) == block_of(spans[1])
 
 
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("days", [-1, 0, 60, 61, None])
+def test_a_case_is_renewed_in_its_window_or_when_it_is_lapsed_or_expired(status: Status, days: int | None) -> None:
+    now = datetime(2026, 11, 29, tzinfo=UTC)
+    expires_at = None if days is None else now + timedelta(days=days)
+    in_window = status == Status.APPROVED and days is not None and days <= 60
+    assert is_renewable(status, expires_at, now) is (in_window or status in (Status.LAPSED, Status.EXPIRED))
+
+
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.lists(blocks, min_size=1, max_size=4)), max_size=20))
 @settings(deadline=None)
 def test_accepted_networks_find_what_a_comparison_of_every_pair_finds(items: list[tuple[str, list[Block]]]) -> None:
-    accepted = AcceptedNetworks()
+    accepted = earlier = AcceptedNetworks()
     by_subject: dict[str, list[str]] = {"a": [], "b": []}
     for subject, found in items:
         texts = without_overlaps(found)
@@ -143,6 +154,9 @@ def test_accepted_networks_find_what_a_comparison_of_every_pair_finds(items: lis
         if not expected:
             accepted.add(subject, given_networks)
             by_subject[subject] += texts
+        else:
+            accepted.settle()
+            accepted = AcceptedNetworks(earlier)
 
 
 @given(st.lists(st.lists(blocks, min_size=1, max_size=3), max_size=10))

@@ -7,6 +7,9 @@ from schemathesis import APIOperation, Case
 from schemathesis.core.errors import InvalidSchema
 from schemathesis.core.result import Err, Result
 
+from app.partners.rules import ALLOWED, PartnerKind
+from tests.support.service import Caller
+
 Operation = APIOperation[Any, Any, Any, Any]
 
 
@@ -23,6 +26,13 @@ def name_of(operation: Operation) -> str:
     return name
 
 
+def caller_of(described: Mapping[str, Any], pseb: Caller, admin: Caller) -> Caller | None:
+    """Return the caller that has the scopes of an operation; None where it takes no credentials."""
+    ways = described.get("security", [])
+    needed = {scope for each in ways for scopes in each.values() for scope in scopes}
+    return (pseb if needed <= ALLOWED[PartnerKind.ASSOCIATION] else admin) if ways else None
+
+
 def call_of(operation: Operation, known: Mapping[str, Any]) -> Case[Operation]:
     """Return the example call of the document, with the values in ``known`` by name of parameter or field.
 
@@ -35,11 +45,12 @@ def call_of(operation: Operation, known: Mapping[str, Any]) -> Case[Operation]:
     if not operation.body:
         return operation.Case(path_parameters=path, query=query, headers=headers)
     sent = operation.body[0]
-    body = known["body"] if "body" in known else _replaced(sent.examples[0], known)
+    body = known["body"] if "body" in known else replaced(sent.examples[0], known)
     return operation.Case(path_parameters=path, query=query, headers=headers, media_type=sent.media_type, body=body)
 
 
-def _replaced(value: Any, known: Mapping[str, Any]) -> Any:
+def replaced(value: Any, known: Mapping[str, Any]) -> Any:
+    """Return an example with the fields named in ``known`` replaced, at any depth."""
     if not isinstance(value, dict):
         return value
-    return {name: known[name] if name in known else _replaced(inner, known) for name, inner in value.items()}
+    return {name: known[name] if name in known else replaced(inner, known) for name, inner in value.items()}

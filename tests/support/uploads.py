@@ -100,6 +100,12 @@ async def get(caller: Caller, upload_id: UUID) -> dict[str, Any]:
     return found
 
 
+def counts(total: int | None, **others: int) -> dict[str, int | None]:
+    """Return the counts of an upload; those that are not given are 0."""
+    zeros = dict.fromkeys(("created", "unchanged", "updated", "refused", "unchanged_not_in_force"), 0)
+    return {"total": total, **zeros, **others}
+
+
 def table(answer: httpx.Response) -> list[dict[str, str]]:
     """Return the rows of an export; it begins with a byte-order mark, as spreadsheets want it."""
     assert answer.content.startswith(b"\xef\xbb\xbf"), answer.text

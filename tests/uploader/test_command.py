@@ -96,6 +96,8 @@ async def test_wrong_usage_exits_with_2_before_anything_is_sent(tmp_path: Path) 
         (known, [str(file), "--url", "nonsense"], "not an HTTP URL"),
         (known, ["--watch", "nonsense"], "neither"),
         (known, [str(file), "--detach", "--problems", "p.csv"], "--detach"),
+        (known, [str(file), "--detach", "--receipts", "r.csv"], "--detach"),
+        (known, [str(file), "--dry-run", "--receipts", "r.csv"], "no receipts"),
     ]
     for environment, arguments, message in wrong:
         result = await run(environment, *arguments)
@@ -134,11 +136,21 @@ async def test_the_options_are_those_of_the_upload(pseb: Caller, client: Credent
     (tmp_path / "register.csv").write_bytes(uploads.csv_of([uploads.row("A")]))
     wrong = await run(login(client, url), str(tmp_path / "register.csv"), "--encoding", "latin-1")
     assert wrong.returncode == 2
-    options = ("--clear", "--rename", "--encoding", "utf-8", "--ignore-column", "Name, old", "--ignore-column", "City")
+    options = (
+        "--clear",
+        "--rename",
+        "--renew",
+        "--encoding",
+        "utf-8",
+        "--ignore-column",
+        "Name, old",
+        "--ignore-column",
+        "City",
+    )
     done = await run(login(client, url), str(tmp_path / "register.csv"), *options)
     assert done.returncode == 0, done.stderr
     (upload,) = (await pseb.get("/v1/bulk-uploads")).json()["items"]
-    assert (upload["clear"], upload["rename"]) == (True, True)
+    assert (upload["clear"], upload["rename"], upload["renew"]) == (True, True, True)
 
 
 async def test_an_unreachable_service_exits_with_4(tmp_path: Path) -> None:
@@ -159,7 +171,11 @@ async def test_the_exit_code_tells_the_result_of_a_file(client: Credentials, url
 
     dry_run = await upload(uploads.csv_of([valid]), "--dry-run")
     assert (dry_run.returncode, counts(dry_run)) == (0, {"status": "completed", "total": 1, "created": 1})
-    done = await upload(uploads.csv_of([valid]), "--gzip")
+    receipts = tmp_path / "receipts.csv"
+    receipts.with_name("receipts.csv.part").touch(mode=0o644)  # of an interrupted run
+    done = await upload(uploads.csv_of([valid]), "--gzip", "--receipts", str(receipts))
+    assert [(each["reference"], each["receipt"][:3]) for each in table(receipts)] == [("VALID", "PK-")]
+    assert receipts.stat().st_mode & 0o777 == 0o600
     assert (done.returncode, counts(done)) == (0, {"status": "completed", "total": 1, "created": 1})
 
     problems, refused = tmp_path / "problems.csv", tmp_path / "refused.csv"
@@ -192,6 +208,23 @@ async def test_the_exit_code_tells_the_result_of_a_file(client: Credentials, url
     rejected = await upload(b"", by=Credentials(client.client_id, "wrong", client.id, client.partner_id))
     assert (rejected.returncode, rejected.stdout) == (2, "")
     assert "invalid_client" in rejected.stderr
+
+
+async def test_unchanged_rows_that_are_not_in_force_are_told_and_exit_with_1(
+    service: Service, client: Credentials, url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "register.csv").write_bytes(uploads.csv_of([uploads.row(f"R{i}") for i in range(13)]))
+    first = await run(login(client, url), str(tmp_path / "register.csv"))
+    under_review = await run(login(client, url), str(tmp_path / "register.csv"))
+    assert (first.returncode, under_review.returncode) == (0, 0)
+    assert counts(under_review) == {"status": "completed", "total": 13, "unchanged": 13}
+    expired = "UPDATE registrations SET status = 'expired', expires_at = '2026-11-21' WHERE reference <> 'R0'"
+    await postgres.execute(service.settings.database_url, expired)
+    nightly = await run(login(client, url), str(tmp_path / "register.csv"))
+    assert nightly.returncode == 1
+    assert counts(nightly)["unchanged_not_in_force"] == 12
+    assert "12 of 13 unchanged rows are not in force:\n  Row 3, R1: expired, valid until 2026-11-2" in nightly.stderr
+    assert (nightly.stderr.count(": expired"), "and more." in nightly.stderr) == (10, True)
 
 
 async def test_a_format_is_known_by_the_file_name_and_an_upload_can_be_followed_later(

@@ -27,3 +27,19 @@ UPLOAD: dict[str, Any] = {"read_as": None, "warnings": [], "normalized": {}, "ap
 )  # fmt: skip
 def test_what_was_assumed_is_told(changes: dict[str, Any], said: list[str]) -> None:
     assert list(reports.notes({**UPLOAD, **changes})) == said
+
+
+def test_unchanged_rows_that_are_not_in_force_are_told_with_their_reference_and_status() -> None:
+    counts = {"total": 2_000, "unchanged": 1_990, "unchanged_not_in_force": 1_204}
+    rows = [
+        {"sheet": None, "row": 7, "reference": "A-1", "status": "expired", "expires_at": "2026-11-21T09:00:00.000000Z"},
+        {"sheet": "Lahore", "row": 9, "reference": "B-2", "status": "information_requested", "expires_at": None},
+    ]
+    assert list(reports.not_in_force({"id": "x", "counts": counts}, rows, True)) == [
+        "1,204 of 1,990 unchanged rows are not in force:",
+        "  Row 7, A-1: expired, valid until 2026-11-21.",
+        "  Lahore row 9, B-2: information requested.",
+        "  and more.",
+        "All of them: GET /v1/bulk-uploads/x/rows?outcome=unchanged.",
+    ]
+    assert "  and more." not in list(reports.not_in_force({"id": "x", "counts": counts}, rows, False))

@@ -10,7 +10,7 @@ from app.allowlist.errors import SnapshotRequired
 from app.allowlist.formats import SnapshotBody
 from app.allowlist.serving.access import BASIC_SCHEME, FeedClient
 from app.allowlist.serving.representations import CachePolicy, entity_tag, list_tag, not_modified, repr_digest
-from app.allowlist.serving.router import REPRESENTATIONS, accepts_gzip, history_of, reader_of
+from app.allowlist.serving.router import REPRESENTATIONS, history_of, reader_of
 from app.allowlist.snapshot import Version
 from app.core.auth.bearer import require
 from app.core.errors import Forbidden, NotAcceptable, NotFound, RangeNotSatisfiable, SelfReview, Unauthenticated
@@ -23,6 +23,7 @@ from app.core.http.conditional import (
     requested_range,
 )
 from app.core.http.dependencies import Db
+from app.core.http.negotiation import accepts_gzip
 from app.core.http.problems import READS, problem_responses
 from app.core.http.responses import json_response, page_response
 from app.core.limits.http import count_work

@@ -79,6 +79,8 @@ class SnapshotReader:
                 await self.refresh()
             except (SQLAlchemyError, OSError, InvalidSnapshot) as error:
                 log.warning("the list could not be refreshed", error=repr(error)[:300])
+            except Exception:
+                log.exception("the list could not be refreshed")
 
     def deltas_since(self, serial: int, digest: str | None) -> list[Delta] | None:
         """The deltas from a serial to the current list, or None when they are not kept.

@@ -3,7 +3,6 @@
 import re
 from contextlib import suppress
 from datetime import datetime
-from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -31,6 +30,7 @@ from app.core.errors import (
 from app.core.headers import field_value, fields_of
 from app.core.http.conditional import NOT_MODIFIED, is_unmodified_since, matches_if_none_match
 from app.core.http.fast_route import FastRoute
+from app.core.http.negotiation import accepts_gzip
 from app.core.http.problems import BODIES, problem_responses
 from app.core.http.responses import json_response
 from app.core.limits.http import count_work
@@ -101,17 +101,6 @@ def _is_unmodified(request: Request, reader: SnapshotReader) -> bool:
     if before and published and before.published_at.replace(microsecond=0) == published.replace(microsecond=0):
         return False
     return is_unmodified_since(request, published)
-
-
-def accepts_gzip(request: Request) -> bool:
-    """True when ``Accept-Encoding`` includes gzip (RFC 9110, 12.5.3)."""
-    return _includes_gzip(field_value(request.scope, b"accept-encoding") or "")
-
-
-@lru_cache(maxsize=64)
-def _includes_gzip(accepted: str) -> bool:
-    codings = accepted.lower().replace(" ", "").split(",")
-    return any(coding == "gzip" or (coding.startswith("gzip;q=") and coding[7:].strip("0.")) for coding in codings)
 
 
 @router.get(

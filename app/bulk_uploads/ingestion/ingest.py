@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,16 +11,13 @@ from uuid import UUID
 import prometheus_client as metrics
 import structlog
 
-from app.applicants import service as applicants
-from app.applicants.merging import PlannedRecords, Policy
-from app.applicants.store import Identity
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.ingestion import scheduling
-from app.bulk_uploads.ingestion.applicant_cache import ApplicantCache, decode_particulars
 from app.bulk_uploads.ingestion.bloom_filter import BloomFilter
 from app.bulk_uploads.ingestion.chunks import Chunk, Superseded, find_segments, read_chunks
 from app.bulk_uploads.ingestion.opening import open_file
 from app.bulk_uploads.ingestion.outcomes import ChunkOutcomes, save_outcomes
+from app.bulk_uploads.ingestion.registering import DryRunState, UploadContext, register
 from app.bulk_uploads.ingestion.segments import (
     RefusedRow,
     Segment,
@@ -33,42 +29,21 @@ from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.readers.layout import Layout
 from app.bulk_uploads.rules import RowOutcome, UploadStatus
 from app.core.database.batches import values_of
-from app.core.database.engine import Database, is_outage
+from app.core.database.engine import Database
+from app.core.database.outages import is_outage
 from app.core.database.transaction import Transaction
 from app.core.errors import DomainError, FieldError, Internal, Invalid
 from app.core.http.problems import problem_of
-from app.core.principal import Principal
 from app.events import store as events
 from app.events.store import NewEvent
 from app.registrations.errors import ReferenceDuplicate
-from app.registrations.intake import service as intake
-from app.registrations.rules import AcceptedNetworks
 
 ZERO_AT_START = (
-    "rows_done", "bytes_done", "created", "unchanged", "updated", "refused", "applicants_created", "applicants_changed",
-    "attempt_place",
+    "rows_done", "bytes_done", "created", "unchanged", "updated", "refused", "unchanged_not_in_force",
+    "applicants_created", "applicants_changed", "attempt_place",
 )  # fmt: skip
 ROWS = metrics.Counter("bulk_upload_rows", "Rows of uploads by outcome", ["outcome"])
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class DryRunState:
-    """Networks and applicants that a dry run has accepted, since its chunks are rolled back."""
-
-    networks: AcceptedNetworks = field(default_factory=AcceptedNetworks)
-    applicants: PlannedRecords = field(default_factory=PlannedRecords)
-
-
-@dataclass(slots=True)
-class UploadContext:
-    """State that the chunks of an upload share; ``upload`` is as of the latest checkpoint."""
-
-    upload: BulkUpload
-    submitter: Principal
-    references: BloomFilter
-    dry_run: DryRunState | None
-    applicants: ApplicantCache = field(default_factory=ApplicantCache)
 
 
 async def ingest(
@@ -163,10 +138,10 @@ async def _process_rows(tx: Transaction, context: UploadContext, rows: SegmentRo
     """Register the rows of a chunk and return their outcomes; a dry run rolls the registrations back."""
     outcomes = await _refuse_duplicates(tx, context, rows, layout)
     if context.dry_run is None:
-        await _register(tx, context, outcomes)
+        await register(tx, context, outcomes)
     else:
         async with tx.dry_run():
-            await _register(tx, context, outcomes)
+            await register(tx, context, outcomes)
     return outcomes
 
 
@@ -192,54 +167,13 @@ def _refuse_duplicate(row: RefusedRow, lines: Mapping[str, int], layout: Layout)
     return row._replace(errors=[*others, duplicate_reference(row.reference, lines[row.reference], layout)])
 
 
-async def _register(tx: Transaction, context: UploadContext, outcomes: ChunkOutcomes) -> None:
-    rows = outcomes.rows
-    identities = await _record_applicants(tx, context, outcomes)
-    batch = replace(
-        rows.batch,
-        applicants=[identities[index] for index in rows.applicant_indexes],
-        bulk_upload_id=context.upload.id,
-        accepted=context.dry_run.networks if context.dry_run else None,
-    )
-    places = [i for i in range(len(batch.items)) if i not in outcomes.refused]
-    submitted = await intake.submit(tx, context.submitter, batch.at(places))
-    for i, outcome in submitted.others.items():
-        if isinstance(outcome, DomainError):
-            outcomes.refused[places[i]] = outcome.errors
-        else:
-            outcomes.existing[places[i]] = outcome
-
-
-async def _record_applicants(tx: Transaction, context: UploadContext, outcomes: ChunkOutcomes) -> list[Identity | None]:
-    """Find or create the applicants of a chunk, by their index in ``rows.applicants``; refuse the rows of others."""
-    rows = outcomes.rows
-    identities = await applicants.without_erased(tx, context.applicants.find(rows.applicants))
-    indexes = enumerate(rows.applicant_indexes)
-    unknown = [(i, index) for i, index in indexes if identities[index] is None and i not in outcomes.refused]
-    particulars = {index: decode_particulars(rows.applicants[index]) for index in {index for _, index in unknown}}
-    policy = Policy.RENAME if context.upload.options.get("rename") else Policy.MERGE
-    planned = context.dry_run.applicants if context.dry_run else None
-    recorded = await applicants.record(
-        tx, context.submitter, [particulars[index] for _, index in unknown], policy, planned=planned
-    )
-    for (i, index), record in zip(unknown, recorded, strict=True):
-        if isinstance(record, Invalid):
-            outcomes.refused[i] = record.errors
-            continue
-        identities[index] = record.identity
-        if record.created or record.changes:
-            outcomes.applicants[i] = record
-        if context.dry_run is None:
-            context.applicants.add(rows.applicants[index], record.identity)
-    return identities
-
-
 async def _checkpoint(tx: Transaction, upload: BulkUpload, chunk: Chunk, outcomes: ChunkOutcomes) -> BulkUpload:
     counts = outcomes.counts()
     totals = {name.value: getattr(upload, name) + counts[name] for name in RowOutcome}
     bytes_done = min(chunk.segment.end, upload.bytes)  # a converted workbook may be longer than the upload
     rows_done = upload.rows_done + chunk.segment.rows
     values: dict[str, Any] = {"rows_done": rows_done, "attempt_place": rows_done, "bytes_done": bytes_done, **totals}
+    values["unchanged_not_in_force"] = upload.unchanged_not_in_force + outcomes.unchanged_not_in_force
     values["applicants_created"] = upload.applicants_created + outcomes.applicants_created
     values["applicants_changed"] = upload.applicants_changed + len(outcomes.applicant_changes)
     values["normalized"] = dict(sorted((Counter(upload.normalized) + outcomes.normalized_columns()).items()))
@@ -256,6 +190,7 @@ async def _complete(database: Database, context: UploadContext) -> None:
         if not await store.advance(tx, upload, values):
             raise Superseded
         await store.delete_parts(tx, upload.id)
+        counts["unchanged_not_in_force"] = upload.unchanged_not_in_force
         details = {"dry_run": upload.dry_run, "total": upload.total, **counts}
         event = NewEvent("bulk_upload.completed", upload.id, upload.partner_id, details=details)
         await events.record(tx, context.submitter, [event])

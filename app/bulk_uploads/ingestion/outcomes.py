@@ -2,13 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from app.applicants.merging import Change
 from app.applicants.service import RecordedApplicant
+from app.applicants.store import Identity
 from app.bulk_uploads import rules, store
 from app.bulk_uploads.ingestion.chunks import Chunk
 from app.bulk_uploads.ingestion.segments import RefusedRow, SegmentRows, normalized_values, read_row
@@ -20,6 +21,7 @@ from app.core.database.batches import column_text, values_at
 from app.core.database.transaction import Transaction
 from app.core.errors import FieldError
 from app.registrations.intake.service import Registered
+from app.registrations.rules import NOT_IN_FORCE
 
 
 @dataclass(slots=True)
@@ -28,7 +30,8 @@ class ChunkOutcomes:
 
     ``invalid`` rows are refused by themselves. Valid rows are known by their place in ``rows.batch``: ``refused`` by
     the register, ``existing`` (unchanged or updated), and otherwise created. ``applicants`` has those that created or
-    changed the record of their applicant, even if they were refused afterwards.
+    changed the record of their applicant, and ``recorded`` the identities of ``rows.applicants`` by their index.
+    ``replaces`` has the case that the row's is to supersede.
     """
 
     rows: SegmentRows
@@ -36,6 +39,13 @@ class ChunkOutcomes:
     refused: dict[int, Sequence[FieldError]]
     existing: dict[int, Registered] = field(default_factory=dict)
     applicants: dict[int, RecordedApplicant] = field(default_factory=dict)
+    recorded: dict[int, Identity] = field(default_factory=dict)
+    replaces: dict[int, UUID] = field(default_factory=dict)
+
+    def undo(self) -> None:
+        """Forget all but the rows that are refused."""
+        for each in (self.existing, self.applicants, self.recorded, self.replaces):
+            each.clear()
 
     @property
     def applicant_changes(self) -> dict[int, Sequence[Change]]:
@@ -53,6 +63,11 @@ class ChunkOutcomes:
         refused = len(self.refused) + len(self.invalid)
         created = len(self.rows.batch.items) - len(self.refused) - len(self.existing)
         return existing + Counter({RowOutcome.REFUSED: refused, RowOutcome.CREATED: created})
+
+    @property
+    def unchanged_not_in_force(self) -> int:
+        """The number of unchanged rows whose case is off the list and not under review."""
+        return sum(made.outcome == "unchanged" and made.status in NOT_IN_FORCE for made in self.existing.values())
 
     def normalized_columns(self) -> Counter[str]:
         """Count, by column, the cells of rows not refused that were taken in another form."""
@@ -73,6 +88,7 @@ async def save_outcomes(
         "row": rows.rows,
         "reference": column_text(item.reference for item in rows.batch.items),
         "registration_id": column_text(rows.batch.ids),
+        "replaces": column_text(_ids_at(outcomes.replaces, len(rows.batch.items))),
         "normalized": rows.normalized,
     }
     others = outcomes.refused.keys() | outcomes.existing.keys() | outcomes.applicant_changes.keys()
@@ -85,13 +101,19 @@ async def save_outcomes(
         await store.add_rows(tx, upload.id, values)
 
 
+def _ids_at(found: Mapping[int, UUID], count: int) -> Iterator[str | None]:
+    return (str(found[place]) if place in found else None for place in range(count))
+
+
 def _accepted_values(outcomes: ChunkOutcomes, places: Sequence[int], dry_run: bool) -> Iterator[dict[str, Any]]:
     """Yield the values of rows that are unchanged or updated, or created with changes of their applicant."""
     for place, values in zip(places, _valid_values(outcomes, places), strict=True):
         made = outcomes.existing.get(place) or Registered(UUID(outcomes.rows.batch.ids[place]), "created")
         # a dry run names a registration only when it would change nothing
         registration_id = made.registration_id if made.outcome == "unchanged" or not dry_run else None
-        yield {**values, "outcome": made.outcome, "registration_id": registration_id, "problems": []}
+        replaces = None if made.outcome == "unchanged" else outcomes.replaces.get(place)
+        told = {"outcome": made.outcome, "registration_id": registration_id, "replaces": replaces}
+        yield {**values, **told, "problems": []}
 
 
 def _refused_values(

@@ -18,17 +18,24 @@ from app.bulk_uploads.normalization import normalize_cell, normalizer
 from app.bulk_uploads.readers.parser import is_plain, parse_cells
 from app.bulk_uploads.readers.rows import Row
 from app.core.errors import FieldError, Invalid
-from app.core.validation.schemas import validate
+from app.core.validation.schemas import Body, validate
 from app.core.validation.text_fields import Reference100
 from app.registrations.rules import RegistrationRequest
 from app.registrations.schemas import RegistrationDetails
 
 UNKNOWN_APPLICANT = UUID(int=0)
+REPLACES = "replaces"
 # An applicant has many rows, which are validated once.
 MAX_CACHED_APPLICANTS = 50_000
 REFERENCE: TypeAdapter[str] = TypeAdapter(Reference100)
 REQUEST_COLUMNS = [name for name in RegistrationRequest._fields if name in rules.REGISTRATION_COLUMNS]
 REQUESTS = ColumnValidator(RegistrationDetails, {"networks": rules.split_networks})
+
+
+class ReplacedReference(Body):
+    """The cell ``replaces`` of a row: in a file a reference, where the JSON body has an id."""
+
+    replaces: Reference100
 
 
 class NormalizedCell(NamedTuple):
@@ -42,7 +49,8 @@ class NormalizedCell(NamedTuple):
 class ValidatedRow(NamedTuple):
     """The encoded applicant, the request and the reference of a row, each None when invalid, and its errors.
 
-    ``normalized`` are the cells that were taken in another form.
+    ``normalized`` are the cells that were taken in another form. ``replaces`` is the reference of the case that the
+    row's is to supersede.
     """
 
     applicant: str | None
@@ -50,6 +58,7 @@ class ValidatedRow(NamedTuple):
     reference: str | None
     errors: Sequence[FieldError]
     normalized: Sequence[NormalizedCell] = ()
+    replaces: str | None = None
 
 
 def validate_rows(
@@ -76,10 +85,12 @@ def _validate_by_column(
     fields = {name: cells.get(name, absent) for name in REQUEST_COLUMNS}
     requests = REQUESTS.validate(fields, {"applicant_id": UNKNOWN_APPLICANT})
     validated = (_validate_applicant(each, clear=clear) for each in applicants)
-    for place, (i, applicant, values) in enumerate(zip(plain, validated, requests, strict=True)):
-        if values and isinstance(applicant, str):
+    replaced = cells.get(REPLACES, absent)
+    for place, (i, applicant, values, other) in enumerate(zip(plain, validated, requests, replaced, strict=True)):
+        if values and isinstance(applicant, str) and (not other or _validate_reference(other)):
             request = RegistrationRequest(UNKNOWN_APPLICANT, *values)
-            found[i] = ValidatedRow(applicant, request, request.reference, (), normalized.get(place, ()))
+            known = normalized.get(place, ())
+            found[i] = ValidatedRow(applicant, request, request.reference, (), known, _validate_reference(other))
     return found
 
 
@@ -107,7 +118,7 @@ def _validate_row(row: Row, columns: Sequence[str], operators: Collection[str], 
         NormalizedCell(column, given[column], cell) for column, cell in cells.items() if cell != given[column]
     ]
     if errors:
-        return ValidatedRow(None, None, _validate_reference(cells), errors, normalized)
+        return ValidatedRow(None, None, _validate_reference(cells.get("reference")), errors, normalized)
     applicant = _validate_applicant(tuple(map(cells.get, rules.APPLICANT_COLUMNS, repeat(""))), clear=clear)
     request: RegistrationRequest | None = None
     try:
@@ -115,10 +126,12 @@ def _validate_row(row: Row, columns: Sequence[str], operators: Collection[str], 
         request = validate(RegistrationDetails, fields).request
     except Invalid as invalid:
         errors = [*invalid.errors]
-    reference = request.reference if request else _validate_reference(cells)
+    reference = request.reference if request else _validate_reference(cells.get("reference"))
+    replaces, others = _validate_replaces(cells.get(REPLACES))
+    errors += others
     if isinstance(applicant, str):
-        return ValidatedRow(applicant, request, reference, errors, normalized)
-    return ValidatedRow(None, request, reference, [*applicant, *errors], normalized)
+        return ValidatedRow(applicant, request, reference, errors, normalized, replaces)
+    return ValidatedRow(None, request, reference, [*applicant, *errors], normalized, replaces)
 
 
 @lru_cache(maxsize=MAX_CACHED_APPLICANTS)
@@ -135,11 +148,19 @@ def _validate_applicant(cells: tuple[str, ...], *, clear: bool) -> str | tuple[F
     return encode_particulars(particulars._replace(**dict.fromkeys(cleared, CLEARED)))
 
 
-def _validate_reference(cells: Mapping[str, str]) -> str | None:
+def _validate_reference(cell: str | None) -> str | None:
     try:
-        return REFERENCE.validate_python(cells.get("reference", "")) or None
+        return REFERENCE.validate_python(cell) or None if cell else None
     except ValidationError:
         return None
+
+
+def _validate_replaces(cell: str | None) -> tuple[str | None, Sequence[FieldError]]:
+    """Return the reference in a cell of ``replaces``, and its errors."""
+    try:
+        return (validate(ReplacedReference, {REPLACES: cell}).replaces if cell else None), ()
+    except Invalid as invalid:
+        return None, invalid.errors
 
 
 def clear_applicant_cache() -> None:

@@ -13,7 +13,8 @@ from uuid_utils.compat import uuid7
 from app.bulk_uploads.models import BulkUpload
 from app.bulk_uploads.rules import OPENING_WORKBOOK, READING_FILE, KillCount
 from app.bulk_uploads.store import UNFINISHED, find_unfinished, set_internal
-from app.core.database.engine import Database, is_outage
+from app.core.database.engine import Database
+from app.core.database.outages import is_outage
 from app.core.database.transaction import Transaction
 
 END_AGAIN_SECONDS = 1.0

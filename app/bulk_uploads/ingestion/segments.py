@@ -64,6 +64,7 @@ class SegmentRows(NamedTuple):
     a ``column_text``; a row is None where it follows from its line. ``bounds`` holds for each valid row the offsets of
     its begin and end within the segment. ``applicants`` are the distinct encoded applicants, ``applicant_indexes``
     those of the valid rows among them. ``normalized_columns`` counts the normalized cells of the valid rows.
+    ``replaces`` has the reference in the column of this name by the place of a valid row.
     """
 
     lines: str
@@ -76,6 +77,7 @@ class SegmentRows(NamedTuple):
     applicant_indexes: Sequence[int]
     batch: Batch
     refused: Sequence[RefusedRow]
+    replaces: Mapping[int, str]
 
 
 def split_segments(rows: Iterable[Row], rows_done: int, max_rows: int) -> list[Segment]:
@@ -131,11 +133,12 @@ class _SegmentBuilder:
         self._applicants: dict[str, int] = {}
         self._applicant_indexes: list[int] = []
         self._first_lines: dict[str, int] = {}
+        self._replaces: dict[int, str] = {}
 
     def add(self, row: Row, validated: ValidatedRow) -> None:
         """Add the next row."""
         begin, self._end = self._end, row.end
-        applicant, request, reference, errors, normalized = validated
+        applicant, request, reference, errors, normalized, replaces = validated
         if reference is not None and (first := self._first_lines.setdefault(reference, row.line)) != row.line:
             errors = [*errors, duplicate_reference(reference, first, self._layout)]
         number = None if self._has_sheets or row.row == row.line else row.row
@@ -149,6 +152,8 @@ class _SegmentBuilder:
             self._normalized_columns.update(each.column for each in normalized)
         self._bounds.extend((begin, self._end))
         self._applicant_indexes.append(self._applicants.setdefault(applicant, len(self._applicants)))
+        if replaces is not None:
+            self._replaces[len(self._requests)] = replaces
         self._requests.append(request)
 
     def build(self, prefixes: PrefixTable) -> SegmentRows:
@@ -164,6 +169,7 @@ class _SegmentBuilder:
             self._applicant_indexes,
             Batch.of(self._requests, prefixes),
             self._refused,
+            self._replaces,
         )
 
 

@@ -13,6 +13,7 @@ from app.bulk_uploads.readers.rows import MAX_RECORD_BYTES, Line, Lines, Positio
 from app.bulk_uploads.readers.workbook_process.lines import column_letter
 from app.core.errors import FieldError, InvalidValue
 
+BLANK_QUOTE = ' "'
 # The first line by which Excel is told the separator. It is no row of the spreadsheet.
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"? *', re.IGNORECASE)
 
@@ -83,14 +84,17 @@ def _read_quoted(quotes: OpenQuotes, first: Line, row: int, width: int | None) -
     """Read a record with quotation marks. One that is not closed refuses its line alone: the next one is read again."""
     number, _, end = first
     text = line_text(first)
-    try:
-        return Row(number, row, number, end, next(csv.reader((text,), delimiter=quotes.separator, strict=True)))
-    except csv.Error:  # a quotation mark that is not closed on the line, or has text after it
-        pass
+    if BLANK_QUOTE not in text:  # the module takes blanks before a quotation mark for text
+        try:
+            return Row(number, row, number, end, next(csv.reader((text,), delimiter=quotes.separator, strict=True)))
+        except csv.Error:  # a quotation mark that is not closed on the line, or has text after it
+            pass
     record, last = quotes.read_record(first)
     if last is None:
         error = _unclosed(f"{column_letter(record.opened)}{row}")
-        return Row(number, row, number, end, text.split(quotes.separator), [error])
+        # without the quotation mark, with which a spreadsheet would send the exported row back
+        cells = [*record.cells, *text[record.begin :].split(quotes.separator)] if record.is_open else None
+        return Row(number, row, number, end, cells or text.split(quotes.separator), [error])
     is_ambiguous = record.has_text_after_quote and width not in (None, len(record.cells))
     errors = _ambiguous(row) if is_ambiguous else ()
     return Row(number, row, last[0], last[2], record.cells, errors)

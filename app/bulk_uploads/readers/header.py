@@ -1,5 +1,6 @@
 """Search for the header among the first rows of a text file or a sheet, and the check of its columns."""
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,8 @@ MAX_HEADER_ROWS = 10
 MIN_KNOWN_NAMES = 2
 # The last column of refused.csv, which comes back when the mended rows are sent.
 WHY = "why"
+# A remark after the name of a column, as forms have it.
+REMARK = re.compile(r"\((?:required|mandatory|compulsory|needed|optional|if any)\)\s*$", re.IGNORECASE)
 NETWORKS = "networks"
 # Categories of Unicode: blanks, line breaks, invisible characters (also byte-order marks), dashes and underscores.
 UNWRITTEN = {"Cc", "Cf", "Zs", "Zl", "Zp", "Pd", "Pc"}
@@ -50,11 +53,17 @@ class Header(NamedTuple):
 
 
 def fold(name: str) -> str:
-    """Return a column's name without regard to case, blanks, ``_``, ``-``, ``*`` and invisible characters."""
+    """Return a column's name without case, blanks, ``_``, ``-``, ``*``, invisible characters and a ``REMARK``."""
     folded = name.casefold()
     if folded.isalnum():
         return folded
+    folded = REMARK.sub("", folded)
     return "".join(each for each in folded if each != "*" and unicodedata.category(each) not in UNWRITTEN)
+
+
+def fold_ignored(name: str) -> str:
+    """Return the name of a column to ignore as ``fold`` does, and without points: ``S.No`` ignores ``S. No.``."""
+    return fold(name).replace(".", "")
 
 
 COLUMN_OF_FOLDED = {fold(name): name for name in COLUMNS}
@@ -68,7 +77,7 @@ def find_header(
     The first ``MAX_HEADER_ROWS`` rows that are not blank are looked at. A row with fewer than ``MIN_KNOWN_NAMES`` is no
     header: the result is None when there is no other. ``sheet`` is named in the errors.
     """
-    ignored = {WHY, *map(fold, ignore_columns)} - {""}
+    ignored = {WHY, *map(fold_ignored, ignore_columns)} - {""}
     written = ((number, cells) for number, cells in rows if any(map(fold, cells)))
     best: Header | None = None
     for number, cells in islice(written, MAX_HEADER_ROWS):
@@ -100,8 +109,10 @@ def _read_header(number: int, cells: Sequence[str], ignore: set[str], sheet: str
     folded = [fold(cell) for cell in written]
     last_named = max((i for i, name in enumerate(folded) if name), default=-1)
     del folded[max(MAX_COLUMNS, last_named + 1) :]
-    ignored = [i for i, name in enumerate(folded) if name in ignore]
-    names = ["" if name in ignore else COLUMN_OF_FOLDED.get(name, "") for name in folded]
+    ignored = [i for i, name in enumerate(folded) if name.replace(".", "") in ignore]
+    names = [COLUMN_OF_FOLDED.get(name, "") for name in folded]
+    for i in ignored:
+        names[i] = ""
     errors = list(_errors(names, last_named + 1, [*zip(written, folded, strict=False)], set(ignored), sheet))
     return Header(number, names, ignored, [written[i].strip() for i in ignored], errors)
 

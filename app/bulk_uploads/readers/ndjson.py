@@ -1,17 +1,19 @@
 """Reader of newline-delimited JSON files, in which each line is an object with the columns as names."""
 
 import json
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from app.bulk_uploads.errors import NdjsonMalformed
-from app.bulk_uploads.readers.header import NETWORKS, WHY
+from app.bulk_uploads.readers.header import COLUMN_OF_FOLDED, NETWORKS, WHY, fold, fold_ignored
 from app.bulk_uploads.readers.layout import Layout
 from app.bulk_uploads.readers.rows import MAX_CELLS, LineReader, Position, Row
 from app.bulk_uploads.rules import COLUMNS, has_surrogate
 from app.core.errors import FieldError, InvalidValue
 
 Members = list[tuple[str, Any]]
+IGNORED = ""
 
 
 class _InvalidNumber(ValueError):
@@ -32,7 +34,7 @@ def read_ndjson(parts: Iterable[bytes], layout: Layout, start: Position | None =
     A row has the number of its line. Raises ``NdjsonMalformed`` with the line.
     """
     lines = LineReader(parts, NdjsonMalformed, start and start.line)
-    ignored = {WHY, *layout.ignored_columns}
+    ignored = frozenset((WHY, *map(fold_ignored, layout.ignored_columns)))
     if start is None:
         yield Row(0, 0, 0, 0, COLUMNS)
     for text in lines:
@@ -54,18 +56,19 @@ def _decode(text: str, line: int) -> Members:
     return list(found)
 
 
-def _row(lines: LineReader, members: Members, ignored: Container[str]) -> Row:
+def _row(lines: LineReader, members: Members, ignored: frozenset[str]) -> Row:
     line = lines.lines
     if len(members) > MAX_CELLS:
         detail = f"The object has {len(members)} members; there are {len(COLUMNS)} columns."
         return Row(line, line, line, lines.bytes, [""] * len(COLUMNS), [InvalidValue.at("", detail)])
     cells: dict[str, str] = {}
     errors: list[FieldError] = []
-    for name, value in members:
-        if name in ignored:
+    for written, value in members:
+        name = _column_of(written, ignored)
+        if name == IGNORED:
             continue
-        if name not in COLUMNS:
-            quoted = repr(name[:60])  # escapes characters that a problem cannot hold
+        if name is None:
+            quoted = repr(written[:60])  # escapes characters that a problem cannot hold
             errors.append(InvalidValue.at(f"/{quoted[1:-1].replace('/', '~1')}", f"Unknown column {quoted}."))
         elif name in cells:
             errors.append(InvalidValue.at(f"/{name}", f"Duplicate column {name!r}."))
@@ -73,6 +76,12 @@ def _row(lines: LineReader, members: Members, ignored: Container[str]) -> Row:
             cells[name], value_errors = _cell(name, value)
             errors += value_errors
     return Row(line, line, line, lines.bytes, [cells.get(name, "") for name in COLUMNS], errors)
+
+
+@lru_cache(maxsize=256)
+def _column_of(written: str, ignored: frozenset[str]) -> str | None:
+    """Return the column that a name means, ``IGNORED``, or None for an unknown one."""
+    return IGNORED if fold_ignored(written) in ignored else COLUMN_OF_FOLDED.get(fold(written))
 
 
 def _cell(name: str, value: Any) -> tuple[str, Sequence[FieldError]]:

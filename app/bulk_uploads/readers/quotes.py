@@ -2,12 +2,19 @@
 
 import re
 from enum import Enum, auto
+from functools import cache
 
 from app.bulk_uploads.readers.rows import MAX_RECORD_BYTES, Line, Lines, line_text
 from app.bulk_uploads.rules import MAX_COLUMNS
 
 # Text within quotation marks: two of them stand for one. Possessive, so that a line is read once.
 WITHIN = re.compile(r'((?:[^"]++|"")*+)("?)')
+
+
+@cache
+def after_blanks(separator: str) -> re.Pattern[str]:
+    """Return the pattern of a cell within quotation marks, on one line, that has blanks before them."""
+    return re.compile(rf' ++"((?:[^"]++|"")*+)" *+(?={re.escape(separator)}|\Z)')
 
 
 class QuoteUnclosed(Exception):
@@ -19,17 +26,24 @@ class QuotedRecord:
 
     A quotation mark within a cell is text. So is one at the beginning of a cell whose closing one is followed by other
     text on the same line, as in ``"Khan" Textiles``; ``has_text_after_quote`` says that there is such a cell.
-    ``opened`` is the position of the cell that began last with a quotation mark. The first line may be the continuation
+    ``opened`` is the position of the cell that began last with a quotation mark, and ``begin`` that of its text in the
+    line. A quoted cell may have blanks before and after its quotation marks. The first line may be the continuation
     of a quoted cell: ``is_within``.
     """
 
     def __init__(self, separator: str, *, is_within: bool = False) -> None:
         self.cells: list[str] = []
-        self.opened = 0
+        self.opened = self.begin = 0
         self.has_text_after_quote = False
         self._separator = separator
+        self._after_blanks = after_blanks(separator)
         self._after_quote = re.compile(rf" *+(?={re.escape(separator)}|\Z)")
         self._open: list[str] | None = [] if is_within else None  # the pieces of a cell that is not closed yet
+
+    @property
+    def is_open(self) -> bool:
+        """True while the cell that began last with a quotation mark is not closed."""
+        return self._open is not None
 
     def read(self, text: str, line_breaks: int = 0) -> bool:
         """Read a line that follows the last one after ``line_breaks``; return True when the record is complete.
@@ -45,8 +59,11 @@ class QuotedRecord:
             if len(self.cells) >= limit:
                 raise QuoteUnclosed
             if text.startswith('"', position):
-                self._open, self.opened = [], len(self.cells)
+                self._open, self.opened, self.begin = [], len(self.cells), position + 1
                 position = self._read_within(text, position + 1, position)
+            elif quoted := self._after_blanks.match(text, position):
+                self.cells.append(quoted[1].replace('""', '"'))
+                position = quoted.end() + 1
             else:
                 end = self._end_of_cell(text, position)
                 self.cells.append(text[position:end])

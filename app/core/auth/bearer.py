@@ -221,6 +221,23 @@ def require(*scopes: str) -> Any:
     return Security(authenticate, scopes=list(scopes))
 
 
+def require_if_sent(*scopes: str) -> Any:
+    """Return a dependency on the ``Principal`` of a token with ``scopes``, or None for a request without a token.
+
+    The operation's ``openapi_extra`` is ``WITHOUT_TOKEN``, and it says who may call without one.
+    """
+
+    async def authenticate_if_sent(
+        request: Request, needed: SecurityScopes, authorization: Annotated[str | None, Depends(oauth2)]
+    ) -> Principal | None:
+        return None if authorization is None else await authenticate(request, needed, authorization)
+
+    return Security(authenticate_if_sent, scopes=list(scopes))
+
+
+WITHOUT_TOKEN: dict[str, Any] = {"security": [{}]}
+
+
 def require_any(scope: str, *others: str) -> Any:
     """Return a dependency on the ``Principal`` of a token with one of the scopes.
 

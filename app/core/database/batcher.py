@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from typing import Generic, TypeVar
 
-from app.core.database.engine import is_outage
+from app.core.database.outages import is_outage
 
 PAUSE_SECONDS = 0.001  # callers just answered can call again and need not wait for the batch after the next
 Item = TypeVar("Item")

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Literal
 
-import asyncpg
 import structlog
 from sqlalchemy import func, select
 
+from app.core.database.connecting import Connector
 from app.core.database.transaction import Transaction
 
 Channel = Literal["bulk_uploads", "allowlist_pending", "allowlist_published", "clients_changed"]
@@ -25,27 +25,33 @@ class Listener:
     """Listens to channels on a connection of its own, and reconnects when that is lost."""
 
     def __init__(self, database_url: str, channels: Sequence[Channel]) -> None:
-        self._database_url = database_url
+        self._connector = Connector(database_url, seconds=KEEPALIVE_SECONDS)
         self._notified = {channel: {"": asyncio.Event()} for channel in channels}  # events by channel and waiter
+        self._is_connected = True  # until it fails, so that this is logged
 
     async def run(self) -> None:
-        """Listen until cancelled."""
+        """Listen until cancelled; whatever fails, connect again."""
         while True:
             try:
                 await self._listen()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-                log.warning("listener disconnected", error=repr(error)[:200])
+            except Exception as error:  # noqa: BLE001 - without it, nothing would wake this process ever again
+                if self._is_connected:
+                    log.warning("listener disconnected", error=repr(error)[:300])
+                self._is_connected = False
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
-        connection = await asyncpg.connect(self._database_url, timeout=10)
+        connection = await self._connector.connect()
         try:
             for channel in self._notified:
                 await connection.add_listener(channel, self._wake)
                 self._wake(None, 0, channel, None)  # notifications may have been missed
+            if not self._is_connected:
+                log.info("listener connected")
+            self._is_connected = True
             while True:
                 await asyncio.sleep(KEEPALIVE_SECONDS)
-                await connection.execute("SELECT 1", timeout=KEEPALIVE_SECONDS)
+                await connection.execute("SELECT 1")
         finally:
             connection.terminate()
 

@@ -2,8 +2,8 @@
 
 from typing import Literal, get_args
 
-import asyncpg
-from sqlalchemy import make_url
+from app.core.database.connecting import Connector
+from app.core.database_url import parse
 
 # Roles of row-level security: rows of all partners; rows of one partner; rows of one partner, written with access to
 # the networks and grants of all by their addresses.
@@ -11,6 +11,7 @@ Role = Literal["register_service", "register_tenant", "register_intake"]
 SERVICE: Role = "register_service"
 TENANT: Role = "register_tenant"
 INTAKE: Role = "register_intake"
+CALL_SECONDS = 30.0
 
 
 async def ensure_login(owner_url: str, database_url: str) -> None:
@@ -19,8 +20,8 @@ async def ensure_login(owner_url: str, database_url: str) -> None:
     It owns nothing and bypasses no policy. ``owner_url`` is of a role that may create roles. An existing login keeps
     its password.
     """
-    login = make_url(database_url)
-    connection = await asyncpg.connect(owner_url)
+    login = parse(database_url)
+    connection = await Connector(owner_url, seconds=CALL_SECONDS).connect()
     try:
         if await connection.fetchval("SELECT to_regrole($1)", f'"{login.username}"') is None:
             create = "SELECT format('CREATE ROLE %I LOGIN NOINHERIT PASSWORD %L', $1::text, $2::text)"

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, AsyncSessionTransaction
 
 from app.core.database.base import NOW
 from app.core.database.roles import Role
@@ -17,6 +17,7 @@ from app.core.keyring import Keyring
 
 # ``InternalClientError``: the connection was lost at a moment that asyncpg does not expect.
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+SERVER_FIRST_SECONDS = 5.0  # in which the server ends a statement that takes too long, before this side does
 _READ_CLOCK = Statement(select(NOW))
 
 
@@ -31,6 +32,7 @@ class Transaction(AsyncSession):
         super().__init__(connection, expire_on_commit=False, autoflush=False)
         self.keyring = keyring
         self.role = role
+        self.has_own_deadline = False
         self._driver = driver
         self._now: datetime | None = None
 
@@ -48,15 +50,26 @@ class Transaction(AsyncSession):
             raise to_dbapi_error(error, statement.sql) from error
         return rows
 
+    async def allow_seconds(self, seconds: int) -> None:
+        """Let each following statement take ``seconds``, in place of ``STATEMENT_TIMEOUT_MS``."""
+        self.has_own_deadline = True
+        self._driver.set_deadline(seconds + SERVER_FIRST_SECONDS)
+        await self.execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))
+
     @asynccontextmanager
     async def dry_run(self) -> AsyncIterator[None]:
         """Roll the block back to a savepoint when it ends, and go on with the transaction."""
-        nested = await self.begin_nested()
-        await self.connection()  # SQLAlchemy sends SAVEPOINT with it
+        nested = await self.savepoint()
         try:
             yield
         finally:
             await nested.rollback()
+
+    async def savepoint(self) -> AsyncSessionTransaction:
+        """Set a savepoint, which the caller commits or rolls back."""
+        nested = await self.begin_nested()
+        await self.connection()  # SQLAlchemy sends SAVEPOINT with it
+        return nested
 
     async def flush_pending(self) -> None:
         """Flush entities that were added, changed or deleted."""

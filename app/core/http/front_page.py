@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.core.http.page import page
+from app.core.http.page import link, page
 from app.core.http.strict_route import StrictRoute
 from app.core.settings import Settings
 
@@ -20,6 +20,8 @@ LINKS = {
     "bulk_uploads": "/v1/bulk-uploads",
     "allowlist": "/v1/allowlist",
     "events": "/v1/events",
+    "status": "/status",
+    "verify": "/verify",
     "health": "/health/ready",
 }
 GREETING = (
@@ -34,7 +36,8 @@ async def greet(request: Request) -> Response:
     """Respond with a page for a person, and with the URLs of the service for a program, by ``Accept``."""
     vary = {"Vary": "Accept"}
     if "text/html" in request.headers.get("accept", ""):
-        found = page(request.app.title, [GREETING])
+        status = link("/status", "Is my registration in force?")
+        found = page(request.app.title, [GREETING, f"<p>{status} Ask with the receipt that you were given.</p>"])
         found.headers.update(vary)
         return found
     settings: Settings = request.app.state.settings

@@ -1,6 +1,11 @@
-"""Content negotiation by ``Accept`` (RFC 9110, 12.5.1)."""
+"""Content negotiation by ``Accept`` and ``Accept-Encoding`` (RFC 9110, 12.5)."""
 
 from collections.abc import Iterable
+from functools import lru_cache
+
+from fastapi import Request
+
+from app.core.headers import field_value
 
 
 def preferred(accept: str, offered: Iterable[str]) -> str | None:
@@ -27,3 +32,14 @@ def _weight(accept: str, media_type: str) -> float:
         if candidate in ranges:
             return ranges[candidate]
     return 0.0
+
+
+def accepts_gzip(request: Request) -> bool:
+    """True when ``Accept-Encoding`` includes gzip (RFC 9110, 12.5.3)."""
+    return _includes_gzip(field_value(request.scope, b"accept-encoding") or "")
+
+
+@lru_cache(maxsize=64)
+def _includes_gzip(accepted: str) -> bool:
+    codings = accepted.lower().replace(" ", "").split(",")
+    return any(coding == "gzip" or (coding.startswith("gzip;q=") and coding[7:].strip("0.")) for coding in codings)

@@ -47,6 +47,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         _restore_nulls(each, document.get("components", {}).get("schemas", {}))
     for each in _objects(document["paths"]):
         if "operationId" in each:
+            _show_examples(each, document["components"].get("schemas", {}))
             # as a reader tries them: a token first, then HTTP Basic
             each.get("security", []).sort(key=lambda way: "OAuth2" not in way)
             each["responses"] = dict(sorted(each["responses"].items()))
@@ -133,6 +134,15 @@ def _with_nulls(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -
 
 def _is_nullable(schema: dict[str, Any]) -> bool:
     return {"type": "null"} in schema.get("anyOf", ())
+
+
+def _show_examples(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Repeat the example of a request's body beside its schema, where Postman and others look for it."""
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        name = content["schema"].get("$ref", "").rpartition("/")[2]
+        examples = schemas.get(name, {}).get("examples")
+        if examples:
+            content.setdefault("example", examples[0])
 
 
 def _bound_body(schema: dict[str, Any]) -> None:

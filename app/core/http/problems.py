@@ -13,13 +13,16 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from app.core import errors
-from app.core.database.engine import is_outage
+from app.core.database.outages import CommitUnconfirmed, is_disk_fault, is_outage
 from app.core.errors import DomainError, FieldError
 from app.core.http.public_path import public_path
 from app.core.validation.schemas import MAX_TEXT_LENGTH, FieldProblem, Problem, field_error
 
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 RETRY_AFTER_SECONDS = "2"
+DISK_UNUSABLE = (
+    "The disk for temporary files of the service is full or cannot be written. Its operators must make room."
+)
 RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait (RFC 9110, 10.2.3)", "schema": {"type": "integer"}}}
 DOCUMENTED_HEADERS = {429: {"headers": RETRY_AFTER}, 503: {"headers": RETRY_AFTER}}
 STATUS_OF_KIND: dict[type[DomainError], int] = {
@@ -98,11 +101,13 @@ def problem_response(error: DomainError, instance: str, headers: Mapping[str, st
 def problem_responses(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
     """Return the ``responses=`` of an operation that can raise ``kinds``, with the errors of every operation added.
 
-    An operation that authenticates is also rate limited.
+    An operation that authenticates is also rate limited; one that changes something commits.
     """
     limited = (errors.TooManyRequests,) if errors.Unauthenticated in kinds else ()
+    changes = errors.UnsupportedMediaType in kinds or errors.PreconditionRequired in kinds
+    committed = (errors.CommitUnconfirmed,) if changes else ()
     anywhere = (errors.InvalidValue, errors.UrlTooLong, errors.Unavailable, errors.Internal)
-    every: tuple[type[DomainError], ...] = (*kinds, *limited, *anywhere)
+    every: tuple[type[DomainError], ...] = (*kinds, *limited, *committed, *anywhere)
     by_status: dict[int | str, dict[str, Any]] = {}
     for kind in dict.fromkeys(every):
         places = [kind.at("/networks/0")] if issubclass(kind, errors.Invalid) else []
@@ -189,6 +194,12 @@ async def problem_for(request: Request, error: Exception) -> JSONResponse:
     """Return the problem of an error that no handler of the framework took; log one that is a bug or an outage."""
     if isinstance(error, DomainError):
         return await _on_domain_error(request, error)
+    if isinstance(error, CommitUnconfirmed):
+        log.warning("commit unconfirmed", error=str(error))
+        return problem_response(errors.CommitUnconfirmed(str(error)), _instance(request))
+    if is_disk_fault(error):
+        log.error("disk unusable", error=repr(error)[:300])
+        return problem_response(errors.Unavailable(DISK_UNUSABLE), _instance(request))
     if is_outage(error):
         log.warning("database unavailable", error=repr(error)[:300])
         return problem_response(errors.Unavailable(), _instance(request))

@@ -53,7 +53,9 @@ def _json(text: str, status: int, headers: dict[str, str]) -> Response:
 
 
 async def _if_match(
-    if_match: Annotated[str | None, Header(description="`ETag` of the resource as last read", max_length=500)] = None,
+    if_match: Annotated[
+        str | None, Header(description="`ETag` of the resource as last read", max_length=500, examples=['"1"'])
+    ] = None,
 ) -> IfMatch:
     if if_match is None or not if_match.strip():
         raise PreconditionRequired

@@ -19,6 +19,7 @@ READING = ("GET", "HEAD")
 CONDITIONS = frozenset((b"if-none-match", b"if-modified-since"))
 TOO_MANY = 429
 FAILED_LOGIN_BUCKETS = 64
+BY_SOURCE = ("failed_logins", "failed_receipts")  # by source address, not by client
 Fields = Sequence[tuple[bytes, bytes]]
 
 
@@ -48,9 +49,10 @@ class RateLimits:
             Quota("feed", settings.rate_limit_feed, window, counts=_is_not_304),
             Quota("token", settings.rate_limit_token, window),
             Quota("failed_logins", settings.rate_limit_failed_logins, window),
+            Quota("failed_receipts", settings.rate_limit_failed_receipts, window),
         )
         self._quotas = {each.name: each for each in quotas if each.requests}
-        self.of_clients = [each for each in quotas if each.requests and each.name != "failed_logins"]
+        self.of_clients = [each for each in quotas if each.requests and each.name not in BY_SOURCE]
         self._feed = feed
         self._conditional = conditional
         self._special = special
@@ -120,6 +122,15 @@ async def count_failed_login(request: Request, client_id: str) -> None:
     limits: RateLimits = request.app.state.limits
     bucket = crc32(client_id.encode("utf-8", "surrogatepass")) % FAILED_LOGIN_BUCKETS
     await limits.count(request, "failed_logins", f"{_source_of(request)} {bucket}")
+
+
+async def count_failed_receipt(request: Request) -> None:
+    """Count a receipt that is not known by its source address. Raises ``TooManyRequests``.
+
+    Only failures are counted: many people share an address, and whoever has a receipt is always answered.
+    """
+    limits: RateLimits = request.app.state.limits
+    await limits.count(request, "failed_receipts", _source_of(request))
 
 
 def _source_of(request: Request) -> str:

@@ -11,7 +11,8 @@ from functools import cached_property
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.database.engine import Database, is_outage
+from app.core.database.engine import Database
+from app.core.database.outages import is_outage
 from app.core.errors import TooManyRequests
 from app.core.limits import leases
 from app.core.limits.leases import Grant

@@ -1,5 +1,6 @@
 """HTTP Basic authentication for firewalls without OAuth; known clients pass while the database is down."""
 
+import asyncio
 import base64
 import time
 from collections.abc import Callable
@@ -9,13 +10,15 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.database.engine import is_outage
+from app.core.database.outages import is_outage
 from app.core.errors import Unauthenticated, Unavailable
 from app.core.keyring import Keyring
 from app.core.principal import Principal
 from app.partners.login.client_lookup import ClientLookup
 
 FRESH_SECONDS = 60.0
+LOOKUP_SECONDS = 3.0
+AWAY_SECONDS = 5.0  # after an outage, in which known clients do not wait for another look-up
 STALE_IF_ERROR_SECONDS = 24 * 3600.0
 
 
@@ -58,6 +61,7 @@ class BasicAuthenticator:
         self._keyring = keyring
         self._is_revoked = is_revoked
         self._cache: dict[str, CachedClient] = {}
+        self._away_until = float("-inf")
 
     async def verify(self, client_id: str, secret: str) -> Principal:
         """Return the principal of a client. Raises ``Unauthenticated``, ``Unavailable`` when it cannot be verified."""
@@ -66,13 +70,16 @@ class BasicAuthenticator:
         if cached and self._is_revoked(cached.principal.client_id, cached.not_before):
             del self._cache[key]
             cached = None
-        if cached and cached.is_within(FRESH_SECONDS):
+        is_away = time.monotonic() < self._away_until
+        if cached and cached.is_within(STALE_IF_ERROR_SECONDS if is_away else FRESH_SECONDS):
             return cached.principal
         try:
-            found = await self._clients.authenticate_client(client_id, secret, "basic")
+            async with asyncio.timeout(LOOKUP_SECONDS):
+                found = await self._clients.authenticate_client(client_id, secret, "basic")
         except (SQLAlchemyError, OSError) as error:
             if not is_outage(error):
                 raise
+            self._away_until = time.monotonic() + AWAY_SECONDS
             if cached and cached.is_within(STALE_IF_ERROR_SECONDS):
                 return cached.principal
             raise Unavailable("The credentials cannot be verified at the moment.") from error

@@ -58,3 +58,5 @@ class TokenRevocations:
                 await self.refresh()
             except (SQLAlchemyError, OSError) as error:
                 log.warning("token revocations could not be refreshed", error=repr(error)[:300])
+            except Exception:
+                log.exception("token revocations could not be refreshed")

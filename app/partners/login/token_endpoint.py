@@ -40,6 +40,8 @@ EXAMPLE_KEY = {
     "use": "sig",
     "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
 }
+# Where Postman and others look for the example of a form; they fill in the credentials.
+EXAMPLE_FORM = {"application/x-www-form-urlencoded": {"example": {"grant_type": "client_credentials"}}}
 OAUTH_ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": TokenError, "description": "`invalid_request`, `unsupported_grant_type`, `invalid_scope`"},
     401: {"model": TokenError, "description": "`invalid_client`"},
@@ -93,6 +95,7 @@ class _FormCredentials:
     summary="Get an access token",
     response_model=Token,
     responses=problem_responses(PayloadTooLarge, RequestTimeout, UnsupportedEncoding, TooManyRequests) | OAUTH_ERRORS,
+    openapi_extra={"requestBody": {"content": EXAMPLE_FORM}},
 )
 async def issue_token(
     request: Request,

@@ -10,8 +10,8 @@ import pytest
 
 from app.bulk_uploads.ingestion import ingest as ingesting
 from app.bulk_uploads.ingestion import scheduling
-from app.bulk_uploads.ingestion.ingest import UploadContext
 from app.bulk_uploads.ingestion.lanes import Lanes
+from app.bulk_uploads.ingestion.registering import UploadContext
 from tests.support import postgres, processes, uploads
 from tests.support.service import Caller, Service
 

@@ -14,10 +14,6 @@ async def problems(caller: Caller, upload: dict[str, Any]) -> list[tuple[int, st
     return invalid_rows.read_problems(answer.text)
 
 
-def counts(total: int, **others: int) -> dict[str, int]:
-    return {"total": total, "created": 0, "unchanged": 0, "updated": 0, "refused": 0, **others}
-
-
 async def registered(caller: Caller) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = (await caller.get("/v1/registrations?limit=500")).json()["items"]
     return items
@@ -33,7 +29,7 @@ async def test_each_defect_gives_its_line_column_and_code_and_nothing_else_is_re
     assert await problems(pseb, done) == expected
     assert (done["status"], done["dry_run"]) == ("completed", dry_run)
     half = len(invalid_rows.DEFECTS)
-    assert done["counts"] == counts(2 * half, created=half, refused=half)
+    assert done["counts"] == uploads.counts(2 * half, created=half, refused=half)
     assert len(await registered(pseb)) == (0 if dry_run else half)
 
 
@@ -43,7 +39,7 @@ async def test_rows_with_invalid_utf8_or_without_their_cells_are_refused_by_them
     broken = first.replace(b"GOOD-1", b"BAD-\xff").replace(b"Indus", b"Ind\xc3us")
     body = b"\n".join([header, broken, first, b"only,three,cells", second + b",", second, b'""'])
     done = await uploads.ingest(pseb, body)
-    assert done["counts"] == counts(5, created=2, refused=3)
+    assert done["counts"] == uploads.counts(5, created=2, refused=3)
     found = await problems(pseb, done)
     assert found[:2] == [(2, "legal_name", "invalid_value"), (2, "reference", "invalid_value")]
     assert {(line, code) for line, _, code in found[2:-1]} == {(4, "invalid_value"), (4, "missing_field")}
@@ -54,7 +50,7 @@ async def test_a_cell_of_sixty_kilobytes_refuses_its_row_and_no_other(pseb: Call
     rows = [uploads.row("WIDE", description="x" * 60_000), uploads.row("NEXT")]
     done = await uploads.ingest(pseb, uploads.csv_of(rows))
     assert await problems(pseb, done) == [(2, "description", "invalid_value")]
-    assert done["counts"] == counts(2, created=1, refused=1)
+    assert done["counts"] == uploads.counts(2, created=1, refused=1)
 
 
 @pytest.mark.parametrize("number", ["90009-1357924-6", "9000913579246", "90009 1357924 6"])
@@ -132,7 +128,7 @@ async def test_a_dry_run_predicts_the_outcomes_and_changes_nothing(
     assert [each for each in log if each.startswith(("registration.", "applicant."))] == []
 
     done = await uploads.ingest(pseb, body, chunk_rows=chunk_rows)
-    assert dry_run["counts"] == done["counts"] == counts(20, created=17, refused=3)
+    assert dry_run["counts"] == done["counts"] == uploads.counts(20, created=17, refused=3)
     assert await problems(pseb, dry_run) == await problems(pseb, done)
     lists = [(await pseb.get(f"/v1/bulk-uploads/{each['id']}/rows")).json()["items"] for each in (dry_run, done)]
     assert [row["outcome"] for row in lists[0]] == [row["outcome"] for row in lists[1]]
@@ -144,7 +140,7 @@ async def test_the_same_file_again_is_unchanged_and_keeps_every_version(pseb: Ca
     await uploads.ingest(pseb, body)
     before = await registered(pseb)
     again = await uploads.ingest(pseb, body, chunk_rows=2)
-    assert again["counts"] == counts(5, unchanged=5)
+    assert again["counts"] == uploads.counts(5, unchanged=5)
     assert await registered(pseb) == before
     rows = (await pseb.get(f"/v1/bulk-uploads/{again['id']}/rows")).json()["items"]
     assert [row["registration_id"] for row in rows] == [each["id"] for each in before]
@@ -153,7 +149,7 @@ async def test_the_same_file_again_is_unchanged_and_keeps_every_version(pseb: Ca
 async def test_another_partners_references_are_its_own(pseb: Caller, pasha: Caller) -> None:
     await uploads.ingest(pseb, uploads.csv_of([uploads.row("SHARED")]))
     done = await uploads.ingest(pasha, uploads.csv_of([uploads.row("SHARED")]))
-    assert done["counts"] == counts(1, created=1)
+    assert done["counts"] == uploads.counts(1, created=1)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +165,7 @@ async def test_a_returned_case_is_corrected_and_resubmitted(
     assert (await cases.decide(officer, case, action, **reasons)).status_code == 201
 
     done = await uploads.ingest(pseb, uploads.csv_of([{**row, "operator": "ptcl", "networks": "39.32.7.7"}]))
-    assert done["counts"] == counts(1, updated=1)
+    assert done["counts"] == uploads.counts(1, updated=1)
     (corrected,) = await registered(pseb)
     assert (corrected["id"], corrected["status"]) == (case["id"], "submitted")
     assert (corrected["operator"], corrected["networks"]) == ("ptcl", ["39.32.7.7/32"])

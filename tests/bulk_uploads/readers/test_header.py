@@ -131,3 +131,18 @@ def test_a_row_of_the_names_of_its_columns_repeats_the_header() -> None:
     assert repeats_header(columns, [*(name.title() for name in FEW), ""])
     assert not repeats_header(columns, ["track", "company", *FEW[2:], ""])
     assert not repeats_header(columns, [""] * len(columns))
+
+
+@pytest.mark.parametrize("name", ["ntn (required)", "NTN (Optional)", "ntn* (if any)", "ntn (MANDATORY) "])
+def test_a_remark_after_the_name_of_a_column_is_left_out(name: str) -> None:
+    assert header([*FEW, name]).names == [*FEW, "ntn"]
+
+
+def test_another_remark_is_part_of_the_name() -> None:
+    assert [pointer for pointer, _, _ in errors([*FEW, "networks (old)"])] == [f"/columns/{len(FEW)}"]
+
+
+@pytest.mark.parametrize("name", ["S.No", "S. No.", "s-no", "SNo."])
+def test_points_in_the_name_of_an_ignored_column_do_not_count(name: str) -> None:
+    found = header([name, *FEW], ignore=("S.No.",))
+    assert (found.names, found.errors, found.ignored_columns) == (["", *FEW], [], [name])

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.bulk_uploads.errors import NdjsonMalformed
+from app.bulk_uploads.readers.header import COLUMN_OF_FOLDED, fold
 from app.bulk_uploads.readers.layout import NDJSON_LAYOUT
 from app.bulk_uploads.readers.ndjson import read_ndjson
 from app.bulk_uploads.readers.parser import parse_cells
@@ -120,10 +121,16 @@ def test_blank_lines_are_skipped_and_counted() -> None:
 
 
 def test_ignored_names_and_why_are_left_out() -> None:
-    layout = NDJSON_LAYOUT._replace(ignored_columns=["note"])
-    _, row, other = read_ndjson([b'{"ntn": "1", "note": {}, "why": "x"}\n{"Note": ""}\n'], layout)
+    layout = NDJSON_LAYOUT._replace(ignored_columns=["note", "s.no"])
+    _, row, other = read_ndjson([b'{"ntn": "1", "Note": {}, "why": "x", "S.No.": 1}\n{"Notes": ""}\n'], layout)
     assert parse_cells(row, COLUMNS)[1] == []
-    assert [each.pointer for each in other.errors] == ["/Note"]
+    assert [each.pointer for each in other.errors] == ["/Notes"]
+
+
+def test_names_are_read_in_the_writings_of_a_header() -> None:
+    written = '{"Legal Name": "Indus", "NTN": "1", "E-Mail": "x", "networks (required)": ["203.99.50.1"]}'
+    assert cells(written) == {"legal_name": "Indus", "ntn": "1", "email": "x", "networks": "203.99.50.1"}
+    assert errors('{"Track": "a", "track": "b"}') == [("/track", "invalid_value")]
 
 
 def test_rows_are_read_on_from_any_position() -> None:
@@ -138,4 +145,4 @@ def test_rows_are_read_on_from_any_position() -> None:
 def test_any_object_is_a_row(given_: dict[str, Any]) -> None:
     (row,) = read(json.dumps(given_).encode())
     assert len(row.cells) == len(COLUMNS)
-    assert {name for name in given_ if name not in COLUMNS} == set() or row.errors
+    assert {name for name in given_ if fold(name) not in COLUMN_OF_FOLDED} == set() or row.errors

@@ -71,6 +71,34 @@ def test_a_cell_that_begins_with_a_quoted_word_is_taken_as_written(name: str) ->
     assert found.cells[0]["legal_name"] == name
 
 
+@pytest.mark.parametrize("blanks", [" ", "   "])
+def test_quoted_cells_with_blanks_before_them_are_read_without_both(blanks: str) -> None:
+    names, cells = HEADER.split(","), line("A", legal_name='Khan, ""Sons""', description=" plain").split(",")
+    cells[3:5] = ['"Khan, ""Sons"""']
+    header = f",{blanks}".join(f'"{name}"' for name in names)
+    quoted = f",{blanks}".join(
+        [cells[0], *(each if each.startswith(('"', " ")) else f'"{each}"' for each in cells[1:])]
+    )
+    found = read(file(quoted, line("B"), header=header))
+    assert (found.references, found.errors) == (["A", "B"], {})
+    assert found.cells[0]["legal_name"] == 'Khan, "Sons"'
+    assert found.cells[0]["description"].strip() == "plain"
+
+
+def test_an_unclosed_quotation_mark_does_not_come_back_in_the_cells_of_its_row() -> None:
+    found = read(file(line("A", legal_name='"Khan Textiles'), line("B"), line("C", description='"a, b"')))
+    assert (found.references, list(found.errors)) == (["B", "C"], [2])
+    assert list(found.rows[0].cells) == line("A", legal_name="Khan Textiles").split(",")
+
+
+def test_cells_before_an_unclosed_quotation_mark_keep_their_place() -> None:
+    refused = line("A", legal_name='"Khan, Sons"', email='"it@khan.example.pk')
+    found = read(file(line("B"), refused))
+    names = HEADER.split(",")
+    cells = dict(zip(names, found.rows[1].cells, strict=False))
+    assert (cells["legal_name"], cells["email"]) == ("Khan, Sons", "it@khan.example.pk")
+
+
 def test_blanks_after_a_closing_quotation_mark_are_no_text() -> None:
     assert read(file(line("A", legal_name='"Khan, Sons"  '))).cells[0]["legal_name"] == "Khan, Sons"
 
@@ -90,11 +118,6 @@ def test_a_quotation_mark_that_is_never_closed_refuses_its_line_alone(last: str)
     assert references == ["A", *(["C"] if last else []), "D"]
     (error,) = refused[3]
     assert error.startswith(" The cell J3 begins with a quotation mark that is not closed.")
-
-
-def test_its_cells_are_kept_as_written_to_be_mended() -> None:
-    (row,) = read(file(line("B", legal_name='"Khan'))).rows
-    assert list(row.cells[:4]) == ["B", "vpn_company", "company", '"Khan']
 
 
 @pytest.mark.parametrize("spare", [0, 1])

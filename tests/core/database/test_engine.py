@@ -12,7 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InternalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.core.database.engine import Database, is_outage
+from app.core.database.engine import Database
+from app.core.database.outages import is_outage
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
 from app.core.http.dependencies import Db
@@ -143,14 +144,13 @@ async def test_a_database_that_cannot_be_reached_is_an_outage() -> None:
             assert is_outage(await _error_of(database, "SELECT 1")), url
 
 
-@pytest.mark.parametrize(
-    ("sqlstate", "outage"), [("57P03", True), ("53300", True), ("57P01", True), ("28P01", False), ("3D000", False)]
-)
-async def test_a_refused_connection_is_an_outage_when_the_server_is_busy_or_starting(
-    sqlstate: str, *, outage: bool
-) -> None:
+@pytest.mark.parametrize("sqlstate", ["57P03", "53300", "57P01", "28P01", "3D000"])
+async def test_a_refused_connection_is_an_outage_told_in_a_line(sqlstate: str) -> None:
     async with _server_refusing_with(sqlstate) as url, _database(postgres.settings_for(url)) as database:
-        assert is_outage(await _error_of(database, "SELECT 1")) is outage
+        error = await _error_of(database, "SELECT 1")
+    assert is_outage(error)
+    assert str(error).startswith("no server of the database can be used: 127.0.0.1:")
+    assert "\n" not in str(error)
 
 
 async def test_a_connection_that_is_lost_while_it_is_made_ready_is_an_outage(
@@ -253,6 +253,7 @@ async def test_a_statement_of_ours_that_is_wrong_is_a_fault(service: Service, st
 
 def test_a_full_disk_of_ones_own_is_a_fault_and_no_outage_of_the_database() -> None:
     assert not is_outage(OSError(errno.ENOSPC, "No space left on device"))
+    assert not is_outage(FileNotFoundError(errno.ENOENT, "No usable temporary directory found"))
     assert is_outage(OSError(errno.EHOSTUNREACH, "No route to host"))
     assert is_outage(OSError("Multiple exceptions: [Errno 111] Connect call failed"))
 

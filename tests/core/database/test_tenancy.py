@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import cycle
 from uuid import UUID
 
@@ -49,6 +50,7 @@ SHARED = {
     "country_prefixes",
     "allowlist_feed",
     "publications",
+    "incidents",
     "audit_nodes",
     "audit_checkpoints",
 }
@@ -73,6 +75,8 @@ async def create_one_of_each(caller: Caller, officer: Caller) -> None:
     await uploads.send(caller, uploads.csv_of([uploads.row(f"{prefix}-3")]))
     hook = {"url": "https://hooks.example.pk/register", "event_types": ["*"]}
     assert (await caller.post("/v1/webhooks", json=hook)).status_code == 201
+    report = {"address": "9.9.9.9", "observed_from": datetime.now(UTC).isoformat(), "symptom": "slow"}
+    assert (await caller.post("/v1/disruption-reports", json=report)).status_code == 201
 
 
 async def test_no_table_is_without_forced_row_level_security_and_a_policy(service: Service) -> None:

@@ -10,7 +10,8 @@ from sqlalchemy import Boolean, Integer, Uuid, bindparam, func, literal, select,
 from sqlalchemy.exc import DBAPIError, InternalError
 
 from app.applicants.models import Applicant
-from app.core.database.engine import Database, is_outage
+from app.core.database.engine import Database
+from app.core.database.outages import is_outage
 from app.core.database.roles import INTAKE, SERVICE, TENANT, Role
 from app.core.database.statement import Statement
 from app.core.database.tenancy import begin_sql

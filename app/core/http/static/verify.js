@@ -123,7 +123,8 @@ async function verify(signed) {
 function timeOf(seconds) {
   const language = document.documentElement.lang === "ur" ? "ur-PK-u-nu-latn" : "en-GB";
   const format = new Intl.DateTimeFormat(language, {
-    dateStyle: "long", timeStyle: "short", timeZone: "Asia/Karachi",
+    day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
+    timeZone: "Asia/Karachi",
   });
   return `${format.format(new Date(seconds * 1000))} (UTC+05:00)`;
 }

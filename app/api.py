@@ -10,6 +10,7 @@ from app.disruptions.router import incidents, reports
 from app.enforcers.router import router as enforcers
 from app.erasure.router import router as erasure
 from app.events.router import router as events
+from app.mail.router import router as mail
 from app.operators.router import router as operators
 from app.partners.changes_router import router as client_changes
 from app.partners.clients_router import router as clients
@@ -43,6 +44,7 @@ ROUTERS = (
     clients,
     client_changes,
     standing,
+    mail,
 )
 
 TAGS = [

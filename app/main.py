@@ -46,6 +46,7 @@ from app.enforcers import service as enforcers
 from app.health import store as health
 from app.health.router import router as health_router
 from app.health.service import probe
+from app.mail.router import page_router as mail_pages
 from app.partners import store as partners
 from app.partners.login.basic import BasicAuthenticator
 from app.partners.login.client_authentication import ClientAuthenticator
@@ -138,7 +139,7 @@ def create_app(settings: Settings) -> FastAPI:
     _set_state(app, settings)
     for router in api.ROUTERS:
         app.include_router(router, prefix=api.PREFIX)
-    for router in (tokens, health_router, problem_pages, front_page, docs_pages, status_page, verify_page):
+    for router in (tokens, health_router, problem_pages, front_page, docs_pages, status_page, mail_pages, verify_page):
         app.include_router(router)
     build_openapi = app.openapi
     app.openapi = cache(lambda: complete(build_openapi()))  # type: ignore[method-assign]  # FastAPI's way to extend it

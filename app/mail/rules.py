@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 CODE_DIGITS = 8
+STOP_PATH = "/mail/stop"
 CODE_LIFETIME = timedelta(hours=1)
 CODE_INTERVAL = timedelta(hours=1)  # between two codes to one address
 CODE_ATTEMPTS = 5

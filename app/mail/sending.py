@@ -20,7 +20,6 @@ from app.mail.texts import Content, compose
 AT_ONCE = 20
 SECONDS = 15.0
 LEASE = timedelta(seconds=SECONDS * 2 * AT_ONCE)
-STOP_PATH = "/mail/stop"
 log = structlog.get_logger(__name__)
 
 
@@ -95,7 +94,7 @@ class Mailer:
             sender=self._settings.mail_from or "",
             to=unseal_email(keyring, mail.sealed_email),
             public_url=self._settings.public_url,
-            stop_path=f"{STOP_PATH}/{mail.stop_token}",
+            stop_path=f"{rules.STOP_PATH}/{mail.stop_token}",
         )
 
 

@@ -13,6 +13,7 @@ from app.core.http.problems import BODIES, problem_responses, status_of
 from app.core.http.responses import json_response
 from app.core.http.strict_route import StrictRoute
 from app.core.limits.http import count_failed_receipt
+from app.core.settings import Settings
 from app.core.validation import networks
 from app.registrations.errors import IllegalTransition
 from app.standing import schemas, service, status_page
@@ -85,7 +86,8 @@ async def make_transfer_code(request: Request, body: schemas.TransferCodeQuestio
 @page_router.get(status_page.PATH)
 async def show_form(request: Request, query: Annotated[schemas.StatusPageQuery, Query()]) -> Response:
     """Respond with the form, in the language of ``?lang=`` or of the browser."""
-    return status_page.form_page(query.lang or preferred_language(request.headers.get("accept-language")))
+    language = query.lang or preferred_language(request.headers.get("accept-language"))
+    return status_page.form_page(language, sends_mail=_sends_mail(request))
 
 
 @page_router.post(status_page.PATH)
@@ -103,13 +105,20 @@ async def answer_form(
     mistake, text = _mistake(receipt, address), _plain(address)
     if mistake is None:
         try:
-            return status_page.answer_page(language, await _find(request, database, receipt, text or None))
+            found = await _find(request, database, receipt, text or None)
+            return status_page.answer_page(language, found, sends_mail=_sends_mail(request))
         except UnknownReceipt as unknown:
             mistake = Mistake(status_of(unknown), {"receipt": status_page.UNKNOWN}, {})
         except TooManyRequests as refused:
             wait = {"Retry-After": str(refused.retry_after)}
             mistake = Mistake(status_of(refused), {"": status_page.TOO_MANY}, wait)
-    return status_page.form_page(language, receipt=receipt, address=address, mistake=mistake)
+    sends_mail = _sends_mail(request)
+    return status_page.form_page(language, sends_mail=sends_mail, receipt=receipt, address=address, mistake=mistake)
+
+
+def _sends_mail(request: Request) -> bool:
+    settings: Settings = request.app.state.settings
+    return settings.sends_mail
 
 
 def _mistake(receipt: str, address: str) -> Mistake | None:

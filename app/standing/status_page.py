@@ -46,6 +46,8 @@ SINCE, UNTIL, DUE, OPERATOR = "Since", "Until", "Decision due", "Internet provid
 ADDRESS_MATCHES = "The address is one of the registration."
 NEXT_STEP = "What to do"
 START = "Start page"
+NOTICES = "Notices by e-mail"
+NOTICES_PATH = "/status/mail"
 UNKNOWN = (
     "There is no such receipt. Compare each character. If it was replaced or lost, ask your association for a new one."
 )
@@ -54,7 +56,7 @@ WRONG_ADDRESS = "This is no IP address. Type one such as {example}, or leave it 
 TOO_MANY = "There were too many wrong receipts from your connection. Try again in a minute."
 ALL_LABELS = (
     TITLE, INTRODUCTION, RECEIPT_LABEL, RECEIPT_HINT, ADDRESS_LABEL, ADDRESS_HINT, CHECK, ANOTHER, STATUS_LABEL, SINCE,
-    UNTIL, DUE, OPERATOR, ADDRESS_MATCHES, NEXT_STEP, START, UNKNOWN, NO_RECEIPT, WRONG_ADDRESS, TOO_MANY,
+    UNTIL, DUE, OPERATOR, ADDRESS_MATCHES, NEXT_STEP, START, NOTICES, UNKNOWN, NO_RECEIPT, WRONG_ADDRESS, TOO_MANY,
 )  # fmt: skip
 EXAMPLE_ADDRESS = "203.99.50.5"
 NAMES = {ENGLISH: "English", URDU: "اردو"}
@@ -70,23 +72,26 @@ class Mistake:
 
 
 def form_page(
-    language: Language, *, receipt: str = "", address: str = "", mistake: Mistake | None = None
+    language: Language, *, sends_mail: bool, receipt: str = "", address: str = "", mistake: Mistake | None = None
 ) -> HTMLResponse:
-    """Respond with the form, filled in as it was sent, and with what is wrong in it."""
+    """Respond with the form, filled in as it was sent, and with what is wrong in it.
+
+    A register that ``sends_mail`` has a link to the page that asks for notices.
+    """
     errors = mistake.errors if mistake else {}
     parts = [
         f"<p>{_text(language, INTRODUCTION)}</p>",
         *(_alert(_text(language, errors[name])) for name in errors if not name),
         *_form(language, {"receipt": receipt, "address": address}, errors, is_first=True),
     ]
-    found = _page(language, parts)
+    found = _page(language, parts, sends_mail=sends_mail)
     if mistake:
         found.status_code = mistake.status
         found.headers.update(mistake.headers)
     return found
 
 
-def answer_page(language: Language, found: FoundStanding) -> HTMLResponse:
+def answer_page(language: Language, found: FoundStanding, *, sends_mail: bool) -> HTMLResponse:
     """Respond with a standing, and the form for another; the receipt is not repeated."""
     told, case, standing = resource_of(found, language), found.case, found.standing
     facts = [(STATUS_LABEL, _text(language, texts.STATUSES[Status(case.status)]))]
@@ -106,13 +111,14 @@ def answer_page(language: Language, found: FoundStanding) -> HTMLResponse:
         f"<h2>{_text(language, ANOTHER)}</h2>",
         *_form(language, {"receipt": "", "address": ""}, {}, is_first=False),
     ]
-    return _page(language, parts)
+    return _page(language, parts, sends_mail=sends_mail)
 
 
-def _page(language: Language, parts: Sequence[str]) -> HTMLResponse:
+def _page(language: Language, parts: Sequence[str], *, sends_mail: bool) -> HTMLResponse:
     other = ENGLISH if language == URDU else URDU
     switch = f'<span lang="{other}">{NAMES[other]}</span>'
     navigation = {f"{PATH}?lang={other}": switch, "/": _text(language, START)}
+    navigation |= {f"{NOTICES_PATH}?lang={language}": _text(language, NOTICES)} if sends_mail else {}
     found = page(_text(language, TITLE), parts, language, navigation, STYLE)
     found.headers.update({"Cache-Control": "no-store", "Vary": "Accept-Language", "Content-Language": language})
     return found

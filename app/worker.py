@@ -30,8 +30,10 @@ from app.core.settings import Settings
 from app.erasure.service import erase_due
 from app.health import store as health
 from app.partners import store as partners
+from app.registrations import expiry
 from app.registrations import service as registrations
 from app.registrations.erasure import RetentionPeriods
+from app.reviews import notices
 from app.webhooks.delivery import Deliverer, forget_old_deliveries
 
 HEARTBEAT_SECONDS = 5.0
@@ -91,10 +93,14 @@ class Worker:
             await health.record_heartbeat(tx, self._id)
 
     async def _sweep(self) -> None:
-        expired = registrations.EXPIRED_AT_ONCE
-        while expired == registrations.EXPIRED_AT_ONCE:
+        in_effect = notices.TAKE_EFFECT_AT_ONCE
+        while in_effect >= notices.TAKE_EFFECT_AT_ONCE:
             async with self._database.transaction() as tx:
-                expired = await registrations.expire(tx)
+                in_effect = await notices.take_effect(tx)
+        moved = expiry.MOVED_AT_ONCE
+        while moved >= expiry.MOVED_AT_ONCE:
+            async with self._database.transaction() as tx:
+                moved = await expiry.move_due(tx)
         ended = registrations.CLAIMS_ENDED_AT_ONCE
         while ended >= registrations.CLAIMS_ENDED_AT_ONCE:
             async with self._database.transaction() as tx:

@@ -15,6 +15,9 @@ from app.events import store as events
 from app.events.store import NewEvent
 from app.partners import store as partners
 
+# The cause of removals by expiry: the service itself, under the bounds on mass changes.
+EXPIRY = Cause(None, in_mass=True)
+
 
 async def grant(tx: Transaction, registration_ids: Collection[UUID], wanted: Rows, cause: Cause) -> set[UUID]:
     """Grant the networks of registrations in the order of ``wanted``: all networks of a registration, or none.
@@ -35,6 +38,18 @@ async def withdraw(tx: Transaction, registration_ids: Collection[UUID], reason: 
     """Withdraw the networks of registrations; ``reason`` is published in the delta."""
     await store.withdraw(tx, registration_ids, reason, cause)
     await notify(tx, "allowlist_pending")
+
+
+async def take_back_removals(tx: Transaction, registration_ids: Collection[UUID], networks: Rows) -> set[UUID]:
+    """Take back removals by expiry that are not published, also held ones.
+
+    ``networks`` is a statement over network, registration id and holder. Returns the registrations of which the list no
+    longer has all networks; their removals go on.
+    """
+    await store.cancel_withdrawals(tx, registration_ids)
+    gone = await store.incomplete_grants(tx, networks)
+    await store.withdraw(tx, gone, "expired", EXPIRY)
+    return gone
 
 
 async def release(tx: Transaction, officer: Principal, held_id: UUID) -> HeldChange:

@@ -46,6 +46,15 @@ _VERDICT = (
     Detail("note", "the officer's note to the registrant", "The lease is of another year.", is_remark=True),
     Detail("legal_basis", "the legal basis of the decision", "S.R.O. 1 of 2026", is_remark=True),
 )
+_VALIDITY = (
+    Detail("expires_at", "the end of the approval", "2027-11-21T09:30:00Z"),
+    Detail("ends_at", "the end of the grace period, when a lapsed case leaves the list", "2027-12-05T09:30:00Z", True),
+)
+_NOTICE = (
+    Detail("decision_id", "the decision that is announced", _ID),
+    Detail("action", "suspend or revoke", "suspend"),
+    Detail("effective_at", "when it takes effect", "2026-12-05T09:30:00Z"),
+)
 _UPLOAD = Detail("dry_run", "true when nothing is registered", False)
 _WEBHOOK = (
     Detail("url", "its URL", "https://receiver.pseb.example/register-events"),
@@ -108,14 +117,25 @@ CATALOGUE = (
         "A case was approved; its networks are granted.",
         "approved",
         *_VERDICT,
-        Detail("expires_at", "the end of the approval", "2027-11-21T09:30:00Z"),
+        *_VALIDITY,
     ),
     _of_case("rejected", "A case was rejected.", "rejected", *_VERDICT),
     _of_case("information_requested", "A case was sent back for information.", "information_requested", *_VERDICT),
     _of_case("suspended", "A grant was suspended.", "suspended", *_VERDICT),
     _of_case("reinstated", "A suspended grant is in force again.", "approved", *_VERDICT),
     _of_case("revoked", "A grant was revoked.", "revoked", *_VERDICT),
-    _of_case("expired", "An approval ended by its date.", "expired"),
+    _of_case("notice_given", "A suspension or revocation is announced.", "approved", *_VERDICT, *_NOTICE),
+    _of_case("notice_cancelled", "An announced decision will not take effect.", "approved", *_NOTICE),
+    _of_case("extended", "An approval ends later than before.", "approved", *_VERDICT, *_VALIDITY),
+    _of_case(
+        "expiring",
+        "An approval expires soon.",
+        "approved",
+        Detail("days_before", "the days within which it does: 30, 7 or 1", 30),
+        *_VALIDITY,
+    ),
+    _of_case("lapsed", "An approval expired; its networks are on the list until ends_at.", "lapsed", *_VALIDITY),
+    _of_case("expired", "The grace period of an approval ended.", "expired"),
     EventType(
         "registration.erased",
         "The personal data of a case was erased.",

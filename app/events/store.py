@@ -109,10 +109,12 @@ def insert_events(name: str, rows: Rows, actor: ActorColumns) -> Insert:
 
 def actor_columns(actor: Principal | None) -> ActorColumns:
     """Return the values of ``actor_client_id`` and ``actor_partner_id``; null for the service itself."""
-    return {
-        "actor_client_id": literal(actor.client_id if actor else None, Uuid),
-        "actor_partner_id": literal(actor.partner_id if actor else None, Uuid),
-    }
+    return actor_of(actor.client_id, actor.partner_id) if actor else actor_of(None, None)
+
+
+def actor_of(client_id: UUID | None, partner_id: UUID | None) -> ActorColumns:
+    """``actor_columns`` of a client that does not call now."""
+    return {"actor_client_id": literal(client_id, Uuid), "actor_partner_id": literal(partner_id, Uuid)}
 
 
 def erasable_details(details: Mapping[str, Any]) -> dict[str, Any]:

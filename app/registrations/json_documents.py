@@ -29,13 +29,15 @@ def select_fields(
 
     ``hidden`` fields are null.
     """
-    columns = {**{name: getattr(entity, name) for name in resource.model_fields}, **(instead or {})}
+    given = instead or {}
+    columns = {name: given[name] if name in given else getattr(entity, name) for name in resource.model_fields}
     return select(
-        *((cast(null(), Text) if name in hidden else _formatted(each)).label(name) for name, each in columns.items())
+        *((cast(null(), Text) if name in hidden else rfc_3339(each)).label(name) for name, each in columns.items())
     )
 
 
-def _formatted(column: Any) -> ColumnElement[Any]:
+def rfc_3339(column: Any) -> ColumnElement[Any]:
+    """Return a time as the text that responses have; another column as it is."""
     is_instant = isinstance(column.type, type(INSTANT))
     return func.to_char(func.timezone(UTC, column), RFC_3339) if is_instant else column
 

@@ -4,7 +4,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, Text, UniqueConstraint, Uuid, any_, case, or_, select, text
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    any_,
+    case,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, aggregate_order_by
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 from sqlalchemy.sql.functions import func
@@ -14,6 +27,8 @@ from app.core.database.base import NOW, Base, Identified, Versioned, one_of
 from app.core.database.batches import any_of
 from app.partners.models import Partner
 from app.registrations.rules import OPEN, Protocol, Purpose, Status, Track
+
+HAS_NOTICE = "notice_decision_id IS NOT NULL"
 
 
 class RegistrationNetwork(Base):
@@ -30,7 +45,9 @@ class RegistrationNetwork(Base):
 class Registration(Identified, Versioned, Base):
     """A case. ``subject`` is its applicant's; reason codes, note and legal basis are those of the last decision.
 
-    ``client_id`` submitted it, and the clients of ``content_by`` have corrected or resubmitted it since.
+    ``client_id`` submitted it, and the clients of ``content_by`` have corrected or resubmitted it since. It is on the
+    list until ``ends_at``, a grace period after ``expires_at``. ``reminded_days`` are the days before ``expires_at``
+    that the last reminder spoke of; they are no part of its version. ``notice_*`` are of a decision that is announced.
     """
 
     __tablename__ = "registrations"
@@ -45,6 +62,11 @@ class Registration(Identified, Versioned, Base):
         Index(None, "applicant_id"),
         Index(None, "bulk_upload_id", "id"),
         Index("registrations_expiry_idx", "expires_at", postgresql_where=text("status = 'approved'")),
+        Index(
+            "registrations_reminder_idx", "reminded_days", "expires_at", postgresql_where=text("status = 'approved'")
+        ),
+        Index("registrations_end_idx", "ends_at", postgresql_where=text("status = 'lapsed'")),
+        Index("registrations_notice_idx", "notice_effective_at", postgresql_where=text(HAS_NOTICE)),
     )
 
     partner_id: Mapped[UUID] = mapped_column(ForeignKey(Partner.id))
@@ -73,6 +95,11 @@ class Registration(Identified, Versioned, Base):
     due_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
+    ends_at: Mapped[datetime | None]
+    reminded_days: Mapped[int | None] = mapped_column(SmallInteger)
+    notice_decision_id: Mapped[UUID | None]
+    notice_action: Mapped[str | None]
+    notice_effective_at: Mapped[datetime | None]
 
 
 NETWORKS = (

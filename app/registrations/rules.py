@@ -102,7 +102,12 @@ CHOICES = {"track": [*map(str, Track)], "purpose": [*map(str, Purpose)], "protoc
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A case, as far as its transitions depend on it."""
+    """A case, as far as its transitions depend on it.
+
+    ``notice_*`` are of a decision that is announced and not in effect; ``reminded_days`` are the days before
+    ``expires_at`` that the last reminder spoke of; ``awaits_successor`` is true while a successor that was submitted
+    before ``ends_at`` waits for its decision.
+    """
 
     id: UUID
     version: int
@@ -114,6 +119,13 @@ class Case:
     content_by: Sequence[UUID]
     claim_ends_at: datetime | None
     flags: Sequence[str]
+    expires_at: datetime | None = None
+    ends_at: datetime | None = None
+    reminded_days: int | None = None
+    notice_decision_id: UUID | None = None
+    notice_action: str | None = None
+    notice_effective_at: datetime | None = None
+    awaits_successor: bool = False
 
 
 class RegistrationRequest(NamedTuple):
@@ -136,6 +148,11 @@ OPEN = frozenset((Status.SUBMITTED, Status.IN_REVIEW, Status.INFORMATION_REQUEST
 EDITABLE = frozenset((Status.INFORMATION_REQUESTED, Status.REJECTED))
 # Statuses of a case whose networks are on the list, or will be with the next serial.
 LISTED = frozenset((Status.APPROVED, Status.LAPSED))
+# Statuses in which an announced decision still has a grant to take effect on.
+GRANTED = LISTED | {Status.SUSPENDED}
+# Statuses of a case that may be renewed, and the time before its expiry from which it may be.
+RENEWABLE = GRANTED | {Status.EXPIRED}
+RENEWAL_WINDOW = timedelta(days=60)
 NEVER_GRANTED = frozenset((Status.WITHDRAWN, Status.REJECTED))
 ENDED_GRANTS = frozenset((Status.EXPIRED, Status.REVOKED, Status.SUPERSEDED, Status.SURRENDERED))
 ENDED = NEVER_GRANTED | ENDED_GRANTS
@@ -151,8 +168,9 @@ TRANSITIONS: dict[Transition, tuple[frozenset[Status], Status]] = {
     Transition.REQUEST_INFORMATION: (UNDER_REVIEW, Status.INFORMATION_REQUESTED),
     Transition.SUSPEND: (LISTED, Status.SUSPENDED),
     Transition.REINSTATE: (frozenset((Status.SUSPENDED,)), Status.APPROVED),
-    Transition.REVOKE: (LISTED | {Status.SUSPENDED}, Status.REVOKED),
-    Transition.EXTEND: (LISTED, Status.APPROVED),
+    Transition.REVOKE: (GRANTED, Status.REVOKED),
+    # from expired only while the list still has its networks
+    Transition.EXTEND: (LISTED | {Status.EXPIRED}, Status.APPROVED),
     Transition.LAPSE: (frozenset((Status.APPROVED,)), Status.LAPSED),
     Transition.EXPIRE: (LISTED, Status.EXPIRED),
     Transition.SUPERSEDE: (LISTED | {Status.EXPIRED}, Status.SUPERSEDED),

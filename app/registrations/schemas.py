@@ -2,22 +2,24 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.database.pagination import PageQuery
-from app.core.errors import FieldError
+from app.core.errors import FieldError, MissingField
 from app.core.validation import networks
 from app.core.validation.schemas import (
     LINE,
     AnyOf,
     Body,
     Examples,
+    Instant,
     Line100,
     Line200,
     MergePatch,
+    OneOrSeveral,
     Page,
     Query,
     Resource,
@@ -90,6 +92,26 @@ class RegistrationChange(MergePatch):
     description: str | None = None
 
 
+class Notice(Resource):
+    """An announced suspension or revocation."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "decision_id": "019b2f6e-7100-7b1a-8c44-1f2e3d4c5b6a",
+                    "action": "suspend",
+                    "effective_at": "2026-12-05T09:00:00.000000Z",
+                }
+            ]
+        }
+    )
+
+    decision_id: UUID
+    action: Literal["suspend", "revoke"]
+    effective_at: Timestamp
+
+
 class Registration(Resource):
     """A case: its content, its status, and the reasons of the last decision."""
 
@@ -113,7 +135,10 @@ class Registration(Resource):
                     "submitted_at": "2026-11-21T09:00:00.000000Z",
                     "due_at": "2026-11-23T09:00:00.000000Z",
                     "decided_at": "2026-11-21T11:00:00.000000Z",
+                    "renewable_from": None,
                     "expires_at": None,
+                    "ends_at": None,
+                    "notice": None,
                     "version": 2,
                     "created_at": "2026-11-21T09:00:00.000000Z",
                     "updated_at": "2026-11-21T11:00:00.000000Z",
@@ -148,7 +173,14 @@ class Registration(Resource):
     submitted_at: Timestamp
     due_at: Annotated[Timestamp, Field(description="When a decision is due")]
     decided_at: Timestamp | None
-    expires_at: Timestamp | None
+    renewable_from: Annotated[
+        Timestamp | None, Field(description="From when it may be renewed: 60 days before it expires")
+    ]
+    expires_at: Annotated[Timestamp | None, Field(description="End of the approval, when the case lapses")]
+    ends_at: Annotated[
+        Timestamp | None, Field(description="End of the grace period, when a lapsed case leaves the list")
+    ]
+    notice: Annotated[Notice | None, Field(description="A decision that is announced and not in effect yet")]
     version: int
     created_at: Timestamp
     updated_at: Timestamp
@@ -157,8 +189,8 @@ class Registration(Resource):
 RegistrationPage = Page[Registration]
 
 
-class RegistrationsQuery(PageQuery):
-    """Filters and page of the list of registrations."""
+class RegistrationFilters(BaseModel):
+    """Filters of registrations."""
 
     status: AnyOf[Status] = None
     track: AnyOf[Track] = None
@@ -171,6 +203,31 @@ class RegistrationsQuery(PageQuery):
     network: Annotated[NetworkText | None, Field(description="With a network that overlaps this one")] = None
     claimed_by: Annotated[UUID | None, Field(description="Claimed by this client; only for the regulator")] = None
     partner_id: Annotated[UUID | None, Field(description="Of this partner; only for the regulator")] = None
+    expires_before: Annotated[Instant | None, Field(description="With an `expires_at` before this time")] = None
+
+
+class RegistrationsQuery(RegistrationFilters, PageQuery):
+    """Filters and page of the list of registrations."""
+
+
+class RegistrationFilter(RegistrationFilters, Body):
+    """Filters of the list of registrations, at least one. All have to be met."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"status": ["approved", "lapsed"], "expires_before": "2027-01-31T12:00:00Z"}]}
+    )
+
+    status: OneOrSeveral[Status] | None = None
+    track: OneOrSeveral[Track] | None = None
+    purpose: OneOrSeveral[Purpose] | None = None
+    operator: OneOrSeveral[OperatorCode] | None = None
+    flag: OneOrSeveral[Flag] | None = None
+
+    @classmethod
+    def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
+        """Yield an error for a filter that would select every registration."""
+        if not given:
+            yield MissingField.at("", "Give at least one filter.")
 
 
 class ClaimEndQuery(Query):

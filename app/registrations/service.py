@@ -1,12 +1,10 @@
-"""Transitions of a submitted case other than decisions: by its submitter, by officers' claims, and by time."""
+"""Transitions of a submitted case other than decisions: by its submitter, and by officers' claims and their end."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from app.allowlist import service as allowlist
-from app.allowlist.store import Cause
 from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, SelfReview
 from app.core.principal import Principal
@@ -15,7 +13,7 @@ from app.core.validation.schemas import validate
 from app.events import store as events
 from app.events.store import NewEvent
 from app.partners import store as partners
-from app.registrations import store
+from app.registrations import due_store, store
 from app.registrations.claims import (
     UNCLAIMED,
     ClaimEnd,
@@ -43,9 +41,7 @@ from app.registrations.rules import (
 from app.registrations.schemas import RegistrationChange, RegistrationDetails
 
 # Cases that are locked and changed by one statement.
-EXPIRED_AT_ONCE = 5_000
 CLAIMS_ENDED_AT_ONCE = 1_000
-EXPIRY = Cause(None, in_mass=True)
 
 
 async def _lock_own(tx: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch) -> Registration:
@@ -159,7 +155,10 @@ async def give_back(
 
 async def end_claims(tx: Transaction, hours: int) -> int:
     """Give back the cases whose claim has lasted its time or whose officer's client is disabled; returns how many."""
-    conditions = {ClaimEnd.CLIENT_DISABLED: store.claimed_by_disabled(), ClaimEnd.TIME: store.claimed_too_long(hours)}
+    conditions = {
+        ClaimEnd.CLIENT_DISABLED: due_store.claimed_by_disabled(),
+        ClaimEnd.TIME: due_store.claimed_too_long(hours),
+    }
     count = 0
     for end, condition in conditions.items():
         ids = await store.ids_where(tx, condition, CLAIMS_ENDED_AT_ONCE)
@@ -177,16 +176,3 @@ async def _record(
     tx: Transaction, principal: Principal | None, name: str, ids: Sequence[UUID], details: dict[str, Any]
 ) -> None:
     await tx.execute(events.insert_events(name, store.event_rows(ids, details), events.actor_columns(principal)))
-
-
-async def expire(tx: Transaction) -> int:
-    """End approvals whose time has passed and withdraw their networks; returns how many."""
-    ids = await store.ids_where(tx, store.past_expiry(), EXPIRED_AT_ONCE)
-    count = 0
-    async for cases in store.lock_cases(tx, store.with_ids(ids), EXPIRED_AT_ONCE):
-        expired = [each.id for each in cases if next_status(each.status, Transition.EXPIRE)]
-        await store.update_cases(tx, expired, {"status": Status.EXPIRED})
-        await allowlist.withdraw(tx, expired, "expired", EXPIRY)
-        await _record(tx, None, "registration.expired", expired, {"status": Status.EXPIRED})
-        count += len(expired)
-    return count

@@ -1,7 +1,6 @@
 """SQL of registrations: reading, locking and updating cases, and recording what happened to them."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -15,7 +14,6 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
-    case,
     cast,
     exists,
     func,
@@ -27,18 +25,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from app.core.database.base import NOW
+from app.core.database.base import INSTANT
 from app.core.database.batches import Rows, any_of
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, InvalidValue, NotFound
 from app.core.principal import PartnerKind, Principal
 from app.events import store as events
-from app.partners.models import Client
-from app.registrations.json_documents import fetch_json_page, json_page, select_fields, select_json
+from app.registrations.computed_fields import NOTICE, RENEWABLE_FROM, awaits_successor, flags_for
+from app.registrations.json_documents import fetch_json_page, json_page, rfc_3339, select_fields, select_json
 from app.registrations.models import NETWORKS, Registration, RegistrationNetwork
 from app.registrations.overlaps import IS_CONTESTED
-from app.registrations.rules import OFFICERS_FLAGS, Case, Flag, Status
+from app.registrations.rules import OFFICERS_FLAGS, Case
 from app.registrations.schemas import Registration as Resource
 from app.registrations.schemas import RegistrationsQuery
 
@@ -81,19 +79,8 @@ def fields(kind: PartnerKind, networks: ColumnElement[Any] = NETWORKS) -> Select
     hidden = () if kind == "regulator" else HIDDEN_FROM_PARTNERS
     if kind == "operator":
         hidden = (*hidden, *HIDDEN_FROM_OPERATORS)
-    given = {"networks": networks, "flags": _flags(kind)}
+    given = {"networks": networks, "flags": flags_for(kind), "renewable_from": RENEWABLE_FROM, "notice": NOTICE}
     return select_fields(Resource, Registration, hidden, given).where(_VISIBLE[kind])
-
-
-def _flags(kind: PartnerKind) -> ColumnElement[Any]:
-    """The stored flags, and for officers those that depend on others' cases.
-
-    Earlier versions stored ``contested`` too, which is ignored.
-    """
-    stored = func.array_remove(Registration.flags, Flag.CONTESTED.value, type_=ARRAY(Text))
-    if kind != "regulator":
-        return stored
-    return case((IS_CONTESTED, func.array_append(stored, Flag.CONTESTED.value, type_=ARRAY(Text))), else_=stored)
 
 
 @lru_cache
@@ -155,8 +142,19 @@ def _filter_values(filters: Mapping[str, Any]) -> dict[str, Any]:
 @lru_cache(maxsize=1_000)
 def _page(kind: PartnerKind, filters: frozenset[tuple[str, bool]], *, is_first: bool) -> Statement:
     """The statement of a page with these filters, each with True for several values, whatever the values."""
-    conditions = [FILTERS[each] if each in FILTERS else _matches(*each) for each in sorted(filters)]
-    return json_page(fields(kind).where(*conditions), Registration.id, is_first=is_first)
+    return json_page(fields(kind).where(*_conditions(filters)), Registration.id, is_first=is_first)
+
+
+def _conditions(filters: Collection[tuple[str, bool]]) -> list[ColumnElement[bool]]:
+    return [FILTERS[each] if each in FILTERS else _matches(*each) for each in sorted(filters)]
+
+
+def selected_by(filters: Mapping[str, Any]) -> ColumnElement[bool]:
+    """Return the condition of meeting all of the filters of ``list_page``, as an officer may use them."""
+    values = _filter_values(filters)
+    conditions = _conditions([(name, isinstance(value, tuple)) for name, value in values.items()])
+    given: ColumnElement[bool] = and_(*conditions).params(values)
+    return given
 
 
 def _matches(name: str, has_several: bool) -> ColumnElement[bool]:
@@ -188,6 +186,7 @@ FILTERS = {
     ("flag", True): _has_flag_of("flag"),
     ("contested", False): IS_CONTESTED,
     ("contested", True): or_(IS_CONTESTED, _has_flag_of("contested")),
+    ("expires_before", False): Registration.expires_at < bindparam("expires_before", type_=INSTANT),
     ("network", False): exists().where(RegistrationNetwork.registration_id == Registration.id, OVERLAPPING),
 }
 
@@ -203,6 +202,13 @@ CASE: Rows = select(
     Registration.content_by,
     Registration.claim_ends_at,
     Registration.flags,
+    Registration.expires_at,
+    Registration.ends_at,
+    Registration.reminded_days,
+    Registration.notice_decision_id,
+    Registration.notice_action,
+    Registration.notice_effective_at,
+    awaits_successor().label("awaits_successor"),
 )
 
 
@@ -224,23 +230,6 @@ def with_ids(ids: Sequence[UUID]) -> ColumnElement[bool]:
 def of_upload(bulk_upload_id: UUID, status: str) -> ColumnElement[bool]:
     """Return the condition of having come in an upload and being in a status."""
     return and_(Registration.bulk_upload_id == bulk_upload_id, Registration.status == status)
-
-
-def past_expiry() -> ColumnElement[bool]:
-    """Return the condition of being an approval whose time has passed."""
-    return and_(Registration.status == Status.APPROVED, Registration.expires_at <= NOW)
-
-
-def claimed_too_long(hours: int) -> ColumnElement[bool]:
-    """Return the condition of having a claim whose time has passed: ``hours``, if it was made without an end."""
-    end = func.coalesce(Registration.claim_ends_at, Registration.updated_at + timedelta(hours=hours))
-    return and_(Registration.status == Status.IN_REVIEW, end <= NOW)
-
-
-def claimed_by_disabled() -> ColumnElement[bool]:
-    """Return the condition of being claimed by a client that has been disabled."""
-    disabled = select(Client.id).where(Client.disabled_at.is_not(None))
-    return and_(Registration.status == Status.IN_REVIEW, Registration.claimed_by.in_(disabled))
 
 
 async def ids_where(tx: Transaction, condition: ColumnElement[bool], limit: int) -> list[UUID]:
@@ -288,10 +277,14 @@ async def record_submitted(tx: Transaction, actor: Principal, ids: Sequence[UUID
     await tx.fetch(_RECORD_SUBMITTED, ids=list(ids), **by)
 
 
-def event_rows(ids: Sequence[UUID], details: dict[str, Any]) -> Rows:
-    """Select the rows of ``events.insert_events`` for cases that have the same details, but for their own content."""
+def event_rows(ids: Sequence[UUID], details: dict[str, Any], own: Mapping[str, Any] | None = None) -> Rows:
+    """Select the rows of ``events.insert_events`` for cases that have the same details, but for their own content.
+
+    ``own`` are further details of each case by name.
+    """
     given = cast(literal(to_json(details).decode(), Text), JSONB)
-    content = func.jsonb_build_object("networks", Registration.networks, "reference", Registration.reference)
+    of_each = {"networks": Registration.networks, "reference": Registration.reference, **(own or {})}
+    content = func.jsonb_build_object(*(part for name, each in of_each.items() for part in (name, rfc_3339(each))))
     merged = given.op("||", return_type=JSONB)(content).label("details")
     columns = (Registration.id, Registration.partner_id, Registration.operator, merged)
     return select(*columns).where(with_ids(ids)).order_by(Registration.id)

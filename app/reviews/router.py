@@ -15,8 +15,10 @@ from app.core.http.idempotency import Idempotency
 from app.core.http.problems import CREATES, READS, problem_of, problem_responses
 from app.core.http.responses import Precondition, json_response, page_response
 from app.core.principal import Principal
+from app.operators.errors import UnknownOperator
 from app.registrations.errors import ClaimedByAnother, IllegalTransition
-from app.reviews import rules, schemas, service, store
+from app.reviews import notices, rules, schemas, service, store
+from app.reviews.errors import DecisionNotPending, NoticeShortened, ValidityShortened
 
 router = APIRouter(prefix="/review-decisions", tags=["reviews"], route_class=AuthenticatedRoute)
 Reader = Annotated[Principal, require("reviews:read")]
@@ -42,7 +44,15 @@ async def list_reason_codes(request: Request, _: Annotated[Principal, require()]
     summary="Decide a case",
     response_model=schemas.ReviewDecision,
     responses=problem_responses(
-        *DECIDES, PreconditionRequired, VersionMismatch, IllegalTransition, ClaimedByAnother, SelfReview, NetworkTaken
+        *DECIDES,
+        PreconditionRequired,
+        VersionMismatch,
+        IllegalTransition,
+        ClaimedByAnother,
+        SelfReview,
+        NetworkTaken,
+        NoticeShortened,
+        ValidityShortened,
     ),
 )
 async def decide(
@@ -50,7 +60,10 @@ async def decide(
 ) -> Response:
     """One decision, with `If-Match` of the registration, so that an officer decides what the officer has read.
 
-    Approving grants the networks; suspending and revoking withdraw them. The feed follows within 2 seconds.
+    Approving grants the networks; suspending and revoking withdraw them. The feed follows within 2 seconds. With
+    `effective_at` a suspension or revocation is announced: the registration has it as its `notice`, and nothing else
+    changes until then. `extend` sets a later `expires_at` of an approval, also of a lapsed one, and takes back a
+    removal by expiry that is held.
     """
     async with database.transaction(officer) as tx:
 
@@ -66,12 +79,14 @@ async def decide(
     "/batch",
     summary="Decide many cases",
     response_model=schemas.BatchOutcome,
-    responses=problem_responses(*DECIDES),
+    responses=problem_responses(*DECIDES, UnknownOperator),
 )
 async def decide_batch(
     body: schemas.BatchDecision, database: Db, officer: Officer, idempotency: Idempotency
 ) -> Response:
-    """The same decision on many cases, by id or by upload and status. Cases that cannot be decided are listed.
+    """The same decision on many cases: by id, by upload and status, or by the filters of the list of registrations.
+
+    Cases that cannot be decided are listed. Approvals without `expires_at` end after 365 to 395 days, spread evenly.
 
     A batch grants (`approve`, `reinstate`) cases flagged `outside_country` or `operator_prefix_mismatch` only when
     `including_flags` names their flags. Otherwise each is refused as `flagged`, and the rest is granted. `flagged`
@@ -124,3 +139,22 @@ async def get_decision(decision_id: UUID, database: Db, principal: Reader) -> Re
     """A decision with its officer, time and reasons."""
     async with database.transaction(principal, read_only=True) as tx:
         return json_response(schemas.ReviewDecision.model_validate(await store.get(tx, decision_id)))
+
+
+@router.post(
+    "/{decision_id}/cancel",
+    summary="Cancel an announced decision",
+    response_model=schemas.ReviewDecision,
+    responses=problem_responses(*CREATES, SelfReview, DecisionNotPending),
+)
+async def cancel_decision(decision_id: UUID, database: Db, officer: Officer, idempotency: Idempotency) -> Response:
+    """Before it is in effect. The registration loses its `notice`; cancelling again changes nothing.
+
+    To put it off, decide again with a later `effective_at`.
+    """
+    async with database.transaction(officer) as tx:
+
+        async def act() -> Response:
+            return json_response(schemas.ReviewDecision.model_validate(await notices.cancel(tx, officer, decision_id)))
+
+        return await idempotency.respond(tx, officer, act)

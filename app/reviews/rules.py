@@ -7,11 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from app.core.errors import DomainError, FieldError, InvalidValue, MissingField, SelfReview
+from app.core.validation.schemas import format_rfc3339
 from app.partners.persons import ClientUsers
 from app.registrations.claims import is_claimed_by_another, own_content
 from app.registrations.errors import ClaimedByAnother
 from app.registrations.rules import Case, Flag, Transition, illegal_transition, next_status
-from app.reviews.errors import Flagged
+from app.reviews.errors import Flagged, NoticeShortened, ValidityShortened
 
 
 class Action(StrEnum):
@@ -23,6 +24,7 @@ class Action(StrEnum):
     SUSPEND = "suspend"
     REINSTATE = "reinstate"
     REVOKE = "revoke"
+    EXTEND = "extend"
 
 
 class ReasonCode(StrEnum):
@@ -65,9 +67,22 @@ class AddressFlag(StrEnum):
     OPERATOR_PREFIX_MISMATCH = Flag.OPERATOR_PREFIX_MISMATCH
 
 
+# The participle of each action, in the names of events and as the feed's removal reason.
+PARTICIPLES = {
+    Action.APPROVE: "approved",
+    Action.REJECT: "rejected",
+    Action.REQUEST_INFORMATION: "information_requested",
+    Action.SUSPEND: "suspended",
+    Action.REINSTATE: "reinstated",
+    Action.REVOKE: "revoked",
+    Action.EXTEND: "extended",
+}
 GRANTS = (Action.APPROVE, Action.REINSTATE)
-NEEDS_NO_REASON = frozenset(GRANTS)
-NEEDS_LEGAL_BASIS = frozenset((Action.SUSPEND, Action.REVOKE))
+SETS_EXPIRY = (Action.APPROVE, Action.EXTEND)
+WITHDRAWS = (Action.SUSPEND, Action.REVOKE)  # and may be announced
+NEEDS_NO_REASON = frozenset((*GRANTS, Action.EXTEND))
+NEEDS_LEGAL_BASIS = frozenset(WITHDRAWS)
+MAX_GRACE_DAYS = 60
 
 
 def missing_for_action(given: Mapping[str, Any]) -> Iterable[FieldError]:
@@ -79,8 +94,32 @@ def missing_for_action(given: Mapping[str, Any]) -> Iterable[FieldError]:
         yield MissingField.at("/reason_codes", f"{action} needs at least one reason code.")
     if action in NEEDS_LEGAL_BASIS and "legal_basis" not in given:
         yield MissingField.at("/legal_basis", f"{action} needs a legal basis.")
+    if action == Action.EXTEND and "expires_at" not in given:
+        yield MissingField.at("/expires_at", "extend needs the new end of the approval.")
     if isinstance(reasons, list) and ReasonCode.OTHER in reasons and "note" not in given:
         yield MissingField.at("/note", "The reason 'other' needs a note.")
+
+
+# Times of a decision, each with the actions that it goes with.
+TIMES = {"expires_at": SETS_EXPIRY, "grace_days": (Action.APPROVE,), "effective_at": WITHDRAWS}
+
+
+def times_of_other_actions(given: Mapping[str, Any]) -> Iterable[FieldError]:
+    """Yield an error for each time that does not go with the given action."""
+    action = given.get("action")
+    if action in tuple(Action):
+        for name, actions in TIMES.items():
+            if name in given and action not in actions:
+                yield InvalidValue.at(f"/{name}", f"{name} goes with {' and '.join(actions)}, not with {action}.")
+
+
+def times_passed(times: Mapping[str, datetime | None], now: datetime) -> list[FieldError]:
+    """Return an error for each time of a decision, by its field, that is not in the future."""
+    return [
+        InvalidValue.at(f"/{name}", f"{name} must be in the future.")
+        for name, time in times.items()
+        if time is not None and time <= now
+    ]
 
 
 def flags_without_grant(given: Mapping[str, Any]) -> Iterable[FieldError]:
@@ -103,6 +142,18 @@ def refusal(case: Case, action: str, users: ClientUsers, now: datetime) -> Domai
         return SelfReview(users.explain(own))
     if is_claimed_by_another(case, users, now):
         return ClaimedByAnother()
+    return None
+
+
+def untimely(
+    case: Case, action: str, now: datetime, *, effective_at: datetime | None, expires_at: datetime | None
+) -> DomainError | None:
+    """Return why the times of a decision refuse a case: a notice brought forward, or an extension that is none."""
+    announced = case.notice_effective_at
+    if action in WITHDRAWS and announced is not None and (effective_at or now) < announced:
+        return NoticeShortened(f"A notice to {case.notice_action} the case at {format_rfc3339(announced)} is given.")
+    if action == Action.EXTEND and expires_at and case.expires_at and expires_at <= case.expires_at:
+        return ValidityShortened(f"It expires at {format_rfc3339(case.expires_at)}.")
     return None
 
 

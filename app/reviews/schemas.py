@@ -1,7 +1,7 @@
 """Request and response bodies of decisions."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import chain
 from typing import Annotated, Any
 from uuid import UUID
@@ -24,6 +24,7 @@ from app.core.validation.schemas import (
     domain_validator,
 )
 from app.registrations.rules import Status
+from app.registrations.schemas import RegistrationFilter
 from app.reviews import rules
 from app.reviews.rules import Action, AddressFlag, ReasonCode
 
@@ -36,12 +37,6 @@ DECISION: Examples = {
 }
 
 
-def _in_the_future(instant: datetime) -> datetime:
-    if instant <= datetime.now(UTC):
-        raise InvalidValue("expires_at must be in the future.")
-    return instant
-
-
 class DecisionDetails(Body):
     """An action with its reasons."""
 
@@ -50,19 +45,35 @@ class DecisionDetails(Body):
     note: Annotated[Paragraph | None, Field(description="For the registrant")] = None
     legal_basis: Annotated[Line200 | None, Field(description="Needed to suspend and to revoke")] = None
     expires_at: Annotated[
-        Annotated[Instant, domain_validator(_in_the_future)] | None,
-        Field(description="Of an approval; absent: after 365 days"),
+        Instant | None,
+        Field(
+            description="End of the approval, in the future. Of `approve`; absent: after 365 days, in a batch after "
+            "365 to 395. Needed by `extend`"
+        ),
+    ] = None
+    grace_days: Annotated[
+        int | None,
+        Field(
+            strict=True,
+            ge=0,
+            le=rules.MAX_GRACE_DAYS,
+            description="Of `approve`: for how long the case stays on the list after `expires_at`; absent: 14 days",
+        ),
+    ] = None
+    effective_at: Annotated[
+        Instant | None,
+        Field(description="Of `suspend` and `revoke`: when they take effect, in the future; absent: at once"),
     ] = None
 
     @classmethod
     def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
-        """Yield errors of fields that the action needs, and of an end that is not an approval's."""
-        return chain(rules.missing_for_action(given), _end_without_approval(given))
+        """Yield errors of fields that the action needs, and of times that do not go with it."""
+        return chain(rules.missing_for_action(given), rules.times_of_other_actions(given))
 
-
-def _end_without_approval(given: Mapping[str, Any]) -> Iterable[FieldError]:
-    if "expires_at" in given and given.get("action") != Action.APPROVE:
-        yield InvalidValue.at("/expires_at", "Only an approval has an end.")
+    @property
+    def times(self) -> dict[str, datetime | None]:
+        """The times of the decision by field, which must be in the future by the register's clock."""
+        return {"expires_at": self.expires_at, "effective_at": self.effective_at}
 
 
 class NewDecision(DecisionDetails):
@@ -74,17 +85,18 @@ class NewDecision(DecisionDetails):
 
 
 class Selection(Body):
-    """Registrations by their ids, or those of an upload in a status."""
+    """Registrations by their ids, those of an upload in a status, or those that meet all filters."""
 
     registration_ids: Annotated[list[UUID] | None, Field(min_length=1, max_length=MAX_IDS)] = None
     bulk_upload_id: UUID | None = None
     status: Annotated[Status | None, Field(description="Needed with `bulk_upload_id`")] = None
+    filter: RegistrationFilter | None = None
 
     @classmethod
     def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
-        """Yield errors unless exactly one of the two ways is given, and given completely."""
-        if ("registration_ids" in given) == ("bulk_upload_id" in given):
-            yield InvalidValue.at("", "Give either registration_ids, or bulk_upload_id with status.")
+        """Yield errors unless exactly one of the three ways is given, and given completely."""
+        if sum(name in given for name in ("registration_ids", "bulk_upload_id", "filter")) != 1:
+            yield InvalidValue.at("", "Give either registration_ids, or bulk_upload_id with status, or filter.")
         elif ("bulk_upload_id" in given) != ("status" in given):
             yield InvalidValue.at("/status", "status goes with bulk_upload_id: both or neither.")
 
@@ -142,8 +154,14 @@ class ReviewDecision(Resource):
                     **DECISION,
                     "legal_basis": None,
                     "expires_at": None,
+                    "grace_days": None,
                     "officer": "019b2f6e-5e10-7a11-8b22-3c4d5e6f7a8b",
                     "decided_at": "2026-11-21T11:00:00.000000Z",
+                    "effective_at": None,
+                    "in_effect_at": "2026-11-21T11:00:00.000000Z",
+                    "cancelled_at": None,
+                    "cancelled_by": None,
+                    "voided_at": None,
                 }
             ]
         },
@@ -157,8 +175,14 @@ class ReviewDecision(Resource):
     note: str | None
     legal_basis: str | None
     expires_at: Timestamp | None
+    grace_days: int | None
     officer: UUID
     decided_at: Timestamp
+    effective_at: Annotated[Timestamp | None, Field(description="When it was to take effect, if it was announced")]
+    in_effect_at: Annotated[Timestamp | None, Field(description="When it took effect")]
+    cancelled_at: Annotated[Timestamp | None, Field(description="When an officer cancelled it or put it off")]
+    cancelled_by: UUID | None
+    voided_at: Annotated[Timestamp | None, Field(description="When it became void, because the grant had ended before")]
 
 
 ReviewDecisionPage = Page[ReviewDecision]

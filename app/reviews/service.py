@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,29 +15,26 @@ from app.allowlist import service as allowlist
 from app.allowlist.errors import NetworkTaken
 from app.allowlist.store import Cause
 from app.core.database.transaction import Transaction
-from app.core.errors import DomainError, NotFound
+from app.core.errors import DomainError, Invalid, NotFound
 from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
 from app.events import store as events
+from app.operators import store as operators
 from app.partners import store as partners
 from app.registrations import store as registrations
 from app.registrations.claims import UNCLAIMED, clients_of
-from app.registrations.rules import Case, Transition, next_status
-from app.reviews import rules, store
+from app.registrations.computed_fields import VALIDITY
+from app.registrations.errors import IllegalTransition
+from app.registrations.rules import Case, Status, Transition, next_status
+from app.registrations.validity import GRACE
+from app.reviews import notices, rules, store
 from app.reviews.rules import Action, AddressFlag
 from app.reviews.schemas import BatchDecision, DecisionDetails, Selection
 
 DECIDED_AT_ONCE = 10_000
 APPROVAL_PERIOD = timedelta(days=365)
-# The participle of each action, in the names of events and as the feed's removal reason.
-PARTICIPLES = {
-    Action.APPROVE: "approved",
-    Action.REJECT: "rejected",
-    Action.REQUEST_INFORMATION: "information_requested",
-    Action.SUSPEND: "suspended",
-    Action.REINSTATE: "reinstated",
-    Action.REVOKE: "revoked",
-}
+# The time over which the ends of a batch's approvals are spread, so that their renewals do not come at once.
+SPREAD = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +55,18 @@ class BatchResult:
 async def decide_one(
     tx: Transaction, officer: Principal, registration_id: UUID, if_match: IfMatch, decision: DecisionDetails
 ) -> UUID:
-    """Decide one case as a batch of one; returns the batch's id. Raises ``NotFound`` and the refusal, if any."""
+    """Decide one case as a batch of one; returns the batch's id.
+
+    Raises ``Invalid`` for a time that is not in the future, ``NotFound``, and the refusal, if any.
+    """
+    await _check_times(tx, decision)
     batch_id = uuid7()
     found = registrations.lock_cases(tx, registrations.with_ids([registration_id]), 1)
     cases = await anext(found, None)
     if cases is None:
         raise NotFound("There is no such registration.", [NotFound.at("/registration_id")])
     if_match.check(cases[0])
-    allowed, refused = await _split(tx, officer, cases, decision.action)
+    allowed, refused = await _split(tx, officer, cases, decision)
     refused |= await _decide(tx, allowed, decision, Cause(officer.client_id, in_mass=False), officer, batch_id)
     for refusal in refused.values():
         raise refusal
@@ -75,8 +76,12 @@ async def decide_one(
 async def decide_many(tx: Transaction, officer: Principal, decision: BatchDecision) -> BatchResult:
     """Decide all selected cases in the caller's transaction, a bounded number at a time.
 
-    A dry run does the same and rolls it back, so that it tells the same.
+    A dry run does the same and rolls it back, so that it tells the same. Raises ``Invalid`` for a time that is not in
+    the future and for an unknown operator.
     """
+    await _check_times(tx, decision)
+    if chosen := decision.selection.filter:
+        await operators.check_known(tx, chosen.operator or (), "/selection/filter/operator")
     async with tx.dry_run() if decision.dry_run else nullcontext():
         return await _decide_many(tx, officer, decision)
 
@@ -89,7 +94,7 @@ async def _decide_many(tx: Transaction, officer: Principal, decision: BatchDecis
     selected = len(missing)
     async for cases in registrations.lock_cases(tx, _condition(selection), DECIDED_AT_ONCE):
         statuses.update(case.status for case in cases)
-        allowed, not_allowed = await _split(tx, officer, cases, decision.action)
+        allowed, not_allowed = await _split(tx, officer, cases, decision)
         if decision.action in rules.GRANTS:
             flagged.update(flag for case in allowed for flag in rules.flags_of(case))
             allowed, not_named = rules.split_flagged(allowed, decision.including_flags)
@@ -104,15 +109,27 @@ async def _decide_many(tx: Transaction, officer: Principal, decision: BatchDecis
 def _condition(selection: Selection) -> ColumnElement[bool]:
     if selection.bulk_upload_id and selection.status:
         return registrations.of_upload(selection.bulk_upload_id, selection.status)
+    if selection.filter:
+        return registrations.selected_by(selection.filter.model_dump(exclude_none=True))
     return registrations.with_ids(selection.registration_ids or [])
 
 
+async def _check_times(tx: Transaction, decision: DecisionDetails) -> None:
+    if errors := rules.times_passed(decision.times, await tx.now()):
+        raise Invalid.of(errors)
+
+
 async def _split(
-    tx: Transaction, officer: Principal, cases: Sequence[Case], action: str
+    tx: Transaction, officer: Principal, cases: Sequence[Case], decision: DecisionDetails
 ) -> tuple[list[Case], dict[UUID, DomainError]]:
-    """``rules.split`` with the users of the cases' clients."""
+    """``rules.split`` and ``rules.untimely`` with the users of the cases' clients and the register's clock."""
     users = await partners.client_users(tx, officer.client_id, {id_ for case in cases for id_ in clients_of(case)})
-    return rules.split(cases, action, users, await tx.now())
+    now = await tx.now()
+    allowed, refused = rules.split(cases, decision.action, users, now)
+    for case in allowed:
+        if why := rules.untimely(case, decision.action, now, **decision.times):
+            refused[case.id] = why
+    return [case for case in allowed if case.id not in refused], refused
 
 
 async def _decide(
@@ -123,40 +140,78 @@ async def _decide(
     officer: Principal,
     batch_id: UUID,
 ) -> dict[UUID, DomainError]:
-    """Decide cases; returns the refusals of those with a network that is granted to someone else."""
-    taken = await _grant_or_withdraw(tx, [case.id for case in allowed], Action(decision.action), cause)
-    decided = [case for case in allowed if case.id not in taken]
+    """Decide cases; returns the refusals of those whose networks do not allow it."""
+    refused = {} if decision.effective_at else await _change_list(tx, allowed, Action(decision.action), cause)
+    decided = [case for case in allowed if case.id not in refused]
     if decided:
-        await _record(tx, officer, decided, decision, batch_id)
-    return {id_: NetworkTaken("A network of it is granted to another registrant.") for id_ in taken}
+        await _record(tx, officer, decided, decision, batch_id, in_mass=cause.in_mass)
+    return refused
 
 
-async def _grant_or_withdraw(tx: Transaction, ids: Sequence[UUID], action: Action, cause: Cause) -> set[UUID]:
-    """Change the allowlist as an action needs; returns the cases that could not be granted."""
+async def _change_list(tx: Transaction, cases: Sequence[Case], action: Action, cause: Cause) -> dict[UUID, DomainError]:
+    """Change the allowlist as an action needs; returns the refusals of the cases whose networks do not allow it."""
+    ids = [case.id for case in cases]
+    if action == Action.EXTEND:
+        ids = [case.id for case in cases if case.status == Status.EXPIRED]
     if not ids:
-        return set()
+        return {}
     if action in rules.GRANTS:
-        return await allowlist.grant(tx, ids, registrations.networks_of(ids), cause)
-    if action in rules.NEEDS_LEGAL_BASIS:
-        await allowlist.withdraw(tx, ids, PARTICIPLES[action], cause)
-    return set()
+        taken = await allowlist.grant(tx, ids, registrations.networks_of(ids), cause)
+        return {id_: NetworkTaken("A network of it is granted to another registrant.") for id_ in taken}
+    if action == Action.EXTEND:
+        gone = await allowlist.take_back_removals(tx, ids, registrations.networks_of(ids))
+        return {id_: IllegalTransition("This case is expired, and its networks have left the list.") for id_ in gone}
+    if action in rules.WITHDRAWS:
+        await allowlist.withdraw(tx, ids, rules.PARTICIPLES[action], cause)
+    return {}
+
+
+def _validity(decision: DecisionDetails, now: datetime, *, in_mass: bool) -> dict[str, Any]:
+    """Return the values by which a decision changes how long a case is valid, and that nobody was reminded of it."""
+    if decision.action not in rules.SETS_EXPIRY:
+        return {}
+    expires_at: Any = decision.expires_at or now + APPROVAL_PERIOD
+    if decision.expires_at is None and in_mass:
+        expires_at = store.spread_from(expires_at, SPREAD)
+    grace = timedelta(days=_grace_days(decision)) if decision.action == Action.APPROVE else None
+    return {"expires_at": expires_at, "ends_at": store.end_after(expires_at, grace), "reminded_days": None}
+
+
+def _grace_days(decision: DecisionDetails) -> int:
+    return GRACE.days if decision.grace_days is None else decision.grace_days
 
 
 async def _record(
-    tx: Transaction, officer: Principal, cases: Sequence[Case], decision: DecisionDetails, batch_id: UUID
+    tx: Transaction,
+    officer: Principal,
+    cases: Sequence[Case],
+    decision: DecisionDetails,
+    batch_id: UUID,
+    *,
+    in_mass: bool,
 ) -> None:
     """Write the decision to the cases, as a decision of its own, and as an event of each case."""
     ids = [case.id for case in cases]
     reasons = decision.model_dump(include={"reason_codes", "note", "legal_basis"})
     now = await tx.now()
-    end = decision.expires_at or now + APPROVAL_PERIOD
-    expires_at = {"expires_at": end} if decision.action == Action.APPROVE else {}
-    row = {"batch_id": batch_id, "action": decision.action, "officer": officer.client_id, **reasons, **expires_at}
+    row = {"batch_id": batch_id, "action": decision.action, "officer": officer.client_id, "in_mass": in_mass, **reasons}
+    if decision.effective_at:
+        await store.add(tx, ids, {**row, "effective_at": decision.effective_at})
+        await notices.give(tx, officer, cases, reasons, batch_id)
+        return
+    action = Action(decision.action)
+    validity = _validity(decision, now, in_mass=in_mass)
     # an action leads to the same status from every status in which it is allowed
-    status = next_status(cases[0].status, Transition(decision.action))
-    values = {"status": status, **UNCLAIMED, "decided_at": now, **reasons, **expires_at}
+    status = next_status(cases[0].status, Transition(action))
+    values: dict[str, Any] = {"status": status, **UNCLAIMED, "decided_at": now, **reasons, **validity}
+    if action in rules.WITHDRAWS:
+        await notices.replace(tx, officer, cases)
+        values |= store.NO_NOTICE
     await registrations.update_cases(tx, ids, values)
-    await store.add(tx, ids, row)
-    details: dict[str, Any] = {"status": status, "batch_id": batch_id, **reasons, **expires_at}
-    name = f"registration.{PARTICIPLES[Action(decision.action)]}"
-    await tx.execute(events.insert_events(name, registrations.event_rows(ids, details), events.actor_columns(officer)))
+    grace = {"grace_days": _grace_days(decision)} if action == Action.APPROVE else {}
+    await store.add(tx, ids, {**row, **grace, "in_effect_at": now}, with_expiry=bool(validity))
+    details: dict[str, Any] = {"status": status, "batch_id": batch_id, **reasons}
+    rows = registrations.event_rows(ids, details, VALIDITY if validity else None)
+    await tx.execute(
+        events.insert_events(f"registration.{rules.PARTICIPLES[action]}", rows, events.actor_columns(officer))
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from app.allowlist.models import Publication
 from app.allowlist.publisher import Publisher
-from app.registrations import service as registrations
+from app.registrations import expiry
 from tests.support import feed, uploads
 from tests.support.feed import FEED, addresses, execute, granted, published, withdrawn
 from tests.support.service import Caller, Service
@@ -152,9 +152,9 @@ async def test_removals_by_expiry_count_together(service: Service, pseb: Caller,
     removed = 0
     for at in range(5):
         ids = ", ".join(f"'{each['id']}'" for each in found[4 * at : 4 * at + 4])
-        await execute(service, f"UPDATE registrations SET expires_at = now() WHERE id IN ({ids})")
+        await execute(service, f"UPDATE registrations SET expires_at = now(), ends_at = now() WHERE id IN ({ids})")
         async with service.database.transaction() as tx:
-            assert await registrations.expire(tx) == 4
+            assert await expiry.move_due(tx) == 4
         publication = await publish(service)
         removed += publication.removed if publication else 0
     assert removed == 8

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.partners.rules import PartnerKind
-from app.registrations import service as registrations
+from app.registrations import expiry
 from tests.support import cases, feed, uploads
 from tests.support.feed import FEED, addresses, events, granted, metric, published
 from tests.support.service import Caller, Service
@@ -184,10 +184,10 @@ async def test_expiry_counts_as_a_mass_change_and_any_officer_may_release_it(
     await approved_ids(service, pseb, officer, 12)
     keeper = await cases.approved(pseb, officer)
     await service.publish()
-    expire = "UPDATE registrations SET expires_at = now() - interval '1 second' WHERE id <> $1"
+    expire = "UPDATE registrations SET expires_at = now(), ends_at = now() WHERE id <> $1"
     await feed.execute(service, expire, UUID(keeper["id"]))
     async with service.database.transaction() as tx:
-        assert await registrations.expire(tx) == 12
+        assert await expiry.move_due(tx) == 12
     assert await service.publish() is None
     assert (await feed.listed(nayatel))["count"] == 13
     (change,) = await held(officer)

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from app.bulk_uploads.erasure import erase_old
 from app.core.database.engine import Database
 from app.erasure.service import erase_due
-from app.registrations import service as registrations
+from app.registrations import expiry
 from tests.support import cases, postgres, uploads
 from tests.support.audit_trees import sequence_events
 from tests.support.erasure import (
@@ -38,10 +38,10 @@ async def erased_at(caller: Caller, applicant_id: str) -> str | None:
 
 async def expired(service: Service, but: dict[str, Any]) -> None:
     """Expire all approvals but one, so that the allowlist is not empty, and publish."""
-    passes = f"UPDATE registrations SET expires_at = now() WHERE id <> '{but['id']}'"
+    passes = f"UPDATE registrations SET expires_at = now(), ends_at = now() WHERE id <> '{but['id']}'"
     await postgres.execute(service.settings.database_url, passes)
     async with service.database.transaction() as tx:
-        await registrations.expire(tx)
+        await expiry.move_due(tx)
     await service.publish()
 
 

@@ -10,7 +10,7 @@ import pytest
 from app.core.errors import InvalidValue
 from app.events import catalogue
 from app.events.schemas import Event, described_types
-from app.reviews.service import PARTICIPLES
+from app.reviews.rules import PARTICIPLES
 from tests.support import cases
 from tests.support.events import wait_for_event
 from tests.support.service import Caller, Service

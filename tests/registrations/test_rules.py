@@ -51,6 +51,7 @@ DIAGRAM = {
     ("lapsed", "supersede"): "superseded",
     ("lapsed", "surrender"): "surrendered",
     ("expired", "supersede"): "superseded",
+    ("expired", "extend"): "approved",
     ("submitted", "withdraw"): "withdrawn",
     ("in_review", "withdraw"): "withdrawn",
     ("information_requested", "withdraw"): "withdrawn",

@@ -1,6 +1,7 @@
 """Each action from each status."""
 
 from itertools import product
+from typing import Any
 
 from app.registrations.rules import Status
 from app.reviews.rules import Action
@@ -16,6 +17,7 @@ LEADS_TO = {
     "suspend": ({"approved", "lapsed"}, "suspended"),
     "reinstate": ({"suspended"}, "approved"),
     "revoke": ({"approved", "lapsed", "suspended"}, "revoked"),
+    "extend": ({"approved", "lapsed"}, "approved"),
 }
 
 
@@ -26,7 +28,8 @@ async def test_each_action_leads_where_the_diagram_says_and_is_illegal_everywher
     made = await cases_in_status(pseb, [status for _, status in wanted], claimed_by=officer.credentials.id)
     outcomes, expected = {}, {}
     for (action, status), case in zip(wanted, made, strict=True):
-        needs = {} if action in ("approve", "reinstate") else {"reason_codes": ["misuse"], "legal_basis": "Order 1"}
+        needs: dict[str, Any] = {"reason_codes": ["misuse"], "legal_basis": "Order 1"}
+        needs = {"approve": {}, "reinstate": {}, "extend": {"expires_at": "2090-01-01T00:00:00Z"}}.get(action, needs)
         answer = await cases.decide(officer, case, action, **needs)
         read = (await officer.get(f"/v1/registrations/{case['id']}")).json()
         outcomes[action.value, status.value] = answer.json().get("code", answer.status_code), read["status"]

@@ -14,13 +14,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     JsonValue,
     ModelWrapValidatorHandler,
     PlainSerializer,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, MissingField
 from app.core.identity_numbers import contains_cnic
@@ -197,6 +200,35 @@ Choice = TypeVar("Choice")
 MAX_CHOICES = 50
 # A filter by a field that is a choice. The parameter may be repeated, which means any of the values.
 AnyOf = Annotated[tuple[Choice, ...] | None, Field(max_length=MAX_CHOICES)]
+
+
+def _one_or_several(given: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Take a single value as a list of one, whose errors are those of the field."""
+    if isinstance(given, list):
+        return handler(given)
+    try:
+        return handler((given,))
+    except ValidationError as invalid:
+        own = field_error(invalid.errors(include_url=False, include_input=False)[0], ())
+        raise validation_error(own.code, own.detail) from None
+
+
+class _ValueOrList:
+    """Describes a list in JSON Schema as a value or a list of values."""
+
+    @staticmethod
+    def __get_pydantic_json_schema__(schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        listed = handler(schema)
+        return {"anyOf": [listed["items"], listed]}
+
+
+# The same filter in a body: a value or a list of values.
+OneOrSeveral = Annotated[
+    tuple[Choice, ...],
+    Field(min_length=1, max_length=MAX_CHOICES),
+    WrapValidator(_one_or_several),
+    _ValueOrList(),
+]
 
 
 class Resource(BaseModel):

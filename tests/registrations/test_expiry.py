@@ -4,11 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from app.registrations import expiry
-from app.registrations.rules import Status
-from tests.support import cases, feed
+from tests.support import cases
 from tests.support.service import Caller, Service
 
 DAY = timedelta(days=1)
@@ -174,35 +172,3 @@ async def test_a_reinstated_case_lapses_or_ends_where_its_dates_have_passed(
         await cases.decide(officer, await read(pseb, case), "reinstate")
     assert await sweep(service) == 2
     assert [(await read(pseb, case))["status"] for case in made] == ["expired", "lapsed"]
-
-
-async def test_what_the_database_finds_due_is_what_the_rule_says(service: Service, pseb: Caller, officer: Caller) -> None:
-    """Every status, moment and reminder: nothing that is due is overlooked, and nothing is found that is not."""
-    made = await cases.approved(pseb, officer)
-    offsets = [timedelta(days=days) for days in (-1, 0, 0.5, 1, 1.5, 7, 8, 30, 31)]
-    condition = "UPDATE registrations SET status = $2, expires_at = $3, ends_at = $4, reminded_days = $5 WHERE id = $1"
-    from uuid import UUID
-
-    from app.registrations import due_store, store
-    from app.registrations.validity import due_moves
-
-    for status in (Status.APPROVED, Status.LAPSED, Status.SUSPENDED, Status.EXPIRED):
-        for offset in offsets:
-            for grace in (timedelta(), DAY):
-                for reminded in (None, 30, 7, 1):
-                    async with service.database.transaction() as tx:
-                        now = await tx.now()
-                    expires_at = now + offset - timedelta(milliseconds=1)
-                    values = (UUID(made["id"]), status, expires_at, expires_at + grace, reminded)
-                    await feed.execute(service, condition, *values)
-                    async with service.database.transaction() as tx:
-                        found = await due_store.due_by_validity(tx, 10)
-                        (case,) = await anext(store.lock_cases(tx, store.with_ids([UUID(made["id"])]), 1))
-                        expected = bool(due_moves(case, await tx.now()))
-                    assert bool(found) == expected, (status, offset, grace, reminded)
-
-
-async def test_the_sweep_finds_what_is_due_by_indexes(service: Service) -> None:
-    plan = text("SELECT 1")
-    async with service.database.transaction() as tx:
-        await tx.execute(plan)

@@ -149,12 +149,10 @@ def _conditions(filters: Collection[tuple[str, bool]]) -> list[ColumnElement[boo
     return [FILTERS[each] if each in FILTERS else _matches(*each) for each in sorted(filters)]
 
 
-def selected_by(filters: Mapping[str, Any]) -> ColumnElement[bool]:
-    """Return the condition of meeting all of the filters of ``list_page``, as an officer may use them."""
+def selected_by(filters: Mapping[str, Any]) -> tuple[ColumnElement[bool], dict[str, Any]]:
+    """Return the condition of meeting all of the filters of ``list_page``, and its parameters, for an officer."""
     values = _filter_values(filters)
-    conditions = _conditions([(name, isinstance(value, tuple)) for name, value in values.items()])
-    given: ColumnElement[bool] = and_(*conditions).params(values)
-    return given
+    return and_(*_conditions([(name, isinstance(value, tuple)) for name, value in values.items()])), values
 
 
 def _matches(name: str, has_several: bool) -> ColumnElement[bool]:
@@ -212,14 +210,19 @@ CASE: Rows = select(
 )
 
 
-async def lock_cases(tx: Transaction, condition: ColumnElement[bool], limit: int) -> AsyncIterator[Sequence[Case]]:
-    """Lock the cases that meet a condition in the order of their ids, up to ``limit`` at a time."""
+async def lock_cases(
+    tx: Transaction, condition: ColumnElement[bool], limit: int, values: Mapping[str, Any] | None = None
+) -> AsyncIterator[Sequence[Case]]:
+    """Lock the cases that meet a condition in the order of their ids, up to ``limit`` at a time.
+
+    ``values`` are those of the condition's parameters.
+    """
     statement = CASE.where(condition).order_by(Registration.id).limit(limit).with_for_update(of=Registration)
-    cases = [Case(*row) for row in await tx.execute(statement)]
+    cases = [Case(*row) for row in await tx.execute(statement, values)]
     while cases:
         yield cases
         after = Registration.id > cases[-1].id
-        cases = [Case(*row) for row in await tx.execute(statement.where(after))] if len(cases) == limit else []
+        cases = [Case(*row) for row in await tx.execute(statement.where(after), values)] if len(cases) == limit else []
 
 
 def with_ids(ids: Sequence[UUID]) -> ColumnElement[bool]:

@@ -92,7 +92,8 @@ async def _decide_many(tx: Transaction, officer: Principal, decision: BatchDecis
     refused: dict[UUID, DomainError] = {}
     statuses, flagged = Counter[str](), Counter[AddressFlag]()
     selected = len(missing)
-    async for cases in registrations.lock_cases(tx, _condition(selection), DECIDED_AT_ONCE):
+    condition, values = _condition(selection)
+    async for cases in registrations.lock_cases(tx, condition, DECIDED_AT_ONCE, values):
         statuses.update(case.status for case in cases)
         allowed, not_allowed = await _split(tx, officer, cases, decision)
         if decision.action in rules.GRANTS:
@@ -106,12 +107,13 @@ async def _decide_many(tx: Transaction, officer: Principal, decision: BatchDecis
     return BatchResult(batch_id, selected, selected - len(refused), statuses, flagged, refused)
 
 
-def _condition(selection: Selection) -> ColumnElement[bool]:
-    if selection.bulk_upload_id and selection.status:
-        return registrations.of_upload(selection.bulk_upload_id, selection.status)
+def _condition(selection: Selection) -> tuple[ColumnElement[bool], dict[str, Any]]:
+    """Return the condition of being selected, and the values of its parameters."""
     if selection.filter:
         return registrations.selected_by(selection.filter.model_dump(exclude_none=True))
-    return registrations.with_ids(selection.registration_ids or [])
+    if selection.bulk_upload_id and selection.status:
+        return registrations.of_upload(selection.bulk_upload_id, selection.status), {}
+    return registrations.with_ids(selection.registration_ids or []), {}
 
 
 async def _check_times(tx: Transaction, decision: DecisionDetails) -> None:

@@ -4,8 +4,6 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -15,21 +13,11 @@ from sqlalchemy import text
 
 from app.core.settings import Settings
 from app.health import store as health
-from app.worker import Worker
 from tests.support import cases, events, postgres, processes, uploads
 from tests.support.service import Caller, Service
+from tests.support.working import working
 
 DISCONNECT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()"
-
-
-@asynccontextmanager
-async def working(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
-    """A worker in this process while the block runs."""
-    task = asyncio.create_task(Worker(settings).run())
-    yield task
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 async def seen(service: Service) -> bool:
@@ -117,7 +105,7 @@ async def test_an_approval_that_has_run_out_expires_and_leaves_the_list(
     kept = await cases.approved(pseb, officer)
     await service.publish()
     async with service.database.transaction() as tx:
-        past = "UPDATE registrations SET expires_at = now() - interval '1 second' WHERE id = :id"
+        past = "UPDATE registrations SET expires_at = now() - interval '15 days', ends_at = now() WHERE id = :id"
         await tx.execute(text(past), {"id": over["id"]})
     async with working(settings):
         await processes.until(partial(has_status, pseb, f"/v1/registrations/{over['id']}", "expired"))

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -12,7 +14,8 @@ from alembic.script import ScriptDirectory
 
 from app.health.store import newest_migration
 from app.migrating import ALEMBIC_INI, migrate
-from tests.support import postgres
+from tests.support import cases, postgres
+from tests.support.service import Caller, Service
 
 TABLES = (
     "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public' AND table_name <> 'alembic_version'"
@@ -79,6 +82,32 @@ async def test_migrating_twice_keeps_the_feed_its_session_and_the_signing_key(em
     for row in ("(1, gen_random_uuid())", "(2, gen_random_uuid())"):
         with pytest.raises(asyncpg.IntegrityConstraintViolationError):
             await postgres.execute(empty_url, f"INSERT INTO allowlist_feed (id, session) VALUES {row}")
+
+
+async def test_approvals_from_before_the_notice_clock_get_a_grace_period(
+    service: Service, pseb: Caller, officer: Caller, database_url: str
+) -> None:
+    made = {name: await cases.approved(pseb, officer) for name in ("approved", "suspended", "revoked")}
+    why = {"reason_codes": ["misuse"], "legal_basis": "Order 1"}
+    for name, action in (("suspended", "suspend"), ("revoked", "revoke")):
+        await cases.decide(officer, made[name], action, **why)
+    waiting = await cases.submitted(pseb)
+    config = _config(database_url)
+    clock = ScriptDirectory.from_config(config).get_revision("0024")
+    await asyncio.to_thread(command.downgrade, config, str(clock.down_revision))
+    await asyncio.to_thread(command.upgrade, config, "head")
+
+    async def dates(case: dict[str, Any]) -> list[Any]:
+        read = (await officer.get(f"/v1/registrations/{case['id']}")).json()
+        return [datetime.fromisoformat(read[name]) if read[name] else None for name in ("expires_at", "ends_at")]
+
+    for name, days in (("approved", 14), ("suspended", 14), ("revoked", 0)):
+        expires_at, ends_at = await dates(made[name])
+        assert ends_at - expires_at == timedelta(days=days), name
+    assert await dates(waiting) == [None, None]
+    decisions = (await officer.get("/v1/review-decisions")).json()["items"]
+    assert len(decisions) == 5
+    assert all(each["in_effect_at"] == each["decided_at"] for each in decisions)
 
 
 def test_the_migrations_are_linear_and_the_code_names_the_newest() -> None:

@@ -48,7 +48,7 @@ _VERDICT = (
 )
 _VALIDITY = (
     Detail("expires_at", "the end of the approval", "2027-11-21T09:30:00Z"),
-    Detail("ends_at", "the end of the grace period, when a lapsed case leaves the list", "2027-12-05T09:30:00Z", True),
+    Detail("ends_at", "the end of the grace period, when a lapsed case leaves the list", "2027-12-05T09:30:00Z"),
 )
 _NOTICE = (
     Detail("decision_id", "the decision that is announced", _ID),

@@ -77,6 +77,11 @@ async def values_by_operation(service: Service, pseb: Caller, officer: Caller) -
             assert (await cases.decide(officer, case, action, **reasons)).status_code == 201
         return {"registration_id": case["id"]}
 
+    async def announced() -> dict[str, Any]:
+        case = await cases.approved(pseb, officer)
+        verdict = {"reason_codes": ["misuse"], "legal_basis": "Order 1", "effective_at": "2090-01-01T00:00:00Z"}
+        return {"decision_id": (await cases.decide(officer, case, "suspend", **verdict)).json()["id"]}
+
     async def change_asked() -> dict[str, Any]:
         regulator = str(second.credentials.partner_id)
         asked = await second.post(f"/v1/partners/{regulator}/clients", json={"name": f"new-{next(numbers)}"})
@@ -98,6 +103,7 @@ async def values_by_operation(service: Service, pseb: Caller, officer: Caller) -
         "erase_applicant": {"applicant_id": unused["id"]},
         "claim_case": await case_after(""),
         "give_case_back": claimed,
+        "cancel_decision": await announced(),
         "get_delta": {"session": feed["session"], "since": feed["serial"]},
         "create_partner": {"name": "newcomer"},
         "get_client_change": await change_asked(),

@@ -1,6 +1,7 @@
 """Requirements of a decision, and the cases an officer may decide, as pure functions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from app.reviews import rules
 from app.reviews.rules import Action
 
 NOW = datetime(2026, 11, 28, 9, 30, tzinfo=UTC)
+DAY, MOMENT = timedelta(days=1), timedelta(microseconds=1)
 PARTNER, OFFICER, COLLEAGUE, UNNAMED_OFFICER = (UUID(int=number) for number in range(1, 5))
 USERS = [
     ClientUser(PARTNER, PartnerKind.ASSOCIATION, None, is_disabled=False),
@@ -51,6 +53,8 @@ def case(
         ({"action": "reject", "reason_codes": ["misuse", "other"]}, ["/note"]),
         ({"action": "reject", "reason_codes": ["other"], "note": "The scan is empty."}, []),
         ({"action": "approve", "reason_codes": ["other"]}, ["/note"]),
+        ({"action": "extend"}, ["/expires_at"]),
+        ({"action": "extend", "expires_at": "2090-01-01T00:00:00Z"}, []),
         ({"action": "approve", "reason_codes": "other"}, []),  # not a list: another check refuses it
         ({"action": "close"}, []),  # the same
         ({}, []),
@@ -77,6 +81,59 @@ def test_flags_are_named_only_where_something_is_granted(action: str | None, is_
     assert all(f"{action} grants nothing" in error.detail for error in errors)
     assert all("approve and reinstate" in error.detail for error in errors)
     assert list(rules.flags_without_grant({"action": action})) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "actions"),
+    [
+        ("expires_at", {"approve", "extend"}),
+        ("grace_days", {"approve"}),
+        ("effective_at", {"suspend", "revoke"}),
+    ],
+)
+def test_a_time_goes_with_the_actions_that_have_it(name: str, actions: set[str]) -> None:
+    for action in Action:
+        errors = list(rules.times_of_other_actions({"action": action, name: "2090-01-01T00:00:00Z"}))
+        assert [(error.pointer, error.code) for error in errors] == (
+            [] if action in actions else [(f"/{name}", "invalid_value")]
+        )
+        assert all(f"not with {action}" in error.detail for error in errors)
+    for given in ({"action": "close", name: 1}, {name: 1}, {"action": next(iter(actions))}):
+        assert list(rules.times_of_other_actions(given)) == []
+
+
+def test_a_time_that_is_now_or_was_before_is_not_in_the_future() -> None:
+    times = {"expires_at": NOW, "effective_at": NOW - MOMENT}
+    assert [error.pointer for error in rules.times_passed(times, NOW)] == ["/expires_at", "/effective_at"]
+    assert rules.times_passed({"expires_at": NOW + MOMENT, "effective_at": None}, NOW) == []
+
+
+@pytest.mark.parametrize("action", ["suspend", "revoke"])
+def test_a_notice_is_put_off_but_not_shortened(action: str) -> None:
+    announced = replace(case(status=Status.APPROVED), notice_action="suspend", notice_effective_at=NOW + DAY)
+    for effective_at, code in (
+        (None, "notice_shortened"),
+        (NOW + DAY - MOMENT, "notice_shortened"),
+        (NOW + DAY, None),
+        (NOW + 2 * DAY, None),
+    ):
+        why = rules.untimely(announced, action, NOW, effective_at=effective_at, expires_at=None)
+        assert (why.code if why else None) == code, effective_at
+    assert rules.untimely(announced, action, NOW + DAY, effective_at=None, expires_at=None) is None
+    assert rules.untimely(case(status=Status.APPROVED), action, NOW, effective_at=None, expires_at=None) is None
+    assert rules.untimely(announced, "extend", NOW, effective_at=None, expires_at=NOW + 9 * DAY) is None
+
+
+def test_an_extension_ends_later_than_the_approval_did() -> None:
+    granted = replace(case(status=Status.APPROVED), expires_at=NOW + DAY)
+    for expires_at, code in (
+        (NOW + MOMENT, "validity_shortened"),
+        (NOW + DAY, "validity_shortened"),
+        (NOW + DAY + MOMENT, None),
+    ):
+        why = rules.untimely(granted, "extend", NOW, effective_at=None, expires_at=expires_at)
+        assert (why.code if why else None) == code, expires_at
+        assert rules.untimely(granted, "approve", NOW, effective_at=None, expires_at=expires_at) is None
 
 
 def test_nothing_refuses_an_officer_a_case_that_is_open_unclaimed_and_anothers() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,8 @@ from app.certificates.service import TYPE, Certificate
 from app.certificates.texts import OUTCOMES, PAGE, TRACKS
 from app.certificates.verify_page import preferred_language
 from app.core.auth.signatures import new_key, sign
-from app.core.settings import Settings
 from app.partners import store as partners
-from tests.support import cases, certificates, postgres, processes
+from tests.support import cases, certificates
 from tests.support.browser import NEEDS_CHROMIUM, open_page
 from tests.support.service import Caller, Service
 
@@ -93,20 +92,6 @@ async def one_of_each(service: Service, pseb: Caller, officer: Caller) -> dict[s
         "not_valid malformed": f"{header}.{payload[:-10]}",
         "unknown no_status": await signed_by_the_service(service, claims, iss="https://elsewhere.example"),
     }
-
-
-@pytest.fixture
-def settings(database_url: str) -> Settings:
-    """Settings with the URL at which the browser reaches the service."""
-    return postgres.settings_for(database_url, public_url=f"http://127.0.0.1:{processes.free_port()}")
-
-
-@pytest.fixture
-def url(settings: Settings) -> Iterator[str]:
-    port = settings.public_url.rpartition(":")[2]
-    with processes.running("serve", processes.environment(settings, PORT=port)) as process:
-        processes.wait_until_live(settings.public_url, process)
-        yield settings.public_url
 
 
 @pytest.fixture

@@ -106,6 +106,7 @@ async def values_by_operation(service: Service, pseb: Caller, officer: Caller) -
         "withdraw_registration": await case_after(""),
         "erase_applicant": {"applicant_id": unused["id"]},
         "claim_case": await case_after(""),
+        "get_certificate": await case_after("approve"),
         "give_case_back": claimed,
         "cancel_decision": await announced(),
         "get_delta": {"session": feed["session"], "since": feed["serial"]},

@@ -240,8 +240,8 @@ def under_review() -> ColumnElement[bool]:
     return any_of(Registration.status, sorted(UNDER_REVIEW))
 
 
-def is_unchanged_renewal() -> ColumnElement[bool]:
-    """Return the condition of replacing a case with the same operator and networks, in whatever order."""
+def is_unchanged_renewal(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition of meeting another and replacing a case of the same operator and networks, in any order."""
     replaced, own, others = aliased(Registration), aliased(RegistrationNetwork), aliased(RegistrationNetwork)
     networks = [
         select(func.array_agg(aggregate_order_by(each.network, each.network))).where(each.registration_id == id_)
@@ -249,7 +249,9 @@ def is_unchanged_renewal() -> ColumnElement[bool]:
     ]
     one, other = (each.correlate(Registration, replaced).scalar_subquery() for each in networks)
     same = and_(replaced.id == Registration.replaces, replaced.operator == Registration.operator, one == other)
-    return and_(Registration.replaces.is_not(None), exists(select(replaced.id).where(same).correlate(Registration)))
+    return and_(
+        condition, Registration.replaces.is_not(None), exists(select(replaced.id).where(same).correlate(Registration))
+    )
 
 
 def past_expiry() -> ColumnElement[bool]:
@@ -269,8 +271,8 @@ def claimed_by_disabled() -> ColumnElement[bool]:
     return and_(Registration.status == Status.IN_REVIEW, Registration.claimed_by.in_(disabled))
 
 
-async def ids_where(tx: Transaction, condition: ColumnElement[bool], limit: int) -> list[UUID]:
-    """Return the ids of up to ``limit`` cases that meet a condition."""
+async def ids_where(tx: Transaction, condition: ColumnElement[bool], limit: int | None = None) -> list[UUID]:
+    """Return the ids of the cases that meet a condition, or of up to ``limit`` of them."""
     return list(await tx.scalars(select(Registration.id).where(condition).limit(limit)))
 
 

@@ -247,8 +247,8 @@ def under_review() -> ColumnElement[bool]:
     return any_of(Registration.status, sorted(UNDER_REVIEW))
 
 
-def is_unchanged_renewal() -> ColumnElement[bool]:
-    """Return the condition of replacing a case with the same operator and networks, in whatever order."""
+def is_unchanged_renewal(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition of meeting another and replacing a case of the same operator and networks, in any order."""
     replaced, own, others = aliased(Registration), aliased(RegistrationNetwork), aliased(RegistrationNetwork)
     networks = [
         select(func.array_agg(aggregate_order_by(each.network, each.network))).where(each.registration_id == id_)
@@ -256,12 +256,22 @@ def is_unchanged_renewal() -> ColumnElement[bool]:
     ]
     one, other = (each.correlate(Registration, replaced).scalar_subquery() for each in networks)
     same = and_(replaced.id == Registration.replaces, replaced.operator == Registration.operator, one == other)
-    return and_(Registration.replaces.is_not(None), exists(select(replaced.id).where(same).correlate(Registration)))
+    return and_(
+        condition, Registration.replaces.is_not(None), exists(select(replaced.id).where(same).correlate(Registration))
+    )
 
 
-async def ids_where(tx: Transaction, condition: ColumnElement[bool], limit: int) -> list[UUID]:
-    """Return the ids of up to ``limit`` cases that meet a condition."""
-    return list(await tx.scalars(select(Registration.id).where(condition).limit(limit)))
+async def ids_where(
+    tx: Transaction,
+    condition: ColumnElement[bool],
+    limit: int | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> list[UUID]:
+    """Return the ids of the cases that meet a condition, or of up to ``limit`` of them.
+
+    ``values`` are those of the condition's parameters.
+    """
+    return list(await tx.scalars(select(Registration.id).where(condition).limit(limit), values))
 
 
 def ids_of_partner(partner_id: UUID) -> Rows:

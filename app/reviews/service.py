@@ -94,7 +94,7 @@ async def _decide_many(tx: Transaction, officer: Principal, decision: BatchDecis
     refused: dict[UUID, DomainError] = {}
     statuses, flagged = Counter[str](), Counter[AddressFlag]()
     selected = len(missing)
-    condition, values = _condition(selection)
+    condition, values = await _condition(tx, selection)
     async for cases in registrations.lock_cases(tx, condition, DECIDED_AT_ONCE, values):
         statuses.update(case.status for case in cases)
         allowed, not_allowed = await _split(tx, officer, cases, decision)
@@ -109,7 +109,7 @@ async def _decide_many(tx: Transaction, officer: Principal, decision: BatchDecis
     return BatchResult(batch_id, selected, selected - len(refused), statuses, flagged, refused)
 
 
-def _condition(selection: Selection) -> tuple[ColumnElement[bool], dict[str, Any]]:
+async def _condition(tx: Transaction, selection: Selection) -> tuple[ColumnElement[bool], dict[str, Any]]:
     """Return the condition of being selected, and the values of its parameters."""
     values: dict[str, Any] = {}
     if selection.filter:
@@ -120,7 +120,11 @@ def _condition(selection: Selection) -> tuple[ColumnElement[bool], dict[str, Any
         condition = registrations.under_review()
     else:
         condition = registrations.with_ids(selection.registration_ids or [])
-    return condition & registrations.is_unchanged_renewal() if selection.renewals else condition, values
+    if not selection.renewals:
+        return condition, values
+    # found once, since comparing networks takes as long as deciding
+    found = await registrations.ids_where(tx, registrations.is_unchanged_renewal(condition), values=values)
+    return registrations.with_ids(found), {}
 
 
 async def _check_times(tx: Transaction, decision: DecisionDetails) -> None:

@@ -85,7 +85,7 @@ class NewFinding(Body):
 class Reopening(Body):
     """Whose report is opened again: of a token's partner, or of the holder of its receipt."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"receipt": "PK-7H3KQ9-M2QXW8RT-5"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"receipt": "PK-7H3KQ9-M2QXW8RT-5"}]})
 
     receipt: Annotated[str | None, LINE, RECEIPT] = None
 

@@ -41,9 +41,7 @@ async def cases_of_address(tx: Transaction, partner_id: UUID, address: str) -> S
     containing = select(RegistrationNetwork.registration_id).where(
         RegistrationNetwork.network.op(">>=")(cast(literal(address, Text), INET))
     )
-    statement = select(Registration.id).where(
-        Registration.partner_id == partner_id, Registration.id.in_(containing.scalar_subquery())
-    )
+    statement = select(Registration.id).where(Registration.partner_id == partner_id, Registration.id.in_(containing))
     return (await tx.scalars(statement.order_by(Registration.id.desc()).limit(MAX_CASES))).all()
 
 

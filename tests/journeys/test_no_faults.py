@@ -13,7 +13,7 @@ from app.core.principal import SCOPES
 from app.core.settings import Settings
 from app.partners.login import client_authentication
 from app.partners.rules import PartnerKind
-from tests.support import cases, malformed_requests, postgres, uploads
+from tests.support import cases, disruptions, malformed_requests, postgres, uploads
 from tests.support.events import wait_for_event
 from tests.support.malformed_requests import MalformedRequest, Operation
 from tests.support.service import Caller, Service
@@ -55,6 +55,7 @@ async def known(service: Service, caller: Caller, pseb: Caller, officer: Caller)
     decision = (await officer.get(f"/v1/review-decisions?registration_id={granted['id']}")).json()["items"][0]
     other = await service.credentials("other")
     webhook = (await caller.post("/v1/webhooks", json={"url": "https://receiver.example/"})).json()
+    report = await disruptions.sent(caller, disruptions.body_of(cases.address()))
     feed = (await caller.get("/v1/allowlist")).json()
     (event, *_) = await wait_for_event(caller, "registration.submitted")
     await sequence(service.database, service.settings.public_url)
@@ -67,6 +68,7 @@ async def known(service: Service, caller: Caller, pseb: Caller, officer: Caller)
         "partner_id": str(other.partner_id),
         "client_id": str(other.id),
         "webhook_id": webhook["id"],
+        "report_id": report["id"],
         "session": feed["session"],
         "since": str(feed["serial"]),
         "serial": "1",

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from app.main import create_app
-from tests.support import cases, events, example_calls, postgres, processes, random_walks, uploads
+from app.partners.rules import ALLOWED, PartnerKind
+from tests.support import cases, disruptions, events, example_calls, postgres, processes, random_walks, uploads
 from tests.support.held_changes import held_removal
 from tests.support.service import Caller, Service
 
@@ -60,6 +62,7 @@ async def made(service: Service, pseb: Caller, officer: Caller) -> dict[str, str
         "client_id": str(other.id),
         "change_id": str(uuid4()),
         "held_id": await held_removal(service),
+        "report_id": (await disruptions.sent(pseb, disruptions.body_of(cases.address())))["id"],
         "webhook_id": (await officer.post("/v1/webhooks", json={"url": "https://receiver.example/"})).json()["id"],
         "serial": "1",
         "code": "not_found",
@@ -116,6 +119,7 @@ async def values_by_operation(service: Service, pseb: Caller, officer: Caller) -
         "withdraw_client_change": await change_asked(),
         "rotate_secret": {"partner_id": str(with_secret.partner_id), "client_id": str(with_secret.id)},
         **await webhook_values(pseb),
+        **await disruption_values(service, pseb, officer),
         **await audit_values(pseb),
     }
 
@@ -128,6 +132,23 @@ async def webhook_values(caller: Caller) -> dict[str, dict[str, Any]]:
         webhook = (await caller.post("/v1/webhooks", json={"url": f"https://{len(own)}.receiver.example/"})).json()
         own[name] = {"webhook_id": webhook["id"], "after": event["id"]}
     return own
+
+
+async def disruption_values(service: Service, caller: Caller, officer: Caller) -> dict[str, dict[str, Any]]:
+    """Return a report of the caller's at its operator for each operation on one, and the time of a new one."""
+    operator = await service.caller("nayatel", PartnerKind.OPERATOR, operator="nayatel", client="noc")
+    own: dict[str, dict[str, Any]] = {}
+    for name in (name for name, path in PATHS.items() if "{report_id}" in path):
+        case = await cases.approved(caller, officer)
+        await service.publish()
+        report = await disruptions.sent(caller, disruptions.body_of(disruptions.address_of(case)))
+        assert report["status"] == "open"
+        own[name] = {"report_id": report["id"]}
+        if name == "reopen_report":
+            await disruptions.act(operator, report, "findings", {"finding": "fixed"})
+            own[name]["body"] = {}
+    now = datetime.now(UTC).isoformat()
+    return {**own, "report_disruption": {"observed_from": now, "observed_until": now}}
 
 
 async def audit_values(caller: Caller) -> dict[str, dict[str, Any]]:
@@ -201,17 +222,19 @@ async def test_no_call_gives_a_fault_or_an_answer_that_is_not_in_the_document(
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_every_operation_does_what_its_example_shows_and_its_answers_lead_on(
-    service: Service, url: str, pseb: Caller, admin: Caller
+    service: Service, url: str, pseb: Caller, nayatel: Caller, admin: Caller
 ) -> None:
     ids = {**await made(service, pseb, admin), "if-match": "*"}
     own = await values_by_operation(service, pseb, admin)
+    callers = {PartnerKind.ASSOCIATION: pseb, PartnerKind.OPERATOR: nayatel, PartnerKind.REGULATOR: admin}
     async with httpx.AsyncClient(base_url=url) as http:
-        answers = {each: await http.post("/oauth/token", data=login_of(each)) for each in (pseb, admin)}
-    tokens = {each: answer.json()["access_token"] for each, answer in answers.items()}
+        answers = {kind: await http.post("/oauth/token", data=login_of(each)) for kind, each in callers.items()}
+    tokens = {kind: answer.json()["access_token"] for kind, answer in answers.items()}
 
     def token_for(operation: example_calls.Operation) -> str | None:
-        caller = example_calls.caller_of(operation.definition.raw, pseb, admin)
-        return tokens[caller] if caller else None
+        ways = operation.definition.raw.get("security", [])
+        needed = {scope for each in ways for scopes in each.values() for scope in scopes}
+        return next(tokens[kind] for kind in callers if needed <= ALLOWED[kind]) if ways else None
 
     calls = random_walks.Calls(token_for, lambda name: {**ids, **own.get(name, {})}, CHECKS)
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.registrations import expiry
 from app.registrations import service as registrations
 from tests.support import cases, postgres
 from tests.support.service import Caller, Service
@@ -108,10 +109,11 @@ class Walk:
             grounds = {"reason_codes": ["misuse"], "legal_basis": "Order 1"}
             assert (await cases.decide(self.officer, current, "suspend", **grounds)).status_code == 201
         elif step == "expire":
-            self.hours += 24 * 366
-            await self.service.move_clock(timedelta(hours=self.hours))
-            async with self.service.database.transaction() as tx:
-                await registrations.expire(tx)
+            for days in (366, 14):  # it lapses, then its grace period ends
+                self.hours += 24 * days
+                await self.service.move_clock(timedelta(hours=self.hours))
+                async with self.service.database.transaction() as tx:
+                    await expiry.move_due(tx)
         self.case = (await self.officer.get(f"/v1/registrations/{self.case['id']}")).json()
 
     async def publish(self) -> None:

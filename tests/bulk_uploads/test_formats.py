@@ -9,7 +9,7 @@ from backports import zstd
 
 from app.bulk_uploads.rules import COLUMNS
 from app.core.settings import Settings
-from tests.support import postgres, processes, uploads, workbooks
+from tests.support import files, postgres, processes, uploads, workbooks
 from tests.support.service import Caller, Service
 
 MIB = 1024 * 1024
@@ -45,6 +45,21 @@ async def table(caller: Caller, upload: dict[str, Any], name: str) -> list[dict[
     answer = await caller.get(f"/v1/bulk-uploads/{upload['id']}/{name}")
     assert answer.headers["content-type"].startswith("text/csv")
     return uploads.table(answer)
+
+
+@formats
+async def test_a_file_of_an_unknown_type_is_read_by_its_content(pseb: Caller, upload_format: str) -> None:
+    body = uploads.WRITERS[upload_format]([uploads.row("A"), uploads.row("B")])
+    done = await files.upload(pseb, body, "application/octet-stream")
+    assert done["format"] == upload_format
+    assert [row["outcome"] for row in done["rows"]] == ["created", "created"]
+
+
+@pytest.mark.parametrize("sent", ["text/csv", "text/tab-separated-values", "application/octet-stream"])
+async def test_lines_of_json_sent_as_another_text_are_recognised(pseb: Caller, sent: str) -> None:
+    done = await files.upload(pseb, uploads.ndjson_of([uploads.row("A"), uploads.row("B")]), sent)
+    assert done["format"] == "ndjson"
+    assert [row["outcome"] for row in done["rows"]] == ["created", "created"]
 
 
 @formats

@@ -58,11 +58,12 @@ async def test_a_partner_authorises_and_executes_a_call(service: Service, url: s
     assert await page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
 
 
+@pytest.mark.timeout(300)
 async def test_each_opened_operation_fits_two_screens_with_an_example_of_each_error(url: str, page: Page) -> None:
     await page.set_viewport_size({"width": 1280, "height": 900})
     await page.goto(f"{url}/docs")
     operations = page.locator(".opblock")
-    await operations.last.wait_for()
+    await operations.last.wait_for(timeout=60_000)
     assert await operations.count() == len(OPERATIONS)
     tall = {}
     for operation in await operations.all():

@@ -55,6 +55,26 @@ async def test_without_a_publication_there_is_nothing_to_sign(service: Service, 
     assert (await nayatel.get(f"{FEED}/manifest")).status_code == 503
 
 
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("", "application/jose"),
+        ("*/*", "application/jose"),
+        ("application/jose", "application/jose"),
+        ("text/html, */*;q=0.1", "application/jose"),
+        ("application/octet-stream", "application/octet-stream"),
+    ],
+)
+async def test_a_program_that_asks_for_bytes_gets_the_same_manifest_as_bytes(
+    service: Service, nayatel: Caller, accept: str, media_type: str
+) -> None:
+    await published(service, A)
+    answer = await nayatel.get(f"{FEED}/manifest", headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, media_type)
+    assert "Accept" in answer.headers["vary"]
+    jws.deserialize_compact(answer.text, await keys(service), algorithms=[ALGORITHM])
+
+
 async def test_a_manifest_that_was_altered_or_signed_by_another_does_not_verify(
     service: Service, nayatel: Caller
 ) -> None:

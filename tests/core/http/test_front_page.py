@@ -38,3 +38,12 @@ async def test_a_page_for_people_is_set_for_a_phone_and_leads_back(service: Serv
         page = (await service.http.get(path, headers={"Accept": BROWSER})).text
         assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
         assert {"/", "/docs", "/redoc", "/problems"} <= set(re.findall(r'<a href="([^"]+)"', page))
+
+
+@pytest.mark.parametrize(
+    "name", ["nothing.js", "swagger", "SWAGGER.js", "%2e%2e%2fpage.py", "swagger.js%00", "a/b", "x" * 200]
+)
+async def test_an_asset_that_the_pages_do_not_have_is_not_found(service: Service, name: str) -> None:
+    assert (await service.http.get("/static/swagger.js")).status_code == 200
+    answer = await service.http.get(f"/static/{name}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

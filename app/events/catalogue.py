@@ -202,6 +202,11 @@ CATALOGUE = (
         Detail("detail", "the fault", "A changed entry is not a network."),
     ),
     _public(
+        "allowlist.session_begun",
+        "The feed has a new session: every reader fetches the whole list.",
+        Detail("session", "the new session", _ID),
+    ),
+    _public(
         "signing_key.revoked",
         "A key that signs tokens was revoked, with all that it signed.",
         Detail("kid", "its id", "k1"),

@@ -48,17 +48,19 @@ class Publisher:
         self._last_refusal: str | None = None
         self._lost: Snapshot | None = None
         self._promoted: tuple[str, float] | None = None
+        self.is_waiting = False
 
     async def publish(self) -> Publication | None:
         """Publish the pending changes. Return None without any, and after a refusal, which is recorded and logged.
 
         After the promotion or the restore of a server, return None for some seconds, in which processes that serve a
-        newer list than this database has report it.
+        newer list than this database has report it; ``is_waiting`` is true then.
         """
         try:
             async with self._database.transaction() as tx:
                 await store.lock_feed(tx)
                 session = await self._check_session(tx)
+                self.is_waiting = session is None
                 if session is None:
                     return None
                 previous, last_digest = await self._previous_snapshot(tx, session)
@@ -104,9 +106,8 @@ class Publisher:
         """Return the snapshot of the last publication, from memory or from the database, and its recorded digest."""
         last = await store.last_publication(tx)
         previous = self._cached_snapshot(session, last)
-        if self._lost and not await store.has_serials_after(tx, last.serial if last else 0):
-            raise PublicationRefused("feed_behind", f"serial {self._lost.serial} was served with {BEHIND}")
         if last is None:
+            await self._check_nothing_lost(tx, 0)
             return Snapshot(session, 0, None, []), None
         if previous is None:
             entries = await store.entries_at(tx, last.serial)
@@ -114,7 +115,13 @@ class Publisher:
         if previous.digest != last.digest:
             detail = f"serial {last.serial} no longer has the digest it was published with"
             raise PublicationRefused("chain_broken", detail)
+        await self._check_nothing_lost(tx, last.serial)
         return previous, last.digest
+
+    async def _check_nothing_lost(self, tx: Transaction, newest: int) -> None:
+        """Refuse when this process published another list, and the database is whole without it."""
+        if self._lost and not await store.has_serials_after(tx, newest):
+            raise PublicationRefused("feed_behind", f"serial {self._lost.serial} was served with {BEHIND}")
 
     def _cached_snapshot(self, session: UUID, last: Publication | None) -> Snapshot | None:
         """Return the snapshot in memory if it is that of the last publication in the database.

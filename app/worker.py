@@ -41,7 +41,7 @@ from app.reviews import notices
 from app.webhooks.delivery import Deliverer, forget_old_deliveries
 
 HEARTBEAT_SECONDS = 5.0
-RESTART_SECONDS = 1.0
+RESTART_SECONDS = WAITING_SECONDS = 1.0
 SWEEP_SECONDS = 30.0
 MAIL_SECONDS = 5.0
 INCIDENT_SECONDS = 10.0
@@ -69,7 +69,7 @@ class Worker:
             self.progress.run(),
             self._listener.run(),
             run_forever("heartbeat", self._beat, lambda: asyncio.sleep(HEARTBEAT_SECONDS)),
-            run_forever("publish", self._publisher.publish, lambda: self._wait_for("allowlist_pending")),
+            run_forever("publish", self._publish, lambda: self._wait_for("allowlist_pending")),
             *(
                 run_forever(name, take, partial(self._wait_for, "bulk_uploads", name))
                 for name, take in self._lanes.loops()
@@ -106,6 +106,12 @@ class Worker:
 
     async def _wait_for(self, channel: Channel, waiter: str = "") -> None:
         await self._listener.wait(channel, self._settings.poll_seconds, waiter)
+
+    async def _publish(self) -> None:
+        await self._publisher.publish()
+        while self._publisher.is_waiting:
+            await asyncio.sleep(WAITING_SECONDS)
+            await self._publisher.publish()
 
     async def _beat(self) -> None:
         async with self._database.transaction() as tx:

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner, Result
 
+from app.allowlist import publication_store
 from app.cli.__main__ import cli
 from app.core.settings import Settings
 from app.partners import store
@@ -231,3 +232,10 @@ async def test_migrate_says_in_two_lines_that_the_server_takes_no_writes(setting
     what, remedy = await _refusal(_migrate_environment(settings.database_url))
     assert "writes" in what or "read-only" in what
     assert "target_session_attrs=primary" in remedy
+
+
+async def test_the_feed_is_given_a_new_session(service: Service, settings: Settings) -> None:
+    result = await typed(settings, "feed", "new-session")
+    assert result.exit_code == 0, result.stderr
+    async with service.database.transaction(read_only=True) as tx:
+        assert str(await publication_store.feed_session(tx)) in result.stdout

@@ -13,6 +13,7 @@ APP = {path.relative_to(ROOT / "app").as_posix(): path.read_text() for path in s
 ENGINE = "core/database/engine.py"
 # Connections with another purpose than a transaction of the service.
 OTHER_CONNECTIONS = {
+    "core/database/connecting.py",  # makes every connection
     "core/database/notifications.py",  # LISTEN
     "core/database/roles.py",  # the owner creates the service's login
 }
@@ -20,7 +21,7 @@ OTHER_CONNECTIONS = {
 CALLS = re.compile(
     r"create_(async_)?engine$|(^|\.)(Async)?(Session|Connection)$|(async_)?sessionmaker$"
     r"|(engine|connection|tx|session|driver)\.(connect|begin|begin_twophase|commit|rollback|transaction|start)$"
-    r"|asyncpg\.(connect|create_pool)$"
+    r"|asyncpg\.(connect|create_pool)$|onnector(\(.*\))?\.connect$"
 )
 STATEMENTS = re.compile(r"(BEGIN|START TRANSACTION|COMMIT|ROLLBACK|PREPARE TRANSACTION)\b")
 
@@ -47,6 +48,8 @@ def test_every_import_keeps_to_the_contracts() -> None:
         "connection.transaction()",
         "asyncpg.connect(url)",
         "asyncpg.create_pool(url)",
+        "Connector(url, seconds=1).connect()",
+        "self._connector.connect()",
         "create_async_engine(url)",
         "async_sessionmaker(engine)",
         "AsyncSession(engine)",

@@ -28,6 +28,22 @@ class Feed(Base):
     session: Mapped[UUID]
 
 
+class FeedSession(Base):
+    """What is known of a session of the feed: needed when a server was promoted or restored.
+
+    ``timeline`` is the server's when the session was last published. ``served_serial`` and ``served_digest`` are of a
+    list that was served under the session and that the database does not have; then it is published no more.
+    """
+
+    __tablename__ = "allowlist_sessions"
+
+    session: Mapped[UUID] = mapped_column(primary_key=True)
+    timeline: Mapped[str | None]
+    served_serial: Mapped[int | None]
+    served_digest: Mapped[str | None]
+    reported_at: Mapped[datetime | None]
+
+
 class Publication(Base):
     """One serial of the list; rows are inserted by the publisher and never updated.
 

@@ -1,6 +1,7 @@
 """Publisher: publishes pending changes as the next serial, or refuses to and keeps the last valid one."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import chain
@@ -11,6 +12,7 @@ from prometheus_client import Counter, Gauge
 
 from app.allowlist import guards
 from app.allowlist import publication_store as store
+from app.allowlist import session_store as sessions
 from app.allowlist.divergence import report_divergence
 from app.allowlist.errors import PublicationRefused
 from app.allowlist.guards import Change
@@ -28,6 +30,8 @@ SERIAL = Gauge("allowlist_serial", "The newest serial that this process publishe
 ENTRIES = Gauge("allowlist_entries", "Networks in force at that serial")
 REFUSED = Counter("allowlist_publications_refused", "Publications that a check refused", ["check"])
 HELD = Counter("allowlist_changes_held", "Mass changes that were held for another officer", ["kind"])
+PROMOTED_SECONDS = 10.0  # a few polls of the API processes
+BEHIND = "a list that this database does not have; give the feed a new session: 'app.cli feed new-session'"
 log = structlog.get_logger(__name__)
 
 
@@ -42,13 +46,24 @@ class Publisher:
         self._guard_window = guard_window
         self._last: Snapshot | None = None
         self._last_refusal: str | None = None
+        self._lost: Snapshot | None = None
+        self._promoted: tuple[str, float] | None = None
+        self.is_waiting = False
 
     async def publish(self) -> Publication | None:
-        """Publish the pending changes. Return None without any, and after a refusal, which is recorded and logged."""
+        """Publish the pending changes. Return None without any, and after a refusal, which is recorded and logged.
+
+        After the promotion or the restore of a server, return None for some seconds, in which processes that serve a
+        newer list than this database has report it; ``is_waiting`` is true then.
+        """
         try:
             async with self._database.transaction() as tx:
                 await store.lock_feed(tx)
-                previous, last_digest = await self._previous_snapshot(tx)
+                session = await self._check_session(tx)
+                self.is_waiting = session is None
+                if session is None:
+                    return None
+                previous, last_digest = await self._previous_snapshot(tx, session)
                 added, removed = await store.take_pending(tx, previous.serial + 1)
                 held, added, removed = await self._guard(tx, previous.count, added, removed)
                 publication, snapshot = await _publish_next(tx, previous, last_digest, added, removed)
@@ -65,14 +80,34 @@ class Publisher:
             log.info("published", serial=publication.serial, added=publication.added, removed=publication.removed)
         return publication
 
-    async def _previous_snapshot(self, tx: Transaction) -> tuple[Snapshot, str | None]:
-        """Return the snapshot of the last publication, from memory or from the database, and its recorded digest."""
+    async def _check_session(self, tx: Transaction) -> UUID | None:
+        """Return the session to publish under, or None while the server was promoted just now."""
         session = await store.feed_session(tx)
         if session is None:
             raise PublicationRefused("feed_missing", "the row of allowlist_feed is missing; restore it from a backup")
+        known = await sessions.find(tx, session)
+        if known.served_serial is not None:
+            raise PublicationRefused("feed_behind", f"serial {known.served_serial} was served with {BEHIND}")
+        if known.timeline != known.present_timeline:
+            if known.timeline is not None and not self._has_waited(known.present_timeline):
+                return None
+            await sessions.set_timeline(tx, session, known.present_timeline)
+        return session
+
+    def _has_waited(self, timeline: str) -> bool:
+        """True when the timeline was seen first a while ago."""
+        now = time.monotonic()
+        if self._promoted is None or self._promoted[0] != timeline:
+            self._promoted = timeline, now
+            log.warning("the database was promoted or restored; publishing goes on in a while", timeline=timeline)
+        return now - self._promoted[1] >= PROMOTED_SECONDS
+
+    async def _previous_snapshot(self, tx: Transaction, session: UUID) -> tuple[Snapshot, str | None]:
+        """Return the snapshot of the last publication, from memory or from the database, and its recorded digest."""
         last = await store.last_publication(tx)
         previous = self._cached_snapshot(session, last)
         if last is None:
+            await self._check_nothing_lost(tx, 0)
             return Snapshot(session, 0, None, []), None
         if previous is None:
             entries = await store.entries_at(tx, last.serial)
@@ -80,14 +115,20 @@ class Publisher:
         if previous.digest != last.digest:
             detail = f"serial {last.serial} no longer has the digest it was published with"
             raise PublicationRefused("chain_broken", detail)
+        await self._check_nothing_lost(tx, last.serial)
         return previous, last.digest
+
+    async def _check_nothing_lost(self, tx: Transaction, newest: int) -> None:
+        """Refuse when this process published another list, and the database is whole without it."""
+        if self._lost and not await store.has_serials_after(tx, newest):
+            raise PublicationRefused("feed_behind", f"serial {self._lost.serial} was served with {BEHIND}")
 
     def _cached_snapshot(self, session: UUID, last: Publication | None) -> Snapshot | None:
         """Return the snapshot in memory if it is that of the last publication in the database.
 
         One that the database does not have, as after a failover that lost publications, is reported and dropped.
         """
-        cached = self._last
+        cached, self._lost = self._last, None
         if cached is None or cached.session != session:
             return None
         serial, digest = (last.serial, last.digest) if last else (0, None)
@@ -95,6 +136,7 @@ class Publisher:
             return cached
         if 0 < cached.serial >= serial:
             report_divergence(cached.serial, cached.digest, digest if cached.serial == serial else None, serial)
+            self._lost = cached
         self._last = None
         return None
 
@@ -131,7 +173,10 @@ class Publisher:
     async def _record_refusal(self, refusal: PublicationRefused) -> None:
         """Count a refusal, and log and record it unless it is the same as the one before."""
         REFUSED.labels(refusal.check).inc()
-        self._last = None
+        self._last, lost, self._lost = None, self._lost, None
+        if lost and refusal.check == "feed_behind":
+            async with self._database.transaction() as tx:
+                await sessions.report_served(tx, lost.session, lost.serial, lost.digest)
         if self._last_refusal == str(refusal):
             return
         log.error("publication refused", check=refusal.check, detail=refusal.detail)

@@ -5,14 +5,14 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from app.allowlist import hand_over_store, publication_store, store
+from app.allowlist import hand_over_store, publication_store, session_store, store
 from app.allowlist.hand_over_store import EntryChanges, HeldEntry
 from app.allowlist.models import HeldChange
 from app.allowlist.store import Cause
 from app.core.database.batches import Rows
 from app.core.database.notifications import notify
 from app.core.database.transaction import Transaction
-from app.core.errors import SelfReview
+from app.core.errors import NotFound, SelfReview
 from app.core.principal import Principal
 from app.events import store as events
 from app.events.store import NewEvent
@@ -147,3 +147,14 @@ async def release(tx: Transaction, officer: Principal, held_id: UUID) -> HeldCha
         await events.record(tx, officer, [NewEvent("allowlist.released", details=details)])
         await notify(tx, "allowlist_pending")
     return held
+
+
+async def begin_session(tx: Transaction) -> UUID:
+    """Give the feed a new session, so that every reader fetches the whole list. Raises ``NotFound`` without a feed."""
+    session = await session_store.begin(tx)
+    if session is None:
+        raise NotFound("The row of allowlist_feed is missing: restore it from a backup.")
+    await events.record(tx, None, [NewEvent("allowlist.session_begun", details={"session": str(session)})])
+    await notify(tx, "allowlist_pending")
+    await notify(tx, "allowlist_published")
+    return session

@@ -10,6 +10,7 @@ import typer
 import uvicorn
 from pydantic import ValidationError
 
+from app.allowlist import service as allowlist
 from app.audit.checkpoint import key_id
 from app.audit.errors import VerificationFailed
 from app.audit.schemas import Checkpoint
@@ -32,10 +33,12 @@ from app.worker import run_worker
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 key_commands = typer.Typer(no_args_is_help=True, help="Signing keys and data keys.")
+feed_commands = typer.Typer(no_args_is_help=True, help="The feed of the allowlist.")
 audit_commands = typer.Typer(no_args_is_help=True, help="Verification of the event log.")
 cli.add_typer(client_commands, name="client")
 cli.add_typer(key_commands, name="key")
 cli.add_typer(audit_commands, name="audit")
+cli.add_typer(feed_commands, name="feed")
 cli.add_typer(event_commands, name="events")
 cli.add_typer(webhook_commands, name="webhooks")
 cli.command()(upload)
@@ -129,6 +132,13 @@ def rotate_sealing() -> None:
         return await data_keys.rotate(tx, tx.keyring)
 
     typer.echo(f"Sealing with data key {run_in_transaction(work)} in ten seconds.")
+
+
+@feed_commands.command("new-session")
+def begin_session() -> None:
+    """Give the feed a new session after a failover or a restore that lost publications, while everything runs."""
+    session = run_in_transaction(allowlist.begin_session)
+    typer.echo(f"The feed has the session {session}. Every reader fetches the whole list.")
 
 
 @audit_commands.command("verify")

@@ -307,6 +307,11 @@ CATALOGUE = (
     EventType("incident.opened", "Many disruptions were reported at once.", "incident", ("everyone",), _INCIDENT),
     EventType("incident.closed", "The last report of an incident was closed.", "incident", ("everyone",), _INCIDENT),
     _public(
+        "allowlist.session_begun",
+        "The feed has a new session: every reader fetches the whole list.",
+        Detail("session", "the new session", _ID),
+    ),
+    _public(
         "signing_key.revoked",
         "A key that signs tokens was revoked, with all that it signed.",
         Detail("kid", "its id", "k1"),

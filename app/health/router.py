@@ -56,7 +56,13 @@ async def ready_for_feed(request: Request) -> Response:
     """
     reader: SnapshotReader = request.app.state.reader
     snapshot = reader.current()
-    shown = FeedReady(serial=snapshot.serial, age=reader.age, stale=reader.is_stale, diverged=reader.is_diverged)
+    shown = FeedReady(
+        serial=snapshot.serial,
+        age=reader.age,
+        stale=reader.is_stale,
+        diverged=reader.is_diverged,
+        behind=reader.is_behind,
+    )
     return json_response(shown)
 
 

@@ -46,3 +46,7 @@ class FeedReady(Resource):
     diverged: Annotated[
         bool, Field(description="The list is not the database's, whose own list has a wrong digest: see the log")
     ] = False
+    behind: Annotated[
+        bool,
+        Field(description="The database lost a list that was served: it needs `app.cli feed new-session`"),
+    ] = False

@@ -8,6 +8,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from app.allowlist import publisher
+from app.allowlist import service as allowlist
 from app.allowlist.publisher import Publisher
 from app.allowlist.snapshot import InvalidSnapshot
 from app.health import store as health
@@ -25,6 +27,12 @@ async def published_by_another(service: Service, *networks: str) -> None:
     """Publish as a worker that has just started, without a notification to the reader."""
     await granted(service, networks)
     assert await Publisher(service.database).publish()
+
+
+async def begun(service: Service) -> str:
+    """Give the feed a new session, as the operator's command does, and return it."""
+    async with service.database.transaction() as tx:
+        return str(await allowlist.begin_session(tx))
 
 
 async def check(caller: Caller, network: str) -> bool:
@@ -70,7 +78,7 @@ async def test_a_reader_replaces_a_list_that_the_database_does_not_have_at_its_s
     now = await nayatel.get(FEED, headers={"If-None-Match": before["etag"]})
     assert (now.status_code, now.json()["serial"], now.json()["networks"]) == (200, 2, [A, C])
     assert now.json()["digest"] == digest_of([A, C])
-    assert "warning" not in now.headers
+    assert now.headers["warning"].startswith("110 ")  # until there is a new session
     assert (await check(nayatel, B), await check(nayatel, C)) == (False, True)
     assert (await nayatel.get(FEED, headers={"If-None-Match": now.headers["etag"]})).status_code == 304
     for format_name in ("json", "text", "nftables"):
@@ -101,10 +109,11 @@ async def test_a_reader_that_is_ahead_of_the_database_goes_back_to_its_newest_se
     assert not await check(nayatel, B)
     delta = await nayatel.get(f"{FEED}/delta?session={before['session']}&since=2")
     assert (delta.status_code, delta.json()["code"]) == (410, "snapshot_required")
+    session = await begun(service)
     await published_by_another(service, C)
     await reader.refresh()
     now = await feed.listed(nayatel)
-    assert (now["serial"], now["networks"]) == (2, [A, C])
+    assert (now["session"], now["serial"], now["networks"]) == (session, 2, [A, C])
     await assert_reported(service, before)
 
 
@@ -165,29 +174,77 @@ async def test_a_wait_ends_when_the_list_is_replaced(service: Service, nayatel: 
     assert (answer.status_code, answer.json()["code"]) == (410, "snapshot_required")
 
 
-async def test_a_publisher_with_a_lost_publication_in_memory_continues_from_the_database(
+async def test_a_publisher_with_a_lost_publication_in_memory_publishes_again_under_a_new_session_only(
     service: Service, nayatel: Caller, before: dict[str, Any]
 ) -> None:
     await published_by_another(service, C)
     await granted(service, [D])
-    publication = await service.publisher.publish()  # it published serial 2 with another list
+    for _ in range(3):
+        assert await service.publisher.publish() is None  # it had published serial 2
+    (refused,) = await events(service, "allowlist.publication_refused")
+    assert refused["check"] == "feed_behind"
+    assert await Publisher(service.database).publish() is None
+    assert metric("allowlist_diverged_total") == before["diverged"] + 1
+    session = await begun(service)
+    publication = await service.publisher.publish()
     assert publication
     assert (publication.serial, publication.previous_digest) == (3, digest_of([A, C]))
     assert publication.digest == digest_of([A, C, D])
-    assert await events(service, "allowlist.publication_refused") == []
-    assert metric("allowlist_diverged_total") == before["diverged"] + 1
+    await service.app.state.reader.refresh()
+    assert (await feed.listed(nayatel))["session"] == session
 
 
-async def test_a_publisher_that_is_ahead_of_the_database_continues_from_its_newest_serial(
+async def test_a_publisher_that_is_ahead_of_the_database_publishes_again_under_a_new_session_only(
     service: Service, before: dict[str, Any]
 ) -> None:
+    await granted(service, [C])
     assert await service.publisher.publish() is None
     assert metric("allowlist_diverged_total") == before["diverged"] + 1
-    await granted(service, [C])
+    await begun(service)
     publication = await service.publisher.publish()
     assert publication
     assert (publication.serial, publication.digest) == (2, digest_of([A, C]))
+
+
+async def test_what_one_process_served_keeps_every_publisher_from_its_serial_until_there_is_a_new_session(
+    service: Service, nayatel: Caller, before: dict[str, Any]
+) -> None:
+    reader, fresh = service.app.state.reader, Service(service.settings)
+    await reader.refresh()
+    await granted(service, [C])
+    assert await Publisher(service.database).publish() is None
+    await fresh.app.state.reader.refresh()  # a process that has served nothing
+    bearer = {"Authorization": f"Bearer {nayatel.token}"}
+    for each in (service, fresh):
+        assert (await each.http.get(FEED, headers=bearer)).headers["warning"].startswith("110 ")
+        told = await each.http.get("/health/ready/feed")
+        assert (told.status_code, told.json()["behind"], told.json()["serial"]) == (200, True, 1)
+    session = await begun(service)
+    assert await Publisher(service.database).publish()
+    for each in (service, fresh):
+        await each.app.state.reader.refresh()
+        shown = await each.http.get(FEED, headers=bearer)
+        assert "warning" not in shown.headers
+        assert (shown.json()["session"], shown.json()["networks"]) == (session, [A, C])
+        assert not (await each.http.get("/health/ready/feed")).json()["behind"]
+    (event,) = await events(service, "allowlist.session_begun")
+    assert event == {"session": session}
+    await fresh.close()
+
+
+async def test_after_a_promotion_publishing_waits_for_the_reports_of_what_was_served(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "PROMOTED_SECONDS", 1.0)
+    await published(service, A)
+    await execute(service, "UPDATE allowlist_sessions SET timeline = '0000002A'")  # of the server before
+    await granted(service, [B])
+    assert await service.publisher.publish() is None
     assert await events(service, "allowlist.publication_refused") == []
+    await asyncio.sleep(1.1)
+    publication = await service.publisher.publish()
+    assert publication
+    assert publication.serial == 2
 
 
 @pytest.mark.parametrize("fault", ["DELETE FROM publications WHERE serial = 2", "DELETE FROM publications", MEND])

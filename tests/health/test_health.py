@@ -134,7 +134,7 @@ async def test_it_is_ready_for_readers_as_long_as_it_has_a_list(
     await cases.approved(pseb, officer)
     await service.publish()
     shown = (await service.http.get(FEED)).json()
-    assert shown == {"status": "ready", "serial": 1, "age": 0, "stale": False, "diverged": False}
+    assert shown == {"status": "ready", "serial": 1, "age": 0, "stale": False, "diverged": False, "behind": False}
     await service.app.state.database.close()
     service.app.state.reader._confirmed_at -= 60
     shown = (await service.http.get(FEED)).json()

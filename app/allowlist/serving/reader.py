@@ -11,6 +11,7 @@ from prometheus_client import Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.allowlist import publication_store as store
+from app.allowlist import session_store as sessions
 from app.allowlist.delta import Delta, DeltaLog, max_changes_kept
 from app.allowlist.divergence import Divergence, report_divergence
 from app.allowlist.models import Publication
@@ -34,6 +35,8 @@ class SnapshotReader:
     ``last_divergence`` is the last list served that the database turned out not to have, if any. ``is_diverged`` is
     true while such a list is still served, because the list in the database does not have its published digest.
     ``fetched`` has the newest list that each client got, by the client's id, until ``app.enforcers`` records it.
+    ``is_behind`` is true while the database lacks a list of its session that some process served: then its serials may
+    be given out again, until the feed has a new session.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -46,7 +49,8 @@ class SnapshotReader:
         self._refresh_began = float("-inf")
         self._reported: tuple[object, ...] | None = None
         self.last_divergence: Divergence | None = None
-        self.is_diverged = False
+        self.is_diverged = self.is_behind = False
+        self._lost: Snapshot | None = None  # not reported yet
         self.deltas = self._empty_log()
         self.times: dict[int, datetime] = {}
         self.fetched: dict[str, Version] = {}
@@ -116,6 +120,8 @@ class SnapshotReader:
             began = time.monotonic()
             await self._refresh()
             self._refresh_began = began
+            if self._lost:
+                await self._report_lost(self._lost)
 
     async def _refresh(self) -> None:
         async with self._database.transaction(read_only=True) as tx:
@@ -128,6 +134,8 @@ class SnapshotReader:
                 await self._update(tx, current, newest)
             elif newest is not None:
                 await self._load(tx, session, newest)
+            behind = await sessions.is_behind(tx, session)
+        self.is_behind = behind or self._lost is not None
         self._confirmed_at = time.monotonic()
         self.is_diverged = False
 
@@ -143,10 +151,17 @@ class SnapshotReader:
             if newest is None or await store.has_serials_after(tx, newest.serial):
                 raise InvalidSnapshot("publications are missing whose entries are not")
             await self._load(tx, current.session, newest)
+            self._lost = current
         elif newest is not None and newest.serial - current.serial > self._settings.deltas_kept:
             await self._load(tx, current.session, newest)
         elif newest is not None and newest.serial > current.serial:
             await self._catch_up(tx, current, newest, [each for each in since[1:] if each.serial <= newest.serial])
+
+    async def _report_lost(self, lost: Snapshot) -> None:
+        """Tell every process that the database lacks a list that was served."""
+        async with self._database.transaction() as tx:
+            await sessions.report_served(tx, lost.session, lost.serial, lost.digest)
+        self._lost = None
 
     def _report_divergence(self, current: Snapshot, recorded: Publication | None, newest: Publication | None) -> None:
         """Mark the reader as diverged, and report each divergence once."""

@@ -82,8 +82,8 @@ def history_of(request: Request) -> FeedHistory:
 
 
 def _add_age(response: Response, reader: SnapshotReader) -> Response:
-    """Add ``Age`` and ``Warning`` (RFC 7234, 5.1 and 5.5) when the database is unreachable or has another list."""
-    if not (reader.is_stale or reader.is_diverged):
+    """Add ``Age`` and ``Warning`` (RFC 7234, 5.1 and 5.5) unless the list is surely the newest."""
+    if not (reader.is_stale or reader.is_diverged or reader.is_behind):
         return response
     headers = {**response.headers, "Age": str(reader.age), "Warning": '110 - "Response is Stale"'}
     return Response(response.body, response.status_code, headers)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from asyncpg import InterfaceError
 from sqlalchemy import event, func, select
 from sqlalchemy.exc import DisconnectionError, InternalError, InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -170,6 +171,8 @@ class Database:
         Raises ``CommitUnconfirmed`` when no answer comes. The connection is then dropped without a request to cancel,
         which would make PostgreSQL show a commit that its synchronous standby does not have.
         """
+        if driver.is_closed():  # before COMMIT was sent, so that nothing was made
+            raise to_dbapi_error(InterfaceError("the connection was lost"), "COMMIT")
         pid = driver.get_server_pid()
         deadline = asyncio.get_running_loop().call_later(COMMIT_SECONDS, driver.terminate)
         try:

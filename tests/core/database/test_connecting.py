@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from app.core.database import engine, notifications
 from app.core.database.connecting import Connector
@@ -205,3 +206,17 @@ async def test_a_listener_connects_again_when_its_connection_falls_silent(
     assert not task.done()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def _lose_before_commit(database: Database) -> None:
+    async with database.transaction() as tx:
+        await tx.execute(WRITE)
+        tx._driver.terminate()
+
+
+async def test_a_connection_that_is_lost_before_the_commit_is_sent_has_changed_nothing(service: Service) -> None:
+    with pytest.raises(DBAPIError) as failed:  # not CommitUnconfirmed
+        await _lose_before_commit(service.database)
+    assert is_outage(failed.value)
+    async with service.database.transaction(read_only=True) as tx:
+        assert await tx.scalar(text("SELECT count(*) FROM workers")) == 0

@@ -8,8 +8,10 @@ import pytest
 from sqlalchemy import text
 
 from app.core.database import engine
+from app.core.database.connecting import Connector
 from app.core.database.engine import Database
 from app.core.database.outages import CommitUnconfirmed, ReadOnlyServer, is_outage
+from app.migrating import migrate
 from tests.support import cases, postgres, processes
 from tests.support.service import Service
 from tests.support.standby import Pair, primary_and_standby
@@ -66,6 +68,14 @@ async def test_a_case_is_written_to_the_primary_and_read_from_it(pair: Pair, att
             assert (await pseb.get(path)).status_code == 200
 
 
+async def test_migrate_takes_a_url_of_both_servers(pair: Pair) -> None:
+    url = pair.url_of_both("primary")
+    await migrate(postgres.settings_for(url, owner_url=url.replace("postgres:@", "postgres:x@")))
+    connection = await Connector(url, seconds=5).connect()
+    assert not await connection.fetchval("SELECT pg_is_in_recovery()")
+    connection.terminate()
+
+
 async def test_a_server_that_takes_no_writes_is_an_outage_and_its_connections_are_replaced(pair: Pair) -> None:
     async with _serving(pair.url) as primary, _serving(pair.standby_url) as service:
         pasha = await primary.caller("pasha")
@@ -90,6 +100,9 @@ async def test_a_commit_that_waits_for_a_synchronous_standby_is_told_as_such_and
             assert (answer.status_code, answer.json()["code"]) == (503, "commit_unconfirmed")
             assert "synchronous standby" in answer.json()["detail"]
             assert int(answer.headers["Retry-After"]) > 0
+            ready = await service.http.get("/health/ready")
+            assert ready.status_code == 503
+            assert "synchronous standby" in ready.json()["detail"]
 
         async def repeated() -> bool:
             return (await pseb.post("/v1/applicants", json=body, headers=KEY)).status_code == 201

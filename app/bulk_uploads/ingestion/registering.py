@@ -45,16 +45,15 @@ async def register(tx: Transaction, context: UploadContext, outcomes: ChunkOutco
     A row that was refused stays so: with another one undone it might not be, and so without end.
     """
     while True:
-        savepoint = await tx.savepoint()
         accepted = AcceptedNetworks(context.dry_run.networks) if context.dry_run else None
-        await _register_once(tx, context, outcomes, accepted)
-        if outcomes.applicants.keys().isdisjoint(outcomes.refused):
-            break
-        await savepoint.rollback()
+        async with tx.savepoint() as savepoint:
+            await _register_once(tx, context, outcomes, accepted)
+            if outcomes.applicants.keys().isdisjoint(outcomes.refused):
+                break
+            await savepoint.rollback()
         if context.dry_run:
             context.dry_run.applicants.forget()
         outcomes.undo()
-    await savepoint.commit()
     if accepted:
         accepted.settle()
     if context.dry_run:

@@ -59,17 +59,22 @@ class Transaction(AsyncSession):
     @asynccontextmanager
     async def dry_run(self) -> AsyncIterator[None]:
         """Roll the block back to a savepoint when it ends, and go on with the transaction."""
-        nested = await self.savepoint()
-        try:
+        async with self.savepoint() as nested:
             yield
-        finally:
             await nested.rollback()
 
-    async def savepoint(self) -> AsyncSessionTransaction:
-        """Set a savepoint, which the caller commits or rolls back."""
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[AsyncSessionTransaction]:
+        """Set a savepoint; the block may roll back to it, and is rolled back to it when it raises."""
         nested = await self.begin_nested()
         await self.connection()  # SQLAlchemy sends SAVEPOINT with it
-        return nested
+        try:
+            yield nested
+            if nested.is_active:
+                await nested.commit()
+        except BaseException:
+            await nested.rollback()
+            raise
 
     async def flush_pending(self) -> None:
         """Flush entities that were added, changed or deleted."""

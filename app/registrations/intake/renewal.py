@@ -83,7 +83,8 @@ async def find_replaced(
     named = Locks.of((), references.values()).references
     batch = replace(batch, locks=batch.locks._replace(references=batch.locks.references | named))
     await statements.take_locks(tx, principal.partner_id, batch.locks)
-    own = {item.reference for item in batch.items if item.reference}
+    places = range(len(batch.items)) if renew else references
+    own = {reference for place in places if (reference := batch.items[place].reference)}
     cases = await _read_own(tx, principal.partner_id, own | set(references.values()))
     found = dict(_renewals(batch.items, cases)) if renew else {}
     named_cases = {place: find_grant(cases.of(reference)) for place, reference in references.items()}

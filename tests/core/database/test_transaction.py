@@ -179,6 +179,43 @@ async def test_a_dry_run_rolls_back_statements_of_fetch_and_of_the_session(servi
     assert await status(service.database, mine, case["id"]) == "submitted"
 
 
+async def test_a_block_with_a_savepoint_that_raises_is_undone_and_the_transaction_goes_on(
+    service: Service, pseb: Caller
+) -> None:
+    case, mine = await cases.submitted(pseb), acting_for(pseb)
+
+    async def fails(tx: Transaction) -> None:
+        async with tx.savepoint():
+            await tx.fetch(WITHDRAWN)
+            await tx.fetch(HALF, by=0)
+
+    async with service.database.transaction(mine) as tx:
+        with pytest.raises(DBAPIError):
+            await fails(tx)
+        async with tx.savepoint() as savepoint:
+            await tx.fetch(WITHDRAWN)
+            await savepoint.rollback()
+        async with tx.savepoint():
+            await tx.execute(text("UPDATE registrations SET note = 'kept'"))
+    read = (await pseb.get(f"/v1/registrations/{case['id']}")).json()
+    assert (read["status"], read["note"]) == ("submitted", "kept")
+
+
+@pytest.mark.parametrize("undo", [False, True])
+async def test_a_block_with_a_savepoint_that_loses_its_connection_is_an_outage(service: Service, undo: bool) -> None:
+    cut = Statement(select(func.pg_terminate_backend(func.pg_backend_pid())))
+
+    async def loses_it() -> None:
+        async with service.database.transaction() as tx:
+            await tx.execute(text("SET LOCAL ROLE NONE"))
+            async with tx.dry_run() if undo else tx.savepoint():
+                await tx.fetch(cut)
+
+    with pytest.raises((DBAPIError, OSError)) as lost:
+        await loses_it()
+    assert is_outage(lost.value)
+
+
 async def test_a_transaction_that_has_lost_its_connection_is_an_outage_and_the_next_gets_another(
     service: Service, mine: Principal
 ) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by, array
 from sqlalchemy.orm import aliased
@@ -30,7 +31,7 @@ from app.core.database.transaction import Transaction
 from app.core.principal import Principal
 from app.events import store as events
 from app.registrations.lines import ReplacedCase
-from app.registrations.models import Registration, RegistrationNetwork
+from app.registrations.models import NOTICE_COLUMNS, Registration, RegistrationNetwork
 from app.registrations.rules import Status
 
 _UUIDS: ARRAY[UUID] = ARRAY(Uuid)
@@ -90,6 +91,23 @@ async def free_replaced(tx: Transaction, successors: Mapping[UUID, UUID]) -> Non
     """Note that ``successors``, with the case that each was to replace, replace nothing for now."""
     ids = sorted(successors)
     await set_replaced_by(tx, [successors[id_] for id_ in ids], ids, [None] * len(ids))
+
+
+async def pass_notices(tx: Transaction, successors: Sequence[UUID]) -> None:
+    """Make announced decisions on the cases that ``successors`` replace decisions on these."""
+    replaced = aliased(Registration)
+    notice = {name: getattr(replaced, name) for name in NOTICE_COLUMNS}
+    passed = (
+        update(Registration)
+        .where(any_of(Registration.id, successors), replaced.id == Registration.replaces)
+        .where(replaced.notice_decision_id.is_not(None))
+        .values(notice)
+        .returning(Registration.replaces)
+        .execution_options(synchronize_session=False)
+    )
+    if given_up := list(await tx.scalars(passed)):
+        ended = update(Registration).where(any_of(Registration.id, given_up)).values(dict.fromkeys(NOTICE_COLUMNS))
+        await tx.execute(ended.execution_options(synchronize_session=False))
 
 
 async def record_superseded(tx: Transaction, actor: Principal, ids: Sequence[UUID]) -> None:

@@ -36,6 +36,7 @@ _LISTED_ENDS = ", ".join(f"'{status}'" for status in sorted(ENDED))
 NAMES_ITS_LINE = f"replaced_by IS NULL AND status NOT IN ({_LISTED_ENDS})"
 
 HAS_NOTICE = "notice_decision_id IS NOT NULL"
+NOTICE_COLUMNS = ("notice_decision_id", "notice_action", "notice_effective_at")
 
 
 class RegistrationNetwork(Base):

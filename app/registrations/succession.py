@@ -44,13 +44,14 @@ async def check_successors(tx: Transaction, cases: Sequence[Case]) -> Successors
 
 
 async def supersede(tx: Transaction, officer: Principal, successors: Successors, approved: Collection[UUID]) -> None:
-    """End the cases that ``approved`` successors replace, and tell their partners.
+    """End the cases that ``approved`` successors replace, and tell their partners. Announced decisions pass on.
 
     The partner of a transferred case is not told to whom.
     """
     made = [each for each in successors.successions if each.successor in approved]
     if not made:
         return
+    await line_store.pass_notices(tx, [each.successor for each in made])
     await store.update_cases(tx, [each.predecessor for each in made], {"status": Status.SUPERSEDED})
     transferred = [each.predecessor for each in made if each.successor in successors.transfers]
     own = [each.predecessor for each in made if each.successor not in successors.transfers]

@@ -62,7 +62,10 @@ async def cancel(tx: Transaction, officer: Principal, decision_id: UUID) -> Revi
     decision that is in effect or void.
     """
     decision = await store.get(tx, decision_id)
-    (case,) = await anext(registrations.lock_cases(tx, registrations.with_ids([decision.registration_id]), 1))
+    holders = await registrations.ids_where(tx, Registration.notice_decision_id == decision_id)
+    # a case that replaced the decision's has its notice since
+    ids = holders or [decision.registration_id]
+    (case,) = await anext(registrations.lock_cases(tx, registrations.with_ids(ids), 1))
     decision = await store.get(tx, decision_id)  # as it is now that the case is locked
     if decision.cancelled_at is not None:
         return decision

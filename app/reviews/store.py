@@ -34,7 +34,7 @@ from app.core.errors import NotFound
 from app.partners.models import Client
 from app.registrations import store as registrations
 from app.registrations.claims import UNCLAIMED
-from app.registrations.models import Registration
+from app.registrations.models import NOTICE_COLUMNS, Registration
 from app.registrations.validity import GRACE
 from app.reviews.models import ReviewDecision
 from app.reviews.schemas import ReviewDecisionsQuery
@@ -43,7 +43,7 @@ COLUMNS: dict[str, Any] = {
     "batch_id": Uuid, "action": Text, "reason_codes": ARRAY(Text), "note": Text, "legal_basis": Text,
     "grace_days": SmallInteger, "officer": Uuid, "in_mass": Boolean, "effective_at": INSTANT, "in_effect_at": INSTANT,
 }  # fmt: skip
-NO_NOTICE: dict[str, None] = dict.fromkeys(("notice_decision_id", "notice_action", "notice_effective_at"))
+NO_NOTICE: dict[str, None] = dict.fromkeys(NOTICE_COLUMNS)
 UNSYNCHRONIZED = {"synchronize_session": False}
 IS_PENDING = (ReviewDecision.in_effect_at.is_(None), ReviewDecision.cancelled_at.is_(None),
               ReviewDecision.voided_at.is_(None))  # fmt: skip
@@ -115,7 +115,8 @@ def announced_event_rows(ids: Sequence[UUID], decision_ids: Sequence[UUID], deta
     """Select the rows of ``events.insert_events`` for cases, with the batch and the reasons of their decisions."""
     names = ("batch_id", "reason_codes", "note", "legal_basis")
     rows = registrations.event_rows(ids, details, {name: getattr(ReviewDecision, name) for name in names})
-    return rows.where(any_of(ReviewDecision.id, decision_ids), ReviewDecision.registration_id == Registration.id)
+    # not by the decision's case, which may have been replaced since
+    return rows.where(any_of(ReviewDecision.id, decision_ids), ReviewDecision.id == Registration.notice_decision_id)
 
 
 async def announced(tx: Transaction, registration_ids: Sequence[UUID]) -> list[Announced]:

@@ -29,9 +29,10 @@ from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
 from app.enforcers import store as enforcers
 from app.enforcers.rules import State
+from app.registrations.computed_fields import RENEWABLE_FROM
 from app.registrations.models import Registration
 from app.registrations.rules import Status
-from app.standing.rules import Holding, RegisteredCase
+from app.standing.rules import Holding, Notice, RegisteredCase
 
 _OF_RECEIPTS = Statement(
     select(Registration.case_number, Registration.id, Registration.receipt_number).where(
@@ -52,6 +53,10 @@ _CASES = Statement(
         Registration.decided_at,
         Registration.updated_at,
         Registration.expires_at,
+        RENEWABLE_FROM,
+        Registration.ends_at,
+        Registration.notice_action,
+        Registration.notice_effective_at,
     ).where(any_of(Registration.id, bindparam("ids")))
 )
 _ADDED, _REMOVED = aliased(Publication), aliased(Publication)
@@ -107,7 +112,11 @@ async def receipt_numbers(tx: Transaction, case_numbers: Collection[int]) -> dic
 async def read_cases(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, RegisteredCase]:
     """Return those of the cases that the transaction may see, by id."""
     found = await tx.fetch(_CASES, ids=list(ids))
-    return {row[0]: RegisteredCase(*row) for row in found}
+    cases: dict[UUID, RegisteredCase] = {}
+    for *values, action, effective_at in found:
+        notice = (Notice(action, effective_at),) if action else ()
+        cases[values[0]] = RegisteredCase(*values, *notice)
+    return cases
 
 
 async def read_holdings(tx: Transaction, ids: Collection[UUID]) -> Mapping[UUID, Sequence[Holding]]:

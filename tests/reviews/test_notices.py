@@ -331,6 +331,37 @@ async def test_an_immediate_decision_after_the_announced_time_takes_its_place(
     assert (await read(pseb, case))["status"] == "revoked"
 
 
+async def test_a_notice_passes_to_the_case_that_replaces_its_own(
+    service: Service, pseb: Caller, officer: Caller
+) -> None:
+    old = await cases.approved(pseb, officer)
+    notice = await announced(officer, old, 10)
+    body = {**cases.registration(old["applicant_id"], networks=old["networks"]), "replaces": old["id"]}
+    new = (await pseb.post("/v1/registrations", json=body)).json()
+    assert (await cases.decide(officer, new, "approve")).status_code == 201
+    new = await read(pseb, new)
+    assert new["notice"] is not None
+    assert (new["notice"]["decision_id"], new["notice"]["action"]) == (notice["id"], "suspend")
+    assert (await read(pseb, old))["notice"] is None
+    await service.move_clock(timedelta(days=11))
+    await take_effect(service)
+    assert (await read(pseb, new))["status"] == "suspended"
+    assert (await read(pseb, old))["status"] == "superseded"
+    assert (await decision_of(officer, notice))["in_effect_at"] is not None
+    assert (await last_event(pseb, new))["details"]["reason_codes"] == notice["reason_codes"]
+
+
+async def test_a_notice_that_has_passed_on_is_cancelled_by_its_decision(pseb: Caller, officer: Caller) -> None:
+    old = await cases.approved(pseb, officer)
+    notice = await announced(officer, old, 10)
+    body = {**cases.registration(old["applicant_id"], networks=old["networks"]), "replaces": old["id"]}
+    new = (await pseb.post("/v1/registrations", json=body)).json()
+    assert (await cases.decide(officer, new, "approve")).status_code == 201
+    assert (await cancel(officer, notice)).status_code == 200
+    assert (await read(pseb, new))["notice"] is None
+    assert (await last_event(pseb, new))["name"] == "registration.notice_cancelled"
+
+
 async def test_a_dry_run_announces_nothing(pseb: Caller, officer: Caller) -> None:
     case = await cases.approved(pseb, officer)
     body = {"selection": {"registration_ids": [case["id"]]}, "action": "suspend", **WHY, "effective_at": within(1)}

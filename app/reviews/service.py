@@ -21,8 +21,8 @@ from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
 from app.events import store as events
 from app.partners import store as partners
+from app.registrations import line_store, succession
 from app.registrations import store as registrations
-from app.registrations import succession
 from app.registrations.claims import UNCLAIMED, clients_of
 from app.registrations.rules import Case, Transition, next_status
 from app.reviews import rules, store
@@ -108,7 +108,7 @@ async def _condition(tx: Transaction, selection: Selection) -> ColumnElement[boo
     if selection.bulk_upload_id and selection.status:
         condition = registrations.of_upload(selection.bulk_upload_id, selection.status)
     if selection.renewals:  # found once, since comparing networks takes as long as deciding
-        return registrations.with_ids(await registrations.ids_where(tx, registrations.is_unchanged_renewal(condition)))
+        return registrations.with_ids(await registrations.ids_where(tx, line_store.is_unchanged_renewal(condition)))
     if selection.bulk_upload_id:
         return condition
     return registrations.with_ids(selection.registration_ids or [])

@@ -34,7 +34,7 @@ from app.health import store as health
 from app.health.process import serve_health, update_held_back_metric
 from app.mail.sending import Mailer, forget_old_mails
 from app.partners import store as partners
-from app.registrations import expiry
+from app.registrations import expiry, transfer_codes
 from app.registrations import service as registrations
 from app.registrations.erasure import RetentionPeriods
 from app.reviews import notices
@@ -139,6 +139,7 @@ class Worker:
             await idempotency.delete_older_than(tx, self._settings.idempotency_hours)
             await leases.delete_ended(tx, timedelta(seconds=self._settings.rate_limit_window_seconds))
             await partners.forget_used_assertions(tx)
+            await transfer_codes.forget_ended(tx)
             await forget_old_deliveries(tx)
             await forget_old_mails(tx)
 

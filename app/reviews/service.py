@@ -22,8 +22,8 @@ from app.core.validation.preconditions import IfMatch
 from app.events import store as events
 from app.operators import store as operators
 from app.partners import store as partners
+from app.registrations import line_store, succession
 from app.registrations import store as registrations
-from app.registrations import succession
 from app.registrations.claims import UNCLAIMED, clients_of
 from app.registrations.computed_fields import VALIDITY
 from app.registrations.errors import IllegalTransition
@@ -123,7 +123,7 @@ async def _condition(tx: Transaction, selection: Selection) -> tuple[ColumnEleme
     if not selection.renewals:
         return condition, values
     # found once, since comparing networks takes as long as deciding
-    found = await registrations.ids_where(tx, registrations.is_unchanged_renewal(condition), values=values)
+    found = await registrations.ids_where(tx, line_store.is_unchanged_renewal(condition), values=values)
     return registrations.with_ids(found), {}
 
 

@@ -102,6 +102,10 @@ class Worker:
         while expired == registrations.EXPIRED_AT_ONCE:
             async with self._database.transaction() as tx:
                 expired = await registrations.expire(tx)
+        handed_over = registrations.HANDED_OVER_AT_ONCE
+        while handed_over == registrations.HANDED_OVER_AT_ONCE:
+            async with self._database.transaction() as tx:
+                handed_over = await registrations.end_hand_overs(tx)
         ended = registrations.CLAIMS_ENDED_AT_ONCE
         while ended >= registrations.CLAIMS_ENDED_AT_ONCE:
             async with self._database.transaction() as tx:

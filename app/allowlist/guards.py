@@ -11,7 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from app.core.validation.networks import parse_canonical
+from app.core.validation.networks import overlapping, parse_canonical
 
 WINDOW = timedelta(hours=1)
 MIN_REMOVAL_BOUND = 10
@@ -90,6 +90,31 @@ def _check_removals(window: Sequence[WindowPublication], removed: Sequence[Chang
 def _hold_above(kind: HeldKind, changes: Sequence[Change], in_window: int, bound: int) -> Hold | None:
     mass = [each.entry_id for each in changes if each.may_be_held]
     return Hold(kind, mass, in_window, bound) if mass and in_window > bound else None
+
+
+def surrender_bound(entries: int) -> int:
+    """Return how many networks a partner that has ``entries`` of them may surrender in an hour without an officer."""
+    return max(MIN_REMOVAL_BOUND, entries * REMOVAL_PERCENT // 100)
+
+
+def find_waiting(added: Sequence[Change], removed: Sequence[Change], holds: Sequence[Hold]) -> set[int]:
+    """Return the ids of the changes that must wait for those that are held, because they have addresses in common.
+
+    A removal and the additions that replace it are one change: without the removal the list would overlap, and without
+    an addition an address would be off it.
+    """
+    held = {entry_id for each in holds for entry_id in each.entry_ids}
+    if not held:
+        return set()
+    held_networks = [each.network for each in added if each.entry_id in held]
+    kept = held | _overlapping(removed, held_networks)
+    kept_networks = [each.network for each in removed if each.entry_id in kept]
+    return (kept | _overlapping(added, kept_networks)) - held
+
+
+def _overlapping(changes: Sequence[Change], networks: Sequence[str]) -> set[int]:
+    found = overlapping((each.network for each in changes), networks)
+    return {each.entry_id for each in changes if each.network in found}
 
 
 def effective_removals(removed: Sequence[Change], added: Sequence[str]) -> Sequence[Change]:

@@ -9,8 +9,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.allowlist.guards import HeldKind
 from app.core.database.base import NOW, Base, Identified, one_of
+from app.partners.models import Partner
 
 GONE = "removed_serial IS NOT NULL"
+# A network is granted, published, or both. One that waits for the removal of another of its case is granted alone; one
+# that is withdrawn stays published until the next serial.
+GRANTED = "withdrawn_at IS NULL"
+PUBLISHED = "added_serial IS NOT NULL AND removed_serial IS NULL"
 
 
 class Feed(Base):
@@ -48,17 +53,26 @@ class HeldChange(Identified, Base):
     """A mass change that waits for another officer; its entries have its id.
 
     With it, the window would have had ``in_window`` changes of its kind, more than ``bound``; both are null for changes
-    that were held before windows were counted.
+    that were held before windows were counted. One with a ``partner_id`` has the networks that this partner surrenders.
     """
 
     __tablename__ = "held_changes"
-    __table_args__ = (one_of("kind", HeldKind),)
+    __table_args__ = (
+        one_of("kind", HeldKind),
+        Index(
+            "held_changes_partner_id_key",
+            "partner_id",
+            unique=True,
+            postgresql_where=text("partner_id IS NOT NULL AND released_at IS NULL"),
+        ),
+    )
 
     kind: Mapped[str]
     count: Mapped[int]
     in_force: Mapped[int]
     in_window: Mapped[int | None]
     bound: Mapped[int | None]
+    partner_id: Mapped[UUID | None] = mapped_column(ForeignKey(Partner.id))
     held_at: Mapped[datetime] = mapped_column(server_default=func.now())
     released_at: Mapped[datetime | None]
     released_by: Mapped[UUID | None]
@@ -70,23 +84,41 @@ class Entry(Base):
     ``added_serial`` and ``removed_serial`` are its whole history in the feed; both are 0 if it was withdrawn before it
     was published. ``holder`` is the subject of the accountable registrant. ``*_by`` is the client that decided (null: a
     periodic job of the service); ``*_in_mass`` is true for a decision in a batch or by such a job.
+
+    ``registration_id`` is the case that holds it now, ``held_from`` when it took it over from another case, and
+    ``leaves_at`` when it will be withdrawn because its holder, a successor, does not ask for it any longer.
     """
 
     __tablename__ = "allowlist_entries"
     __table_args__ = (
         ExcludeConstraint(
-            ("network", "&&"), using="spgist", where=text("removed_serial IS NULL"), name="allowlist_entries_no_overlap"
+            ("network", "&&"), using="spgist", where=text(GRANTED), name="allowlist_entries_granted_no_overlap"
+        ),
+        ExcludeConstraint(
+            ("network", "&&"), using="spgist", where=text(PUBLISHED), name="allowlist_entries_published_no_overlap"
         ),
         Index("allowlist_entries_pending_idx", "id", postgresql_where=text("added_serial IS NULL")),
+        # complements the partial index of the first constraint: each entry not gone is in one of the two
         Index(
             "allowlist_entries_withdrawn_idx",
-            "id",
+            "network",
+            postgresql_using="spgist",
             postgresql_where=text("withdrawn_at IS NOT NULL AND removed_serial IS NULL"),
         ),
+        Index(
+            "allowlist_entries_leaving_idx",
+            "leaves_at",
+            postgresql_where=text("leaves_at IS NOT NULL AND withdrawn_at IS NULL"),
+        ),
+        Index(
+            "allowlist_entries_surrendered_idx",
+            "withdrawn_at",
+            postgresql_where=text("withdrawn_reason = 'surrendered'"),
+        ),
         Index(None, "registration_id"),
-        # complements the partial index of the constraint: each entry is in one of the two
+        # complements the partial index of the second constraint: each entry published is in one of the two
         Index("allowlist_entries_gone_idx", "network", postgresql_using="spgist", postgresql_where=text(GONE)),
-        Index("allowlist_entries_in_order_idx", "network", postgresql_where=text("removed_serial IS NULL")),
+        Index("allowlist_entries_in_order_idx", "network", postgresql_where=text(PUBLISHED)),
         Index(None, "added_serial"),
         Index(None, "removed_serial", postgresql_where=text(GONE)),
         Index(None, "held_id", postgresql_where=text("held_id IS NOT NULL")),
@@ -106,3 +138,17 @@ class Entry(Base):
     held_id: Mapped[UUID | None] = mapped_column(ForeignKey(HeldChange.id))
     withdrawn_reason: Mapped[str | None]
     removed_serial: Mapped[int | None]
+    held_from: Mapped[datetime | None]
+    leaves_at: Mapped[datetime | None]
+
+
+class Holding(Base):
+    """A past holding of an entry: the case that held it before the one that holds it now, or before others."""
+
+    __tablename__ = "entry_holdings"
+    __table_args__ = (Index(None, "registration_id"),)
+
+    entry_id: Mapped[int] = mapped_column(ForeignKey(Entry.id), primary_key=True)
+    registration_id: Mapped[UUID]
+    held_from: Mapped[datetime]
+    held_until: Mapped[datetime] = mapped_column(primary_key=True)

@@ -114,13 +114,18 @@ class Publisher:
             raise PublicationRefused("not_publishable", f"a changed entry is not a network: {wrong}") from wrong
         if not excess:
             return [], added, removed
+        put_off = {entry_id for each in excess for entry_id in each.entry_ids}
+        put_off |= guards.find_waiting(added, removed, excess)
+        put_off_added, put_off_removed = (
+            [each.entry_id for each in changes if each.entry_id in put_off] for changes in (added, removed)
+        )
+        await store.put_off(tx, put_off_added, put_off_removed)
         held = [await store.hold(tx, each, in_force) for each in excess]
         for change in held:
             numbers = {name: getattr(change, name) for name in ("kind", "count", "in_force", "in_window", "bound")}
             details = {"held_id": str(change.id), **numbers}
             await events.record(tx, None, [NewEvent("allowlist.held", details=details)])
-        held_ids = {entry_id for each in excess for entry_id in each.entry_ids}
-        added, removed = ([each for each in changes if each.entry_id not in held_ids] for changes in (added, removed))
+        added, removed = ([each for each in changes if each.entry_id not in put_off] for changes in (added, removed))
         return held, added, removed
 
     async def _record_refusal(self, refusal: PublicationRefused) -> None:

@@ -213,6 +213,7 @@ class HeldChange(Resource):
                     "in_force": 20437,
                     "in_window": 520,
                     "bound": 204,
+                    "partner_id": None,
                     "held_at": "2026-11-21T11:00:00.000000Z",
                     "released_at": None,
                     "released_by": None,
@@ -227,6 +228,7 @@ class HeldChange(Resource):
     in_force: Annotated[int, Field(description="Networks in force when the change was held")]
     in_window: Annotated[int | None, Field(description="Changes of this kind in the window, including these")]
     bound: Annotated[int | None, Field(description="The most changes that are published without another officer")]
+    partner_id: Annotated[UUID | None, Field(description="Of what a partner surrenders: the partner")]
     held_at: Timestamp
     released_at: Timestamp | None
     released_by: UUID | None

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 # Hashes of these purposes are stored for years, so their keys are data keys; others are derived from SECRET_KEY.
 StoredPurpose = Literal["client-secret", "subject"]
-Purpose = StoredPurpose | Literal["cursor", "remembered", "fingerprint"]
+Purpose = StoredPurpose | Literal["cursor", "remembered", "fingerprint", "transfer-code"]
 KEY_BYTES = 32
 NONCE_BYTES = 12
 ID_BYTES = 4
@@ -45,7 +45,7 @@ class Keyring:
         self._secret = secret.encode()
         self._wrapping = [AESGCM(_derive(each.encode(), "wrap")) for each in (secret, previous) if each]
         self._hash_keys: dict[str, bytes] = {
-            name: _derive(self._secret, name) for name in ("cursor", "remembered", "fingerprint")
+            name: _derive(self._secret, name) for name in ("cursor", "remembered", "fingerprint", "transfer-code")
         }
         self._seals: dict[int, AESGCM] = {}
         self.sealing_id: int | None = None

@@ -108,7 +108,12 @@ def _of_disruption(
 
 
 CATALOGUE = (
-    _of_case("submitted", "A case was submitted, or submitted again.", "submitted"),
+    _of_case(
+        "submitted",
+        "A case was submitted, or submitted again.",
+        "submitted",
+        Detail("replaces", "the case that it is to supersede, if any", _ID, True),
+    ),
     _of_case("corrected", "A case that was sent back was corrected.", "information_requested"),
     _of_case("withdrawn", "Its partner withdrew a case.", "withdrawn"),
     _of_case("claimed", "An officer claimed a case.", "in_review"),
@@ -142,6 +147,29 @@ CATALOGUE = (
     _of_case("reinstated", "A suspended grant is in force again.", "approved", *_VERDICT),
     _of_case("revoked", "A grant was revoked.", "revoked", *_VERDICT),
     _of_case("expired", "An approval ended by its date.", "expired"),
+    _of_case(
+        "superseded",
+        "A case ended because one that replaces it was approved.",
+        "superseded",
+        Detail("by", "that case", _ID),
+        Detail("kept", "the networks of both", ["203.99.50.10/32"]),
+        Detail("added", "the networks of that case alone", ["203.99.50.16/30"]),
+        Detail("removed", "the networks of this case alone", ["203.99.50.16/29"]),
+    ),
+    _of_case(
+        "transferred",
+        "A case ended because one of another partner that replaces it was approved.",
+        "superseded",
+        Detail("kept", "the networks that the other case has, too", ["203.99.50.10/32"]),
+        Detail("removed", "the networks that it has not", ["203.99.50.16/29"]),
+    ),
+    _of_case(
+        "surrendered",
+        "Its partner gave networks of a case back, some or all.",
+        "surrendered",
+        Detail("surrendered", "the networks that were given back", ["203.99.50.16/29"]),
+        Detail("held", "true while the removal waits for an officer, because of their number", False),
+    ),
     EventType(
         "registration.receipt_replaced",
         "Its partner made a new receipt of a case.",

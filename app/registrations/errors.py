@@ -33,3 +33,11 @@ class ClaimedByAnother(Conflict):
     code = "claimed_by_another"
     title = "Another officer has claimed the case"
     remedy = "Ask the officer to give it back, end the claim with DELETE .../claim?reason=, or decide another."
+
+
+class SuccessorExists(Conflict):
+    """Another case is to replace the case already."""
+
+    code = "successor_exists"
+    title = "Another registration is to replace it already"
+    remedy = "Wait until the other is decided, or withdraw it. replaced_by of the registration names it."

@@ -25,8 +25,14 @@ from app.events import store as events
 from app.events.schemas import EventPage
 from app.operators import store as operators
 from app.operators.errors import UnknownOperator
-from app.registrations import rules, schemas, service, store
-from app.registrations.errors import ClaimedByAnother, IllegalTransition, NetworkOverlap, ReferenceDuplicate
+from app.registrations import rules, schemas, service, store, surrenders
+from app.registrations.errors import (
+    ClaimedByAnother,
+    IllegalTransition,
+    NetworkOverlap,
+    ReferenceDuplicate,
+    SuccessorExists,
+)
 from app.registrations.intake.malformed import find_all_errors
 from app.registrations.intake.submissions import Submissions
 
@@ -35,10 +41,8 @@ Reader = Annotated[Principal, require("registrations:read")]
 Writer = Annotated[Principal, require("registrations:write")]
 Officer = Annotated[Principal, require("reviews:write")]
 TRANSITIONS = (*CHANGES, IllegalTransition)
-DETAILS = (
-    MissingField, UnknownOperator, NetworkMalformed, NetworkHostBits, NetworkTooWide,
-    NetworkReserved, NetworkOverlap, NetworkTaken, ReferenceDuplicate,
-)  # fmt: skip
+NETWORKS = (NetworkMalformed, NetworkHostBits, NetworkTooWide, NetworkReserved)
+DETAILS = (MissingField, UnknownOperator, *NETWORKS, NetworkOverlap, NetworkTaken, ReferenceDuplicate)
 
 
 async def _answer(tx: Transaction, principal: Principal, registration_id: UUID) -> Response:
@@ -98,6 +102,9 @@ async def create_registration(
     A `reference` that you have used before names an existing case. The same content changes nothing. Other content
     corrects a case that was sent back and submits it again; in any other status it is refused.
 
+    With `replaces` the registration renews, moves or corrects one that was approved. It supersedes that one when it is
+    approved: networks of both stay on the list throughout.
+
     The answer of a new case has its `receipt`, which is shown only here: give it to the registrant.
     """
     submissions: Submissions = request.app.state.submissions
@@ -112,7 +119,7 @@ router.add_api_route(
     status_code=201,
     summary="Submit a registration",
     response_model=schemas.NewRegistration,
-    responses=problem_responses(*CREATES, *DETAILS)
+    responses=problem_responses(*CREATES, *DETAILS, SuccessorExists, IllegalTransition)
     | {
         200: {
             "model": schemas.Registration,
@@ -154,7 +161,7 @@ async def get_registration(request: Request, registration_id: UUID, principal: R
     "/registrations/{registration_id}",
     summary="Correct a registration",
     response_model=schemas.Registration,
-    responses=problem_responses(*TRANSITIONS, *BODIES, *DETAILS),
+    responses=problem_responses(*TRANSITIONS, *BODIES, *DETAILS, SuccessorExists),
 )
 async def correct_registration(
     registration_id: UUID,
@@ -173,7 +180,7 @@ async def correct_registration(
     "/registrations/{registration_id}/submit",
     summary="Submit a corrected registration again",
     response_model=schemas.Registration,
-    responses=problem_responses(*TRANSITIONS, *BODIES, *DETAILS),
+    responses=problem_responses(*TRANSITIONS, *BODIES, *DETAILS, SuccessorExists),
 )
 async def hand_in_again(registration_id: UUID, database: Db, principal: Writer, if_match: Precondition) -> Response:
     """Back to `submitted`, with a new `due_at`. Its networks are checked again."""
@@ -192,7 +199,7 @@ async def withdraw_registration(
     registration_id: UUID, database: Db, principal: Writer, if_match: Precondition
 ) -> Response:
     """By its submitter, before it is approved. The case is kept as `withdrawn`."""
-    async with database.transaction(principal) as tx:
+    async with database.transaction(principal, role=INTAKE) as tx:
         await service.withdraw(tx, principal, registration_id, if_match)
         return await _answer(tx, principal, registration_id)
 
@@ -214,6 +221,33 @@ async def make_receipt(registration_id: UUID, database: Db, principal: Writer, i
             return json_response(schemas.Receipt(receipt=receipt), 201, location=f"/v1/registrations/{registration_id}")
 
         return await idempotency.respond(tx, principal, make)
+
+
+@router.post(
+    "/registrations/{registration_id}/surrender",
+    summary="Give networks back",
+    response_model=schemas.Registration,
+    responses=problem_responses(*TRANSITIONS, *CREATES, *NETWORKS, SuccessorExists),
+)
+async def surrender_registration(
+    registration_id: UUID,
+    database: Db,
+    principal: Writer,
+    if_match: Precondition,
+    idempotency: Idempotency,
+    body: schemas.Surrender | None = None,
+) -> Response:
+    """By its submitter, once it is approved: the whole registration, or the networks that the body names.
+
+    It needs no decision. Many within an hour are taken off the list only when an officer has released them.
+    """
+    async with database.transaction(principal, role=INTAKE) as tx:
+
+        async def act() -> Response:
+            await surrenders.surrender(tx, principal, registration_id, if_match, body.networks if body else None)
+            return await _answer(tx, principal, registration_id)
+
+        return await idempotency.respond(tx, principal, act)
 
 
 @router.post(

@@ -114,10 +114,16 @@ class Case:
     content_by: Sequence[UUID]
     claim_ends_at: datetime | None
     flags: Sequence[str]
+    replaces: UUID | None = None
+    handover_hours: int | None = None
 
 
 class RegistrationRequest(NamedTuple):
-    """The content of a registration, validated; networks are canonical."""
+    """The content of a registration, validated; networks are canonical.
+
+    ``replaces`` and ``handover_hours`` never change once it is submitted. ``transfer_code`` is for a case of another
+    partner, and is not kept.
+    """
 
     applicant_id: UUID
     track: str
@@ -128,6 +134,9 @@ class RegistrationRequest(NamedTuple):
     networks: Sequence[str]
     reference: str | None
     description: str | None
+    replaces: UUID | None = None
+    handover_hours: int | None = None
+    transfer_code: str | None = None
 
 
 # Flags that depend on others' cases: only officers see them.

@@ -25,7 +25,7 @@ from app.core.validation.schemas import (
     domain_validator,
 )
 from app.core.validation.text_fields import Description, Number200, Reference100, choice_validator
-from app.registrations import rules
+from app.registrations import lines, rules
 from app.registrations.rules import Flag, Protocol, Purpose, RegistrationRequest, Status, Track
 
 NetworkText = Annotated[
@@ -63,20 +63,40 @@ class RegistrationDetails(Body):
     networks: Annotated[list[NetworkText], Field(min_length=1, max_length=rules.MAX_NETWORKS)]
     reference: Annotated[Reference100 | None, Field(description="Your own key, unique among your registrations")] = None
     description: Description | None = None
+    replaces: Annotated[
+        UUID | None,
+        Field(description="The registration that this one renews, moves or corrects, and supersedes once approved"),
+    ] = None
+    handover_hours: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=lines.MAX_HANDOVER_HOURS,
+            strict=True,
+            description="With `replaces`: for how long networks that are not asked for again stay; 24 if absent",
+        ),
+    ] = None
+    transfer_code: Annotated[
+        Line100 | None, Field(description="To replace a registration of another partner: its holder's one-time code")
+    ] = None
 
     @classmethod
     def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
-        """Yield errors of fields that the track needs, and of networks that overlap one another."""
-        return chain(rules.missing_for_track(given), rules.overlaps_within(given))
+        """Yield errors of fields that the track needs, of networks that overlap, and of a hand-over from nothing."""
+        checks = (rules.missing_for_track, rules.overlaps_within, lines.hand_over_without_replaced)
+        return chain.from_iterable(check(given) for check in checks)
 
     @property
     def request(self) -> RegistrationRequest:
         """The content as a plain value."""
-        return RegistrationRequest._make(map(self.__dict__.__getitem__, RegistrationRequest._fields))
+        request = RegistrationRequest._make(map(self.__dict__.__getitem__, RegistrationRequest._fields))
+        if request.handover_hours is None and (request.replaces or request.transfer_code):
+            return request._replace(handover_hours=lines.DEFAULT_HANDOVER_HOURS)
+        return request
 
 
 class RegistrationChange(MergePatch):
-    """Correction as a JSON merge patch (RFC 7396). The applicant cannot be changed."""
+    """Correction as a JSON merge patch (RFC 7396). Neither the applicant nor what the case replaces can be changed."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"operator": "ptcl", "networks": ["39.32.0.7"]}]})
 
@@ -114,6 +134,9 @@ class Registration(Resource):
                     "due_at": "2026-11-23T09:00:00.000000Z",
                     "decided_at": "2026-11-21T11:00:00.000000Z",
                     "expires_at": None,
+                    "replaces": None,
+                    "replaced_by": None,
+                    "handover_hours": None,
                     "version": 2,
                     "created_at": "2026-11-21T09:00:00.000000Z",
                     "updated_at": "2026-11-21T11:00:00.000000Z",
@@ -149,6 +172,11 @@ class Registration(Resource):
     due_at: Annotated[Timestamp, Field(description="When a decision is due")]
     decided_at: Timestamp | None
     expires_at: Timestamp | None
+    replaces: Annotated[UUID | None, Field(description="The registration that this one is to supersede, or has")]
+    replaced_by: Annotated[UUID | None, Field(description="The registration that is to supersede this one, or has")]
+    handover_hours: Annotated[
+        int | None, Field(description="How long networks of the replaced registration stay that this one has not")
+    ]
     version: int
     created_at: Timestamp
     updated_at: Timestamp
@@ -195,6 +223,17 @@ class ClaimEndQuery(Query):
     """Reason of the end of a claim."""
 
     reason: Annotated[Line200 | None, Field(description="Needed to end another officer's claim")] = None
+
+
+class Surrender(Body):
+    """Networks to give back."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"networks": ["203.99.50.16/29"]}]})
+
+    networks: Annotated[
+        list[NetworkText] | None,
+        Field(min_length=1, max_length=rules.MAX_NETWORKS, description="Absent: all, and the registration ends"),
+    ] = None
 
 
 class TrackDescription(Resource):

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from app.allowlist import hand_over_store as allowlist_hand_overs
 from app.allowlist import service as allowlist
-from app.allowlist.store import Cause
 from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, SelfReview
 from app.core.principal import Principal
@@ -15,7 +15,7 @@ from app.core.validation.schemas import validate
 from app.events import store as events
 from app.events.store import NewEvent
 from app.partners import store as partners
-from app.registrations import store
+from app.registrations import line_store, store
 from app.registrations.claims import (
     UNCLAIMED,
     ClaimEnd,
@@ -34,6 +34,7 @@ from app.registrations.models import Registration
 from app.registrations.receipts import receipt_of
 from app.registrations.rules import (
     EDITABLE,
+    LISTED,
     Status,
     Transition,
     due_at,
@@ -45,11 +46,18 @@ from app.registrations.schemas import RegistrationChange, RegistrationDetails
 
 # Cases that are locked and changed by one statement.
 EXPIRED_AT_ONCE = 5_000
+HANDED_OVER_AT_ONCE = 5_000
 CLAIMS_ENDED_AT_ONCE = 1_000
-EXPIRY = Cause(None, in_mass=True)
 
 
-async def _lock_own(tx: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch) -> Registration:
+async def lock_own(tx: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch) -> Registration:
+    """Lock a case of the caller's partner, after the case that it replaces.
+
+    Raises ``NotFound``, ``VersionMismatch``, and ``IllegalTransition`` for a case of another partner.
+    """
+    case = await store.get(tx, principal, registration_id)
+    if case.replaces:
+        await line_store.lock_replaced(tx, [case.replaces])
     case = await store.get(tx, principal, registration_id, lock=True)
     if_match.check(case)
     _check_own(case, principal)
@@ -72,7 +80,7 @@ async def correct(
     tx: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch, patch: RegistrationChange
 ) -> None:
     """Correct a case that was sent back. Raises ``IllegalTransition``, ``VersionMismatch``, ``Invalid``."""
-    case = await _lock_own(tx, principal, registration_id, if_match)
+    case = await lock_own(tx, principal, registration_id, if_match)
     if case.status not in EDITABLE:
         raise wrong_status(case.status, EDITABLE, "corrected")
     accepted = await _check(tx, principal, case, patch.apply_to(_details(case)))
@@ -81,7 +89,7 @@ async def correct(
 
 
 def _details(case: Registration) -> dict[str, Any]:
-    return {name: getattr(case, name) for name in RegistrationDetails.model_fields}
+    return {name: getattr(case, name) for name in RegistrationDetails.model_fields if name != "transfer_code"}
 
 
 async def _check(tx: Transaction, principal: Principal, case: Registration, details: dict[str, Any]) -> Accepted:
@@ -95,9 +103,9 @@ async def _check(tx: Transaction, principal: Principal, case: Registration, deta
 
 async def resubmit(tx: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:
     """Submit a case again, checked anew. Raises ``IllegalTransition``, ``VersionMismatch``, ``Invalid``."""
-    case = await _lock_own(tx, principal, registration_id, if_match)
+    case = await lock_own(tx, principal, registration_id, if_match)
     _target(case.status, Transition.SUBMIT)
-    await _check(tx, principal, case, _details(case))
+    await intake.take_places(tx, {case.id: await _check(tx, principal, case, _details(case))})
     values = {**statements.resubmitted_by(principal.client_id), "due_at": due_at(case.track, await tx.now())}
     await store.update_cases(tx, [case.id], values)
     await store.record_submitted(tx, principal, [case.id])
@@ -105,9 +113,11 @@ async def resubmit(tx: Transaction, principal: Principal, registration_id: UUID,
 
 async def withdraw(tx: Transaction, principal: Principal, registration_id: UUID, if_match: IfMatch) -> None:
     """Withdraw a case that is not approved. Raises ``IllegalTransition``, ``VersionMismatch``."""
-    case = await _lock_own(tx, principal, registration_id, if_match)
+    case = await lock_own(tx, principal, registration_id, if_match)
     target = _target(case.status, Transition.WITHDRAW)
     await store.update_cases(tx, [case.id], {"status": target, **UNCLAIMED})
+    if case.replaces:
+        await line_store.free_replaced(tx, {case.id: case.replaces})
     await _record(tx, principal, "registration.withdrawn", [case.id], {"status": target})
 
 
@@ -206,7 +216,19 @@ async def expire(tx: Transaction) -> int:
     async for cases in store.lock_cases(tx, store.with_ids(ids), EXPIRED_AT_ONCE):
         expired = [each.id for each in cases if next_status(each.status, Transition.EXPIRE)]
         await store.update_cases(tx, expired, {"status": Status.EXPIRED})
-        await allowlist.withdraw(tx, expired, "expired", EXPIRY)
+        await allowlist.withdraw(tx, expired, "expired", allowlist.BY_TIME)
         await _record(tx, None, "registration.expired", expired, {"status": Status.EXPIRED})
         count += len(expired)
     return count
+
+
+async def end_hand_overs(tx: Transaction) -> int:
+    """End the hand-overs whose time has come: networks that successors did not ask for leave; returns how many cases.
+
+    Networks that lie within them, and waited, are granted in their place.
+    """
+    ids = await allowlist_hand_overs.holders_of_leaving(tx, HANDED_OVER_AT_ONCE)
+    async for cases in store.lock_cases(tx, store.with_ids(ids), HANDED_OVER_AT_ONCE):
+        listed = [each.id for each in cases if each.status in LISTED]
+        await allowlist.end_hand_overs(tx, listed, store.networks_of)
+    return len(ids)

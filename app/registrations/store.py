@@ -35,6 +35,7 @@ from app.core.errors import Invalid, InvalidValue, NotFound
 from app.core.principal import PartnerKind, Principal
 from app.events import store as events
 from app.partners.models import Client
+from app.registrations import line_store
 from app.registrations.json_documents import fetch_json_page, json_page, select_fields, select_json
 from app.registrations.models import NETWORKS, Registration, RegistrationNetwork
 from app.registrations.overlaps import IS_CONTESTED
@@ -65,6 +66,7 @@ async def get(tx: Transaction, principal: Principal, registration_id: UUID, *, l
     """Return a case that the caller may see, locked for a change if told to. Raises ``NotFound``."""
     statement = select(Registration).where(Registration.id == registration_id, _VISIBLE[principal.partner_kind])
     if lock:
+        await line_store.lock_lines(tx, Registration.id == registration_id)
         statement = statement.with_for_update(of=Registration)
     registration = await tx.scalar(statement.execution_options(populate_existing=True), viewer(principal))
     if registration is None:
@@ -203,11 +205,17 @@ CASE: Rows = select(
     Registration.content_by,
     Registration.claim_ends_at,
     Registration.flags,
+    Registration.replaces,
+    Registration.handover_hours,
 )
 
 
 async def lock_cases(tx: Transaction, condition: ColumnElement[bool], limit: int) -> AsyncIterator[Sequence[Case]]:
-    """Lock the cases that meet a condition in the order of their ids, up to ``limit`` at a time."""
+    """Lock the cases that meet a condition in the order of their ids, up to ``limit`` at a time.
+
+    Their lines are locked before, all at once.
+    """
+    await line_store.lock_lines(tx, condition)
     statement = CASE.where(condition).order_by(Registration.id).limit(limit).with_for_update(of=Registration)
     cases = [Case(*row) for row in await tx.execute(statement)]
     while cases:
@@ -248,6 +256,11 @@ async def ids_where(tx: Transaction, condition: ColumnElement[bool], limit: int)
     return list(await tx.scalars(select(Registration.id).where(condition).limit(limit)))
 
 
+def ids_of_partner(partner_id: UUID) -> Rows:
+    """Select the ids of the cases of a partner."""
+    return select(Registration.id).where(Registration.partner_id == partner_id)
+
+
 def networks_of(ids: Sequence[UUID]) -> Rows:
     """Select network, registration id and subject of every network of these cases, by id and position."""
     return (
@@ -268,10 +281,17 @@ async def update_cases(tx: Transaction, ids: Sequence[UUID], values: dict[str, A
     )
 
 
+def with_replaces(details: ColumnElement[Any], replaces: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the details of an event with ``replaces``, where the case replaces another."""
+    named = func.jsonb_build_object("replaces", replaces)
+    return case((replaces.is_not(None), details.op("||", return_type=JSONB)(named)), else_=details)
+
+
 def _submitted() -> Rows:
-    details = func.jsonb_build_object(
+    content = func.jsonb_build_object(
         "status", Registration.status, "networks", Registration.networks, "reference", Registration.reference
     )
+    details = with_replaces(content, Registration.replaces.expression)
     columns = (Registration.id, Registration.partner_id, Registration.operator, details.label("details"))
     return select(*columns).where(any_of(Registration.id, bindparam("ids"))).order_by(Registration.id)
 

@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from app.allowlist import service as allowlist
 from app.allowlist.errors import NetworkTaken
+from app.allowlist.service import Succession
 from app.allowlist.store import Cause
 from app.core.database.transaction import Transaction
 from app.core.errors import DomainError, NotFound
@@ -21,6 +22,7 @@ from app.core.validation.preconditions import IfMatch
 from app.events import store as events
 from app.partners import store as partners
 from app.registrations import store as registrations
+from app.registrations import succession
 from app.registrations.claims import UNCLAIMED, clients_of
 from app.registrations.rules import Case, Transition, next_status
 from app.reviews import rules, store
@@ -123,20 +125,35 @@ async def _decide(
     officer: Principal,
     batch_id: UUID,
 ) -> dict[UUID, DomainError]:
-    """Decide cases; returns the refusals of those with a network that is granted to someone else."""
-    taken = await _grant_or_withdraw(tx, [case.id for case in allowed], Action(decision.action), cause)
-    decided = [case for case in allowed if case.id not in taken]
+    """Decide cases; returns the refusals of those with a network that is granted to someone else.
+
+    An approved successor supersedes the case that it replaces, and a rejected one leaves its place to others.
+    """
+    successors = await succession.check_successors(tx, allowed if decision.action == Action.APPROVE else ())
+    ids = [case.id for case in allowed if case.id not in successors.refused]
+    taken = await _grant_or_withdraw(tx, ids, Action(decision.action), cause, successors.successions)
+    refused = successors.refused | {
+        id_: NetworkTaken("A network of it is granted to another registrant.") for id_ in taken
+    }
+    decided = [case for case in allowed if case.id not in refused]
     if decided:
+        await succession.supersede(tx, officer, successors, {case.id for case in decided})
         await _record(tx, officer, decided, decision, batch_id)
-    return {id_: NetworkTaken("A network of it is granted to another registrant.") for id_ in taken}
+        if decision.action == Action.REJECT:
+            await succession.free_replaced(tx, decided)
+    return refused
 
 
-async def _grant_or_withdraw(tx: Transaction, ids: Sequence[UUID], action: Action, cause: Cause) -> set[UUID]:
+async def _grant_or_withdraw(
+    tx: Transaction, ids: Sequence[UUID], action: Action, cause: Cause, successions: Sequence[Succession]
+) -> set[UUID]:
     """Change the allowlist as an action needs; returns the cases that could not be granted."""
     if not ids:
         return set()
-    if action in rules.GRANTS:
-        return await allowlist.grant(tx, ids, registrations.networks_of(ids), cause)
+    if action == Action.APPROVE:
+        return await allowlist.grant(tx, ids, registrations.networks_of, cause, successions)
+    if action == Action.REINSTATE:
+        return await allowlist.reinstate(tx, ids, registrations.networks_of, cause)
     if action in rules.NEEDS_LEGAL_BASIS:
         await allowlist.withdraw(tx, ids, PARTICIPLES[action], cause)
     return set()

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
 
+from app.core.validation.networks import parse_canonical
 from app.registrations.rules import LISTED, Status
 from app.standing import texts
 from app.standing.rules import Holding, RegisteredCase, Standing, State, is_overdue, is_renewable
@@ -42,10 +43,19 @@ def _hints_in_force(
     if case.status not in LISTED:
         yield say(texts.LEAVING)
         return
+    if found.until and found.until not in (case.ends_at, case.expires_at):  # the end of a hand-over
+        yield say(texts.STAYING, date=date(found.until))
     if case.status == Status.LAPSED and case.ends_at:
         yield say(texts.LAPSED, date=date(case.ends_at))
     elif is_renewable(case, moment) and case.expires_at:
         yield say(texts.RENEWABLE, date=date(case.expires_at))
-    if any(each.is_awaited(moment) for each in holdings):
+    if _has_uncovered(holdings, moment):
         yield say(texts.SOME_AWAITED)
     yield say(texts.NOT_LOADED if found.in_step is False else texts.STILL_BLOCKED)
+
+
+def _has_uncovered(holdings: Sequence[Holding], moment: datetime) -> bool:
+    """True when a network waits for the list and no wider one of the case, as in a hand-over, has its addresses."""
+    listed = [parse_canonical(each.network) for each in holdings if each.is_listed(moment)]
+    awaited = [parse_canonical(each.network) for each in holdings if each.is_awaited(moment)]
+    return any(not any(wide.first <= each.first and each.last <= wide.last for wide in listed) for each in awaited)

@@ -14,6 +14,7 @@ from app.core.http.responses import json_response
 from app.core.http.strict_route import StrictRoute
 from app.core.limits.http import count_failed_receipt
 from app.core.validation import networks
+from app.registrations.errors import IllegalTransition
 from app.standing import schemas, service, status_page
 from app.standing.errors import UnknownReceipt
 from app.standing.service import FoundStanding, ReceiptVerifier
@@ -62,6 +63,23 @@ async def ask_standing(request: Request, body: schemas.StandingQuestion, databas
     language = preferred_language(request.headers.get("accept-language"))
     found = await _find(request, database, body.receipt, body.address)
     return json_response(service.resource_of(found, language), Content_Language=language, Vary="Accept-Language")
+
+
+@router.post(
+    "/transfer-code",
+    status_code=201,
+    summary="Make a transfer code by a receipt",
+    response_model=schemas.TransferCode,
+    responses=problem_responses(UnknownReceipt, IllegalTransition, TooManyRequests, *BODIES),
+)
+async def make_transfer_code(request: Request, body: schemas.TransferCodeQuestion, database: Db) -> Response:
+    """Makes a code, valid once and for 72 hours, that the registrant gives to another association: it needs no token.
+
+    With it, that association may submit a registration that replaces this one. A new code ends an earlier one.
+    """
+    case_id = await case_of_receipt(request, body.receipt)
+    async with database.transaction() as tx:
+        return json_response(await service.make_transfer_code(tx, case_id), 201)
 
 
 @page_router.get(status_page.PATH)

@@ -55,7 +55,8 @@ class Holding:
     """A network that a case was granted, and its time on the published list, ``[listed_from, listed_until)``.
 
     ``listed_from`` is None before it is published, ``listed_until`` while it is on the list. ``ended_by`` is the reason
-    of its withdrawal.
+    of its withdrawal. ``leaves_at`` is the end of a hand-over, after which it is withdrawn. A network that changed
+    hands is a holding of each of its cases.
     """
 
     network: str
@@ -64,6 +65,7 @@ class Holding:
     withdrawn_at: datetime | None
     listed_until: datetime | None
     ended_by: str | None
+    leaves_at: datetime | None = None
 
     def is_listed(self, moment: datetime) -> bool:
         """True while the network is on the list."""
@@ -215,12 +217,15 @@ def _listed_around(holdings: Sequence[Holding], moment: datetime) -> tuple[datet
 
 
 def _planned_end(case: RegisteredCase, holdings: Sequence[Holding], moment: datetime) -> datetime | None:
-    """Return the end of an approval that is in force; None when it is past, or the removal waits for a publication."""
-    planned = case.ends_at or case.expires_at
-    if planned is None or planned <= moment or case.status not in LISTED:
+    """Return the end of a time in force that is set; None when it is past, or the removal waits for a publication."""
+    listed = [each for each in holdings if each.is_listed(moment)]
+    if all(each.withdrawn_at and each.withdrawn_at <= moment for each in listed):
         return None
-    is_going = all(each.withdrawn_at and each.withdrawn_at <= moment for each in holdings if each.is_listed(moment))
-    return None if is_going else planned
+    leaving = [each.leaves_at for each in listed if each.leaves_at]
+    planned = case.ends_at or case.expires_at if case.status in LISTED else None
+    if len(leaving) == len(listed):
+        planned = max(leaving)
+    return planned if planned and planned > moment else None
 
 
 def _next_listing(holdings: Sequence[Holding], moment: datetime) -> datetime | None:

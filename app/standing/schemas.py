@@ -90,6 +90,27 @@ class Standing(Resource):
     next_step: Annotated[str, Field(description="For the registrant, in the language of `Accept-Language`")]
 
 
+class TransferCodeQuestion(Body):
+    """The receipt of the registration that is to be transferred."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"receipt": RECEIPT}]})
+
+    receipt: ReceiptText
+
+
+class TransferCode(Resource):
+    """A one-time code, for which another association may take the registration over; shown once."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"code": "TC-7H3K-Q9M2-QXW8-RT5A", "expires_at": "2026-11-24T09:00:00.000000Z"}]
+        }
+    )
+
+    code: str
+    expires_at: Timestamp
+
+
 class StatusPageQuery(Query):
     """The language of the page."""
 

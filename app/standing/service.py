@@ -10,9 +10,10 @@ from app.core.database.batcher import Batcher
 from app.core.database.engine import Database
 from app.core.database.transaction import Transaction
 from app.core.validation import networks
-from app.registrations import receipts
+from app.registrations import receipts, transfer_codes
+from app.registrations.lines import REPLACEABLE
 from app.registrations.receipts import FIRST_RECEIPT
-from app.registrations.rules import UNDER_REVIEW
+from app.registrations.rules import UNDER_REVIEW, wrong_status
 from app.standing import rules, schemas, store
 from app.standing.errors import UnknownReceipt
 from app.standing.hints import hints_of
@@ -75,10 +76,15 @@ async def find_standing(tx: Transaction, case_id: UUID, address: str | None = No
     holdings = (await store.read_holdings(tx, [case_id])).get(case_id, ())
     moment = await tx.now()
     position = networks.to_integer(ip_address(address)) if address else None
-    matches = case.contains(position) if position is not None else None
+    matches = _matches(case, holdings, position, moment) if position is not None else None
     in_step = await store.operator_in_step(tx, case.operator)
     found = rules.standing(case, holdings, moment, position=position if matches else None, in_step=in_step)
     return FoundStanding(case, holdings, moment, found, matches)
+
+
+def _matches(case: RegisteredCase, holdings: Sequence[Holding], position: int, moment: datetime) -> bool:
+    """True for an address of the case, or of a network that it still holds on the list because of a hand-over."""
+    return case.contains(position) or any(each.is_listed(moment) and each.contains(position) for each in holdings)
 
 
 def resource_of(found: FoundStanding, language: Language) -> schemas.Standing:
@@ -104,3 +110,15 @@ def resource_of(found: FoundStanding, language: Language) -> schemas.Standing:
         address_matches=found.address_matches,
         next_step=translate(language, STEPS[standing.next_step]),
     )
+
+
+async def make_transfer_code(tx: Transaction, case_id: UUID) -> schemas.TransferCode:
+    """Return a one-time code for a case; it ends an earlier one. The transaction is the service's.
+
+    Raises ``IllegalTransition`` for a case that no other may replace.
+    """
+    case = (await store.read_cases(tx, [case_id]))[case_id]
+    if case.status not in REPLACEABLE:
+        raise wrong_status(case.status, REPLACEABLE, "transferred")
+    expires_at = await tx.now() + transfer_codes.VALID_FOR
+    return schemas.TransferCode(code=await transfer_codes.issue(tx, case_id), expires_at=expires_at)

@@ -21,8 +21,8 @@ from app.standing.texts import ENGLISH, URDU, Language, format_date, translate
 PATH = "/status"
 # Colours are by the browser's light or dark scheme; those here have a contrast of 4.5 with their ground (WCAG 1.4.3).
 STYLE = (
-    "[lang=ur]{line-height:2.2;font-family:'Noto Nastaliq Urdu','Jameel Noori Nastaleeq','Urdu Typesetting',serif}"
-    "form{display:grid;gap:.3rem}label{font-weight:600;margin-top:1rem}"
+    "[lang=ur] body{line-height:2.3;font-family:'Noto Nastaliq Urdu','Jameel Noori Nastaleeq','Urdu Typesetting',serif}"
+    "form{display:grid;gap:.3rem}bdi{font-family:ui-monospace,monospace}label{font-weight:700;margin-top:1rem}"
     "input{font:1.1rem/1.6 ui-monospace,monospace;padding:.6rem;width:100%;box-sizing:border-box;"
     "border:2px solid #767676;border-radius:.3rem}"
     "button{font:inherit;font-weight:600;padding:.7rem 1.4rem;margin-top:1.2rem;border:0;"
@@ -31,7 +31,7 @@ STYLE = (
     ".error{border-inline-start:.4rem solid #b3261e;padding:.5rem 1rem;background:#b3261e22;margin:1rem 0}"
     ".answer{border-inline-start:.4rem solid #767676;padding:.5rem 1rem;margin:1rem 0}"
     ".in_force{border-color:#0b5a2a}.pending{border-color:#8a5a00}.not_in_force{border-color:#b3261e}"
-    "h2:focus{outline:none}dt{font-weight:600}dd{margin:0 0 .6rem}.hint{font-size:.95em;margin:0}"
+    "h2:focus{outline:none}dt{font-weight:700}dd{margin:0 0 .6rem}.hint{font-size:.95em;margin:0}"
 )
 TITLE = "Is my registration in force?"
 INTRODUCTION = "Type the receipt that you were given when your addresses were registered. No name is asked or shown."

@@ -2,19 +2,35 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, bindparam, cast, func, select
+from sqlalchemy import (
+    BindParameter,
+    CompoundSelect,
+    Text,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import aliased
 
 from app.allowlist.models import Entry, Publication
+from app.allowlist.models import Holding as EntryHolding
+from app.core.database.base import INSTANT
 from app.core.database.batches import any_of
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
 from app.enforcers import store as enforcers
 from app.enforcers.rules import EnforcerState
 from app.registrations.models import Registration
+from app.registrations.rules import Status
 from app.standing.rules import Holding, RegisteredCase
 
 _OF_RECEIPTS = Statement(
@@ -39,21 +55,47 @@ _CASES = Statement(
     ).where(any_of(Registration.id, bindparam("ids")))
 )
 _ADDED, _REMOVED = aliased(Publication), aliased(Publication)
-_HOLDINGS = Statement(
-    select(
+_NEVER = cast(null(), INSTANT)
+
+
+def _holdings() -> CompoundSelect[*tuple[Any, ...]]:
+    """Entries by the cases that hold them, and by those that held them before they changed hands."""
+    ids: BindParameter[Any] = bindparam("ids")
+    network = cast(Entry.network, Text)
+    # serial 0 is of an entry that was never published, and there is no such publication
+    added = _ADDED.published_at
+    held = select(
         Entry.registration_id,
-        cast(Entry.network, Text),
-        Entry.granted_at,
-        _ADDED.published_at,
+        network,
+        func.coalesce(Entry.held_from, Entry.granted_at),
+        case((added.is_not(None), func.greatest(added, Entry.held_from))),
         Entry.withdrawn_at,
         _REMOVED.published_at,
         Entry.withdrawn_reason,
+        Entry.leaves_at,
     )
-    .outerjoin(_ADDED, _ADDED.serial == Entry.added_serial)  # serial 0 is of an entry that was never published
-    .outerjoin(_REMOVED, _REMOVED.serial == Entry.removed_serial)
-    .where(any_of(Entry.registration_id, bindparam("ids")))
-    .order_by(Entry.id)
-)
+    held = held.outerjoin(_ADDED, _ADDED.serial == Entry.added_serial)
+    held = held.outerjoin(_REMOVED, _REMOVED.serial == Entry.removed_serial)
+    until = EntryHolding.held_until
+    was_listed = added < until
+    passed_on = select(
+        EntryHolding.registration_id,
+        network,
+        EntryHolding.held_from,
+        case((was_listed, func.greatest(added, EntryHolding.held_from))),
+        until,
+        case((was_listed, until)),
+        literal(Status.SUPERSEDED, Text),
+        _NEVER,
+    )
+    passed_on = passed_on.join(Entry, Entry.id == EntryHolding.entry_id)
+    passed_on = passed_on.outerjoin(_ADDED, _ADDED.serial == Entry.added_serial)
+    return union_all(
+        held.where(any_of(Entry.registration_id, ids)), passed_on.where(any_of(EntryHolding.registration_id, ids))
+    )
+
+
+_HOLDINGS = Statement(_holdings())
 
 
 async def receipt_numbers(tx: Transaction, case_numbers: Collection[int]) -> dict[int, tuple[UUID, int]]:
@@ -69,7 +111,7 @@ async def read_cases(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Regis
 
 
 async def read_holdings(tx: Transaction, ids: Collection[UUID]) -> Mapping[UUID, Sequence[Holding]]:
-    """Return all networks that cases ever held, in the order of their grants, by the case's id.
+    """Return all networks that cases ever held, by the case's id.
 
     Needs the role of the service: partners do not read whose an entry is.
     """

@@ -83,11 +83,12 @@ RENEWABLE = "The approval ends on {date}. It can be renewed now."
 SUSPENSION_ANNOUNCED = "A suspension is announced for {date}."
 REVOCATION_ANNOUNCED = "A revocation is announced for {date}."
 SOME_AWAITED = "Some of the addresses are not on the list yet. Ask with an address."
+STAYING = "The addresses stay on the list until {date}."
 LEAVING = "The addresses leave the list with its next change."
 OTHER_ADDRESS = "The address is none of this registration. If yours has changed, have the new one registered."
 ALL_HINTS = (
     OVERDUE, STILL_BLOCKED, NOT_LOADED, LAPSED, RENEWABLE, SUSPENSION_ANNOUNCED, REVOCATION_ANNOUNCED, SOME_AWAITED,
-    LEAVING, OTHER_ADDRESS,
+    STAYING, LEAVING, OTHER_ADDRESS,
 )  # fmt: skip
 
 

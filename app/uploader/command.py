@@ -54,6 +54,7 @@ class Options:
     detach: bool
     problems: Path | None
     refused: Path | None
+    receipts: Path | None
     key: str | None
 
 
@@ -76,6 +77,7 @@ def upload(
     detach: Annotated[bool, typer.Option("--detach", "--no-follow", help="Exit once the file was received")] = False,
     problems: Annotated[Path | None, typer.Option(help="Write the problems of each line to this CSV file")] = None,
     refused: Annotated[Path | None, typer.Option(help="Write the refused rows to this CSV file")] = None,
+    receipts: Annotated[Path | None, typer.Option(help="Write the receipts of new cases to this CSV file")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key again: no second upload")] = None,
     give_up: Annotated[float, typer.Option(help="Seconds of retries while the service is away")] = RETRY_SECONDS,
 ) -> None:
@@ -86,7 +88,8 @@ def upload(
     was sent, 130 when interrupted.
     """
     upload_options = UploadOptions(clear, rename, encoding.value if encoding else None, ignore_column or ())
-    options = Options(file, watch, format_, gzip, dry_run, upload_options, detach, problems, refused, idempotency_key)
+    exports = problems, refused, receipts
+    options = Options(file, watch, format_, gzip, dry_run, upload_options, detach, *exports, idempotency_key)
     with _exit_on_error(), Progress(console) as progress:
         service_url, upload_id = _parse_watch(watch, url)
         _check(options, service_url, client_id, client_secret)
@@ -122,8 +125,11 @@ def _exit_on_error() -> Iterator[None]:
 def _check(options: Options, url: str, client_id: str, client_secret: str) -> None:
     if (options.file is None) == (options.watch is None):
         raise UsageError("Give a file to upload, or an existing upload with --watch.")
-    if options.detach and (options.problems or options.refused):
-        raise UsageError("--problems and --refused need a finished upload: omit --detach, or use --watch later.")
+    if options.detach and (options.problems or options.refused or options.receipts):
+        exports = "--problems, --refused and --receipts"
+        raise UsageError(f"{exports} need a finished upload: omit --detach, or use --watch later.")
+    if options.dry_run and options.receipts:
+        raise UsageError("A dry run registers nothing, so that it has no receipts: omit --receipts.")
     if urlsplit(url).scheme not in ("http", "https"):
         raise UsageError(f"{url} is not an HTTP URL: give one such as --url https://register.example.")
     if not client_id or not client_secret:
@@ -159,7 +165,8 @@ def _run(client: ServiceClient, options: Options, upload_id: str, progress: Prog
     except (KeyboardInterrupt, Unreachable):
         progress.print(f"The service goes on with the upload. To follow it: --url {client.url} --watch {done['id']}")
         raise
-    for export, path in (("problems.csv", options.problems), ("refused.csv", options.refused)):
+    exports = {"problems.csv": options.problems, "refused.csv": options.refused, "receipts.csv": options.receipts}
+    for export, path in exports.items():
         if path:
             uploading.save(client, done["id"], export, path)
     return done

@@ -102,7 +102,7 @@ def first_problems(client: ServiceClient, upload_id: str, limit: int) -> tuple[l
 
 
 def save(client: ServiceClient, upload_id: str, export: str, path: Path) -> None:
-    """Write ``problems.csv`` or ``refused.csv`` of an upload to ``path``, atomically, readable by its owner only.
+    """Write an export of an upload, such as ``receipts.csv``, to ``path``, atomically, readable by its owner only.
 
     Raises ``Refused``, ``Unreachable`` or ``OSError``.
     """
@@ -113,4 +113,5 @@ def save(client: ServiceClient, upload_id: str, export: str, path: Path) -> None
 
 def _write(path: Path, chunks: Iterable[bytes]) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)  # of a file that an interrupted run left, too
         file.writelines(chunks)

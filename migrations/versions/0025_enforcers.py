@@ -1,7 +1,7 @@
 """Enforcers: what operators' firewalls have loaded, and their states over time.
 
 Revision ID: 0025
-Revises: 0022
+Revises: 0026
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.policies import protect
 
 revision = "0025"
-down_revision = "0022"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 

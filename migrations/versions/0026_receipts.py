@@ -1,14 +1,14 @@
 """Receipts: the number of each case, and of its receipt.
 
 Revision ID: 0026
-Revises: 0025
+Revises: 0023
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0026"
-down_revision = "0025"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 

@@ -1,7 +1,7 @@
 """Disruption reports and incidents.
 
 Revision ID: 0028
-Revises: 0026
+Revises: 0025
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.policies import TENANT, protect
 
 revision = "0028"
-down_revision = "0026"
+down_revision = "0025"
 branch_labels = None
 depends_on = None
 

@@ -20,7 +20,10 @@ NETWORKS = addresses(40)
 LATE = addresses(4, start=5_000)
 CHANGE = "UPDATE allowlist_entries SET"
 ONE = "network = '154.192.0.9/32'"
-FORGET_OVERLAPS = "ALTER TABLE allowlist_entries DROP CONSTRAINT allowlist_entries_no_overlap"
+FORGET_OVERLAPS = (
+    "ALTER TABLE allowlist_entries DROP CONSTRAINT allowlist_entries_granted_no_overlap, "
+    "DROP CONSTRAINT allowlist_entries_published_no_overlap"
+)
 INSERT = (
     "INSERT INTO allowlist_entries (network, registration_id, holder) VALUES ($1::text::cidr, gen_random_uuid(), 'x')"
 )

@@ -13,7 +13,10 @@ from tests.support import cases, postgres
 from tests.support.service import Caller, Service
 
 ENTRY = "INSERT INTO allowlist_entries (network, registration_id, holder) VALUES ({}, gen_random_uuid(), 'x')"
-UNCONSTRAINED = "ALTER TABLE allowlist_entries DROP CONSTRAINT allowlist_entries_no_overlap"
+UNCONSTRAINED = (
+    "ALTER TABLE allowlist_entries DROP CONSTRAINT allowlist_entries_granted_no_overlap, "
+    "DROP CONSTRAINT allowlist_entries_published_no_overlap"
+)
 NULLABLE = "ALTER TABLE allowlist_entries ALTER COLUMN network DROP NOT NULL"
 
 

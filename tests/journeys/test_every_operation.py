@@ -31,7 +31,7 @@ CHOICES = {
 @pytest.fixture
 def settings(database_url: str) -> Settings:
     """Settings without rate limits."""
-    classes = ("read", "write", "upload", "feed", "token", "failed_logins")
+    classes = ("read", "write", "upload", "feed", "token", "failed_logins", "failed_receipts")
     return postgres.settings_for(database_url, **{f"rate_limit_{each}": 0 for each in classes})
 
 

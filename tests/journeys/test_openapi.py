@@ -92,7 +92,12 @@ async def values_by_operation(service: Service, pseb: Caller, officer: Caller) -
     feed = (await officer.get("/v1/allowlist")).json()
     unused = (await pseb.post("/v1/applicants", json=cases.individual())).json()
     with_secret = await service.credentials("with-a-secret")
+    granted, receipt = await cases.with_receipt(pseb)
+    assert (await cases.decide(officer, granted, "approve")).status_code == 201
     return {
+        "ask_standing": {"receipt": receipt},
+        "make_transfer_code": {"receipt": receipt},
+        "make_receipt": await case_after(""),
         "issue_token": {"body": login_of(officer)},
         "correct_registration": await case_after("request_information"),
         "hand_in_again": await case_after("request_information"),

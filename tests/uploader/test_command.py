@@ -96,6 +96,8 @@ async def test_wrong_usage_exits_with_2_before_anything_is_sent(tmp_path: Path) 
         (known, [str(file), "--url", "nonsense"], "not an HTTP URL"),
         (known, ["--watch", "nonsense"], "neither"),
         (known, [str(file), "--detach", "--problems", "p.csv"], "--detach"),
+        (known, [str(file), "--detach", "--receipts", "r.csv"], "--detach"),
+        (known, [str(file), "--dry-run", "--receipts", "r.csv"], "no receipts"),
     ]
     for environment, arguments, message in wrong:
         result = await run(environment, *arguments)
@@ -159,7 +161,11 @@ async def test_the_exit_code_tells_the_result_of_a_file(client: Credentials, url
 
     dry_run = await upload(uploads.csv_of([valid]), "--dry-run")
     assert (dry_run.returncode, counts(dry_run)) == (0, {"status": "completed", "total": 1, "created": 1})
-    done = await upload(uploads.csv_of([valid]), "--gzip")
+    receipts = tmp_path / "receipts.csv"
+    receipts.with_name("receipts.csv.part").touch(mode=0o644)  # of an interrupted run
+    done = await upload(uploads.csv_of([valid]), "--gzip", "--receipts", str(receipts))
+    assert [(each["reference"], each["receipt"][:3]) for each in table(receipts)] == [("VALID", "PK-")]
+    assert receipts.stat().st_mode & 0o777 == 0o600
     assert (done.returncode, counts(done)) == (0, {"status": "completed", "total": 1, "created": 1})
 
     problems, refused = tmp_path / "problems.csv", tmp_path / "refused.csv"

@@ -8,7 +8,8 @@ from app.core.http.public_path import public_path
 
 STYLE = (
     "body{font:1.1rem/1.6 system-ui,sans-serif;max-width:42rem;margin:0 auto;padding:1rem;overflow-wrap:break-word}"
-    "nav a{display:inline-block;padding:.4rem 1rem .4rem 0}li{padding:.3rem 0}code{background:#8883;padding:0 .2em}"
+    "nav a{display:inline-block;padding-block:.4rem;padding-inline-end:1rem}li{padding:.3rem 0}"
+    "code{background:#8883;padding:0 .2em}"
     ":root{color-scheme:light dark}"
 )
 NAVIGATION = {"/": "Start", "/docs": "Try the API", "/redoc": "Reference", "/problems": "All problems"}

@@ -115,6 +115,12 @@ class DisjointNetworks:
         return at >= 0 and self._networks[at].last >= network.last
 
 
+def overlapping(texts: Iterable[str], others: Sequence[str]) -> set[str]:
+    """Return those of some networks that share an address with one of ``others``, which do not overlap one another."""
+    disjoint = DisjointNetworks(others)
+    return {text for text in texts if disjoint.overlaps(parse_canonical(text))} if others else set()
+
+
 _RESERVED = DisjointNetworks(RESERVED_IPV4 + RESERVED_IPV6)
 
 

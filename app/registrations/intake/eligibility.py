@@ -9,18 +9,20 @@ from app.applicants.store import Identity
 from app.core.errors import DomainError, FieldError, Invalid, InvalidValue, NotFound
 from app.core.validation.networks import parse_canonical
 from app.operators.errors import UnknownOperator
-from app.registrations.errors import NetworkOverlap, ReferenceDuplicate
+from app.registrations.errors import NetworkOverlap, ReferenceDuplicate, SuccessorExists
 from app.registrations.intake.batch import Batch
 from app.registrations.intake.conflicts import Conflicts, ExistingCase, Overlap
+from app.registrations.lines import ReplacedCase, refusal_of, replacement_errors
 from app.registrations.rules import EDITABLE, TRACKS, AcceptedNetworks, RegistrationRequest
 
 
 class Accepted(NamedTuple):
-    """An item that may become a new case, or the content of ``existing``."""
+    """An item that may become a new case, or the content of ``existing``, and the case that it is to replace."""
 
     request: RegistrationRequest
     flags: Sequence[str]
     existing: ExistingCase | None
+    replaced: ReplacedCase | None = None
 
 
 class Unchanged(NamedTuple):
@@ -39,7 +41,16 @@ def check_eligibility(batch: Batch, conflicts: Conflicts) -> dict[int, Eligibili
     """
     accepted = AcceptedNetworks() if batch.accepted is None else batch.accepted
     places = sorted(_maybe_ineligible(batch, conflicts)) if batch.accepted is None else range(len(batch.items))
-    return {place: _check_item(batch, place, conflicts, accepted) for place in places}
+    checked: dict[int, Eligibility] = {}
+    replaced = set[UUID]()
+    for place in places:
+        checked[place] = outcome = _check_item(batch, place, conflicts, accepted)
+        if isinstance(outcome, Accepted) and outcome.replaced:
+            if outcome.replaced.id in replaced:
+                pointer = _pointer_of(batch.items[place])
+                checked[place] = SuccessorExists(errors=[SuccessorExists.at(pointer)])
+            replaced.add(outcome.replaced.id)
+    return checked
 
 
 def _maybe_ineligible(batch: Batch, conflicts: Conflicts) -> set[int]:
@@ -50,6 +61,7 @@ def _maybe_ineligible(batch: Batch, conflicts: Conflicts) -> set[int]:
         *batch.unknown_operators,
         *batch.overlapping_items,
         *conflicts.overlaps,
+        *(i for i, item in enumerate(batch.items) if item.replaces or item.transfer_code),
     }
 
 
@@ -62,12 +74,19 @@ def _check_item(batch: Batch, place: int, conflicts: Conflicts, accepted: Accept
     existing = conflicts.by_reference.get(item.reference or "")
     if existing is not None and applicant is not None and _is_same(item, applicant, existing.request):
         return Unchanged(existing.id)
+    replaced = conflicts.replaced.get(place)
+    names_another = bool(item.replaces or item.transfer_code)
+    if existing is not None and names_another and (replaced is None or existing.request.replaces != replaced.id):
+        existing = None  # a case of another line, which has the reference
     return check_content(batch, place, conflicts, accepted, existing)
 
 
 def _is_same(item: RegistrationRequest, applicant: Identity, existing: RegistrationRequest) -> bool:
+    """True for the same content; an item that does not name the case that it replaces leaves that as it is."""
     one, other = (each._replace(networks=sorted(each.networks)) for each in (item, existing))
-    return one._replace(applicant_id=applicant.id) == other
+    if item.replaces is None:
+        one = one._replace(replaces=other.replaces, handover_hours=other.handover_hours)
+    return one._replace(applicant_id=applicant.id, transfer_code=None) == other
 
 
 def check_content(
@@ -84,12 +103,13 @@ def check_content(
         *_reference_errors(item, conflicts, existing),
         *(_own_overlap(item, i) for i in (accepted.overlapping(applicant.subject, networks) if applicant else ())),
     ]
-    if applicant is None and len(errors) == 1:
-        return NotFound(errors[0].detail, errors)
     if applicant is None or errors:
-        return Invalid.of(list({error.pointer: error for error in errors}.values()))
+        told = list({error.pointer: error for error in errors}.values())
+        return refusal_of(told) or Invalid.of(told)
     accepted.add(applicant.subject, networks)
-    return Accepted(item._replace(applicant_id=applicant.id), batch.flags[place], existing)
+    replaced = conflicts.replaced.get(place)
+    request = item._replace(applicant_id=applicant.id, replaces=replaced and replaced.id)
+    return Accepted(request, batch.flags[place], existing, replaced)
 
 
 def find_errors(batch: Batch, place: int, conflicts: Conflicts, existing: ExistingCase | None) -> Iterator[FieldError]:
@@ -101,7 +121,17 @@ def find_errors(batch: Batch, place: int, conflicts: Conflicts, existing: Existi
         yield from _kind_errors(item, applicant)
     if place in batch.unknown_operators:
         yield _operator_error(batch.unknown_operators[place])
-    yield from _network_errors(item, applicant, conflicts.overlaps.get(place, ()), existing)
+    replaced = conflicts.replaced.get(place)
+    if item.replaces or item.transfer_code or (existing and existing.request.replaces):
+        subject, successor = applicant and applicant.subject, existing and existing.id
+        yield from replacement_errors(replaced, subject, conflicts.partner_id, _pointer_of(item), successor)
+    line = {replaced.id, replaced.replaced_by} if replaced else set[UUID | None]()
+    overlaps = [each for each in conflicts.overlaps.get(place, ()) if each.registration_id not in line]
+    yield from _network_errors(item, applicant, overlaps, existing)
+
+
+def _pointer_of(item: RegistrationRequest) -> str:
+    return "/transfer_code" if item.transfer_code and not item.replaces else "/replaces"
 
 
 def _kind_errors(item: RegistrationRequest, applicant: Identity) -> Iterator[FieldError]:
@@ -131,12 +161,12 @@ def _network_errors(
 ) -> Iterator[FieldError]:
     """Yield overlaps; of an unknown applicant only those with other partners' entries, which are nobody's own."""
     for each in overlaps:
-        is_itself = existing is not None and each.registration_id == existing.id
+        is_itself = existing is not None and each.registration_id == existing.id and not each.is_listed
         if applicant and each.subject == applicant.subject and not is_itself:
             yield _own_overlap(item, each.position)
     for each in overlaps:
         is_others = each.subject is None or (applicant is not None and each.subject != applicant.subject)
-        if each.registration_id is None and is_others:
+        if each.is_listed and is_others:
             detail = f"{item.networks[each.position]} is granted to another registrant."
             yield NetworkTaken.at(f"/networks/{each.position}", detail)
 

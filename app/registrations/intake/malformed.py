@@ -32,8 +32,8 @@ async def find_all_errors(
     """
     request, positions = _valid_part(given)
     batch = await prepare(tx, principal, [request])
-    conflicts = await find_conflicts(tx, principal.partner_id, batch.items)
     existing = ExistingCase(corrected, "", request) if corrected else None
+    conflicts = await find_conflicts(tx, principal.partner_id, batch.items, existing)
     errors = {each.pointer: each for each in malformed}
     for each in find_errors(batch, 0, conflicts, existing):
         _, field, *index = each.pointer.split("/")
@@ -48,9 +48,7 @@ def _valid_part(given: Mapping[str, Any]) -> tuple[RegistrationRequest, list[int
 
     Fields that are not valid are empty.
     """
-    applicant_id = NO_APPLICANT
-    with suppress(ValueError):
-        applicant_id = UUID(str(given.get("applicant_id")))
+    applicant_id, replaces = (_uuid(given.get(name)) for name in ("applicant_id", "replaces"))
     track, operator = (
         each.strip() if isinstance(each := given.get(name), str) else "" for name in ("track", "operator")
     )
@@ -59,5 +57,17 @@ def _valid_part(given: Mapping[str, Any]) -> tuple[RegistrationRequest, list[int
     for position, text in enumerate(listed[:MAX_NETWORKS] if isinstance(listed, list) else ()):
         with suppress(Invalid):
             valid |= {position: networks.parse(text.strip()).text} if isinstance(text, str) else {}
-    request = RegistrationRequest(applicant_id, track, "", None, operator, None, [*valid.values()], None, None)
+    code = given.get("transfer_code")
+    request = RegistrationRequest(
+        applicant_id or NO_APPLICANT,
+        *(track, "", None, operator, None, [*valid.values()], None, None),
+        replaces=replaces,
+        transfer_code=code if isinstance(code, str) else None,
+    )
     return request, [*valid]
+
+
+def _uuid(value: Any) -> UUID | None:
+    with suppress(ValueError):
+        return UUID(str(value))
+    return None

@@ -1,6 +1,6 @@
 """Intake: checks the items of a batch, registers those that are eligible, and gives each item an outcome."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 from uuid import UUID
@@ -8,7 +8,7 @@ from uuid import UUID
 from app.core.database.transaction import Transaction
 from app.core.errors import DomainError
 from app.core.principal import Principal
-from app.registrations import store
+from app.registrations import line_store, store, transfer_codes
 from app.registrations.intake import statements
 from app.registrations.intake.batch import Batch, Locks
 from app.registrations.intake.conflicts import ExistingCase, find_conflicts
@@ -55,7 +55,10 @@ async def submit(tx: Transaction, principal: Principal, batch: Batch) -> Outcome
     """
     await statements.take_locks(tx, principal.partner_id, batch.locks)
     outcomes = Outcomes({}, {})
-    for places in rounds([item.reference for item in batch.items]):
+    in_rounds = rounds([item.reference for item in batch.items])
+    if len(in_rounds) > 1:
+        await line_store.lock_replaced(tx, {item.replaces for item in batch.items if item.replaces})
+    for places in in_rounds:
         others, new_cases = await _submit_round(tx, principal, batch.at(places))
         outcomes.others.update((places[i], outcome) for i, outcome in others.items())
         outcomes.new_cases.update(new_cases)
@@ -67,11 +70,36 @@ async def _submit_round(tx: Transaction, principal: Principal, batch: Batch) -> 
     conflicts = await find_conflicts(tx, principal.partner_id, batch.items)
     checked = check_eligibility(batch, conflicts)
     others = {place: outcome for place, each in checked.items() if (outcome := _outcome(each))}
-    new_cases = await _create(tx, principal, batch.at([i for i in range(len(batch.items)) if i not in others]))
-    corrections = [each for each in checked.values() if isinstance(each, Accepted) and each.existing]
+    accepted = {place: each for place, each in checked.items() if isinstance(each, Accepted)}
+    await take_places(tx, {_successor(batch, place, each): each for place, each in accepted.items() if each.replaced})
+    new = _with_replaced(batch, accepted)
+    new_cases = await _create(tx, principal, new.at([i for i in range(len(batch.items)) if i not in others]))
+    corrections = [each for each in accepted.values() if each.existing]
     await statements.correct(tx, principal, corrections, resubmit=True)
     await store.record_submitted(tx, principal, [each.existing.id for each in corrections if each.existing])
     return Outcomes(others, new_cases)
+
+
+def _successor(batch: Batch, place: int, accepted: Accepted) -> UUID:
+    return accepted.existing.id if accepted.existing else UUID(batch.ids[place])
+
+
+def _with_replaced(batch: Batch, accepted: Mapping[int, Accepted]) -> Batch:
+    """Return the batch with the ids of the cases that its items replace, which a transfer code may have told alone."""
+    requests = {place: each.request for place, each in accepted.items() if each.replaced}
+    if not requests:
+        return batch
+    return replace(batch, items=[requests.get(place, item) for place, item in enumerate(batch.items)])
+
+
+async def take_places(tx: Transaction, successors: Mapping[UUID, Accepted]) -> None:
+    """Note by which case each case that is replaced is replaced from now on, and which transfer codes are used."""
+    replaced = {id_: each.replaced for id_, each in successors.items() if each.replaced}
+    free = {id_: each for id_, each in replaced.items() if each.replaced_by is None}
+    if free:
+        await transfer_codes.use(tx, [each.code_hash for each in free.values() if each.code_hash])
+        cases = [each.id for each in free.values()]
+        await line_store.set_replaced_by(tx, cases, [None] * len(cases), list(free))
 
 
 def _outcome(checked: Eligibility) -> Registered | DomainError | None:
@@ -101,7 +129,7 @@ async def check_correction(
 ) -> Accepted:
     """Check new content for a case of the caller's. Raises ``NotFound`` for its applicant, ``Invalid``."""
     batch = await prepare(tx, principal, [request])
-    conflicts = await find_conflicts(tx, principal.partner_id, batch.items)
+    conflicts = await find_conflicts(tx, principal.partner_id, batch.items, corrected)
     checked = check_content(batch, 0, conflicts, AcceptedNetworks(), corrected)
     if isinstance(checked, DomainError):
         raise checked

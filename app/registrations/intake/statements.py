@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
+    ColumnElement,
     CompoundSelect,
     Insert,
     Integer,
@@ -49,6 +50,7 @@ DETAILS: dict[str, Any] = {
     "description": Text, "flags": ARRAY(Text),
 }  # fmt: skip
 CASES: dict[str, Any] = {"id": Uuid, "applicant_id": Uuid, "subject": Text, **DETAILS}
+SUCCESSION: dict[str, Any] = {"replaces": Uuid, "handover_hours": Integer}
 NETWORKS: dict[str, Any] = {"registration_id": Uuid, "position": Integer, "network": CIDR}
 CORRECTIONS: dict[str, Any] = {"id": Uuid, **DETAILS, "due_at": INSTANT}
 
@@ -103,33 +105,41 @@ async def load_prerequisites(tx: Transaction, partner_id: UUID, items: Sequence[
     return Prerequisites(applicants, PrefixTable((operator, prefix) for id_, operator, prefix in found if not id_))
 
 
-def _insert_cases() -> Insert:
+def _insert_cases(columns: Mapping[str, Any]) -> Insert:
     """The insertion of new cases and of an event for each."""
-    given = text_columns({**CASES, "networks": JSONB}).cte("given")
+    given = text_columns({**columns, "networks": JSONB}).cte("given")
     values: dict[str, Any] = {
-        **{name: given.c[name] for name in CASES},
+        **{name: given.c[name] for name in columns},
         "due_at": case(*((given.c.track == track, NOW + due_within(track)) for track in TRACKS)),
         **{name: bindparam(name, type_=Uuid) for name in ("partner_id", "client_id", "bulk_upload_id")},
     }
     # without defaults: the other columns have theirs in the database
     cases = insert(Registration).from_select(list(values), select(*values.values()), include_defaults=False)
-    details = func.jsonb_build_object(
+    details: ColumnElement[Any] = func.jsonb_build_object(
         "status", Status.SUBMITTED.value, "networks", given.c.networks, "reference", given.c.reference
     )
+    if "replaces" in columns:
+        details = store.with_replaces(details, given.c.replaces)
     rows = select(given.c.id, values["partner_id"], given.c.operator, details.label("details"))
     by = {"actor_client_id": values["client_id"], "actor_partner_id": values["partner_id"]}
     submitted = events.insert_events("registration.submitted", rows.order_by(given.c.place), by)
     return submitted.add_cte(cases.cte("cases"))
 
 
-_INSERT_CASES = Statement(_insert_cases())
+_INSERT_CASES, _INSERT_SUCCESSORS = (Statement(_insert_cases(each)) for each in (CASES, {**CASES, **SUCCESSION}))
 
 
 async def insert_cases(tx: Transaction, principal: Principal, batch: Batch) -> None:
     """Insert each item of a batch as a case, without its networks, and record its submission."""
+    texts = _case_texts(batch)
+    has_successors = any(item.replaces for item in batch.items)
+    if has_successors:
+        texts["replaces"] = column_text(str(item.replaces) if item.replaces else None for item in batch.items)
+        hours = (item.handover_hours for item in batch.items)
+        texts["handover_hours"] = column_text(None if each is None else str(each) for each in hours)
     await tx.fetch(
-        _INSERT_CASES,
-        **_case_texts(batch),
+        _INSERT_SUCCESSORS if has_successors else _INSERT_CASES,
+        **texts,
         partner_id=principal.partner_id,
         client_id=principal.client_id,
         bulk_upload_id=batch.bulk_upload_id,

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, INET
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.base import NOW, Base, Identified, Versioned, one_of
-from app.disruptions.rules import Finding, Status, Symptom, Verdict
+from app.disruptions.rules import Finding, ReportStatus, Symptom, Verdict
 from app.partners.models import Partner
 from app.registrations.models import Registration
 from app.registrations.rules import Protocol
@@ -46,7 +46,7 @@ class DisruptionReport(Identified, Versioned, Base):
         one_of("symptom", Symptom),
         one_of("protocol", Protocol),
         one_of("verdict", Verdict),
-        one_of("status", Status),
+        one_of("status", ReportStatus),
         one_of("finding", Finding),
         Index(None, "partner_id", "id"),
         Index(None, "operator", "id"),

@@ -7,8 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from app.enforcers.rules import BEHIND_AFTER
-from app.enforcers.rules import State as EnforcerState
+from app.enforcers.rules import BEHIND_AFTER, EnforcerState
 from app.standing.rules import RegisteredCase, Standing, State
 
 
@@ -32,7 +31,7 @@ class Verdict(StrEnum):
     IN_FORCE = "in_force"
 
 
-class Status(StrEnum):
+class ReportStatus(StrEnum):
     """The status of a report; an answered one bothers no operator."""
 
     ANSWERED = "answered"
@@ -52,7 +51,7 @@ class Finding(StrEnum):
 
 
 ANSWERED_AT_ONCE = frozenset((Verdict.NOT_REGISTERED, Verdict.NOT_IN_FORCE))
-PENDING = frozenset((Status.OPEN, Status.ACKNOWLEDGED))  # at the operator
+PENDING = frozenset((ReportStatus.OPEN, ReportStatus.ACKNOWLEDGED))  # at the operator
 DUE_AFTER = timedelta(hours=4)
 REOPENED_WITHIN = timedelta(hours=72)
 OLDEST = timedelta(days=30)  # of ``observed_from``: the states of enforcers are kept as long
@@ -107,9 +106,9 @@ def judge(found: tuple[RegisteredCase, Standing] | None, operator: EnforcerState
     return Judgement(verdict, case, standing.reason, standing.since)
 
 
-def status_after(verdict: Verdict) -> Status:
+def status_after(verdict: Verdict) -> ReportStatus:
     """Return the status of a new report with this verdict."""
-    return Status.ANSWERED if verdict in ANSWERED_AT_ONCE else Status.OPEN
+    return ReportStatus.ANSWERED if verdict in ANSWERED_AT_ONCE else ReportStatus.OPEN
 
 
 class PendingReport(NamedTuple):

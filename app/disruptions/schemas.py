@@ -23,7 +23,7 @@ from app.core.validation.schemas import (
     Timestamp,
     domain_validator,
 )
-from app.disruptions.rules import Finding, Status, Symptom, Verdict
+from app.disruptions.rules import Finding, ReportStatus, Symptom, Verdict
 from app.registrations.rules import Protocol
 
 REPORT: Examples = {
@@ -137,7 +137,7 @@ class DisruptionReport(Resource):
     verdict: Annotated[Verdict, Field(description="Of the reporter's own registrations, at `observed_from`")]
     reason: Annotated[str | None, Field(description="Why it was in force or not", examples=["expired"])]
     since: Timestamp | None
-    status: Status
+    status: ReportStatus
     reported_at: Timestamp
     due_at: Annotated[Timestamp | None, Field(description="When the operator's finding is due")]
     overdue_at: Timestamp | None
@@ -155,7 +155,7 @@ DisruptionReportPage = Page[DisruptionReport]
 class ReportsQuery(PageQuery):
     """Filters of disruption reports."""
 
-    status: AnyOf[Status] = None
+    status: AnyOf[ReportStatus] = None
     verdict: AnyOf[Verdict] = None
     symptom: AnyOf[Symptom] = None
     operator: AnyOf[Annotated[str, LINE, OPERATOR]] = None

@@ -16,7 +16,7 @@ from app.core.validation.preconditions import IfMatch
 from app.disruptions import rules, store
 from app.disruptions.errors import DisruptionLimit, ReportState
 from app.disruptions.models import DisruptionReport, Incident
-from app.disruptions.rules import Judgement, Status
+from app.disruptions.rules import Judgement, ReportStatus
 from app.disruptions.schemas import NewFinding, NewReport
 from app.enforcers import store as enforcers
 from app.events import store as events
@@ -82,7 +82,7 @@ async def create(tx: Transaction, principal: Principal | None, body: NewReport, 
     judgement = evidence.judgement
     case = judgement.case
     status, now = rules.status_after(judgement.verdict), await tx.now()
-    if await store.count_pending(tx, evidence.partner_id) >= rules.MAX_PENDING and status == Status.OPEN:
+    if await store.count_pending(tx, evidence.partner_id) >= rules.MAX_PENDING and status == ReportStatus.OPEN:
         raise DisruptionLimit(f"A partner has at most {rules.MAX_PENDING} reports at operators.")
     report = DisruptionReport(
         **body.model_dump(exclude={"receipt", "operator"}),
@@ -95,11 +95,11 @@ async def create(tx: Transaction, principal: Principal | None, body: NewReport, 
         reason=judgement.reason,
         since=judgement.since,
         status=status,
-        due_at=now + rules.DUE_AFTER if status == Status.OPEN else None,
-        ended_at=now if status == Status.ANSWERED else None,
+        due_at=now + rules.DUE_AFTER if status == ReportStatus.OPEN else None,
+        ended_at=now if status == ReportStatus.ANSWERED else None,
     )
     await store.add(tx, report)
-    name = "disruption.opened" if status == Status.OPEN else "disruption.answered"
+    name = "disruption.opened" if status == ReportStatus.OPEN else "disruption.answered"
     details = {"verdict": report.verdict, "symptom": report.symptom, "observed_from": _text(report.observed_from)}
     await _record(tx, principal, name, report, due_at=_text(report.due_at), **details)
     return report
@@ -114,9 +114,9 @@ async def check_receipt_limit(tx: Transaction, case_id: UUID) -> None:
 async def acknowledge(tx: Transaction, principal: Principal, report_id: UUID, if_match: IfMatch) -> DisruptionReport:
     """Acknowledge an open report as its operator. Raises ``NotFound``, ``VersionMismatch``, ``ReportState``."""
     report = await _lock_at_operator(tx, principal, report_id, if_match)
-    if report.status != Status.OPEN:
+    if report.status != ReportStatus.OPEN:
         raise ReportState(f"The report is {report.status}.")
-    await store.save(tx, report, status=Status.ACKNOWLEDGED, acknowledged_at=await tx.now())
+    await store.save(tx, report, status=ReportStatus.ACKNOWLEDGED, acknowledged_at=await tx.now())
     await _record(tx, principal, "disruption.acknowledged", report)
     return report
 
@@ -129,7 +129,13 @@ async def close(
     if report.status not in rules.PENDING:
         raise ReportState(f"The report is {report.status}.")
     await store.save(
-        tx, report, status=Status.CLOSED, finding=body.finding, note=body.note, ended_at=await tx.now(), due_at=None
+        tx,
+        report,
+        status=ReportStatus.CLOSED,
+        finding=body.finding,
+        note=body.note,
+        ended_at=await tx.now(),
+        due_at=None,
     )
     await _record(tx, principal, "disruption.closed", report, finding=report.finding)
     return report
@@ -160,11 +166,11 @@ async def reopen(
     if principal is not None and report.partner_id != principal.partner_id:
         raise ReportState("Only the reporter can open the report again.")
     now = await tx.now()
-    if report.status != Status.CLOSED or report.ended_at is None:
+    if report.status != ReportStatus.CLOSED or report.ended_at is None:
         raise ReportState(f"The report is {report.status}.")
     if now - report.ended_at > rules.REOPENED_WITHIN:
         raise ReportState("The report was closed more than 72 hours ago.")
-    await store.save(tx, report, status=Status.OPEN, due_at=now + rules.DUE_AFTER, **dict.fromkeys(_ENDED))
+    await store.save(tx, report, status=ReportStatus.OPEN, due_at=now + rules.DUE_AFTER, **dict.fromkeys(_ENDED))
     await _record(tx, principal, "disruption.reopened", report, due_at=_text(report.due_at))
     return report
 
@@ -184,7 +190,7 @@ async def _record(
 
 def _event(name: str, report: DisruptionReport, **details: Any) -> NewEvent:
     """Return an event of a report; it has no address, since the log keeps it. An answered report names no operator."""
-    operator = None if report.status == Status.ANSWERED else report.operator
+    operator = None if report.status == ReportStatus.ANSWERED else report.operator
     given = {"status": report.status, **details}
     return NewEvent(name, report.id, report.partner_id, operator, {key: each for key, each in given.items() if each})
 

@@ -15,7 +15,7 @@ from app.core.database.transaction import Transaction
 from app.core.errors import NotFound
 from app.core.principal import Principal
 from app.disruptions.models import DisruptionReport, Incident
-from app.disruptions.rules import INCIDENT_WINDOW, PENDING, NewIncident, PendingReport, Status
+from app.disruptions.rules import INCIDENT_WINDOW, PENDING, NewIncident, PendingReport, ReportStatus
 from app.disruptions.schemas import IncidentsQuery, ReportsQuery
 from app.registrations.models import Registration, RegistrationNetwork
 
@@ -32,7 +32,7 @@ def _visible_to(principal: Principal) -> ColumnElement[bool]:
         return true()
     if principal.partner_kind == "operator":
         is_own = DisruptionReport.operator == principal.operator
-        return and_(is_own, DisruptionReport.status != Status.ANSWERED)
+        return and_(is_own, DisruptionReport.status != ReportStatus.ANSWERED)
     return DisruptionReport.partner_id == principal.partner_id
 
 

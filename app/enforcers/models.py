@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.base import NOW, Base, Identified, one_of
-from app.enforcers.rules import Grade, State
+from app.enforcers.rules import EnforcerState, Grade
 from app.partners.models import Partner
 
 IS_APPLIED, IS_FETCHED = text(f"grade = '{Grade.APPLIED}'"), text(f"grade = '{Grade.FETCHED}'")
@@ -24,7 +24,7 @@ class Enforcer(Identified, Base):
     __tablename__ = "enforcers"
     __table_args__ = (
         one_of("grade", Grade),
-        one_of("state", State),
+        one_of("state", EnforcerState),
         Index("enforcers_applied_key", "partner_id", "name", unique=True, postgresql_where=IS_APPLIED),
         Index("enforcers_fetched_key", "client_id", unique=True, postgresql_where=IS_FETCHED),
         Index(None, "partner_id", "id"),
@@ -43,15 +43,15 @@ class Enforcer(Identified, Base):
     applied_at: Mapped[datetime | None]
     first_seen_at: Mapped[datetime] = mapped_column(server_default=NOW)
     seen_at: Mapped[datetime] = mapped_column(server_default=NOW)
-    state: Mapped[str] = mapped_column(server_default=text(f"'{State.IN_STEP}'"))
+    state: Mapped[str] = mapped_column(server_default=text(f"'{EnforcerState.IN_STEP}'"))
     state_since: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
-class EnforcerState(Base):
+class StateChange(Base):
     """A state of an enforcer and since when; the next row of the enforcer ends it. Before the first it was in step."""
 
     __tablename__ = "enforcer_states"
-    __table_args__ = (one_of("state", State),)
+    __table_args__ = (one_of("state", EnforcerState),)
 
     enforcer_id: Mapped[UUID] = mapped_column(ForeignKey(Enforcer.id, ondelete="CASCADE"), primary_key=True)
     since: Mapped[datetime] = mapped_column(primary_key=True)

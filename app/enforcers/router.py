@@ -14,7 +14,7 @@ from app.core.http.responses import json_response, page_response
 from app.enforcers import schemas, service, store
 from app.enforcers.errors import EnforcerLimit
 from app.enforcers.models import Enforcer
-from app.enforcers.rules import Grade, Position, State
+from app.enforcers.rules import EnforcerState, Grade, Position
 from app.operators import store as operators
 from app.operators.errors import UnknownOperator
 
@@ -27,7 +27,7 @@ def _line(enforcer: Enforcer, position: Position, now: datetime) -> schemas.Enfo
         operator=enforcer.operator,
         enforcer=enforcer.name,
         grade=Grade(enforcer.grade),
-        state=State(enforcer.state),
+        state=EnforcerState(enforcer.state),
         state_since=enforcer.state_since,
         session=enforcer.session,
         serial=enforcer.serial,

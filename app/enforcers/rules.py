@@ -13,7 +13,7 @@ class Grade(StrEnum):
     FETCHED = "fetched"
 
 
-class State(StrEnum):
+class EnforcerState(StrEnum):
     """State of an enforcer, from the best to the worst; ``silent`` says nothing of its list."""
 
     IN_STEP = "in_step"
@@ -50,21 +50,21 @@ class Known(NamedTuple):
     """One enforcer of an operator, as ``operator_state`` takes it."""
 
     grade: Grade
-    state: State
+    state: EnforcerState
 
 
-def state_at(position: Position, seen_at: datetime, now: datetime) -> State:
+def state_at(position: Position, seen_at: datetime, now: datetime) -> EnforcerState:
     """Return the state of an enforcer last heard of at ``seen_at``."""
     if now - seen_at >= SILENT_AFTER:
-        return State.SILENT
+        return EnforcerState.SILENT
     if not position.matches:
-        return State.DIVERGED
+        return EnforcerState.DIVERGED
     if position.lacks_since is not None and now - position.lacks_since > BEHIND_AFTER:
-        return State.BEHIND
-    return State.IN_STEP
+        return EnforcerState.BEHIND
+    return EnforcerState.IN_STEP
 
 
-_ORDER = (State.IN_STEP, State.BEHIND, State.DIVERGED)
+_ORDER = (EnforcerState.IN_STEP, EnforcerState.BEHIND, EnforcerState.DIVERGED)
 
 
 def operator_state(enforcers: Iterable[Known]) -> Known | None:
@@ -76,9 +76,9 @@ def operator_state(enforcers: Iterable[Known]) -> Known | None:
     known = list(enforcers)
     if not known:
         return None
-    heard = [each for each in known if each.state != State.SILENT]
+    heard = [each for each in known if each.state != EnforcerState.SILENT]
     grades = {each.grade for each in heard or known}
     grade = Grade.APPLIED if Grade.APPLIED in grades else Grade.FETCHED
     if not heard:
-        return Known(grade, State.SILENT)
+        return Known(grade, EnforcerState.SILENT)
     return Known(grade, max((each.state for each in heard if each.grade == grade), key=_ORDER.index))

@@ -11,7 +11,7 @@ from app.allowlist.schemas import MAX_SERIAL
 from app.core.database.pagination import PageQuery
 from app.core.errors import FieldError, InvalidValue
 from app.core.validation.schemas import LINE, AnyOf, Body, Examples, Instant, Line100, Resource, Timestamp
-from app.enforcers.rules import MAX_CONFIRMATIONS, Grade, State
+from app.enforcers.rules import MAX_CONFIRMATIONS, EnforcerState, Grade
 
 EXAMPLE: Examples = {
     "enforcer": "isb-edge-1",
@@ -93,7 +93,7 @@ class Enforcer(Resource):
     operator: str
     enforcer: Annotated[str, Field(description="Its name; of the grade `fetched`, the name of the client")]
     grade: Grade
-    state: Annotated[State, Field(description="As of the last check, which is every 30 seconds")]
+    state: Annotated[EnforcerState, Field(description="As of the last check, which is every 30 seconds")]
     state_since: Timestamp
     session: UUID
     serial: int
@@ -109,7 +109,7 @@ class OperatorLine(Resource):
 
     operator: str
     grade: Grade
-    state: State
+    state: EnforcerState
 
 
 class EnforcerPage(Resource):
@@ -132,4 +132,4 @@ class EnforcersQuery(PageQuery):
 
     operator: AnyOf[Annotated[str, LINE, Field(max_length=100, examples=["nayatel"])]] = None
     grade: AnyOf[Grade] = None
-    state: AnyOf[State] = None
+    state: AnyOf[EnforcerState] = None

@@ -14,17 +14,17 @@ from app.core.principal import Principal
 from app.enforcers import store
 from app.enforcers.errors import EnforcerLimit
 from app.enforcers.models import Enforcer
-from app.enforcers.rules import CLOCK_TOLERANCE, FORGOTTEN_AFTER, MAX_ENFORCERS, Position, State, state_at
+from app.enforcers.rules import CLOCK_TOLERANCE, FORGOTTEN_AFTER, MAX_ENFORCERS, EnforcerState, Position, state_at
 from app.enforcers.schemas import Confirmation, ConfirmedList
 from app.events import store as events
 from app.events.store import NewEvent
 
 SWEPT_AT_ONCE = 1_000
 EVENTS = {
-    State.IN_STEP: "enforcer.in_step",
-    State.BEHIND: "enforcer.behind",
-    State.DIVERGED: "enforcer.diverged",
-    State.SILENT: "enforcer.silent",
+    EnforcerState.IN_STEP: "enforcer.in_step",
+    EnforcerState.BEHIND: "enforcer.behind",
+    EnforcerState.DIVERGED: "enforcer.diverged",
+    EnforcerState.SILENT: "enforcer.silent",
 }
 COUNT = Gauge("allowlist_enforcers", "Enforcers by state", ["state"])
 LAG = Gauge("allowlist_enforcers_behind_seconds", "Seconds behind, of the enforcers that are not silent", ["of"])
@@ -59,7 +59,7 @@ async def confirm(tx: Transaction, principal: Principal, items: Sequence[Confirm
     by_name = {
         enforcer.name: ConfirmedList(
             enforcer=enforcer.name,
-            in_step=state == State.IN_STEP,
+            in_step=state == EnforcerState.IN_STEP,
             behind_serials=position.behind_serials,
             behind_seconds=position.behind_seconds(now),
             matches=position.matches,
@@ -71,7 +71,7 @@ async def confirm(tx: Transaction, principal: Principal, items: Sequence[Confirm
 
 async def _record_changes(
     tx: Transaction, actor: Principal | None, found: Collection[tuple[Enforcer, Position]]
-) -> list[State]:
+) -> list[EnforcerState]:
     """Return the present states of enforcers, and record those that have changed, each with an event."""
     now = await tx.now()
     states = [state_at(position, enforcer.seen_at, now) for enforcer, position in found]
@@ -86,7 +86,7 @@ async def _record_changes(
     return states
 
 
-def _event(enforcer: Enforcer, position: Position, state: State) -> NewEvent:
+def _event(enforcer: Enforcer, position: Position, state: EnforcerState) -> NewEvent:
     """Return the event of a change of state, which its operator and the regulator see."""
     details = {
         "enforcer": enforcer.name,
@@ -113,7 +113,7 @@ async def sweep(database: Database) -> int:
     async with database.transaction() as tx:
         await store.forget(tx, FORGOTTEN_AFTER)
         counts, median, worst = await store.summary(tx)
-    for state in State:
+    for state in EnforcerState:
         COUNT.labels(state).set(counts.get(state, 0))
     LAG.labels("median").set(median)
     LAG.labels("worst").set(worst)

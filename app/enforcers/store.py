@@ -32,8 +32,8 @@ from app.core.database.batches import UUID7, Columns, any_of, json_rows
 from app.core.database.pagination import decode_cursor, encode_cursor, fetch_page, matching
 from app.core.database.transaction import Transaction
 from app.core.principal import Principal
-from app.enforcers.models import IS_APPLIED, IS_FETCHED, Enforcer, EnforcerState
-from app.enforcers.rules import SILENT_AFTER, Grade, Known, Position, State, operator_state
+from app.enforcers.models import IS_APPLIED, IS_FETCHED, Enforcer, StateChange
+from app.enforcers.rules import SILENT_AFTER, EnforcerState, Grade, Known, Position, operator_state
 from app.enforcers.schemas import EnforcersQuery
 from app.partners.models import Client, Partner
 
@@ -58,8 +58,8 @@ LACKS_SINCE: ColumnElement[datetime] = (
 _IS_HEARD = Enforcer.seen_at > NOW - SILENT_AFTER
 # Enforcers whose state may be another than the recorded one.
 _MAY_CHANGE = and_(
-    not_(and_(Enforcer.state == State.IN_STEP, MATCHES, LACKS_SINCE.is_(None), _IS_HEARD)),
-    or_(Enforcer.state != State.SILENT, _IS_HEARD),
+    not_(and_(Enforcer.state == EnforcerState.IN_STEP, MATCHES, LACKS_SINCE.is_(None), _IS_HEARD)),
+    or_(Enforcer.state != EnforcerState.SILENT, _IS_HEARD),
 )
 
 
@@ -159,7 +159,7 @@ async def _locked(tx: Transaction, statement: Select[Any], *, skip_locked: bool)
     return [(enforcer, Position(*position)) for enforcer, *position in rows]
 
 
-async def change_states(tx: Transaction, states: Mapping[UUID, State]) -> None:
+async def change_states(tx: Transaction, states: Mapping[UUID, EnforcerState]) -> None:
     """Record new states of enforcers, as of now."""
     kinds = {"id": Uuid, "state": Text}
     given = json_rows("changed", kinds, [{"id": id_, "state": state} for id_, state in states.items()])
@@ -167,19 +167,19 @@ async def change_states(tx: Transaction, states: Mapping[UUID, State]) -> None:
     await tx.execute(changed.execution_options(**NOT_SYNCHRONIZED))
     past = select(Enforcer.id, Enforcer.partner_id, given.c.state, NOW).join(given, given.c.id == Enforcer.id)
     columns = ["enforcer_id", "partner_id", "state", "since"]
-    await tx.execute(insert(EnforcerState).from_select(columns, past))
+    await tx.execute(insert(StateChange).from_select(columns, past))
 
 
 async def forget(tx: Transaction, kept: timedelta) -> None:
     """Delete the enforcers that were silent for this time, and the states that ended before it."""
     await tx.execute(delete(Enforcer).where(Enforcer.seen_at < NOW - kept))
-    later = aliased(EnforcerState)
+    later = aliased(StateChange)
     next_one = select(later.since).where(
-        later.enforcer_id == EnforcerState.enforcer_id,
-        later.since > EnforcerState.since,
+        later.enforcer_id == StateChange.enforcer_id,
+        later.since > StateChange.since,
         later.since < NOW - kept,
     )
-    await tx.execute(delete(EnforcerState).where(next_one.exists()).execution_options(**NOT_SYNCHRONIZED))
+    await tx.execute(delete(StateChange).where(next_one.exists()).execution_options(**NOT_SYNCHRONIZED))
 
 
 async def list_page(
@@ -219,9 +219,9 @@ async def operator_states(
     """
     state: ColumnElement[Any] = Enforcer.state.expression
     if moment is not None:
-        begun = and_(EnforcerState.enforcer_id == Enforcer.id, EnforcerState.since <= moment)
-        last = select(EnforcerState.state).where(begun).order_by(EnforcerState.since.desc()).limit(1)
-        state = func.coalesce(last.correlate(Enforcer).scalar_subquery(), State.IN_STEP.value)
+        begun = and_(StateChange.enforcer_id == Enforcer.id, StateChange.since <= moment)
+        last = select(StateChange.state).where(begun).order_by(StateChange.since.desc()).limit(1)
+        state = func.coalesce(last.correlate(Enforcer).scalar_subquery(), EnforcerState.IN_STEP.value)
     statement = select(Enforcer.operator, Enforcer.grade, state).distinct()
     if moment is not None:
         statement = statement.where(Enforcer.first_seen_at <= moment)
@@ -229,7 +229,7 @@ async def operator_states(
         statement = statement.where(any_of(Enforcer.operator, operators))
     known: dict[str, list[Known]] = defaultdict(list)
     for operator, grade, found in await tx.execute(statement):
-        known[operator].append(Known(Grade(grade), State(found)))
+        known[operator].append(Known(Grade(grade), EnforcerState(found)))
     states = {operator: operator_state(each) for operator, each in known.items()}
     return {operator: each for operator, each in states.items() if each}
 
@@ -238,7 +238,7 @@ async def summary(tx: Transaction) -> tuple[dict[str, int], int, int]:
     """Return the number of enforcers in each state, and the median and the largest lag in seconds of those heard."""
     counts = dict((await tx.execute(select(Enforcer.state, func.count()).group_by(Enforcer.state))).all())
     lag = func.greatest(func.coalesce(func.extract("epoch", NOW - LACKS_SINCE), 0), 0)
-    heard = select(lag.label("lag")).where(Enforcer.state != State.SILENT).subquery("heard")
+    heard = select(lag.label("lag")).where(Enforcer.state != EnforcerState.SILENT).subquery("heard")
     figures = select(func.percentile_disc(0.5).within_group(heard.c.lag), func.max(heard.c.lag))
     median, worst = (await tx.execute(figures)).one()
     return counts, int(median or 0), int(worst or 0)

@@ -28,7 +28,7 @@ from app.core.database.batches import any_of
 from app.core.database.statement import Statement
 from app.core.database.transaction import Transaction
 from app.enforcers import store as enforcers
-from app.enforcers.rules import State
+from app.enforcers.rules import EnforcerState
 from app.registrations.computed_fields import RENEWABLE_FROM
 from app.registrations.models import Registration
 from app.registrations.rules import Status
@@ -133,4 +133,4 @@ async def read_holdings(tx: Transaction, ids: Collection[UUID]) -> Mapping[UUID,
 async def operator_in_step(tx: Transaction, operator: str) -> bool | None:
     """Return whether an operator has loaded the newest list; None when its enforcers say nothing."""
     known = (await enforcers.operator_states(tx, [operator])).get(operator)
-    return None if known is None or known.state == State.SILENT else known.state == State.IN_STEP
+    return None if known is None or known.state == EnforcerState.SILENT else known.state == EnforcerState.IN_STEP

@@ -13,15 +13,14 @@ from app.disruptions.rules import (
     INCIDENT_SUBJECTS,
     INCIDENT_WINDOW,
     PendingReport,
-    Status,
+    ReportStatus,
     Verdict,
     best_case,
     find_incidents,
     judge,
     status_after,
 )
-from app.enforcers.rules import BEHIND_AFTER
-from app.enforcers.rules import State as EnforcerState
+from app.enforcers.rules import BEHIND_AFTER, EnforcerState
 from app.standing.rules import NextStep, Reason, RegisteredCase, Standing, State
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -53,7 +52,7 @@ standings = st.builds(
 def test_only_an_address_in_force_goes_to_an_operator(standing: Standing, operator: EnforcerState | None) -> None:
     judged = judge((CASE, standing), operator, NOW)
     in_force = standing.state == State.IN_FORCE
-    assert (status_after(judged.verdict) == Status.OPEN) == in_force
+    assert (status_after(judged.verdict) == ReportStatus.OPEN) == in_force
     assert (judged.verdict == Verdict.NOT_IN_FORCE) == (not in_force)
     assert (judged.case, judged.reason, judged.since) == (CASE, standing.reason, standing.since)
 
@@ -62,7 +61,7 @@ def test_only_an_address_in_force_goes_to_an_operator(standing: Standing, operat
 def test_without_a_case_nothing_is_said_but_that_there_is_none(operator: EnforcerState | None) -> None:
     judged = judge(None, operator, NOW)
     assert tuple(judged) == (Verdict.NOT_REGISTERED, None, None, None)
-    assert status_after(judged.verdict) == Status.ANSWERED
+    assert status_after(judged.verdict) == ReportStatus.ANSWERED
 
 
 @given(ages, operators)

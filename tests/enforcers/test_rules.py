@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from app.enforcers.rules import (
     BEHIND_AFTER,
     SILENT_AFTER,
+    EnforcerState,
     Grade,
     Known,
     Position,
-    State,
     operator_state,
     state_at,
 )
@@ -20,7 +20,7 @@ from app.enforcers.rules import (
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 spans = st.timedeltas(timedelta(0), timedelta(hours=3))
 lacks = st.one_of(st.none(), spans)
-known = st.lists(st.builds(Known, st.sampled_from(Grade), st.sampled_from(State)), min_size=1)
+known = st.lists(st.builds(Known, st.sampled_from(Grade), st.sampled_from(EnforcerState)), min_size=1)
 
 
 def position(lack: timedelta | None, *, matches: bool = True) -> Position:
@@ -32,7 +32,7 @@ def test_an_enforcer_is_silent_from_an_hour_without_a_word_whatever_it_has(
     unheard: timedelta, lack: timedelta | None, matches: bool
 ) -> None:
     state = state_at(position(lack, matches=matches), NOW - unheard, NOW)
-    assert (state == State.SILENT) == (unheard >= SILENT_AFTER)
+    assert (state == EnforcerState.SILENT) == (unheard >= SILENT_AFTER)
 
 
 @given(unheard=spans.filter(lambda each: each < SILENT_AFTER), lack=lacks)
@@ -40,13 +40,13 @@ def test_an_enforcer_is_behind_only_more_than_five_minutes_after_a_publication_i
     unheard: timedelta, lack: timedelta | None
 ) -> None:
     state = state_at(position(lack), NOW - unheard, NOW)
-    assert state == (State.BEHIND if lack is not None and lack > BEHIND_AFTER else State.IN_STEP)
-    assert state_at(position(lack, matches=False), NOW - unheard, NOW) == State.DIVERGED
+    assert state == (EnforcerState.BEHIND if lack is not None and lack > BEHIND_AFTER else EnforcerState.IN_STEP)
+    assert state_at(position(lack, matches=False), NOW - unheard, NOW) == EnforcerState.DIVERGED
 
 
 @given(lack=spans, later=spans)
 def test_with_time_alone_a_state_only_goes_from_in_step_to_behind_to_silent(lack: timedelta, later: timedelta) -> None:
-    order = [State.IN_STEP, State.BEHIND, State.SILENT]
+    order = [EnforcerState.IN_STEP, EnforcerState.BEHIND, EnforcerState.SILENT]
     before = state_at(position(lack), NOW - lack, NOW)
     after = state_at(position(lack), NOW - lack, NOW + later)
     assert order.index(before) <= order.index(after)
@@ -63,15 +63,17 @@ def test_seconds_behind_are_never_negative_and_none_without_a_lack(lack: timedel
 def test_an_operator_is_in_step_only_when_every_enforcer_heard_of_its_best_grade_is(enforcers: list[Known]) -> None:
     found = operator_state(enforcers)
     assert found is not None
-    heard = [each for each in enforcers if each.state != State.SILENT]
+    heard = [each for each in enforcers if each.state != EnforcerState.SILENT]
     best = [each for each in heard if each.grade == found.grade]
-    assert (found.state == State.IN_STEP) == (bool(best) and all(each.state == State.IN_STEP for each in best))
-    assert (found.state == State.SILENT) == (not heard)
+    assert (found.state == EnforcerState.IN_STEP) == (
+        bool(best) and all(each.state == EnforcerState.IN_STEP for each in best)
+    )
+    assert (found.state == EnforcerState.SILENT) == (not heard)
 
 
 @given(known)
 def test_what_was_fetched_says_nothing_while_an_enforcer_says_what_it_applied(enforcers: list[Known]) -> None:
-    applied = [each for each in enforcers if each.grade == Grade.APPLIED and each.state != State.SILENT]
+    applied = [each for each in enforcers if each.grade == Grade.APPLIED and each.state != EnforcerState.SILENT]
     if applied:
         assert operator_state(enforcers) == operator_state(applied)
 
@@ -79,13 +81,15 @@ def test_what_was_fetched_says_nothing_while_an_enforcer_says_what_it_applied(en
 @pytest.mark.parametrize(
     ("states", "together"),
     [
-        ([State.IN_STEP, State.SILENT], State.IN_STEP),
-        ([State.IN_STEP, State.BEHIND], State.BEHIND),
-        ([State.BEHIND, State.DIVERGED], State.DIVERGED),
-        ([State.SILENT, State.SILENT], State.SILENT),
+        ([EnforcerState.IN_STEP, EnforcerState.SILENT], EnforcerState.IN_STEP),
+        ([EnforcerState.IN_STEP, EnforcerState.BEHIND], EnforcerState.BEHIND),
+        ([EnforcerState.BEHIND, EnforcerState.DIVERGED], EnforcerState.DIVERGED),
+        ([EnforcerState.SILENT, EnforcerState.SILENT], EnforcerState.SILENT),
     ],
 )
-def test_the_worst_enforcer_that_is_heard_of_speaks_for_its_operator(states: list[State], together: State) -> None:
+def test_the_worst_enforcer_that_is_heard_of_speaks_for_its_operator(
+    states: list[EnforcerState], together: EnforcerState
+) -> None:
     assert operator_state([Known(Grade.APPLIED, each) for each in states]) == Known(Grade.APPLIED, together)
 
 

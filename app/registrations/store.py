@@ -25,8 +25,7 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by
-from sqlalchemy.orm import aliased
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from app.core.database.base import NOW
 from app.core.database.batches import Rows, any_of
@@ -240,18 +239,6 @@ def under_review() -> ColumnElement[bool]:
     return any_of(Registration.status, sorted(UNDER_REVIEW))
 
 
-def is_unchanged_renewal() -> ColumnElement[bool]:
-    """Return the condition of replacing a case with the same operator and networks, in whatever order."""
-    replaced, own, others = aliased(Registration), aliased(RegistrationNetwork), aliased(RegistrationNetwork)
-    networks = [
-        select(func.array_agg(aggregate_order_by(each.network, each.network))).where(each.registration_id == id_)
-        for each, id_ in ((own, Registration.id), (others, replaced.id))
-    ]
-    one, other = (each.correlate(Registration, replaced).scalar_subquery() for each in networks)
-    same = and_(replaced.id == Registration.replaces, replaced.operator == Registration.operator, one == other)
-    return and_(Registration.replaces.is_not(None), exists(select(replaced.id).where(same).correlate(Registration)))
-
-
 def past_expiry() -> ColumnElement[bool]:
     """Return the condition of being an approval whose time has passed."""
     return and_(Registration.status == Status.APPROVED, Registration.expires_at <= NOW)
@@ -269,8 +256,8 @@ def claimed_by_disabled() -> ColumnElement[bool]:
     return and_(Registration.status == Status.IN_REVIEW, Registration.claimed_by.in_(disabled))
 
 
-async def ids_where(tx: Transaction, condition: ColumnElement[bool], limit: int) -> list[UUID]:
-    """Return the ids of up to ``limit`` cases that meet a condition."""
+async def ids_where(tx: Transaction, condition: ColumnElement[bool], limit: int | None = None) -> list[UUID]:
+    """Return the ids of the cases that meet a condition, or of up to ``limit`` of them."""
     return list(await tx.scalars(select(Registration.id).where(condition).limit(limit)))
 
 
@@ -299,17 +286,11 @@ async def update_cases(tx: Transaction, ids: Sequence[UUID], values: dict[str, A
     )
 
 
-def with_replaces(details: ColumnElement[Any], replaces: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the details of an event with ``replaces``, where the case replaces another."""
-    named = func.jsonb_build_object("replaces", replaces)
-    return case((replaces.is_not(None), details.op("||", return_type=JSONB)(named)), else_=details)
-
-
 def _submitted() -> Rows:
     content = func.jsonb_build_object(
         "status", Registration.status, "networks", Registration.networks, "reference", Registration.reference
     )
-    details = with_replaces(content, Registration.replaces.expression)
+    details = line_store.with_replaces(content, Registration.replaces.expression)
     columns = (Registration.id, Registration.partner_id, Registration.operator, details.label("details"))
     return select(*columns).where(any_of(Registration.id, bindparam("ids"))).order_by(Registration.id)
 

@@ -1,5 +1,6 @@
 """A registration that replaces another takes over its networks, and no address of both is off the list meanwhile."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -223,3 +224,43 @@ async def test_what_an_expired_case_held_is_taken_back_while_its_removal_waits(
     async with service.database.transaction(read_only=True) as tx:
         held = await tx.execute(text("SELECT count(*) FROM allowlist_entries WHERE withdrawn_at IS NULL"))
         assert held.scalar() == 1
+
+
+async def test_of_successors_submitted_at_once_one_is_taken(service: Service, pseb: Caller, officer: Caller) -> None:
+    a = await cases.approved(pseb, officer, networks=A)
+    others = [await service.caller("pseb", client=f"pseb-{n}") for n in range(3)]
+    answers = await asyncio.gather(*(submit(caller, a, [f"203.99.51.{n}"]) for n, caller in enumerate([pseb, *others])))
+    assert sorted(each.status_code for each in answers) == [201, 409, 409, 409]
+    again = await asyncio.gather(*(submit(pseb, a, [f"203.99.52.{n}"]) for n in range(3)))
+    assert [each.status_code for each in again] == [409] * 3
+
+
+async def test_decisions_withdrawals_and_submissions_of_a_line_at_once_never_fail(
+    service: Service, pseb: Caller, officer: Caller
+) -> None:
+    other = await service.officer("pta-officer-2")
+    for n in range(5):
+        a = await cases.approved(pseb, officer, networks=[f"203.99.5{n}.0/29"])
+        b = (await submit(pseb, a, [f"203.99.5{n}.0/30"])).json()
+        current = await read(officer, a)
+        answers = await asyncio.gather(
+            cases.decide(officer, b, "approve"),
+            cases.decide(other, current, "suspend", reason_codes=["misuse"], legal_basis="Order 1"),
+            pseb.post(f"{REGISTRATIONS}/{b['id']}/withdraw", headers={"If-Match": "*"}),
+            submit(pseb, a, [f"203.99.5{n}.4"]),
+        )
+        assert {each.status_code for each in answers} <= {200, 201, 409, 412}, [each.text for each in answers]
+        statuses = {(await read(pseb, each))["status"] for each in (a, b)}
+        assert statuses in ({"approved", "superseded"}, {"suspended", "withdrawn"}, {"approved", "withdrawn"},
+                            {"suspended", "submitted"}, {"superseded", "withdrawn"})  # fmt: skip
+
+
+async def test_a_past_holder_of_an_entry_is_kept(service: Service, pseb: Caller, officer: Caller) -> None:
+    a = await cases.approved(pseb, officer, networks=A[:1])
+    b = (await submit(pseb, a, A[:1])).json()
+    await cases.decide(officer, b, "approve")
+    async with service.database.transaction(read_only=True) as tx:
+        entry = (await tx.execute(text("SELECT id, registration_id, held_from FROM allowlist_entries"))).one()
+        past = (await tx.execute(text("SELECT * FROM entry_holdings"))).one()
+    assert (str(entry.registration_id), str(past.registration_id), past.entry_id) == (b["id"], a["id"], entry.id)
+    assert past.held_from < past.held_until == entry.held_from

@@ -42,7 +42,7 @@ class UploadContext:
 async def register(tx: Transaction, context: UploadContext, outcomes: ChunkOutcomes) -> None:
     """Register the rows of a chunk. If a row that is refused has changed its applicant, all are undone without it.
 
-    A row that was refused stays so: with another one undone it might not be, and so without end.
+    A row that was refused stays refused: judged again, rows might change the outcomes of one another without end.
     """
     while True:
         accepted = AcceptedNetworks(context.dry_run.networks) if context.dry_run else None

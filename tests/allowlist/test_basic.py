@@ -193,6 +193,7 @@ async def test_a_client_that_is_refused_when_the_database_is_back_is_forgotten(
         assert client
         await partners.disable_client(tx, None, client, ANY_VERSION)
     monkeypatch.setattr(basic, "FRESH_SECONDS", 0)
+    monkeypatch.setattr(basic, "AWAY_SECONDS", 0)
     assert (await as_client(behind, FEED, nayatel.credentials)).status_code == 200
     await link.mend()
     assert (await as_client(behind, FEED, nayatel.credentials)).status_code == 401

@@ -151,7 +151,8 @@ class SnapshotReader:
             if newest is None or await store.has_serials_after(tx, newest.serial):
                 raise InvalidSnapshot("publications are missing whose entries are not")
             await self._load(tx, current.session, newest)
-            self._lost = current
+            if recorded is None or recorded.digest != current.digest:  # else only its time is another
+                self._lost = current
         elif newest is not None and newest.serial - current.serial > self._settings.deltas_kept:
             await self._load(tx, current.session, newest)
         elif newest is not None and newest.serial > current.serial:

@@ -1,5 +1,6 @@
 """Whoever has a receipt learns whether the registration is in force, and nothing of whose it is."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -100,6 +101,13 @@ async def test_failures_are_limited_by_source_address_and_successes_never(servic
     transport: Any = httpx.ASGITransport(service.app, raise_app_exceptions=False, client=("198.51.100.7", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as elsewhere:
         assert (await elsewhere.post(URL, json={"receipt": "PK"})).status_code == 404
+
+
+async def test_however_many_ask_at_once_the_database_is_asked_for_all_that_wait_together(service: Service) -> None:
+    async with record_statements(service.app.state.database) as sent:
+        answers = await asyncio.gather(*(ask(service, f"PK-{i}") for i in range(100)))
+    assert {each.status_code for each in answers} == {404, 429}
+    assert len([each for each in sent if "case_number" in each]) <= 10
 
 
 async def test_the_addresses_of_a_receipt_cannot_be_found_out_by_trying(service: Service, pseb: Caller) -> None:

@@ -4,8 +4,9 @@ import asyncio
 import csv
 import io
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from app.demo.loading import client_of, register
 from app.demo.sample import Row, Sample, SampleUpload
 from app.registrations import store
 from app.registrations.rules import Status
+from app.registrations.validity import GRACE
 from app.uploader.client import ServiceClient
 from app.uploader.progress import Progress
 
@@ -34,7 +36,12 @@ CASES = {
     "rejected": 2,
     "expiring": 3,
     "suspended": 2,
+    "lapsed": 2,
+    "renewed": 2,
+    "moved": 1,
+    "blocked": 5,
 }
+BLOCKED_AT = "ptcl"  # the operator of the reports that make an incident
 OUTSIDE = "154.48.211"  # announced by an operator, and not of the country's allocations
 OUTSIDE_OPERATOR = "transworld"
 SUSPENDED_AT_ONCE = 250  # more than one in a hundred, so that the list waits for a second officer
@@ -59,7 +66,10 @@ DECISIONS: Mapping[str, Sequence[tuple[Status, Mapping[str, Any]]]] = {
     "rejected": [(Status.SUBMITTED, {"action": "reject", "reason_codes": ["subscriber_unknown"]})],
     "expiring": [APPROVAL],
     "suspended": [APPROVAL, (Status.APPROVED, SUSPENSION)],
+    **{name: [APPROVAL] for name in ("lapsed", "renewed", "moved", "blocked")},
 }
+# of a case, submitted again by the case that replaces it
+SUBMITTED = ("applicant_id", "track", "purpose", "protocol", "operator", "subscriber_id", "networks", "reference")
 TIMEOUT_SECONDS = 60
 POLL_SECONDS = 0.2
 
@@ -77,6 +87,8 @@ def work_files(sample: Sample) -> Iterator[tuple[SampleUpload, bytes]]:
 
 def _row(sample: Sample, upload: SampleUpload, reference: str, name: str) -> Row:
     row = {**sample.row(upload), "reference": reference}
+    while name == "blocked" and row["operator"] != BLOCKED_AT:
+        row = {**sample.row(upload), "reference": reference}
     if name == "outside":
         row |= {"networks": f"{OUTSIDE}.{reference[-1]}", "operator": OUTSIDE_OPERATOR}
     if name == "mismatch":
@@ -122,6 +134,11 @@ def load_work(
             other.post(f"/v1/registrations/{claimed['id']}/claim", {"If-Match": etag})
         overdue = [UUID(_read(officer, f"overdue-{number + 1}")[0]["id"]) for number in range(CASES["overdue"])]
         asyncio.run(_submit_earlier(settings, overdue))
+        lapsed = [UUID(_read(officer, f"lapsed-{number + 1}")[0]["id"]) for number in range(CASES["lapsed"])]
+        asyncio.run(_approve_earlier(settings, lapsed))
+        with client_of(url, clients["pseb"]) as association:
+            _replace_cases(association, officer, sample)
+            _report_blocked(association, officer)
         _suspend_many(officer, suspended_at_once)
 
 
@@ -153,17 +170,69 @@ async def _submit_earlier(settings: Settings, ids: Sequence[UUID]) -> None:
     await database.close()
 
 
+async def _approve_earlier(settings: Settings, ids: Sequence[UUID]) -> None:
+    """Make approvals end some days ago, so that they are in their grace period."""
+    database = Database(settings)
+    async with database.transaction() as tx:
+        ended = await tx.now() - timedelta(days=3)
+        await store.update_cases(tx, ids, {"expires_at": ended, "ends_at": ended + GRACE})
+    await database.close()
+
+
+def _replace_cases(association: ServiceClient, officer: ServiceClient, sample: Sample) -> None:
+    """Renew cases as they are, and move others to a new address; both lines stay on the list for a day."""
+    for name in ("renewed", "moved"):
+        for number in range(1, CASES[name] + 1):
+            case, _ = _read(officer, f"{name}-{number}")
+            if case["replaces"] or case["replaced_by"]:
+                continue
+            body = {each: case[each] for each in SUBMITTED if case[each] is not None} | {"replaces": case["id"]}
+            if name == "moved":
+                body["networks"] = [_other_address(sample, case["operator"])]
+            made = association.post("/v1/registrations", json=body)
+            approval = {"registration_id": made["id"], "action": "approve"}
+            officer.post("/v1/review-decisions", {"If-Match": f'"{made["version"]}"'}, json=approval)
+
+
+def _other_address(sample: Sample, operator: str) -> str:
+    upload = SampleUpload("moved", "pseb", "company", "vpn_company", 1, 1)
+    row = sample.row(upload)
+    while row["operator"] != operator:
+        row = sample.row(upload)
+    return row["networks"]
+
+
+def _report_blocked(association: ServiceClient, officer: ServiceClient) -> None:
+    """Report the addresses of different registrants as blocked at one operator, which makes an incident."""
+    if association.get("/v1/disruption-reports?limit=1").json()["items"]:
+        return
+    for number in range(1, CASES["blocked"] + 1):
+        case, _ = _read(officer, f"blocked-{number}")
+        address = case["networks"][0].partition("/")[0]
+        _wait_until(partial(_is_allowed, officer, address), "An approved address is not on the list")
+        report = {"address": address, "observed_from": datetime.now(UTC).isoformat(), "symptom": "no_connection"}
+        association.post("/v1/disruption-reports", json=report)
+
+
+def _is_allowed(officer: ServiceClient, address: str) -> bool:
+    return bool(officer.get(f"/v1/allowlist/check?address={address}").json()["allowed"])
+
+
+def _wait_until(is_done: Callable[[], object], complaint: str) -> None:
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not is_done():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{complaint}; see the worker's log.")
+        time.sleep(POLL_SECONDS)
+
+
 def _suspend_many(officer: ServiceClient, count: int) -> None:
     """Suspend registrations at once, and return when the change of the list is held."""
     if not _held(officer):
         oldest = officer.get(f"/v1/registrations?status=approved&limit={count}").json()["items"]
         selection = {"registration_ids": [each["id"] for each in oldest]}
         officer.post("/v1/review-decisions/batch", json={"selection": selection, **SUSPENSION})
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while not _held(officer):
-        if time.monotonic() > deadline:
-            raise TimeoutError("No change of the list is held; see the worker's log.")
-        time.sleep(POLL_SECONDS)
+    _wait_until(lambda: _held(officer), "No change of the list is held")
 
 
 def _held(officer: ServiceClient) -> Any:

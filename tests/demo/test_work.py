@@ -14,6 +14,7 @@ from app.demo import sample
 from app.demo.loading import load_sample
 from app.demo.partners import CREDENTIALS, ensure_demo_partners
 from app.demo.work import CASES, load_work
+from app.registrations import expiry
 from tests.support import processes
 from tests.support.service import Caller, Service
 
@@ -41,6 +42,8 @@ async def test_an_officer_finds_work_of_every_kind_and_a_second_start_adds_none(
         await asyncio.to_thread(load_sample, url, clients, console)
         for _ in range(2):
             await asyncio.to_thread(load_work, served, clients, console, suspended_at_once=20)
+    async with service.database.transaction() as tx:  # the worker's next sweep
+        await expiry.move_due(tx)
     officer = await service.officer("another")
     submitted = await cases(officer, status="submitted")
     assert names(submitted) == {name: CASES[name] for name in ("new", "overdue", "mismatch", "outside")} | {
@@ -59,5 +62,12 @@ async def test_an_officer_finds_work_of_every_kind_and_a_second_start_adds_none(
         assert names(await cases(officer, status=status)) == {name: CASES[name]}
     assert names(await cases(officer, status="suspended")) == {"suspended": CASES["suspended"], "freelancers": 20}
     assert names(await cases(officer, status="approved"))["expiring"] == CASES["expiring"]
+    for status, name in (("lapsed", "lapsed"), ("superseded", "renewed"), ("superseded", "moved")):
+        found = await cases(officer, status=status)
+        assert names(found)[name] == CASES[name], name
+    approved = names(await cases(officer, status="approved"))
+    assert [approved[name] for name in ("renewed", "moved", "blocked")] == [2, 1, 5]
+    (incident,) = (await officer.get("/v1/incidents")).json()["items"]
+    assert (incident["operators"], incident["closed_at"]) == (["ptcl"], None)
     held = (await officer.get("/v1/allowlist/held?released=false")).json()["items"]
     assert [each["kind"] for each in held] == ["removal"]

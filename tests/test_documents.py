@@ -58,4 +58,4 @@ def test_every_setting_is_described() -> None:
 def test_pages_to_be_read_at_once_stay_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 60
     assert len((DOCS / "performance.md").read_text().splitlines()) <= 150
-    assert len(re.findall(r"^\| ", (DOCS / "glossary.md").read_text(), re.MULTILINE)) - 1 <= 40
+    assert len(re.findall(r"^\| ", (DOCS / "glossary.md").read_text(), re.MULTILINE)) - 1 <= 30

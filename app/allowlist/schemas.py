@@ -225,7 +225,7 @@ class HeldChange(Resource):
     id: UUID
     kind: HeldKind
     count: int
-    in_force: Annotated[int, Field(description="Networks in force when the change was held")]
+    in_force: Annotated[int, Field(description="Networks in force when it was held, or with `partner_id` those of it")]
     in_window: Annotated[int | None, Field(description="Changes of this kind in the window, including these")]
     bound: Annotated[int | None, Field(description="The most changes that are published without another officer")]
     partner_id: Annotated[UUID | None, Field(description="Of what a partner surrenders: the partner")]

@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 
 from app.allowlist import store
 from app.allowlist.guards import HeldKind
-from app.allowlist.models import Entry, HeldChange, Publication
+from app.allowlist.models import Entry, HeldChange
 from app.allowlist.store import GRANTED, WITHDRAWN, Cause
 from app.core.database.base import NOW
 from app.core.database.batches import Rows, any_of
@@ -43,17 +43,18 @@ async def count_granted(tx: Transaction, own: Rows) -> int:
     return await tx.scalar(select(func.count()).where(GRANTED, Entry.registration_id.in_(own))) or 0
 
 
-async def hold(tx: Transaction, partner_id: UUID, registration_id: UUID, in_window: int, bound: int) -> int:
+async def hold(
+    tx: Transaction, partner_id: UUID, registration_id: UUID, in_force: int, in_window: int, bound: int
+) -> int:
     """Let the removal of what a registration surrendered wait for an officer, with the partner's others that wait.
 
-    Returns how many networks wait for this registration.
+    ``in_force`` is the number of the partner's networks. Returns how many of this registration wait.
     """
     waiting = (HeldChange.partner_id == partner_id, HeldChange.released_at.is_(None))
     held = await tx.scalar(select(HeldChange.id).where(*waiting))
     if held is None:
         held = uuid7()
-        count = await tx.scalar(select(Publication.count).order_by(Publication.serial.desc()).limit(1)) or 0
-        change = HeldChange(id=held, kind=HeldKind.REMOVAL, count=0, in_force=count, partner_id=partner_id)
+        change = HeldChange(id=held, kind=HeldKind.REMOVAL, count=0, in_force=in_force, partner_id=partner_id)
         tx.add(change)
         await tx.flush()
     own = (Entry.registration_id == registration_id, WITHDRAWN, Entry.withdrawn_reason == SURRENDERED)

@@ -70,5 +70,6 @@ async def _hold_beyond_bound(tx: Transaction, partner_id: UUID, registration_id:
     recent = await surrender_store.count_recent(tx, own)
     if recent <= guards.surrender_bound(0):  # the least bound: the others need not be counted
         return False
-    bound = guards.surrender_bound(recent + await surrender_store.count_granted(tx, own))
-    return recent > bound and bool(await surrender_store.hold(tx, partner_id, registration_id, recent, bound))
+    before = recent + await surrender_store.count_granted(tx, own)
+    bound = guards.surrender_bound(before)
+    return recent > bound and bool(await surrender_store.hold(tx, partner_id, registration_id, before, recent, bound))

@@ -136,7 +136,6 @@ def _open_entries_to_surrenders() -> None:
     op.create_index(
         "held_changes_partner_id_key", "held_changes", ["partner_id"], unique=True, postgresql_where=waiting
     )
-    open_to_intake("publications", "SELECT (serial, count)", everybodys=True)
     open_to_intake("held_changes", "SELECT, INSERT, UPDATE (count, in_window, bound)", own=OWN)
 
 
@@ -174,8 +173,7 @@ def downgrade() -> None:
     """Revert. Fails while a reference is that of two cases, or a granted network overlaps a published one."""
     for signature in FUNCTIONS:
         op.execute(f"DROP FUNCTION {signature.partition('(')[0]}")
-    for table in ("publications", "held_changes"):
-        close_to_intake(table)
+    close_to_intake("held_changes")
     op.drop_index("held_changes_partner_id_key", "held_changes")
     op.drop_column("held_changes", "partner_id")
     op.execute("DROP POLICY allowlist_entries_intake ON allowlist_entries")

@@ -31,6 +31,7 @@ from app.erasure.service import erase_due
 from app.health import store as health
 from app.partners import store as partners
 from app.registrations import service as registrations
+from app.registrations import transfer_codes
 from app.registrations.erasure import RetentionPeriods
 from app.webhooks.delivery import Deliverer, forget_old_deliveries
 
@@ -107,6 +108,7 @@ class Worker:
             await idempotency.delete_older_than(tx, self._settings.idempotency_hours)
             await leases.delete_ended(tx, timedelta(seconds=self._settings.rate_limit_window_seconds))
             await partners.forget_used_assertions(tx)
+            await transfer_codes.forget_ended(tx)
             await forget_old_deliveries(tx)
 
     async def reseal(self) -> None:

@@ -119,7 +119,7 @@ class Entry(Base):
         # complements the partial index of the second constraint: each entry published is in one of the two
         Index("allowlist_entries_gone_idx", "network", postgresql_using="spgist", postgresql_where=text(GONE)),
         Index("allowlist_entries_in_order_idx", "network", postgresql_where=text(PUBLISHED)),
-        Index(None, "added_serial"),
+        Index(None, "added_serial", postgresql_where=text("added_serial IS NOT NULL")),
         Index(None, "removed_serial", postgresql_where=text(GONE)),
         Index(None, "held_id", postgresql_where=text("held_id IS NOT NULL")),
     )
@@ -148,7 +148,7 @@ class Holding(Base):
     __tablename__ = "entry_holdings"
     __table_args__ = (Index(None, "registration_id"),)
 
-    entry_id: Mapped[int] = mapped_column(ForeignKey(Entry.id), primary_key=True)
+    entry_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     registration_id: Mapped[UUID]
     held_from: Mapped[datetime]
     held_until: Mapped[datetime] = mapped_column(primary_key=True)

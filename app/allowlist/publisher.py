@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter, Gauge
 
-from app.allowlist import guards
+from app.allowlist import guards, pending_store
 from app.allowlist import publication_store as store
 from app.allowlist.divergence import report_divergence
 from app.allowlist.errors import PublicationRefused
@@ -49,7 +49,7 @@ class Publisher:
             async with self._database.transaction() as tx:
                 await store.lock_feed(tx)
                 previous, last_digest = await self._previous_snapshot(tx)
-                added, removed = await store.take_pending(tx, previous.serial + 1)
+                added, removed = await pending_store.take_pending(tx, previous.serial + 1)
                 held, added, removed = await self._guard(tx, previous.count, added, removed)
                 publication, snapshot = await _publish_next(tx, previous, last_digest, added, removed)
         except PublicationRefused as refusal:
@@ -119,8 +119,8 @@ class Publisher:
         put_off_added, put_off_removed = (
             [each.entry_id for each in changes if each.entry_id in put_off] for changes in (added, removed)
         )
-        await store.put_off(tx, put_off_added, put_off_removed)
-        held = [await store.hold(tx, each, in_force) for each in excess]
+        await pending_store.put_off(tx, put_off_added, put_off_removed)
+        held = [await pending_store.hold(tx, each, in_force) for each in excess]
         for change in held:
             numbers = {name: getattr(change, name) for name in ("kind", "count", "in_force", "in_window", "bound")}
             details = {"held_id": str(change.id), **numbers}

@@ -49,6 +49,7 @@ async def grant(
     left, ordinary = list(successions), _without(registration_ids, {each.successor for each in successions})
     while left:
         savepoint = await tx.begin_nested()
+        await tx.connection()  # SQLAlchemy sends SAVEPOINT with it
         needing = await _hand_over(tx, left, networks_of, cause)
         failed = await _grant(tx, networks_of(needing), cause) if needing else set[UUID]()
         if not failed:

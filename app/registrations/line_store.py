@@ -10,11 +10,13 @@ from sqlalchemy import (
     Text,
     Uuid,
     all_,
+    and_,
     any_,
     bindparam,
     case,
     column,
     delete,
+    exists,
     func,
     literal,
     literal_column,
@@ -90,6 +92,26 @@ async def free_replaced(tx: Transaction, successors: Mapping[UUID, UUID]) -> Non
     """Note that ``successors``, with the case that each was to replace, replace nothing for now."""
     ids = sorted(successors)
     await set_replaced_by(tx, [successors[id_] for id_ in ids], ids, [None] * len(ids))
+
+
+def is_unchanged_renewal(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition of meeting another and replacing a case of the same operator and networks, in any order."""
+    replaced, own, others = aliased(Registration), aliased(RegistrationNetwork), aliased(RegistrationNetwork)
+    networks = [
+        select(func.array_agg(aggregate_order_by(each.network, each.network))).where(each.registration_id == id_)
+        for each, id_ in ((own, Registration.id), (others, replaced.id))
+    ]
+    one, other = (each.correlate(Registration, replaced).scalar_subquery() for each in networks)
+    same = and_(replaced.id == Registration.replaces, replaced.operator == Registration.operator, one == other)
+    return and_(
+        condition, Registration.replaces.is_not(None), exists(select(replaced.id).where(same).correlate(Registration))
+    )
+
+
+def with_replaces(details: ColumnElement[Any], replaces: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the details of an event with ``replaces``, where the case replaces another."""
+    named = func.jsonb_build_object("replaces", replaces)
+    return case((replaces.is_not(None), details.op("||", return_type=JSONB)(named)), else_=details)
 
 
 async def record_superseded(tx: Transaction, actor: Principal, ids: Sequence[UUID]) -> None:

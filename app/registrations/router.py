@@ -45,9 +45,11 @@ NETWORKS = (NetworkMalformed, NetworkHostBits, NetworkTooWide, NetworkReserved)
 DETAILS = (MissingField, UnknownOperator, *NETWORKS, NetworkOverlap, NetworkTaken, ReferenceDuplicate)
 
 
-async def _answer(tx: Transaction, principal: Principal, registration_id: UUID) -> Response:
+async def _answer(
+    tx: Transaction, principal: Principal, registration_id: UUID, *, location: str | None = None
+) -> Response:
     documents = await store.read_many(tx, principal, [registration_id])
-    return resource_response(JsonResource(*documents[registration_id]))
+    return resource_response(JsonResource(*documents[registration_id]), location=location)
 
 
 @router.get(
@@ -245,7 +247,8 @@ async def surrender_registration(
 
         async def act() -> Response:
             await surrenders.surrender(tx, principal, registration_id, if_match, body.networks if body else None)
-            return await _answer(tx, principal, registration_id)
+            # by its location a stored response is found when the case is erased
+            return await _answer(tx, principal, registration_id, location=f"/v1/registrations/{registration_id}")
 
         return await idempotency.respond(tx, principal, act)
 

@@ -39,7 +39,7 @@ from app.registrations import line_store
 from app.registrations.json_documents import fetch_json_page, json_page, select_fields, select_json
 from app.registrations.models import NETWORKS, Registration, RegistrationNetwork
 from app.registrations.overlaps import IS_CONTESTED
-from app.registrations.rules import OFFICERS_FLAGS, Case, Flag, Status
+from app.registrations.rules import OFFICERS_FLAGS, UNDER_REVIEW, Case, Flag, Status
 from app.registrations.schemas import Registration as Resource
 from app.registrations.schemas import RegistrationsQuery
 
@@ -234,6 +234,11 @@ def of_upload(bulk_upload_id: UUID, status: str) -> ColumnElement[bool]:
     return and_(Registration.bulk_upload_id == bulk_upload_id, Registration.status == status)
 
 
+def under_review() -> ColumnElement[bool]:
+    """Return the condition of waiting for a decision."""
+    return any_of(Registration.status, sorted(UNDER_REVIEW))
+
+
 def past_expiry() -> ColumnElement[bool]:
     """Return the condition of being an approval whose time has passed."""
     return and_(Registration.status == Status.APPROVED, Registration.expires_at <= NOW)
@@ -251,8 +256,8 @@ def claimed_by_disabled() -> ColumnElement[bool]:
     return and_(Registration.status == Status.IN_REVIEW, Registration.claimed_by.in_(disabled))
 
 
-async def ids_where(tx: Transaction, condition: ColumnElement[bool], limit: int) -> list[UUID]:
-    """Return the ids of up to ``limit`` cases that meet a condition."""
+async def ids_where(tx: Transaction, condition: ColumnElement[bool], limit: int | None = None) -> list[UUID]:
+    """Return the ids of the cases that meet a condition, or of up to ``limit`` of them."""
     return list(await tx.scalars(select(Registration.id).where(condition).limit(limit)))
 
 
@@ -281,17 +286,11 @@ async def update_cases(tx: Transaction, ids: Sequence[UUID], values: dict[str, A
     )
 
 
-def with_replaces(details: ColumnElement[Any], replaces: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the details of an event with ``replaces``, where the case replaces another."""
-    named = func.jsonb_build_object("replaces", replaces)
-    return case((replaces.is_not(None), details.op("||", return_type=JSONB)(named)), else_=details)
-
-
 def _submitted() -> Rows:
     content = func.jsonb_build_object(
         "status", Registration.status, "networks", Registration.networks, "reference", Registration.reference
     )
-    details = with_replaces(content, Registration.replaces.expression)
+    details = line_store.with_replaces(content, Registration.replaces.expression)
     columns = (Registration.id, Registration.partner_id, Registration.operator, details.label("details"))
     return select(*columns).where(any_of(Registration.id, bindparam("ids"))).order_by(Registration.id)
 

@@ -43,6 +43,11 @@ def hash_of(keyring: Keyring, code: str) -> str:
     return keyring.keyed_hash("transfer-code", plain.translate(_LOOK_ALIKE))
 
 
+async def forget_ended(tx: Transaction) -> None:
+    """Delete codes that are no longer valid."""
+    await tx.execute(delete(TransferCode).where(TransferCode.expires_at <= NOW))
+
+
 async def use(tx: Transaction, hashes: Collection[str]) -> None:
     """Note that the tenant of the transaction has used codes, given by their hashes and locked by ``lock_replaced``."""
     if hashes:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
@@ -74,17 +74,28 @@ class NewDecision(DecisionDetails):
 
 
 class Selection(Body):
-    """Registrations by their ids, or those of an upload in a status."""
+    """Registrations by their ids, those of an upload in a status, or renewals that wait for a decision."""
 
     registration_ids: Annotated[list[UUID] | None, Field(min_length=1, max_length=MAX_IDS)] = None
     bulk_upload_id: UUID | None = None
     status: Annotated[Status | None, Field(description="Needed with `bulk_upload_id`")] = None
+    renewals: Annotated[
+        Literal["unchanged"] | None,
+        Field(
+            description="Only those that replace a registration of the same networks and operator: all that wait for a "
+            "decision, or with `bulk_upload_id` those of the upload"
+        ),
+    ] = None
 
     @classmethod
     def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterable[FieldError]:
-        """Yield errors unless exactly one of the two ways is given, and given completely."""
-        if ("registration_ids" in given) == ("bulk_upload_id" in given):
-            yield InvalidValue.at("", "Give either registration_ids, or bulk_upload_id with status.")
+        """Yield errors unless exactly one of the ways is given, and given completely."""
+        if "renewals" in given and "registration_ids" in given:
+            yield InvalidValue.at("/renewals", "renewals selects by itself, or goes with bulk_upload_id and status.")
+        elif "renewals" in given and not {"bulk_upload_id", "status"} & given.keys():
+            return
+        elif ("registration_ids" in given) == ("bulk_upload_id" in given):
+            yield InvalidValue.at("", "Give either registration_ids, or bulk_upload_id with status, or renewals.")
         elif ("bulk_upload_id" in given) != ("status" in given):
             yield InvalidValue.at("/status", "status goes with bulk_upload_id: both or neither.")
 

@@ -21,8 +21,8 @@ from app.core.principal import Principal
 from app.core.validation.preconditions import IfMatch
 from app.events import store as events
 from app.partners import store as partners
+from app.registrations import line_store, succession
 from app.registrations import store as registrations
-from app.registrations import succession
 from app.registrations.claims import UNCLAIMED, clients_of
 from app.registrations.rules import Case, Transition, next_status
 from app.reviews import rules, store
@@ -89,7 +89,7 @@ async def _decide_many(tx: Transaction, officer: Principal, decision: BatchDecis
     refused: dict[UUID, DomainError] = {}
     statuses, flagged = Counter[str](), Counter[AddressFlag]()
     selected = len(missing)
-    async for cases in registrations.lock_cases(tx, _condition(selection), DECIDED_AT_ONCE):
+    async for cases in registrations.lock_cases(tx, await _condition(tx, selection), DECIDED_AT_ONCE):
         statuses.update(case.status for case in cases)
         allowed, not_allowed = await _split(tx, officer, cases, decision.action)
         if decision.action in rules.GRANTS:
@@ -103,9 +103,14 @@ async def _decide_many(tx: Transaction, officer: Principal, decision: BatchDecis
     return BatchResult(batch_id, selected, selected - len(refused), statuses, flagged, refused)
 
 
-def _condition(selection: Selection) -> ColumnElement[bool]:
+async def _condition(tx: Transaction, selection: Selection) -> ColumnElement[bool]:
+    condition = registrations.under_review()
     if selection.bulk_upload_id and selection.status:
-        return registrations.of_upload(selection.bulk_upload_id, selection.status)
+        condition = registrations.of_upload(selection.bulk_upload_id, selection.status)
+    if selection.renewals:  # found once, since comparing networks takes as long as deciding
+        return registrations.with_ids(await registrations.ids_where(tx, line_store.is_unchanged_renewal(condition)))
+    if selection.bulk_upload_id:
+        return condition
     return registrations.with_ids(selection.registration_ids or [])
 
 

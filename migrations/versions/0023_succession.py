@@ -107,10 +107,13 @@ def _change_entries() -> None:
             name, "allowlist_entries", ("network", "&&"), using="spgist", where=sa.text(condition)
         )
     op.drop_constraint("allowlist_entries_no_overlap", "allowlist_entries")
-    for name in ("in_order", "withdrawn"):
+    for name in ("in_order", "withdrawn", "added_serial"):
         op.drop_index(f"allowlist_entries_{name}_idx", "allowlist_entries")
     table, network = "allowlist_entries", ["network"]
     op.create_index("allowlist_entries_in_order_idx", table, network, postgresql_where=sa.text(PUBLISHED))
+    # those that wait to be published are in allowlist_entries_pending_idx
+    added = sa.text("added_serial IS NOT NULL")
+    op.create_index("allowlist_entries_added_serial_idx", table, ["added_serial"], postgresql_where=added)
     withdrawn = {"postgresql_using": "spgist", "postgresql_where": sa.text(WITHDRAWN)}
     op.create_index("allowlist_entries_withdrawn_idx", table, network, **withdrawn)
     surrendered = sa.text("withdrawn_reason = 'surrendered'")
@@ -147,7 +150,6 @@ def upgrade() -> None:
         sa.Column("registration_id", sa.Uuid(), nullable=False),
         sa.Column("held_from", INSTANT, nullable=False),
         sa.Column("held_until", INSTANT, nullable=False),
-        sa.ForeignKeyConstraint(["entry_id"], ["allowlist_entries.id"], name="entry_holdings_entry_id_fkey"),
         sa.PrimaryKeyConstraint("entry_id", "held_until", name="entry_holdings_pkey"),
     )
     op.create_index("entry_holdings_registration_id_idx", "entry_holdings", ["registration_id"])
@@ -181,8 +183,9 @@ def downgrade() -> None:
     op.execute(f"GRANT SELECT (network, registration_id, removed_serial) ON allowlist_entries TO {INTAKE}")
     op.drop_table("transfer_codes")
     op.drop_table("entry_holdings")
-    for name in ("leaving", "surrendered", "withdrawn", "in_order"):
+    for name in ("leaving", "surrendered", "withdrawn", "added_serial", "in_order"):
         op.drop_index(f"allowlist_entries_{name}_idx", "allowlist_entries")
+    op.create_index("allowlist_entries_added_serial_idx", "allowlist_entries", ["added_serial"])
     op.create_index("allowlist_entries_withdrawn_idx", "allowlist_entries", ["id"], postgresql_where=sa.text(WITHDRAWN))
     in_force = sa.text("removed_serial IS NULL")
     op.create_index("allowlist_entries_in_order_idx", "allowlist_entries", ["network"], postgresql_where=in_force)

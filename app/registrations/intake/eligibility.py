@@ -122,10 +122,13 @@ def find_errors(batch: Batch, place: int, conflicts: Conflicts, existing: Existi
     if place in batch.unknown_operators:
         yield _operator_error(batch.unknown_operators[place])
     replaced = conflicts.replaced.get(place)
+    line = {replaced.id, replaced.replaced_by} if replaced else set[UUID | None]()
     if item.replaces or item.transfer_code or (existing and existing.request.replaces):
         subject, successor = applicant and applicant.subject, existing and existing.id
-        yield from replacement_errors(replaced, subject, conflicts.partner_id, _pointer_of(item), successor)
-    line = {replaced.id, replaced.replaced_by} if replaced else set[UUID | None]()
+        errors = [*replacement_errors(replaced, subject, conflicts.partner_id, _pointer_of(item), successor)]
+        yield from errors
+        if any(each.code == NotFound.code for each in errors):
+            line = set()  # an answer that left out its networks would tell whose they are
     overlaps = [each for each in conflicts.overlaps.get(place, ()) if each.registration_id not in line]
     yield from _network_errors(item, applicant, overlaps, existing)
 

@@ -37,7 +37,7 @@ from app.core.principal import PartnerKind, Principal
 from app.events import store as events
 from app.operators import store as operators
 from app.operators.rules import PrefixTable
-from app.registrations import store
+from app.registrations import line_store, store
 from app.registrations.intake.batch import Batch, Locks
 from app.registrations.intake.eligibility import Accepted
 from app.registrations.json_documents import select_json
@@ -119,7 +119,7 @@ def _insert_cases(columns: Mapping[str, Any]) -> Insert:
         "status", Status.SUBMITTED.value, "networks", given.c.networks, "reference", given.c.reference
     )
     if "replaces" in columns:
-        details = store.with_replaces(details, given.c.replaces)
+        details = line_store.with_replaces(details, given.c.replaces)
     rows = select(given.c.id, values["partner_id"], given.c.operator, details.label("details"))
     by = {"actor_client_id": values["client_id"], "actor_partner_id": values["partner_id"]}
     submitted = events.insert_events("registration.submitted", rows.order_by(given.c.place), by)

@@ -87,11 +87,6 @@ class Entry(Base):
         # complements the partial index of the constraint: each entry is in one of the two
         Index("allowlist_entries_gone_idx", "network", postgresql_using="spgist", postgresql_where=text(GONE)),
         Index("allowlist_entries_in_order_idx", "network", postgresql_where=text("removed_serial IS NULL")),
-        Index(
-            "allowlist_entries_surrendered_idx",
-            "registration_id",
-            postgresql_where=text("withdrawn_reason = 'surrendered'"),
-        ),
         Index(None, "added_serial"),
         Index(None, "removed_serial", postgresql_where=text(GONE)),
         Index(None, "held_id", postgresql_where=text("held_id IS NOT NULL")),

@@ -41,18 +41,11 @@ def upgrade() -> None:
     protect("certificates", tenant=None, service_may="SELECT, INSERT, UPDATE")
     op.execute("CREATE SEQUENCE certificate_draws AS bigint")
     op.execute(f"GRANT USAGE ON SEQUENCE certificate_draws TO {SERVICE}")
-    op.create_index(
-        "allowlist_entries_surrendered_idx",
-        "allowlist_entries",
-        ["registration_id"],
-        postgresql_where=sa.text("withdrawn_reason = 'surrendered'"),
-    )
     op.add_column("signing_keys", sa.Column("published_until", INSTANT, nullable=True))
 
 
 def downgrade() -> None:
     """Revert."""
     op.drop_column("signing_keys", "published_until")
-    op.drop_index("allowlist_entries_surrendered_idx", "allowlist_entries")
     op.execute("DROP SEQUENCE certificate_draws")
     op.drop_table("certificates")

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from app.enforcers.rules import BEHIND_AFTER, EnforcerState
+from app.enforcers.rules import EnforcerState
 from app.standing.rules import RegisteredCase, Standing, State
 
 
@@ -85,11 +85,14 @@ def best_case(standings: Iterable[tuple[RegisteredCase, Standing]]) -> tuple[Reg
     return max(standings, key=rank, default=None)
 
 
-def judge(found: tuple[RegisteredCase, Standing] | None, operator: EnforcerState | None, moment: datetime) -> Judgement:
+def judge(
+    found: tuple[RegisteredCase, Standing] | None, operator: EnforcerState | None, *, was_listed: bool
+) -> Judgement:
     """Return the verdict on an address at a moment.
 
     ``found`` is the reporter's case of the address with its standing then, None without one. ``operator`` is what the
-    operator's enforcers said then, None when they said nothing.
+    operator's enforcers said then, None when they said nothing. ``was_listed`` is true for an address that was on the
+    list already so long before that no enforcer should lack it (``BEHIND_AFTER``).
     """
     if found is None:
         return Judgement(Verdict.NOT_REGISTERED)
@@ -101,7 +104,7 @@ def judge(found: tuple[RegisteredCase, Standing] | None, operator: EnforcerState
         verdict = Verdict.OPERATOR_DIVERGED
     elif operator == EnforcerState.BEHIND:
         verdict = Verdict.OPERATOR_BEHIND
-    elif standing.since is not None and moment - standing.since <= BEHIND_AFTER:
+    elif not was_listed:
         verdict = Verdict.NEWLY_IN_FORCE
     return Judgement(verdict, case, standing.reason, standing.since)
 

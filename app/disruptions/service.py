@@ -19,6 +19,7 @@ from app.disruptions.models import DisruptionReport, Incident
 from app.disruptions.rules import Judgement, ReportStatus
 from app.disruptions.schemas import NewFinding, NewReport
 from app.enforcers import store as enforcers
+from app.enforcers.rules import BEHIND_AFTER
 from app.events import store as events
 from app.events.store import NewEvent
 from app.operators import store as operators
@@ -44,7 +45,8 @@ async def examine(database: Database, body: NewReport, *, partner_id: UUID | Non
     async with database.transaction(read_only=True) as tx:
         await _check(tx, body)
         ids = [case_id] if case_id else await store.cases_of_address(tx, partner_id or UUID(int=0), body.address)
-        cases, holdings = await standing_store.read_cases(tx, ids), await standing_store.read_holdings(tx, ids)
+        line = [*ids, *await store.predecessors(tx, ids)]
+        cases, holdings = await standing_store.read_cases(tx, ids), await standing_store.read_holdings(tx, line)
         moment, position = body.observed_from, networks.to_integer(ip_address(body.address))
         best = rules.best_case(
             (case, standing(case, holdings.get(id_, ()), moment, position=position))
@@ -56,7 +58,10 @@ async def examine(database: Database, body: NewReport, *, partner_id: UUID | Non
     known = states.get(operator or "")
     owner = cases[case_id].partner_id if case_id else partner_id
     assert owner is not None
-    return Evidence(rules.judge(best, known and known.state, moment), operator, owner)
+    was_listed = any(
+        each.contains(position) and each.is_listed(moment - BEHIND_AFTER) for own in holdings.values() for each in own
+    )
+    return Evidence(rules.judge(best, known and known.state, was_listed=was_listed), operator, owner)
 
 
 async def _check(tx: Transaction, body: NewReport) -> None:

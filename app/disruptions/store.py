@@ -45,6 +45,12 @@ async def cases_of_address(tx: Transaction, partner_id: UUID, address: str) -> S
     return (await tx.scalars(statement.order_by(Registration.id.desc()).limit(MAX_CASES))).all()
 
 
+async def predecessors(tx: Transaction, ids: Collection[UUID]) -> Sequence[UUID]:
+    """Return the cases that these replace, of whichever partner: what they held changed hands."""
+    replaced = select(Registration.replaces).where(any_of(Registration.id, ids), Registration.replaces.is_not(None))
+    return [id_ for id_ in await tx.scalars(replaced) if id_]
+
+
 async def count_pending(tx: Transaction, partner_id: UUID) -> int:
     """Count the reports of a partner that are at operators, under a lock that keeps others from adding some."""
     await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"disruptions {partner_id}", 0))))

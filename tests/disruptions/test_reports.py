@@ -54,6 +54,21 @@ async def test_what_just_came_on_the_list_is_newly_in_force(service: Service, ps
     assert (report["verdict"], report["status"]) == ("newly_in_force", "open")
 
 
+async def test_an_address_that_changed_hands_by_a_renewal_is_not_new(
+    service: Service, pseb: Caller, officer: Caller
+) -> None:
+    case = await in_force(service, pseb, officer)
+    successor = cases.registration(case["applicant_id"], networks=case["networks"], replaces=case["id"])
+    renewed = await pseb.post("/v1/registrations", json=successor)
+    assert renewed.status_code == 201, renewed.text
+    receipt = renewed.json()["receipt"]
+    assert (await cases.decide(officer, renewed.json(), "approve")).status_code == 201
+    await service.publish()
+    body = body_of(address_of(case), offset=LATER + timedelta(seconds=1))
+    assert (await sent(pseb, body))["verdict"] == "in_force"
+    assert (await sent_by_receipt(service, receipt, body))["verdict"] == "in_force"
+
+
 async def test_an_address_that_is_not_registered_is_answered_and_bothers_no_operator(
     service: Service, pseb: Caller, officer: Caller, nayatel: Caller
 ) -> None:

@@ -20,7 +20,7 @@ from app.disruptions.rules import (
     judge,
     status_after,
 )
-from app.enforcers.rules import BEHIND_AFTER, EnforcerState
+from app.enforcers.rules import EnforcerState
 from app.standing.rules import NextStep, Reason, RegisteredCase, Standing, State
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -48,9 +48,11 @@ standings = st.builds(
 )
 
 
-@given(standings, operators)
-def test_only_an_address_in_force_goes_to_an_operator(standing: Standing, operator: EnforcerState | None) -> None:
-    judged = judge((CASE, standing), operator, NOW)
+@given(standings, operators, st.booleans())
+def test_only_an_address_in_force_goes_to_an_operator(
+    standing: Standing, operator: EnforcerState | None, was_listed: bool
+) -> None:
+    judged = judge((CASE, standing), operator, was_listed=was_listed)
     in_force = standing.state == State.IN_FORCE
     assert (status_after(judged.verdict) == ReportStatus.OPEN) == in_force
     assert (judged.verdict == Verdict.NOT_IN_FORCE) == (not in_force)
@@ -59,21 +61,21 @@ def test_only_an_address_in_force_goes_to_an_operator(standing: Standing, operat
 
 @given(operators)
 def test_without_a_case_nothing_is_said_but_that_there_is_none(operator: EnforcerState | None) -> None:
-    judged = judge(None, operator, NOW)
+    judged = judge(None, operator, was_listed=False)
     assert tuple(judged) == (Verdict.NOT_REGISTERED, None, None, None)
     assert status_after(judged.verdict) == ReportStatus.ANSWERED
 
 
-@given(ages, operators)
+@given(st.booleans(), operators)
 def test_an_operator_is_named_behind_or_diverged_only_when_it_was(
-    age: timedelta, operator: EnforcerState | None
+    was_listed: bool, operator: EnforcerState | None
 ) -> None:
-    standing = Standing(State.IN_FORCE, Reason.LISTED, NOW - age, None, NextStep.NOTHING)
-    verdict = judge((CASE, standing), operator, NOW).verdict
+    standing = Standing(State.IN_FORCE, Reason.LISTED, NOW, None, NextStep.NOTHING)
+    verdict = judge((CASE, standing), operator, was_listed=was_listed).verdict
     assert (verdict == Verdict.OPERATOR_BEHIND) == (operator == EnforcerState.BEHIND)
     assert (verdict == Verdict.OPERATOR_DIVERGED) == (operator == EnforcerState.DIVERGED)
     if operator in (None, EnforcerState.IN_STEP, EnforcerState.SILENT):
-        assert verdict == (Verdict.NEWLY_IN_FORCE if age <= BEHIND_AFTER else Verdict.IN_FORCE)
+        assert verdict == (Verdict.IN_FORCE if was_listed else Verdict.NEWLY_IN_FORCE)
 
 
 @given(st.lists(standings, min_size=1))

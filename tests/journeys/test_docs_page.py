@@ -15,6 +15,8 @@ from tests.support import processes
 from tests.support.browser import NEEDS_CHROMIUM, open_page
 from tests.support.service import Service
 
+HEIGHTS = "each => Object.fromEntries(each.map((one) => [one.id, one.getBoundingClientRect().height]))"
+STARTER = files("app.core.http") / "static" / "swagger.js"
 pytestmark = NEEDS_CHROMIUM
 
 

@@ -290,10 +290,7 @@ class CommitUnconfirmed(Unavailable):
 
     code = "commit_unconfirmed"
     title = "The database has not confirmed the change"
-    remedy = (
-        "The change may have been made, or may still be made. Send the same request again with the same "
-        "Idempotency-Key, or read the resource to see."
-    )
+    remedy = "It may have been made. Send the request again with the same Idempotency-Key, or read the resource."
 
 
 class Internal(DomainError):

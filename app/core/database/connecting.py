@@ -72,7 +72,7 @@ class Connector:
         rounds = ("standby", "any") if attributes == "prefer-standby" else (attributes,)
         failed = dict[str, BaseException]()
         for wanted in rounds:
-            for server in self._servers:
+            for server in tuple(self._servers):  # another connection may change their order meanwhile
                 try:
                     connection = await self._connect_to(server, wanted)
                 except asyncpg.exceptions.ClientConfigurationError:
@@ -80,7 +80,8 @@ class Connector:
                 except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
                     failed[str(server or "the default server")] = error
                     continue
-                self._servers.sort(key=lambda each, found=server: each != found)  # type: ignore[misc]  # a sort of few
+                self._servers.remove(server)
+                self._servers.insert(0, server)
                 return connection
         reasons = "; ".join(f"{place}: {_reason(error)}" for place, error in failed.items())
         raise NoServer(f"no server of the database can be used: {reasons}") from next(reversed(failed.values()))

@@ -10,11 +10,11 @@ from asyncpg import InterfaceError
 from sqlalchemy import event, func, select
 from sqlalchemy.exc import DisconnectionError, InternalError, InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
 
 from app.core.database import data_keys
 from app.core.database.connecting import Connection, Connector
 from app.core.database.outages import READ_ONLY_STATE, CommitUnconfirmed, ReadOnlyServer, is_outage, state_of
+from app.core.database.pool import Pool
 from app.core.database.roles import SERVICE, Role
 from app.core.database.tenancy import begin_sql, role_of
 from app.core.database.transaction import DRIVER_ERRORS, SERVER_FIRST_SECONDS, Transaction, to_dbapi_error
@@ -32,17 +32,6 @@ KEYS_REFRESH_SECONDS = 5.0
 INDEX_PLANS = (
     "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; SET LOCAL random_page_cost = 1.1"
 )
-
-
-class _Pool(AsyncAdaptedQueuePool):
-    """A pool that reports a connection lost during its setup as one that could not be made; SQLAlchemy does not."""
-
-    def connect(self) -> PoolProxiedConnection:
-        """Check out a connection. Raises ``ConnectionError`` for one that was lost."""
-        try:
-            return super().connect()
-        except DRIVER_ERRORS as lost:
-            raise ConnectionError(f"the connection was lost: {lost!r}") from lost
 
 
 def _server_settings(settings: Settings) -> dict[str, str]:
@@ -75,7 +64,7 @@ class Database:
             "postgresql+asyncpg://",
             async_creator=self._connector.connect,
             isolation_level="AUTOCOMMIT",  # ``transaction`` sends BEGIN and COMMIT itself
-            poolclass=_Pool,
+            poolclass=Pool,
             native_inet_types=False,
             hide_parameters=True,  # errors are logged, and parameters may be personal data
             pool_size=settings.database_pool,

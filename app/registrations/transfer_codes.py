@@ -38,8 +38,8 @@ async def issue(tx: Transaction, registration_id: UUID) -> str:
 
 
 def hash_of(keyring: Keyring, code: str) -> str:
-    """Return the keyed hash of a code; case, spaces, hyphens and letters that look like digits do not matter."""
-    plain = re.sub(r"[\s-]", "", code.upper()).removeprefix(PREFIX)
+    """Return the keyed hash of a code; case, other signs and letters that look like digits do not matter."""
+    plain = re.sub(r"[^0-9A-Z]", "", code.upper()).removeprefix(PREFIX)
     return keyring.keyed_hash("transfer-code", plain.translate(_LOOK_ALIKE))
 
 

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 import pytest
 
 from app.core.settings import Settings
-from tests.support import processes
+from tests.support import postgres, processes
+
+NO_SERVER = "smtp://127.0.0.1:9"
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    """Settings of a service that offers mail, so that all its operations are there."""
+    return postgres.settings_for(database_url, smtp_url=NO_SERVER, mail_from="noreply@register.example")
 
 
 @pytest.fixture

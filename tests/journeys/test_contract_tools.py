@@ -107,14 +107,14 @@ async def test_prism_reports_nothing_of_a_journey(service: Service, prism: str) 
 
 
 async def test_prism_reports_nothing_of_the_example_call_of_every_operation(
-    service: Service, url: str, prism: str, pseb: Caller, admin: Caller
+    service: Service, url: str, prism: str, pseb: Caller, nayatel: Caller, admin: Caller
 ) -> None:
     ids = {**await made(service, pseb, admin), "if-match": "*"}
     own = await values_by_operation(service, pseb, admin)
-    tokens = await tokens_of(url, pseb, admin)
+    tokens = await tokens_of(url, pseb, nayatel, admin)
 
     def token_for(operation: Operation) -> str | None:
-        caller = example_calls.caller_of(operation.definition.raw, pseb, admin)
+        caller = example_calls.caller_of(operation.definition.raw, pseb, nayatel, admin)
         return tokens[caller] if caller else None
 
     calls = ReportedCalls(token_for, lambda name: {**ids, **own.get(name, {})}, [])
@@ -159,7 +159,7 @@ def fill_in(item: dict[str, Any], known: dict[str, Any], token: str | None) -> N
 
 
 async def test_newman_runs_each_request_of_the_collection_made_from_the_document(
-    service: Service, url: str, pseb: Caller, admin: Caller, tmp_path: Path
+    service: Service, url: str, pseb: Caller, nayatel: Caller, admin: Caller, tmp_path: Path
 ) -> None:
     collection, report = tmp_path / "collection.json", tmp_path / "report.json"
     await asyncio.to_thread(run, "openapi2postmanv2", "-s", DOCUMENT, "-o", collection, "-O", OPTIONS)
@@ -168,7 +168,7 @@ async def test_newman_runs_each_request_of_the_collection_made_from_the_document
     content["variable"][0]["value"] = url
     ids = {**await made(service, pseb, admin), "if-match": "*"}
     own = await values_by_operation(service, pseb, admin)
-    tokens = await tokens_of(url, pseb, admin)
+    tokens = await tokens_of(url, pseb, nayatel, admin)
     found = list(requests_of(content["item"]))
     assert len(found) == len(OPERATIONS)
     for item in found:
@@ -176,7 +176,7 @@ async def test_newman_runs_each_request_of_the_collection_made_from_the_document
             ["", *(f"{{{part[1:]}}}" if part[0] == ":" else part for part in item["request"]["url"]["path"])]
         )
         described = document["paths"][path][item["request"]["method"].lower()]
-        caller = example_calls.caller_of(described, pseb, admin)
+        caller = example_calls.caller_of(described, pseb, nayatel, admin)
         fill_in(item, {**ids, **own.get(described["operationId"], {})}, tokens[caller] if caller else None)
     collection.write_text(json.dumps(content))
     reporter = ["--reporters", "json", "--reporter-json-export", report]

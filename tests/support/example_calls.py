@@ -34,11 +34,12 @@ def name_of(operation: Operation) -> str:
     return name
 
 
-def caller_of(described: Mapping[str, Any], pseb: Caller, admin: Caller) -> Caller | None:
+def caller_of(described: Mapping[str, Any], pseb: Caller, nayatel: Caller, admin: Caller) -> Caller | None:
     """Return the caller that has the scopes of an operation; None where it takes no credentials."""
     ways = described.get("security", [])
     needed = {scope for each in ways for scopes in each.values() for scope in scopes}
-    return (pseb if needed <= ALLOWED[PartnerKind.ASSOCIATION] else admin) if ways else None
+    callers = {PartnerKind.ASSOCIATION: pseb, PartnerKind.OPERATOR: nayatel, PartnerKind.REGULATOR: admin}
+    return next(callers[kind] for kind in callers if needed <= ALLOWED[kind]) if ways else None
 
 
 def call_of(operation: Operation, known: Mapping[str, Any]) -> Case[Operation]:

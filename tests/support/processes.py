@@ -36,6 +36,8 @@ def environment(settings: Settings, **changes: str) -> dict[str, str]:
         "POLL_SECONDS": "0.2",
         "DATABASE_POOL": "5",
     }
+    if settings.smtp_url and settings.mail_from:
+        given |= {"SMTP_URL": settings.smtp_url.get_secret_value(), "MAIL_FROM": settings.mail_from}
     return {**{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}, **given, **changes}
 
 

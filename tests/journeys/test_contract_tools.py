@@ -154,7 +154,8 @@ def fill_in(item: dict[str, Any], known: dict[str, Any], token: str | None) -> N
                 {"value": known["body"][each["key"]], "disabled": False} if each["key"] in known["body"] else {}
             )
     elif body.get("options", {}).get("raw", {}).get("language") == "json":
-        body["raw"] = json.dumps(known.get("body") or example_calls.replaced(json.loads(body["raw"]), known))
+        sent = known["body"] if "body" in known else example_calls.replaced(json.loads(body["raw"]), known)
+        body["raw"] = json.dumps(sent)
     request["auth"] = {"type": "bearer", "bearer": [{"key": "token", "value": token}]} if token else {"type": "noauth"}
 
 

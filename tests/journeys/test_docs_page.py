@@ -1,7 +1,10 @@
 """The documentation works in a browser that has no network but the service."""
 
+import json
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from importlib.resources import files
+from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
@@ -9,13 +12,15 @@ from sqlalchemy import select
 
 from app.core.principal import SCOPES
 from app.core.settings import Settings
+from app.main import create_app
 from app.registrations.models import Registration
-from tests.journeys.test_openapi import OPERATIONS
-from tests.support import processes
+from tests.support import postgres, processes
 from tests.support.browser import NEEDS_CHROMIUM, open_page
 from tests.support.service import Service
 
 HEIGHTS = "each => Object.fromEntries(each.map((one) => [one.id, one.getBoundingClientRect().height]))"
+LONGEST = 10
+DOCUMENT = create_app(postgres.settings_for("postgresql://unused")).openapi()
 STARTER = files("app.core.http") / "static" / "swagger.js"
 pytestmark = NEEDS_CHROMIUM
 
@@ -61,16 +66,32 @@ async def test_a_partner_authorises_and_executes_a_call(service: Service, url: s
     assert await page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
 
 
+def largest(count: int) -> dict[str, Any]:
+    """Return the document with the operations that have the longest descriptions alone."""
+
+    def length(named: tuple[str, str]) -> int:
+        path, method = named
+        return len(json.dumps(DOCUMENT["paths"][path][method]))
+
+    named = [(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods]
+    paths: dict[str, dict[str, Any]] = defaultdict(dict)
+    for path, method in sorted(named, key=length, reverse=True)[:count]:
+        paths[path][method] = DOCUMENT["paths"][path][method]
+    return {**DOCUMENT, "paths": paths}
+
+
 @pytest.mark.timeout(300)
-async def test_each_opened_operation_fits_two_screens_with_an_example_of_each_error(url: str, page: Page) -> None:
+async def test_the_longest_operations_fit_two_screens_when_they_are_opened(url: str, page: Page) -> None:
     await page.set_viewport_size({"width": 1280, "height": 900})
-    # all of them opened at the start, which takes one rendering
+    # opened at the start, which takes one rendering; all operations take minutes
     opened = STARTER.read_text().replace("deepLinking: true", 'docExpansion: "full", deepLinking: true')
+    document = json.dumps(largest(LONGEST))
     await page.route("**/static/swagger.js", lambda route: route.fulfill(body=opened, content_type="text/javascript"))
+    await page.route("**/openapi.json", lambda route: route.fulfill(body=document, content_type="application/json"))
     await page.goto(f"{url}/docs")
-    await page.locator(".opblock .responses-table").last.wait_for(timeout=120_000)
+    await expect(page.locator(".opblock .responses-table")).to_have_count(LONGEST, timeout=60_000)
     heights = await page.locator(".opblock").evaluate_all(HEIGHTS)
-    assert len(heights) == len(OPERATIONS)
+    assert {"operations-bulk_uploads-upload", "operations-registrations-create_registration"} <= heights.keys()
     assert {name: height for name, height in heights.items() if height > 2 * 900} == {}
     errors = page.locator("[id$='-create_registration'] .response[data-code='4XX']")
     await errors.locator("select").last.select_option("network_taken")

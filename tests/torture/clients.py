@@ -2,9 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, Queue
@@ -30,6 +30,8 @@ AT_ONCE = (1, 1, 1, 6)
 STUCK_SECONDS = 120
 FIRST_VERSION, AFTER_APPROVAL = '"1"', '"2"'
 REVOCATION = {"action": "revoke", "reason_codes": ["misuse"], "legal_basis": "Section 9"}
+EXTENSION = {"action": "extend", "expires_at": "2090-01-01T00:00:00Z"}
+DETAILS = ("applicant_id", "track", "purpose", "protocol", "operator", "subscriber_id")
 
 
 @dataclass(frozen=True)
@@ -98,22 +100,31 @@ class _Progress:
 
 
 class Association:
-    """Registers addresses, by file and one by one, and withdraws some."""
+    """Registers addresses, by file and one by one, withdraws some, and renews or moves some that are approved."""
 
     def __init__(
-        self, client: ServiceClient, partner: str, journal: Journal, work: "Queue[Work]", random: Random
+        self,
+        client: ServiceClient,
+        partner: str,
+        journal: Journal,
+        work: "Queue[Work]",
+        approved: "Queue[Case]",
+        random: Random,
     ) -> None:
         self._client = client
         self._partner = partner
         self._name = f"{partner}-{random.getrandbits(32):08x}"
         self._journal = journal
         self._work = work
+        self._approved = approved
         self._random = random
         self._turns = 0
 
     def turn(self) -> None:
-        """Send one file or register one applicant."""
+        """Send one file, register one applicant, or replace one approved registration."""
         self._turns += 1
+        with suppress(Empty):
+            self._replace(self._approved.get_nowait())
         if self._random.random() < SHARE_OF_FILES:
             self._send_a_file(f"{self._name}-{self._turns}")
         else:
@@ -150,7 +161,8 @@ class Association:
     def _check_outcomes(self, told: CompletedUpload, outcomes: Counter[str]) -> None:
         """Check that a completed upload has the expected outcome of each of its rows."""
         counts = told.file.counts(told.taken_as)
-        if told.upload["status"] != "completed" or told.upload["counts"] != counts:
+        given = told.upload["counts"]
+        if told.upload["status"] != "completed" or given != {**counts, "unchanged_not_in_force": 0}:
             self._journal.complain(f"{told.file.source.name} ended as {told.upload}, and should count {counts}")
         if {**counts, **outcomes, "total": outcomes.total()} != counts:
             self._journal.complain(f"{told.file.source.name} said that it was done, and its rows were {outcomes}")
@@ -185,6 +197,17 @@ class Association:
         elif self._random.random() < 0.7:
             self._work.put(Work([case]))
 
+    def _replace(self, case: Case) -> None:
+        """Submit a registration that replaces one: with its network, or with another in its place at once."""
+        known = self._client.get(f"{REGISTRATIONS}/{case.id}").json()
+        network = case.network if self._random.random() < 0.5 else f"{files.address()}/32"
+        body = {name: known[name] for name in DETAILS if known[name] is not None}
+        body |= {"networks": [network], "replaces": case.id, "handover_hours": 0}
+        made = self._post(REGISTRATIONS, body)
+        successor = Case(made["id"], self._partner, network, None, replaces=case)
+        self._journal.cases.append(successor)
+        self._work.put(Work([successor]))
+
     def _post(self, path: str, body: Any) -> Any:
         """Send a POST, now and then twice with one idempotency key, and return what it created."""
         key = {"Idempotency-Key": _key(self._random)}
@@ -208,12 +231,23 @@ class Association:
 
 
 class Officer:
-    """Approves cases, those of an upload in one batch, and revokes some single approvals."""
+    """Approves cases, those of an upload in one batch, and revokes or extends some single approvals.
 
-    def __init__(self, client: ServiceClient, journal: Journal, work: "Queue[Work]", random: Random) -> None:
+    Some of the others are for their partners to replace: ``approved`` has a queue for each.
+    """
+
+    def __init__(
+        self,
+        client: ServiceClient,
+        journal: Journal,
+        work: "Queue[Work]",
+        approved: "Mapping[str, Queue[Case]]",
+        random: Random,
+    ) -> None:
         self._client = client
         self._journal = journal
         self._work = work
+        self._approved = approved
         self._random = random
 
     def turn(self) -> None:
@@ -241,9 +275,18 @@ class Officer:
         asked: dict[str, Any] = {"registration_id": case.id}
         self._client.post(DECISIONS, {"If-Match": FIRST_VERSION}, json={**asked, "action": "approve"})
         case.moves.append("approve")
-        if self._random.random() < 0.3:
+        if case.replaces:
+            case.replaces.moves.append("supersede")
+            case.replaces.handed_over_to = case.network
+        chance = self._random.random()
+        if chance < 0.3:
             self._client.post(DECISIONS, {"If-Match": AFTER_APPROVAL}, json={**asked, **REVOCATION})
             case.moves.append("revoke")
+        elif chance < 0.5:
+            self._client.post(DECISIONS, {"If-Match": AFTER_APPROVAL}, json={**asked, **EXTENSION})
+            case.moves.append("extend")
+        elif chance < 0.8:
+            self._approved[case.partner].put(case)
 
     def release_held(self) -> None:
         """Release the changes that are held because they were many at once."""

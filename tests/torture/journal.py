@@ -16,18 +16,28 @@ from tests.torture.files import File, Line
 Fact = tuple[Any, ...]
 """A kind and its values; the register has each fact once."""
 
-STATUS_AFTER = {"approve": "approved", "revoke": "revoked", "withdraw": "withdrawn"}
+STATUS_AFTER = {
+    "approve": "approved",
+    "extend": "approved",
+    "revoke": "revoked",
+    "supersede": "superseded",
+    "withdraw": "withdrawn",
+}
+EVENT_OF = {**STATUS_AFTER, "extend": "extended"}
+DECISIONS = ("approve", "extend", "revoke")
 
 
 @dataclass
 class Case:
-    """An acknowledged registration, and its acknowledged changes."""
+    """An acknowledged registration, and its acknowledged changes; ``replaces`` is the one that it is to supersede."""
 
     id: str
     partner: str
     network: str
     reference: str | None
     moves: list[str] = field(default_factory=list)
+    replaces: "Case | None" = None
+    handed_over_to: str | None = None  # the network of the case that superseded it
 
     @property
     def status(self) -> str:
@@ -39,11 +49,11 @@ class Case:
         yield "registration", self.id, self.partner, self.network, self.reference, self.status
         yield "event", "registration.submitted", self.id
         for move in self.moves:
-            yield "event", f"registration.{STATUS_AFTER[move]}", self.id
-            if move != "withdraw":
+            yield "event", f"registration.{EVENT_OF[move]}", self.id
+            if move in DECISIONS:
                 yield "decision", self.id, move
-        if "approve" in self.moves:
-            yield "entry", self.network, "revoke" not in self.moves
+        if "approve" in self.moves and self.handed_over_to != self.network:
+            yield "entry", self.network, self.status == "approved"
         if self.status == "approved":
             yield "network on the list", self.network
 

@@ -19,7 +19,7 @@ from app.uploader.client import Refused, ServiceClient, Unreachable
 from tests.support import processes
 from tests.support.service import Credentials, Service
 from tests.torture.clients import Association, Officer, Stuck, Work, connected
-from tests.torture.journal import Fact, Journal
+from tests.torture.journal import Case, Fact, Journal
 from tests.torture.register import AWAY
 from tests.torture.stack import Stack, Victim, running
 
@@ -133,6 +133,7 @@ def _kill_and_restart(stack: Stack, victim: Victim, random: Random, outcome: Out
 def _at_work(stack: Stack, who: dict[str, Credentials], journal: Journal, random: Random) -> Iterator[None]:
     """Run four systems of associations and an officer during the block; each finishes its work."""
     work: Queue[Work] = Queue()
+    approved: dict[str, Queue[Case]] = {name: Queue() for name in PARTNERS}
     ended = Event()
     with ExitStack() as connections:
 
@@ -140,9 +141,10 @@ def _at_work(stack: Stack, who: dict[str, Credentials], journal: Journal, random
             return connections.enter_context(connected(stack.url, who[name], journal, SHARE_LOST))
 
         turns = [
-            Association(client(name), name, journal, work, Random(random.getrandbits(64))).turn for name in PARTNERS
+            Association(client(name), name, journal, work, approved[name], Random(random.getrandbits(64))).turn
+            for name in PARTNERS
         ]
-        turns.append(Officer(client("officer"), journal, work, Random(random.getrandbits(64))).turn)
+        turns.append(Officer(client("officer"), journal, work, approved, Random(random.getrandbits(64))).turn)
         with ThreadPoolExecutor(len(turns)) as threads:
             running_ = [threads.submit(_take_turns, turn, ended, journal) for turn in turns]
             try:
@@ -170,7 +172,7 @@ def _settle(stack: Stack, who: dict[str, Credentials], journal: Journal) -> None
     """Release held changes, and wait until all is published and every event has its leaf."""
     deadline = time.monotonic() + SETTLE_SECONDS
     with connected(stack.url, who["second-officer"], journal) as client:
-        officer = Officer(client, journal, Queue(), Random(0))
+        officer = Officer(client, journal, Queue(), {}, Random(0))
         while not asyncio.run(stack.register.is_settled()):
             assert time.monotonic() < deadline, "the register did not settle"
             officer.release_held()

@@ -49,7 +49,7 @@ async def test_each_command_of_the_tutorial_gives_what_is_shown(settings: Settin
     await ensure_demo_partners(database, data, url)
     await database.close()
     blocks = BLOCK.findall(PAGE.read_text())
-    assert [language for language, _ in blocks] == ["sh", *["sh", ""] * 6]
+    assert [language for language, _ in blocks] == ["sh", *["sh", ""] * 8]
     script = "\n".join(text if language else "printf '\\n%s\\n' '== next'" for language, text in blocks)
     script = script.replace("sleep 2\n", f"{UNTIL_PUBLISHED}\n")
     assert UNTIL_PUBLISHED in script

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from app.allowlist.errors import NetworkTaken
@@ -236,7 +236,7 @@ async def surrender_registration(
     principal: Writer,
     if_match: Precondition,
     idempotency: Idempotency,
-    body: schemas.Surrender | None = None,
+    body: Annotated[schemas.Surrender | None, Body(openapi_examples=schemas.SURRENDER)] = None,
 ) -> Response:
     """By its submitter, once it is approved: the whole registration, or the networks that the body names.
 

@@ -132,42 +132,42 @@ class Notice(Resource):
     effective_at: Timestamp
 
 
+CASE_EXAMPLE: Examples = DETAILS | {
+    "id": "019b2f6e-6f00-7b1a-8c44-1f2e3d4c5b6a",
+    "partner_id": "019b2f6e-5e00-7d2b-9a33-2e3d4c5b6a7f",
+    "networks": ["203.99.50.5/32", "203.99.50.16/29"],
+    "status": "information_requested",
+    "flags": [],
+    "reason_codes": ["document_missing"],
+    "note": "The lease of the office is missing.",
+    "legal_basis": None,
+    "claimed_by": None,
+    "claim_ends_at": None,
+    "bulk_upload_id": None,
+    "submitted_at": "2026-11-21T09:00:00.000000Z",
+    "due_at": "2026-11-23T09:00:00.000000Z",
+    "decided_at": "2026-11-21T11:00:00.000000Z",
+    "renewable_from": None,
+    "expires_at": None,
+    "ends_at": None,
+    "notice": None,
+    "replaces": None,
+    "replaced_by": None,
+    "handover_hours": None,
+    "version": 2,
+    "created_at": "2026-11-21T09:00:00.000000Z",
+    "updated_at": "2026-11-21T11:00:00.000000Z",
+}
+# of a case that was just submitted
+NEW_CASE: Examples = {"status": "submitted", "reason_codes": [], "note": None, "decided_at": None, "version": 1}
+
+
 class Registration(Resource):
     """A case: its content, its status, and the reasons of the last decision."""
 
     model_config = ConfigDict(
         from_attributes=True,
-        json_schema_extra={
-            "examples": [
-                DETAILS
-                | {
-                    "id": "019b2f6e-6f00-7b1a-8c44-1f2e3d4c5b6a",
-                    "partner_id": "019b2f6e-5e00-7d2b-9a33-2e3d4c5b6a7f",
-                    "networks": ["203.99.50.5/32", "203.99.50.16/29"],
-                    "status": "information_requested",
-                    "flags": [],
-                    "reason_codes": ["document_missing"],
-                    "note": "The lease of the office is missing.",
-                    "legal_basis": None,
-                    "claimed_by": None,
-                    "claim_ends_at": None,
-                    "bulk_upload_id": None,
-                    "submitted_at": "2026-11-21T09:00:00.000000Z",
-                    "due_at": "2026-11-23T09:00:00.000000Z",
-                    "decided_at": "2026-11-21T11:00:00.000000Z",
-                    "renewable_from": None,
-                    "expires_at": None,
-                    "ends_at": None,
-                    "notice": None,
-                    "replaces": None,
-                    "replaced_by": None,
-                    "handover_hours": None,
-                    "version": 2,
-                    "created_at": "2026-11-21T09:00:00.000000Z",
-                    "updated_at": "2026-11-21T11:00:00.000000Z",
-                }
-            ]
-        },
+        json_schema_extra={"examples": [CASE_EXAMPLE]},
     )
 
     id: UUID
@@ -223,6 +223,8 @@ ReceiptText = Annotated[
 
 class NewRegistration(Registration):
     """A new case, with its receipt."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**CASE_EXAMPLE, **NEW_CASE, "receipt": RECEIPT}]})
 
     receipt: Annotated[ReceiptText, Field(examples=[RECEIPT])]
 
@@ -280,6 +282,9 @@ class ClaimEndQuery(Query):
     """Reason of the end of a claim."""
 
     reason: Annotated[Line200 | None, Field(description="Needed to end another officer's claim")] = None
+
+
+SURRENDER: dict[str, Any] = {"some networks": {"value": {"networks": ["203.99.50.16/29"]}}}
 
 
 class Surrender(Body):

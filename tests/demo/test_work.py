@@ -14,6 +14,7 @@ from app.demo import sample
 from app.demo.loading import load_sample
 from app.demo.partners import CREDENTIALS, ensure_demo_partners
 from app.demo.work import CASES, load_work
+from app.disruptions import service as disruptions
 from app.registrations import expiry
 from tests.support import processes
 from tests.support.service import Caller, Service
@@ -44,6 +45,7 @@ async def test_an_officer_finds_work_of_every_kind_and_a_second_start_adds_none(
             await asyncio.to_thread(load_work, served, clients, console, suspended_at_once=20)
     async with service.database.transaction() as tx:  # the worker's next sweep
         await expiry.move_due(tx)
+    await disruptions.sweep(service.database)
     officer = await service.officer("another")
     submitted = await cases(officer, status="submitted")
     assert names(submitted) == {name: CASES[name] for name in ("new", "overdue", "mismatch", "outside")} | {

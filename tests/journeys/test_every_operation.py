@@ -12,6 +12,7 @@ from app.core.principal import SCOPES
 from app.core.settings import Settings
 from app.main import create_app
 from app.partners.rules import PartnerKind
+from tests.journeys.conftest import NO_SERVER
 from tests.journeys.test_no_faults import known
 from tests.support import cases, malformed_requests, postgres
 from tests.support.malformed_requests import Operation
@@ -30,9 +31,10 @@ CHOICES = {
 
 @pytest.fixture
 def settings(database_url: str) -> Settings:
-    """Settings without rate limits."""
+    """Settings without rate limits, of a service that offers mail, so that all its operations are there."""
     classes = ("read", "write", "upload", "feed", "token", "failed_logins", "failed_receipts")
-    return postgres.settings_for(database_url, **{f"rate_limit_{each}": 0 for each in classes})
+    limits = {f"rate_limit_{each}": 0 for each in classes}
+    return postgres.settings_for(database_url, smtp_url=NO_SERVER, mail_from="noreply@register.example", **limits)
 
 
 @pytest.fixture

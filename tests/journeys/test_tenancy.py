@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from app.partners.rules import PartnerKind
-from tests.support import cases, uploads
+from tests.support import cases, disruptions, uploads
 from tests.support.held_changes import held_removal
 from tests.support.service import Caller, Service
 
@@ -60,6 +60,7 @@ async def create_one_of_each(pseb: Caller, officer: Caller) -> tuple[dict[str, s
         "client_id": str(pseb.credentials.id),
         "change_id": str(uuid4()),
         "held_id": await held_removal(pseb.service),
+        "report_id": (await disruptions.sent(pseb, disruptions.body_of(cases.address())))["id"],
         "webhook_id": (await pseb.post("/v1/webhooks", json={"url": "https://secret.example/SECRET"})).json()["id"],
     }
     private = ["Confidential", "confidential.example", "Secret", "SECRET", firm["ntn"], *case["networks"]]
@@ -67,9 +68,11 @@ async def create_one_of_each(pseb: Caller, officer: Caller) -> tuple[dict[str, s
 
 
 async def ask(caller: Caller, method: str, path: str) -> Any:
-    body: dict[str, Any] = {"json": {}} if method == "patch" else {}
+    body: dict[str, Any] = {"json": {}} if method == "patch" or path.endswith("/reopen") else {}
     if path.endswith("/replay"):
         body = {"json": {"after": str(uuid4())}}
+    if path.endswith("/findings"):
+        body = {"json": {"finding": "fixed"}}
     return await caller.request(method.upper(), path, headers={"If-Match": "*"}, **body)
 
 
@@ -81,8 +84,9 @@ async def test_anothers_object_and_one_that_never_was_get_the_same_answer(
     for method, path in routes(service):
         theirs = await ask(pasha, method, fill_in(path, ids))
         nobodys = await ask(pasha, method, fill_in(path, never))
-        needs_regulator = path.endswith(("/claim", "/reveal")) or path.startswith(REGULATORS)
-        expected = (403, "forbidden") if needs_regulator else (404, "not_found")
+        needs_another_kind = path.endswith(("/claim", "/reveal", "/acknowledge", "/findings"))
+        needs_another_kind |= path.startswith(REGULATORS)
+        expected = (403, "forbidden") if needs_another_kind else (404, "not_found")
         assert (theirs.status_code, theirs.json()["code"]) == expected, (method, path)
         assert {**theirs.json(), "instance": ""} == {**nobodys.json(), "instance": ""}, (method, path)
         for word in private:

@@ -3,7 +3,7 @@
 import asyncio
 from uuid import uuid4
 
-from app.partners.rules import ALLOWED, PartnerKind
+from app.partners.rules import ALLOWED, OF_OTHERS, PartnerKind
 from tests.support import postgres
 from tests.support.client_changes import (
     ANY,
@@ -31,7 +31,7 @@ async def test_a_confirmed_new_client_has_the_secret_that_its_requester_was_show
     read = await second.get(change["path"])
     assert change["client_secret"] not in read.text
     assert read.json()["details"]["scopes"] == sorted(
-        ALLOWED[PartnerKind.REGULATOR] - {"partners:admin", "clients:manage"}
+        ALLOWED[PartnerKind.REGULATOR] - OF_OTHERS - {"partners:admin", "clients:manage"}
     )
 
     assert (await confirm(second, change)).status_code == 200

@@ -170,7 +170,7 @@ async def test_a_case_is_followed_from_submission_to_its_end(service: Service, p
     assert publication is not None
     listed = await told(service, receipt)
     assert brief(listed) == ("approved", "in_force")
-    assert (listed["until"], listed["expires_at"]) == (decided.json()["expires_at"],) * 2
+    assert (listed["until"], listed["expires_at"]) == (listed["ends_at"], decided.json()["expires_at"])
     now = (await officer.get(f"/v1/registrations/{case['id']}")).json()
     grounds = {"reason_codes": ["misuse"], "legal_basis": "S.R.O. 1"}
     assert (await cases.decide(officer, now, "suspend", **grounds)).status_code == 201

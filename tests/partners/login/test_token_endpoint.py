@@ -12,7 +12,7 @@ from joserfc.jwk import KeySet
 
 from app.core.principal import SCOPES
 from app.partners.login.assertions import ASSERTION_TYPE
-from app.partners.rules import ALLOWED, PartnerKind
+from app.partners.rules import ALLOWED, OF_OTHERS, PartnerKind
 from tests.support.service import BASE_URL, Caller, Credentials, Service
 
 GRANT = {"grant_type": "client_credentials"}
@@ -173,7 +173,8 @@ async def test_a_partners_kind_limits_the_scopes_of_its_tokens(service: Service)
     scopes = [
         json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["scope"] for token in (regulator, operator)
     ]
-    assert scopes[0].split() == sorted(SCOPES.keys() - {"partners:admin", "clients:manage"})
+    unnamed = {"partners:admin", "clients:manage"}
+    assert scopes[0].split() == sorted(ALLOWED[PartnerKind.REGULATOR] - OF_OTHERS - unnamed)
     assert scopes[1].split() == sorted(ALLOWED[PartnerKind.OPERATOR] - {"clients:manage"})
 
 

@@ -23,6 +23,7 @@ from ip_registration_client.models import (
     Check,
     EventPage,
     NewDecision,
+    NewRegistration,
     Protocol,
     Purpose,
     Registration,
@@ -82,7 +83,7 @@ details = RegistrationDetails(
     operator="nayatel",
     networks=["203.99.50.16/29"],
 )
-case = expect(Registration, create_registration.sync(client=association, body=details))
+case = expect(NewRegistration, create_registration.sync(client=association, body=details))
 read = get_registration.sync_detailed(case.id, client=officer)
 approval = NewDecision(action=Action.APPROVE, registration_id=case.id)
 decision = expect(ReviewDecision, decide.sync(client=officer, body=approval, if_match=read.headers["ETag"]))

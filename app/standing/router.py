@@ -52,7 +52,7 @@ async def _find(request: Request, database: Database, receipt: str, address: str
 @router.post(
     "",
     summary="Ask for the standing of a receipt",
-    response_model=schemas.Standing,
+    response_model=schemas.RegistrationStanding,
     responses=problem_responses(UnknownReceipt, TooManyRequests, *BODIES),
 )
 async def ask_standing(request: Request, body: schemas.StandingQuestion, database: Db) -> Response:

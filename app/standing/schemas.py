@@ -46,7 +46,7 @@ class OperatorStep(Resource):
     ]
 
 
-class Standing(Resource):
+class RegistrationStanding(Resource):
     """The standing of a registration, without anything that tells whose it is."""
 
     model_config = ConfigDict(

@@ -87,13 +87,13 @@ def _matches(case: RegisteredCase, holdings: Sequence[Holding], position: int, m
     return case.contains(position) or any(each.is_listed(moment) and each.contains(position) for each in holdings)
 
 
-def resource_of(found: FoundStanding, language: Language) -> schemas.Standing:
+def resource_of(found: FoundStanding, language: Language) -> schemas.RegistrationStanding:
     """Return a standing as the holder of the receipt is told it, in a language."""
     case, standing = found.case, found.standing
     hints = hints_of(
         case, found.holdings, standing, found.moment, address_matches=found.address_matches, language=language
     )
-    return schemas.Standing(
+    return schemas.RegistrationStanding(
         status=case.status,
         standing=standing.state,
         since=standing.since,

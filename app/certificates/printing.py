@@ -47,7 +47,7 @@ class Printer:
 def _draw(form: str, claims: Mapping[str, Any], link: str) -> bytes:
     """Draw in the process, which SIGALRM ends when it takes too long."""
     # the libraries take 50 MiB, which only this process needs
-    from app.certificates import document, qr_code  # noqa: PLC0415
+    from app.certificates import document, qr_code  # noqa: PLC0415  # fonts are loaded by the process that draws alone
 
     signal.setitimer(signal.ITIMER_REAL, DRAW_SECONDS)
     try:

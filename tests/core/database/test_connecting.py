@@ -117,7 +117,7 @@ async def test_a_standby_is_preferred_and_a_primary_taken_where_there_is_none(pr
 
 async def test_the_kernel_watches_the_sockets_of_both_sides(proxy: Proxy) -> None:
     connection = await Connector(proxy.url, seconds=5).connect()
-    watched: socket.socket = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+    watched: socket.socket = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # asyncpg keeps it private
     assert watched.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     assert watched.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 5
     assert watched.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000

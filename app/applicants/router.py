@@ -4,7 +4,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 
 from app.applicants import rules, schemas, service, store
 from app.applicants.errors import (
@@ -19,11 +18,12 @@ from app.applicants.models import Applicant
 from app.core.auth.bearer import require
 from app.core.database.transaction import Transaction
 from app.core.errors import Invalid, MissingField
+from app.core.http.all_errors import telling_all_errors
 from app.core.http.authenticated_route import AuthenticatedRoute
 from app.core.http.conditional import NOT_MODIFIED, not_modified
-from app.core.http.dependencies import Db, database_of
+from app.core.http.dependencies import Db
 from app.core.http.idempotency import Idempotency
-from app.core.http.problems import BODIES, CHANGES, CREATES, READS, field_errors, problem_responses
+from app.core.http.problems import BODIES, CHANGES, CREATES, READS, problem_responses
 from app.core.http.responses import Precondition, json_response, page_response, resource_response
 from app.core.http.strict_route import Handler
 from app.core.principal import Principal
@@ -49,20 +49,7 @@ class RecordingRoute(AuthenticatedRoute):
 
     def get_route_handler(self) -> Handler:
         """Return the handler of ``AuthenticatedRoute``, with the further errors."""
-        handle = super().get_route_handler()
-
-        async def handle_record(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except RequestValidationError as refused:
-                if not isinstance(refused.body, dict):
-                    raise
-                principal: Principal = request.scope["principal"]
-                async with database_of(request).transaction(principal) as tx:
-                    errors = await service.find_all_errors(tx, principal, refused.body, field_errors(refused))
-                raise Invalid.of(errors) from None
-
-        return handle_record
+        return telling_all_errors(super().get_route_handler(), service.find_all_errors)
 
 
 async def create_applicant(

@@ -4,19 +4,19 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 
 from app.allowlist.errors import NetworkTaken
 from app.core.auth.bearer import require
 from app.core.database.pagination import PageQuery, decode_cursor, encode_cursor
 from app.core.database.roles import INTAKE
 from app.core.database.transaction import Transaction
-from app.core.errors import Invalid, MissingField, SelfReview, Unauthenticated
+from app.core.errors import MissingField, SelfReview, Unauthenticated
+from app.core.http.all_errors import telling_all_errors
 from app.core.http.conditional import NOT_MODIFIED, not_modified
 from app.core.http.dependencies import Db, database_of
 from app.core.http.fast_route import FastRoute
 from app.core.http.idempotency import Idempotency
-from app.core.http.problems import BODIES, CHANGES, CREATES, READS, field_errors, problem_responses
+from app.core.http.problems import BODIES, CHANGES, CREATES, READS, problem_responses
 from app.core.http.responses import JsonResource, Precondition, json_response, page_response, resource_response
 from app.core.http.strict_route import Handler
 from app.core.principal import Principal
@@ -80,20 +80,7 @@ class SubmissionRoute(FastRoute):
 
     def get_route_handler(self) -> Handler:
         """Return the handler of ``FastRoute``, with the further errors."""
-        handle = super().get_route_handler()
-
-        async def handle_submission(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except RequestValidationError as refused:
-                if not isinstance(refused.body, dict):
-                    raise
-                principal: Principal = request.scope["principal"]
-                async with database_of(request).transaction(principal, role=INTAKE) as tx:
-                    errors = await find_all_errors(tx, principal, refused.body, field_errors(refused))
-                raise Invalid.of(errors) from None
-
-        return handle_submission
+        return telling_all_errors(super().get_route_handler(), find_all_errors, INTAKE)
 
 
 async def create_registration(

@@ -14,14 +14,18 @@ CODE = "mails.sealed_code"
 
 
 class Contact(Identified, Base):
-    """The e-mail address of an applicant's record, by its keyed hash, as far as mail to it is allowed.
+    """An e-mail address that an applicant's record has or had, by its keyed hash, as far as mail to it is allowed.
 
-    The address itself is the applicant's. A verification holds only for the address of ``address_hash``. ``stop_token``
-    is in the link that stops all mail to the contact.
+    The address itself is the applicant's; mail goes only to the present one. Former ones are kept, so that a change of
+    the address and back does not let another code be sent. ``stop_token`` is in the link that stops mail to it.
     """
 
     __tablename__ = "mail_contacts"
-    __table_args__ = (UniqueConstraint("applicant_id"), UniqueConstraint("stop_token"), Index(None, "address_hash"))
+    __table_args__ = (
+        UniqueConstraint("applicant_id", "address_hash"),
+        UniqueConstraint("stop_token"),
+        Index(None, "address_hash"),
+    )
 
     applicant_id: Mapped[UUID] = mapped_column(ForeignKey(Applicant.id))
     address_hash: Mapped[str]

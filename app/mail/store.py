@@ -19,10 +19,9 @@ from app.mail.rules import CODE_INTERVAL, MailKind, MailStatus
 from app.registrations.models import Registration
 
 UNSYNCHRONIZED = {"synchronize_session": False}
-MAY_BE_SENT = or_(
-    Mail.kind == MailKind.CODE,
-    and_(Contact.verified_at.is_not(None), Contact.stopped_at.is_(None), Contact.address_hash == Applicant.email_hash),
-)
+IS_PRESENT = Contact.address_hash == Applicant.email_hash
+TAKES_NOTICES = and_(Contact.verified_at.is_not(None), Contact.stopped_at.is_(None))
+MAY_BE_SENT = and_(IS_PRESENT, or_(Mail.kind == MailKind.CODE, TAKES_NOTICES))
 
 
 class Address(NamedTuple):
@@ -89,27 +88,20 @@ async def may_send_code(tx: Transaction, address_hash: str) -> bool:
 
 
 async def start_verification(tx: Transaction, address: Address, language: str, code_hash: str) -> UUID:
-    """Keep the hash of a new code for an applicant's address; returns the contact's id.
-
-    An earlier verification stays, unless it was of another address.
-    """
-    code = {"language": language, "code_hash": code_hash, "code_attempts": 0, "code_sent_at": NOW}
-    values: dict[str, Any] = {"applicant_id": address.applicant_id, "address_hash": address.hash, **code}
-    statement = insert(Contact).values(id=uuid7(), **values)
-    verified = case((Contact.address_hash == address.hash, Contact.verified_at))
-    statement = statement.on_conflict_do_update(
-        index_elements=[Contact.applicant_id], set_={**values, "verified_at": verified}
-    )
+    """Keep the hash of a new code for an applicant's address; returns the contact's id. A verification stays."""
+    code: dict[str, Any] = {"language": language, "code_hash": code_hash, "code_attempts": 0, "code_sent_at": NOW}
+    statement = insert(Contact).values(id=uuid7(), applicant_id=address.applicant_id, address_hash=address.hash, **code)
+    statement = statement.on_conflict_do_update(index_elements=[Contact.applicant_id, Contact.address_hash], set_=code)
     return (await tx.scalars(statement.returning(Contact.id))).one()
 
 
 async def lock_contact(tx: Transaction, registration_id: UUID) -> Contact | None:
-    """Lock and return the contact of a case's applicant, if its address is still the one that a code was sent to."""
+    """Lock and return the contact of the address that a case's applicant has now."""
     statement = (
         select(Contact)
         .join(Applicant, Applicant.id == Contact.applicant_id)
         .join(Registration, Registration.applicant_id == Applicant.id)
-        .where(Registration.id == registration_id, Contact.address_hash == Applicant.email_hash)
+        .where(Registration.id == registration_id, IS_PRESENT)
     )
     contact: Contact | None = await tx.scalar(statement.with_for_update(of=Contact))
     return contact
@@ -142,9 +134,9 @@ async def contacts_of(tx: Transaction, registration_ids: Sequence[UUID]) -> dict
     """Return the contacts that may be told of these cases, by case."""
     statement = (
         select(Registration.id, Contact.id)
-        .join(Contact, Contact.applicant_id == Registration.applicant_id)
-        .where(any_of(Registration.id, registration_ids), Contact.verified_at.is_not(None))
-        .where(Contact.stopped_at.is_(None))
+        .join(Applicant, Applicant.id == Registration.applicant_id)
+        .join(Contact, Contact.applicant_id == Applicant.id)
+        .where(any_of(Registration.id, registration_ids), IS_PRESENT, TAKES_NOTICES)
     )
     return dict((await tx.execute(statement)).all())
 

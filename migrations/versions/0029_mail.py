@@ -37,7 +37,7 @@ def upgrade() -> None:
         sa.Column("stop_token", sa.Uuid(), server_default=sa.text("gen_random_uuid()"), nullable=False),
         sa.ForeignKeyConstraint(["applicant_id"], ["applicants.id"], name="mail_contacts_applicant_id_fkey"),
         sa.PrimaryKeyConstraint("id", name="mail_contacts_pkey"),
-        sa.UniqueConstraint("applicant_id", name="mail_contacts_applicant_id_key"),
+        sa.UniqueConstraint("applicant_id", "address_hash", name="mail_contacts_applicant_id_address_hash_key"),
         sa.UniqueConstraint("stop_token", name="mail_contacts_stop_token_key"),
     )
     op.create_index("mail_contacts_address_hash_idx", "mail_contacts", ["address_hash"])
